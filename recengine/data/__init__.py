@@ -1,0 +1,1 @@
+"""Ratings in: sources, validation, id maps, splits and sampling."""

@@ -1,0 +1,1 @@
+"""The recommenders: one file a family, listed in `registry`."""

@@ -1,0 +1,260 @@
+"""The contract of every recommender: `fit`, `score`, `recommend`, `similar_items`, `save`, `load`."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, final, runtime_checkable
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from recengine.data.interactions import Interactions
+from recengine.errors import BadInput
+from recengine.training.config import Config as BaseConfig
+from recengine.training.config import RunConfig
+
+OnEpoch = Callable[[Mapping[str, float]], None]
+"""Called after each epoch with `epoch`, `epochs`, `loss`, and the validation metrics; raising stops the run."""
+
+FAMILIES = ("collaborative", "content-based", "demographic", "contextual", "hybrid", "baseline")
+
+
+class Ranking(NamedTuple):
+    """Top-k items of a batch: items (B, k) int64, padded with -1; scores (B, k) float32, non-increasing.
+
+    Equal scores stand in the order of the item index, so that a ranking is one thing on every machine.
+    """
+
+    items: Tensor
+    scores: Tensor
+
+
+class Recommender(ABC):
+    """A model that scores every item for a user. Subclasses fill the class attributes and three methods.
+
+    After `fit` a model holds `n_users`, `n_items` and `history`, one mapping per epoch (empty for closed forms).
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[str]
+    summary: ClassVar[str]
+    reference: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    """Raised by hand when the algorithm changes, so that stored artefacts of the old one are not reused."""
+    Config: ClassVar[type[BaseConfig]] = BaseConfig
+
+    def __init__(self, config: BaseConfig | None = None) -> None:
+        self.config: Any = config or self.Config()
+        self.n_users = 0
+        self.n_items = 0
+        self.history: list[dict[str, float]] = []
+
+    @abstractmethod
+    def fit(
+        self,
+        train: Interactions,
+        *,
+        valid: Interactions | None = None,
+        items: pd.DataFrame | None = None,
+        run: RunConfig = RunConfig(),  # noqa: B008 - frozen
+        on_epoch: OnEpoch | None = None,
+    ) -> Self:
+        """Learn from `train`, in which every row is a positive unless the model predicts ratings.
+
+        `valid` chooses the epoch (full-ranking NDCG@10, `train` masked); without it the model trains for
+        `run.epochs`. `items` is the data set's item table, one row per item index.
+        """
+
+    @abstractmethod
+    def score(self, user_idx: ArrayLike) -> Tensor:
+        """Return (B, n_items) float32 scores of all items for a batch of user indices (B,)."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """Return the learned tensors by name: what `save` writes and `restore` takes."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take the tensors of `state` back; `n_users` and `n_items` are set before."""
+
+    def item_vectors(self) -> Tensor | None:
+        """Return (n_items, D) vectors whose cosine is the item-item similarity, or None if there are none."""
+        return None
+
+    def item_similarity(self, item_idx: Tensor) -> Tensor | None:
+        """Return (B, n_items) similarities; cosine of the item vectors unless a model knows better."""
+        vectors = self.item_vectors()
+        if vectors is None:
+            return None
+        unit = torch.nn.functional.normalize(vectors, dim=1, eps=1e-12)  # a zero vector stays zero
+        return unit[item_idx] @ unit.T
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Return the epoch (counted from 1) that validation chose, or None for a closed form."""
+        scored = [row for row in self.history if "valid_ndcg@10" in row]
+        return int(max(scored, key=lambda row: row["valid_ndcg@10"])["epoch"]) if scored else None
+
+    @final
+    @torch.inference_mode()
+    def recommend(
+        self,
+        user_idx: ArrayLike,
+        *,
+        k: int = 10,
+        seen: Interactions | None,
+        among: ArrayLike | None = None,
+    ) -> Ranking:
+        """Return the top k items of each user, without those in `seen` (None keeps all), only from `among`."""
+        users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
+        check_k(k, self.n_items)
+        scores = self.score(users).to("cpu", torch.float32, copy=True)  # (B, n_items)
+        return top_k(mask_scores(scores, users, seen=seen, among=among), k)
+
+    @final
+    @torch.inference_mode()
+    def similar_items(self, item_idx: ArrayLike, *, k: int = 10) -> Ranking:
+        """Return the k items nearest to each given item, which is itself left out.
+
+        Raises BadInput for a model without item vectors.
+        """
+        seeds = torch.as_tensor(np.atleast_1d(np.asarray(item_idx, dtype=np.int64)))
+        check_k(k, self.n_items - 1)
+        similarity = self.item_similarity(seeds)
+        if similarity is None:
+            raise BadInput(
+                f"model {self.name!r} has no item vectors, so it knows no similar items; "
+                "choose one that has, such as 'mf' or 'item-knn'"
+            )
+        similarity = similarity.to("cpu", torch.float32, copy=True)
+        similarity[torch.arange(len(seeds)), seeds] = -torch.inf
+        return top_k(similarity, k)
+
+    def save(self, folder: Path | str) -> None:
+        """Write `model.safetensors` and `model.json` (name, config, sizes, history) into an existing folder."""
+        folder = Path(folder)
+        tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.state().items()}
+        save_file(tensors, folder / "model.safetensors")
+        about = {
+            "model": self.name,
+            "version": self.version,
+            "config": self.config.to_dict(),
+            "n_users": self.n_users,
+            "n_items": self.n_items,
+            "history": self.history,
+        }
+        (folder / "model.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """Read what `save` wrote. Raises ValueError when it is another model's or another version's."""
+        folder = Path(folder)
+        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        if (about["model"], about["version"]) != (cls.name, cls.version):
+            raise ValueError(
+                f"{folder} holds {about['model']!r} version {about['version']}, "
+                f"expected {cls.name!r} version {cls.version}; train it again"
+            )
+        model = cls(cls.Config.from_dict(about["config"]))
+        model.n_users, model.n_items = about["n_users"], about["n_items"]
+        model.history = about["history"]
+        model.restore(load_file(folder / "model.safetensors"))
+        return model
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.n_users:,} users, {self.n_items:,} items, {self.config})"
+
+
+@runtime_checkable
+class SupportsFoldIn(Protocol):
+    """Scores people who are not in the training data from their ratings alone."""
+
+    def score_history(self, histories: Interactions) -> Tensor:
+        """Return (histories.n_users, n_items) scores; each user of `histories` is one new person."""
+        ...
+
+
+@runtime_checkable
+class SupportsExplain(Protocol):
+    """Splits a score over the person's history."""
+
+    def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
+        """Return (n_targets, n_history): the share of each history item (item indices) in each target's score."""
+        ...
+
+
+@runtime_checkable
+class PredictsRatings(Protocol):
+    """Predicts the rating itself, in the scale of the data."""
+
+    def predict(self, user_idx: ArrayLike, item_idx: ArrayLike) -> Tensor:
+        """Return (n,) predicted ratings of aligned users and items."""
+        ...
+
+
+ABILITIES: Mapping[str, type] = {
+    "fold-in": SupportsFoldIn,
+    "explain": SupportsExplain,
+    "ratings": PredictsRatings,
+}
+
+
+def abilities(model: type[Recommender] | Recommender) -> Sequence[str]:
+    """Return the names of what a model can do beyond ranking."""
+    kind = model if isinstance(model, type) else type(model)
+    methods = {"fold-in": "score_history", "explain": "explain", "ratings": "predict"}
+    found = [name for name, method in methods.items() if hasattr(kind, method)]
+    similar = (
+        kind.item_vectors is not Recommender.item_vectors
+        or kind.item_similarity is not Recommender.item_similarity
+    )
+    return ["similar", *found] if similar else found
+
+
+def check_k(k: int, limit: int) -> None:
+    """Raise BadInput unless 1 <= k <= limit."""
+    if not 1 <= k <= limit:
+        raise BadInput(f"k={k} is out of range; expected 1 to {limit:,}, the items that can be listed")
+
+
+def mask_scores(
+    scores: Tensor,
+    users: ArrayLike,
+    *,
+    seen: Interactions | None,
+    among: ArrayLike | None = None,
+) -> Tensor:
+    """Set to -inf, in place, what each user has in `seen` and what is not in `among`; NaN counts as -inf."""
+    scores.nan_to_num_(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
+    if seen is not None:
+        place, rows = seen.rows_of(users)
+        scores[torch.from_numpy(place), torch.from_numpy(seen.item_idx[rows].astype(np.int64))] = -torch.inf
+    if among is not None:
+        outside = torch.ones(scores.shape[1], dtype=torch.bool)
+        outside[torch.as_tensor(np.asarray(among, dtype=np.int64))] = False
+        scores[:, outside] = -torch.inf
+    return scores
+
+
+def top_k(scores: Tensor, k: int) -> Ranking:
+    """Return the k best columns of each row; ties by column, and -1 where the score is -inf.
+
+    `torch.topk` breaks ties as it likes, so rows whose k-th score is shared with items left out are sorted whole.
+    """
+    best, items = scores.topk(k, dim=1)  # (B, k)
+    items, order = items.sort(dim=1)
+    best = best.gather(1, order)
+    best, order = best.sort(dim=1, descending=True, stable=True)
+    items = items.gather(1, order)
+    last = best[:, -1:]
+    tied = ((scores >= last).sum(1) > k) & (last[:, 0] > -torch.inf)
+    if tied.any():
+        best[tied], items[tied] = (part[:, :k] for part in scores[tied].sort(dim=1, descending=True, stable=True))
+    return Ranking(items.masked_fill(best == -torch.inf, -1), best)

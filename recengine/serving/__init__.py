@@ -1,0 +1,1 @@
+"""What the command line and the app need around a model: store, posters, reasons, search."""

@@ -1,0 +1,1 @@
+"""Losses, configurations and the one training loop."""

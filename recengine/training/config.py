@@ -1,0 +1,131 @@
+"""Frozen, self-validating configurations: `Config` says what a model is, `RunConfig` how this run happens."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+
+import torch
+
+from recengine.errors import BadInput, suggest
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    open_low: bool = False,
+) -> Any:
+    """Declare a config field with its help text and range (`open_low`: the low end itself is excluded)."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "open_low": open_low})
+
+
+@dataclass(frozen=True)
+class Config:
+    """Base of every configuration. Fields are declared with `option`; values are checked on construction.
+
+    Types understood: bool, int, float, str, Literal[...], `X | None`, and tuple[int, ...].
+    """
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for f in dataclasses.fields(self):
+            value = _coerce(f.name, getattr(self, f.name), hints[f.name])
+            low, high = f.metadata.get("low"), f.metadata.get("high")
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, bool) or not isinstance(number, int | float):
+                    continue
+                below = low is not None and (number <= low if f.metadata.get("open_low") else number < low)
+                if below or (high is not None and number > high) or not math.isfinite(number):
+                    raise BadInput(f"{f.name}={number:g} is out of range; expected {_range_text(f.metadata)}")
+            object.__setattr__(self, f.name, value)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Build from names and values, which may be text; BadInput names an unknown field or a bad value."""
+        known = [f.name for f in dataclasses.fields(cls)]
+        for name in values:
+            if name not in known:
+                raise BadInput(
+                    f"{name!r} is not a setting of {cls.__name__}{suggest(name, known)}; "
+                    f"expected one of: {', '.join(known) or 'none'}"
+                )
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON-ready values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class RunConfig(Config):
+    """How a run happens: where, from which seed, for how long."""
+
+    device: Literal["auto", "cpu", "cuda"] = option("auto", "where to train; auto takes CUDA when it is there")
+    seed: int = option(0, "seed of every random draw", low=0, high=2**31 - 1)
+    epochs: int | None = option(
+        None, "at most this many passes; empty takes the model's preset", low=1, high=10_000
+    )
+    patience: int | None = option(
+        None,
+        "stop after this many validations without a gain; empty takes the model's preset",
+        low=1,
+        high=10_000,
+    )
+
+    def torch_device(self) -> torch.device:
+        """Return the device, chosen once; BadInput when CUDA is asked for and absent."""
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise BadInput("device='cuda' is not available on this machine; choose 'cpu' or 'auto'")
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(self.device)
+
+
+def _coerce(name: str, value: Any, hint: Any) -> Any:
+    """Return the value as the field's type, reading text as the command line gives it."""
+    options = get_args(hint)
+    if type(None) in options:
+        if value is None or (isinstance(value, str) and value.lower() in {"", "none"}):
+            return None
+        hint = next(o for o in options if o is not type(None))
+    if get_origin(hint) is Literal:
+        choices = [str(o) for o in get_args(hint)]
+        if str(value) not in choices:
+            raise BadInput(
+                f"{name}={value!r} is unknown{suggest(str(value), choices)}; expected one of: {', '.join(choices)}"
+            )
+        return get_args(hint)[choices.index(str(value))]
+    try:
+        return _convert(value, hint)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        kind = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+        raise BadInput(
+            f"{name}={value!r} cannot be read; expected {kind.get(hint, 'whole numbers joined by commas')}"
+        ) from None
+
+
+def _convert(value: Any, hint: Any) -> Any:
+    if get_origin(hint) is tuple:
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(_convert(part, int) for part in parts if part != "")
+    if hint is bool:
+        if isinstance(value, bool):
+            return value
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[str(value).lower()]
+    if hint is int:
+        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+            raise ValueError(value)
+        return int(value)
+    return hint(value)
+
+
+def _range_text(meta: Any) -> str:
+    low, high = meta.get("low"), meta.get("high")
+    above = f"more than {low:g}" if meta.get("open_low") else f"at least {low:g}" if low is not None else ""
+    below = f"at most {high:g}" if high is not None else ""
+    return " and ".join(part for part in (above, below) if part) or "a finite number"
