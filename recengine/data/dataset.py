@@ -177,7 +177,7 @@ def build_dataset(
         if few_users:
             keep = enough[user_idx] if keep is None else keep & enough[user_idx]
             user_ids = user_ids[enough]
-            user_idx = (np.cumsum(enough) - 1).astype(np.int32)[user_idx]
+            user_idx = (np.cumsum(enough) - 1)[user_idx].astype(np.int32)
     if keep is not None:
         user_idx, item_idx, values, stamps = (a[keep] for a in (user_idx, item_idx, values, stamps))
     if not len(user_idx):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, final, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, final, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -17,23 +17,12 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
+from recengine.metrics import Ranking, mask_scores, top_k
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import RunConfig
-
-OnEpoch = Callable[[Mapping[str, float]], None]
-"""Called after each epoch with `epoch`, `epochs`, `loss`, and the validation metrics; raising stops the run."""
+from recengine.training.loop import OnEpoch
 
 FAMILIES = ("collaborative", "content-based", "demographic", "contextual", "hybrid", "baseline")
-
-
-class Ranking(NamedTuple):
-    """Top-k items of a batch: items (B, k) int64, padded with -1; scores (B, k) float32, non-increasing.
-
-    Equal scores stand in the order of the item index, so that a ranking is one thing on every machine.
-    """
-
-    items: Tensor
-    scores: Tensor
 
 
 class Recommender(ABC):
@@ -49,6 +38,9 @@ class Recommender(ABC):
     version: ClassVar[int] = 1
     """Raised by hand when the algorithm changes, so that stored artefacts of the old one are not reused."""
     Config: ClassVar[type[BaseConfig]] = BaseConfig
+    preset_epochs: ClassVar[int | None] = None
+    """Epochs when the run does not say; None marks a closed form, which has no epochs."""
+    preset_patience: ClassVar[int] = 5
 
     def __init__(self, config: BaseConfig | None = None) -> None:
         self.config: Any = config or self.Config()
@@ -222,39 +214,3 @@ def check_k(k: int, limit: int) -> None:
     """Raise BadInput unless 1 <= k <= limit."""
     if not 1 <= k <= limit:
         raise BadInput(f"k={k} is out of range; expected 1 to {limit:,}, the items that can be listed")
-
-
-def mask_scores(
-    scores: Tensor,
-    users: ArrayLike,
-    *,
-    seen: Interactions | None,
-    among: ArrayLike | None = None,
-) -> Tensor:
-    """Set to -inf, in place, what each user has in `seen` and what is not in `among`; NaN counts as -inf."""
-    scores.nan_to_num_(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
-    if seen is not None:
-        place, rows = seen.rows_of(users)
-        scores[torch.from_numpy(place), torch.from_numpy(seen.item_idx[rows].astype(np.int64))] = -torch.inf
-    if among is not None:
-        outside = torch.ones(scores.shape[1], dtype=torch.bool)
-        outside[torch.as_tensor(np.asarray(among, dtype=np.int64))] = False
-        scores[:, outside] = -torch.inf
-    return scores
-
-
-def top_k(scores: Tensor, k: int) -> Ranking:
-    """Return the k best columns of each row; ties by column, and -1 where the score is -inf.
-
-    `torch.topk` breaks ties as it likes, so rows whose k-th score is shared with items left out are sorted whole.
-    """
-    best, items = scores.topk(k, dim=1)  # (B, k)
-    items, order = items.sort(dim=1)
-    best = best.gather(1, order)
-    best, order = best.sort(dim=1, descending=True, stable=True)
-    items = items.gather(1, order)
-    last = best[:, -1:]
-    tied = ((scores >= last).sum(1) > k) & (last[:, 0] > -torch.inf)
-    if tied.any():
-        best[tied], items[tied] = (part[:, :k] for part in scores[tied].sort(dim=1, descending=True, stable=True))
-    return Ranking(items.masked_fill(best == -torch.inf, -1), best)

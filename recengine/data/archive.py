@@ -1,0 +1,143 @@
+"""`Files`: what a folder, a zip or an upload holds, read in blocks; a zip is never extracted and never trusted."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Protocol
+
+from recengine.errors import BadInput
+
+BLOCK = 1 << 24
+KNOWN = frozenset(
+    [f"{table}.{kind}" for table in ("ratings", "movies", "links", "tags", "users") for kind in ("csv", "dat")]
+    + ["u.data", "u.item", "u.user", "u.genre"]
+    + [f"u{split}.{part}" for split in "12345ab" for part in ("base", "test")]
+)
+"""The only names that are ever read from an archive."""
+
+MEMBER_LIMIT = 4 << 30
+UPLOAD_LIMIT = 600 << 20
+RATIO_LIMIT = 200
+_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    RuntimeError,  # encrypted
+    NotImplementedError,  # an unusual compression
+    ValueError,
+    LookupError,
+    struct.error,
+)
+
+
+class Files(Protocol):
+    """Named contents: a folder's, a zip's or one upload's."""
+
+    @property
+    def label(self) -> str:
+        """Return what a person calls it."""
+        ...
+
+    def __contains__(self, member: str) -> bool: ...
+
+    def blocks(self, member: str) -> Iterator[bytes]:
+        """Return the member's bytes in blocks, from the beginning each time."""
+        ...
+
+
+def read(files: Files, member: str) -> bytes:
+    """Return all bytes of a member."""
+    return b"".join(files.blocks(member))
+
+
+class Folder:
+    """The files directly in a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.label = str(path)
+
+    def __contains__(self, member: str) -> bool:
+        return (self.path / member).is_file()
+
+    def blocks(self, member: str) -> Iterator[bytes]:
+        try:
+            with (self.path / member).open("rb") as stream:
+                while block := stream.read(BLOCK):
+                    yield block
+        except OSError as fault:
+            raise BadInput(
+                f"{self.path / member} cannot be read ({fault.strerror}); check it and try again"
+            ) from fault
+
+
+class Upload:
+    """One file's content in memory, whatever the member's name."""
+
+    def __init__(self, label: str, content: bytes) -> None:
+        self.label = label
+        self.content = content
+
+    def __contains__(self, member: str) -> bool:
+        return True
+
+    def blocks(self, member: str) -> Iterator[bytes]:
+        yield self.content
+
+
+class Zip:
+    """The known members of a zip, all from the one folder of it that holds the ratings.
+
+    `limit` caps the bytes unpacked from all members, counted as they come, whatever the archive says.
+    """
+
+    def __init__(self, label: str, source: Path | bytes, limit: int = MEMBER_LIMIT) -> None:
+        self.label = label
+        self.limit = limit
+        self._source = source
+        try:
+            with zipfile.ZipFile(self._open()) as archive:
+                found = [info for info in archive.infolist() if not info.is_dir()]
+        except _FAULTS as fault:
+            raise BadInput(f"{label} is not a whole zip file ({fault}); download or export it again") from fault
+        by_folder: dict[PurePosixPath, dict[str, zipfile.ZipInfo]] = {}
+        for info in found:
+            place = PurePosixPath(info.filename.replace("\\", "/"))
+            if place.name.lower() in KNOWN and "__MACOSX" not in place.parts:
+                by_folder.setdefault(place.parent, {})[place.name.lower()] = info
+        rated = [p for p, names in by_folder.items() if names.keys() & {"ratings.csv", "ratings.dat", "u.data"}]
+        self.members = by_folder[min(rated, key=lambda p: (len(p.parts), str(p)))] if rated else {}
+        self._unpacked: dict[str, int] = {}
+
+    def _open(self) -> IO[bytes]:
+        return io.BytesIO(self._source) if isinstance(self._source, bytes) else self._source.open("rb")
+
+    def __contains__(self, member: str) -> bool:
+        return member in self.members
+
+    def blocks(self, member: str) -> Iterator[bytes]:
+        info, done = self.members[member], 0
+        try:
+            with self._open() as raw, zipfile.ZipFile(raw) as archive, archive.open(info) as stream:
+                while block := stream.read(BLOCK):
+                    done += len(block)
+                    self._unpacked[member] = done
+                    packed_too_well = done > BLOCK and done > RATIO_LIMIT * info.compress_size
+                    if packed_too_well or sum(self._unpacked.values()) > self.limit:
+                        raise BadInput(
+                            f"{member} in {self.label} unpacks to {done:,} bytes or more, beyond what is allowed "
+                            f"({self.limit:,} in all, {RATIO_LIMIT} times the packed size); send the plain CSV"
+                        )
+                    yield block
+        except BadInput:
+            raise
+        except _FAULTS as fault:
+            raise BadInput(
+                f"{member} in {self.label} is damaged ({fault}); download or export the file again"
+            ) from fault

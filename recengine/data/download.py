@@ -1,0 +1,202 @@
+"""Fetch a file over HTTP(S) so that its final name only ever holds a whole, checked file."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import BaseHTTPResponse
+from urllib3.util.retry import Retry
+
+from recengine.errors import BadInput
+
+OnProgress = Callable[[int, int], None]
+TIMEOUT = (5, 30)
+RESUMES = 8
+"""How often a broken transfer is taken up again before the next address is tried."""
+_PROGRESS = 1 << 20
+"""Bytes gained that wipe out earlier failures."""
+_LONGEST_WAIT = 60.0
+
+
+class _GaveUpError(Exception):
+    """This address cannot deliver; the message says why in a few words."""
+
+
+class _PatientRetry(Retry):
+    """Obeys Retry-After, but not for hours."""
+
+    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+        asked = super().get_retry_after(response)
+        return None if asked is None else min(asked, _LONGEST_WAIT)
+
+
+def download(
+    urls: Sequence[str],
+    target: Path,
+    *,
+    size: int,
+    limit: int,
+    problem_with: Callable[[Path], str | None],
+    on_progress: OnProgress | None = None,
+    pause: float = 0.5,
+) -> Path:
+    """Fetch `target` from the first address that delivers a file without a problem, and return its path.
+
+    size         : expected bytes, for the progress and to notice a silent cut
+    limit        : bytes at which a transfer is stopped
+    problem_with : says in a few words what is wrong with the finished file, None if nothing is
+    on_progress  : called with (done_bytes, size); what it raises ends the download and leaves nothing behind
+    pause        : seconds before the first retry, doubled each time
+
+    Raises BadInput that names what each address answered.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=".part")
+    except OSError as fault:
+        raise BadInput(
+            f"{target.parent} cannot be written ({fault.strerror}); set RECENGINE_HOME elsewhere"
+        ) from fault
+    answers = []
+    try:
+        with os.fdopen(handle, "wb") as out, _session(pause) as session:
+            for url in urls:
+                try:
+                    _receive(session, url, out, size=size, limit=limit, on_progress=on_progress, pause=pause)
+                except _GaveUpError as fault:
+                    answers.append(f"{_host(url)}: {fault}")
+                    continue
+                out.flush()
+                problem = problem_with(Path(temporary))
+                if problem is None:
+                    _put_in_place(Path(temporary), target)
+                    return target
+                answers.append(f"{_host(url)}: {problem}")
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    raise BadInput(
+        f"{target.name} could not be fetched ({'; '.join(answers)}); set RECENGINE_MIRROR to a folder or address "
+        f"that holds it, put it into {target.parent}, or upload it in the app"
+    )
+
+
+def _session(pause: float) -> requests.Session:
+    retry = _PatientRetry(
+        total=5,
+        connect=2,
+        read=2,
+        backoff_factor=pause,
+        backoff_jitter=pause,
+        status_forcelist=(429, 500, 502, 503, 504),
+        respect_retry_after_header=True,
+    )
+    session = requests.Session()
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(max_retries=retry))
+    session.headers.update({"Accept-Encoding": "identity", "User-Agent": "recengine"})
+    return session
+
+
+def _receive(
+    session: requests.Session,
+    url: str,
+    out: IO[bytes],
+    *,
+    size: int,
+    limit: int,
+    on_progress: OnProgress | None,
+    pause: float,
+) -> None:
+    """Fill `out` with the whole file, taking up a broken transfer where it broke; raises _GaveUpError."""
+    done, furthest, validator, tries = 0, 0, "", 0
+    while True:
+        headers = {"Range": f"bytes={done}-"} if done else {}
+        if done and validator:
+            headers["If-Range"] = validator
+        try:
+            with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+                if done and response.status_code != 200 and not _continues(response, done):
+                    done = 0  # it cannot resume: begin again
+                    raise requests.exceptions.ChunkedEncodingError
+                if not done and response.status_code != 200:
+                    raise _GaveUpError(f"answers {response.status_code} {response.reason}".strip())
+                done = done if response.status_code == 206 else 0
+                validator = _validator(response)
+                length = response.headers.get("Content-Length", "")
+                whole = done + int(length) if length.isdecimal() else size
+                if whole > limit:
+                    raise _GaveUpError(f"offers {whole:,} bytes instead of {size:,}")
+                out.seek(done)
+                out.truncate()
+                for block in response.iter_content(1 << 16):
+                    done += len(block)
+                    if done > limit:
+                        raise _GaveUpError(f"sends more than the expected {limit:,} bytes")
+                    _write(out, block)
+                    if on_progress:
+                        on_progress(done, max(size, done))
+            if done >= whole:
+                return
+            why = f"the transfer ended after {done:,} of {whole:,} bytes"
+        except requests.exceptions.SSLError:
+            raise _GaveUpError("its certificate is not valid") from None
+        except requests.exceptions.RetryError:
+            raise _GaveUpError("it is out of service") from None
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as fault:
+            if not furthest and not done and isinstance(fault, requests.ConnectionError):
+                raise _GaveUpError("no connection") from None  # the session has retried already
+            why = f"the transfer broke after {done:,} of {size:,} bytes"
+        except requests.RequestException as fault:
+            raise _GaveUpError(f"it cannot be used ({type(fault).__name__})") from None
+        tries = 0 if done > furthest + _PROGRESS else tries + 1
+        furthest = max(furthest, done)
+        if tries > RESUMES:
+            raise _GaveUpError(why)
+        time.sleep(min(pause * 2**tries, 10.0))
+
+
+def _continues(response: requests.Response, done: int) -> bool:
+    """Say whether a partial answer truly begins at byte `done`."""
+    stated = re.fullmatch(r"bytes (\d+)-\d+/(?:\d+|\*)", response.headers.get("Content-Range", ""))
+    return response.status_code == 206 and stated is not None and int(stated[1]) == done
+
+
+def _validator(response: requests.Response) -> str:
+    """Return what If-Range may hold: a strong ETag, else the date of the last change."""
+    tag = response.headers.get("ETag", "")
+    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
+
+
+def _write(out: IO[bytes], block: bytes) -> None:
+    try:
+        out.write(block)
+    except OSError as fault:
+        raise BadInput(
+            f"the download cannot be written ({fault.strerror}); free some space and try again"
+        ) from fault
+
+
+def _put_in_place(temporary: Path, target: Path) -> None:
+    """Give the finished file its name, so that a loss of power leaves the old state or the new one."""
+    with temporary.open("rb") as done:
+        os.fsync(done.fileno())
+    temporary.chmod(0o644)
+    os.replace(temporary, target)
+    if os.name == "posix":
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _host(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0].rpartition("@")[2] or url

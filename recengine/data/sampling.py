@@ -1,0 +1,63 @@
+"""Negative sampling: items that a user has not chosen, for many users at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recengine.data.interactions import Interactions
+
+BITMAP_LIMIT = 2**28
+"""Up to this many (user, item) cells are kept as a table of bytes; above it, pairs are searched."""
+
+
+class KnownPairs:
+    """Tells for many (user, item) pairs at once whether they are known positives.
+
+    A byte table answers by one look-up; where it would be too large, one binary search over sorted pairs does.
+    """
+
+    def __init__(self, positives: Interactions, device: torch.device | str = "cpu") -> None:
+        self.n_items = positives.n_items
+        keys = torch.from_numpy(np.unique(positives.user_idx.astype(np.int64) * self.n_items + positives.item_idx))
+        self.table: Tensor | None = None
+        if positives.n_users * self.n_items <= BITMAP_LIMIT:
+            self.table = torch.zeros(positives.n_users * self.n_items, dtype=torch.bool)
+            self.table[keys] = True
+            self.table = self.table.to(device)
+        else:
+            self.keys = keys.to(device)
+
+    def __call__(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return (B, K) bool for users (B,) and their items (B, K)."""
+        wanted = users[:, None] * self.n_items + items
+        if self.table is not None:
+            return self.table[wanted]
+        place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
+        return self.keys[place] == wanted
+
+
+class NegativeSampler:
+    """Draws items uniformly from those that are not a user's known positives.
+
+    No draw is rejected. With the positives p_0 < p_1 < ... of a user, the r-th item that is none of them is r plus
+    the number of j with p_j - j <= r; one binary search over all users' (p_j - j) counts them.
+    """
+
+    def __init__(self, positives: Interactions) -> None:
+        self.n_items = positives.n_items
+        pairs = np.unique(positives.user_idx.astype(np.int64) * self.n_items + positives.item_idx)
+        user, item = np.divmod(pairs, self.n_items)
+        counts = np.bincount(user, minlength=positives.n_users)
+        self.starts = np.cumsum(counts) - counts
+        self.free = self.n_items - counts
+        self.keys = user * (self.n_items + 1) + item - (np.arange(len(pairs)) - self.starts[user])
+
+    def draw(self, users: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return (B, n) item indices, drawn with replacement; -1 throughout for a user who has every item."""
+        free = self.free[users][:, None]
+        place = (rng.random((len(users), n)) * free).astype(np.int64)  # which of the free items
+        key = users[:, None] * (self.n_items + 1) + place
+        skipped = np.searchsorted(self.keys, key, side="right") - self.starts[users][:, None]
+        return np.where(free > 0, place + skipped, -1)

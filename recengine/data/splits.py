@@ -1,0 +1,233 @@
+"""Splits: what a model may learn from, what chooses its settings, what it is tested on. All seeded, none leaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
+from recengine.errors import BadInput, suggest
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Three disjoint parts of one set of interactions, in one index space.
+
+    history : for users who are not in training (`cold-user`): what is known of them when they are served
+    about   : the settings, JSON-ready; with the data's fingerprint they identify the split
+    """
+
+    train: Interactions
+    valid: Interactions
+    test: Interactions
+    history: Interactions | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fit(self) -> Interactions:
+        """Return training plus validation: what the final model learns from and what is masked in the test."""
+        return self.train.concat(self.valid)
+
+
+def leave_last(
+    interactions: Interactions, *, least: int = 3, ties: str = "item", rng: Rng | None = None, test: bool = True
+) -> Split:
+    """Hold out each user's last row for the test and the one before it for validation (protocol P1).
+
+    Users with fewer than `least` rows stay in training whole. Equal times are ordered by item (the larger id is
+    later), or in a seeded random order with ties="random". With `test=False` only the last row is held out, for
+    validation.
+    """
+    order = None if ties == "item" else _need(rng).permutation(len(interactions))
+    rows = interactions.chronological(order)
+    user = interactions.user_idx[rows]
+    counts = interactions.user_counts
+    from_end = np.cumsum(counts)[user] - 1 - np.arange(len(rows))  # 0 = the user's last row
+    from_end[counts[user] < least] = len(rows)
+    n_test = 1 if test else 0
+    return _by_part(
+        interactions,
+        rows,
+        np.select([from_end < n_test, from_end < n_test + 1], [2, 1], 0),
+        ties=ties,
+        least=least,
+    )
+
+
+def random_split(interactions: Interactions, *, share: float = 0.1, rng: Rng) -> Split:
+    """Hold out a random `share` of all rows for the test and as many for validation."""
+    _check_share(share)
+    n = round(share * len(interactions))
+    part = np.zeros(len(interactions), np.int8)
+    rows = rng.permutation(len(interactions))
+    part[rows[:n]], part[rows[n : 2 * n]] = 2, 1
+    return _by_part(interactions, np.arange(len(interactions)), part, share=share)
+
+
+def stratified_split(interactions: Interactions, *, share: float = 0.1, rng: Rng) -> Split:
+    """Hold out `share` of each user's rows, at least one, for the test and as many for validation.
+
+    Users with fewer than three rows stay in training whole, so every tested user is in every part.
+    """
+    _check_share(share)
+    rows = interactions.chronological(rng.permutation(len(interactions)))
+    rows = rows[np.lexsort((rng.random(len(rows)), interactions.user_idx[rows]))]
+    user = interactions.user_idx[rows]
+    counts = interactions.user_counts
+    place = np.arange(len(rows)) - (np.cumsum(counts) - counts)[user]
+    n_out = np.clip(np.round(share * counts).astype(int), 1, np.maximum((counts - 1) // 2, 1))
+    n_out[counts < 3] = 0
+    part = np.select([place < n_out[user], place < 2 * n_out[user]], [2, 1], 0)
+    return _by_part(interactions, rows, part, share=share)
+
+
+def time_split(interactions: Interactions, *, share: float = 0.1) -> Split:
+    """Cut the whole set at two moments: the last `share` of rows is the test, the `share` before it validation.
+
+    Rows of the same second fall on the same side of a cut, so the parts can be a little smaller than asked.
+    """
+    _check_share(share)
+    stamps = interactions.timestamp
+    ordered = np.sort(stamps)
+    n = len(stamps)
+    first_test = ordered[min(n - 1, n - round(share * n))]
+    first_valid = ordered[max(0, min(n - 1, n - 2 * round(share * n)))]
+    part = np.select([stamps >= first_test, stamps >= first_valid], [2, 1], 0)
+    if not (part == 0).any() or not (part == 2).any():
+        raise BadInput(
+            "split 'time' finds too few different timestamps to cut at; choose 'random' or 'stratified' instead"
+        )
+    return _by_part(interactions, np.arange(n), part, share=share)
+
+
+def cold_user_split(
+    interactions: Interactions,
+    *,
+    share: float = 0.2,
+    given: int = 10,
+    targets_after: int | None = None,
+    fold: int = 0,
+    rng: Rng,
+) -> Split:
+    """Hold out whole users: their first `given` rows are known when they are served, later rows are the test.
+
+    Users are dealt into round(1 / share) folds; `fold` says which is held out. `targets_after` (default `given`)
+    fixes the targets to the rows after that many, so that lists after 1, 2, 5 rows face the same targets.
+    Validation holds out the last row of each training user.
+    """
+    _check_share(share)
+    targets_after = max(given, targets_after or given)
+    n_folds = max(2, round(1 / share))
+    held_out = rng.permutation(interactions.n_users) % n_folds == fold % n_folds
+    rows = interactions.chronological()
+    user = interactions.user_idx[rows]
+    counts = interactions.user_counts
+    place = np.arange(len(rows)) - (np.cumsum(counts) - counts)[user]
+    cold = held_out[user]
+    usable = cold & (counts[user] > targets_after)
+    if not usable.any():
+        raise BadInput(
+            f"split 'cold-user' finds no held-out user with more than {targets_after} ratings; "
+            "lower the number of given ratings"
+        )
+    warm = leave_last(interactions.select(rows[~cold]), test=False)
+    return Split(
+        train=warm.train,
+        valid=warm.valid,
+        test=interactions.select(rows[usable & (place >= targets_after)]),
+        history=interactions.select(rows[usable & (place < given)]),
+        about={"share": share, "given": given, "targets_after": targets_after, "fold": fold},
+    )
+
+
+def predefined_split(dataset: Dataset, which: str, *, positive: float, share: float = 0.1, rng: Rng) -> Split:
+    """Take a split that the source publishes (ml-100k: u1..u5, ua, ub), thresholded at `positive`.
+
+    Validation is a random `share` of the published training rows.
+    """
+    if which not in dataset.predefined:
+        names = sorted(dataset.predefined)
+        raise BadInput(
+            f"split {which!r} is not published with {dataset.name!r}; "
+            + (f"expected one of: {', '.join(names)}" if names else "it has none, choose 'random' or 'leave-last'")
+        )
+    train_rows, test_rows = dataset.predefined[which]
+    liked = dataset.ratings.rating >= positive if positive > 0 else np.ones(len(dataset.ratings), bool)
+    train_rows, test_rows = train_rows[liked[train_rows]], test_rows[liked[test_rows]]
+    part = np.zeros(len(train_rows), np.int8)
+    part[rng.permutation(len(train_rows))[: round(share * len(train_rows))]] = 1
+    rows = np.concatenate([train_rows, test_rows])
+    return _by_part(dataset.ratings, rows, np.concatenate([part, np.full(len(test_rows), 2)]), which=which)
+
+
+SPLITS = ("leave-last", "random", "stratified", "time", "cold-user", "predefined")
+
+
+def make_split(
+    dataset: Dataset,
+    name: str,
+    *,
+    positive: float = 4.0,
+    min_user: int = 0,
+    min_item: int = 0,
+    share: float | None = None,
+    ties: str = "item",
+    given: int = 10,
+    seed: int = 0,
+) -> Split:
+    """Make a split by name over the positives of a data set (`positive=0`: every rating is one).
+
+    `share` is the part held out (a tenth of the rows, or a fifth of the users of `cold-user`); `predefined` means the data's first published
+    split, `predefined:ua` a particular one. Raises BadInput for an unknown name or a split that leaves no test.
+    """
+    rng = np.random.default_rng(seed)
+    kind, _, which = name.partition(":")
+    share = share or (0.2 if kind == "cold-user" else 0.1)
+    if kind == "predefined":
+        made = predefined_split(
+            dataset, which or next(iter(sorted(dataset.predefined)), "u1"), positive=positive, share=share, rng=rng
+        )
+    else:
+        makers: dict[str, Callable[[Interactions], Split]] = {
+            "leave-last": lambda x: leave_last(x, ties=ties, rng=rng),
+            "random": lambda x: random_split(x, share=share, rng=rng),
+            "stratified": lambda x: stratified_split(x, share=share, rng=rng),
+            "time": lambda x: time_split(x, share=share),
+            "cold-user": lambda x: cold_user_split(x, share=share, given=given, rng=rng),
+        }
+        if kind not in makers:
+            raise BadInput(
+                f"split {name!r} is unknown{suggest(name, list(SPLITS))}; expected one of: {', '.join(SPLITS)}"
+            )
+        made = makers[kind](dataset.positives(positive, min_user=min_user, min_item=min_item))
+    if not len(made.test) or not len(made.train):
+        raise BadInput(
+            f"split {name!r} of {dataset.name!r} leaves {len(made.train):,} rows to train on and "
+            f"{len(made.test):,} to test on; lower the threshold or choose another split"
+        )
+    settings = {"split": name, "positive": positive, "min_user": min_user, "min_item": min_item, "seed": seed}
+    return Split(made.train, made.valid, made.test, made.history, {**settings, **made.about})
+
+
+def _by_part(interactions: Interactions, rows: NDArray[np.int64], part: NDArray[Any], **about: Any) -> Split:
+    """Return the split in which `part` says of each row: 0 training, 1 validation, 2 test."""
+    train, valid, test = (interactions.select(rows[part == i]) for i in range(3))
+    return Split(train, valid, test, about=about)
+
+
+def _check_share(share: float) -> None:
+    if not 0 < share < 0.5:
+        raise BadInput(f"test share {share:g} is out of range; expected more than 0 and less than 0.5")
+
+
+def _need(rng: Rng | None) -> Rng:
+    if rng is None:
+        raise ValueError("a random order of ties needs rng=")
+    return rng

@@ -1,0 +1,68 @@
+"""Film titles: from the catalogue's form to the spoken one, and to a form in which spellings can be compared."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_ARTICLES = (
+    "the|a|an|le|la|les|l'|un|une|der|die|das|ein|eine|el|los|las|una|il|lo|gli|i|o|os|det|den|de|het|en|et"
+)
+_LEADING = frozenset(("the", "a", "an", "le", "la", "les", "el", "los", "las", "il"))
+"""Only these are dropped in front: "die", "den" or "i" begin too many English titles."""
+
+_YEAR = re.compile(r"\((1[89]\d\d|20\d\d)(?:\s*[-–—]\s*(?:\d{4})?)?\)?\s*(?:\((?:V|TV|VG)\)\s*)?$")
+_MEDIUM = re.compile(r"\s*\((?:V|TV|VG|Video)\)\s*$")
+_GROUP = re.compile(r"\s*\(([^()]*)\)$")
+_ALIAS = re.compile(r"^a\.?k\.?a\.?:?\s+", re.IGNORECASE)
+_MOVED = re.compile(rf"^(.+),\s+({_ARTICLES})$", re.IGNORECASE)
+
+_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "&": " and ", "⁄": " "}
+)
+_SILENT = re.compile(r"[.'’‘`*]")
+_WORDS = re.compile(r"[^\W_]+")
+
+
+def split_title(raw: str) -> tuple[str, int | None, str]:
+    """Return (natural title, year or None, other titles joined by `|`) of a catalogue title.
+
+    "City of Lost Children, The (Cité des enfants perdus, La) (1995)" gives
+    ("The City of Lost Children", 1995, "La Cité des enfants perdus"). Of a span of years the first counts.
+    """
+    title = raw.strip()
+    year = None
+    if found := _YEAR.search(title):
+        year, title = int(found[1]), title[: found.start()].rstrip()
+    else:
+        title = _MEDIUM.sub("", title)
+    others: list[str] = []
+    while group := _GROUP.search(title):
+        rest = title[: group.start()]
+        if not rest or rest.endswith((":", " or", " Or", "-")):
+            break  # the brackets are the title itself: "(Untitled)", "Birdman: Or (The Unexpected Virtue ...)"
+        others.insert(0, _article_first(_ALIAS.sub("", group[1].strip())))
+        title = rest
+    title = _article_first(title)
+    return (title, year, "|".join(filter(None, others))) if title else (raw.strip(), year, "")
+
+
+def normalise(title: str) -> str:
+    """Return the title for comparison: accents folded, lower case, no punctuation, no article, "&" as "and".
+
+    "Matrix, The" and "The Matrix!" both give "matrix". A title of signs alone is kept as it is, in lower case.
+    """
+    plain = unicodedata.normalize("NFKD", _article_first(title.strip()).casefold()).translate(_LETTERS)
+    plain = "".join(c for c in plain if not unicodedata.combining(c)) if not plain.isascii() else plain
+    words = _WORDS.findall(_SILENT.sub("", plain))
+    if len(words) > 1 and words[0] in _LEADING:
+        words = words[1:]
+    return " ".join(words) or title.strip().casefold()
+
+
+def _article_first(title: str) -> str:
+    moved = _MOVED.match(title)
+    if not moved:
+        return title
+    gap = "" if moved[2].endswith("'") else " "
+    return f"{moved[2]}{gap}{moved[1]}"

@@ -1,0 +1,197 @@
+"""Ranking primitives and metrics: pure functions on tensors, one value per user.
+
+Throughout: B users, k listed items. `hits` (B, k) bool says whether the item at each rank is relevant;
+`n_relevant` (B,) counts each user's relevant items. A user with none gets NaN: the mean over users leaves
+them out. Ties are broken by the item index before a metric sees the list, so no metric depends on luck.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from recengine.data.interactions import Interactions
+
+
+class Ranking(NamedTuple):
+    """Top-k items of a batch: items (B, k) int64, padded with -1; scores (B, k) float32, non-increasing.
+
+    Equal scores stand in the order of the item index, so that a ranking is one thing on every machine.
+    """
+
+    items: Tensor
+    scores: Tensor
+
+
+def mask_scores(
+    scores: Tensor,
+    users: ArrayLike,
+    *,
+    seen: Interactions | None,
+    among: ArrayLike | None = None,
+) -> Tensor:
+    """Set to -inf, in place, what each user has in `seen` and what is not in `among`; NaN counts as -inf.
+
+    scores : (B, n_items), users : (B,) their indices in `seen`, among : candidate item indices.
+    """
+    scores.nan_to_num_(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
+    if seen is not None:
+        place, item = coordinates(seen, users)
+        scores[place, item] = -torch.inf
+    if among is not None:
+        outside = torch.ones(scores.shape[1], dtype=torch.bool)
+        outside[torch.as_tensor(np.asarray(among, dtype=np.int64))] = False
+        scores[:, outside] = -torch.inf
+    return scores
+
+
+def coordinates(interactions: Interactions, users: ArrayLike) -> tuple[Tensor, Tensor]:
+    """Return (place, item), both (m,) int64: where a batch of users has interactions in a (B, n_items) table."""
+    place, rows = interactions.rows_of(users)
+    return torch.from_numpy(place), torch.from_numpy(interactions.item_idx[rows].astype(np.int64))
+
+
+def top_k(scores: Tensor, k: int) -> Ranking:
+    """Return the k best columns of each row; ties by column, and -1 where the score is -inf.
+
+    `torch.topk` breaks ties as it likes: rows whose k-th score also stands outside the list are sorted whole.
+    """
+    best, items = scores.topk(k, dim=1)  # (B, k)
+    items, order = items.sort(dim=1)
+    best, by_score = best.gather(1, order).sort(dim=1, descending=True, stable=True)
+    items = items.gather(1, by_score)
+    last = best[:, -1:]
+    tied = ((scores >= last).sum(1) > k) & (last[:, 0] > -torch.inf)
+    if tied.any():
+        whole = scores[tied].sort(dim=1, descending=True, stable=True)
+        best[tied], items[tied] = whole.values[:, :k], whole.indices[:, :k]
+    return Ranking(items.masked_fill(best == -torch.inf, -1), best)
+
+
+def find_hits(items: Tensor, relevant: Tensor) -> Tensor:
+    """Return (B, k) bool: is each listed item (-1 = padding) marked in `relevant` (B, n_items) bool?"""
+    return relevant.gather(1, items.clamp(min=0)) & (items >= 0)
+
+
+def _per_user(value: Tensor, n_relevant: Tensor) -> Tensor:
+    return torch.where(n_relevant > 0, value, torch.nan)
+
+
+def ndcg(hits: Tensor, n_relevant: Tensor) -> Tensor:
+    """Normalised discounted cumulative gain: sum of 1/log2(rank + 1) over hits, by that of a perfect list.
+
+    The perfect list has min(k, n_relevant) hits at the top (Järvelin & Kekäläinen, TOIS 2002; binary gains).
+    """
+    discount = 1 / torch.log2(torch.arange(2, hits.shape[1] + 2, dtype=torch.float64))  # (k,)
+    ideal = discount.cumsum(0)[n_relevant.clamp(1, hits.shape[1]) - 1]
+    return _per_user((hits * discount).sum(1) / ideal, n_relevant)
+
+
+def recall(hits: Tensor, n_relevant: Tensor) -> Tensor:
+    """Share of the user's relevant items that are listed: hits / n_relevant."""
+    return _per_user(hits.sum(1) / n_relevant.clamp(min=1).double(), n_relevant)
+
+
+def precision(hits: Tensor, n_relevant: Tensor) -> Tensor:
+    """Share of the k places that hold a relevant item: hits / k, whether or not k items could be listed."""
+    return _per_user(hits.double().mean(1), n_relevant)
+
+
+def hit_rate(hits: Tensor, n_relevant: Tensor) -> Tensor:
+    """1 when at least one relevant item is listed, else 0."""
+    return _per_user(hits.any(1).double(), n_relevant)
+
+
+def average_precision(hits: Tensor, n_relevant: Tensor) -> Tensor:
+    """Mean of precision@rank over the hits, by min(k, n_relevant)."""
+    ranks = torch.arange(1, hits.shape[1] + 1, dtype=torch.float64)
+    at_hits = hits * hits.cumsum(1) / ranks
+    return _per_user(at_hits.sum(1) / n_relevant.clamp(1, hits.shape[1]), n_relevant)
+
+
+def reciprocal_rank(hits: Tensor, n_relevant: Tensor) -> Tensor:
+    """1 / rank of the first relevant item, 0 when none is among the k."""
+    first = hits.double().argmax(1) + 1
+    return _per_user(torch.where(hits.any(1), 1 / first.double(), 0.0), n_relevant)
+
+
+RANKING_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "ndcg": ndcg,
+    "recall": recall,
+    "precision": precision,
+    "hr": hit_rate,
+    "map": average_precision,
+    "mrr": reciprocal_rank,
+}
+"""Metrics of a list of k items by their plain names, reported as `name@k`."""
+
+
+def auc(scores: Tensor, place: Tensor, item: Tensor) -> Tensor:
+    """Area under the ROC curve: the chance that a relevant item outscores an irrelevant candidate; ties half.
+
+    scores      : (B, n_items), -inf where an item is no candidate
+    place, item : (m,) the relevant cells; one that is no candidate ranks below every candidate
+    Returns (B,), NaN for a user without a relevant item or without an irrelevant candidate.
+    """
+    n_users = scores.shape[0]
+    ordered = torch.from_numpy(np.sort(scores.numpy(), axis=1))  # (B, n) ascending; numpy's SIMD sort
+    n_relevant = torch.bincount(place, minlength=n_users)
+    width = int(n_relevant.max()) if len(place) else 0
+    by_user = torch.argsort(place, stable=True)
+    place, item = place[by_user], item[by_user]
+    column = torch.arange(len(place)) - (n_relevant.cumsum(0) - n_relevant)[place]
+    targets = torch.full((n_users, width), -torch.inf)
+    targets[place, column] = scores[place, item]
+    targets = targets.sort(dim=1).values  # padding (-inf) first
+    below = torch.searchsorted(ordered, targets).double()
+    above = scores.shape[1] - torch.searchsorted(ordered, targets, right=True).double()
+    masked = torch.searchsorted(ordered, torch.full((n_users, 1), -torch.inf), right=True).double()
+    lost = (targets == -torch.inf).double()  # a relevant item that is no candidate loses to every candidate
+    beaten = torch.where(lost > 0, 0.0, below - masked)
+    tied = torch.where(lost > 0, 0.0, scores.shape[1] - above - below)
+    # Wins over all candidates, less the wins (and ties) among the relevant items themselves.
+    n_ranked = n_relevant - _lost_relevant(lost, n_relevant, width)
+    inner = n_ranked * n_ranked / 2.0
+    wins = (beaten + tied / 2).sum(1) - inner
+    n_irrelevant = scores.shape[1] - masked[:, 0] - n_ranked
+    total = n_relevant * n_irrelevant
+    return torch.where(total > 0, wins / total.clamp(min=1), torch.nan)
+
+
+def _lost_relevant(lost: Tensor, n_relevant: Tensor, width: int) -> Tensor:
+    """Return (B,) how many relevant items are no candidates: -inf cells that are not padding."""
+    return lost.sum(1) - (width - n_relevant)
+
+
+def mean_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
+    """Return (mean, low, high) over the users that have a value: normal interval from the standard error.
+
+    Fewer than two values give an interval of NaN.
+    """
+    known = np.asarray(values, dtype=np.float64)
+    known = known[~np.isnan(known)]
+    if not len(known):
+        return math.nan, math.nan, math.nan
+    mean = float(known.mean())
+    if len(known) < 2:
+        return mean, math.nan, math.nan
+    half = _normal_quantile(0.5 + level / 2) * float(known.std(ddof=1)) / math.sqrt(len(known))
+    return mean, mean - half, mean + half
+
+
+def _normal_quantile(p: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(p)
+
+
+def coverage(items: NDArray[np.int64] | Tensor, n_candidates: int) -> float:
+    """Share of the candidates that stand in at least one list; -1 is padding."""
+    listed = np.unique(np.asarray(items))
+    return float((listed >= 0).sum() / n_candidates)

@@ -1,0 +1,82 @@
+"""The baselines that keep the others honest: chance and popularity."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from recengine.data.interactions import Interactions
+from recengine.models.base import Recommender
+from recengine.training.config import RunConfig
+from recengine.training.loop import OnEpoch
+
+
+class RandomRanking(Recommender):
+    """Scores drawn from a seeded hash of (user, item): the floor under every table."""
+
+    name = "random"
+    family = "baseline"
+    summary = "A seeded shuffle for each user: what chance alone reaches."
+
+    def fit(
+        self,
+        train: Interactions,
+        *,
+        valid: Interactions | None = None,
+        items: pd.DataFrame | None = None,
+        run: RunConfig = RunConfig(),  # noqa: B008 - frozen
+        on_epoch: OnEpoch | None = None,
+    ) -> Self:
+        self.n_users, self.n_items = train.n_users, train.n_items
+        self.seed = torch.tensor([run.seed])
+        return self
+
+    def score(self, user_idx: ArrayLike) -> Tensor:
+        users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
+        rows = [np.random.default_rng([int(self.seed), int(u)]).random(self.n_items, np.float32) for u in users]
+        return torch.from_numpy(np.stack(rows))
+
+    def state(self) -> dict[str, Tensor]:
+        return {"seed": self.seed}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.seed = state["seed"]
+
+
+class Popularity(Recommender):
+    """Scores an item by its number of positives, the same list for everyone."""
+
+    name = "popularity"
+    family = "baseline"
+    summary = "The most-liked films, the same list for everyone."
+
+    def fit(
+        self,
+        train: Interactions,
+        *,
+        valid: Interactions | None = None,
+        items: pd.DataFrame | None = None,
+        run: RunConfig = RunConfig(),  # noqa: B008 - frozen
+        on_epoch: OnEpoch | None = None,
+    ) -> Self:
+        self.n_users, self.n_items = train.n_users, train.n_items
+        self.counts = torch.from_numpy(train.item_counts.astype(np.float32))
+        return self
+
+    def score(self, user_idx: ArrayLike) -> Tensor:
+        return self.counts.expand(np.atleast_1d(np.asarray(user_idx)).shape[0], -1)
+
+    def score_history(self, histories: Interactions) -> Tensor:
+        """Return (histories.n_users, n_items): the same counts for every newcomer."""
+        return self.counts.expand(histories.n_users, -1)
+
+    def state(self) -> dict[str, Tensor]:
+        return {"counts": self.counts}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.counts = state["counts"]

@@ -1,0 +1,75 @@
+"""The only list of models, and the recipe that turns one into a finished model."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pandas as pd
+
+from recengine.data.interactions import Interactions
+from recengine.errors import BadInput, suggest
+from recengine.models.base import Recommender
+from recengine.models.baselines import Popularity, RandomRanking
+from recengine.models.linear import EASE, ItemKNN
+from recengine.models.mf import MF
+from recengine.training.config import Config, RunConfig
+from recengine.training.loop import OnEpoch
+
+MODELS: dict[str, type[Recommender]] = {
+    model.name: model for model in (RandomRanking, Popularity, ItemKNN, EASE, MF)
+}
+
+
+def model_class(name: str) -> type[Recommender]:
+    """Return the registered class; BadInput names the closest one."""
+    if name not in MODELS:
+        raise BadInput(
+            f"model {name!r} is unknown{suggest(name, list(MODELS))}; expected one of: {', '.join(MODELS)}"
+        )
+    return MODELS[name]
+
+
+def configure(name: str, settings: dict[str, Any], run: RunConfig) -> tuple[Config, RunConfig]:
+    """Share settings out between the model's config and the run's (`epochs`, `patience`, ...)."""
+    model_fields = {f.name for f in dataclasses.fields(model_class(name).Config)}
+    run_fields = {f.name for f in dataclasses.fields(RunConfig)} - model_fields
+    for key in settings:
+        if key not in model_fields | run_fields:
+            known = sorted(model_fields | run_fields)
+            raise BadInput(
+                f"{key!r} is not a setting of {name!r}{suggest(key, known)}; expected one of: {', '.join(known)}"
+            )
+    config = model_class(name).Config.from_dict({k: v for k, v in settings.items() if k in model_fields})
+    return config, dataclasses.replace(run, **{k: v for k, v in settings.items() if k in run_fields})
+
+
+def fit_final(
+    name: str,
+    config: Config,
+    train: Interactions,
+    valid: Interactions,
+    *,
+    items: pd.DataFrame | None = None,
+    run: RunConfig = RunConfig(),  # noqa: B008 - frozen
+    on_epoch: OnEpoch | None = None,
+) -> Recommender:
+    """Choose the epoch on `valid`, then fit a new model for that many epochs on training plus validation.
+
+    A closed form has no epoch to choose and is fitted once. The finished model keeps the history of the first fit,
+    whose curves are the ones that mean something; rows of the second reach `on_epoch` with `refit` = 1.
+    """
+    everything = train.concat(valid)
+    kind = model_class(name)
+    if kind.preset_epochs is None or not len(valid):
+        return kind(config).fit(everything, items=items, run=run, on_epoch=on_epoch)
+    chosen = kind(config).fit(train, valid=valid, items=items, run=run, on_epoch=on_epoch)
+    epochs = max(1, chosen.best_epoch or 1)
+    final = kind(config).fit(
+        everything,
+        items=items,
+        run=dataclasses.replace(run, epochs=epochs),
+        on_epoch=None if on_epoch is None else lambda row: on_epoch({**row, "refit": 1.0}),
+    )
+    final.history = chosen.history
+    return final

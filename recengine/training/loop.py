@@ -1,0 +1,115 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from recengine.data.interactions import Interactions
+from recengine.errors import BadInput
+from recengine.metrics import RANKING_METRICS, coordinates, find_hits, mask_scores, top_k
+
+OnEpoch = Callable[[Mapping[str, float]], None]
+"""Called after each epoch with `epoch`, `epochs`, `loss`, `seconds`, validation metrics; may raise to stop."""
+
+Validate = Callable[[], dict[str, float]]
+
+
+def train(
+    network: nn.Module,
+    *,
+    batches: Callable[[], Iterable[Sequence[Tensor | None]]],
+    loss: Callable[..., Tensor],
+    optimizers: Sequence[torch.optim.Optimizer],
+    epochs: int,
+    patience: int,
+    validate: Validate | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> list[dict[str, float]]:
+    """Train `network` in place and return its history, one row per epoch; the best epoch's weights are restored.
+
+    batches  : draws one epoch, an iterable of tuples of tensors, each given to `loss(*batch)`
+    validate : returns metrics, led by `valid_ndcg@10`, which chooses the epoch; without it all `epochs` are run
+    patience : stop after this many epochs without a gain
+    The history starts at epoch 0, the untrained network, when there is validation.
+    Raises BadInput with the epoch and the remedy when the loss is no longer a number, with the best weights back.
+    """
+    started = time.perf_counter()
+    history: list[dict[str, float]] = []
+    best, best_epoch = -math.inf, 0
+    kept = _weights(network)
+
+    def note(epoch: int, mean_loss: float) -> None:
+        nonlocal best, best_epoch, kept
+        row = {"epoch": float(epoch), "epochs": float(epochs), "loss": mean_loss}
+        if validate is not None:
+            network.eval()
+            with torch.inference_mode():
+                row |= validate()
+            if row["valid_ndcg@10"] > best:
+                best, best_epoch, kept = row["valid_ndcg@10"], epoch, _weights(network)
+        history.append(row | {"seconds": time.perf_counter() - started})
+        if on_epoch is not None:
+            on_epoch(history[-1])
+
+    if validate is not None:
+        with torch.no_grad():
+            note(0, _mean([loss(*batch) for batch in batches()]))
+    for epoch in range(1, epochs + 1):
+        network.train()
+        losses = []
+        for batch in batches():
+            value = loss(*batch)
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            for optimizer in optimizers:
+                optimizer.step()
+            losses.append(value.detach())
+        mean_loss = _mean(losses)
+        if not math.isfinite(mean_loss):
+            network.load_state_dict(kept)
+            raise BadInput(
+                f"the loss is {mean_loss} in epoch {epoch}; expected a finite number; "
+                f"lower learning_rate (epoch {best_epoch}'s weights are kept)"
+            )
+        note(epoch, mean_loss)
+        if validate is not None and epoch - best_epoch >= patience:
+            break
+    if validate is not None:
+        network.load_state_dict(kept)
+    network.eval()
+    return history
+
+
+def ranking_validator(
+    score: Callable[[Tensor], Tensor], train: Interactions, valid: Interactions, *, k: int = 10, batch: int = 2048
+) -> Validate:
+    """Return a function that ranks all items, `train` masked, for the users of `valid`: NDCG and hit rate @k."""
+    users = torch.from_numpy(valid.user_counts.nonzero()[0])
+    k = min(k, train.n_items)
+
+    def validate() -> dict[str, float]:
+        total = dict.fromkeys(("ndcg", "hr"), 0.0)
+        for some in users.split(batch):
+            scores = mask_scores(score(some).float().cpu().clone(), some, seen=train)
+            relevant = torch.zeros(scores.shape, dtype=torch.bool)
+            relevant[coordinates(valid, some)] = True
+            hits = find_hits(top_k(scores, k).items, relevant)
+            for name in total:
+                total[name] += float(RANKING_METRICS[name](hits, relevant.sum(1)).sum())
+        return {f"valid_{name}@{k}": value / len(users) for name, value in total.items()}
+
+    return validate
+
+
+def _weights(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+
+def _mean(losses: Sequence[Tensor]) -> float:
+    return float(torch.stack(list(losses)).mean()) if losses else math.nan

@@ -1,0 +1,49 @@
+"""Losses over one positive and several negatives: pure functions of scores.
+
+positive : (B,) scores of the positives; negative : (B, K) scores of K sampled negatives each.
+margin   : float or (B, K), the ideal gap between the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the usual name
+
+
+def bpr_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 0.0) -> Tensor:
+    """Bayesian personalised ranking: -log sigmoid(positive - negative - margin), averaged (Rendle et al. 2009)."""
+    return F.softplus(negative - positive[:, None] + margin).mean()
+
+
+def hinge_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 1.0) -> Tensor:
+    """Penalise what is missing to the margin: max(0, margin - (positive - negative)), averaged."""
+    return F.relu(margin - positive[:, None] + negative).mean()
+
+
+def adaptive_hinge_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 1.0) -> Tensor:
+    """Hinge against the hardest of each row's own negatives (Weston et al. 2011, in the manner of WARP)."""
+    return F.relu(margin - positive[:, None] + negative).amax(1).mean()
+
+
+def softmax_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 0.0) -> Tensor:
+    """Sampled softmax: -log of the positive's share of exp(score) among itself and its negatives."""
+    return (torch.logsumexp(torch.cat([positive[:, None], negative + margin], dim=1), dim=1) - positive).mean()
+
+
+def logistic_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 0.0) -> Tensor:
+    """Binary cross entropy: positives towards 1, each negative towards 0 (He et al. 2017)."""
+    return (F.softplus(-positive).sum() + F.softplus(negative + margin).sum()) / (
+        positive.numel() + negative.numel()
+    )
+
+
+LOSSES: Mapping[str, Callable[..., Tensor]] = {
+    "bpr": bpr_loss,
+    "hinge": hinge_loss,
+    "adaptive-hinge": adaptive_hinge_loss,
+    "softmax": softmax_loss,
+    "logistic": logistic_loss,
+}
