@@ -10,8 +10,8 @@ class BadInput(ValueError):  # noqa: N818 - it names what the person gave, not o
 
 
 def suggest(value: str, known: list[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the closest known name, or an empty string."""
+    """Return `" (did you mean 'x'?)"` for the closest known name, or an empty string."""
     import difflib
 
     close = difflib.get_close_matches(value, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -179,7 +179,7 @@ def build_dataset(
             user_ids = user_ids[enough]
             user_idx = (np.cumsum(enough) - 1)[user_idx].astype(np.int32)
     if keep is not None:
-        user_idx, item_idx, values, stamps = (a[keep] for a in (user_idx, item_idx, values, stamps))
+        user_idx, item_idx, values, stamps = user_idx[keep], item_idx[keep], values[keep], stamps[keep]
     if not len(user_idx):
         raise BadInput(f"{name!r} has no user with {min_ratings_per_user} ratings; lower the minimum per user")
     table, n_unnamed = _item_table(item_ids, item_idx, items)
@@ -221,12 +221,13 @@ def _latest_of_each_pair(
     """Return which rows to keep, or None when no pair repeats (checked by one sort)."""
     pair = user_idx.astype(np.int64) * n_items + item_idx
     ordered = np.sort(pair)
-    if not (ordered[1:] == ordered[:-1]).any():
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(repeated):
         return None
-    order = np.lexsort((np.arange(len(pair)), stamps, pair))
-    last = np.append(pair[order][1:] != pair[order][:-1], True)
-    keep = np.zeros(len(pair), bool)
-    keep[order[last]] = True
+    keep = repeated[np.minimum(np.searchsorted(repeated, pair), len(repeated) - 1)] != pair
+    rows = np.flatnonzero(~keep)  # only these need a full sort
+    rows = rows[np.lexsort((rows, stamps[rows], pair[rows]))]
+    keep[rows[np.append(pair[rows][1:] != pair[rows][:-1], True)]] = True
     return keep
 
 

@@ -138,7 +138,7 @@ def _decoded(label: str, content: bytes) -> tuple[io.TextIOWrapper, list[str]]:
             content = content.decode("utf-16").encode()
         content.decode(encoding)
     except UnicodeDecodeError:
-        encoding = "cp1252"
+        encoding, content = "cp1252", content.removeprefix(b"\xef\xbb\xbf")
         notes.append(f"{label} is not UTF-8 and was read as Windows text (cp1252): check the accents in titles.")
         try:
             content.decode(encoding)
@@ -267,7 +267,7 @@ def raw_id(cell: str) -> str:
     return str(int(cell.split(".")[0])) if _WHOLE.fullmatch(cell) else cell
 
 
-_WHOLE = re.compile(r"[+-]?[0-9]{1,19}(\.0+)?")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
 
 
 def fast_long(
@@ -275,9 +275,8 @@ def fast_long(
 ) -> pd.DataFrame | None:
     """Return the ratings of a plain long file, or None when anything in it needs the careful parser.
 
-    Plain: named columns, whole-number ids and times, ratings in range, no quote or NUL, and every line with
-    as many separators as the first: pandas alone would shift an uneven row silently. `names` stands for a
-    missing header; `sep` may then be several bytes.
+    Plain: named columns, nothing but decimal numbers below them, ratings in range, and every line with as many
+    separators as the header. `names` stands for a missing header; `sep` may then be several bytes.
     """
     mark, width = sep, len(names)
     found = {name: place for place, name in enumerate(names)}
@@ -285,18 +284,22 @@ def fast_long(
     for block in _whole_lines(blocks()):
         if not width:
             head, _, block = block.partition(b"\n")
-            header = head.decode("utf-8-sig", errors="replace")
+            try:
+                header = head.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                return None
             mark = separator(header).encode()
             cells = header.split(mark.decode())
             found, width = roles(cells), len(cells)
-            if '"' in header or not {"user_id", "item_id", "rating"} <= found.keys():
+            if {'"', "\0"} & set(header) or not {"user_id", "item_id", "rating"} <= found.keys():
                 return None
         elif len(mark) > 1:
             block = block.replace(mark, b"\t")
-        part = _fast_block(block, mark if len(mark) == 1 else b"\t", width, found)
-        if part is None:
-            return None
-        parts.append(part)
+        if block:
+            part = _fast_block(block, mark if len(mark) == 1 else b"\t", width, found)
+            if part is None:
+                return None
+            parts.append(part)
     if not parts:
         return None
     return pd.DataFrame({name: np.concatenate([part.pop(name) for part in parts]) for name in found}, copy=False)
@@ -304,32 +307,30 @@ def fast_long(
 
 def _fast_block(block: bytes, mark: bytes, width: int, found: dict[str, int]) -> dict[str, NDArray[Any]] | None:
     """Parse whole lines, or return None when they are not plain and even."""
-    if not block:
-        return {name: np.empty(0, _DTYPES[name]) for name in found}
-    if b'"' in block or b"\0" in block or not _even(block, mark, width - 1):
-        return None
+    if block.translate(None, b"0123456789.+- \n" + mark) or not _even(block, mark, width - 1):
+        return None  # pandas would take "True" for 1 and "1e3" for an id, and would shift an uneven row
     try:
-        frame = pd.read_csv(
-            io.BytesIO(block),
-            sep=mark.decode(),
-            header=None,
-            names=[*range(width)],
-            usecols=list(found.values()),
-            dtype={place: _DTYPES[name] for name, place in found.items()},
-            na_filter=False,
-            quoting=csv.QUOTE_NONE,
-            engine="c",
-        )
+        with np.errstate(all="ignore"):  # of numbers beyond any range, which are refused below
+            frame = pd.read_csv(
+                io.BytesIO(block),
+                sep=mark.decode(),
+                header=None,
+                names=[*range(width)],
+                usecols=list(found.values()),
+                dtype={place: _DTYPES[name] for name, place in found.items()},
+                na_filter=False,
+                engine="c",
+            )
     except (ValueError, OverflowError):  # ParserError and UnicodeDecodeError are ValueErrors
         return None
+    part = {name: frame[place].to_numpy() for name, place in found.items()}
     low, high = RATING_RANGE
-    rating = frame[found["rating"]].to_numpy()
-    if not ((rating >= low) & (rating <= high)).all():
+    if not ((part["rating"] >= low) & (part["rating"] <= high)).all():
         return None
-    return {name: frame[place].to_numpy() for name, place in found.items()}
+    return part | {"rating": part["rating"].astype(np.float32)}
 
 
-_DTYPES = {"user_id": np.int64, "item_id": np.int64, "rating": np.float32, "timestamp": np.int64}
+_DTYPES = {"user_id": np.int64, "item_id": np.int64, "rating": np.float64, "timestamp": np.int64}
 
 
 def _even(block: bytes, mark: bytes, separators: int) -> bool:

@@ -147,7 +147,7 @@ def _receive(
                 return
             why = f"the transfer ended after {done:,} of {whole:,} bytes"
         except requests.exceptions.SSLError:
-            raise _GaveUpError("its certificate is not valid") from None
+            raise _GaveUpError("no secure connection (its certificate may have lapsed)") from None
         except requests.exceptions.RetryError:
             raise _GaveUpError("it is out of service") from None
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as fault:

@@ -82,6 +82,11 @@ class Interactions:
             timestamp=self.timestamp[pick],
         )
 
+    def of_users(self, users: ArrayLike) -> Interactions:
+        """Return the rows of a batch of users, who become users 0, 1, ... of the result."""
+        place, rows = self.rows_of(users)
+        return replace(self.select(rows), user_idx=place.astype(np.int32), n_users=len(np.atleast_1d(users)))
+
     def concat(self, other: Interactions) -> Interactions:
         """Return these rows followed by the other's, which must live in the same index space."""
         if (self.n_users, self.n_items) != (other.n_users, other.n_items):

@@ -12,6 +12,7 @@ from recengine.data.archive import MEMBER_LIMIT, UPLOAD_LIMIT, Folder, Upload, Z
 from recengine.data.dataset import Dataset, build_dataset
 from recengine.data.download import OnProgress, download
 from recengine.data.movielens import EDITIONS, Edition, edition_of, load_edition, problem_with
+from recengine.data.sample import LICENCE, sample_dataset
 from recengine.data.tabular import load_layout, load_single
 from recengine.errors import BadInput, suggest
 
@@ -43,7 +44,7 @@ def list_datasets() -> list[DatasetInfo]:
         150_000,
         2_000,
         1_200,
-        "Free to use with RecEngine.",
+        LICENCE,
         True,
         "Real films, simulated audience; comes with the package.",
     )
@@ -71,8 +72,10 @@ def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
     target = _cache() / f"{name}.zip"
     if here and here != target:
         raise _not_genuine(edition, here)
-    mirror = settings.mirror()
-    bases = [mirror.rstrip("/")] if mirror and "://" in mirror else []
+    mirror = settings.mirror() or ""
+    if mirror and "://" not in mirror and not Path(mirror).expanduser().is_dir():
+        raise BadInput(f"RECENGINE_MIRROR is {mirror!r}, which is no folder; correct it or leave it unset")
+    bases = [mirror.rstrip("/")] if "://" in mirror else []
     bases += [OFFICIAL, HUGGING_FACE] if edition.at_hugging_face else [OFFICIAL]
 
     def problem(path: Path) -> str | None:
@@ -104,8 +107,6 @@ def load_dataset(
     """
     text = str(name)
     if text == "sample":
-        from recengine.data.sample import sample_dataset
-
         return _with_minimum(sample_dataset(), min_ratings_per_user)
     if text in EDITIONS:
         path = _here(text) or fetch(text, on_progress)
@@ -113,12 +114,7 @@ def load_dataset(
         if problem_with(edition, path, str(path)) is not None:
             raise _not_genuine(edition, path)
         return load_edition(edition, Zip(str(path), path), min_ratings_per_user=min_ratings_per_user)
-    path = Path(text).expanduser()
-    if not path.exists():
-        found = None if {"/", "\\"} & set(text) else _here(text)
-        if found is None:
-            raise _unknown(text)
-        path = found
+    path = _path_of(text)
     if path.is_dir():
         return load_layout(path.name, Folder(path), fast=True, min_ratings_per_user=min_ratings_per_user)
     if _is_zip(path):
@@ -140,6 +136,20 @@ def load_upload(filename: str, content: bytes) -> Dataset:
     if content.startswith(b"PK\x03\x04") or label.lower().endswith(".zip"):
         return _load_zip(name, label, content)
     return load_single(name, Upload(label, content), label, fast=False)
+
+
+def _path_of(text: str) -> Path:
+    """Return the file or folder that a text means: a path, or the stem of a zip in the mirror or cache."""
+    try:
+        path = Path(text).expanduser()
+        if text and path.exists():
+            return path
+        found = None if {"/", "\\"} & set(text) else _here(text)
+    except (OSError, ValueError, RuntimeError):  # too long, not allowed, no such home
+        found = None
+    if found is None:
+        raise _unknown(text)
+    return found
 
 
 def _load_zip(name: str, label: str, source: Path | bytes, *, min_ratings_per_user: int = 0) -> Dataset:
@@ -204,7 +214,8 @@ def _edition(name: str) -> Edition:
 
 
 def _unknown(name: str) -> BadInput:
-    known = ["sample", *EDITIONS]
+    in_mirror = {path.stem for folder in _folders() for path in folder.glob("*.zip")}
+    known = ["sample", *EDITIONS, *sorted(in_mirror - EDITIONS.keys())]
     if Path(name).suffix or {"/", "\\"} & set(name):
         return BadInput(
             f"there is no file or folder {name!r}; check the path, or choose one of {', '.join(known)}"
@@ -231,11 +242,15 @@ def _cache() -> Path:
     return settings.home() / "data"
 
 
+def _folders() -> list[Path]:
+    """Return the mirror when it is a folder, and the cache."""
+    mirror = settings.mirror()
+    return [Path(mirror).expanduser(), _cache()] if mirror and "://" not in mirror else [_cache()]
+
+
 def _here(name: str) -> Path | None:
     """Return the zip of that stem in the mirror folder, else in the cache, else None."""
-    mirror = settings.mirror()
-    folders = [Path(mirror).expanduser()] if mirror and "://" not in mirror else []
-    return next((path for folder in [*folders, _cache()] if (path := folder / f"{name}.zip").is_file()), None)
+    return next((path for folder in _folders() if (path := folder / f"{name}.zip").is_file()), None)
 
 
 def _is_zip(path: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ Rng = np.random.Generator
 class Split:
     """Three disjoint parts of one set of interactions, in one index space.
 
+    candidates : (c,) indices of the items that are ranked: those with a rating, or `min_item` positives if asked
     history : for users who are not in training (`cold-user`): what is known of them when they are served
     about   : the settings, JSON-ready; with the data's fingerprint they identify the split
     """
@@ -27,6 +28,7 @@ class Split:
     train: Interactions
     valid: Interactions
     test: Interactions
+    candidates: NDArray[np.int64]
     history: Interactions | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
@@ -142,6 +144,7 @@ def cold_user_split(
         train=warm.train,
         valid=warm.valid,
         test=interactions.select(rows[usable & (place >= targets_after)]),
+        candidates=warm.candidates,
         history=interactions.select(rows[usable & (place < given)]),
         about={"share": share, "given": given, "targets_after": targets_after, "fold": fold},
     )
@@ -184,11 +187,12 @@ def make_split(
 ) -> Split:
     """Make a split by name over the positives of a data set (`positive=0`: every rating is one).
 
-    `share` is the part held out (a tenth of the rows, or a fifth of the users of `cold-user`); `predefined` means the data's first published
-    split, `predefined:ua` a particular one. Raises BadInput for an unknown name or a split that leaves no test.
+    `share` is the part held out (a tenth of the rows, or a fifth of the users of `cold-user`). `predefined` means
+    the data's first published split; `predefined:ua`, or just `ua`, a particular one.
+    Raises BadInput for an unknown name or a split that leaves nothing to train or test on.
     """
     rng = np.random.default_rng(seed)
-    kind, _, which = name.partition(":")
+    kind, _, which = (f"predefined:{name}" if name in dataset.predefined else name).partition(":")
     share = share or (0.2 if kind == "cold-user" else 0.1)
     if kind == "predefined":
         made = predefined_split(
@@ -213,13 +217,14 @@ def make_split(
             f"{len(made.test):,} to test on; lower the threshold or choose another split"
         )
     settings = {"split": name, "positive": positive, "min_user": min_user, "min_item": min_item, "seed": seed}
-    return Split(made.train, made.valid, made.test, made.history, {**settings, **made.about})
+    candidates = made.candidates if min_item else dataset.ratings.item_counts.nonzero()[0]
+    return replace(made, candidates=candidates, about={**settings, **made.about})
 
 
 def _by_part(interactions: Interactions, rows: NDArray[np.int64], part: NDArray[Any], **about: Any) -> Split:
     """Return the split in which `part` says of each row: 0 training, 1 validation, 2 test."""
     train, valid, test = (interactions.select(rows[part == i]) for i in range(3))
-    return Split(train, valid, test, about=about)
+    return Split(train, valid, test, candidates=interactions.item_counts.nonzero()[0], about=about)
 
 
 def _check_share(share: float) -> None:

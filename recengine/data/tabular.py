@@ -45,7 +45,7 @@ def load_layout(name: str, files: Files, *, fast: bool, min_ratings_per_user: in
                 add(items, _rows(files, member, notes))
     else:
         items = items_named_by_id(ratings["item_id"])
-        notes.append("No movies.csv: items are called by their ids.")
+        notes.append("No movies.csv: items are called by their ids; links and tags are not used.")
     users = _users(files, ratings["user_id"], notes) if "users.csv" in files else None
     return build_dataset(
         name, ratings, items, users, min_ratings_per_user=min_ratings_per_user, notes=notes, **about
@@ -129,7 +129,7 @@ def _columns(rows: Rows, *needed: str) -> dict[str, list[str]]:
     for name in needed:
         if name not in names:
             raise BadInput(
-                f"{rows.label} has the columns {', '.join(rows.header)[:200]!r}; add the one for {name}, it is needed"
+                f"{rows.label} has the columns {', '.join(rows.header)[:200]!r}; it needs one for {name}"
             )
     columns: list[list[str]] = [[] for _ in names]
     for row in rows:

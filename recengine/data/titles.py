@@ -52,7 +52,7 @@ def normalise(title: str) -> str:
 
     "Matrix, The" and "The Matrix!" both give "matrix". A title of signs alone is kept as it is, in lower case.
     """
-    plain = unicodedata.normalize("NFKD", _article_first(title.strip()).casefold()).translate(_LETTERS)
+    plain = unicodedata.normalize("NFKD", _article_first(title.strip())).casefold().translate(_LETTERS)
     plain = "".join(c for c in plain if not unicodedata.combining(c)) if not plain.isascii() else plain
     words = _WORDS.findall(_SILENT.sub("", plain))
     if len(words) > 1 and words[0] in _LEADING:

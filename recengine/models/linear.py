@@ -93,8 +93,8 @@ class ItemItem(Recommender):
 class ItemKNNConfig(Config):
     """Settings of `item-knn`."""
 
-    neighbours: int = option(100, "nearest items kept for each item", low=1, high=100_000)
-    shrink: float = option(10.0, "added to the denominator, so that rare pairs count less", low=0, high=10_000)
+    neighbours: int = option(50, "nearest items kept for each item", low=1, high=100_000)
+    shrink: float = option(3.0, "added to the denominator, so that rare pairs count less", low=0, high=10_000)
 
 
 class ItemKNN(ItemItem):

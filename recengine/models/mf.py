@@ -16,7 +16,7 @@ from recengine.data.interactions import Interactions
 from recengine.data.sampling import KnownPairs
 from recengine.models.base import Recommender
 from recengine.training.config import Config, RunConfig, option
-from recengine.training.loop import OnEpoch, ranking_validator
+from recengine.training.loop import OnEpoch, one_thread, ranking_validator
 from recengine.training.loop import train as train_loop
 from recengine.training.losses import LOSSES
 
@@ -30,11 +30,11 @@ class MFConfig(Config):
         "softmax", "how a positive is set against its negatives"
     )
     negatives: int = option(32, "negatives that each positive is set against in each epoch", low=1, high=10_000)
-    shared_by: int = option(16, "positives of different users that share one draw of negatives", low=1, high=1024)
+    shared_by: int = option(32, "positives of different users that share one draw of negatives", low=1, high=1024)
     sampling: Literal["exact", "approximate"] = option(
         "exact", "exact never sets a known positive against another; approximate does not look"
     )
-    learning_rate: float = option(0.01, "step size of Adam", low=0, high=10, open_low=True)
+    learning_rate: float = option(0.015, "step size of Adam", low=0, high=10, open_low=True)
     weight_decay: float = option(
         0.04, "L2 penalty of the vectors of a step, each as often as it is used", low=0, high=10
     )
@@ -92,17 +92,22 @@ class MF(Recommender):
         self.network = MFNetwork(self.n_users, self.n_items, self.config.embedding_dim)
         self.network.initialise(self.config.init_std, draws)
         self.network.to(device)
-        self.history = train_loop(
-            self.network,
-            batches=self._batches(train, device, torch.Generator(device).manual_seed(run.seed)),
-            loss=self._loss,
-            optimizers=[torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate, fused=True)],
-            epochs=run.epochs or self.preset_epochs,
-            patience=run.patience or self.preset_patience,
-            validate=ranking_validator(self.score, train, valid) if valid is not None and len(valid) else None,
-            on_epoch=on_epoch,
-        )
+        with one_thread(device):
+            self.history = train_loop(
+                self.network,
+                batches=self._batches(train, device, torch.Generator(device).manual_seed(run.seed)),
+                loss=self._loss,
+                optimizers=[torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate, fused=True)],
+                epochs=run.epochs or self.preset_epochs,
+                patience=run.patience or self.preset_patience,
+                validate=ranking_validator(self.score, train, valid) if valid is not None and len(valid) else None,
+                on_epoch=on_epoch,
+            )
         self.network.to("cpu")
+        with (
+            torch.no_grad()
+        ):  # a person without positives has no taste, not the noise that the vector started from
+            self.network.user_embedding.weight[torch.from_numpy(train.user_counts == 0)] = 0
         return self
 
     def _batches(

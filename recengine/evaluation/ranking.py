@@ -1,0 +1,168 @@
+"""Evaluation by full ranking: every candidate is scored for every test user, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recengine.data.interactions import Interactions
+from recengine.data.sampling import NegativeSampler
+from recengine.data.splits import Split
+from recengine.errors import BadInput
+from recengine.metrics import (
+    RANKING_METRICS,
+    auc,
+    coordinates,
+    coverage,
+    find_hits,
+    mask_scores,
+    mean_interval,
+    top_k,
+)
+from recengine.models.base import Recommender, SupportsFoldIn, check_k
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a model reached on a test set, for each user.
+
+    users    : (n,) indices of the test users
+    per_user : metric key -> (n,) values, NaN where a user has none
+    lists    : (n, k) recommended item indices, -1 padded
+    coverage : share of the candidates that stand in some list
+    """
+
+    users: NDArray[np.int64]
+    per_user: dict[str, NDArray[np.float64]]
+    lists: NDArray[np.int64]
+    coverage: float
+    k: int
+
+    def means(self) -> dict[str, tuple[float, float, float]]:
+        """Return metric key -> (mean, low, high): over users, 95 % intervals; coverage has none."""
+        found = {key: mean_interval(values) for key, values in self.per_user.items()}
+        return {**found, f"coverage@{self.k}": (self.coverage, np.nan, np.nan)}
+
+
+def pooled(runs: Sequence[Evaluation]) -> Evaluation:
+    """Return one evaluation of several seeds on the same test users: each user's mean over the seeds.
+
+    The interval of the pooled means then speaks of users, with the luck of the seed averaged out.
+    """
+    first = runs[0]
+    per_user = {key: np.mean([run.per_user[key] for run in runs], axis=0) for key in first.per_user}
+    return replace(first, per_user=per_user, coverage=float(np.mean([run.coverage for run in runs])))
+
+
+@torch.inference_mode()
+def evaluate(
+    model: Recommender,
+    split: Split,
+    *,
+    k: int = 10,
+    negatives: int = 0,
+    seed: int = 0,
+    batch: int = 1024,
+) -> Evaluation:
+    """Rank all candidates for each test user, without what the user had in training and validation.
+
+    `negatives` > 0 adds the metrics of a list of each test item among that many sampled unseen items, marked
+    `_sampled<n>`: they rank models wrongly (Krichene & Rendle, KDD 2020) and stand only beside the full ones.
+    Raises BadInput when k exceeds the candidates, or when the split tests people who are not in training and the
+    model cannot serve them.
+    """
+    check_k(k, len(split.candidates))
+    users = split.test.user_counts.nonzero()[0]
+    cold = split.history is not None
+    if cold and not isinstance(model, SupportsFoldIn):
+        raise BadInput(
+            f"model {model.name!r} cannot serve people who are not in its training data (split 'cold-user'); "
+            "choose one with fold-in, such as 'ease'"
+        )
+    masked = split.history if split.history is not None else split.fit
+    draw = _negative_draws(masked.concat(split.test), split.candidates, negatives, seed) if negatives else None
+    parts: dict[str, list[Tensor]] = {}
+    lists = []
+    for start in range(0, len(users), batch):
+        some = users[start : start + batch]
+        if cold and isinstance(model, SupportsFoldIn):
+            scores = model.score_history(masked.of_users(some))
+        else:
+            scores = model.score(some)
+        scores = mask_scores(
+            scores.to("cpu", torch.float32, copy=True), some, seen=masked, among=split.candidates
+        )  # (B, n_items)
+        place, item = coordinates(split.test, some)
+        found = full_metrics(scores, place, item, k)
+        lists.append(found.pop("lists"))
+        if draw is not None:
+            found |= sampled_metrics(scores, place, item, draw(some[place.numpy()]), k)
+        for key, values in found.items():
+            parts.setdefault(key, []).append(values)
+    top = torch.cat(lists).numpy()
+    return Evaluation(
+        users=users,
+        per_user={key: torch.cat(values).double().numpy() for key, values in parts.items()},
+        lists=top,
+        coverage=coverage(top, len(split.candidates)),
+        k=k,
+    )
+
+
+def _negative_draws(
+    known: Interactions, candidates: NDArray[np.int64], n: int, seed: int
+) -> Callable[[NDArray[np.int64]], NDArray[np.int64]]:
+    """Return a function that draws n unseen candidates for each of some users: (B,) -> (B, n), -1 = none left."""
+    position = np.full(known.n_items, -1)
+    position[candidates] = np.arange(len(candidates))
+    among = position[known.item_idx]
+    inside = known.select(among >= 0)
+    sampler = NegativeSampler(replace(inside, item_idx=among[among >= 0], n_items=len(candidates)))
+    rng = np.random.default_rng(seed)
+
+    def draw(users: NDArray[np.int64]) -> NDArray[np.int64]:
+        places = sampler.draw(users, n, rng)
+        return np.where(places >= 0, candidates[places], -1)
+
+    return draw
+
+
+def full_metrics(scores: Tensor, place: Tensor, item: Tensor, k: int) -> dict[str, Tensor]:
+    """Return every metric of a batch, and its `lists` (B, k).
+
+    scores      : (B, n_items), -inf where an item is no candidate
+    place, item : (m,) the relevant cells
+    """
+    relevant = torch.zeros(scores.shape, dtype=torch.bool)
+    relevant[place, item] = True
+    n_relevant = torch.bincount(place, minlength=len(scores))
+    lists = top_k(scores, k).items
+    hits = find_hits(lists, relevant)
+    found = {f"{name}@{k}": metric(hits, n_relevant) for name, metric in RANKING_METRICS.items()}
+    return {**found, "auc": auc(scores, place, item), "lists": lists}
+
+
+def sampled_metrics(
+    scores: Tensor, place: Tensor, item: Tensor, negative: NDArray[np.int64], k: int
+) -> dict[str, Tensor]:
+    """Return hit rate and NDCG of each test item among its sampled negatives (m, N), averaged for each user.
+
+    The rank counts the negatives that score higher, and half of those that score the same.
+    """
+    n = negative.shape[1]
+    drawn = torch.from_numpy(negative)
+    others = scores[place[:, None], drawn.clamp(min=0)].masked_fill(drawn < 0, -torch.inf)  # (m, N)
+    own = scores[place, item][:, None]
+    rank = 1 + (others > own).sum(1) + (others == own).sum(1) / 2
+    listed = rank <= k
+    gains = {"hr": listed.double(), "ndcg": listed / torch.log2(rank.double() + 1)}
+    counts = torch.bincount(place, minlength=len(scores)).double()
+    total = {
+        name: torch.zeros(len(scores), dtype=torch.float64).index_add_(0, place, g) for name, g in gains.items()
+    }
+    return {f"{name}@{k}_sampled{n}": total[name] / counts for name in gains}

@@ -1,0 +1,152 @@
+"""What the command line says: results on standard output, progress and notes on standard error."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from recengine.data.download import OnProgress
+from recengine.errors import BadInput
+from recengine.files import whole_text_file
+from recengine.training.loop import OnEpoch
+
+Cell = str | int | float | None
+
+
+class Reporter:
+    """Prints a command's result in the form that was asked for, and its progress.
+
+    json : the result is one JSON object; quiet : no progress; progress : `bar` or `jsonl`
+    """
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, progress: str = "bar") -> None:
+        self.as_json, self.quiet, self.progress = as_json, quiet, progress
+
+    def note(self, text: str) -> None:
+        """Say a sentence on standard error: what is fetched, trained, substituted or dropped."""
+        if self.progress == "jsonl":
+            self._line({"event": "note", "text": text})
+        elif not self.quiet:
+            print(text, file=sys.stderr)
+
+    def result(self, value: Mapping[str, Any], lines: Iterable[str]) -> None:
+        """Print the JSON object, or else the lines."""
+        if self.as_json:
+            print(json.dumps(json_ready(value), ensure_ascii=False))
+        else:
+            for line in lines:
+                print(line)
+
+    def epochs(self, what: str) -> OnEpoch:
+        """Return a callback that shows the epochs of one training."""
+        bar: tqdm[Any] | None = None
+
+        def on_epoch(row: Mapping[str, float]) -> None:
+            nonlocal bar
+            if self.progress == "jsonl":
+                self._line({"event": "epoch", "model": what, **row})
+                return
+            if bar is None or row["epoch"] < bar.n:
+                bar = self._bar(total=int(row["epochs"]), unit="epoch")
+            bar.set_description(f"{what}, refit" if row.get("refit") else what)
+            shown = {"loss": f"{row['loss']:.4f}"}
+            if "valid_ndcg@10" in row:
+                shown["NDCG@10"] = f"{row['valid_ndcg@10']:.4f}"
+            bar.set_postfix(shown)
+            bar.update(int(row["epoch"]) - bar.n)
+            if row["epoch"] == row["epochs"]:
+                bar.close()
+
+        return on_epoch
+
+    def bytes(self, what: str) -> OnProgress:
+        """Return a callback `(done, total)` that shows a download."""
+        bar: tqdm[Any] | None = None
+        said = 0.0
+
+        def on_progress(done: int, total: int) -> None:
+            nonlocal bar, said
+            if self.progress == "jsonl":
+                if time.monotonic() - said > 0.2 or done == total:
+                    said = time.monotonic()
+                    self._line({"event": "bytes", "what": what, "done": done, "total": total})
+                return
+            bar = bar or self._bar(total=total, unit="B", unit_scale=True, desc=what)
+            bar.update(done - bar.n)
+
+        return on_progress
+
+    def _bar(self, **about: Any) -> tqdm[Any]:
+        """Return a bar, which tqdm hides where standard error is no terminal."""
+        return tqdm(disable=True if self.quiet else None, leave=False, **about)
+
+    def _line(self, row: Mapping[str, Any]) -> None:
+        print(json.dumps(json_ready(row)), file=sys.stderr, flush=True)
+
+
+def json_ready(value: Any) -> Any:
+    """Return the value with NaN and infinities as null, so that every JSON reader takes it."""
+    if isinstance(value, Mapping):
+        return {str(k): json_ready(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_ready(v) for v in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> list[str]:
+    """Return the lines of a plain table: text to the left, numbers to the right."""
+    shown = [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(r[i]) for r in [list(header), *shown]) for i in range(len(header))]
+    right = [bool(shown) and all(_is_number(r[i]) for r in shown) for i in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        return "  ".join(
+            c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)
+        ).rstrip()
+
+    return [line(header), line(["-" * w for w in widths]), *map(line, shown)]
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Write a CSV whole or not at all; text that a spreadsheet would run as a formula is prefixed with '."""
+    with _out(path) as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows([_harmless(cell) for cell in row] for row in rows)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write one JSON object, whole or not at all."""
+    with _out(path) as file:
+        json.dump(json_ready(value), file, indent=1, ensure_ascii=False)
+
+
+def _out(path: Path) -> AbstractContextManager[TextIO]:
+    if not path.parent.is_dir():
+        raise BadInput(f"--out {path}: the folder {path.parent} does not exist; create it or choose another place")
+    return whole_text_file(path)
+
+
+def _harmless(cell: Cell) -> Cell:
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+def _cell(value: Cell) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(",", "").replace(".", "").replace("-", "").isdigit() or text == "-"

@@ -1,0 +1,51 @@
+"""Reasons: which film that a person liked speaks most for a recommendation."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from recengine.models.base import Recommender, SupportsExplain
+
+
+class Reason(NamedTuple):
+    """Why an item is listed.
+
+    kind  : `contribution`: `item_idx` adds `share` of the score, exactly; `neighbour`: it is the nearest film that
+            the person liked, which the score does not show; `popular`: the list is everyone's; `none`: no reason
+    share : in (0, 1], only for a contribution
+    """
+
+    kind: Literal["contribution", "neighbour", "popular", "none"]
+    item_idx: int = -1
+    share: float | None = None
+
+
+@torch.inference_mode()
+def reasons(model: Recommender, liked: ArrayLike, targets: ArrayLike) -> list[Reason]:
+    """Return one reason for each target item, from the items that a person liked (both item indices).
+
+    `liked` is the history that the model scores from; a share is of the sum of the positive contributions.
+    """
+    past = np.asarray(liked, dtype=np.int64)
+    wanted = np.asarray(targets, dtype=np.int64)
+    if model.name == "popularity":
+        return [Reason("popular") for _ in wanted]
+    if not len(past) or not len(wanted):
+        return [Reason("none") for _ in wanted]
+    if isinstance(model, SupportsExplain):
+        strength = model.explain(past, wanted).clamp(min=0)  # (n_targets, n_history)
+        total = strength.sum(1, keepdim=True)
+        best, place = (strength / total.clamp(min=1e-12)).max(1)
+        return [
+            Reason("contribution", int(past[p]), float(s)) if s > 0 else Reason("none")
+            for s, p in zip(best, place, strict=True)
+        ]
+    similarity = model.item_similarity(torch.from_numpy(wanted))
+    if similarity is None:
+        return [Reason("none") for _ in wanted]
+    nearest = similarity[:, torch.from_numpy(past)].argmax(1)
+    return [Reason("neighbour", int(past[p])) for p in nearest]

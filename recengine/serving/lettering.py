@@ -1,0 +1,113 @@
+"""Lettering for posters: text measured, wrapped and drawn as outlines, so that it looks the same wherever it is shown.
+
+An SVG shown as an image cannot load a font. Titles are therefore drawn from stored outlines of Barlow Condensed
+Bold; a title with letters beyond them (Japanese, Cyrillic, ...) falls back to the viewer's own font.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+from xml.sax.saxutils import escape
+
+_OUTLINES = Path(__file__).parent / "letters" / "barlow-condensed-bold.json"
+_WIDE, _NARROW = 1.0, 0.58
+"""Estimated advances, in em, of letters without an outline: East Asian ones and the others."""
+
+
+class Line(NamedTuple):
+    """One line of text at a size in user units, and whether every letter of it has an outline."""
+
+    text: str
+    size: float
+    drawn: bool
+
+
+@cache
+def _letters() -> dict[str, tuple[int, str]]:
+    """Return letter -> (advance, path) at 1000 units per em, y down, baseline at 0."""
+    stored = json.loads(_OUTLINES.read_text(encoding="utf-8"))["letters"]
+    return {letter: (advance, path) for letter, (advance, path) in stored.items()}
+
+
+def clean(text: str) -> str:
+    """Return the text without control and formatting characters (direction marks too), spaces collapsed."""
+    kept = (" " if c.isspace() else c for c in unicodedata.normalize("NFC", text))
+    return " ".join("".join(c for c in kept if unicodedata.category(c)[0] != "C").split())
+
+
+def width(text: str, size: float) -> float:
+    """Return the width of a line in user units; estimated for letters without an outline."""
+    letters = _letters()
+    total = 0.0
+    for c in text:
+        known = letters.get(c)
+        total += known[0] / 1000 if known else _WIDE if unicodedata.east_asian_width(c) in "WF" else _NARROW
+    return total * size
+
+
+def fit(text: str, box: float, sizes: tuple[float, ...], max_lines: int) -> list[Line]:
+    """Return the lines of `text` at the first of `sizes` (large to small) at which it fits.
+
+    box : the width to stay within. At the last size words are broken and the text ends in an ellipsis if it must.
+    """
+    text = clean(text)
+    drawn = all(c in _letters() for c in text)
+    for size in sizes:
+        words = text.split(" ")
+        if all(width(word, size) <= box for word in words):
+            lines = _wrap(words, box, size)
+            if len(lines) <= max_lines:
+                return [Line(line, size, drawn) for line in lines]
+    size = sizes[-1]
+    lines = _wrap([piece for word in text.split(" ") for piece in _broken(word, box, size)], box, size)
+    if len(lines) > max_lines:
+        last = lines[max_lines - 1]
+        while last and width(last + "…", size) > box:
+            last = last[:-1].rstrip()
+        lines = [*lines[: max_lines - 1], last + "…"]
+    return [Line(line, size, drawn) for line in lines]
+
+
+def _wrap(words: list[str], box: float, size: float) -> list[str]:
+    lines = [""]
+    for word in words:
+        longer = f"{lines[-1]} {word}".lstrip()
+        if width(longer, size) <= box:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return [line for line in lines if line]
+
+
+def _broken(word: str, box: float, size: float) -> list[str]:
+    """Return a word in pieces that fit; a word that fits is one piece."""
+    pieces = [""]
+    for c in word:
+        if pieces[-1] and width(pieces[-1] + c, size) > box:
+            pieces.append("")
+        pieces[-1] += c
+    return pieces
+
+
+def draw(line: Line, x: float, y: float) -> str:
+    """Return the SVG of a line whose baseline starts at (x, y); it takes the fill of what surrounds it."""
+    if not line.drawn:
+        return (
+            f'<text x="{x:g}" y="{y:g}" font-size="{line.size:g}" font-weight="700" '
+            f'font-family="sans-serif">{escape(line.text)}</text>'
+        )
+    letters, pen, paths = _letters(), 0, []
+    first: dict[str, str] = {}
+    for c in line.text:
+        advance, path = letters[c]
+        if c in first:  # a letter that comes again points to the first one
+            paths.append(f'<use href="#{first[c]}" x="{pen - int(first[c].rpartition("-")[2])}"/>')
+        elif path:
+            first[c] = f"{x:.0f}-{y:.0f}-{pen}"
+            paths.append(f'<path id="{first[c]}" transform="translate({pen})" d="{path}"/>')
+        pen += advance
+    return f'<g transform="translate({x:g} {y:g}) scale({line.size / 1000:g})">{"".join(paths)}</g>'

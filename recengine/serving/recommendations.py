@@ -1,0 +1,93 @@
+"""Recommendations for people: top-k lists, with popularity stepping in, visibly, where a model knows nothing."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
+from recengine.errors import BadInput
+from recengine.metrics import Ranking, mask_scores, top_k
+from recengine.models.base import Recommender, SupportsFoldIn, check_k
+
+
+class Listing(NamedTuple):
+    """A ranking, and which of its rows (B,) bool are popularity because the model knows nothing of the person."""
+
+    ranking: Ranking
+    fallback: np.ndarray
+
+
+def recommend(
+    model: Recommender,
+    dataset: Dataset,
+    user_idx: ArrayLike,
+    *,
+    k: int = 10,
+    positive: float = 4.0,
+    include_seen: bool = False,
+    among: ArrayLike | None = None,
+) -> Listing:
+    """Return the top k of users of the data set; what they rated, whatever the rating, is left out unless asked.
+
+    A user without a single positive gets the most popular items, marked as fallback.
+    """
+    users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
+    liked = dataset.ratings.select(dataset.ratings.rating >= positive)
+    seen = None if include_seen else dataset.ratings
+    ranking = model.recommend(users, k=k, seen=seen, among=among)
+    return _with_fallback(ranking, model, liked, liked.user_counts[users] == 0, users, seen, among)
+
+
+def recommend_newcomers(
+    model: Recommender,
+    dataset: Dataset,
+    histories: Interactions,
+    *,
+    k: int = 10,
+    positive: float = 4.0,
+    include_seen: bool = False,
+    among: ArrayLike | None = None,
+) -> Listing:
+    """Return the top k of people who are not in the data, from their ratings alone; nothing is retrained.
+
+    histories : each of its users is one person. Raises BadInput for a model without fold-in.
+    """
+    if not isinstance(model, SupportsFoldIn):
+        raise BadInput(
+            f"model {model.name!r} cannot serve a person who is not in its training data; "
+            "choose one with fold-in, such as 'ease' or 'item-knn'"
+        )
+    check_k(k, dataset.n_items)
+    people = np.arange(histories.n_users)
+    own = histories.select(histories.rating >= positive)
+    seen = None if include_seen else histories
+    with torch.inference_mode():
+        scores = model.score_history(own).to("cpu", torch.float32, copy=True)
+    ranking = top_k(mask_scores(scores, people, seen=seen, among=among), k)
+    liked = dataset.ratings.select(dataset.ratings.rating >= positive)
+    return _with_fallback(ranking, model, liked, own.user_counts == 0, people, seen, among)
+
+
+def _with_fallback(
+    ranking: Ranking,
+    model: Recommender,
+    liked: Interactions,
+    unknown: np.ndarray,
+    users: np.ndarray,
+    seen: Interactions | None,
+    among: ArrayLike | None,
+) -> Listing:
+    """Replace the rows of unknown people by popularity."""
+    unknown = unknown & (model.family != "baseline")
+    if unknown.any():
+        rows = torch.from_numpy(unknown.nonzero()[0])
+        counts = torch.from_numpy(liked.item_counts.astype(np.float32)).repeat(len(rows), 1)
+        popular = top_k(mask_scores(counts, users[unknown], seen=seen, among=among), ranking.items.shape[1])
+        ranking = Ranking(ranking.items.clone(), ranking.scores.clone())
+        ranking.items[rows], ranking.scores[rows] = popular.items, popular.scores
+    return Listing(ranking, unknown)

@@ -1,0 +1,65 @@
+"""Train a model for use, or find it in the store: what the command line and the app both call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recengine.data.dataset import Dataset
+from recengine.data.splits import Split, leave_last
+from recengine.models.registry import configure, fit_final, model_class
+from recengine.serving.store import ArtefactStore, Trained
+from recengine.training.config import RunConfig
+from recengine.training.loop import OnEpoch
+
+
+def obtain(
+    dataset: Dataset,
+    name: str,
+    *,
+    settings: dict[str, Any] | None = None,
+    run: RunConfig = RunConfig(),  # noqa: B008 - frozen
+    positive: float = 4.0,
+    split: Split | None = None,
+    force: bool = False,
+    on_epoch: OnEpoch | None = None,
+    store: ArtefactStore | None = None,
+) -> Trained:
+    """Return the model trained on all positives of `dataset`, or on what `split` allows; from the store if it can.
+
+    The last positive of each user chooses the epoch; then the model is fitted on everything. `settings` are fields
+    of the model's config or of `RunConfig`. Raises BadInput for an unknown name or a setting out of range.
+    """
+    config, run = configure(name, settings or {}, run)
+    device = str(run.torch_device())
+    about = split.about if split is not None else {"split": "all", "positive": positive}
+    store = store or ArtefactStore()
+    folder = store.folder(name, config, dataset.fingerprint, about, run)
+
+    def train() -> Any:
+        parts = split or leave_last(dataset.positives(positive), least=2, test=False)
+        return fit_final(name, config, parts.train, parts.valid, items=dataset.items, run=run, on_epoch=on_epoch)
+
+    description = {
+        "dataset": dataset.name,
+        "data": dataset.fingerprint,
+        "split": about,
+        "seed": run.seed,
+        "device": device,
+        "model_version": model_class(name).version,
+    }
+    return store.obtain(folder, train, description, force=force)
+
+
+def is_stored(
+    dataset: Dataset,
+    name: str,
+    *,
+    settings: dict[str, Any] | None = None,
+    run: RunConfig = RunConfig(),  # noqa: B008 - frozen
+    positive: float = 4.0,
+) -> bool:
+    """Tell whether `obtain` with the same arguments would find the model without training."""
+    config, run = configure(name, settings or {}, run)
+    about = {"split": "all", "positive": positive}
+    folder = ArtefactStore().folder(name, config, dataset.fingerprint, about, run)
+    return (folder / "manifest.json").is_file()

@@ -1,0 +1,207 @@
+"""The downloader against a real server that fails in every way we know of."""
+
+import hashlib
+import random
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recengine.data.download import download
+from recengine.errors import BadInput
+
+CONTENT = random.Random(1).randbytes(300_000)
+BLOCK = 1 << 16  # what arrives of a broken transfer is counted in such blocks
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+def send(
+    handler: BaseHTTPRequestHandler,
+    body: bytes,
+    *,
+    status: int = 200,
+    length: int | None = -1,
+    **headers: str,
+) -> None:
+    """Answer with headers; `length=None` announces none, and a larger one than the body is a cut connection."""
+    handler.send_response(status)
+    if length is not None:
+        handler.send_header("Content-Length", str(len(body) if length < 0 else length))
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(body)
+    handler.close_connection = True
+
+
+def whole(handler: BaseHTTPRequestHandler) -> None:
+    send(handler, CONTENT, ETag='"v1"')
+
+
+def cut(handler: BaseHTTPRequestHandler) -> None:
+    send(handler, CONTENT[:BLOCK], length=len(CONTENT), ETag='"v1"')
+
+
+def resumed(handler: BaseHTTPRequestHandler, upto: int = len(CONTENT)) -> None:
+    start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+    stated = f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"
+    send(handler, CONTENT[start:upto], status=206, length=len(CONTENT) - start, Content_Range=stated, ETag='"v1"')
+
+
+class Server:
+    """Answers each request with the next of the given answers; `requests` keeps the headers that came."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.requests: list[dict[str, str]] = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+                server.requests.append(dict(self.headers))
+                server.answers.pop(0)(self)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/x.zip"
+        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.http.shutdown()
+    made.http.server_close()
+
+
+def problem_with(path: Path) -> str | None:
+    return None if hashlib.sha256(path.read_bytes()).hexdigest() == SHA256 else "wrong sha256"
+
+
+def get(server: Server, folder: Path, *answers: Answer, urls: list[str] | None = None, **options: Any) -> Path:
+    server.answers = list(answers)
+    settings: dict[str, Any] = {"size": len(CONTENT), "limit": len(CONTENT), "pause": 0.001} | options
+    return download(urls or [server.url], folder / "data" / "x.zip", problem_with=problem_with, **settings)
+
+
+def refused(server: Server, folder: Path, *answers: Answer, **options: Any) -> str:
+    """Return the complaint, having checked that nothing was left behind."""
+    with pytest.raises(BadInput) as caught:
+        get(server, folder, *answers, **options)
+    assert list((folder / "data").iterdir()) == []
+    assert "\n" not in str(caught.value)
+    assert "RECENGINE_MIRROR" in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_whole_file_arrives_with_rising_progress(server: Server, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    path = get(server, tmp_path, whole, on_progress=lambda done, total: seen.append((done, total)))
+    assert path.read_bytes() == CONTENT
+    assert seen == sorted(seen)
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert server.requests[0]["Accept-Encoding"] == "identity"
+    assert [p.name for p in path.parent.iterdir()] == ["x.zip"]
+
+
+def test_a_503_and_two_cuts_are_survived_by_resuming(server: Server, tmp_path: Path) -> None:
+    def busy(handler: BaseHTTPRequestHandler) -> None:
+        send(handler, b"", status=503, Retry_After="0")
+
+    path = get(server, tmp_path, busy, cut, lambda h: resumed(h, 3 * BLOCK), resumed)
+    assert path.read_bytes() == CONTENT
+    assert [r.get("Range") for r in server.requests] == [None, None, f"bytes={BLOCK}-", f"bytes={3 * BLOCK}-"]
+    assert server.requests[2]["If-Range"] == '"v1"'
+
+
+def test_a_cut_without_an_announced_length_is_noticed(server: Server, tmp_path: Path) -> None:
+    path = get(server, tmp_path, lambda h: send(h, CONTENT[:BLOCK], length=None), resumed)
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("stated", ["bytes 0-299999/300000", "bytes 65537-299999/300000", "nonsense", ""])
+def test_a_false_content_range_is_not_pasted_in(server: Server, tmp_path: Path, stated: str) -> None:
+    def lying(handler: BaseHTTPRequestHandler) -> None:
+        send(handler, CONTENT[50_000:250_000], status=206, Content_Range=stated)
+
+    path = get(server, tmp_path, cut, lying, whole)
+    assert path.read_bytes() == CONTENT
+    assert "Range" not in server.requests[2]
+
+
+def test_a_file_that_changed_meanwhile_is_taken_from_its_start(server: Server, tmp_path: Path) -> None:
+    path = get(server, tmp_path, lambda h: send(h, b"old" * 30_000, length=len(CONTENT), ETag='"v0"'), whole)
+    assert path.read_bytes() == CONTENT
+    assert server.requests[1]["If-Range"] == '"v0"'
+
+
+def test_a_server_that_sends_too_much_is_stopped(server: Server, tmp_path: Path) -> None:
+    assert "offers 300,001 bytes" in refused(server, tmp_path, lambda h: send(h, CONTENT + b"x"))
+    endless = refused(server, tmp_path, lambda h: send(h, CONTENT + b"x", length=None))
+    assert "sends more than the expected 300,000 bytes" in endless
+
+
+def test_a_wrong_checksum_is_refused_and_the_next_address_tried(server: Server, tmp_path: Path) -> None:
+    def wrong(handler: BaseHTTPRequestHandler) -> None:
+        send(handler, bytes(len(CONTENT)))
+
+    assert "wrong sha256" in refused(server, tmp_path, wrong)
+    assert get(server, tmp_path, wrong, whole, urls=[server.url] * 2).read_bytes() == CONTENT
+
+
+def test_every_address_that_fails_is_named(server: Server, tmp_path: Path) -> None:
+    def missing(handler: BaseHTTPRequestHandler) -> None:
+        send(handler, b"", status=404)
+
+    urls = [server.url, "http://127.0.0.1:9/x.zip", "nothing://x", "http://[bad/x.zip"]
+    said = refused(server, tmp_path, missing, urls=urls)
+    assert "answers 404 Not Found" in said
+    assert "127.0.0.1:9: no connection" in said
+    assert "x: it cannot be used" in said
+
+
+def test_endless_cuts_end(server: Server, tmp_path: Path) -> None:
+    said = refused(server, tmp_path, cut, *[lambda h: resumed(h, BLOCK)] * 20)
+    assert "broke after 65,536 of 300,000 bytes" in said
+
+
+def test_a_server_out_of_service_is_given_up(server: Server, tmp_path: Path) -> None:
+    assert "out of service" in refused(server, tmp_path, *[lambda h: send(h, b"", status=503)] * 20)
+
+
+def test_cancelling_leaves_nothing(server: Server, tmp_path: Path) -> None:
+    def cancel(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        get(server, tmp_path, whole, on_progress=cancel)
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_a_failed_fetch_leaves_the_older_file(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x.zip").write_bytes(b"older")
+    with pytest.raises(BadInput):
+        get(server, tmp_path, lambda h: send(h, b"", status=404))
+    assert [p.read_bytes() for p in (tmp_path / "data").iterdir()] == [b"older"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+    with pytest.raises(BadInput, match="cannot be written.*RECENGINE_HOME"):
+        get(server, tmp_path, whole)
+
+
+def test_an_address_without_valid_tls_is_not_used(server: Server, tmp_path: Path) -> None:
+    said = refused(server, tmp_path, urls=[server.url.replace("http:", "https:")])
+    assert "no secure connection" in said
+    assert server.requests == []

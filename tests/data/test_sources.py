@@ -1,0 +1,134 @@
+"""Names, paths, the mirror and the cache: where a data set is found, and what is said when it is not."""
+
+import functools
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from recengine.data import sources
+from recengine.data.sources import fetch, is_present, list_datasets, load_dataset
+from recengine.errors import BadInput
+from tests.data.test_movielens import CSV, Publish, publish
+
+__all__ = ["publish"]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    """Serve the folder `tmp_path` on this machine and return its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, fresh_home: Path) -> Path:
+    """Take the mirror and the network away; return the home."""
+    monkeypatch.delenv("RECENGINE_MIRROR", raising=False)
+    for base in ("OFFICIAL", "HUGGING_FACE"):
+        monkeypatch.setattr(sources, base, "http://127.0.0.1:9")
+    return fresh_home
+
+
+def test_a_mirror_folder_is_read_in_place(publish: Publish, tmp_path: Path) -> None:
+    publish("ml-20m", CSV)
+    assert is_present("ml-20m")
+    assert fetch("ml-20m") == tmp_path / "ml-20m.zip"
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_mirror_address_fills_the_cache_once(
+    publish: Publish, served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = publish("ml-20m", CSV)
+    monkeypatch.setenv("RECENGINE_MIRROR", served + "/")
+    assert not is_present("ml-20m")
+    seen: list[tuple[int, int]] = []
+    data = load_dataset("ml-20m", on_progress=lambda done, total: seen.append((done, total)))
+    assert len(data.ratings) == 2
+    assert seen == [(len(content), len(content))]
+    monkeypatch.setenv("RECENGINE_MIRROR", "http://127.0.0.1:9")
+    assert is_present("ml-20m")
+    assert fetch("ml-20m") == tmp_path / "home" / "data" / "ml-20m.zip"
+    assert load_dataset("ml-20m").fingerprint == data.fingerprint
+
+
+def test_a_spoiled_cache_is_refused_and_mended_by_fetching(
+    publish: Publish, served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = publish("ml-20m", CSV)
+    monkeypatch.setenv("RECENGINE_MIRROR", served)
+    cached = fetch("ml-20m")
+    cached.write_bytes(content[:100])
+    with pytest.raises(BadInput, match="recengine datasets fetch ml-20m"):
+        load_dataset("ml-20m")
+    assert fetch("ml-20m").read_bytes() == content
+
+
+def test_offline_the_remedy_is_one_sentence(offline: Path) -> None:
+    with pytest.raises(BadInput) as refused:
+        load_dataset("ml-32m")
+    said = str(refused.value)
+    assert "ml-32m.zip could not be fetched (127.0.0.1:9: no connection); set RECENGINE_MIRROR" in said
+    assert str(offline / "data") in said
+    assert "upload it in the app" in said
+    assert list((offline / "data").iterdir()) == []
+
+
+def test_a_mirror_that_is_no_folder_is_named(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECENGINE_MIRROR", "/no/such/folder")
+    with pytest.raises(BadInput, match="RECENGINE_MIRROR is '/no/such/folder'"):
+        load_dataset("ml-1m")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ml-1mm", "'ml-1mm' is unknown (did you mean 'ml-1m'?); choose one of sample, ml-latest-small"),
+        ("netflix", "'netflix' is unknown; choose one of"),
+        ("no/such.csv", "there is no file or folder 'no/such.csv'"),
+        ("", "is unknown"),
+        ("~nobody-of-that-name/x", "there is no file or folder"),
+        ("x" * 5000, "is unknown"),
+        ("nul\0", "is unknown"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_what_there_is(name: str, said: str, offline: Path) -> None:
+    with pytest.raises(BadInput) as refused:
+        load_dataset(name)
+    assert said in str(refused.value)
+
+
+def test_a_folder_without_ratings_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "movies.csv").write_text(CSV["movies.csv"])
+    with pytest.raises(BadInput, match=r"holds no ratings\.csv; expected"):
+        load_dataset(tmp_path)
+
+
+def test_the_sample_is_always_there(offline: Path) -> None:
+    assert is_present("sample")
+    assert fetch("sample").is_dir()
+    data = load_dataset("sample")
+    assert data.simulated
+    told = list_datasets()[0]
+    for count, real in (
+        (told.n_ratings, len(data.ratings)),
+        (told.n_users, data.n_users),
+        (told.n_items, data.n_items),
+    ):
+        assert abs(count - real) <= 0.1 * real  # said before it is built, so roughly
+    least = int(data.ratings.user_counts.min())
+    fewer = load_dataset("sample", min_ratings_per_user=least + 1)
+    assert fewer.simulated
+    assert fewer.cleaning.users_below_minimum == int((data.ratings.user_counts == least).sum())
+    assert fewer.ratings.user_counts.min() > least
