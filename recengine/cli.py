@@ -25,7 +25,7 @@ from recengine.evaluation.ranking import evaluate, pooled
 from recengine.models.base import abilities
 from recengine.models.registry import MODELS, model_class
 from recengine.report import Cell, Reporter, table, write_csv, write_json
-from recengine.serving.recommendations import Listing, recommend, recommend_newcomers
+from recengine.serving.recommendations import Listing, recommend, recommend_newcomers, similar
 from recengine.serving.store import Trained
 from recengine.serving.training import obtain
 from recengine.training.config import RunConfig
@@ -188,17 +188,16 @@ def _recommend(options: argparse.Namespace, report: Reporter) -> None:
     data = _load(options, report)
     trained = _obtain(options, report, data, options.model, _settings(options.set))
     header = ("user_id", "rank", "item_id", "title", "score")
-    n_fallback = 0
+    fallback: list[Cell] = []
 
     def rows() -> Iterator[Sequence[Cell]]:
-        nonlocal n_fallback
         for ids, listing in _listings(options, report, data, trained):
-            n_fallback += int(listing.fallback.sum())
+            fallback.extend(user for user, stands_in in zip(ids, listing.fallback, strict=True) if stands_in)
             yield from _listed(data, ids, listing)
 
     if options.out:
         write_csv(options.out, header, rows())
-        report.result({"out": str(options.out), "fallback_users": n_fallback}, [str(options.out)])
+        report.result({"out": str(options.out), "popularity_fallback": fallback}, [str(options.out)])
     else:
         shown = list(rows())
         report.result(
@@ -206,13 +205,13 @@ def _recommend(options: argparse.Namespace, report: Reporter) -> None:
                 "dataset": data.name,
                 "model": options.model,
                 "recommendations": [dict(zip(header, row, strict=True)) for row in shown],
-                "fallback_users": n_fallback,
+                "popularity_fallback": fallback,
             },
             table(header, shown),
         )
-    if n_fallback:
+    if fallback:
         report.note(
-            f"{n_fallback:,} with no rating of {options.positive:g} or more: popularity replaces {options.model}."
+            f"{len(fallback):,} with no rating of {options.positive:g} or more: popularity replaces {options.model}."
         )
 
 
@@ -251,16 +250,21 @@ def _similar(options: argparse.Namespace, report: Reporter) -> None:
     data = _load(options, report)
     seed = data.item_index([options.item])
     trained = _obtain(options, report, data, options.model, _settings(options.set))
-    ranking = trained.model.similar_items(seed, k=options.k)
+    listing = similar(trained.model, data, int(seed[0]), k=options.k, positive=options.positive)
     header = ("rank", "item_id", "title", "similarity")
-    rows = [row[1:] for row in _listed(data, [""], Listing(ranking, np.zeros(1, bool)))]
+    rows = [row[1:] for row in _listed(data, [""], listing)]
     value = {
         "dataset": data.name,
         "model": options.model,
         "item_id": data.item_ids[seed[0]],
         "title": data.items["title"].iloc[seed[0]],
         "similar": [dict(zip(header, row, strict=True)) for row in rows],
+        "fallback": "popularity" if listing.fallback[0] else None,
     }
+    if listing.fallback[0]:
+        report.note(
+            f"{value['title']} has no rating of {options.positive:g} or more: the most popular items stand in."
+        )
     if options.out:
         write_csv(options.out, header, rows)
     report.result(value, [f"Similar to {value['title']}:", *table(header, rows)])

@@ -117,7 +117,7 @@ class Dataset:
         Raises BadInput when nothing is left.
         """
         low, high = self.rating_range
-        kept = self.ratings.select(self.ratings.rating >= threshold) if threshold > 0 else self.ratings
+        kept = self.ratings if threshold <= 0 else self.ratings.select(self.ratings.rating >= threshold)
         for counts, index, least in (
             ("item_counts", "item_idx", min_item),
             ("user_counts", "user_idx", min_user),
@@ -261,7 +261,7 @@ def _lookup(known: NDArray[Any], ids: ArrayLike, kind: str, name: str) -> NDArra
             wanted = wanted.astype(np.int64)
         except (ValueError, OverflowError):
             raise BadInput(
-                f"{kind} {next(w for w in wanted if not _is_int(w))!s} is not in {name!r}, "
+                f"{kind} {next(w for w in wanted if not _is_int64(w))!s} is not in {name!r}, "
                 f"whose {kind} ids are numbers such as {known[0]}"
             ) from None
     elif known.dtype.kind != "i":
@@ -276,9 +276,8 @@ def _lookup(known: NDArray[Any], ids: ArrayLike, kind: str, name: str) -> NDArra
     return place.astype(np.int64)
 
 
-def _is_int(value: Any) -> bool:
+def _is_int64(value: Any) -> bool:
     try:
-        int(value)
+        return -(2**63) <= int(value) < 2**63
     except (ValueError, TypeError, OverflowError):
         return False
-    return True

@@ -1,4 +1,4 @@
-"""Ratings as delimited text, long or wide: a careful parser that names the line, a fast one for plain files."""
+"""Delimited text, row by row: ratings in long or wide form, with the line named when something is wrong."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recengine.data.archive import Files, read
 from recengine.errors import BadInput
 
 ALIASES = {
@@ -26,6 +25,7 @@ ALIASES = {
 }
 RATING_RANGE = (0.0, 10.0)
 _HEADER_LIMIT = 1 << 22
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
 
 
 class Rows:
@@ -96,40 +96,6 @@ def roles(header: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def read_ratings(files: Files, member: str, *, fast: bool, wide: bool = False) -> tuple[pd.DataFrame, list[str]]:
-    """Return (user_id, item_id, rating[, timestamp]) rows in file order, and notes on what was guessed.
-
-    fast : try pandas' C parser first, which reads only what is plain; anything else goes row by row
-    wide : a user x item table is welcome too; its `item_id` is the column's header
-    """
-    label = member if member in files.label else f"{member} in {files.label}"
-    if fast and (frame := fast_long(lambda: files.blocks(member))) is not None:
-        _check_rows(len(frame), label)
-        return frame, []
-    rows = Rows(label, read(files, member))
-    found = roles(rows.header)
-    missing = [role for role in ("user_id", "item_id", "rating") if role not in found]
-    if not missing:
-        frame = _long(rows, found)
-        unused = [cell for place, cell in enumerate(rows.header) if place not in found.values()]
-        if unused:
-            rows.notes.append(f"Columns not used: {', '.join(unused)[:200]}.")
-    elif wide and "rating" not in found:
-        frame = _wide(rows)
-    else:
-        raise BadInput(
-            f"{label} has the columns {', '.join(rows.header)[:200]!r}, "
-            f"without one for {' and '.join(missing)}; expected userId,movieId,rating[,timestamp]"
-        )
-    _check_rows(len(frame), label)
-    return frame, rows.notes
-
-
-def _check_rows(n: int, label: str) -> None:
-    if not n:
-        raise BadInput(f"{label} has a header but no ratings; expected at least one row")
-
-
 def _decoded(label: str, content: bytes) -> tuple[io.TextIOWrapper, list[str]]:
     """Return the text, and notes: UTF-8 with or without its mark, UTF-16 by its mark, else cp1252."""
     encoding, notes = "utf-8-sig", []
@@ -150,8 +116,8 @@ def _decoded(label: str, content: bytes) -> tuple[io.TextIOWrapper, list[str]]:
     return io.TextIOWrapper(io.BytesIO(content), encoding=encoding, newline=""), notes
 
 
-def _long(rows: Rows, found: dict[str, int]) -> pd.DataFrame:
-    """Read one rating per row."""
+def long_ratings(rows: Rows, found: dict[str, int]) -> pd.DataFrame:
+    """Return user_id, item_id, rating[, timestamp] of a rating per row; `found` is what `roles` gives."""
     user_at, item_at, rating_at, time_at = (found.get(role, -1) for role in ALIASES)
     users: dict[str, int] = {}
     items: dict[str, int] = {}
@@ -176,8 +142,8 @@ def _long(rows: Rows, found: dict[str, int]) -> pd.DataFrame:
     return pd.DataFrame(columns, copy=False)
 
 
-def _wide(rows: Rows) -> pd.DataFrame:
-    """Read one user per row and one item per column; a blank or -1 is no rating."""
+def wide_ratings(rows: Rows) -> pd.DataFrame:
+    """Return user_id, item_id, rating of a user per row and an item per column, blank or -1 for none."""
     names = rows.header[1:]
     name, times = Counter(names).most_common(1)[0] if names else ("", 0)
     if times != 1 or "" in names:
@@ -265,98 +231,3 @@ def raw_id(cell: str) -> str:
     """Return an id as text in its shortest form."""
     cell = cell.strip()
     return str(int(cell.split(".")[0])) if _WHOLE.fullmatch(cell) else cell
-
-
-_WHOLE = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
-
-
-def fast_long(
-    blocks: Callable[[], Iterator[bytes]], *, sep: bytes = b"", names: tuple[str, ...] = ()
-) -> pd.DataFrame | None:
-    """Return the ratings of a plain long file, or None when anything in it needs the careful parser.
-
-    Plain: named columns, nothing but decimal numbers below them, ratings in range, and every line with as many
-    separators as the header. `names` stands for a missing header; `sep` may then be several bytes.
-    """
-    mark, width = sep, len(names)
-    found = {name: place for place, name in enumerate(names)}
-    parts: list[dict[str, NDArray[Any]]] = []
-    for block in _whole_lines(blocks()):
-        if not width:
-            head, _, block = block.partition(b"\n")
-            try:
-                header = head.decode("utf-8-sig")
-            except UnicodeDecodeError:
-                return None
-            mark = separator(header).encode()
-            cells = header.split(mark.decode())
-            found, width = roles(cells), len(cells)
-            if {'"', "\0"} & set(header) or not {"user_id", "item_id", "rating"} <= found.keys():
-                return None
-        elif len(mark) > 1:
-            block = block.replace(mark, b"\t")
-        if block:
-            part = _fast_block(block, mark if len(mark) == 1 else b"\t", width, found)
-            if part is None:
-                return None
-            parts.append(part)
-    if not parts:
-        return None
-    return pd.DataFrame({name: np.concatenate([part.pop(name) for part in parts]) for name in found}, copy=False)
-
-
-def _fast_block(block: bytes, mark: bytes, width: int, found: dict[str, int]) -> dict[str, NDArray[Any]] | None:
-    """Parse whole lines, or return None when they are not plain and even."""
-    if block.translate(None, b"0123456789.+- \n" + mark) or not _even(block, mark, width - 1):
-        return None  # pandas would take "True" for 1 and "1e3" for an id, and would shift an uneven row
-    try:
-        with np.errstate(all="ignore"):  # of numbers beyond any range, which are refused below
-            frame = pd.read_csv(
-                io.BytesIO(block),
-                sep=mark.decode(),
-                header=None,
-                names=[*range(width)],
-                usecols=list(found.values()),
-                dtype={place: _DTYPES[name] for name, place in found.items()},
-                na_filter=False,
-                engine="c",
-            )
-    except (ValueError, OverflowError):  # ParserError and UnicodeDecodeError are ValueErrors
-        return None
-    part = {name: frame[place].to_numpy() for name, place in found.items()}
-    low, high = RATING_RANGE
-    if not ((part["rating"] >= low) & (part["rating"] <= high)).all():
-        return None
-    return part | {"rating": part["rating"].astype(np.float32)}
-
-
-_DTYPES = {"user_id": np.int64, "item_id": np.int64, "rating": np.float64, "timestamp": np.int64}
-
-
-def _even(block: bytes, mark: bytes, separators: int) -> bool:
-    """Say whether every line of the block, which ends with a line end, holds that many separators."""
-    data = np.frombuffer(block, np.uint8)
-    ends = np.flatnonzero(data == 10)
-    marks = np.flatnonzero(data == mark[0])
-    if len(marks) != separators * len(ends):
-        return False
-    by_line = marks.reshape(len(ends), separators)  # right when each line's first and last lie within it
-    return bool((by_line[:, -1] < ends).all() and (by_line[1:, 0] > ends[:-1]).all())
-
-
-def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Re-cut blocks at line ends; every kind of line end becomes a line feed, and the last line gets one."""
-    rest = b""
-    for block in blocks:
-        whole, end, tail = block.rpartition(b"\n")
-        if end:
-            yield _line_feeds(rest + whole + end)
-            rest = tail
-        else:
-            rest += tail
-    if rest := _line_feeds(rest).rstrip(b"\n"):
-        yield rest + b"\n"
-
-
-def _line_feeds(block: bytes) -> bytes:
-    return block.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in block else block

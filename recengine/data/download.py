@@ -65,21 +65,22 @@ def download(
         raise BadInput(
             f"{target.parent} cannot be written ({fault.strerror}); set RECENGINE_HOME elsewhere"
         ) from fault
-    answers = []
+    answers: list[str] = []
     try:
         with os.fdopen(handle, "wb") as out, _session(pause) as session:
             for url in urls:
                 try:
                     _receive(session, url, out, size=size, limit=limit, on_progress=on_progress, pause=pause)
+                    out.flush()
+                    problem = problem_with(Path(temporary))
                 except _GaveUpError as fault:
-                    answers.append(f"{_host(url)}: {fault}")
-                    continue
-                out.flush()
-                problem = problem_with(Path(temporary))
+                    problem = str(fault)
                 if problem is None:
-                    _put_in_place(Path(temporary), target)
-                    return target
+                    break
                 answers.append(f"{_host(url)}: {problem}")
+        if len(answers) < len(urls):
+            _put_in_place(Path(temporary), target)
+            return target
     finally:
         Path(temporary).unlink(missing_ok=True)
     raise BadInput(

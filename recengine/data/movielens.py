@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from recengine.data.archive import Files, Zip, read
 from recengine.data.dataset import Dataset, build_dataset
-from recengine.data.delimited import fast_long
+from recengine.data.fast import fast_long
 from recengine.data.tabular import item_table, load_layout, tag_column, words
 from recengine.errors import BadInput
 
@@ -145,12 +145,15 @@ def problem_with(edition: Edition, source: Path | bytes, label: str) -> str | No
             f"its size is {size:,} bytes instead of {edition.size:,}" if size != edition.size else "wrong sha256"
         )
         return f"{wrong}: it may be a new edition" if edition.rolling else wrong
-    archive = Zip(label, source)
-    for member, expected in edition.members.items():
-        if member not in archive:
-            return f"it lacks {member}"
-        if sha256_of(read(archive, member)) != expected:
-            return f"wrong sha256 of {member}"
+    try:
+        archive = Zip(label, source)
+        for member, expected in edition.members.items():
+            if member not in archive:
+                return f"it lacks {member}"
+            if sha256_of(read(archive, member)) != expected:
+                return f"wrong sha256 of {member}"
+    except BadInput as fault:
+        return str(fault)
     return None
 
 

@@ -56,6 +56,7 @@ class NegativeSampler:
 
     def draw(self, users: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return (B, n) item indices, drawn with replacement; -1 throughout for a user who has every item."""
+        users = np.asarray(users, dtype=np.int64)  # 32 bits would not hold the keys of a large index space
         free = self.free[users][:, None]
         place = (rng.random((len(users), n)) * free).astype(np.int64)  # which of the free items
         key = users[:, None] * (self.n_items + 1) + place

@@ -77,19 +77,12 @@ def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
         raise BadInput(f"RECENGINE_MIRROR is {mirror!r}, which is no folder; correct it or leave it unset")
     bases = [mirror.rstrip("/")] if "://" in mirror else []
     bases += [OFFICIAL, HUGGING_FACE] if edition.at_hugging_face else [OFFICIAL]
-
-    def problem(path: Path) -> str | None:
-        try:
-            return problem_with(edition, path, f"{name}.zip")
-        except BadInput as fault:
-            return str(fault)
-
     return download(
         [f"{base}/{name}.zip" for base in bases],
         target,
         size=edition.size,
         limit=2 * edition.size if edition.rolling or edition.members else edition.size,
-        problem_with=problem,
+        problem_with=lambda path: problem_with(edition, path, path.name),
         on_progress=on_progress,
     )
 
@@ -116,6 +109,7 @@ def load_dataset(
         return load_edition(edition, Zip(str(path), path), min_ratings_per_user=min_ratings_per_user)
     path = _path_of(text)
     if path.is_dir():
+        _refuse_other_layouts(Folder(path))
         return load_layout(path.name, Folder(path), fast=True, min_ratings_per_user=min_ratings_per_user)
     if _is_zip(path):
         return _load_zip(path.stem, str(path), path, min_ratings_per_user=min_ratings_per_user)
@@ -129,7 +123,9 @@ def load_upload(filename: str, content: bytes) -> Dataset:
 
     Whatever the bytes, the result is a data set or BadInput with one sentence.
     """
-    label = PurePosixPath(filename.replace("\\", "/")).name[:80] or "the upload"
+    label = (
+        "".join(c for c in PurePosixPath(filename.replace("\\", "/")).name if c.isprintable())[-80:] or "upload"
+    )
     name = Path(label).stem
     if not content:
         raise BadInput(f"{label} is empty; choose a CSV or a zip with ratings in it")
@@ -158,13 +154,17 @@ def _load_zip(name: str, label: str, source: Path | bytes, *, min_ratings_per_us
         return load_edition(edition, Zip(label, source), min_ratings_per_user=min_ratings_per_user)
     uploaded = isinstance(source, bytes)
     files = Zip(label, source, UPLOAD_LIMIT if uploaded else MEMBER_LIMIT)
-    for member, editions in (("u.data", "ml-100k"), ("ratings.dat", "ml-1m or ml-10m")):
-        if member in files:
-            raise BadInput(
-                f"{label} is laid out like {editions} but is not the published file: its checksum differs; "
-                "download it again"
-            )
+    _refuse_other_layouts(files)
     return load_layout(name, files, fast=not uploaded, min_ratings_per_user=min_ratings_per_user)
+
+
+def _refuse_other_layouts(files: Folder | Zip) -> None:
+    """Raise BadInput for what looks like MovieLens 100K, 1M or 10M without being a published zip."""
+    if "ratings.csv" not in files and ("u.data" in files or "ratings.dat" in files):
+        raise BadInput(
+            f"{files.label} is laid out like MovieLens 100K, 1M or 10M but is not the zip that was published "
+            "(its checksum is compared); download that zip again"
+        )
 
 
 def _with_minimum(data: Dataset, minimum: int) -> Dataset:

@@ -125,6 +125,8 @@ def cold_user_split(
     Validation holds out the last row of each training user.
     """
     _check_share(share)
+    if given < 0:
+        raise BadInput(f"given={given} ratings of a held-out user is out of range; expected 0 or more")
     targets_after = max(given, targets_after or given)
     n_folds = max(2, round(1 / share))
     held_out = rng.permutation(interactions.n_users) % n_folds == fold % n_folds
@@ -162,12 +164,12 @@ def predefined_split(dataset: Dataset, which: str, *, positive: float, share: fl
             + (f"expected one of: {', '.join(names)}" if names else "it has none, choose 'random' or 'leave-last'")
         )
     train_rows, test_rows = dataset.predefined[which]
-    liked = dataset.ratings.rating >= positive if positive > 0 else np.ones(len(dataset.ratings), bool)
+    liked = np.ones(len(dataset.ratings), bool) if positive <= 0 else dataset.ratings.rating >= positive
     train_rows, test_rows = train_rows[liked[train_rows]], test_rows[liked[test_rows]]
     part = np.zeros(len(train_rows), np.int8)
     part[rng.permutation(len(train_rows))[: round(share * len(train_rows))]] = 1
     rows = np.concatenate([train_rows, test_rows])
-    return _by_part(dataset.ratings, rows, np.concatenate([part, np.full(len(test_rows), 2)]), which=which)
+    return _by_part(dataset.ratings, rows, np.concatenate([part, np.full(len(test_rows), 2)]), which=which, share=share)
 
 
 SPLITS = ("leave-last", "random", "stratified", "time", "cold-user", "predefined")
@@ -191,9 +193,12 @@ def make_split(
     the data's first published split; `predefined:ua`, or just `ua`, a particular one.
     Raises BadInput for an unknown name or a split that leaves nothing to train or test on.
     """
+    if seed < 0:
+        raise BadInput(f"seed {seed} is out of range; expected a whole number from 0 up")
     rng = np.random.default_rng(seed)
     kind, _, which = (f"predefined:{name}" if name in dataset.predefined else name).partition(":")
-    share = share or (0.2 if kind == "cold-user" else 0.1)
+    if share is None:
+        share = 0.2 if kind == "cold-user" else 0.1
     if kind == "predefined":
         made = predefined_split(
             dataset, which or next(iter(sorted(dataset.predefined)), "u1"), positive=positive, share=share, rng=rng
@@ -206,7 +211,7 @@ def make_split(
             "time": lambda x: time_split(x, share=share),
             "cold-user": lambda x: cold_user_split(x, share=share, given=given, rng=rng),
         }
-        if kind not in makers:
+        if kind not in makers or which:
             raise BadInput(
                 f"split {name!r} is unknown{suggest(name, list(SPLITS))}; expected one of: {', '.join(SPLITS)}"
             )

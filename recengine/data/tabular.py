@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import pandas as pd
 
 from recengine.data.archive import Files, read
 from recengine.data.dataset import Dataset, build_dataset
-from recengine.data.delimited import Rows, raw_id, raw_ids, read_ratings, roles
+from recengine.data.delimited import Rows, long_ratings, raw_id, raw_ids, roles, wide_ratings
+from recengine.data.fast import fast_long
 from recengine.data.titles import split_title
 from recengine.errors import BadInput
 
 TAGS_PER_ITEM = 5
+_NUMBER = re.compile(r"(?:tt)?([0-9]{1,15})(?:\.0+)?")
 
 AGES = {"1": "under 18", "18": "18-24", "25": "25-34", "35": "35-44", "45": "45-49", "50": "50-55", "56": "56+"}
 """The age codes of MovieLens 1M."""
@@ -59,6 +62,34 @@ def load_single(
     ratings, notes = read_ratings(files, member, fast=fast, wide=True)
     items = items_named_by_id(ratings["item_id"])
     return build_dataset(name, ratings, items, min_ratings_per_user=min_ratings_per_user, notes=notes, **about)
+
+
+def read_ratings(files: Files, member: str, *, fast: bool, wide: bool = False) -> tuple[pd.DataFrame, list[str]]:
+    """Return user_id, item_id, rating[, timestamp] rows in file order, and notes on what was guessed.
+
+    fast : try the C parser first; what is not plain goes row by row, which names the line of a fault
+    wide : a user x item table is welcome too
+    """
+    if fast and (frame := fast_long(lambda: files.blocks(member))) is not None:
+        return frame, []
+    rows = Rows(member if member == files.label else f"{member} in {files.label}", read(files, member))
+    found = roles(rows.header)
+    missing = [role for role in ("user_id", "item_id", "rating") if role not in found]
+    if not missing:
+        frame = long_ratings(rows, found)
+        unused = [cell for place, cell in enumerate(rows.header) if place not in found.values()]
+        if unused:
+            rows.notes.append(f"Columns not used: {', '.join(unused)[:200]}.")
+    elif wide and "rating" not in found:
+        frame = wide_ratings(rows)
+    else:
+        raise BadInput(
+            f"{rows.label} has the columns {', '.join(rows.header)[:200]!r}, "
+            f"without one for {' and '.join(missing)}; expected userId,movieId,rating[,timestamp]"
+        )
+    if not len(frame):
+        raise BadInput(f"{rows.label} has a header but no ratings; expected at least one row")
+    return frame, rows.notes
 
 
 def item_table(ids: Any, titles: Iterable[str], genres: Iterable[str]) -> pd.DataFrame:
@@ -106,7 +137,8 @@ def words(frame: pd.DataFrame) -> pd.DataFrame:
 
 def tag_column(pairs: Iterable[tuple[str, str]], ids: Iterable[Any]) -> list[str]:
     """Return for each item id its most used tags in lower case, joined by `|`; ties in alphabetical order."""
-    counts = Counter((item, tag.strip().lower().replace("|", "/")) for item, tag in pairs)
+    tidy = cache(lambda tag: tag.strip().lower().replace("|", "/"))  # few of millions differ
+    counts = Counter((item, tidy(tag)) for item, tag in pairs)
     by_item: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for (item, tag), n in counts.items():
         if tag:
@@ -146,9 +178,6 @@ def _numbers(cells: Iterable[str]) -> Any:
     return pd.array([int(found[1]) if found else None for found in matches], dtype="Int64")
 
 
-_NUMBER = re.compile(r"(?:tt)?([0-9]{1,15})(?:\.0+)?")
-
-
 def _movies(files: Files, notes: list[str]) -> pd.DataFrame:
     columns = _columns(_rows(files, "movies.csv", notes), "item_id", "title")
     ids = raw_ids(columns.pop("item_id"))
@@ -179,8 +208,8 @@ def _add_tags(items: pd.DataFrame, rows: Rows) -> None:
     item_at = roles(names).get("item_id")
     if item_at is None or "tag" not in names:
         raise BadInput(f"tags.csv has the columns {', '.join(rows.header)[:200]!r}; expected userId,movieId,tag")
-    tag_at = names.index("tag")
-    items["tags"] = tag_column(((raw_id(row[item_at]), row[tag_at]) for row in rows), items["item_id"])
+    tag_at, short = names.index("tag"), cache(raw_id)
+    items["tags"] = tag_column(((short(row[item_at]), row[tag_at]) for row in rows), items["item_id"])
 
 
 def _users(files: Files, rating_users: pd.Series, notes: list[str]) -> pd.DataFrame:

@@ -204,8 +204,7 @@ def abilities(model: type[Recommender] | Recommender) -> Sequence[str]:
     methods = {"fold-in": "score_history", "explain": "explain", "ratings": "predict"}
     found = [name for name, method in methods.items() if hasattr(kind, method)]
     similar = (
-        kind.item_vectors is not Recommender.item_vectors
-        or kind.item_similarity is not Recommender.item_similarity
+        kind.item_vectors is not Recommender.item_vectors or kind.item_similarity is not Recommender.item_similarity
     )
     return ["similar", *found] if similar else found
 

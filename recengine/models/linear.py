@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.metrics import coordinates
 from recengine.models.base import Recommender
 from recengine.training.config import Config, RunConfig, option
 from recengine.training.loop import OnEpoch
@@ -22,17 +22,48 @@ MEMORY_LIMIT = 8 * 2**30
 """Largest item-item matrix that is attempted, in bytes."""
 
 
+@dataclass(frozen=True)
+class HistoryConfig(Config):
+    """Settings of every model that scores from a history."""
+
+    recency_half_life: float | None = option(
+        None,
+        "events of the person's own after which a past item counts half as much more; empty: all count the same",
+        low=0,
+        high=10_000,
+        open_low=True,
+    )
+    recency_floor: float = option(0.15, "weight that even the oldest item keeps, beside 1 for recency", low=0, high=10)
+
+
+def recency_of_age(age: NDArray[np.int64], half_life: float | None, floor: float) -> NDArray[np.float32]:
+    """Return floor + 2^(-age / half_life), the weight of an event that `age` later ones of the person follow."""
+    if half_life is None:
+        return np.ones(len(age), np.float32)
+    return (floor + 0.5 ** (age / half_life)).astype(np.float32)
+
+
+def recency_weights(histories: Interactions, half_life: float | None, floor: float) -> NDArray[np.float32]:
+    """Return the weight of each row (n,), by how many events of the same person came later."""
+    if half_life is None:
+        return np.ones(len(histories), np.float32)
+    order = histories.chronological()
+    age = np.empty(len(order), np.int64)
+    age[order] = np.cumsum(histories.user_counts)[histories.user_idx[order]] - 1 - np.arange(len(order))
+    return recency_of_age(age, half_life, floor)
+
+
 class ItemItem(Recommender):
-    """Base: score(u, i) = sum over u's history h of weight[h, i]; subclasses fill the weights.
+    """Base: score(u, i) = sum over u's history h of recency(h) * weight[h, i]; subclasses fill the weights.
 
     The score splits over the history by construction, so these models fold new people in and explain exactly.
     """
 
     family = "collaborative"
 
-    def weights(self, gram: Tensor) -> Tensor:
-        """Return the (n_items, n_items) weights from the co-occurrence counts, X'X."""
-        raise TypeError(f"{type(self).__name__} must define weights")
+    @abstractmethod
+    def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
+        """Return the (n_items, n_items) weights learned from the interactions, or from the item table."""
 
     def fit(
         self,
@@ -50,47 +81,53 @@ class ItemItem(Recommender):
                 f"model {self.name!r} needs {needed / 2**30:.1f} GiB for its {self.n_items:,} x {self.n_items:,} "
                 "weights, more than the limit of 8 GiB; choose 'mf', or drop rare items with --min-item"
             )
-        self.history_rows = train
-        self.item_weights = self.weights(_gram(train, run.torch_device())).cpu()
+        self.past = train.select(train.chronological())
+        self.item_weights = self.weights(train, items, run.torch_device()).cpu()
         return self
 
     def score(self, user_idx: ArrayLike) -> Tensor:
-        users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
-        return history_matrix(self.history_rows, users) @ self.item_weights
+        return self._histories(self.past, user_idx) @ self.item_weights
 
     def score_history(self, histories: Interactions) -> Tensor:
         """Return (histories.n_users, n_items) scores of people known only by these rows."""
-        return history_matrix(histories, np.arange(histories.n_users)) @ self.item_weights
+        return self._histories(histories, np.arange(histories.n_users)) @ self.item_weights
 
     def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
-        """Return (n_targets, n_history): what each history item adds to each target's score."""
+        """Return (n_targets, n_history): what each item of a history, oldest first, adds to each score."""
         past = torch.as_tensor(np.asarray(history, dtype=np.int64))
-        return self.item_weights[past][:, torch.as_tensor(np.asarray(item_idx, dtype=np.int64))].T
+        age = np.arange(len(past))[::-1]
+        weights = self.item_weights[past][:, torch.as_tensor(np.asarray(item_idx, dtype=np.int64))]
+        recency = recency_of_age(age, self.config.recency_half_life, self.config.recency_floor)
+        return (weights * torch.from_numpy(recency)[:, None]).T
 
     def item_similarity(self, item_idx: Tensor) -> Tensor:
         """Return the weights that each seed gives to all items."""
         return self.item_weights[item_idx]
 
+    def _histories(self, histories: Interactions, users: ArrayLike) -> Tensor:
+        """Return (B, n_items): the recency weight of what each user has, 0 elsewhere."""
+        config = self.config
+        if config.recency_half_life is None:
+            return history_matrix(histories, users)
+        recency = recency_weights(histories, config.recency_half_life, config.recency_floor)
+        return history_matrix(histories, users, recency)
+
     def state(self) -> dict[str, Tensor]:
-        rows = self.history_rows
         return {
             "item_weights": self.item_weights,
-            "history_user": torch.from_numpy(rows.user_idx.copy()),
-            "history_item": torch.from_numpy(rows.item_idx.copy()),
+            "past_user": torch.from_numpy(self.past.user_idx.copy()),
+            "past_item": torch.from_numpy(self.past.item_idx.copy()),
         }
 
     def restore(self, state: dict[str, Tensor]) -> None:
         self.item_weights = state["item_weights"]
-        self.history_rows = Interactions.from_pairs(
-            state["history_user"].numpy(),
-            state["history_item"].numpy(),
-            n_users=self.n_users,
-            n_items=self.n_items,
+        self.past = Interactions.from_pairs(
+            state["past_user"].numpy(), state["past_item"].numpy(), n_users=self.n_users, n_items=self.n_items
         )
 
 
 @dataclass(frozen=True)
-class ItemKNNConfig(Config):
+class ItemKNNConfig(HistoryConfig):
     """Settings of `item-knn`."""
 
     neighbours: int = option(50, "nearest items kept for each item", low=1, high=100_000)
@@ -105,7 +142,8 @@ class ItemKNN(ItemItem):
     reference = "Deshpande & Karypis, Item-based top-N recommendation algorithms, TOIS 2004"
     Config = ItemKNNConfig
 
-    def weights(self, gram: Tensor) -> Tensor:
+    def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
+        gram = gram_matrix(train, device)
         norm = gram.diagonal().sqrt()
         cosine = gram / (norm[:, None] * norm[None, :] + self.config.shrink).clamp(min=1e-12)
         cosine.fill_diagonal_(0)
@@ -116,7 +154,7 @@ class ItemKNN(ItemItem):
 
 
 @dataclass(frozen=True)
-class EASEConfig(Config):
+class EASEConfig(HistoryConfig):
     """Settings of `ease`."""
 
     l2: float = option(
@@ -135,7 +173,8 @@ class EASE(ItemItem):
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
     Config = EASEConfig
 
-    def weights(self, gram: Tensor) -> Tensor:
+    def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
+        gram = gram_matrix(train, device)
         gram.diagonal().add_(self.config.l2)
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
         weights = inverse / -inverse.diagonal()
@@ -143,15 +182,55 @@ class EASE(ItemItem):
         return weights
 
 
-def history_matrix(histories: Interactions, users: ArrayLike) -> Tensor:
-    """Return (B, n_items) float32 with a 1 where a user has an interaction."""
-    place, item = coordinates(histories, users)
+@dataclass(frozen=True)
+class SLIMConfig(HistoryConfig):
+    """Settings of `slim`."""
+
+    l2: float = option(100.0, "ridge penalty on the weights", low=0, high=1e7, open_low=True)
+    l1: float = option(1.0, "penalty that sets small weights to zero", low=0, high=1e6)
+    iterations: int = option(30, "rounds of the alternating solution", low=1, high=1000)
+
+
+class SLIM(ItemItem):
+    """Sparse, non-negative item-item weights: EASE's ridge with an L1 penalty, solved by ADMM.
+
+    min |X - XB|^2 / 2 + l2 |B|^2 / 2 + l1 |B|_1 with B >= 0 and a zero diagonal (Ning & Karypis, ICDM 2011;
+    the alternation of Steck, Dimakopoulou, Riabov & Jebara, WSDM 2020).
+    """
+
+    name = "slim"
+    summary = "Like EASE, but few and non-negative weights: reasons that are easy to read."
+    reference = "Steck et al., ADMM SLIM: sparse recommendations for many users, WSDM 2020"
+    Config = SLIMConfig
+
+    def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
+        config = self.config
+        gram = gram_matrix(train, device)
+        step = float(gram.diagonal().mean()) + config.l2  # the penalty on B != C; its size only sets the speed
+        regular = gram.clone()
+        regular.diagonal().add_(config.l2 + step)
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(regular))
+        start = inverse @ gram
+        sparse = torch.zeros_like(gram)
+        dual = torch.zeros_like(gram)
+        for _ in range(config.iterations):
+            dense = torch.addmm(start, inverse, step * sparse - dual)
+            dense -= inverse * (dense.diagonal() / inverse.diagonal())  # a zero diagonal, exactly
+            sparse = (dense + dual / step - config.l1 / step).clamp_(min=0)
+            dual += step * (dense - sparse)
+        return sparse.fill_diagonal_(0)
+
+
+def history_matrix(histories: Interactions, users: ArrayLike, row_weights: NDArray[np.float32] | None = None) -> Tensor:
+    """Return (B, n_items) float32 with each row's weight (default 1) where a user has an interaction, else 0."""
+    place, rows = histories.rows_of(users)
     matrix = torch.zeros(len(np.atleast_1d(np.asarray(users))), histories.n_items)
-    matrix[place, item] = 1.0
+    values = torch.ones(len(rows)) if row_weights is None else torch.from_numpy(row_weights[rows])
+    matrix[torch.from_numpy(place), torch.from_numpy(histories.item_idx[rows].astype(np.int64))] = values
     return matrix
 
 
-def _gram(interactions: Interactions, device: torch.device, batch: int = 4096) -> Tensor:
+def gram_matrix(interactions: Interactions, device: torch.device, batch: int = 4096) -> Tensor:
     """Return X'X (n_items, n_items) float32, users taken in batches so that X is never dense as a whole."""
     gram = torch.zeros(interactions.n_items, interactions.n_items, device=device)
     for users in np.array_split(np.arange(interactions.n_users), max(1, -(-interactions.n_users // batch))):

@@ -104,9 +104,7 @@ class MF(Recommender):
                 on_epoch=on_epoch,
             )
         self.network.to("cpu")
-        with (
-            torch.no_grad()
-        ):  # a person without positives has no taste, not the noise that the vector started from
+        with torch.no_grad():  # a person without positives has no taste, not the noise that the vector started from
             self.network.user_embedding.weight[torch.from_numpy(train.user_counts == 0)] = 0
         return self
 

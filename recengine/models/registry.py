@@ -11,22 +11,21 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput, suggest
 from recengine.models.base import Recommender
 from recengine.models.baselines import Popularity, RandomRanking
-from recengine.models.linear import EASE, ItemKNN
+from recengine.models.ials import IALS
+from recengine.models.linear import EASE, SLIM, ItemKNN
 from recengine.models.mf import MF
 from recengine.training.config import Config, RunConfig
 from recengine.training.loop import OnEpoch
 
 MODELS: dict[str, type[Recommender]] = {
-    model.name: model for model in (RandomRanking, Popularity, ItemKNN, EASE, MF)
+    model.name: model for model in (RandomRanking, Popularity, ItemKNN, EASE, SLIM, IALS, MF)
 }
 
 
 def model_class(name: str) -> type[Recommender]:
     """Return the registered class; BadInput names the closest one."""
     if name not in MODELS:
-        raise BadInput(
-            f"model {name!r} is unknown{suggest(name, list(MODELS))}; expected one of: {', '.join(MODELS)}"
-        )
+        raise BadInput(f"model {name!r} is unknown{suggest(name, list(MODELS))}; expected one of: {', '.join(MODELS)}")
     return MODELS[name]
 
 

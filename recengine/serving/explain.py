@@ -47,5 +47,10 @@ def reasons(model: Recommender, liked: ArrayLike, targets: ArrayLike) -> list[Re
     similarity = model.item_similarity(torch.from_numpy(wanted))
     if similarity is None:
         return [Reason("none") for _ in wanted]
-    nearest = similarity[:, torch.from_numpy(past)].argmax(1)
-    return [Reason("neighbour", int(past[p])) for p in nearest]
+    similarity = similarity[:, torch.from_numpy(past)].cpu()  # (n_targets, n_history)
+    similarity[torch.from_numpy(wanted[:, None] == past)] = -torch.inf  # no film is its own reason
+    best, place = similarity.max(1)
+    return [
+        Reason("neighbour", int(past[p])) if s > -torch.inf else Reason("none")
+        for s, p in zip(best, place, strict=True)
+    ]

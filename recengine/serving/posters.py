@@ -140,7 +140,7 @@ def _block(look: _Look) -> str:
     size = lines[0].size
     under = 38 + size * len(lines) + 16
     scale = min(2.3, (404 - under) / 100)
-    mark = _shade(look.main, 0.46 if bright else 0.5)
+    mark = _shade(look.main, 0.46 if bright else 0.13)
     title = "".join(draw(line, _MARGIN, 40 + size * (0.74 + i)) for i, line in enumerate(lines))
     return (
         f'<rect width="300" height="450" fill="{ground}"/>{look.texture}'
@@ -155,7 +155,8 @@ def _tiles(look: _Look) -> str:
     """Draw the glyph as a wallpaper, one of the tiles lit, over a dark band with the title."""
     ground, paper = _shade(look.main, 0.13), _shade(look.main, 0.24)
     lines = fit(look.title, _WIDTH - 2 * _MARGIN, (46, 42, 38, 34, 30, 27, 24), 4)
-    lit = int((look.turn + 0.025) * 20 * 8.99)
+    free = 6 if len(lines) < 4 else 3  # tiles that the title does not cover
+    lit = int((look.turn + 0.025) * 20 * free * 0.999)
     tiles = []
     for i in range(9):
         fill = _shade(look.other, 0.68) if i == lit else _shade(look.main, 0.36)

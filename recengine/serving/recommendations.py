@@ -73,6 +73,22 @@ def recommend_newcomers(
     return _with_fallback(ranking, model, liked, own.user_counts == 0, people, seen, among)
 
 
+def similar(model: Recommender, dataset: Dataset, item_idx: int, *, k: int = 10, positive: float = 4.0) -> Listing:
+    """Return the k items nearest to one, with the similarities.
+
+    An item without a single positive is unknown to every model here: the most popular items stand in, marked.
+    Raises BadInput for a model without item vectors.
+    """
+    ranking = model.similar_items([item_idx], k=k)
+    liked = dataset.ratings.select(dataset.ratings.rating >= positive).item_counts
+    unknown = np.array([liked[item_idx] == 0])
+    if unknown[0]:
+        counts = torch.from_numpy(liked.astype(np.float32))[None]
+        counts[0, item_idx] = -torch.inf
+        ranking = top_k(counts, k)
+    return Listing(ranking, unknown)
+
+
 def _with_fallback(
     ranking: Ranking,
     model: Recommender,

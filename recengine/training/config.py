@@ -41,7 +41,7 @@ class Config:
                     continue
                 below = low is not None and (number <= low if f.metadata.get("open_low") else number < low)
                 if below or (high is not None and number > high) or not math.isfinite(number):
-                    raise BadInput(f"{f.name}={number:g} is out of range; expected {_range_text(f.metadata)}")
+                    raise BadInput(f"{f.name}={number} is out of range; expected {_range_text(f.metadata)}")
             object.__setattr__(self, f.name, value)
 
     @classmethod

@@ -31,9 +31,50 @@ def train(
     validate: Validate | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> list[dict[str, float]]:
-    """Train `network` in place and return its history, one row per epoch; the best epoch's weights are restored.
+    """Train `network` in place by gradients and return its history, as `run_epochs` does.
 
-    batches  : draws one epoch, an iterable of tuples of tensors, each given to `loss(*batch)`
+    batches : draws one epoch, an iterable of tuples of tensors, each given to `loss(*batch)`
+    """
+
+    def epoch() -> float:
+        losses = []
+        for batch in batches():
+            value = loss(*batch)
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            for optimizer in optimizers:
+                optimizer.step()
+            losses.append(value.detach())
+        return _mean(losses)
+
+    def untrained_loss() -> float:
+        return _mean([loss(*batch) for batch in batches()])
+
+    return run_epochs(
+        network,
+        epoch=epoch,
+        untrained_loss=untrained_loss,
+        epochs=epochs,
+        patience=patience,
+        validate=validate,
+        on_epoch=on_epoch,
+    )
+
+
+def run_epochs(
+    network: nn.Module,
+    *,
+    epoch: Callable[[], float],
+    untrained_loss: Callable[[], float],
+    epochs: int,
+    patience: int,
+    validate: Validate | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> list[dict[str, float]]:
+    """Run up to `epochs` epochs, restore the best one's weights, and return the history, one row per epoch.
+
+    epoch    : improves `network` once and returns the mean loss
     validate : returns metrics, led by `valid_ndcg@10`, which chooses the epoch; without it all `epochs` are run
     patience : stop after this many epochs without a gain
     The history starts at epoch 0, the untrained network, when there is validation.
@@ -44,42 +85,33 @@ def train(
     best, best_epoch = -math.inf, 0
     kept = _weights(network)
 
-    def note(epoch: int, mean_loss: float) -> None:
+    def note(number: int, mean_loss: float) -> None:
         nonlocal best, best_epoch, kept
-        row = {"epoch": float(epoch), "epochs": float(epochs), "loss": mean_loss}
+        row = {"epoch": float(number), "epochs": float(epochs), "loss": mean_loss}
         if validate is not None:
             network.eval()
             with torch.inference_mode():
                 row |= validate()
             if row["valid_ndcg@10"] > best:
-                best, best_epoch, kept = row["valid_ndcg@10"], epoch, _weights(network)
+                best, best_epoch, kept = row["valid_ndcg@10"], number, _weights(network)
         history.append(row | {"seconds": time.perf_counter() - started})
         if on_epoch is not None:
             on_epoch(history[-1])
 
     if validate is not None:
         with torch.no_grad():
-            note(0, _mean([loss(*batch) for batch in batches()]))
-    for epoch in range(1, epochs + 1):
+            note(0, untrained_loss())
+    for number in range(1, epochs + 1):
         network.train()
-        losses = []
-        for batch in batches():
-            value = loss(*batch)
-            for optimizer in optimizers:
-                optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            for optimizer in optimizers:
-                optimizer.step()
-            losses.append(value.detach())
-        mean_loss = _mean(losses)
+        mean_loss = epoch()
         if not math.isfinite(mean_loss):
             network.load_state_dict(kept)
             raise BadInput(
-                f"the loss is {mean_loss} in epoch {epoch}; expected a finite number; "
+                f"the loss is {mean_loss} in epoch {number}; expected a finite number; "
                 f"lower learning_rate (epoch {best_epoch}'s weights are kept)"
             )
-        note(epoch, mean_loss)
-        if validate is not None and epoch - best_epoch >= patience:
+        note(number, mean_loss)
+        if validate is not None and number - best_epoch >= patience:
             break
     if validate is not None:
         network.load_state_dict(kept)
@@ -92,7 +124,7 @@ def ranking_validator(
 ) -> Validate:
     """Return a function that ranks all items, `train` masked, for the users of `valid`: NDCG and hit rate @k."""
     users = torch.from_numpy(valid.user_counts.nonzero()[0])
-    k = min(k, train.n_items)
+    listed = min(k, train.n_items)
 
     def validate() -> dict[str, float]:
         total = dict.fromkeys(("ndcg", "hr"), 0.0)
@@ -100,7 +132,7 @@ def ranking_validator(
             scores = mask_scores(score(some).float().cpu().clone(), some, seen=train)
             relevant = torch.zeros(scores.shape, dtype=torch.bool)
             relevant[coordinates(valid, some)] = True
-            hits = find_hits(top_k(scores, k).items, relevant)
+            hits = find_hits(top_k(scores, listed).items, relevant)
             for name in total:
                 total[name] += float(RANKING_METRICS[name](hits, relevant.sum(1)).sum())
         return {f"valid_{name}@{k}": value / len(users) for name, value in total.items()}

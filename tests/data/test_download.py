@@ -63,7 +63,7 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+            def do_GET(self) -> None:
                 server.requests.append(dict(self.headers))
                 server.answers.pop(0)(self)
 
@@ -197,7 +197,7 @@ def test_a_failed_fetch_leaves_the_older_file(server: Server, tmp_path: Path) ->
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(server: Server, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
-    with pytest.raises(BadInput, match="cannot be written.*RECENGINE_HOME"):
+    with pytest.raises(BadInput, match=r"cannot be written.*RECENGINE_HOME"):
         get(server, tmp_path, whole)
 
 

@@ -11,9 +11,7 @@ import pytest
 from recengine.data import sources
 from recengine.data.sources import fetch, is_present, list_datasets, load_dataset
 from recengine.errors import BadInput
-from tests.data.test_movielens import CSV, Publish, publish
-
-__all__ = ["publish"]
+from tests.data.conftest import CSV, Publish
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -73,6 +71,25 @@ def test_a_spoiled_cache_is_refused_and_mended_by_fetching(
     with pytest.raises(BadInput, match="recengine datasets fetch ml-20m"):
         load_dataset("ml-20m")
     assert fetch("ml-20m").read_bytes() == content
+
+
+def test_a_truncated_zip_that_is_known_by_its_members_is_mended_too(
+    served: str, monkeypatch: pytest.MonkeyPatch, offline: Path
+) -> None:
+    (offline / "data").mkdir(parents=True)
+    (offline / "data" / "ml-100k.zip").write_bytes(b"PK\x03\x04 cut short")
+    with pytest.raises(BadInput, match=r"is not a whole zip file.*datasets fetch ml-100k"):
+        load_dataset("ml-100k")
+    for base in ("OFFICIAL", "HUGGING_FACE"):
+        monkeypatch.setattr(sources, base, f"{served}/empty")
+    with pytest.raises(BadInput, match=r"ml-100k\.zip could not be fetched .*answers 404"):  # but it was tried
+        fetch("ml-100k")
+
+
+def test_an_unpacked_movielens_is_pointed_to_its_zip(tmp_path: Path) -> None:
+    (tmp_path / "u.data").write_text("1\t2\t3\t4\n")
+    with pytest.raises(BadInput, match=r"laid out like MovieLens 100K.*download that zip"):
+        load_dataset(tmp_path)
 
 
 def test_offline_the_remedy_is_one_sentence(offline: Path) -> None:

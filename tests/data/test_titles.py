@@ -19,12 +19,10 @@ from recengine.data.titles import normalise, split_title
         ("Avventura, L' (Adventure, The) (1960)", ("L'Avventura", 1960, "The Adventure")),
         ("Trou, Le (Hole, The) (Night Watch, The) (1960)", ("Le Trou", 1960, "The Hole|The Night Watch")),
         ("Evangelion: 1.0 You Are (Not) Alone (2007)", ("Evangelion: 1.0 You Are (Not) Alone", 2007, "")),
-        ("Birdman: Or (The Unexpected Virtue of Ignorance) (2014)",)
-        + (("Birdman: Or (The Unexpected Virtue of Ignorance)", 2014, ""),),
+        ("Birdman: Or (The Unexpected Virtue) (2014)", ("Birdman: Or (The Unexpected Virtue)", 2014, "")),
         ("(Untitled) (2009)", ("(Untitled)", 2009, "")),
         ("(500) Days of Summer (2009)", ("(500) Days of Summer", 2009, "")),
-        ("Land Before Time III: The Time of the Great Giving (1995) (V)",)
-        + (("Land Before Time III: The Time of the Great Giving", 1995, ""),),
+        ("Land Before Time III: Great Giving (1995) (V)", ("Land Before Time III: Great Giving", 1995, "")),
         ("Death Note: Desu nôto (2006–2007)", ("Death Note: Desu nôto", 2006, "")),
         ("Justice League: Doom (2012) ", ("Justice League: Doom", 2012, "")),
         ("Mrs. Brown (a.k.a. Her Majesty, Mrs. Brown) (1997)", ("Mrs. Brown", 1997, "Her Majesty, Mrs. Brown")),

@@ -1,0 +1,210 @@
+"""For you: pick a person, see what they loved and what the model would show them next, and why."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from pages.ui import cards, filters, frame, models, people, states
+from pages.ui.links import link
+from pages.ui.text import html, markdown
+from recengine.data.dataset import Dataset
+from recengine.serving.explain import Reason, reasons
+from recengine.serving.recommendations import recommend
+
+
+def current_user(dataset: Dataset, positive: float) -> int:
+    """Return the person in the address, else the last one looked at, else the first persona.
+
+    Raises BadInput for an id that the data does not have.
+    """
+    asked = st.query_params.get("user") or st.session_state.get("user")
+    if not asked:
+        found = models.personas(dataset, positive)
+        asked = str(dataset.user_ids[found[0].user_idx if found else 0])
+    place = int(dataset.user_index([asked])[0])
+    st.session_state["user"] = asked
+    if st.query_params.get("user") != asked:
+        st.query_params["user"] = asked
+    return place
+
+
+def ticket(dataset: Dataset, user: int, past: people.History, positive: float) -> None:
+    """Draw who the person is."""
+    liked = past.items[past.ratings >= positive]
+    favourites = ", ".join(people.favourite_genres(dataset, liked))
+    said = people.profile(dataset, user)
+    simulated = '<span class="tag">simulated</span>' if dataset.simulated else ""
+    st.html(
+        '<section class="ticket"><div class="stub"><span>Person</span>'
+        f"<b>{html(dataset.user_ids[user])}</b></div><div>"
+        f'<p class="who">{html(said or "Nothing is known but their ratings")} {simulated}</p>'
+        f'<p class="facts"><b>{len(past.items):,}</b> ratings · mean <b>{past.ratings.mean():.1f}</b> ★'
+        f" · liked <b>{len(liked):,}</b></p>"
+        f'<p class="facts">{html("Mostly " + favourites) if favourites else ""}</p></div></section>'
+    )
+
+
+@st.fragment
+def find_person() -> None:
+    """Draw the search for a person; typing reruns this part alone."""
+    with states.guard(states.start_again):
+        dataset = frame.dataset()
+        with st.container(horizontal=True, vertical_alignment="bottom", key="find"):
+            query = st.text_input(
+                "Find a person",
+                type="search",
+                live="200ms",
+                placeholder="An id, or words such as engineer",
+                key=f"find_user_{st.session_state.get('user')}",
+                max_chars=100,
+            )
+            st.button("Anybody", icon=":material/shuffle:", on_click=_anybody, help="Pick a person at random")
+        if query:
+            found = models.user_index(dataset).find(query, limit=6)
+            with st.container(horizontal=True, gap="xsmall", key="found"):
+                for place in found:
+                    said = people.profile(dataset, place)
+                    name = f"Person {dataset.user_ids[place]}" + (f" · {said}" if said else "")
+                    link("for_you.py", markdown(name), user=dataset.user_ids[place])
+            if not found:
+                st.caption(f"Nobody matches “{markdown(query)}”. Ids run from {markdown(dataset.user_ids[0])} to "
+                           f"{markdown(dataset.user_ids[-1])}.")
+
+
+def _anybody() -> None:
+    dataset = frame.dataset()
+    st.query_params["user"] = str(dataset.user_ids[random.randrange(dataset.n_users)])
+
+
+def persona_chips(dataset: Dataset, positive: float) -> None:
+    with st.container(horizontal=True, gap="xsmall", key="personas"):
+        for persona in models.personas(dataset, positive):
+            link(
+                "for_you.py",
+                persona.title,
+                help=markdown(persona.why),
+                user=dataset.user_ids[persona.user_idx],
+            )
+
+
+def loved(dataset: Dataset, past: people.History, positive: float) -> None:
+    """Draw the row of what the person rated highest."""
+    high = past.ratings >= positive
+    st.html('<h2 class="row-title">What they loved</h2>')
+    if not high.any():
+        st.caption("They have rated nothing highly yet, so there is no taste to go by.")
+        return
+    items = past.items[high][:14]
+    films = [cards.film(dataset, i) for i in items]
+    badges = [f"{rating:g} ★" for rating in past.ratings[high][:14]]
+    cards.shelf(films, badges, key="loved")
+
+
+def reason_html(dataset: Dataset, reason: Reason, liked_by: int) -> str:
+    """Return why a film is listed, as HTML."""
+    if reason.kind == "popular":
+        return f"a favourite of everybody: <b>{liked_by:,}</b> people liked it"
+    if reason.kind == "none":
+        return "drawn by chance, for no reason"
+    name = f"<b>{html(cards.film(dataset, reason.item_idx).title)}</b>"
+    if reason.kind == "contribution":
+        return f"because they loved {name} · {reason.share:.0%} of the score"
+    return f"nearest of what they loved: {name}"
+
+
+def recommendations(ready: frame.Ready, user: int, past: people.History) -> None:
+    """Draw the grid, and how the model's own top compares with what the person rated."""
+    dataset, model, positive = ready.dataset, ready.trained.model, ready.positive
+    chosen = filters.draw(dataset)
+    k = min(chosen.k, dataset.n_items)
+    listing = recommend(
+        model, dataset, user, k=k, positive=positive, include_seen=not chosen.unseen, among=chosen.among
+    )
+    items = listing.ranking.items[0].numpy()
+    items = items[items >= 0]
+    if listing.fallback[0]:
+        st.info(
+            "They have liked nothing yet, so the model knows nothing of them: these are the most popular films.",
+            icon=":material/info:",
+        )
+    if not len(items):
+        states.empty("No film is left", "Every film is hidden by the filters.", filters.clear_button)
+        return
+    liked = past.items[past.ratings >= positive]
+    why = [Reason("popular")] * len(items) if listing.fallback[0] else reasons(model, liked, items)
+    fans = dataset.ratings.select(dataset.ratings.rating >= positive).item_counts
+    own = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
+    with st.grid(5, min_column_width=150, gap="medium", key="top"):
+        for rank, (item, reason) in enumerate(zip(items.tolist(), why, strict=True), start=1):
+            badge = f"{own[item]:g} ★" if item in own else ""
+            cards.card(
+                cards.film(dataset, item),
+                key=f"top-{rank}",
+                rank=rank,
+                badge=badge,
+                note=reason_html(dataset, reason, int(fans[item])),
+            )
+    against_history(ready, user, own, k)
+
+
+def against_history(ready: frame.Ready, user: int, own: dict[int, float], k: int) -> None:
+    """Say how many of the model's top k, nothing hidden or filtered, the person had rated high or low."""
+    top = ready.trained.model.recommend(user, k=k, seen=None).items[0].numpy()
+    low, high = ready.dataset.rating_range
+    ratings = [own.get(int(item)) for item in top[top >= 0]]
+    low_end = low + 0.45 * (high - low)
+    kinds = [_kind(rating, ready.positive, low_end) for rating in ratings]
+    count = {kind: kinds.count(kind) for kind in ("high", "middle", "low", "none")}
+    boxes = "".join(
+        f'<i class="{kind}" title="{html(cards.film(ready.dataset, int(item)).title)}">{place}</i>'
+        for place, (kind, item) in enumerate(zip(kinds, top, strict=False), start=1)
+    )
+    st.html(
+        '<section class="notebook"><h3>Against their own ratings</h3>'
+        f"<p>With nothing hidden or filtered, the model’s first {len(kinds)} hold "
+        f"<b>{count['high']}</b> that they rated high ({ready.positive:g} ★ or more), <b>{count['low']}</b> that they "
+        f"rated low ({low_end:.2g} ★ or less), <b>{count['middle']}</b> in between and <b>{count['none']}</b> they "
+        f'have not rated.</p><div class="strip">{boxes}</div>'
+        '<p class="legend"><i class="high"></i> rated high <i class="middle"></i> in between '
+        '<i class="low"></i> rated low <i class="none"></i> not rated</p></section>'
+    )
+
+
+def _kind(rating: float | None, positive: float, low_end: float) -> str:
+    if rating is None:
+        return "none"
+    return "high" if rating >= positive else "low" if rating <= low_end else "middle"
+
+
+def about(ready: frame.Ready) -> None:
+    with st.expander("How this list is made", icon=":material/function:"):
+        model = ready.trained.model
+        st.markdown(
+            f"{model.summary} What a person rated, whatever the rating, is hidden unless the switch says otherwise. "
+            f"A film counts as loved from {ready.positive:g} ★ on."
+        )
+        if model.reference:
+            st.caption(model.reference)
+
+
+with st.container(key="person"):
+    left, right = st.columns([5, 6], gap="large")
+body = st.container()
+with body:
+    ready = frame.ready()
+with states.guard(states.back_to("for_you.py", "Pick somebody else")):
+    user = current_user(ready.dataset, ready.positive)
+    past = people.history(ready.dataset, user)
+    with left:
+        ticket(ready.dataset, user, past, ready.positive)
+    with right:
+        find_person()
+        persona_chips(ready.dataset, ready.positive)
+    with body:
+        loved(ready.dataset, past, ready.positive)
+        recommendations(ready, user, past)
+        about(ready)

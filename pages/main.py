@@ -1,0 +1,46 @@
+"""The frame round the pages: what Streamlit runs first for each of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from pages.ui import frame  # noqa: E402 - needs the path above
+
+st.set_page_config("RecEngine", page_icon=str(ROOT / "pages" / "static" / "icon.svg"), layout="wide")
+frame.style()
+st.logo(str(ROOT / "pages" / "static" / "logo.svg"), size="large", icon_image=str(ROOT / "pages" / "static" / "icon.svg"))
+
+PAGES = {
+    "Discover": [
+        (
+            st.Page("for_you.py", title="For you", icon=":material/local_activity:", default=True),
+            "The films one person would most likely love next, best first, each with its reason.",
+        ),
+        (
+            st.Page("similar.py", title="More like this", icon=":material/hub:"),
+            "Start from a film and walk to its nearest neighbours, as the model sees them.",
+        ),
+    ],
+    "Build": [
+        (
+            st.Page("data.py", title="Data", icon=":material/database:"),
+            "What the models learn from: what is loaded, how it is spread, and how to bring your own.",
+        ),
+    ],
+}
+page = st.navigation({group: [p for p, _ in pages] for group, pages in PAGES.items()})
+leads = {p.title: lead for pages in PAGES.values() for p, lead in pages}
+frame.title(page.title, leads[page.title])
+
+from pages.ui import states  # noqa: E402
+
+with states.guard(states.start_again):
+    frame.sidebar()
+    page.run()

@@ -1,0 +1,94 @@
+"""Film cards: a poster, what there is to say, and the whole card a link to the films like it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from urllib.parse import quote
+
+import streamlit as st
+
+from pages.ui.links import link
+from pages.ui.text import html, markdown, plain
+from recengine.data.dataset import Dataset
+from recengine.serving.posters import LONGEST_TITLE
+
+
+class Film(NamedTuple):
+    """What a card shows of an item."""
+
+    item_id: str
+    title: str
+    year: int | None
+    genres: str
+
+
+def film(dataset: Dataset, item_idx: int) -> Film:
+    """Return the film at an item index."""
+    row = dataset.items.iloc[int(item_idx)]
+    year = row["year"]
+    return Film(str(row["item_id"]), str(row["title"]), None if year != year else _year(year), str(row["genres"]))
+
+
+def _year(value: object) -> int | None:
+    try:
+        return int(value)  # type: ignore[call-overload]  # a missing year is pandas' NA, which is no number
+    except TypeError:
+        return None
+
+
+def named(it: Film) -> str:
+    """Return "Title (year)", not escaped."""
+    return f"{plain(it.title)} ({it.year})" if it.year else plain(it.title)
+
+
+def poster_address(it: Film) -> str:
+    """Return the address of the film's poster, relative to any page of the app."""
+    title, genres = plain(it.title)[:LONGEST_TITLE], plain(it.genres)[:LONGEST_TITLE]
+    return f"poster/v1.svg?t={quote(title, safe='')}&y={it.year or ''}&g={quote(genres, safe='')}"
+
+
+def poster_html(it: Film) -> str:
+    """Return the poster as an image tag."""
+    return (
+        f'<img src="{html_attribute(poster_address(it))}" alt="Poster of {html(named(it))}" '
+        'loading="lazy" decoding="async" width="300" height="450">'
+    )
+
+
+def html_attribute(address: str) -> str:
+    """Return an address that is percent-encoded already for a quoted attribute."""
+    return address.replace("&", "&amp;").replace('"', "%22")
+
+
+def card(
+    it: Film,
+    *,
+    key: str,
+    rank: int | None = None,
+    badge: str = "",
+    note: str = "",
+    bar: float | None = None,
+    small: bool = False,
+) -> None:
+    """Draw one card in the current cell. `badge` and `note` are HTML whose data has been escaped; `bar` is a share."""
+    place = f'<span class="rank">{rank}</span>' if rank is not None else ""
+    mark = f'<span class="badge">{badge}</span>' if badge else ""
+    genres = ", ".join(part for part in it.genres.split("|") if part)
+    meta = html(" · ".join(part for part in (str(it.year or ""), genres) if part)) or "&nbsp;"
+    meter = f'<div class="bar"><i style="width:{100 * min(max(bar, 0), 1):.0f}%"></i></div>' if bar is not None else ""
+    told = f'<p class="note">{note}</p>' if note else ""
+    with st.container(key=f"film-{key}", gap=None):
+        st.html(
+            f'<div class="{"film small" if small else "film"}"><div class="poster">{poster_html(it)}</div>'
+            f'<div class="line">{place}<p class="name" title="{html(it.title)}">{html(it.title)}</p>{mark}</div>'
+            f'{meter}<p class="meta" title="{meta}">{meta}</p>{told}</div>'
+        )
+        link("similar.py", f"More like {markdown(named(it))}", item=it.item_id)
+
+
+def shelf(films: Sequence[Film], badges: Sequence[str], *, key: str) -> None:
+    """Draw a row of small cards that scrolls sideways within itself."""
+    with st.container(horizontal=True, wrap=False, key=f"shelf-{key}", gap="small"):
+        for place, (it, badge) in enumerate(zip(films, badges, strict=True)):
+            card(it, key=f"{key}-{place}", badge=badge, small=True)

@@ -1,0 +1,156 @@
+"""Data sets and models as the pages get them: loaded once, shared by all sessions, never changed."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.jobs import Job, jobs
+from pages.ui.people import Persona, profile
+from pages.ui.people import personas as find_personas
+from recengine import settings
+from recengine.data.dataset import Dataset
+from recengine.data.sources import load_dataset
+from recengine.models.registry import MODELS, model_class
+from recengine.serving.search import TitleIndex, UserIndex
+from recengine.serving.store import Trained
+from recengine.serving.training import is_stored, obtain
+from recengine.training.config import RunConfig
+
+DEFAULT_MODEL = "ease"
+_MODELS_KEPT = 6
+_PATIENCE = 1.5
+"""Seconds a page waits for a model before it shows progress instead."""
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def shared_dataset(name: str) -> Dataset:
+    """Return a registered data set, the same object for every session."""
+    return load_dataset(name)
+
+
+class Shelf:
+    """The last few trained models, by data, model, threshold and device."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, ...], Trained] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str, ...]) -> Trained | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: tuple[str, ...], trained: Trained) -> Trained:
+        with self._lock:
+            self._kept[key] = trained
+            while len(self._kept) > _MODELS_KEPT:
+                self._kept.popitem(last=False)
+        return trained
+
+
+@st.cache_resource(show_spinner=False)
+def shelf() -> Shelf:
+    """Return the one shelf of this process."""
+    return Shelf()
+
+
+def positive_threshold(dataset: Dataset) -> float:
+    """Return the rating from which on a film counts as liked: 4 of 5 stars, or as high in another scale."""
+    low, high = dataset.rating_range
+    if low == high:
+        return 0.0  # no scale at all: having rated it is the sign
+    return 4.0 if 4 < high <= 5 else float(np.round(low + 0.75 * (high - low), 2))
+
+
+def find_model(dataset: Dataset, name: str, device: str) -> Trained | Job:
+    """Return the trained model, or the job that is training it.
+
+    Raises BadInput for an unknown model or data that it cannot learn from.
+    """
+    positive = positive_threshold(dataset)
+    key = (dataset.fingerprint, name, f"{positive:g}", device)
+    kept = shelf().get(key)
+    if kept:
+        return kept
+    model_class(name)
+    run = RunConfig(device=device)  # type: ignore[arg-type]  # the config checks it
+    if is_stored(dataset, name, run=run, positive=positive):
+        return shelf().put(key, obtain(dataset, name, run=run, positive=positive))
+
+    def work(report: Callable[[float, str], None]) -> Trained:
+        def on_epoch(row: Any) -> None:
+            epochs = max(float(row.get("epochs", 1)), 1.0)
+            share = float(row["epoch"]) / epochs
+            # choosing the epoch is most of the work; the refit afterwards is the last tenth of the bar
+            share = 0.9 + 0.1 * share if row.get("refit") else 0.9 * share
+            report(share, f"epoch {int(row['epoch'])} of at most {int(epochs)}, loss {row['loss']:.3f}")
+
+        report(0.0, "reading the ratings")
+        return shelf().put(key, obtain(dataset, name, run=run, positive=positive, on_epoch=on_epoch))
+
+    job = jobs().start("train " + " ".join(key), f"Training {label(name)} on {dataset.name}", work)
+    if not job.wait(_PATIENCE):
+        return job
+    if job.error is not None:
+        raise job.error
+    return job.result
+
+
+def label(name: str) -> str:
+    """Return a model's name as people write it."""
+    return {"ease": "EASE", "mf": "MF", "item-knn": "Item-KNN"}.get(name, name.capitalize())
+
+
+def model_names() -> list[str]:
+    return list(MODELS)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _title_index(fingerprint: str, _dataset: Dataset) -> TitleIndex:
+    items = _dataset.items
+    return TitleIndex(
+        items["title"].tolist(),
+        years=items["year"].to_numpy(np.float64, na_value=np.nan),
+        weight=_dataset.ratings.item_counts,
+        others=items["other_title"].tolist() if "other_title" in items else None,
+    )
+
+
+def title_index(dataset: Dataset) -> TitleIndex:
+    """Return the data set's index of titles."""
+    return _title_index(dataset.fingerprint, dataset)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _user_index(fingerprint: str, _dataset: Dataset) -> UserIndex:
+    known = _dataset.users is not None
+    return UserIndex(_dataset.user_ids, [profile(_dataset, u) for u in range(_dataset.n_users)] if known else None)
+
+
+def user_index(dataset: Dataset) -> UserIndex:
+    """Return the data set's index of people."""
+    return _user_index(dataset.fingerprint, dataset)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _personas(fingerprint: str, positive: float, _dataset: Dataset) -> list[Persona]:
+    return find_personas(_dataset, positive)
+
+
+def personas(dataset: Dataset, positive: float) -> list[Persona]:
+    """Return the data set's ready personas."""
+    return _personas(dataset.fingerprint, positive, dataset)
+
+
+def warm_up() -> None:
+    """Load the default data set and model; called before anyone has come."""
+    dataset = shared_dataset(settings.default_dataset())
+    find_model(dataset, DEFAULT_MODEL, settings.default_device())
+    title_index(dataset)

@@ -1,0 +1,44 @@
+"""A mirror that a test fills itself."""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recengine.data import movielens
+from recengine.data.movielens import EDITIONS
+
+Publish = Callable[[str, dict[str, str]], bytes]
+
+CSV = {
+    "ratings.csv": "userId,movieId,rating,timestamp\n1,2,3.5,1112486027\n2,29,4.0,1112484676\n",
+    "movies.csv": "movieId,title,genres\n2,Jumanji (1995),Adventure\n"
+    '29,"City of Lost Children, The (1995)",Drama\n',
+    "links.csv": "movieId,imdbId,tmdbId\n2,0113497,8844\n29,0112682,\n",
+    "tags.csv": "userId,movieId,tag,timestamp\n18,29,dark,1\n",
+    "genome-scores.csv": "not,read\n",
+}
+
+
+@pytest.fixture
+def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
+    """Return a function that puts a small zip into a mirror and registers it as the published edition."""
+    monkeypatch.setenv("RECENGINE_MIRROR", str(tmp_path))
+    monkeypatch.setenv("RECENGINE_HOME", str(tmp_path / "home"))
+
+    def put(name: str, files: dict[str, str]) -> bytes:
+        made = io.BytesIO()
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member, text in files.items():
+                archive.writestr(member, text.encode("latin-1" if "ml-1m/" in member else "utf-8"))
+        content = made.getvalue()
+        (tmp_path / f"{name}.zip").write_bytes(content)
+        monkeypatch.setitem(EDITIONS, name, replace(EDITIONS[name], size=len(content)))
+        monkeypatch.setitem(movielens._SHA256, f"{name}.zip", hashlib.sha256(content).hexdigest())
+        return content
+
+    return put

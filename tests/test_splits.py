@@ -1,0 +1,297 @@
+"""Splits: disjoint, complete, without a leak, seeded."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
+from recengine.data.sources import load_dataset
+from recengine.data.splits import (
+    SPLITS,
+    Split,
+    cold_user_split,
+    leave_last,
+    make_split,
+    random_split,
+    stratified_split,
+    time_split,
+)
+from recengine.errors import BadInput
+
+FAST = settings(max_examples=60, deadline=None)
+
+
+@st.composite
+def interactions(draw, min_rows=8, distinct_times=False):
+    """Return rows of distinct (user, item) pairs in a random order, often with tied times."""
+    n_users, n_items = draw(st.integers(2, 8)), draw(st.integers(4, 10))
+    min_rows = min(min_rows, n_users * n_items)
+    n = draw(st.integers(min_rows, n_users * n_items))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    pair = rng.permutation(n_users * n_items)[:n]
+    stamp = rng.permutation(n) if distinct_times else rng.integers(0, draw(st.integers(1, n)), n)
+    return Interactions.from_pairs(pair // n_items, pair % n_items, timestamp=stamp, n_users=n_users, n_items=n_items)
+
+
+def pairs(x: Interactions) -> set[tuple[int, int]]:
+    found = list(zip(x.user_idx.tolist(), x.item_idx.tolist(), strict=True))
+    assert len(set(found)) == len(found)
+    return set(found)
+
+
+def assert_partition(split: Split, whole: Interactions) -> None:
+    parts = [pairs(split.train), pairs(split.valid), pairs(split.test)]
+    assert set.union(*parts) == pairs(whole)
+    assert sum(map(len, parts)) == len(whole)
+
+
+def same(a: Split, b: Split) -> bool:
+    return all(
+        pairs(getattr(a, part)) == pairs(getattr(b, part)) for part in ("train", "valid", "test")
+    )
+
+
+# leave-last (P1) ------------------------------------------------------------------------------------------------
+
+
+@given(interactions())
+@FAST
+def test_leave_last_tests_each_users_last_row_in_time_ties_by_the_larger_item(x):
+    split = leave_last(x)
+    assert_partition(split, x)
+    for user in range(x.n_users):
+        own = sorted(
+            (int(t), int(i)) for u, i, t in zip(x.user_idx, x.item_idx, x.timestamp, strict=True) if u == user
+        )
+        test = split.test.item_idx[split.test.user_idx == user].tolist()
+        valid = split.valid.item_idx[split.valid.user_idx == user].tolist()
+        if len(own) >= 3:
+            assert (test, valid) == ([own[-1][1]], [own[-2][1]])
+        else:
+            assert (test, valid) == ([], [])
+
+
+@given(interactions())
+@FAST
+def test_leave_last_with_random_ties_still_never_trains_on_anything_later_than_the_test_row(x):
+    split = leave_last(x, ties="random", rng=np.random.default_rng(3))
+    assert_partition(split, x)
+    for user in split.test.user_idx:
+        train, valid, test = (
+            part.timestamp[part.user_idx == user] for part in (split.train, split.valid, split.test)
+        )
+        assert len(valid) == len(test) == 1
+        assert train.max() <= valid[0] <= test[0]
+
+
+def test_random_ties_are_seeded():
+    x = Interactions.from_pairs(
+        np.repeat(np.arange(20), 6), np.tile(np.arange(6), 20), timestamp=np.zeros(120), n_users=20, n_items=6
+    )
+    once, again, other = (leave_last(x, ties="random", rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert same(once, again)
+    assert not same(once, other)
+    assert len(set(once.test.item_idx.tolist())) > 1  # not always the larger id
+    with pytest.raises(ValueError, match="rng"):
+        leave_last(x, ties="random")
+
+
+# The other splits -----------------------------------------------------------------------------------------------
+
+
+@given(interactions(), st.sampled_from([0.1, 0.2, 0.33, 0.49]))
+@FAST
+def test_random_split_holds_out_the_share_it_says(x, share):
+    split = random_split(x, share=share, rng=np.random.default_rng(0))
+    assert_partition(split, x)
+    assert len(split.test) == len(split.valid) == round(share * len(x))
+
+
+@given(interactions(), st.sampled_from([0.1, 0.25, 0.49]), st.integers(0, 5))
+@FAST
+def test_stratified_gives_every_tested_user_a_row_in_every_part(x, share, seed):
+    split = stratified_split(x, share=share, rng=np.random.default_rng(seed))
+    assert_partition(split, x)
+    enough = set(np.flatnonzero(x.user_counts >= 3).tolist())
+    assert set(split.test.user_idx.tolist()) == set(split.valid.user_idx.tolist()) == enough
+    assert enough <= set(split.train.user_idx.tolist())
+    assert (split.test.user_counts == split.valid.user_counts).all()
+    generous = x.user_counts >= 20
+    assert np.allclose(split.test.user_counts[generous], share * x.user_counts[generous], atol=1)
+
+
+def test_stratified_picks_at_random_not_the_latest():
+    x = Interactions.from_pairs(np.repeat(np.arange(200), 10), np.tile(np.arange(10), 200), n_users=200, n_items=10)
+    split = stratified_split(x, rng=np.random.default_rng(0))
+    assert np.bincount(split.test.item_idx, minlength=10).min() >= 5  # each place about 20 of 200 times
+
+
+@given(interactions(distinct_times=True), st.sampled_from([0.1, 0.2, 0.4]))
+@FAST
+def test_time_split_trains_on_nothing_as_late_as_what_it_tests(x, share):
+    split = time_split(x, share=share)
+    assert_partition(split, x)
+    assert split.train.timestamp.max() < split.test.timestamp.min()
+    if len(split.valid):
+        assert split.train.timestamp.max() < split.valid.timestamp.min()
+        assert split.valid.timestamp.max() < split.test.timestamp.min()
+    assert len(split.test) == max(1, round(share * len(x)))
+
+
+@given(interactions(), st.sampled_from([0.1, 0.3]))
+@FAST
+def test_time_split_never_cuts_through_rows_of_the_same_second(x, share):
+    try:
+        split = time_split(x, share=share)
+    except BadInput as fault:
+        assert "too few different timestamps" in str(fault)  # noqa: PT017 - either outcome is right
+        return
+    assert_partition(split, x)
+    stamps = [set(part.timestamp.tolist()) for part in (split.train, split.valid, split.test)]
+    assert not (stamps[0] & stamps[1] or stamps[1] & stamps[2] or stamps[0] & stamps[2])
+
+
+@given(interactions(min_rows=20), st.integers(0, 9), st.integers(0, 3))
+@FAST
+def test_cold_users_are_in_no_training_or_validation_row(x, seed, n_given):
+    try:
+        split = cold_user_split(x, share=0.4, given=n_given, rng=np.random.default_rng(seed))
+    except BadInput as fault:
+        assert "no held-out user" in str(fault)  # noqa: PT017 - either outcome is right
+        return
+    cold = set(split.test.user_idx.tolist())
+    assert split.history is not None
+    assert not cold & set(split.fit.user_idx.tolist())
+    assert set(split.history.user_idx.tolist()) == (cold if n_given else set())
+    assert not pairs(split.history) & pairs(split.test)
+    for user in cold:
+        known = split.history.timestamp[split.history.user_idx == user]
+        later = split.test.timestamp[split.test.user_idx == user]
+        assert len(known) == n_given
+        assert len(known) + len(later) == x.user_counts[user]
+        if len(known):
+            assert known.max() <= later.min()
+
+
+def test_cold_users_face_the_same_targets_however_much_is_given(tiny: Dataset):
+    made = [
+        cold_user_split(tiny.ratings, given=n, targets_after=5, rng=np.random.default_rng(1)) for n in (1, 2, 5)
+    ]
+    assert pairs(made[0].test) == pairs(made[1].test) == pairs(made[2].test)
+    assert [len(split.history or ()) // len(set(split.test.user_idx.tolist())) for split in made] == [1, 2, 5]
+
+
+def test_the_folds_of_cold_users_deal_out_everybody_once(tiny: Dataset):
+    held_out = [
+        set(cold_user_split(tiny.ratings, fold=fold, rng=np.random.default_rng(4)).test.user_idx.tolist())
+        for fold in range(5)
+    ]
+    assert sum(map(len, held_out)) == len(set.union(*held_out)) == tiny.n_users
+
+
+# make_split -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def published(tiny: Dataset) -> Dataset:
+    """Return `tiny` with a published split: each third row is a test row."""
+    rows = np.arange(len(tiny.ratings))
+    return replace(tiny, predefined={"u1": (rows[rows % 3 > 0], rows[rows % 3 == 0])})
+
+
+@pytest.mark.parametrize("name", [*SPLITS, "u1", "predefined:u1"])
+def test_the_same_seed_makes_the_same_split_and_no_part_overlaps_another(published: Dataset, name: str):
+    once, again, other = (make_split(published, name, seed=seed) for seed in (5, 5, 6))
+    assert same(once, again)
+    assert once.about == again.about
+    if name not in ("leave-last", "time"):
+        assert not same(once, other)
+        assert once.about != other.about
+    parts = [pairs(once.train), pairs(once.valid), pairs(once.test)]
+    assert sum(map(len, parts)) == len(set.union(*parts))
+    assert set(once.test.item_idx.tolist()) <= set(once.candidates.tolist())
+    assert (once.fit.rating >= 4).all()
+    assert (once.test.rating >= 4).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("random", {"share": 0.2}),
+        ("stratified", {"share": 0.2}),
+        ("time", {"share": 0.2}),
+        ("cold-user", {"share": 0.3}),
+        ("cold-user", {"given": 3}),
+        ("predefined", {"share": 0.2}),
+        ("leave-last", {"ties": "random"}),
+        ("leave-last", {"positive": 3.0}),
+        ("leave-last", {"min_user": 6}),
+        ("leave-last", {"min_item": 14}),
+    ],
+)
+def test_whatever_changes_a_split_changes_what_it_says_of_itself(published: Dataset, name: str, change: dict):
+    """`about` is part of the key under which models are stored."""
+    assert make_split(published, name).about != make_split(published, name, **change).about
+
+
+def test_a_published_split_is_taken_as_published(published: Dataset):
+    split = make_split(published, "u1", positive=0)
+    train, test = published.predefined["u1"]
+    assert pairs(split.test) == pairs(published.ratings.select(test))
+    assert pairs(split.fit) == pairs(published.ratings.select(train))
+
+
+def test_candidates_are_the_rated_items_or_those_with_enough_positives(tiny: Dataset):
+    assert make_split(tiny, "leave-last").candidates.tolist() == tiny.ratings.item_counts.nonzero()[0].tolist()
+    few = make_split(tiny, "leave-last", min_item=14)
+    assert few.candidates.tolist() == tiny.positives(4, min_item=14).item_counts.nonzero()[0].tolist()
+    assert 0 < len(few.candidates) < tiny.n_items
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("leave-lst",), "did you mean 'leave-last'"),
+        (("leave-last:later",), "is unknown"),
+        (("u7",), "unknown"),
+        (("predefined",), "not published"),
+        (("random", {"share": 0.5}), "share 0.5"),
+        (("random", {"share": 0.0}), "share 0"),
+        (("stratified", {"share": -0.1}), "share -0.1"),
+        (("random", {"share": float("nan")}), "share nan"),
+        (("cold-user", {"given": 500}), "more than 500 ratings"),
+        (("cold-user", {"given": -1}), "given"),
+        (("leave-last", {"positive": 9.0}), "positive=9"),
+        (("leave-last", {"min_user": 99}), "positive=4"),
+        (("leave-last", {"seed": -1}), "seed"),
+    ],
+)
+def test_a_split_that_cannot_be_made_is_bad_input_that_names_the_value(tiny: Dataset, arguments, words):
+    name, options = (*arguments, {})[:2]
+    with pytest.raises(BadInput, match=words):
+        make_split(tiny, name, **options)
+
+
+def test_a_split_that_leaves_nothing_to_test_is_bad_input(tiny: Dataset):
+    few = replace(tiny, ratings=tiny.ratings.select(np.arange(0, 40, 20)))  # one row each of two people
+    with pytest.raises(BadInput, match="0 to test on"):
+        make_split(few, "leave-last", positive=0)
+
+
+@pytest.mark.real
+def test_ml_100k_ua_holds_ten_published_test_rows_of_each_user(mirror):
+    data = load_dataset("ml-100k")
+    split = make_split(data, "ua", positive=0)
+    assert split.test.user_counts.tolist() == [10] * 943
+    assert len(split.test) + len(split.train) + len(split.valid) == 100_000
+    liked = make_split(data, "ua", positive=4)
+    assert pairs(liked.test) == pairs(split.test.select(split.test.rating >= 4))
+
+
+@pytest.mark.real
+def test_leave_last_of_ml_100k_tests_942_people(mirror):
+    assert len(make_split(load_dataset("ml-100k"), "leave-last").test) == 942
