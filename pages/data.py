@@ -1,2 +1,174 @@
+"""Data: what is loaded and how it is spread, the data sets by name, and a visitor's own."""
+
+from __future__ import annotations
+
+import numpy as np
 import streamlit as st
-st.write("data")
+
+from pages.ui import charts, frame, states
+from pages.ui.address import link
+from pages.ui.jobs import Cancelled, Report, ask_again, jobs, show
+from pages.ui.text import html, markdown
+from recengine.data import sources
+from recengine.data.dataset import Dataset
+from recengine.errors import BadInput
+
+EXAMPLE = "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n1,1029,3.0,1260759179\n2,31,4.0,835355493\n"
+CITATION = (
+    "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. "
+    "ACM Transactions on Interactive Intelligent Systems 5, 4: 19:1–19:19. doi 10.1145/2827872"
+)
+
+
+def overview(dataset: Dataset) -> None:
+    """Draw the counts."""
+    r = dataset.ratings
+    rated = int((r.item_counts > 0).sum())
+    with st.grid(5, min_column_width=150, gap="small", key="counts"):
+        st.metric("Ratings", f"{len(r):,}", border=True)
+        st.metric("People", f"{dataset.n_users:,}", border=True)
+        st.metric("Films", f"{dataset.n_items:,}", border=True, help=f"{rated:,} of them have a rating")
+        density = len(r) / (dataset.n_users * dataset.n_items)
+        st.metric(
+            "Filled cells", f"{density:.2%}", border=True, help="Of the matrix of people and films; the rest is unknown"
+        )
+        st.metric("Ratings per person", f"{np.median(r.user_counts):,.0f}", border=True, help="The median")
+
+
+def spread(dataset: Dataset) -> None:
+    """Draw the four distributions."""
+    counts = np.sort(dataset.ratings.item_counts)[::-1]
+    fifth = counts[: max(1, round(len(counts) * 0.2))].sum() / counts.sum()
+    low, high = dataset.rating_range
+    mean = float(dataset.ratings.rating.mean())
+    with st.grid(2, min_column_width=300, gap="medium", key="spread"):
+        for name, told, draw in (
+            ("Ratings", f"From {low:g} to {high:g} ★, {mean:.2f} on average.", charts.ratings),
+            ("Popularity", f"The most-rated fifth of the films holds {fifth:.0%} of the ratings.", charts.popularity),
+            ("Genres", "Films by genre; a film may have several.", charts.genres),
+            ("Years", "Films by decade.", charts.years),
+        ):
+            with st.container(border=True, height="stretch", key=f"chart-{name.lower()}"):
+                st.html(f'<div class="chart-head"><h3>{name}</h3><p>{html(told)}</p></div>')
+                draw(dataset)
+
+
+def report(dataset: Dataset) -> None:
+    """Draw what was read, dropped and replaced, and under which terms."""
+    lines = "".join(f"<li>{html(line)}</li>" for line in dataset.cleaning.lines())
+    terms = f"<p>{html(dataset.licence)}</p>" if dataset.licence else ""
+    st.html(f'<section class="notebook"><h3>What was read</h3><ul>{lines}</ul>{terms}</section>')
+
+
+def _fetch(name: str) -> None:
+    def work(report: Report) -> None:
+        def on_progress(done: int, total: int) -> None:
+            report(done / total if total else 0.0, f"{done / 1e6:.1f} of {total / 1e6:.1f} MB")
+
+        sources.fetch(name, on_progress)
+
+    jobs().start(f"fetch {name}", f"Fetching {name}", work)
+    ask_again()
+    st.session_state["fetching"] = name
+
+
+def fetched() -> None:
+    """Draw the running fetch, or how the last one of this session ended."""
+    name = st.session_state.get("fetching")
+    job = jobs().get(f"fetch {name}") if name else None
+    if job is None:
+        return
+    if job.running:
+        show(job)
+    elif job.error is None:
+        st.success(f"{markdown(name)} is here.", icon=":material/check_circle:")
+    elif isinstance(job.error, Cancelled):
+        st.info(f"Fetching {markdown(name)} was cancelled.", icon=":material/info:")
+    elif isinstance(job.error, BadInput):
+        states.problem(str(job.error), lambda: None)
+    else:
+        raise job.error
+
+
+def catalogue() -> None:
+    """Draw the registered data sets with what can be done with each."""
+    chosen = frame.choice().data
+    for info in sources.list_datasets():
+        with st.container(border=True, height="stretch", key=f"set-{info.name}"):
+            size = f" · {info.size / 1e6:,.0f} MB" if info.size >= 1e6 else ""
+            st.html(
+                f'<div class="set"><h3>{html(info.title)} <code>{html(info.name)}</code></h3>'
+                f'<p class="meta">{info.n_ratings:,} ratings · {info.n_users:,} people · '
+                f"{info.n_items:,} films{size}</p>"
+                f"<p>{html(info.licence)}</p></div>"
+            )
+            if info.name == chosen:
+                st.button("In use", key=f"use_{info.name}", disabled=True, icon=":material/check:")
+            elif info.present:
+                st.button("Use", key=f"use_{info.name}", on_click=frame.choose, args=("data", info.name))
+            else:
+                st.button(
+                    "Fetch", key=f"fetch_{info.name}", on_click=_fetch, args=(info.name,), icon=":material/download:"
+                )
+
+
+def own() -> None:
+    """Draw the upload: one file in, a report or one sentence out. The data stays in this session."""
+    st.markdown(
+        "A CSV with a rating per row (`userId,movieId,rating`, optionally `timestamp`), a CSV with a person per row "
+        "and a film per column, or a zip with `ratings.csv` and `movies.csv`. Only you can see it, and it is forgotten "
+        "when you close the page."
+    )
+    given = st.file_uploader("Your ratings", type=["csv", "zip"], key="own")
+    if given is not None and st.session_state.get("read_id") != given.file_id:
+        st.session_state["read_id"] = given.file_id
+        st.session_state.pop("unread", None)
+        try:
+            with st.spinner("Reading and checking every row"):
+                st.session_state["uploaded"] = sources.load_upload(given.name, given.getvalue())
+        except BadInput as fault:
+            st.session_state["unread"] = str(fault)
+        else:
+            st.rerun()  # the sidebar, drawn already, should offer it
+    unread = st.session_state.get("unread")
+    if given is not None and unread:
+        states.problem(
+            unread,
+            lambda: st.download_button("Download an example", EXAMPLE, "ratings.csv", icon=":material/download:"),
+        )
+    dataset = st.session_state.get("uploaded")
+    if dataset is None or (given is not None and unread):
+        return
+    st.success(
+        f"{markdown(dataset.name)}: {len(dataset.ratings):,} ratings by {dataset.n_users:,} people of "
+        f"{dataset.n_items:,} items.",
+        icon=":material/check_circle:",
+    )
+    for line in dataset.cleaning.lines():
+        st.caption(markdown(line))
+    if frame.choice().data != frame.UPLOAD:
+        st.button("Use it", type="primary", on_click=frame.choose, args=("data", frame.UPLOAD))
+    else:
+        link("for_you.py", "See what it recommends", icon=":material/arrow_forward:")
+
+
+with states.guard(states.start_again):
+    with st.skeleton(height=420):
+        dataset = frame.dataset()
+    if dataset.simulated:
+        st.html(
+            '<p class="simulated"><b>The films are real, the audience is simulated.</b> These people do not exist: '
+            "their ratings are drawn from a documented model of taste with a fixed seed, so that everything works "
+            "without a network. Fetch MovieLens below for real people.</p>"
+        )
+    overview(dataset)
+    spread(dataset)
+    report(dataset)
+    st.html('<h2 class="row-title">Data sets</h2>')
+    fetched()
+    with st.grid(2, min_column_width=300, gap="small", key="sets"):
+        catalogue()
+    st.caption(f"MovieLens is by GroupLens. Cite: {CITATION}")
+    st.html('<h2 class="row-title">Bring your own</h2>')
+    own()
+    frame.peek(dataset)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import random
 
-import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from pages.ui import cards, filters, frame, models, people, states
-from pages.ui.links import link
+from pages.ui.address import link, recall, record
 from pages.ui.text import html, markdown
 from recengine.data.dataset import Dataset
 from recengine.serving.explain import Reason, reasons
@@ -21,14 +19,10 @@ def current_user(dataset: Dataset, positive: float) -> int:
 
     Raises BadInput for an id that the data does not have.
     """
-    asked = st.query_params.get("user") or st.session_state.get("user")
-    if not asked:
-        found = models.personas(dataset, positive)
-        asked = str(dataset.user_ids[found[0].user_idx if found else 0])
-    place = int(dataset.user_index([asked])[0])
-    st.session_state["user"] = asked
-    if st.query_params.get("user") != asked:
-        st.query_params["user"] = asked
+    found = models.personas(dataset, positive)
+    recall("user", str(dataset.user_ids[found[0].user_idx if found else 0]), str)
+    place = int(dataset.user_index([st.session_state["user"]])[0])
+    record("user", None)
     return place
 
 
@@ -62,7 +56,10 @@ def find_person() -> None:
                 key=f"find_user_{st.session_state.get('user')}",
                 max_chars=100,
             )
-            st.button("Anybody", icon=":material/shuffle:", on_click=_anybody, help="Pick a person at random")
+            if st.button("Anybody", icon=":material/shuffle:", help="Pick a person at random"):
+                st.session_state["user"] = str(dataset.user_ids[random.randrange(dataset.n_users)])
+                record("user", None)
+                st.rerun()
         if query:
             found = models.user_index(dataset).find(query, limit=6)
             with st.container(horizontal=True, gap="xsmall", key="found"):
@@ -71,13 +68,10 @@ def find_person() -> None:
                     name = f"Person {dataset.user_ids[place]}" + (f" · {said}" if said else "")
                     link("for_you.py", markdown(name), user=dataset.user_ids[place])
             if not found:
-                st.caption(f"Nobody matches “{markdown(query)}”. Ids run from {markdown(dataset.user_ids[0])} to "
-                           f"{markdown(dataset.user_ids[-1])}.")
-
-
-def _anybody() -> None:
-    dataset = frame.dataset()
-    st.query_params["user"] = str(dataset.user_ids[random.randrange(dataset.n_users)])
+                st.caption(
+                    f"Nobody matches “{markdown(query)}”. Ids run from {markdown(dataset.user_ids[0])} to "
+                    f"{markdown(dataset.user_ids[-1])}."
+                )
 
 
 def persona_chips(dataset: Dataset, positive: float) -> None:
@@ -104,10 +98,12 @@ def loved(dataset: Dataset, past: people.History, positive: float) -> None:
     cards.shelf(films, badges, key="loved")
 
 
-def reason_html(dataset: Dataset, reason: Reason, liked_by: int) -> str:
+def reason_html(dataset: Dataset, reason: Reason, item: int, positive: float) -> str:
     """Return why a film is listed, as HTML."""
     if reason.kind == "popular":
-        return f"a favourite of everybody: <b>{liked_by:,}</b> people liked it"
+        r = dataset.ratings
+        fans = int((r.rating[r.item_idx == item] >= positive).sum())
+        return f"a favourite of everybody: <b>{fans:,}</b> people liked it"
     if reason.kind == "none":
         return "drawn by chance, for no reason"
     name = f"<b>{html(cards.film(dataset, reason.item_idx).title)}</b>"
@@ -136,7 +132,6 @@ def recommendations(ready: frame.Ready, user: int, past: people.History) -> None
         return
     liked = past.items[past.ratings >= positive]
     why = [Reason("popular")] * len(items) if listing.fallback[0] else reasons(model, liked, items)
-    fans = dataset.ratings.select(dataset.ratings.rating >= positive).item_counts
     own = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
     with st.grid(5, min_column_width=150, gap="medium", key="top"):
         for rank, (item, reason) in enumerate(zip(items.tolist(), why, strict=True), start=1):
@@ -146,7 +141,7 @@ def recommendations(ready: frame.Ready, user: int, past: people.History) -> None
                 key=f"top-{rank}",
                 rank=rank,
                 badge=badge,
-                note=reason_html(dataset, reason, int(fans[item])),
+                note=reason_html(dataset, reason, item, positive),
             )
     against_history(ready, user, own, k)
 
@@ -196,15 +191,14 @@ with st.container(key="person"):
 body = st.container()
 with body:
     ready = frame.ready()
-with states.guard(states.back_to("for_you.py", "Pick somebody else")):
+with body, states.guard(states.back_to("for_you.py", "Show somebody else")):
     user = current_user(ready.dataset, ready.positive)
     past = people.history(ready.dataset, user)
     with left:
         ticket(ready.dataset, user, past, ready.positive)
-    with right:
-        find_person()
-        persona_chips(ready.dataset, ready.positive)
-    with body:
-        loved(ready.dataset, past, ready.positive)
-        recommendations(ready, user, past)
-        about(ready)
+    loved(ready.dataset, past, ready.positive)
+    recommendations(ready, user, past)
+    about(ready)
+with right:  # drawn last: the key of the search follows the person
+    find_person()
+    persona_chips(ready.dataset, ready.positive)

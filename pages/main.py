@@ -15,7 +15,9 @@ from pages.ui import frame  # noqa: E402 - needs the path above
 
 st.set_page_config("RecEngine", page_icon=str(ROOT / "pages" / "static" / "icon.svg"), layout="wide")
 frame.style()
-st.logo(str(ROOT / "pages" / "static" / "logo.svg"), size="large", icon_image=str(ROOT / "pages" / "static" / "icon.svg"))
+st.logo(
+    str(ROOT / "pages" / "static" / "logo.svg"), size="large", icon_image=str(ROOT / "pages" / "static" / "icon.svg")
+)
 
 PAGES = {
     "Discover": [
@@ -35,12 +37,13 @@ PAGES = {
         ),
     ],
 }
-page = st.navigation({group: [p for p, _ in pages] for group, pages in PAGES.items()})
-leads = {p.title: lead for pages in PAGES.values() for p, lead in pages}
+page = st.navigation({group: [entry for entry, _ in pages] for group, pages in PAGES.items()})
+leads = {entry.title: lead for pages in PAGES.values() for entry, lead in pages}
 frame.title(page.title, leads[page.title])
 
 from pages.ui import states  # noqa: E402
 
 with states.guard(states.start_again):
-    frame.sidebar()
+    with st.skeleton(height=320):  # the first session waits for PyTorch here
+        frame.sidebar()
     page.run()

@@ -5,25 +5,21 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import cards, frame, models, states
-from pages.ui.links import link
+from pages.ui.address import link, recall, record
 from pages.ui.text import html, markdown
 from recengine.data.dataset import Dataset
 from recengine.models.base import abilities
-from recengine.models.registry import MODELS
 
-TRAIL = 6
-"""Films of the way that are shown."""
+TRAIL = 6  # films of the way that are shown
 
 
 def current_seed(dataset: Dataset) -> int | None:
-    """Return the film in the address, else the last one looked at. Raises BadInput for an unknown id."""
-    asked = st.query_params.get("item") or st.session_state.get("item")
-    if not asked:
+    """Return the film in the address, else the last one looked at, if any. Raises BadInput for an unknown id."""
+    recall("item", "", str)
+    if not st.session_state["item"]:
         return None
-    place = int(dataset.item_index([asked])[0])
-    st.session_state["item"] = asked
-    if st.query_params.get("item") != asked:
-        st.query_params["item"] = asked
+    place = int(dataset.item_index([st.session_state["item"]])[0])
+    record("item", None)
     return place
 
 
@@ -116,6 +112,13 @@ def in_common(dataset: Dataset, seed: int, item: int) -> str:
 def neighbours(ready: frame.Ready, seed: int) -> None:
     """Draw the nearest films with their similarity."""
     dataset = ready.dataset
+    if "similar" not in abilities(ready.trained.model):
+        states.problem(
+            f"{models.label(frame.choice().model)} has no item vectors, so it knows no similar films; "
+            "choose a model that has",
+            choose_able,
+        )
+        return
     st.html('<h2 class="row-title">Nearest to it</h2>')
     ranking = ready.trained.model.similar_items(seed, k=min(10, dataset.n_items - 1))
     near = [(int(i), float(s)) for i, s in zip(ranking.items[0], ranking.scores[0], strict=True) if i >= 0]
@@ -125,10 +128,14 @@ def neighbours(ready: frame.Ready, seed: int) -> None:
                 cards.film(dataset, item),
                 key=f"near-{rank}",
                 rank=rank,
-                badge=f"{similarity:.2f}",
+                badge=f"{similarity:.2g}",
                 note=in_common(dataset, seed, item),
-                bar=similarity,
+                bar=similarity / near[0][1] if near[0][1] > 0 else 0.0,
             )
+    with st.expander("How similarity is measured", icon=":material/function:"):
+        st.markdown(models.similarity_said(ready.trained.model))
+        if ready.trained.model.reference:
+            st.caption(ready.trained.model.reference)
 
 
 def start_films(dataset: Dataset) -> None:
@@ -143,35 +150,18 @@ def start_films(dataset: Dataset) -> None:
 
 def choose_able() -> None:
     """Offer a model that knows similar films."""
-    st.button("Use EASE instead", type="primary", on_click=lambda: st.session_state.update(model="ease"))
+    st.button("Use EASE instead", type="primary", on_click=frame.choose, args=("model", "ease"))
 
 
 find = st.container()
-body = st.container()
-with body:
-    ready = frame.ready()
-with states.guard(states.back_to("similar.py", "Choose another film")):
+ready = frame.ready()
+with states.guard(states.back_to("similar.py", "Start from another film")):
     seed = current_seed(ready.dataset)
-    with find:
-        find_film()
-    with body:
-        if seed is None:
-            start_films(ready.dataset)
-        else:
-            draw_trail(ready.dataset, walked(str(ready.dataset.item_ids[seed])))
-            seed_card(ready.dataset, seed)
-            if "similar" in abilities(MODELS[frame.choice().model]):
-                neighbours(ready, seed)
-                with st.expander("How similarity is measured", icon=":material/function:"):
-                    st.markdown(
-                        "The cosine between what the model has learnt of two films: 1 is the same direction, 0 is "
-                        "nothing in common. What they share on paper is told beside it and plays no part in it."
-                    )
-                    if ready.trained.model.reference:
-                        st.caption(ready.trained.model.reference)
-            else:
-                states.problem(
-                    f"{models.label(frame.choice().model)} has no item vectors, so it knows no similar films; "
-                    "choose a model that has",
-                    choose_able,
-                )
+    if seed is None:
+        start_films(ready.dataset)
+    else:
+        draw_trail(ready.dataset, walked(str(ready.dataset.item_ids[seed])))
+        seed_card(ready.dataset, seed)
+        neighbours(ready, seed)
+with find:  # drawn last: its key follows the film
+    find_film()

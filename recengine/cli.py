@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,9 +20,10 @@ from recengine import __version__, settings
 from recengine.data.dataset import Dataset
 from recengine.data.history import read_history, read_pairs
 from recengine.data.sources import fetch, is_present, list_datasets, load_dataset
-from recengine.data.splits import SPLITS, make_split
+from recengine.data.splits import SPLITS, Split, make_split
 from recengine.errors import BadInput
-from recengine.evaluation.ranking import evaluate, pooled
+from recengine.evaluation.ranking import Evaluation, evaluate, pooled
+from recengine.evaluation.significance import Paired, against_leader
 from recengine.models.base import abilities
 from recengine.models.registry import MODELS, model_class
 from recengine.report import Cell, Reporter, table, write_csv, write_json
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         options.run(options, Reporter(as_json=options.json, quiet=options.quiet, progress=options.progress))
     except BadInput as fault:
-        print(f"recengine: {fault}", file=sys.stderr)
+        print(" ".join(f"recengine: {fault}".splitlines()), file=sys.stderr)  # one line, whatever was typed
         return 2
     except KeyboardInterrupt:
         print("recengine: interrupted; nothing half-made was kept", file=sys.stderr)
@@ -127,58 +129,76 @@ def _evaluate(options: argparse.Namespace, report: Reporter) -> None:
         given=options.given,
         seed=options.seed,
     )
-    results: dict[str, dict[str, Any]] = {}
-    n_users = 0
-    for name in options.models:
-        runs, seconds = [], []
-        for seed in range(options.seed, options.seed + options.seeds):
-            run = RunConfig(device=options.device, seed=seed)
-            trained = obtain(
-                data,
-                name,
-                settings=per_model[name],
-                run=run,
-                split=split,
-                force=options.force,
-                on_epoch=report.epochs(f"{name}, seed {seed}"),
-            )
-            runs.append(evaluate(trained.model, split, k=options.k, negatives=options.negatives, seed=seed))
-            seconds.append(trained.manifest["seconds"])
-        found = pooled(runs)
-        n_users = len(found.users)
-        results[name] = {
-            key: dict(zip(("value", "low", "high"), v, strict=True)) for key, v in found.means().items()
-        }
-        results[name]["train_seconds"] = {
-            "value": float(np.mean(seconds)),
-            "low": min(seconds),
-            "high": max(seconds),
-        }
-        report.note(f"{name}: NDCG@{options.k} {found.means()[f'ndcg@{options.k}'][0]:.4f}")
+    found = {name: _evaluation(options, report, data, split, name, per_model[name]) for name in options.models}
+    leader, behind = against_leader({name: f.per_user[f"ndcg@{options.k}"] for name, (f, _) in found.items()})
+    users = len(found[leader][0].users)
     value = {
         "dataset": data.name,
         "split": split.about,
         "k": options.k,
-        "users": n_users,
+        "users": users,
         "items": len(split.candidates),
         "seeds": options.seeds,
-        "results": results,
+        "results": {
+            name: {key: dict(zip(("value", "low", "high"), v, strict=True)) for key, v in (f.means() | cost).items()}
+            for name, (f, cost) in found.items()
+        },
+        "leader": leader,
+        "behind_leader": {name: paired._asdict() for name, paired in behind.items()},
     }
     if options.out:
         write_json(options.out, value)
-    keys = list(next(iter(results.values())))
-    rows = [(name, *(_with_interval(found[key]) for key in keys)) for name, found in results.items()]
+    shown = [key for key in found[leader][0].means() if key.partition("@")[0] in _SHOWN or "sampled" in key]
+    rows = [(name, *(_with_interval(*f.means()[key]) for key in shown)) for name, (f, _) in found.items()]
     report.result(
         value,
         [
-            f"{data.name}, {options.split}, positives >= {options.positive:g}: {n_users:,} users, "
+            f"{data.name}, {options.split}, positives >= {options.positive:g}: {users:,} users, "
             f"{len(split.candidates):,} candidates, {options.seeds} seed(s); ± half a 95 % interval",
-            *table(("model", *keys), rows),
+            *table(("model", *shown), rows),
+            *(_behind(leader, name, paired, options.k) for name, paired in behind.items()),
             *([_SAMPLED_NOTE] if options.negatives else []),
         ],
     )
 
 
+def _evaluation(
+    options: argparse.Namespace, report: Reporter, data: Dataset, split: Split, name: str, chosen: dict[str, Any]
+) -> tuple[Evaluation, dict[str, tuple[float, float, float]]]:
+    """Return a model's evaluation, its seeds pooled, and what it cost: mean, least and most."""
+    runs, costs = [], []
+    for seed in range(options.seed, options.seed + options.seeds):
+        trained = obtain(
+            data,
+            name,
+            settings=chosen,
+            run=RunConfig(device=options.device, seed=seed),
+            split=split,
+            force=options.force,
+            on_epoch=report.epochs(f"{name}, seed {seed}"),
+        )
+        started = time.perf_counter()
+        runs.append(
+            evaluate(trained.model, split, k=options.k, items=data.items, negatives=options.negatives, seed=seed)
+        )
+        per_user = (time.perf_counter() - started) / len(runs[-1].users)
+        costs.append((trained.manifest["seconds"], 1e3 * per_user, trained.manifest["bytes"] / 1e6))
+    pool = pooled(runs)
+    report.note(f"{name}: NDCG@{options.k} {pool.means()[f'ndcg@{options.k}'][0]:.4f}")
+    columns = zip(("train_seconds", "evaluate_ms_per_user", "megabytes"), np.transpose(costs), strict=True)
+    return pool, {key: (float(v.mean()), float(v.min()), float(v.max())) for key, v in columns}
+
+
+def _behind(leader: str, name: str, paired: Paired, k: int) -> str:
+    verdict = "more than chance" if paired.p < 0.05 else "no difference beyond chance"
+    return (
+        f"{name} is {paired.difference:.4f} NDCG@{k} behind {leader} "
+        f"(95 % from {paired.low:.4f} to {paired.high:.4f}, p {paired.p:.3f} after Holm): {verdict}."
+    )
+
+
+_SHOWN = ("ndcg", "recall", "hr", "map", "mrr", "auc", "coverage", "novelty", "ild")
+"""Metrics of the printed table; the JSON object has all."""
 _SAMPLED_NOTE = "Metrics marked _sampled rank models wrongly (Krichene & Rendle, KDD 2020); trust the full ones."
 
 
@@ -262,9 +282,7 @@ def _similar(options: argparse.Namespace, report: Reporter) -> None:
         "fallback": "popularity" if listing.fallback[0] else None,
     }
     if listing.fallback[0]:
-        report.note(
-            f"{value['title']} has no rating of {options.positive:g} or more: the most popular items stand in."
-        )
+        report.note(f"{value['title']} has no rating of {options.positive:g} or more: the most popular items stand in.")
     if options.out:
         write_csv(options.out, header, rows)
     report.result(value, [f"Similar to {value['title']}:", *table(header, rows)])
@@ -280,9 +298,7 @@ def _score(options: argparse.Namespace, report: Reporter) -> None:
         for start in range(0, len(unique), BATCH):
             inside = np.flatnonzero((place >= start) & (place < start + BATCH))
             block = trained.model.score(unique[start : start + BATCH]).cpu()
-            scores[inside] = block[
-                torch.from_numpy(place[inside] - start), torch.from_numpy(items[inside])
-            ].numpy()
+            scores[inside] = block[torch.from_numpy(place[inside] - start), torch.from_numpy(items[inside])].numpy()
     write_csv(options.out, (*header, "score"), ((*row, float(s)) for row, s in zip(cells, scores, strict=True)))
     report.result({"out": str(options.out), "rows": len(users)}, [str(options.out)])
 
@@ -298,9 +314,7 @@ def _load(options: argparse.Namespace, report: Reporter) -> Dataset:
     return data
 
 
-def _obtain(
-    options: argparse.Namespace, report: Reporter, data: Dataset, name: str, chosen: dict[str, str]
-) -> Trained:
+def _obtain(options: argparse.Namespace, report: Reporter, data: Dataset, name: str, chosen: dict[str, str]) -> Trained:
     trained = obtain(
         data,
         name,
@@ -323,9 +337,19 @@ def _settings(pairs: Sequence[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def _with_interval(found: dict[str, float]) -> str:
-    half = (found["high"] - found["low"]) / 2
-    return f"{found['value']:.4f}" + ("" if np.isnan(half) else f" ±{half:.4f}")
+def _with_interval(mean: float, low: float, high: float) -> str:
+    return f"{mean:.4f}" + ("" if np.isnan(low) else f" ±{(high - low) / 2:.4f}")
+
+
+def _from(least: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `least` up, for argparse."""
+
+    def read(text: str) -> int:
+        if not text.lstrip("-").isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+        return int(text)
+
+    return read
 
 
 class _Parser(argparse.ArgumentParser):
@@ -359,9 +383,7 @@ def _parser() -> argparse.ArgumentParser:
         if model:
             command.add_argument("--model", required=True, metavar="M")
         command.add_argument("--positive", type=float, default=4.0, help="a rating from here up is a positive")
-        command.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the model"
-        )
+        command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the model")
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--device", default=settings.default_device(), help="auto, cpu or cuda")
         return command
@@ -373,23 +395,21 @@ def _parser() -> argparse.ArgumentParser:
     command = with_data("evaluate", _evaluate, "evaluate models by full ranking", model=False)
     command.add_argument("models", nargs="+", metavar="M")
     command.add_argument("--split", required=True, help=f"{', '.join(SPLITS)}, or a published one such as u1")
-    command.add_argument("--min-user", type=int, default=0, help="positives that a user must have")
-    command.add_argument("--min-item", type=int, default=0, help="positives that an item must have")
+    command.add_argument("--min-user", type=_from(0), default=0, help="positives that a user must have")
+    command.add_argument("--min-item", type=_from(0), default=0, help="positives that an item must have")
     command.add_argument("--test-share", type=float, default=None, help="share held out")
     command.add_argument("--ties", choices=("item", "random"), default="item", help="order among equal times")
-    command.add_argument("--given", type=int, default=10, help="cold-user: ratings known of each person")
+    command.add_argument("--given", type=_from(0), default=10, help="cold-user: ratings known of each person")
     command.add_argument("-k", type=int, default=10)
-    command.add_argument("--negatives", type=int, default=0, help="adds metrics against N sampled negatives")
-    command.add_argument("--seeds", type=int, default=1, help="trainings to average")
+    command.add_argument("--negatives", type=_from(0), default=0, help="adds metrics against N sampled negatives")
+    command.add_argument("--seeds", type=_from(1), default=1, help="trainings to average")
     command.add_argument("--force", action="store_true", help="train even if it is in the store")
     command.add_argument("--out", type=Path, help="also write the JSON object here")
 
     command = with_data("recommend", _recommend, "recommend for a user, for all, or for a person of your own")
     command.add_argument("--user")
     command.add_argument("--all-users", action="store_true")
-    command.add_argument(
-        "--ratings", type=Path, metavar="F.csv", help="item_id or title, rating; nothing is retrained"
-    )
+    command.add_argument("--ratings", type=Path, metavar="F.csv", help="item_id or title, rating; nothing is retrained")
     command.add_argument("-k", type=int, default=10)
     command.add_argument("--include-seen", action="store_true")
     command.add_argument("--out", type=Path)

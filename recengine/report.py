@@ -90,7 +90,8 @@ class Reporter:
         return tqdm(disable=True if self.quiet else None, leave=False, **about)
 
     def _line(self, row: Mapping[str, Any]) -> None:
-        print(json.dumps(json_ready(row)), file=sys.stderr, flush=True)
+        if not self.quiet:
+            print(json.dumps(json_ready(row)), file=sys.stderr, flush=True)
 
 
 def json_ready(value: Any) -> Any:
@@ -122,7 +123,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]])
     """Write a CSV whole or not at all; text that a spreadsheet would run as a formula is prefixed with '."""
     with _out(path) as file:
         writer = csv.writer(file)
-        writer.writerow(header)
+        writer.writerow([_harmless(cell) for cell in header])
         writer.writerows([_harmless(cell) for cell in row] for row in rows)
 
 
@@ -135,6 +136,8 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 def _out(path: Path) -> AbstractContextManager[TextIO]:
     if not path.parent.is_dir():
         raise BadInput(f"--out {path}: the folder {path.parent} does not exist; create it or choose another place")
+    if path.is_dir():
+        raise BadInput(f"--out {path} is a folder; name a file in it")
     return whole_text_file(path)
 
 

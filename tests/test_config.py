@@ -24,7 +24,7 @@ class Example(Config):
     cap: int | None = option(None, "cap", low=1)
 
 
-def test_text_is_read_as_the_command_line_gives_it():
+def test_text_is_read_as_the_command_line_gives_it() -> None:
     made = Example.from_dict(
         {"dim": "12", "rate": "1e-2", "loss": "hinge", "bias": "false", "layers": "32,16", "cap": "none"}
     )
@@ -57,7 +57,7 @@ def test_text_is_read_as_the_command_line_gives_it():
         ("cap", 0, "at least 1"),
     ],
 )
-def test_a_bad_value_is_named_with_its_field_and_what_was_expected(field, value, expected):
+def test_a_bad_value_is_named_with_its_field_and_what_was_expected(field, value, expected) -> None:
     with pytest.raises(BadInput) as fault:
         Example.from_dict({field: value})
     text = str(fault.value)
@@ -67,12 +67,12 @@ def test_a_bad_value_is_named_with_its_field_and_what_was_expected(field, value,
     assert "\n" not in text
 
 
-def test_an_unknown_setting_is_named_with_the_closest_known_one():
+def test_an_unknown_setting_is_named_with_the_closest_known_one() -> None:
     with pytest.raises(BadInput, match=r"'dims' is not a setting of Example \(did you mean 'dim'\?\)"):
         Example.from_dict({"dims": 3})
 
 
-def test_a_config_is_frozen():
+def test_a_config_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Example().dim = 9
 
@@ -89,13 +89,13 @@ def test_a_config_is_frozen():
     )
 )
 @settings(max_examples=60, deadline=None)
-def test_any_config_survives_its_dictionary_and_its_text(config):
+def test_any_config_survives_its_dictionary_and_its_text(config) -> None:
     assert Example.from_dict(config.to_dict()) == config
     as_text = {k: ",".join(map(str, v)) if isinstance(v, list) else str(v) for k, v in config.to_dict().items()}
     assert Example.from_dict(as_text) == config
 
 
-def test_a_run_names_what_is_wrong_with_it():
+def test_a_run_names_what_is_wrong_with_it() -> None:
     with pytest.raises(BadInput, match="seed=-1 is out of range"):
         RunConfig(seed=-1)
     with pytest.raises(BadInput, match="epochs=0 is out of range"):
@@ -105,7 +105,7 @@ def test_a_run_names_what_is_wrong_with_it():
     assert RunConfig(device="cpu").torch_device().type == "cpu"
 
 
-def test_cuda_that_is_not_there_is_bad_input(monkeypatch: pytest.MonkeyPatch):
+def test_cuda_that_is_not_there_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert RunConfig().torch_device().type == "cpu"
     with pytest.raises(BadInput, match="choose 'cpu' or 'auto'"):

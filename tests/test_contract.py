@@ -21,10 +21,12 @@ from recengine.models.base import ABILITIES, FAMILIES, Recommender, SupportsExpl
 from recengine.models.linear import ItemItem
 from recengine.models.registry import MODELS, configure, fit_final, model_class
 from recengine.training.config import RunConfig
+from recengine.training.loop import ranking_validator
 
 USERS = np.array([3, 0, 59, 17])
 CHECKERBOARD: dict[str, dict[str, Any]] = {
     "mf": {"embedding_dim": 8, "weight_decay": 0.001, "learning_rate": 0.05, "epochs": 30},
+    "ials": {"embedding_dim": 8, "epochs": 8},
 }
 NOT_TRAINED = ("random", "popularity")
 """Models that cannot solve a checkerboard, because they learn nothing of who likes what."""
@@ -64,7 +66,7 @@ def similar(model: Recommender) -> bool:
 
 
 @pytest.mark.parametrize("name", list(MODELS))
-def test_a_model_says_what_it_is(name: str):
+def test_a_model_says_what_it_is(name: str) -> None:
     kind = MODELS[name]
     assert kind.name == name
     assert kind.family in FAMILIES
@@ -75,14 +77,14 @@ def test_a_model_says_what_it_is(name: str):
     assert json.loads(json.dumps(kind.Config().to_dict())) == kind.Config().to_dict()
 
 
-def test_the_abilities_that_are_listed_are_those_that_isinstance_finds(model: Recommender):
+def test_the_abilities_that_are_listed_are_those_that_isinstance_finds(model: Recommender) -> None:
     for name, protocol in ABILITIES.items():
         assert isinstance(model, protocol) == (name in abilities(model))
     assert abilities(model) == abilities(type(model))
 
 
 @pytest.mark.parametrize("name", list(MODELS))
-def test_an_unknown_setting_or_one_out_of_range_is_bad_input(name: str):
+def test_an_unknown_setting_or_one_out_of_range_is_bad_input(name: str) -> None:
     with pytest.raises(BadInput, match=rf"'bogus' is not a setting of '{name}'"):
         configure(name, {"bogus": 1}, RunConfig())
     with pytest.raises(BadInput, match=r"epochs=0 is out of range; expected at least 1"):
@@ -94,7 +96,7 @@ def test_an_unknown_setting_or_one_out_of_range_is_bad_input(name: str):
                 configure(name, {field: low - 1}, RunConfig())
 
 
-def test_an_unknown_model_is_bad_input_that_names_the_closest():
+def test_an_unknown_model_is_bad_input_that_names_the_closest() -> None:
     with pytest.raises(BadInput, match=r"model 'eaze' is unknown \(did you mean 'ease'\?\)"):
         model_class("eaze")
 
@@ -102,7 +104,7 @@ def test_an_unknown_model_is_bad_input_that_names_the_closest():
 # Scoring --------------------------------------------------------------------------------------------------------
 
 
-def test_scores_are_float32_finite_and_one_row_per_user(model: Recommender):
+def test_scores_are_float32_finite_and_one_row_per_user(model: Recommender) -> None:
     scores = model.score(USERS)
     assert scores.shape == (4, 40)
     assert scores.dtype == torch.float32
@@ -110,7 +112,7 @@ def test_scores_are_float32_finite_and_one_row_per_user(model: Recommender):
     assert not scores.requires_grad
 
 
-def test_one_user_scores_alone_as_in_a_batch(model: Recommender):
+def test_one_user_scores_alone_as_in_a_batch(model: Recommender) -> None:
     batch = model.score(USERS)
     for place, user in enumerate(USERS):
         assert torch.allclose(model.score(int(user))[0], batch[place], atol=1e-5)
@@ -118,7 +120,7 @@ def test_one_user_scores_alone_as_in_a_batch(model: Recommender):
     assert torch.equal(model.score(torch.from_numpy(USERS)), model.score(USERS))
 
 
-def test_serving_changes_neither_the_model_nor_what_it_was_given(model: Recommender, tiny: Dataset):
+def test_serving_changes_neither_the_model_nor_what_it_was_given(model: Recommender, tiny: Dataset) -> None:
     users, among = USERS.copy(), np.array([5, 1, 7])
     before = tensors(model)
     first = model.score(users).clone()
@@ -135,7 +137,7 @@ def test_serving_changes_neither_the_model_nor_what_it_was_given(model: Recommen
     assert (users.tolist(), among.tolist()) == (USERS.tolist(), [5, 1, 7])
 
 
-def test_fitting_leaves_the_training_rows_as_they_were(fit, split: Split, model: Recommender):
+def test_fitting_leaves_the_training_rows_as_they_were(fit, split: Split, model: Recommender) -> None:
     before = [getattr(split.train, c).tobytes() for c in ("user_idx", "item_idx", "rating", "timestamp")]
     fit(model.name)
     assert before == [getattr(split.train, c).tobytes() for c in ("user_idx", "item_idx", "rating", "timestamp")]
@@ -144,7 +146,7 @@ def test_fitting_leaves_the_training_rows_as_they_were(fit, split: Split, model:
 # Recommending ---------------------------------------------------------------------------------------------------
 
 
-def test_a_ranking_is_sorted_unseen_among_the_candidates_and_padded(model: Recommender, tiny: Dataset):
+def test_a_ranking_is_sorted_unseen_among_the_candidates_and_padded(model: Recommender, tiny: Dataset) -> None:
     among = np.arange(0, 40, 2)
     found = model.recommend(USERS, k=15, seen=tiny.ratings, among=among)
     assert found.items.shape == found.scores.shape == (4, 15)
@@ -162,18 +164,18 @@ def test_a_ranking_is_sorted_unseen_among_the_candidates_and_padded(model: Recom
         assert listed == expected
 
 
-def test_without_seen_and_among_everything_is_listed(model: Recommender):
+def test_without_seen_and_among_everything_is_listed(model: Recommender) -> None:
     assert sorted(model.recommend(5, k=40, seen=None).items[0].tolist()) == list(range(40))
 
 
-def test_one_user_gets_alone_what_a_batch_gives(model: Recommender, tiny: Dataset):
+def test_one_user_gets_alone_what_a_batch_gives(model: Recommender, tiny: Dataset) -> None:
     batch = model.recommend(USERS, seen=tiny.ratings)
     for place, user in enumerate(USERS):
         assert model.recommend(int(user), seen=tiny.ratings).items[0].tolist() == batch.items[place].tolist()
 
 
 @pytest.mark.parametrize("k", [0, -1, 41])
-def test_k_outside_the_catalogue_is_bad_input(model: Recommender, k: int):
+def test_k_outside_the_catalogue_is_bad_input(model: Recommender, k: int) -> None:
     with pytest.raises(BadInput, match=rf"k={k} is out of range; expected 1 to 40"):
         model.recommend(0, k=k, seen=None)
 
@@ -181,7 +183,7 @@ def test_k_outside_the_catalogue_is_bad_input(model: Recommender, k: int):
 # Similar items --------------------------------------------------------------------------------------------------
 
 
-def test_similar_items_leave_out_the_seed_and_are_sorted(model: Recommender):
+def test_similar_items_leave_out_the_seed_and_are_sorted(model: Recommender) -> None:
     if not similar(model):
         with pytest.raises(BadInput, match=f"{model.name!r} has no item vectors"):
             model.similar_items(0)
@@ -196,7 +198,7 @@ def test_similar_items_leave_out_the_seed_and_are_sorted(model: Recommender):
         model.similar_items(0, k=40)
 
 
-def test_an_item_and_a_user_without_interactions_break_nothing(fit, split: Split, model: Recommender):
+def test_an_item_and_a_user_without_interactions_break_nothing(fit, split: Split, model: Recommender) -> None:
     """Item 11 and user 3 lose every row; item-item norms are then zero."""
     gone = (split.train.item_idx == 11) | (split.train.user_idx == 3)
     bare = fit(model.name, train=split.train.select(~gone))
@@ -211,7 +213,7 @@ def test_an_item_and_a_user_without_interactions_break_nothing(fit, split: Split
 # Fold-in and explanations ---------------------------------------------------------------------------------------
 
 
-def test_a_training_users_own_history_folds_in_to_that_users_scores(fit, split: Split, model: Recommender):
+def test_a_training_users_own_history_folds_in_to_that_users_scores(fit, split: Split, model: Recommender) -> None:
     if not isinstance(model, SupportsFoldIn):
         return
     folded = model.score_history(split.train.of_users(USERS))
@@ -224,16 +226,16 @@ def test_a_training_users_own_history_folds_in_to_that_users_scores(fit, split: 
         assert np.corrcoef(mine, theirs)[0, 1] > 0.9
 
 
-def test_a_history_without_rows_and_one_among_others_fold_in(model: Recommender, split: Split):
+def test_a_history_without_rows_and_one_among_others_fold_in(model: Recommender, split: Split) -> None:
     if not isinstance(model, SupportsFoldIn):
         return
-    nobody = split.train.select([]).of_users([0])
+    nobody = split.train.select(slice(0)).of_users([0])
     assert bool(torch.isfinite(model.score_history(nobody)).all())
     both, alone = split.train.of_users(USERS), split.train.of_users(USERS[2:3])
     assert torch.allclose(model.score_history(both)[2], model.score_history(alone)[0], atol=1e-4)
 
 
-def test_the_parts_of_an_explanation_add_up_to_the_score(model: Recommender, split: Split):
+def test_the_parts_of_an_explanation_add_up_to_the_score(model: Recommender, split: Split) -> None:
     if not isinstance(model, SupportsExplain):
         return
     user = split.train.of_users(USERS[:1])
@@ -247,7 +249,7 @@ def test_the_parts_of_an_explanation_add_up_to_the_score(model: Recommender, spl
 # Seeds ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_same_seed_trains_the_same_bytes(fit, model: Recommender, tmp_path: Path):
+def test_the_same_seed_trains_the_same_bytes(fit, model: Recommender, tmp_path: Path) -> None:
     again = fit(model.name)
     assert tensors(again) == tensors(model)
     (tmp_path / "one").mkdir()
@@ -259,11 +261,11 @@ def test_the_same_seed_trains_the_same_bytes(fit, model: Recommender, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["random", "mf"])
-def test_another_seed_trains_another_model(fit, name: str):
+def test_another_seed_trains_another_model(fit, name: str) -> None:
     assert not torch.equal(fit(name, seed=1).score(USERS), fit(name, seed=2).score(USERS))
 
 
-def test_training_leaves_the_global_random_state_alone(fit, model: Recommender):
+def test_training_leaves_the_global_random_state_alone(fit, model: Recommender) -> None:
     torch.manual_seed(5)
     np.random.seed(5)  # noqa: NPY002 - the legacy state is what must stay untouched
     before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
@@ -275,7 +277,7 @@ def test_training_leaves_the_global_random_state_alone(fit, model: Recommender):
 # Saving ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_saved_model_loads_to_the_same_bits(model: Recommender, tiny: Dataset, tmp_path: Path):
+def test_a_saved_model_loads_to_the_same_bits(model: Recommender, tiny: Dataset, tmp_path: Path) -> None:
     model.save(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
     back = type(model).load(tmp_path)
@@ -290,7 +292,7 @@ def test_a_saved_model_loads_to_the_same_bits(model: Recommender, tiny: Dataset,
         assert torch.equal(back.score_history(some), model.score_history(some))
 
 
-def test_another_models_or_another_versions_artefact_is_refused(model: Recommender, tmp_path: Path):
+def test_another_models_or_another_versions_artefact_is_refused(model: Recommender, tmp_path: Path) -> None:
     model.save(tmp_path)
     for other in MODELS.values():
         if other is not type(model):
@@ -302,7 +304,7 @@ def test_another_models_or_another_versions_artefact_is_refused(model: Recommend
         type(model).load(tmp_path)
 
 
-def test_an_artefact_that_lacks_a_tensor_is_refused(model: Recommender, tmp_path: Path):
+def test_an_artefact_that_lacks_a_tensor_is_refused(model: Recommender, tmp_path: Path) -> None:
     model.save(tmp_path)
     held = load_file(tmp_path / "model.safetensors")
     save_file({"something": torch.zeros(1)} | dict(list(held.items())[1:]), tmp_path / "model.safetensors")
@@ -314,7 +316,7 @@ def test_an_artefact_that_lacks_a_tensor_is_refused(model: Recommender, tmp_path
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in NOT_TRAINED])
-def test_a_checkerboard_with_its_diagonal_withheld_is_solved_exactly(name: str):
+def test_a_checkerboard_with_its_diagonal_withheld_is_solved_exactly(name: str) -> None:
     """User u liked every item of u's own parity but item u: the only unseen item that fits is u itself."""
     n = 24
     user, item = np.divmod(np.arange(n * n), n)
@@ -329,7 +331,7 @@ def test_a_checkerboard_with_its_diagonal_withheld_is_solved_exactly(name: str):
 
 
 @pytest.mark.parametrize("name", list(MODELS))
-def test_the_final_model_knows_the_validation_rows_too(name: str, tiny: Dataset, split: Split):
+def test_the_final_model_knows_the_validation_rows_too(name: str, tiny: Dataset, split: Split) -> None:
     config, run = configure(name, {"epochs": 2}, RunConfig(device="cpu"))
     rows: list[dict[str, float]] = []
     final = fit_final(
@@ -351,9 +353,7 @@ def test_the_final_model_knows_the_validation_rows_too(name: str, tiny: Dataset,
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].preset_epochs is not None])
-def test_the_restored_epoch_is_the_one_with_the_best_validation(name: str, tiny: Dataset, split: Split):
-    from recengine.training.loop import ranking_validator
-
+def test_the_restored_epoch_is_the_one_with_the_best_validation(name: str, tiny: Dataset, split: Split) -> None:
     config, run = configure(name, {"epochs": 6, "patience": 6}, RunConfig(device="cpu"))
     model = model_class(name)(config).fit(split.train, valid=split.valid, items=tiny.items, run=run)
     reached = [row["valid_ndcg@10"] for row in model.history]
@@ -361,22 +361,35 @@ def test_the_restored_epoch_is_the_one_with_the_best_validation(name: str, tiny:
     assert ranking_validator(model.score, split.train, split.valid)()["valid_ndcg@10"] == pytest.approx(max(reached))
 
 
-def test_mf_pairs_nobody_with_another_users_negatives(tiny: Dataset):
-    """The loss of one user's positives has no gradient in the vectors of items drawn for another group."""
+def test_mf_pairs_nobody_with_another_users_negatives(tiny: Dataset) -> None:
+    """The loss of two groups is the mean of what each gives alone with its own negatives."""
     kind = model_class("mf")
     model: Any = kind(kind.Config.from_dict({"embedding_dim": 4, "weight_decay": 0, "loss": "adaptive-hinge"}))
-    model.fit(tiny.positives(4.0), run=RunConfig(device="cpu", epochs=1))
-    table = model.network.item_embedding.weight
-    user, item = torch.tensor([0, 1]), torch.tensor([2, 3])
-    for rows, others in ((slice(0, 1), [20, 21]), (slice(1, 2), [10, 11])):
-        table.grad = None
-        negative = torch.tensor([[10, 11], [20, 21]])  # one group of negatives for each of the two users
-        model._loss(user[rows], item[rows], negative[rows], None).backward()
-        assert table.grad[others].abs().sum() == 0
+    model.fit(tiny.positives(4.0), run=RunConfig(device="cpu", epochs=3))
+    user, item = torch.tensor([0, 1, 2, 3]), torch.tensor([2, 3, 4, 5])
+    negative = torch.tensor([[10, 11], [20, 21]])  # of users 0 and 1, and of users 2 and 3
+    both = model._loss(user, item, negative, None)
+    alone = [model._loss(user[g : g + 2], item[g : g + 2], negative[g // 2 :][:1], None) for g in (0, 2)]
+    assert both.item() == pytest.approx((alone[0].item() + alone[1].item()) / 2, rel=1e-5)
+    assert alone[0].item() != pytest.approx(alone[1].item())
+
+
+def test_mf_looks_up_each_row_against_the_negatives_that_its_own_group_is_given(tiny: Dataset) -> None:
+    liked = tiny.positives(4.0)
+    known = set(zip(liked.user_idx.tolist(), liked.item_idx.tolist(), strict=True))
+    kind = model_class("mf")
+    model: Any = kind(kind.Config.from_dict({"shared_by": 8, "negatives": 6, "batch_size": 100}))
+    drawn: list[tuple[int, int]] = []
+    for user, item, negative, taken in model._batches(liked, torch.device("cpu"), torch.Generator())():
+        for row, u in enumerate(user.tolist()):
+            assert taken[row].tolist() == [(u, n) in known for n in negative[row // 8].tolist()]
+        drawn += zip(user.tolist(), item.tolist(), strict=True)
+    assert set(drawn) == known
+    assert len(drawn) < len(known) + 8  # every positive once, and a few twice to fill the last group
 
 
 @pytest.mark.parametrize("sampling", ["exact", "approximate"])
-def test_mf_never_sets_a_known_positive_against_another_unless_told_to(sampling: str):
+def test_mf_never_sets_a_known_positive_against_another_unless_told_to(sampling: str) -> None:
     """A user who has every item has no negatives: exact sampling then moves nothing, approximate does."""
     kind = model_class("mf")
     board = Interactions.from_pairs(np.repeat([0, 1], 6), np.tile(np.arange(6), 2), n_users=2, n_items=6)
@@ -385,7 +398,7 @@ def test_mf_never_sets_a_known_positive_against_another_unless_told_to(sampling:
     assert torch.equal(one, many) == (sampling == "exact")
 
 
-def test_item_knn_lists_the_seeds_own_neighbours(tiny: Dataset):
+def test_item_knn_lists_the_seeds_own_neighbours(tiny: Dataset) -> None:
     """Also when the seed is nobody else's: item-kNN keeps few neighbours of each item, and that is not symmetric."""
     kind = model_class("item-knn")
     liked = tiny.positives(4.0)

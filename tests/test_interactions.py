@@ -30,7 +30,7 @@ def rows(x: Interactions) -> list[tuple]:
     return list(zip(*(getattr(x, c).tolist() for c in ("user_idx", "item_idx", "rating", "timestamp")), strict=True))
 
 
-def test_an_index_outside_the_space_and_columns_of_unequal_length_are_refused():
+def test_an_index_outside_the_space_and_columns_of_unequal_length_are_refused() -> None:
     with pytest.raises(ValueError, match=r"item_idx spans 0\.\.3, expected 0\.\.2"):
         Interactions.from_pairs([0, 0], [0, 3], n_users=1, n_items=3)
     with pytest.raises(ValueError, match="user_idx spans -1"):
@@ -39,21 +39,21 @@ def test_an_index_outside_the_space_and_columns_of_unequal_length_are_refused():
         Interactions.from_pairs([0, 0], [0], n_users=1, n_items=3)
 
 
-def test_the_columns_cannot_be_written_to():
+def test_the_columns_cannot_be_written_to() -> None:
     x = Interactions.from_pairs([0], [1], n_users=1, n_items=2)
     for column in ("user_idx", "item_idx", "rating", "timestamp"):
         with pytest.raises(ValueError, match="read-only"):
             getattr(x, column)[0] = 0
 
 
-def test_missing_ratings_are_one_and_missing_timestamps_the_order_of_the_rows():
+def test_missing_ratings_are_one_and_missing_timestamps_the_order_of_the_rows() -> None:
     x = Interactions.from_pairs([0, 0], [1, 0], n_users=1, n_items=2)
     assert rows(x) == [(0, 1, 1.0, 0), (0, 0, 1.0, 1)]
 
 
 @given(interactions(), st.data())
 @settings(max_examples=80, deadline=None)
-def test_select_takes_a_mask_row_numbers_or_a_slice_alike(x, data):
+def test_select_takes_a_mask_row_numbers_or_a_slice_alike(x, data) -> None:
     mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(x), max_size=len(x))), dtype=bool)
     chosen = [row for row, kept in zip(rows(x), mask, strict=True) if kept]
     assert rows(x.select(mask)) == rows(x.select(np.flatnonzero(mask))) == chosen
@@ -63,7 +63,7 @@ def test_select_takes_a_mask_row_numbers_or_a_slice_alike(x, data):
 
 @given(interactions(), st.data())
 @settings(max_examples=80, deadline=None)
-def test_rows_of_users_are_found_in_their_order_for_any_batch(x, data):
+def test_rows_of_users_are_found_in_their_order_for_any_batch(x, data) -> None:
     users = data.draw(st.lists(st.integers(0, x.n_users - 1), max_size=8))
     place, row = x.rows_of(np.array(users, dtype=np.int64))
     expected = [(p, r) for p, user in enumerate(users) for r in range(len(x)) if x.user_idx[r] == user]
@@ -75,18 +75,18 @@ def test_rows_of_users_are_found_in_their_order_for_any_batch(x, data):
 
 @given(interactions())
 @settings(max_examples=50, deadline=None)
-def test_chronological_is_by_user_then_time_then_item(x):
+def test_chronological_is_by_user_then_time_then_item(x) -> None:
     expected = sorted(range(len(x)), key=lambda r: (x.user_idx[r], x.timestamp[r], x.item_idx[r], r))
     assert x.chronological().tolist() == expected
 
 
-def test_counts_cover_users_and_items_without_rows():
+def test_counts_cover_users_and_items_without_rows() -> None:
     x = Interactions.from_pairs([2, 2], [0, 1], n_users=4, n_items=3)
     assert x.user_counts.tolist() == [0, 0, 2, 0]
     assert x.item_counts.tolist() == [1, 1, 0]
 
 
-def test_joining_different_index_spaces_is_refused():
+def test_joining_different_index_spaces_is_refused() -> None:
     x = Interactions.from_pairs([0], [0], n_users=1, n_items=2)
     y = Interactions.from_pairs([0], [0], n_users=1, n_items=3)
     with pytest.raises(ValueError, match="index spaces differ"):
@@ -101,7 +101,7 @@ def frame(*ratings: tuple) -> pd.DataFrame:
     return pd.DataFrame(ratings, columns=["user_id", "item_id", "rating", "timestamp"][: len(ratings[0])])
 
 
-def test_a_repeated_pair_keeps_the_latest_row_and_the_last_in_the_file_among_equal_times():
+def test_a_repeated_pair_keeps_the_latest_row_and_the_last_in_the_file_among_equal_times() -> None:
     data = build_dataset(
         "d", frame((1, 10, 2.0, 50), (1, 11, 3.0, 50), (1, 10, 5.0, 40), (1, 11, 4.0, 50), (2, 10, 1.0, 1))
     )
@@ -112,7 +112,7 @@ def test_a_repeated_pair_keeps_the_latest_row_and_the_last_in_the_file_among_equ
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 5), st.integers(0, 3)), min_size=1))
 @settings(max_examples=80, deadline=None)
-def test_cleaning_keeps_what_a_plain_loop_keeps(raw):
+def test_cleaning_keeps_what_a_plain_loop_keeps(raw) -> None:
     latest: dict[tuple[int, int], tuple[int, int]] = {}
     for place, (user, item, _, stamp) in enumerate(raw):
         if (user, item) not in latest or stamp >= latest[user, item][0]:
@@ -124,7 +124,7 @@ def test_cleaning_keeps_what_a_plain_loop_keeps(raw):
     assert data.cleaning.rows_read - data.cleaning.rows_kept == data.cleaning.duplicates_replaced
 
 
-def test_users_below_the_minimum_are_dropped_after_repeats_and_reported():
+def test_users_below_the_minimum_are_dropped_after_repeats_and_reported() -> None:
     ratings = frame((1, 10, 2.0, 1), (1, 10, 3.0, 2), (2, 10, 4.0, 1), (2, 11, 4.0, 1))
     data = build_dataset("d", ratings, min_ratings_per_user=2)
     assert data.user_ids.tolist() == [2]
@@ -134,7 +134,7 @@ def test_users_below_the_minimum_are_dropped_after_repeats_and_reported():
         build_dataset("d", ratings, min_ratings_per_user=9)
 
 
-def test_an_empty_table_and_a_rating_that_is_no_number_are_bad_input():
+def test_an_empty_table_and_a_rating_that_is_no_number_are_bad_input() -> None:
     with pytest.raises(BadInput, match="has no ratings"):
         build_dataset("d", frame((1, 2, 3.0, 4)).iloc[:0])
     for value in (float("nan"), float("inf")):
@@ -142,8 +142,10 @@ def test_an_empty_table_and_a_rating_that_is_no_number_are_bad_input():
             build_dataset("d", frame((1, 1, 3.0, 0), (1, 2, value, 0)))
 
 
-def test_catalogue_items_without_ratings_have_an_index_and_unnamed_items_a_title():
-    items = pd.DataFrame({"item_id": [7, 5], "title": ["Seven", "Five"], "year": [1995, None], "genres": ["Crime", None]})
+def test_catalogue_items_without_ratings_have_an_index_and_unnamed_items_a_title() -> None:
+    items = pd.DataFrame(
+        {"item_id": [7, 5], "title": ["Seven", "Five"], "year": [1995, None], "genres": ["Crime", None]}
+    )
     data = build_dataset("d", frame((1, 5, 4.0, 0), (1, 6, 4.0, 0)), items)
     assert data.item_ids.tolist() == [5, 6, 7]
     assert data.items["title"].tolist() == ["Five", "Item 6", "Seven"]
@@ -152,13 +154,13 @@ def test_catalogue_items_without_ratings_have_an_index_and_unnamed_items_a_title
     assert data.ratings.item_counts.tolist() == [1, 1, 0]
 
 
-def test_missing_timestamps_are_said_and_follow_the_rows():
+def test_missing_timestamps_are_said_and_follow_the_rows() -> None:
     data = build_dataset("d", frame((1, 1, 3.0), (1, 2, 3.0)))
     assert data.ratings.timestamp.tolist() == [0, 1]
     assert any("No timestamps" in line for line in data.cleaning.lines())
 
 
-def test_ids_are_found_both_ways_and_an_unknown_one_is_named(tiny: Dataset):
+def test_ids_are_found_both_ways_and_an_unknown_one_is_named(tiny: Dataset) -> None:
     assert tiny.user_ids[tiny.user_index([60, "1"])].tolist() == [60, 1]
     for wanted in ("999", "nobody", "", "99999999999999999999"):
         with pytest.raises(BadInput, match=wanted or "user"):
@@ -167,14 +169,14 @@ def test_ids_are_found_both_ways_and_an_unknown_one_is_named(tiny: Dataset):
         tiny.item_index([3])
 
 
-def test_text_ids_are_found_and_unknown_ones_named():
+def test_text_ids_are_found_and_unknown_ones_named() -> None:
     data = build_dataset("d", frame(("anna", "x", 3.0, 0), ("bob", "y", 3.0, 1)))
     assert data.user_index(["bob", "anna"]).tolist() == [1, 0]
     with pytest.raises(BadInput, match="user annabel"):
         data.user_index(["annabel"])
 
 
-def test_positives_count_from_the_threshold_up_and_zero_keeps_every_rating(tiny: Dataset):
+def test_positives_count_from_the_threshold_up_and_zero_keeps_every_rating(tiny: Dataset) -> None:
     assert tiny.positives(4.0).rating.min() == 4.0
     assert len(tiny.positives(4.0)) == int((tiny.ratings.rating >= 4.0).sum())
     assert len(tiny.positives(0)) == len(tiny.ratings)
@@ -184,7 +186,7 @@ def test_positives_count_from_the_threshold_up_and_zero_keeps_every_rating(tiny:
             tiny.positives(threshold)
 
 
-def test_minimums_count_positives_items_first(tiny: Dataset):
+def test_minimums_count_positives_items_first(tiny: Dataset) -> None:
     liked = tiny.positives(4.0)
     kept = tiny.positives(4.0, min_item=8, min_user=5)
     by_item = liked.select(liked.item_counts[liked.item_idx] >= 8)
@@ -193,7 +195,7 @@ def test_minimums_count_positives_items_first(tiny: Dataset):
     assert 0 < len(kept) < len(liked)
 
 
-def test_equal_content_has_an_equal_fingerprint_and_any_change_another():
+def test_equal_content_has_an_equal_fingerprint_and_any_change_another() -> None:
     raw = [(1, 10, 2.0, 50), (1, 11, 3.0, 51), (2, 10, 5.0, 52)]
     items = pd.DataFrame({"item_id": [10, 11], "title": ["A", "B"]})
     original = build_dataset("a", frame(*raw), items).fingerprint

@@ -49,25 +49,25 @@ def one(metric: Callable[..., torch.Tensor], hits: list[int], n_relevant: int) -
         (reciprocal_rank, 1 / 2),
     ],
 )
-def test_hits_at_ranks_two_and_four_have_the_values_worked_out_by_hand(metric, expected):
+def test_hits_at_ranks_two_and_four_have_the_values_worked_out_by_hand(metric, expected) -> None:
     assert one(metric, [0, 1, 0, 1, 0], 3) == pytest.approx(expected, abs=1e-12)
 
 
-def test_ndcg_discounts_by_the_logarithm_to_base_two():
+def test_ndcg_discounts_by_the_logarithm_to_base_two() -> None:
     assert one(ndcg, [0, 1], 1) == pytest.approx(0.6309297535714575)  # 1 / log2(3)
     assert one(ndcg, [0, 0, 1], 1) == pytest.approx(0.5)  # 1 / log2(4)
     # A single-item ratio cannot tell natural logarithms of all ranks apart, but log2(2) = 1 can.
     assert one(ndcg, [1, 0], 1) == 1.0
 
 
-def test_ndcg_and_map_of_more_relevant_items_than_places_can_still_be_one():
+def test_ndcg_and_map_of_more_relevant_items_than_places_can_still_be_one() -> None:
     assert one(ndcg, [1, 1, 1], 50) == pytest.approx(1.0)
     assert one(average_precision, [1, 1, 1], 50) == pytest.approx(1.0)
     assert one(recall, [1, 1, 1], 50) == pytest.approx(3 / 50)
 
 
 @pytest.mark.parametrize("metric", RANKING_METRICS.values(), ids=RANKING_METRICS)
-def test_a_user_with_nothing_relevant_is_nan_and_one_without_hits_is_zero(metric):
+def test_a_user_with_nothing_relevant_is_nan_and_one_without_hits_is_zero(metric) -> None:
     assert math.isnan(one(metric, [0, 0, 0], 0))
     assert one(metric, [0, 0, 0], 2) == 0
 
@@ -83,7 +83,7 @@ def hit_lists(draw, max_k=8):
 
 @given(hit_lists())
 @settings(max_examples=150, deadline=None)
-def test_metrics_lie_between_zero_and_one_and_agree_with_a_plain_reference(case):
+def test_metrics_lie_between_zero_and_one_and_agree_with_a_plain_reference(case) -> None:
     hits, n_relevant = case
     if not n_relevant:
         return
@@ -107,7 +107,7 @@ def test_metrics_lie_between_zero_and_one_and_agree_with_a_plain_reference(case)
 
 @given(hit_lists(), st.data())
 @settings(max_examples=100, deadline=None)
-def test_moving_a_hit_one_place_up_never_lowers_a_metric(case, data):
+def test_moving_a_hit_one_place_up_never_lowers_a_metric(case, data) -> None:
     hits, n_relevant = case
     swappable = [i for i in range(1, len(hits)) if hits[i] and not hits[i - 1]]
     if not swappable:
@@ -120,7 +120,7 @@ def test_moving_a_hit_one_place_up_never_lowers_a_metric(case, data):
 
 @given(st.integers(1, 8), st.integers(1, 12))
 @settings(max_examples=60, deadline=None)
-def test_a_perfect_list_scores_one_wherever_one_can_be_reached(k, n_relevant):
+def test_a_perfect_list_scores_one_wherever_one_can_be_reached(k, n_relevant) -> None:
     hits = [rank <= n_relevant for rank in range(1, k + 1)]
     for name in ("ndcg", "map", "mrr", "hr"):
         assert one(RANKING_METRICS[name], hits, n_relevant) == pytest.approx(1.0)
@@ -142,7 +142,7 @@ def score_tables(draw, levels=6, max_users=4, max_items=12):
 
 @given(score_tables(), st.data())
 @settings(max_examples=150, deadline=None)
-def test_top_k_equals_the_head_of_a_full_stable_sort(table, data):
+def test_top_k_equals_the_head_of_a_full_stable_sort(table, data) -> None:
     scores, _ = table
     k = data.draw(st.integers(1, scores.shape[1]))
     before = scores.clone()
@@ -157,7 +157,7 @@ def test_top_k_equals_the_head_of_a_full_stable_sort(table, data):
 
 @given(score_tables(levels=1000), st.data())
 @settings(max_examples=60, deadline=None)
-def test_metrics_do_not_depend_on_how_the_items_are_numbered(table, data):
+def test_metrics_do_not_depend_on_how_the_items_are_numbered(table, data) -> None:
     scores, relevant = table
     distinct = torch.from_numpy(  # ties aside: they are broken by the number, on purpose
         np.random.default_rng(0).permuted(
@@ -174,16 +174,14 @@ def test_metrics_do_not_depend_on_how_the_items_are_numbered(table, data):
             [metric(hits, r.sum(1)) for metric in RANKING_METRICS.values()] + [auc(s, *r.nonzero(as_tuple=True))]
         )
 
-    assert torch.allclose(
-        values(distinct, relevant), values(distinct[:, order], relevant[:, order]), equal_nan=True
-    )
+    assert torch.allclose(values(distinct, relevant), values(distinct[:, order], relevant[:, order]), equal_nan=True)
 
 
 # Independent oracle: scikit-learn -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("k", [1, 3, 10, 30])
-def test_ndcg_agrees_with_scikit_learn(k):
+def test_ndcg_agrees_with_scikit_learn(k) -> None:
     rng = np.random.default_rng(k)
     scores = rng.permuted(np.tile(np.arange(30, dtype=np.float32), (50, 1)), axis=1)
     relevant = rng.random((50, 30)) < 0.2
@@ -198,7 +196,7 @@ def test_ndcg_agrees_with_scikit_learn(k):
 
 @given(score_tables())
 @settings(max_examples=150, deadline=None)
-def test_auc_agrees_with_scikit_learn_ties_included(table):
+def test_auc_agrees_with_scikit_learn_ties_included(table) -> None:
     scores, relevant = table
     relevant &= scores > -INF
     ours = auc(scores, *relevant.nonzero(as_tuple=True))
@@ -212,7 +210,7 @@ def test_auc_agrees_with_scikit_learn_ties_included(table):
 
 @given(score_tables())
 @settings(max_examples=100, deadline=None)
-def test_auc_counts_a_relevant_item_outside_the_candidates_as_lost(table):
+def test_auc_counts_a_relevant_item_outside_the_candidates_as_lost(table) -> None:
     scores, relevant = table
     ours = auc(scores, *relevant.nonzero(as_tuple=True))
     for row, wanted, value in zip(scores.tolist(), relevant.tolist(), ours.tolist(), strict=True):
@@ -228,7 +226,7 @@ def test_auc_counts_a_relevant_item_outside_the_candidates_as_lost(table):
 # Ties, padding, NaN ---------------------------------------------------------------------------------------------
 
 
-def test_a_constant_scorer_gets_neither_a_perfect_mrr_nor_a_perfect_auc():
+def test_a_constant_scorer_gets_neither_a_perfect_mrr_nor_a_perfect_auc() -> None:
     n_items = 40
     scores = torch.zeros(n_items, n_items)
     relevant = torch.eye(n_items, dtype=torch.bool)  # every item is somebody's only relevant one
@@ -238,13 +236,13 @@ def test_a_constant_scorer_gets_neither_a_perfect_mrr_nor_a_perfect_auc():
     assert auc(scores, *relevant.nonzero(as_tuple=True)).tolist() == [0.5] * n_items
 
 
-def test_ties_go_to_the_smaller_item_index_even_across_the_end_of_the_list():
+def test_ties_go_to_the_smaller_item_index_even_across_the_end_of_the_list() -> None:
     scores = torch.zeros(2, 5000)
     scores[0, 4999] = 1
     assert top_k(scores, 4).items.tolist() == [[4999, 0, 1, 2], [0, 1, 2, 3]]
 
 
-def test_padding_is_no_item():
+def test_padding_is_no_item() -> None:
     items = torch.tensor([[2, -1, -1]])
     relevant = torch.tensor([[True, False, False, True]])  # item 0 and the last item: what -1 could be taken for
     assert find_hits(items, relevant).tolist() == [[False, False, False]]
@@ -252,26 +250,26 @@ def test_padding_is_no_item():
     assert coverage(np.full((2, 3), -1), 4) == 0.0
 
 
-def test_a_masked_item_is_never_listed_even_when_the_list_cannot_be_filled():
+def test_a_masked_item_is_never_listed_even_when_the_list_cannot_be_filled() -> None:
     scores = torch.tensor([[-INF, 3.0, -INF]])
     found = top_k(scores, 3)
     assert found.items.tolist() == [[1, -1, -1]]
     assert found.scores.tolist() == [[3.0, -INF, -INF]]
 
 
-def test_nan_scores_are_never_listed():
+def test_nan_scores_are_never_listed() -> None:
     scores = mask_scores(torch.tensor([[math.nan, 1.0, math.nan, 2.0]]), [0], seen=None)
     assert top_k(scores, 4).items.tolist() == [[3, 1, -1, -1]]
 
 
-def test_seen_is_masked_by_user_and_item_not_the_other_way_round():
+def test_seen_is_masked_by_user_and_item_not_the_other_way_round() -> None:
     seen = Interactions.from_pairs([0, 0, 2], [1, 2, 0], n_users=3, n_items=3)
     # A batch in another order than the users' own: place in the batch and user are different things.
     masked = mask_scores(torch.ones(2, 3), [2, 0], seen=seen) == -INF
     assert masked.tolist() == [[True, False, False], [False, True, True]]
 
 
-def test_among_keeps_only_the_candidates_and_leaves_their_array_as_it_was():
+def test_among_keeps_only_the_candidates_and_leaves_their_array_as_it_was() -> None:
     among = np.array([3, 1])
     masked = mask_scores(torch.ones(2, 4), [0, 1], seen=None, among=among) == -INF
     assert masked.tolist() == [[True, False, True, False]] * 2
@@ -282,14 +280,14 @@ def test_among_keeps_only_the_candidates_and_leaves_their_array_as_it_was():
 # Intervals ------------------------------------------------------------------------------------------------------
 
 
-def test_the_interval_is_the_normal_one_around_the_mean_of_users_that_have_a_value():
+def test_the_interval_is_the_normal_one_around_the_mean_of_users_that_have_a_value() -> None:
     mean, low, high = mean_interval([1.0, math.nan, 2.0, 3.0])
     half = 1.959963984540054 * 1.0 / math.sqrt(3)  # standard deviation of 1, 2, 3 with n - 1
     assert (mean, low, high) == pytest.approx((2.0, 2.0 - half, 2.0 + half))
     assert mean_interval([1.0, 2.0, 3.0], level=0.5)[1] == pytest.approx(2 - 0.6744897501960817 / math.sqrt(3))
 
 
-def test_an_interval_of_one_value_or_none_is_nan_not_zero():
+def test_an_interval_of_one_value_or_none_is_nan_not_zero() -> None:
     assert mean_interval([0.25])[0] == 0.25
     assert all(math.isnan(x) for x in mean_interval([0.25])[1:])
     assert all(math.isnan(x) for x in mean_interval([math.nan]))

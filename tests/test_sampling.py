@@ -26,7 +26,7 @@ def owned(x: Interactions, user: int) -> set[int]:
 
 @given(positives(), st.integers(0, 100))
 @settings(max_examples=80, deadline=None)
-def test_a_draw_reaches_every_free_item_and_never_a_positive(x: Interactions, seed: int):
+def test_a_draw_reaches_every_free_item_and_never_a_positive(x: Interactions, seed: int) -> None:
     users = np.arange(x.n_users).repeat(2)
     drawn = NegativeSampler(x).draw(users, 200, np.random.default_rng(seed))
     assert drawn.shape == (len(users), 200)
@@ -35,7 +35,7 @@ def test_a_draw_reaches_every_free_item_and_never_a_positive(x: Interactions, se
         assert set(row) == (free or {-1})
 
 
-def test_draws_are_uniform_over_the_free_items_and_seeded():
+def test_draws_are_uniform_over_the_free_items_and_seeded() -> None:
     x = Interactions.from_pairs([0, 0, 1], [1, 3, 0], n_users=2, n_items=6)
     sampler = NegativeSampler(x)
     drawn = sampler.draw(np.array([0]), 40_000, np.random.default_rng(0))
@@ -45,12 +45,12 @@ def test_draws_are_uniform_over_the_free_items_and_seeded():
     assert (drawn != sampler.draw(np.array([0]), 40_000, np.random.default_rng(1))).any()
 
 
-def test_a_repeated_positive_counts_once():
+def test_a_repeated_positive_counts_once() -> None:
     x = Interactions.from_pairs([0, 0, 0], [1, 1, 1], n_users=1, n_items=3)
     assert set(NegativeSampler(x).draw(np.array([0]), 50, np.random.default_rng(0))[0].tolist()) == {0, 2}
 
 
-def test_an_index_space_beyond_32_bits_draws_right_even_from_32_bit_user_indices():
+def test_an_index_space_beyond_32_bits_draws_right_even_from_32_bit_user_indices() -> None:
     n_users, n_items = 100_000, 60_000
     last = np.array([n_users - 1], dtype=np.int32)
     x = Interactions.from_pairs(np.repeat(last, n_items - 1), np.arange(1, n_items), n_users=n_users, n_items=n_items)
@@ -60,7 +60,7 @@ def test_an_index_space_beyond_32_bits_draws_right_even_from_32_bit_user_indices
 @pytest.mark.parametrize("limit", [sampling.BITMAP_LIMIT, 0], ids=["table", "search"])
 @given(x=positives())
 @settings(max_examples=40, deadline=None)
-def test_known_pairs_are_known_by_table_and_by_search_alike(x: Interactions, limit: int):
+def test_known_pairs_are_known_by_table_and_by_search_alike(x: Interactions, limit: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sampling, "BITMAP_LIMIT", limit)
         known = KnownPairs(x)

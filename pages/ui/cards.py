@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from pages.ui.links import link
+from pages.ui.address import link
 from pages.ui.text import html, markdown, plain
 from recengine.data.dataset import Dataset
 from recengine.serving.posters import LONGEST_TITLE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -9,11 +10,13 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pages.ui import people
-from pages.ui.text import markdown
+from pages.ui.address import forget, recall, record
 from recengine.data.dataset import Dataset
 
-POPULARITY = ("Any", "Well known", "Lesser known")
-_KEYS = ("genres", "years", "popularity")
+LENGTHS = (10, 20, 50)
+POPULARITY = ("any", "well known", "lesser known")
+_NARROWING = ("genres", "years", "popularity")
+_PLAIN = re.compile(r"[\w '&-]{1,40}")  # a genre that is anything else could be Markdown, and is not offered
 
 
 class Chosen(NamedTuple):
@@ -28,52 +31,94 @@ def draw(dataset: Dataset) -> Chosen:
     """Draw the heading of the list with its controls, and return what they say."""
     with st.container(horizontal=True, vertical_alignment="center", key="list-head"):
         st.html('<h2 class="row-title">Recommended</h2>', width="stretch")
-        unseen = st.toggle("Hide what they have rated", value=True, key="unseen", bind="query-params")
-        k = st.segmented_control(
-            "Films", [10, 20, 50], default=10, required=True, key="k", bind="query-params",
+        recall("unseen", True, lambda text: {"yes": True, "no": False}.get(text))
+        write = {True: "yes", False: "no"}.__getitem__
+        st.toggle("Hide what they have rated", key="unseen", on_change=record, args=("unseen", True, write))
+        record("unseen", True, write)
+        recall("k", LENGTHS[0], lambda text: next((n for n in LENGTHS if str(n) == text), None))
+        st.segmented_control(
+            "Number of films",
+            LENGTHS,
+            required=True,
+            key="k",
             label_visibility="collapsed",
+            on_change=record,
+            args=("k", LENGTHS[0]),
         )
-    with st.expander("Filters", icon=":material/tune:", key="filters"):
-        keep = _narrow(dataset)
-    return Chosen(int(k or 10), bool(unseen), None if keep.all() else np.flatnonzero(keep))
+        record("k", LENGTHS[0])
+    active = sum(name in st.query_params for name in _NARROWING)
+    title = f"Filters · {active} on" if active else "Filters"
+    with st.expander(title, icon=":material/tune:", key="filters"), st.grid(3, min_column_width=220, gap="medium"):
+        keep = _by_genre(dataset) & _by_year(dataset) & _by_popularity(dataset)
+    return Chosen(st.session_state["k"], st.session_state["unseen"], None if keep.all() else np.flatnonzero(keep))
 
 
-def _narrow(dataset: Dataset) -> NDArray[np.bool_]:
-    """Draw genre, year and popularity filters; return which items pass."""
+def _by_genre(dataset: Dataset) -> NDArray[np.bool_]:
+    names = [name for name in people.genre_names(dataset) if _PLAIN.fullmatch(name)]
     keep = np.ones(dataset.n_items, dtype=bool)
-    names = people.genre_names(dataset)
+    if not names:
+        return keep
+    recall("genres", [], lambda text: [name for name in text.split("|") if name in names] or None)
+    wanted = st.multiselect(
+        "Genres",
+        names,
+        key="genres",
+        placeholder="All genres",
+        on_change=record,
+        args=("genres", [], "|".join),
+    )
+    record("genres", [], "|".join)
+    return np.logical_or.reduce([people.has_genre(dataset, name) for name in wanted]) if wanted else keep
+
+
+def _by_year(dataset: Dataset) -> NDArray[np.bool_]:
     years = dataset.items["year"].to_numpy(np.float64, na_value=np.nan)
-    with st.grid(3, min_column_width=220, gap="medium"):
-        if names:
-            wanted = st.multiselect(
-                "Genres", names, format_func=markdown, key="genres", bind="query-params", placeholder="All genres"
-            )
-            if wanted:
-                keep &= np.logical_or.reduce([people.has_genre(dataset, name) for name in wanted])
-        if np.isfinite(years).any():
-            first, last = int(np.nanmin(years)), int(np.nanmax(years))
-            if first < last:
-                low, high = st.slider("Years", first, last, (first, last), key="years", bind="query-params")
-                if (low, high) != (first, last):
-                    keep &= (years >= low) & (years <= high)
-        fame = st.segmented_control(
-            "Popularity", POPULARITY, default="Any", required=True, key="popularity", bind="query-params",
-            help="Well known: the fifth of the films with the most ratings. Lesser known: the half with the fewest.",
-        )
-        counts = dataset.ratings.item_counts
-        if fame == "Well known":
-            keep &= counts >= np.quantile(counts, 0.8)
-        elif fame == "Lesser known":
-            keep &= counts <= np.median(counts)
-    return keep
+    keep = np.ones(dataset.n_items, dtype=bool)
+    known = years[np.isfinite(years)]
+    if not len(known) or known.min() == known.max():
+        return keep
+    span = (int(known.min()), int(known.max()))
+
+    def read(text: str) -> tuple[int, int] | None:
+        found = re.fullmatch(r"(\d{1,4})-(\d{1,4})", text)
+        ends = (int(found[1]), int(found[2])) if found else None
+        return ends if ends and span[0] <= ends[0] <= ends[1] <= span[1] else None
+
+    def write(ends: tuple[int, int]) -> str:
+        return f"{ends[0]}-{ends[1]}"
+
+    recall("years", span, read)
+    st.slider("Years", *span, key="years", on_change=record, args=("years", span, write))
+    record("years", span, write)
+    low, high = st.session_state["years"]
+    return keep if (low, high) == span else (years >= low) & (years <= high)
+
+
+def _by_popularity(dataset: Dataset) -> NDArray[np.bool_]:
+    recall("popularity", POPULARITY[0], lambda text: text if text in POPULARITY else None)
+    wanted = st.segmented_control(
+        "Popularity",
+        POPULARITY,
+        required=True,
+        key="popularity",
+        format_func=str.capitalize,
+        on_change=record,
+        args=("popularity", POPULARITY[0]),
+        help="Well known: the fifth of the films with the most ratings. Lesser known: the half with the fewest.",
+    )
+    record("popularity", POPULARITY[0])
+    counts = dataset.ratings.item_counts
+    if wanted == "well known":
+        return counts >= np.quantile(counts, 0.8)
+    return counts <= np.median(counts) if wanted == "lesser known" else np.ones(dataset.n_items, dtype=bool)
 
 
 def clear_button() -> None:
     """Draw the way out of filters that hide everything."""
-    st.button("Clear the filters", on_click=_clear, icon=":material/filter_alt_off:", type="primary")
-
-
-def _clear() -> None:
-    for key in _KEYS:
-        st.session_state.pop(key, None)
-    st.session_state["unseen"] = True
+    st.button(
+        "Clear the filters",
+        on_click=forget,
+        args=(*_NARROWING, "unseen"),
+        icon=":material/filter_alt_off:",
+        type="primary",
+    )

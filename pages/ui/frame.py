@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import streamlit as st
 
+from pages.ui.address import forget, recall, record
 from pages.ui.text import html, markdown
 from recengine import settings
 
@@ -52,53 +53,43 @@ def choice() -> Choice:
     return Choice(state["data"], state["model"], state.get("device") or settings.default_device())
 
 
-def _forget_place() -> None:
-    """Drop person and film from the address: another data set has others."""
-    for name in ("user", "item"):
-        st.query_params.pop(name, None)
-        st.session_state.pop(name, None)
+def choose(name: str, value: str) -> None:
+    """Make a choice of the sidebar, for callbacks. Another data set has other people and films: those are dropped."""
+    st.session_state[name] = value
+    record(name, None)
+    if name == "data":
+        forget("user", "item", "trail", "genres", "years")
 
 
 def sidebar() -> None:
     """Draw the pickers of data set, model and, where there is a choice, device."""
     import torch
 
-    from pages.ui import models
+    from pages.ui.models import DEFAULT_MODEL
     from recengine.data.sources import list_datasets
-    from recengine.models.registry import model_class
+    from recengine.models.registry import MODELS
 
-    uploaded = st.session_state.get("uploaded")
-    data = {info.name: info.title for info in list_datasets() if info.present}
-    data.setdefault(settings.default_dataset(), Path(settings.default_dataset()).stem)
-    if uploaded is not None:
-        data[UPLOAD] = f"Yours: {uploaded.name}"
-    names, known = list(data), models.model_names()
+    default = settings.default_dataset()
+    names = [info.name for info in list_datasets() if info.present or info.name == default]
+    names += [name for name in (default,) if name not in names]
+    names += [UPLOAD] if "uploaded" in st.session_state else []
     with st.sidebar, st.container(key="pickers", gap="small"):
-        st.selectbox(
-            "Data set",
-            names,
-            index=names.index(settings.default_dataset()),
-            format_func=lambda name: markdown(data[name]),
-            key="data",
-            bind="query-params",
-            on_change=_forget_place,
-        )
-        model = st.selectbox(
-            "Model",
-            known,
-            index=known.index(models.DEFAULT_MODEL),
-            format_func=models.label,
-            key="model",
-            bind="query-params",
-        )
-        kind = model_class(model)
+        _picker("data", "Data set", names, default)
+        kind = MODELS[_picker("model", "Model", list(MODELS), DEFAULT_MODEL)]
         st.html(f'<p class="about-model"><b>{html(kind.family.capitalize())}.</b> {html(kind.summary)}</p>')
         if torch.cuda.is_available():
-            options = ["auto", "cpu", "cuda"]
-            start = options.index(settings.default_device())
-            st.segmented_control(
-                "Device", options, default=options[start], required=True, key="device", bind="query-params"
-            )
+            _picker("device", "Device", ["auto", "cpu", "cuda"], settings.default_device())
+
+
+def _picker(name: str, title: str, options: list[str], default: str) -> str:
+    """Draw a picker whose value always stands in the address, so that a link means the same to everybody."""
+    asked = st.query_params.get(name)
+    recall(name, default, lambda text: text if text in options else None)
+    st.selectbox(title, options, key=name, on_change=lambda: choose(name, st.session_state[name]))
+    record(name, None)
+    if asked is not None and asked not in options:
+        st.warning(f"There is no {title.lower()} “{markdown(asked)}” here, so this is {st.session_state[name]}.")
+    return st.session_state[name]
 
 
 def dataset() -> Dataset:
@@ -115,20 +106,36 @@ def ready() -> Ready:
     """Return data set and model; while the model trains, show the progress in their place and stop here."""
     from pages.ui import jobs, models, states
 
-    place = st.empty()
-    with place.container():
-        states.grid_skeleton()
-    data = dataset()
-    found = models.find_model(data, choice().model, choice().device)
+    chosen = choice()
+    with st.skeleton(height=420):
+        data = dataset()
+        if jobs.cancelled(models.job_key(data, chosen.model, chosen.device)):
+            status("not trained")
+            states.empty(
+                "Training was cancelled",
+                f"{models.label(chosen.model)} knows nothing of this data set yet.",
+                lambda: st.button("Train it", type="primary", on_click=jobs.ask_again),
+            )
+            st.stop()
+        found = models.find_model(data, chosen.model, chosen.device)
     if isinstance(found, jobs.Job):
         status("training now")
-        with place.container():
-            jobs.show(found)
-            states.grid_skeleton(2)
+        jobs.show(found)
+        states.grid_skeleton(2)
         st.stop()
-    place.empty()
     status(f"trained {_ago(found.manifest['trained_at'])}", found.manifest["device"])
     return Ready(data, found, models.positive_threshold(data))
+
+
+def peek(data: Dataset) -> None:
+    """Write the status line on a page that needs no model."""
+    from pages.ui import models
+
+    found = models.known_model(data, choice().model, choice().device)
+    if found is None:
+        status("not trained yet")
+    else:
+        status(f"trained {_ago(found.manifest['trained_at'])}", found.manifest["device"])
 
 
 def status(state: str, device: str = "") -> None:
@@ -137,7 +144,7 @@ def status(state: str, device: str = "") -> None:
 
     chosen = choice()
     name = "your data" if chosen.data == UPLOAD else chosen.data
-    parts = [label(chosen.model), name, state, (device or chosen.device).upper()]
+    parts = [label(chosen.model), name, state, *([device.upper()] if device else [])]
     with st.sidebar:
         st.html(f'<p class="status">{html(" · ".join(parts))}</p>')
 

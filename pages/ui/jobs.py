@@ -11,6 +11,9 @@ import streamlit as st
 
 from pages.ui.text import markdown
 
+Report = Callable[[float, str], None]
+Work = Callable[[Report], Any]
+
 
 class Cancelled(Exception):  # noqa: N818 - not an error: somebody asked for it
     """The person cancelled the job."""
@@ -19,7 +22,8 @@ class Cancelled(Exception):  # noqa: N818 - not an error: somebody asked for it
 class Job:
     """One piece of work in a thread. `work(report)` calls `report(share, note)`, which raises when cancelled."""
 
-    def __init__(self, title: str, work: Callable[[Callable[[float, str], None]], Any]) -> None:
+    def __init__(self, key: str, title: str, work: Work) -> None:
+        self.key = key
         self.title = title
         self.share = 0.0
         self.note = ""
@@ -69,17 +73,22 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
 
-    def start(self, key: str, title: str, work: Callable[[Callable[[float, str], None]], Any]) -> Job:
+    def start(self, key: str, title: str, work: Work) -> Job:
         """Return the job of that key, starting it when it is not running."""
         with self._lock:
             job = self._jobs.get(key)
             if job is None or not job.running:
-                self._jobs = {k: j for k, j in self._jobs.items() if j.running}
-                job = self._jobs[key] = Job(title, work)
+                job = self._jobs[key] = Job(key, title, work)
             return job
 
     def get(self, key: str) -> Job | None:
+        """Return the running or last job of that key."""
         return self._jobs.get(key)
+
+    def drop(self, key: str) -> None:
+        """Forget a job that is over."""
+        with self._lock:
+            self._jobs.pop(key, None)
 
 
 @st.cache_resource(show_spinner=False)
@@ -95,9 +104,24 @@ def show(job: Job) -> None:
 
 @st.fragment(run_every=0.5)
 def _watch(job: Job) -> None:
-    if not job.running:
+    if not job.running or cancelled(job.key):
         st.rerun()
-    left = f" · about {job.eta:.0f} s left" if job.eta is not None else ""
+    left = f"at most {job.eta:,.0f} s left" if job.eta is not None else ""
     with st.container(horizontal=True, vertical_alignment="center", key="job"):
-        st.progress(job.share, f"{markdown(job.title)} · {markdown(job.note)}{left}" if job.note else markdown(job.title))
-        st.button("Cancel", on_click=job.cancel, key="cancel_job")
+        st.progress(job.share, " · ".join(part for part in (markdown(job.title), job.note, left) if part))
+        st.button("Cancel", on_click=_cancel, args=(job,), key="cancel_job")
+
+
+def _cancel(job: Job) -> None:
+    job.cancel()
+    st.session_state["cancelled"] = job.key
+
+
+def cancelled(key: str) -> bool:
+    """Tell whether this session cancelled the job and has not asked for it again."""
+    return st.session_state.get("cancelled") == key
+
+
+def ask_again() -> None:
+    """Forget that this session cancelled a job; for callbacks."""
+    st.session_state.pop("cancelled", None)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import streamlit as st
 
-from pages.ui.jobs import Job, jobs
+from pages.ui.jobs import Cancelled, Job, Report, Work, jobs
 from pages.ui.people import Persona, profile
 from pages.ui.people import personas as find_personas
 from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
-from recengine.models.registry import MODELS, model_class
+from recengine.models.base import Recommender
 from recengine.serving.search import TitleIndex, UserIndex
 from recengine.serving.store import Trained
 from recengine.serving.training import is_stored, obtain
@@ -69,38 +68,61 @@ def positive_threshold(dataset: Dataset) -> float:
     return 4.0 if 4 < high <= 5 else float(np.round(low + 0.75 * (high - low), 2))
 
 
+def _key(dataset: Dataset, name: str, device: str) -> tuple[str, ...]:
+    return (dataset.fingerprint, name, f"{positive_threshold(dataset):g}", device)
+
+
+def known_model(dataset: Dataset, name: str, device: str) -> Trained | None:
+    """Return the model if it is in memory or in the store; nothing is trained."""
+    key = _key(dataset, name, device)
+    kept = shelf().get(key)
+    run, positive = RunConfig(device=device), positive_threshold(dataset)  # type: ignore[arg-type]  # it checks
+    if kept or not is_stored(dataset, name, run=run, positive=positive):
+        return kept
+    return shelf().put(key, obtain(dataset, name, run=run, positive=positive))
+
+
 def find_model(dataset: Dataset, name: str, device: str) -> Trained | Job:
     """Return the trained model, or the job that is training it.
 
-    Raises BadInput for an unknown model or data that it cannot learn from.
+    Raises BadInput for an unknown name or data that the model cannot learn from, and what else stopped the training.
     """
-    positive = positive_threshold(dataset)
-    key = (dataset.fingerprint, name, f"{positive:g}", device)
-    kept = shelf().get(key)
-    if kept:
-        return kept
-    model_class(name)
-    run = RunConfig(device=device)  # type: ignore[arg-type]  # the config checks it
-    if is_stored(dataset, name, run=run, positive=positive):
-        return shelf().put(key, obtain(dataset, name, run=run, positive=positive))
+    known = known_model(dataset, name, device)
+    if known:
+        return known
+    key = job_key(dataset, name, device)
+    last = jobs().get(key)
+    if last is None or last.running or isinstance(last.error, Cancelled):
+        last = jobs().start(key, f"Training {label(name)} on {dataset.name}", _training(dataset, name, device))
+    if not last.wait(_PATIENCE):
+        return last
+    jobs().drop(key)
+    if last.error is not None:
+        raise last.error
+    return last.result
 
-    def work(report: Callable[[float, str], None]) -> Trained:
-        def on_epoch(row: Any) -> None:
-            epochs = max(float(row.get("epochs", 1)), 1.0)
-            share = float(row["epoch"]) / epochs
+
+def job_key(dataset: Dataset, name: str, device: str) -> str:
+    """Return the key of the job that trains the model."""
+    return " ".join(("train", *_key(dataset, name, device)))
+
+
+def _training(dataset: Dataset, name: str, device: str) -> Work:
+    run, positive = RunConfig(device=device), positive_threshold(dataset)  # type: ignore[arg-type]  # it checks
+
+    def work(report: Report) -> Trained:
+        def on_epoch(row: Mapping[str, float]) -> None:
+            epochs = max(row.get("epochs", 1.0), 1.0)
+            share = row["epoch"] / epochs
             # choosing the epoch is most of the work; the refit afterwards is the last tenth of the bar
             share = 0.9 + 0.1 * share if row.get("refit") else 0.9 * share
-            report(share, f"epoch {int(row['epoch'])} of at most {int(epochs)}, loss {row['loss']:.3f}")
+            report(share, f"epoch {row['epoch']:.0f} of at most {epochs:.0f}, loss {row['loss']:.3f}")
 
         report(0.0, "reading the ratings")
-        return shelf().put(key, obtain(dataset, name, run=run, positive=positive, on_epoch=on_epoch))
+        trained = obtain(dataset, name, run=run, positive=positive, on_epoch=on_epoch)
+        return shelf().put(_key(dataset, name, device), trained)
 
-    job = jobs().start("train " + " ".join(key), f"Training {label(name)} on {dataset.name}", work)
-    if not job.wait(_PATIENCE):
-        return job
-    if job.error is not None:
-        raise job.error
-    return job.result
+    return work
 
 
 def label(name: str) -> str:
@@ -108,8 +130,16 @@ def label(name: str) -> str:
     return {"ease": "EASE", "mf": "MF", "item-knn": "Item-KNN"}.get(name, name.capitalize())
 
 
-def model_names() -> list[str]:
-    return list(MODELS)
+def similarity_said(model: Recommender) -> str:
+    """Return what a model's similarity is, in plain words."""
+    if model.item_vectors() is not None:
+        measure = "the cosine between the vectors of two films: 1 is the same direction, 0 is nothing in common"
+    else:
+        measure = "the weight that the seed film has when the model scores the other one"
+    return (
+        f"It is {measure}. The bars are drawn against the nearest film. What two films have in common on paper is told "
+        "beside it and plays no part in it."
+    )
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -1,4 +1,4 @@
-"""What a page shows when it has nothing to show: waiting, empty, or input that cannot be used. Each offers one action."""
+"""What a page shows instead of content: waiting, empty, or input that cannot be used. Each offers one action."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from pages.ui.links import link
+from pages.ui.address import link
 from pages.ui.text import html, markdown
 from recengine.errors import BadInput
 
+Action = Callable[[], object]
+"""Draws one button or link."""
+
 
 @contextmanager
-def guard(action: Callable[[], None]) -> Iterator[None]:
+def guard(action: Action) -> Iterator[None]:
     """Turn BadInput into one sentence and the way on that `action` draws."""
     try:
         yield
@@ -21,13 +24,13 @@ def guard(action: Callable[[], None]) -> Iterator[None]:
         problem(str(fault), action)
 
 
-def problem(message: str, action: Callable[[], None]) -> None:
+def problem(message: str, action: Action) -> None:
     """Draw an error state."""
     st.error(markdown(_sentence(message)), icon=":material/error:")
     action()
 
 
-def empty(title: str, text: str, action: Callable[[], None]) -> None:
+def empty(title: str, text: str, action: Action) -> None:
     """Draw an empty state. `title` and `text` are ours or plain text, never markup."""
     with st.container(key="empty", horizontal_alignment="center"):
         st.html(f'<div class="empty"><h3>{html(title)}</h3><p>{html(text)}</p></div>')
@@ -46,9 +49,9 @@ def grid_skeleton(rows: int = 1) -> None:
             st.skeleton(height=300)
 
 
-def back_to(page: str, label: str) -> Callable[[], None]:
-    """Return an action that links to a page without its own parameters."""
-    return lambda: link(page, label, icon=":material/arrow_back:")
+def back_to(page: str, label: str) -> Action:
+    """Return an action that links to a page without the person and the film in the address."""
+    return lambda: link(page, label, icon=":material/arrow_back:", user=None, item=None)
 
 
 def _sentence(message: str) -> str:

@@ -10,6 +10,7 @@ LONGEST = 300
 """Letters of a text from data that are shown."""
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:@&=^'\"/])")
+_FOUND_LATER = re.compile(r"(:)(?=\S)|(www)(?=\.)|(@)|([-<>=~])(?=[-<>=])", re.IGNORECASE)
 _JOINER = "\u2060"
 
 
@@ -30,5 +31,5 @@ def markdown(text: object) -> str:
 
     A word joiner, which has no width, breaks what Streamlit finds after parsing: addresses, :codes: and arrows.
     """
-    line = re.sub(r"(?<=[:.@\-<>=~])(?=\S)", _JOINER, plain(text))
+    line = _FOUND_LATER.sub(lambda found: found[0] + _JOINER, plain(text))
     return _MARKS.sub(r"\\\1", line)

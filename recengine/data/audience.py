@@ -6,19 +6,21 @@
 3. A person loves a handful of films, drawn by fame, by what their age, gender and occupation lean to and by the films
    of their youth; the first love colours the others. Their taste for any film is its kinship to what they love: so
    it is a taste for genres, keywords, directors and eras, and people who share a love share a circle.
-4. People rate what they have seen: drawn by fame (some care for it more than others), taste and chance.
+4. People rate what they have seen: drawn by fame (some care for it more than others), by taste, by their will to go
+   on with a franchise or director, and by chance.
 5. A rating is the film's quality, the person's strictness, their taste and noise, on half stars, the whole ones
    preferred by most.
 6. Taste drifts: each love has its season, and the films of a franchise or director tend to be watched together, in
    their order. So a history's order carries information. Nobody rates a film before July of its year.
 
-Everything is drawn from one PCG64 generator with a fixed seed. Kinship and taste are multiples of 2**-24 that float64
-adds exactly in any order, so they do not depend on the machine's linear algebra.
+Everything is drawn from one PCG64 generator with a fixed seed. What matrix products add up are multiples of 2**-12 or
+2**-24, exact in float64 in any order, so no draw depends on the machine's linear algebra. (Logarithms may differ in
+the last bit from machine to machine; a draw would have to be that close to a tie to turn out differently.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,14 +38,13 @@ N_PEOPLE = 2_000
 N_LOVES = 6
 LEAST_RATINGS, MOST_RATINGS = 20, 500
 
-TAG_WEIGHT = {"genre": 0.8, "keyword": 1.0, "director": 1.6, "era": 0.7}
+TAG_WEIGHT = {"genre": 0.7, "keyword": 1.0, "director": 1.5, "era": 0.7}
 MOST_RARITY = 6.5  # bits: a tag that two films share may say no more than one that a dozen share
-CIRCLE_SHARE = 0.35  # of kinship; the rest is shared tags
-LOVE_OF_KIN = 7.0  # how much the first love draws its kin
-PULL_OF_FAME, PULL_OF_TASTE, PULL_OF_GROUP = 0.95, 6.0, 0.5  # on what is seen
-GOING_ON = 0.9  # a person's own like or dislike of a franchise or director as a whole
-POWER=1.25
-MEAN_STARS, STARS_FOR_TASTE, STAR_NOISE = 3.62, 1.6, 0.75
+CIRCLE_SHARE = 0.32  # of kinship; the rest is shared tags
+LOVE_OF_KIN = 8.0  # how much the first love draws its kin
+PULL_OF_FAME, PULL_OF_TASTE, PULL_OF_GROUP = 1.0, 6.0, 0.5  # on what is seen
+GOING_ON = 1.4  # spread of a person's will to go on with a franchise or director, on what is seen
+MEAN_STARS, STARS_FOR_TASTE, STAR_NOISE = 3.65, 1.9, 0.7
 USUAL_TASTE = 0.5  # a person's taste for a film that they neither seek nor avoid
 SEASON, TOGETHER = 0.50, 0.30  # shares of a love's season, and of a franchise's, in when a film is watched
 
@@ -105,10 +106,10 @@ def simulate(films: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def read_catalogue(films: pd.DataFrame, rng: Rng) -> Catalogue:
     """Return tags, kinship, fame and quality of the films."""
     n, year = len(films), films["year"].to_numpy(np.int64)
-    kinds = {
-        "genre": films["genres"].str.split("|"),
-        "keyword": films["keywords"].str.split("|"),
-        "director": films["director"].str.split(" & "),
+    kinds: dict[str, list[list[str]]] = {
+        "genre": [text.split("|") for text in films["genres"]],
+        "keyword": [text.split("|") for text in films["keywords"]],
+        "director": [text.split(" & ") for text in films["director"]],
         "era": [[f"{y // 10 * 10}s"] for y in year.tolist()],
     }
     kind_of = {tag: kind for kind, lists in kinds.items() for row in lists for tag in row}
@@ -126,12 +127,13 @@ def read_catalogue(films: pd.DataFrame, rng: Rng) -> Catalogue:
 
     circles = np.column_stack([_membership(has, place, _words(line)) for line in taste.CIRCLES.strip().split("\n")])
     shared = (1 - CIRCLE_SHARE) * _cosine(has * weight) + CIRCLE_SHARE * _cosine(circles)
-    kinship = _exact(shared**POWER)  # power 1.25: near kin stand out
+    kinship = _exact(shared * np.sqrt(np.sqrt(shared)))  # power 1.25: near kin stand out
 
     title = films["title"].to_numpy(str)
     fame = 0.4 * rng.standard_normal(n) + _weighted(has, place, taste.FAME)
     fame += np.interp(year, list(taste.FAME_BY_YEAR), list(taste.FAME_BY_YEAR.values()))
-    fame += 2.3 * np.isin(title, _words(taste.EVERYONE_KNOWS, ";")) + 1.25 * np.isin(title, _words(taste.MOST_KNOW, ";"))
+    for titles, known in ((taste.EVERYONE_KNOWS, 2.3), (taste.MOST_KNOW, 1.25)):
+        fame += known * np.isin(title, _words(titles, ";"))
     quality = 0.35 * rng.standard_normal(n) + 0.15 * fame
 
     series = len(tags) + np.arange(n)
@@ -147,7 +149,7 @@ def draw_people(films: Catalogue, rng: Rng) -> People:
     age = _pick(np.array([list(taste.AGE_GROUPS.values())]), np.zeros(n, int), rng)
     gender = _pick(np.array([list(taste.GENDERS.values())]), np.zeros(n, int), rng)
     occupation = _pick(np.array(list(taste.OCCUPATIONS.values())).T, age, rng)
-    start = (FIRST_START + rng.random(n) * (LAST_MOMENT - 30 * DAY - FIRST_START)).astype(np.int64)
+    start = (FIRST_START + np.sqrt(rng.random(n)) * (LAST_MOMENT - 30 * DAY - FIRST_START)).astype(np.int64)
     span = np.minimum(DAY * np.exp(3.5 + 1.8 * rng.standard_normal(n)), LAST_MOMENT - start - DAY).astype(np.int64)
 
     place = {tag: i for i, tag in enumerate(films.tags)}
@@ -182,7 +184,7 @@ def draw_people(films: Catalogue, rng: Rng) -> People:
 def choose_films(films: Catalogue, people: People, rng: Rng) -> tuple[Ints, Ints]:
     """Return who has seen what, as aligned (user, film): the likeliest of each person's draws."""
     n = N_PEOPLE
-    many = LEAST_RATINGS + np.floor(np.exp(3.35 + 1.15 * rng.standard_normal(n)))
+    many = LEAST_RATINGS + np.floor(np.exp(3.38 + 1.15 * rng.standard_normal(n)))
     size = np.minimum(many, MOST_RATINGS).astype(np.int64)
     keen = PULL_OF_FAME + 0.25 * rng.standard_normal(n)
     want = keen[:, None] * films.fame + PULL_OF_TASTE * people.taste + PULL_OF_GROUP * people.leaning
@@ -237,14 +239,18 @@ def _released(films: Catalogue, start: Ints, span: Ints) -> Floats:
 
 
 def _membership(has: Floats, place: dict[str, int], tags: Sequence[str]) -> Floats:
-    """Return (n,) how much each film belongs to a circle: hardly with one of its tags, wholly with three."""
-    genres = [tag for tag in tags if tag in taste.GENRES]
-    found = sum(has[:, place[tag]] for tag in tags) - 0.4 * sum(has[:, place[tag]] for tag in genres)
-    return np.interp(found, [0, 1, 2, 3], [0, 0.15, 0.8, 1.0])
+    """Return (n,) how much each film belongs to a circle: hardly with one of its tags, wholly with three.
+
+    A director (a tag in title case that is no genre) counts for two keywords, a genre for a little more than half.
+    """
+    genres = _words(taste.GENRES)
+    worth = {tag: 0.6 if tag in genres else 2.0 if tag.istitle() else 1.0 for tag in tags}
+    return np.interp(_weighted(has, place, worth), [0, 1, 2, 3], [0, 0.15, 0.8, 1.0])
 
 
 def _weighted(has: Floats, place: dict[str, int], weight: dict[str, float]) -> Floats:
-    return has[:, [place[tag] for tag in weight]] @ np.array(list(weight.values()))
+    """Return (n,) the summed weights of each film's tags."""
+    return _exact(has[:, [place[tag] for tag in weight]] @ np.array(list(weight.values())))
 
 
 def _cosine(rows: Floats) -> Floats:
@@ -255,6 +261,7 @@ def _cosine(rows: Floats) -> Floats:
 
 
 def _exact(values: Floats) -> Floats:
+    """Return the values as multiples of 2**-12."""
     return np.round(values * 4096) / 4096
 
 

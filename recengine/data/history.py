@@ -39,6 +39,7 @@ def read_history(path: Path, dataset: Dataset) -> tuple[Interactions, list[str]]
     """Return one person's ratings, as user 0, and notes on the rows that match no item of the data set.
 
     The CSV has `item_id` or `title` ("The Matrix", "Matrix, The (1999)", or with a `year` column), and `rating`.
+    Its rows stand in the order of time; of a film that is rated twice the last rating counts.
     Raises BadInput when a column is missing, a rating is no number in the data's range, or nothing matches.
     """
     rows = Rows(path.name, _content(path))
@@ -50,7 +51,9 @@ def read_history(path: Path, dataset: Dataset) -> tuple[Interactions, list[str]]
             f"{path.name} has the columns {', '.join(rows.header)[:200]!r}; expected item_id or title, and rating"
         )
     finder = _TitleFinder(dataset) if by_title else None
-    items, ratings, missing = [], [], []
+    rated: dict[int, float] = {}
+    missing: list[str] = []
+    repeated = 0
     low, high = dataset.rating_range
     for row in rows:
         wanted = row[found["item_id"]].strip()
@@ -60,16 +63,18 @@ def read_history(path: Path, dataset: Dataset) -> tuple[Interactions, list[str]]
         if item is None:
             missing.append(wanted)
         else:
-            items.append(item)
-            ratings.append(rating)
-    if not items:
+            repeated += rated.pop(item, None) is not None
+            rated[item] = rating
+    if not rated:
         raise BadInput(
             f"{path.name} names no film of {dataset.name!r} (looked for {', '.join(missing[:3])[:200]!r}); "
             "expected its item ids or titles"
         )
-    notes = [f"{len(items):,} ratings matched, {len(missing):,} not: {', '.join(missing[:5])}"] if missing else []
+    notes = [f"{len(rated):,} ratings matched, {len(missing):,} not: {', '.join(missing[:5])}"] if missing else []
+    if repeated:
+        notes.append(f"{repeated:,} ratings are replaced by a later one of the same film.")
     return Interactions.from_pairs(
-        np.zeros(len(items)), items, rating=ratings, n_users=1, n_items=dataset.n_items
+        np.zeros(len(rated)), list(rated), rating=list(rated.values()), n_users=1, n_items=dataset.n_items
     ), notes
 
 

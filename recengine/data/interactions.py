@@ -118,7 +118,7 @@ class Interactions:
 
     def rows_of(self, users: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return (place, row) for every row of a batch of users: `place` is the user's position in the batch."""
-        users = np.asarray(users, dtype=np.int64)
+        users = np.atleast_1d(np.asarray(users, dtype=np.int64))
         indptr, rows = self.by_user
         start, length = indptr[users], indptr[users + 1] - indptr[users]
         place = np.repeat(np.arange(len(users)), length)

@@ -3,10 +3,10 @@
 A *tag* is a genre, a keyword, a director or a decade ("1980s") of a film.
 """
 
-GENRES = (
-    "Action|Adventure|Animation|Children|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|Musical|Mystery|"
-    "Romance|Sci-Fi|Thriller|War|Western"
-).split("|")
+GENRES = """
+Action, Adventure, Animation, Children, Comedy, Crime, Documentary, Drama, Fantasy, Film-Noir, Horror, Musical,
+Mystery, Romance, Sci-Fi, Thriller, War, Western
+"""
 
 AGE_GROUPS = {"18-24": 0.22, "25-34": 0.31, "35-44": 0.22, "45-54": 0.14, "55+": 0.11}
 """Share of the people in each age group."""
@@ -52,7 +52,7 @@ CIRCLES = """
 star wars, star trek, space opera, space, alien, alien franchise
 artificial intelligence, robot, cyberpunk, virtual reality, hacker, dystopia, post-apocalypse, terminator
 time travel, mind-bending, dreams, memory, nonlinear, twist ending, unreliable narrator, identity, amnesia
-superhero, marvel, batman, superman, comic book
+superhero, marvel, avengers, spider-man, batman, superman, comic book
 middle-earth, harry potter, wizard, magic, dragon, quest, witch, Fantasy
 indiana jones, jurassic park, treasure, archaeology, pirate, jungle, dinosaurs, island, ocean, Adventure
 james bond, espionage, cold war, mission impossible, conspiracy, assassin
@@ -67,6 +67,7 @@ monster, vampire, zombie, werewolf, body horror, alien invasion, mad scientist, 
 world war ii, world war i, vietnam war, nazis, holocaust, resistance, War
 gunslinger, outlaw, spaghetti western, civil war, native americans, Western
 romantic comedy, wedding, friendship, Romance, Comedy
+romantic comedy, new york, dialogue-driven, Nora Ephron, Woody Allen, Romance
 star-crossed lovers, love triangle, adultery, marriage, Romance, Drama
 period piece, royalty, england, class divide, Drama
 pixar, computer animation, toy story, talking animals, toys, Children, Animation
@@ -74,7 +75,7 @@ disney, fairy tale, princess, musical numbers, talking animals, Children, Animat
 studio ghibli, anime, japan, Animation
 kids adventure, childhood, coming of age, talking animals, dog, Children
 music, musical numbers, dance, theatre, rock and roll, jazz, Musical
-parody, slapstick, monty python, mockumentary, satire, Comedy
+parody, slapstick, monty python, mockumentary, Mel Brooks, David Zucker, Comedy
 teen comedy, high school, gross-out comedy, stoner comedy, buddy comedy, college, Comedy
 screwball, silent film, slapstick, hollywood, black and white, 1930s, 1940s
 arthouse, slow cinema, existential, new wave, neorealism, surreal, loneliness
@@ -87,9 +88,9 @@ suburbia, loneliness, midlife crisis, grief, road trip, divorce, small town, Dra
 """Tags that go together for those who love them, a circle of fans per line."""
 
 FRANCHISES = """
-alien franchise, back to the future, batman, die hard, evil dead, hannibal lecter, harry potter, indiana jones,
-james bond, jurassic park, mad max, marvel, middle-earth, mission impossible, monty python, rocky, star trek,
-star wars, studio ghibli, superman, terminator, toy story
+alien franchise, avengers, back to the future, batman, die hard, evil dead, hannibal lecter, harry potter,
+indiana jones, james bond, jurassic park, mad max, marvel, middle-earth, mission impossible, monty python, rocky,
+spider-man, star trek, star wars, studio ghibli, superman, terminator, toy story
 """
 """Keywords that say more than others, whose films are often watched in order."""
 
@@ -147,6 +148,8 @@ The Little Mermaid; Snow White and the Seven Dwarfs; Bambi; The Jungle Book; Pri
 How to Train Your Dragon; Despicable Me; Inside Out; Coco; Love Actually; Juno; Little Miss Sunshine; Borat;
 Crouching Tiger, Hidden Dragon; Oldboy; City of God; Pan's Labyrinth; Life Is Beautiful; The Lives of Others;
 A Nightmare on Elm Street; The Thing; Sleepless in Seattle; Once Upon a Time in the West; Predator; RoboCop;
-The Bourne Identity; Minority Report; Cast Away; The Green Mile; Jumanji; Grease; Cinderella; Annie Hall
+The Bourne Identity; Minority Report; Cast Away; The Green Mile; Jumanji; Grease; Cinderella; Annie Hall;
+Deadpool; Black Panther; Spider-Man: Into the Spider-Verse; Top Gun: Maverick; Everything Everywhere All at Once;
+Dune: Part Two; Wicked; Inside Out 2
 """
 """Titles that nearly everybody, and that most people, will have heard of: from memory, by no measure."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -14,6 +15,7 @@ from recengine.data.interactions import Interactions
 from recengine.data.sampling import NegativeSampler
 from recengine.data.splits import Split
 from recengine.errors import BadInput
+from recengine.evaluation.beyond import beyond_accuracy, genre_matrix, gini
 from recengine.metrics import (
     RANKING_METRICS,
     auc,
@@ -34,19 +36,18 @@ class Evaluation:
     users    : (n,) indices of the test users
     per_user : metric key -> (n,) values, NaN where a user has none
     lists    : (n, k) recommended item indices, -1 padded
-    coverage : share of the candidates that stand in some list
+    overall  : metric key -> what belongs to no user: coverage, gini
     """
 
     users: NDArray[np.int64]
     per_user: dict[str, NDArray[np.float64]]
     lists: NDArray[np.int64]
-    coverage: float
-    k: int
+    overall: dict[str, float]
 
     def means(self) -> dict[str, tuple[float, float, float]]:
-        """Return metric key -> (mean, low, high): over users, 95 % intervals; coverage has none."""
+        """Return metric key -> (mean, low, high): over users, 95 % intervals; what belongs to no user has none."""
         found = {key: mean_interval(values) for key, values in self.per_user.items()}
-        return {**found, f"coverage@{self.k}": (self.coverage, np.nan, np.nan)}
+        return {**found, **{key: (value, np.nan, np.nan) for key, value in self.overall.items()}}
 
 
 def pooled(runs: Sequence[Evaluation]) -> Evaluation:
@@ -56,7 +57,8 @@ def pooled(runs: Sequence[Evaluation]) -> Evaluation:
     """
     first = runs[0]
     per_user = {key: np.mean([run.per_user[key] for run in runs], axis=0) for key in first.per_user}
-    return replace(first, per_user=per_user, coverage=float(np.mean([run.coverage for run in runs])))
+    overall = {key: float(np.mean([run.overall[key] for run in runs])) for key in first.overall}
+    return replace(first, per_user=per_user, overall=overall)
 
 
 @torch.inference_mode()
@@ -65,14 +67,16 @@ def evaluate(
     split: Split,
     *,
     k: int = 10,
+    items: pd.DataFrame | None = None,
     negatives: int = 0,
     seed: int = 0,
     batch: int = 1024,
 ) -> Evaluation:
     """Rank all candidates for each test user, without what the user had in training and validation.
 
-    `negatives` > 0 adds the metrics of a list of each test item among that many sampled unseen items, marked
-    `_sampled<n>`: they rank models wrongly (Krichene & Rendle, KDD 2020) and stand only beside the full ones.
+    `items`, the item table, adds the metrics beyond accuracy. `negatives` > 0 adds those of a list of each test item
+    among that many sampled unseen items, marked `_sampled<n>`: they rank models wrongly (Krichene & Rendle, KDD 2020)
+    and stand only beside the full ones.
     Raises BadInput when k exceeds the candidates, or when the split tests people who are not in training and the
     model cannot serve them.
     """
@@ -105,13 +109,11 @@ def evaluate(
         for key, values in found.items():
             parts.setdefault(key, []).append(values)
     top = torch.cat(lists).numpy()
-    return Evaluation(
-        users=users,
-        per_user={key: torch.cat(values).double().numpy() for key, values in parts.items()},
-        lists=top,
-        coverage=coverage(top, len(split.candidates)),
-        k=k,
-    )
+    per_user = {key: torch.cat(values).double().numpy() for key, values in parts.items()}
+    if items is not None:
+        per_user |= beyond_accuracy(top, users, masked, genre_matrix(items), k)
+    overall = {f"coverage@{k}": coverage(top, len(split.candidates)), f"gini@{k}": gini(top, split.candidates)}
+    return Evaluation(users, per_user, top, overall)
 
 
 def _negative_draws(
@@ -162,7 +164,5 @@ def sampled_metrics(
     listed = rank <= k
     gains = {"hr": listed.double(), "ndcg": listed / torch.log2(rank.double() + 1)}
     counts = torch.bincount(place, minlength=len(scores)).double()
-    total = {
-        name: torch.zeros(len(scores), dtype=torch.float64).index_add_(0, place, g) for name, g in gains.items()
-    }
+    total = {name: torch.zeros(len(scores), dtype=torch.float64).index_add_(0, place, g) for name, g in gains.items()}
     return {f"{name}@{k}_sampled{n}": total[name] / counts for name in gains}

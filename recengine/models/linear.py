@@ -158,7 +158,7 @@ class EASEConfig(HistoryConfig):
     """Settings of `ease`."""
 
     l2: float = option(
-        200.0, "ridge penalty on the weights; larger trusts the data less", low=0, high=1e7, open_low=True
+        100.0, "ridge penalty on the weights; larger trusts the data less", low=0, high=1e7, open_low=True
     )
 
 

@@ -68,7 +68,7 @@ def recommend_newcomers(
     seen = None if include_seen else histories
     with torch.inference_mode():
         scores = model.score_history(own).to("cpu", torch.float32, copy=True)
-    ranking = top_k(mask_scores(scores, people, seen=seen, among=among), k)
+        ranking = top_k(mask_scores(scores, people, seen=seen, among=among), k)
     liked = dataset.ratings.select(dataset.ratings.rating >= positive)
     return _with_fallback(ranking, model, liked, own.user_counts == 0, people, seen, among)
 

@@ -86,11 +86,11 @@ class TitleIndex:
         return list(dict.fromkeys(self._places[hits[order]].tolist()))[:limit]
 
     def _misspelt(self, wanted: str, limit: int) -> list[int]:
-        near = process.extract(wanted, self._keys, scorer=fuzz.WRatio, score_cutoff=_TYPO_SCORE, limit=4 * limit)
+        hits = process.extract(wanted, self._keys, scorer=fuzz.WRatio, score_cutoff=_TYPO_SCORE, limit=4 * limit)
         # WRatio is generous to titles much shorter than the query ("it" in "italian"), so those are left out
-        near = [(score, i) for key, score, i in near if len(key) * 2 > len(wanted)]
-        near.sort(key=lambda hit: (-round(hit[0] / 4), -self._weight[self._places[hit[1]]]))
-        return list(dict.fromkeys(int(self._places[i]) for _, i in near))[:limit]
+        near = [(round(score / 4), int(self._places[i])) for key, score, i in hits if len(key) * 2 > len(wanted)]
+        near.sort(key=lambda hit: (-hit[0], -self._weight[hit[1]]))
+        return list(dict.fromkeys(place for _, place in near))[:limit]
 
 
 class UserIndex:

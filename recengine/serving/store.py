@@ -14,12 +14,14 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from safetensors import SafetensorError
 
 from recengine import settings
 from recengine.files import sha256_of, sync
@@ -30,6 +32,8 @@ from recengine.training.config import Config, RunConfig
 FORMAT = 1
 BYTE_BUDGET = 8 * 2**30
 """Artefacts beyond this many bytes in all are removed, least recently used first."""
+ABANDONED = 86_400
+"""A temporary folder this many seconds old was left by a crash."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +77,11 @@ class ArtefactStore:
                 if sha256_of(folder / name) != digest:
                     raise ValueError(f"{name} does not have its recorded sha256")
             model = model_class(manifest["model"]).load(folder)
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as fault:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as fault:
             self._set_aside(folder, fault)
             return None
-        os.utime(folder)  # the time of last use, for the byte budget
+        with suppress(OSError):  # a store that is read-only, or a folder that was just evicted
+            os.utime(folder)  # the time of last use, for the byte budget
         return Trained(model, folder, manifest, fresh=False)
 
     def obtain(
@@ -107,7 +112,8 @@ class ArtefactStore:
                 "metrics": max(model.history, key=lambda r: r.get("valid_ndcg@10", 0.0), default={}),
             }
             manifest = self._write(folder, model, manifest)
-        self._shrink(keep=folder)
+        with suppress(FileNotFoundError):  # another process shrinks the store at the same time
+            self._shrink(keep=folder)
         return Trained(model, folder, manifest, fresh=True)
 
     def _write(self, folder: Path, model: Recommender, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -149,8 +155,11 @@ class ArtefactStore:
         (aside / "fault.txt").write_text(f"{type(fault).__name__}: {fault}\n", encoding="utf-8")
 
     def _shrink(self, keep: Path) -> None:
-        """Remove the least recently used artefacts while all of them are over the byte budget."""
-        folders = [p for p in self.root.iterdir() if (p / "manifest.json").is_file()]
+        """Remove what crashes left, and the least recently used artefacts while all are over the byte budget."""
+        for left in self.root.glob(".*.tmp"):
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                shutil.rmtree(left, ignore_errors=True)
+        folders = [p for p in self.root.glob("[!.]*") if (p / "manifest.json").is_file()]
         sizes = {p: sum(f.stat().st_size for f in p.iterdir()) for p in folders}
         total = sum(sizes.values())
         for folder in sorted(folders, key=lambda p: p.stat().st_mtime):

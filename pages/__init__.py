@@ -1,0 +1,1 @@
+"""The Streamlit app: `main.py` is the frame, the files beside it are the pages."""

@@ -1,0 +1,70 @@
+"""Beyond accuracy: how varied, how obscure and how fitting the lists are, whether or not they hit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recengine.data.interactions import Interactions
+
+Floats = NDArray[np.float64]
+
+
+def genre_matrix(items: pd.DataFrame) -> Floats:
+    """Return (n_items, n_genres): each item's genres, sharing out a weight of 1; a row of zeros where unknown."""
+    table = items["genres"].str.get_dummies("|").to_numpy(np.float64)
+    return table / np.maximum(table.sum(1, keepdims=True), 1)
+
+
+def beyond_accuracy(
+    lists: NDArray[np.int64], users: NDArray[np.int64], history: Interactions, genres: Floats, k: int
+) -> dict[str, Floats]:
+    """Return one value per user (n,) of each metric; NaN where a list is empty or genres are unknown.
+
+    lists   : (n, k) item indices, -1 padded; users : (n,) their rows in `history`, what the model knew of them
+    novelty : mean of -log2(share of users who chose the item), in bits (Zhou et al., PNAS 2010)
+    ild     : mean of 1 - cosine of the genres over all pairs of the list (Ziegler et al., WWW 2005)
+    miscalibration : Kullback-Leibler divergence of the list's genres from the history's, smoothed by 1 %
+              (Steck, RecSys 2018); 0 is perfectly calibrated
+    popularity_lift : mean popularity of the list over that of the history, less 1 (Abdollahpouri et al. 2019)
+    """
+    listed = lists >= 0
+    length = listed.sum(1)
+    at = np.maximum(lists, 0)
+    counts = history.item_counts
+    share = np.maximum(counts, 1) / max(history.n_users, 1)
+    place, rows = history.rows_of(users)
+    past = history.item_idx[rows]
+
+    def mean_of_history(values: Floats) -> Floats:
+        total = np.zeros((len(users), *values.shape[1:]))
+        np.add.at(total, place, values[past])
+        n = np.bincount(place, minlength=len(users))
+        return total / np.maximum(n, 1).reshape(-1, *[1] * (values.ndim - 1))
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        novelty = (-np.log2(share)[at] * listed).sum(1) / length
+        popularity = (counts[at] * listed).sum(1) / length
+        lift = popularity / mean_of_history(counts.astype(np.float64)) - 1
+        unit = genres / np.linalg.norm(genres, axis=1, keepdims=True)
+        unit = np.where(listed[:, :, None], np.nan_to_num(unit)[at], 0.0)  # (n, k, G)
+        total = unit.sum(1)
+        pairs = length * (length - 1)
+        ild = 1 - ((total**2).sum(1) - (unit**2).sum((1, 2))) / pairs
+        wanted = mean_of_history(genres)  # (n, G)
+        given = (genres[at] * listed[:, :, None]).sum(1) / length[:, None]
+        given = 0.99 * given + 0.01 * wanted
+        divergence = np.where(wanted > 0, wanted * np.log2(wanted / given), 0.0).sum(1)
+        divergence[wanted.sum(1) == 0] = np.nan
+    values = {"novelty": novelty, "ild": ild, "miscalibration": divergence, "popularity_lift": lift}
+    return {f"{name}@{k}": np.where(np.isfinite(value), value, np.nan) for name, value in values.items()}
+
+
+def gini(lists: NDArray[np.int64], candidates: NDArray[np.int64]) -> float:
+    """Return how unequally the candidates are listed: 0 all alike, towards 1 a few only (-1 is padding)."""
+    counts = np.sort(np.bincount(lists[lists >= 0], minlength=int(candidates.max()) + 1)[candidates])
+    n = len(counts)
+    if counts.sum() == 0:
+        return float("nan")
+    return float(((2 * np.arange(1, n + 1) - n - 1) * counts).sum() / (n * counts.sum()))

@@ -1,0 +1,53 @@
+"""Paired comparison of models on the same users: is a difference more than chance?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recengine.metrics import mean_interval
+
+
+class Paired(NamedTuple):
+    """The mean of (leader - model) over users with its 95 % interval, and Holm's adjusted p-value."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def against_leader(per_user: Mapping[str, NDArray[np.float64]]) -> tuple[str, dict[str, Paired]]:
+    """Return the model with the highest mean, and how far it is ahead of each other one.
+
+    per_user : model -> (n,) one metric on the same users. The test is the paired z-test on the differences, two-sided;
+    p-values are adjusted for their number by Holm's step-down procedure (Scandinavian Journal of Statistics, 1979).
+    """
+    leader = max(per_user, key=lambda name: float(np.nanmean(per_user[name])))
+    found = {name: mean_interval(per_user[leader] - values) for name, values in per_user.items() if name != leader}
+    adjusted = holm([_p_value(*interval) for interval in found.values()])
+    return leader, {name: Paired(*v, p) for (name, v), p in zip(found.items(), adjusted, strict=True)}
+
+
+def _p_value(mean: float, low: float, high: float) -> float:
+    """Return the two-sided p-value of a mean whose 95 % interval is given; 1 where there is no difference at all."""
+    error = (high - low) / 2 / NormalDist().inv_cdf(0.975)
+    if not error > 0 or math.isnan(error):
+        return 1.0 if mean == 0 or math.isnan(mean) else 0.0
+    return math.erfc(abs(mean) / error / math.sqrt(2))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p-values, in the order given."""
+    order = np.argsort(p_values)
+    adjusted = [0.0] * len(p_values)
+    worst = 0.0
+    for rank, place in enumerate(order):
+        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = worst
+    return adjusted

@@ -1,0 +1,427 @@
+"""The command line as scripts rely on it: JSON alone on standard output, exit codes, one line for bad input."""
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recengine.cli import main
+from recengine.data.dataset import Dataset
+from recengine.data.sources import load_dataset
+from recengine.models.registry import MODELS
+from recengine.report import write_csv, write_json
+from recengine.serving.recommendations import recommend
+from recengine.serving.training import obtain
+from recengine.training.config import RunConfig
+
+Out = tuple[int, str, str]
+
+
+@pytest.fixture(scope="module")
+def folder(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return `tiny` as ratings.csv and movies.csv; film 141 has no rating, person 61 likes nothing."""
+    place = tmp_path_factory.mktemp("tiny")
+    r = tiny.ratings
+    rows = zip(tiny.user_ids[r.user_idx], tiny.item_ids[r.item_idx], r.rating, r.timestamp, strict=True)
+    write(place / "ratings.csv", ["userId", "movieId", "rating", "timestamp"], [*rows, (61, 101, 1.0, 5)])
+    films = zip(tiny.items["item_id"], tiny.items["title"] + " (1999)", tiny.items["genres"], strict=True)
+    write(place / "movies.csv", ["movieId", "title", "genres"], [*films, (141, "=1+1 (2000)", "Comedy")])
+    return place
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Out]:
+    """Return a function that runs a command and gives (exit status, standard output, standard error)."""
+
+    def run_command(*arguments: Any) -> Out:
+        capsys.readouterr()
+        status = main([str(a) for a in arguments])
+        return status, *capsys.readouterr()
+
+    return run_command
+
+
+def write(path: Path, header: Iterable[Any], rows: Iterable[Iterable[Any]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def read(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def told(out: Out) -> dict[str, Any]:
+    """Return the JSON object, which must be all of standard output and on one line."""
+    status, said, _ = out
+    assert status == 0, out[2]
+    assert said.count("\n") == 1
+    assert said.endswith("\n")
+    found = json.loads(said, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert isinstance(found, dict)
+    return found
+
+
+# Each command ---------------------------------------------------------------------------------------------------
+
+
+def test_datasets_lists_what_is_registered(run) -> None:
+    found = told(run("datasets", "--json"))["datasets"]
+    names = [row["name"] for row in found]
+    assert names[0] == "sample"
+    assert {"ml-latest-small", "ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m"} <= set(names)
+    assert all(row["licence"] and isinstance(row["present"], bool) and "size" in row for row in found)
+    status, text, _ = run("datasets")
+    assert status == 0
+    assert len(text.splitlines()) == len(found) + 2
+    assert told(run("datasets", "fetch", "sample", "--json"))["dataset"] == "sample"
+
+
+def test_models_lists_the_registry(run) -> None:
+    found = told(run("models", "--json"))["models"]
+    assert [row["name"] for row in found] == list(MODELS)
+    assert all({"name", "family", "abilities", "summary"} <= row.keys() for row in found)
+    assert "ease" in run("models")[1]
+
+
+def test_train_trains_once_and_prints_the_folder(run, folder: Path, fresh_home: Path) -> None:
+    first = told(run("train", "ease", "--dataset", folder, "--json"))
+    assert first["fresh"]
+    assert (Path(first["folder"]) / "manifest.json").is_file()
+    assert Path(first["folder"]).is_relative_to(fresh_home)
+    status, said, noted = run("train", "ease", "--dataset", folder)
+    assert (status, said.strip()) == (0, first["folder"])
+    assert "Trained" not in noted
+    assert "Trained ease" in run("train", "ease", "--dataset", folder, "--force")[2]
+    other = told(run("train", "ease", "--dataset", folder, "--set", "l2=7", "--json"))
+    assert other["fresh"]
+    assert other["folder"] != first["folder"]
+
+
+def test_progress_as_lines_of_json_is_all_that_stands_on_standard_error(run, folder: Path, fresh_home: Path) -> None:
+    status, said, noted = run(
+        "train",
+        "mf",
+        "--dataset",
+        folder,
+        "--set",
+        "epochs=3",
+        "--set",
+        "embedding_dim=4",
+        "--progress",
+        "jsonl",
+        "--json",
+    )
+    assert status == 0
+    assert json.loads(said)["model"] == "mf"
+    rows = [json.loads(line) for line in noted.splitlines()]
+    epochs = [row for row in rows if row["event"] == "epoch"]
+    assert [row["epoch"] for row in epochs if not row.get("refit")] == [0, 1, 2, 3]
+    assert all({"model", "epochs", "loss", "seconds"} <= row.keys() for row in epochs)
+    assert any(row["event"] == "note" and "Trained mf" in row["text"] for row in rows)
+
+
+def test_quiet_says_nothing_on_standard_error(run, folder: Path, fresh_home: Path) -> None:
+    for how in ([], ["--progress", "jsonl"]):
+        status, said, noted = run("train", "mf", "--dataset", folder, "--set", "epochs=1", "--quiet", "--force", *how)
+        assert (status, noted) == (0, "")
+        assert Path(said.strip()).is_dir()
+
+
+def test_evaluate_gives_a_table_or_json_and_writes_the_same_json(run, folder: Path, tmp_path: Path) -> None:
+    arguments = ["evaluate", "popularity", "ease", "--dataset", folder, "--split", "leave-last", "--set", "ease.l2=9"]
+    found = told(run(*arguments, "--out", tmp_path / "table.json", "--negatives", 5, "--json"))
+    assert json.loads((tmp_path / "table.json").read_text()) == found
+    assert found["results"].keys() == {"popularity", "ease"}
+    assert {
+        "ndcg@10",
+        "recall@10",
+        "mrr@10",
+        "map@10",
+        "hr@10",
+        "precision@10",
+        "auc",
+        "coverage@10",
+        "hr@10_sampled5",
+    } <= found["results"]["ease"].keys()
+    assert found["split"]["positive"] == 4.0
+    status, text, _ = run(*arguments)
+    assert status == 0
+    assert "popularity" in text
+    assert "±" in text
+
+
+@pytest.mark.parametrize("split", ["random", "stratified", "time", "cold-user"])
+def test_every_split_can_be_evaluated(run, folder: Path, split: str) -> None:
+    more = ["--given", 3] if split == "cold-user" else []
+    found = told(run("evaluate", "ease", "--dataset", folder, "--split", split, *more, "--test-share", 0.2, "--json"))
+    assert found["split"]["split"] == split
+    assert found["split"]["share"] == 0.2
+    assert 0 <= found["results"]["ease"]["ndcg@10"]["value"] <= 1
+
+
+def test_recommend_gives_what_the_package_gives(run, folder: Path) -> None:
+    data = load_dataset(folder)
+    model = obtain(data, "ease", run=RunConfig()).model
+    found = told(run("recommend", "--dataset", folder, "--model", "ease", "--user", 17, "-k", 5, "--json"))
+    rows = found["recommendations"]
+    expected = recommend(model, data, data.user_index([17]), k=5).ranking
+    assert [row["item_id"] for row in rows] == data.item_ids[expected.items[0]].tolist()
+    assert [row["rank"] for row in rows] == [1, 2, 3, 4, 5]
+    assert [row["score"] for row in rows] == pytest.approx(expected.scores[0].tolist())
+    assert {row["user_id"] for row in rows} == {17}
+    assert rows[0]["title"] == data.items["title"][int(expected.items[0, 0])]
+    assert found["popularity_fallback"] == []
+
+
+def test_recommend_for_all_users_writes_one_list_each(run, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "lists.csv"
+    found = told(
+        run("recommend", "--dataset", folder, "--model", "ease", "--all-users", "-k", 3, "--out", out, "--json")
+    )
+    header, *rows = read(out)
+    assert header == ["user_id", "rank", "item_id", "title", "score"]
+    assert [row[0] for row in rows] == [str(user) for user in range(1, 62) for _ in range(3)]
+    assert found["popularity_fallback"] == [61]  # person 61 likes nothing
+
+
+def test_a_substitute_is_named(run, folder: Path) -> None:
+    status, _, noted = run("recommend", "--dataset", folder, "--model", "ease", "--user", 61)
+    assert status == 0
+    assert "popularity replaces ease" in noted
+    assert told(run("recommend", "--dataset", folder, "--model", "ease", "--user", 61, "--json"))[
+        "popularity_fallback"
+    ] == [61]
+
+
+def test_seen_films_are_listed_only_when_asked(run, folder: Path) -> None:
+    data = load_dataset(folder)
+    seen = set(data.item_ids[data.ratings.item_idx[data.ratings.user_idx == 3]].tolist())
+    lists = [
+        told(run("recommend", "--dataset", folder, "--model", "ease", "--user", 4, "-k", 41, "--json", *more))
+        for more in ([], ["--include-seen"])
+    ]
+    ids = [{row["item_id"] for row in found["recommendations"]} for found in lists]
+    assert ids[0] == set(data.item_ids.tolist()) - seen
+    assert ids[1] == set(data.item_ids.tolist())
+
+
+@pytest.mark.parametrize("key", ["title", "item_id"])
+def test_recommend_serves_a_person_of_ones_own(run, folder: Path, tmp_path: Path, key: str) -> None:
+    data = load_dataset(folder)
+    own = data.ratings.select(data.ratings.user_idx == 6)
+    names = data.items["title"].to_numpy()[own.item_idx] if key == "title" else data.item_ids[own.item_idx]
+    mine = write(tmp_path / "mine.csv", [key, "rating"], zip(names, own.rating, strict=True))
+    found = told(run("recommend", "--dataset", folder, "--model", "ease", "--ratings", mine, "--json"))
+    known = told(run("recommend", "--dataset", folder, "--model", "ease", "--user", 7, "--json"))
+    pick = [[row["item_id"] for row in f["recommendations"]] for f in (found, known)]
+    assert pick[0] == pick[1]
+    assert {row["user_id"] for row in found["recommendations"]} == {"new"}
+
+
+def test_similar_to_a_film_nobody_liked_says_that_popularity_stands_in(run, folder: Path) -> None:
+    arguments = ["similar", "--dataset", folder, "--model", "ease", "--item", 141, "-k", 3]
+    found = told(run(*arguments, "--json"))
+    assert found["fallback"] == "popularity"
+    popular = told(
+        run("recommend", "--dataset", folder, "--model", "popularity", "--user", 61, "--include-seen", "--json")
+    )
+    assert [r["item_id"] for r in found["similar"]] == [r["item_id"] for r in popular["recommendations"]][:3]
+    assert "most popular items stand in" in run(*arguments)[2]
+
+
+def test_similar_leaves_out_the_seed(run, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "near.csv"
+    found = told(
+        run("similar", "--dataset", folder, "--model", "item-knn", "--item", 105, "-k", 4, "--out", out, "--json")
+    )
+    assert (found["item_id"], found["title"]) == (105, "Film 4")
+    assert 105 not in [row["item_id"] for row in found["similar"]]
+    assert [row["rank"] for row in found["similar"]] == [1, 2, 3, 4]
+    assert read(out)[0] == ["rank", "item_id", "title", "similarity"]
+    assert len(read(out)) == 5
+
+
+def test_score_adds_a_column_and_keeps_rows_order_and_other_columns(run, folder: Path, tmp_path: Path) -> None:
+    data = load_dataset(folder)
+    wanted = [("b", 9, 110), ("a", 2, 101), ("b", 9, 110), ("c", 61, 141), ("=1+1", 1, 139)]
+    pairs = write(tmp_path / "pairs.csv", ["note", "user_id", "item_id"], wanted)
+    found = told(
+        run("score", "--dataset", folder, "--model", "ease", "--pairs", pairs, "--out", tmp_path / "s.csv", "--json")
+    )
+    header, *rows = read(tmp_path / "s.csv")
+    assert header == ["note", "user_id", "item_id", "score"]
+    assert found["rows"] == len(rows) == len(wanted)
+    scores = obtain(data, "ease").model.score(np.arange(data.n_users)).numpy()
+    for (note, user, item), row in zip(wanted, rows, strict=True):
+        assert row[:3] == [note.replace("=", "'="), str(user), str(item)]
+        index = data.user_index([user])[0], data.item_index([item])[0]
+        assert float(row[3]) == pytest.approx(float(scores[index]), abs=1e-6)
+
+
+# Files that are written -----------------------------------------------------------------------------------------
+
+
+def test_text_that_a_spreadsheet_would_run_is_prefixed(tmp_path: Path) -> None:
+    cells = ["=1", "+1", "-1", "@a", "\tx", "\rx", "plain", "a=b", ""]
+    write_csv(tmp_path / "f.csv", ["=head", "n"], [(cell, -1.5) for cell in cells])
+    header, *rows = read(tmp_path / "f.csv")
+    assert header == ["'=head", "n"]
+    assert [row[0] for row in rows] == ["'=1", "'+1", "'-1", "'@a", "'\tx", "'\rx", "plain", "a=b", ""]
+    assert {row[1] for row in rows} == {"-1.5"}  # a number is not text
+
+
+def test_a_hostile_title_is_prefixed_in_an_export(run, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "all.csv"
+    told(run("recommend", "--dataset", folder, "--model", "popularity", "--user", 1, "-k", 41, "--out", out, "--json"))
+    assert "'=1+1" in [row[3] for row in read(out)]
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    out = tmp_path / "f.csv"
+    out.write_text("old")
+
+    def rows():
+        yield ("a",)
+        raise KeyError("in the middle")
+
+    with pytest.raises(KeyError):
+        write_csv(out, ["x"], rows())
+    with pytest.raises(TypeError):
+        write_json(out, {"x": object()})
+    assert out.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["f.csv"]
+    write_json(out, {"nan": float("nan"), "n": np.float32(0.5), "title": "Amélie"})
+    assert json.loads(out.read_text("utf-8")) == {"nan": None, "n": 0.5, "title": "Amélie"}
+
+
+# Bad input ------------------------------------------------------------------------------------------------------
+
+
+EASE = ["--model", "ease"]
+BAD = {
+    "an unknown command": (["recomend"], "recomend"),
+    "no command": ([], "COMMAND"),
+    "an unknown option": (["models", "--jsn"], "--jsn"),
+    "an unknown data set": (["train", "ease", "--dataset", "ml-1000k"], "ml-1000k"),
+    "an unknown data set to fetch": (["datasets", "fetch", "ml-1000k"], "ml-1000k"),
+    "nothing to fetch": (["datasets", "fetch"], "needs a name"),
+    "a path that is not there": (["train", "ease", "--dataset", "none/at/all"], "none/at/all"),
+    "an unknown model": (["train", "eaze", "--dataset", "D"], "did you mean 'ease'"),
+    "an unknown model to evaluate": (["evaluate", "eaze", "--dataset", "D", "--split", "random"], "eaze"),
+    "an unknown user": (["recommend", "--dataset", "D", *EASE, "--user", "999"], "user 999"),
+    "a user that is no number": (["recommend", "--dataset", "D", *EASE, "--user", "x\ny"], "whose user ids"),
+    "an endless user": (["recommend", "--dataset", "D", *EASE, "--user", "9" * 30], "9" * 30),
+    "an unknown item": (["similar", "--dataset", "D", *EASE, "--item", "999"], "item 999"),
+    "no user": (["recommend", "--dataset", "D", *EASE], "--user"),
+    "two users": (["recommend", "--dataset", "D", *EASE, "--user", "1", "--all-users"], "exactly one"),
+    "k of 0": (["recommend", "--dataset", "D", *EASE, "--user", "1", "-k", "0"], "k=0"),
+    "k below 0": (["recommend", "--dataset", "D", *EASE, "--user", "1", "-k", "-3"], "k=-3"),
+    "k beyond the catalogue": (["recommend", "--dataset", "D", *EASE, "--user", "1", "-k", "42"], "k=42"),
+    "k beyond the similar": (["similar", "--dataset", "D", *EASE, "--item", "101", "-k", "41"], "k=41"),
+    "k beyond the candidates": (["evaluate", "ease", "--dataset", "D", "--split", "random", "-k", "999"], "k=999"),
+    "k that is no number": (["recommend", "--dataset", "D", *EASE, "--user", "1", "-k", "ten"], "ten"),
+    "no similarity": (["similar", "--dataset", "D", "--model", "popularity", "--item", "101"], "popularity"),
+    "no fold-in": (["recommend", "--dataset", "D", "--model", "random", "--ratings", "GOOD"], "random"),
+    "a setting out of range": (["train", "ease", "--dataset", "D", "--set", "l2=-1"], "l2=-1"),
+    "a setting of nan": (["train", "ease", "--dataset", "D", "--set", "l2=nan"], "l2=nan"),
+    "a huge setting": (["train", "mf", "--dataset", "D", "--set", f"epochs={'9' * 400}"], "epochs=999"),
+    "an unknown setting": (["train", "ease", "--dataset", "D", "--set", "l3=1"], "'l3'"),
+    "a setting without a value": (["train", "ease", "--dataset", "D", "--set", "l2"], "'l2'"),
+    "a setting of no model": (["evaluate", "ease", "--dataset", "D", "--split", "random", "--set", "l2=1"], "l2"),
+    "an unknown split": (["evaluate", "ease", "--dataset", "D", "--split", "lastone"], "lastone"),
+    "an unpublished split": (["evaluate", "ease", "--dataset", "D", "--split", "u1"], "u1"),
+    "no seeds": (["evaluate", "ease", "--dataset", "D", "--split", "random", "--seeds", "0"], "0"),
+    "negative negatives": (["evaluate", "ease", "--dataset", "D", "--split", "random", "--negatives", "-1"], "-1"),
+    "a share of 0": (["evaluate", "ease", "--dataset", "D", "--split", "random", "--test-share", "0"], "share 0"),
+    "a share of 1": (["evaluate", "ease", "--dataset", "D", "--split", "random", "--test-share", "1"], "share 1"),
+    "a seed below 0": (["evaluate", "ease", "--dataset", "D", "--split", "random", "--seed", "-1"], "-1"),
+    "a training seed below 0": (["train", "ease", "--dataset", "D", "--seed", "-1"], "seed=-1"),
+    "a threshold above all": (["train", "ease", "--dataset", "D", "--positive", "9"], "positive=9"),
+    "a threshold of nan": (["train", "ease", "--dataset", "D", "--positive", "nan"], "positive=nan"),
+    "an unknown device": (["train", "ease", "--dataset", "D", "--device", "gpu"], "gpu"),
+    "a cold user and no fold-in": (["evaluate", "random", "--dataset", "D", "--split", "cold-user"], "random"),
+    "an out folder that is not there": (
+        ["recommend", "--dataset", "D", *EASE, "--user", "1", "--out", "none/f.csv"],
+        "none/f.csv",
+    ),
+    "an out that is a folder": (["recommend", "--dataset", "D", *EASE, "--user", "1", "--out", "D"], "folder"),
+    "pairs that are not there": (["score", "--dataset", "D", *EASE, "--pairs", "no.csv", "--out", "o.csv"], "no.csv"),
+    "ratings that are not there": (["recommend", "--dataset", "D", *EASE, "--ratings", "no.csv"], "no.csv"),
+    "ratings out of range": (["recommend", "--dataset", "D", *EASE, "--ratings", "HIGH"], "'11'"),
+    "a folder without ratings": (["train", "ease", "--dataset", "EMPTY"], "ratings.csv"),
+    "a ragged file": (["train", "ease", "--dataset", "RAGGED"], "line 3"),
+    "a rating of nan": (["train", "ease", "--dataset", "NAN"], "nan"),
+    "a rating out of range": (["train", "ease", "--dataset", "RANGE"], "11"),
+    "an empty file": (["train", "ease", "--dataset", "BLANK"], "empty"),
+    "no zip": (["train", "ease", "--dataset", "NOZIP"], "zip"),
+}
+
+
+@pytest.fixture(scope="module")
+def places(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the files that `BAD` names in capitals."""
+    place = tmp_path_factory.mktemp("bad")
+    (place / "empty").mkdir()
+    head = "userId,movieId,rating\n1,2,3\n"
+    texts = {
+        "GOOD": "item_id,rating\n101,5\n",
+        "HIGH": "item_id,rating\n101,11\n",
+        "RAGGED": head + "1,3,4,5\n",
+        "NAN": head + "1,3,nan\n",
+        "RANGE": head + "1,3,11\n",
+        "BLANK": "",
+    }
+    for name, text in texts.items():
+        (place / f"{name.lower()}.csv").write_text(text)
+    (place / "some.zip").write_text("this is no zip")
+    return {
+        "D": folder,
+        "EMPTY": place / "empty",
+        "NOZIP": place / "some.zip",
+        **{name: place / f"{name.lower()}.csv" for name in texts},
+    }
+
+
+@pytest.mark.parametrize("case", BAD, ids=[name.replace(" ", "-") for name in BAD])
+def test_bad_input_is_one_line_that_names_it_and_exit_2(run, places, tmp_path: Path, monkeypatch, case: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments, words = BAD[case]
+    status, said, noted = run(*(places.get(a, a) for a in arguments), *(["--quiet", "--json"] if arguments else []))
+    assert (status, said) == (2, ""), noted
+    assert noted.count("\n") == 1
+    assert noted.startswith("recengine: ")
+    assert words in noted
+    assert "Traceback" not in noted
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_of_ours_is_one_line_and_exit_1(run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recengine.cli.load_dataset", lambda *a, **k: 1 / 0)
+    status, said, noted = run("train", "ease", "--dataset", folder)
+    assert (status, said) == (1, "")
+    assert noted == "recengine: failed: ZeroDivisionError: division by zero\n"
+    monkeypatch.setattr("recengine.cli.load_dataset", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert run("train", "ease", "--dataset", folder)[0] == 1
+
+
+def test_the_module_runs_as_a_program_and_stands_a_reader_that_leaves() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m recengine models | head -n 1; {sys.executable} -m recengine bogus",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout.startswith("name")
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,253 @@
+"""Evaluation against a slow plain-Python one, and against figures that have no freedom on real data."""
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from recengine.cli import main
+from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
+from recengine.data.splits import Split, make_split
+from recengine.errors import BadInput
+from recengine.evaluation.ranking import evaluate, pooled, sampled_metrics
+from recengine.metrics import mean_interval
+from recengine.models.base import Recommender
+from recengine.models.registry import model_class
+from recengine.training.config import RunConfig
+
+
+class Fixed(Recommender):
+    """Scores from a given table, the same objects at every call: whoever writes into them is found out."""
+
+    name = "fixed"
+    family = "baseline"
+    summary = "A table."
+
+    def __init__(self, table: Tensor) -> None:
+        super().__init__()
+        self.table = table
+        self.n_users, self.n_items = table.shape
+
+    def fit(self, train: Interactions, **_: Any) -> "Fixed":
+        return self
+
+    def score(self, user_idx: ArrayLike) -> Tensor:
+        users = np.asarray(user_idx)
+        return self.table[users[0] : users[-1] + 1] if len(users) == np.ptp(users) + 1 else self.table[users]
+
+    def state(self) -> dict[str, Tensor]:
+        return {"table": self.table}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.table = state["table"]
+
+
+def slowly(table: np.ndarray, split: Split, k: int) -> tuple[list[int], dict[str, list[float]], set[int]]:
+    """Evaluate with loops and lists only."""
+    found: dict[str, list[float]] = {}
+    users = sorted(set(split.test.user_idx.tolist()))
+    listed: set[int] = set()
+    for user in users:
+        known = set(split.train.item_idx[split.train.user_idx == user].tolist())
+        known |= set(split.valid.item_idx[split.valid.user_idx == user].tolist())
+        relevant = set(split.test.item_idx[split.test.user_idx == user].tolist())
+        free = [int(i) for i in split.candidates if i not in known]
+        ranked = sorted(free, key=lambda i: (-table[user, i], i))
+        top = ranked[:k]
+        listed |= set(top)
+        ranks = [rank for rank, item in enumerate(top, 1) if item in relevant]
+        ideal = sum(1 / math.log2(r + 1) for r in range(1, min(k, len(relevant)) + 1))
+        others = [i for i in free if i not in relevant]
+        wins = sum(
+            (table[user, p] > table[user, n]) + (table[user, p] == table[user, n]) / 2 for p in relevant for n in others
+        )
+        values = {
+            f"ndcg@{k}": sum(1 / math.log2(r + 1) for r in ranks) / ideal,
+            f"recall@{k}": len(ranks) / len(relevant),
+            f"precision@{k}": len(ranks) / k,
+            f"hr@{k}": float(bool(ranks)),
+            f"map@{k}": sum(n / r for n, r in enumerate(ranks, 1)) / min(k, len(relevant)),
+            f"mrr@{k}": 1 / ranks[0] if ranks else 0.0,
+            "auc": wins / (len(relevant) * len(others)),
+        }
+        for key, value in values.items():
+            found.setdefault(key, []).append(value)
+    return users, found, listed
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("leave-last", {}), ("random", {"share": 0.3}), ("leave-last", {"min_item": 14})]
+)
+@pytest.mark.parametrize("levels", [3, 10_000], ids=["ties", "distinct"])
+@pytest.mark.parametrize("batch", [7, 1024])
+def test_every_metric_agrees_with_a_slow_plain_evaluation(tiny: Dataset, name, options, levels, batch) -> None:
+    split = make_split(tiny, name, **options)
+    table = np.random.default_rng(1).integers(0, levels, (60, 40)).astype(np.float32)
+    found = evaluate(Fixed(torch.from_numpy(table.copy())), split, k=5, batch=batch)
+    users, expected, listed = slowly(table, split, 5)
+    assert found.users.tolist() == users
+    assert found.per_user.keys() == expected.keys()
+    for key, values in expected.items():
+        assert np.allclose(found.per_user[key], values, atol=1e-9), key
+        assert found.means()[key] == pytest.approx(mean_interval(values))
+    assert found.overall["coverage@5"] == pytest.approx(len(listed) / len(split.candidates))
+    assert found.lists.shape == (len(users), 5)
+
+
+def test_evaluating_changes_neither_the_models_scores_nor_the_candidates(tiny: Dataset) -> None:
+    split = make_split(tiny, "leave-last")  # tests everyone, so that `Fixed` gives out its own table
+    model = Fixed(torch.rand(60, 40, generator=torch.Generator().manual_seed(0)))
+    before, candidates = model.table.clone(), split.candidates.copy()
+    first = evaluate(model, split, negatives=5)
+    second = evaluate(model, split, negatives=5)
+    assert torch.equal(model.table, before)
+    assert (split.candidates == candidates).all()
+    for key, values in first.per_user.items():
+        assert np.array_equal(values, second.per_user[key], equal_nan=True)
+
+
+def test_what_a_user_had_in_training_or_validation_is_never_listed(tiny: Dataset) -> None:
+    split = make_split(tiny, "leave-last")
+    table = np.zeros((60, 40), np.float32)
+    table[split.fit.user_idx, split.fit.item_idx] = 1.0  # a model that loves what it was trained on
+    found = evaluate(Fixed(torch.from_numpy(table)), split)
+    known = set(zip(split.fit.user_idx.tolist(), split.fit.item_idx.tolist(), strict=True))
+    assert not any((user, item) in known for user, row in zip(found.users, found.lists, strict=True) for item in row)
+
+
+def test_only_candidates_are_listed(tiny: Dataset) -> None:
+    split = make_split(tiny, "leave-last", min_item=14)
+    assert set(evaluate(Fixed(torch.rand(60, 40)), split).lists.ravel().tolist()) <= {-1, *split.candidates.tolist()}
+
+
+def test_a_constant_model_gets_the_auc_of_chance_and_no_perfect_mrr(tiny: Dataset) -> None:
+    found = evaluate(Fixed(torch.zeros(60, 40)), make_split(tiny, "leave-last")).means()
+    assert found["auc"][0] == pytest.approx(0.5)
+    assert found["mrr@10"][0] < 0.3
+
+
+def test_k_beyond_the_candidates_is_bad_input(tiny: Dataset) -> None:
+    for k in (0, 41):
+        with pytest.raises(BadInput, match=f"k={k} is out of range; expected 1 to 40"):
+            evaluate(Fixed(torch.zeros(60, 40)), make_split(tiny, "leave-last"), k=k)
+
+
+# People who are not in training ---------------------------------------------------------------------------------
+
+
+def test_cold_users_are_served_from_what_is_given_of_them(tiny: Dataset) -> None:
+    split = make_split(tiny, "cold-user", given=3)
+    model = model_class("ease")().fit(split.fit)
+    found = evaluate(model, split)
+    assert split.history is not None
+    scores = model.score_history(split.history.of_users(found.users))
+    for user, row, listed in zip(found.users, scores, found.lists, strict=True):
+        known = set(split.history.item_idx[split.history.user_idx == user].tolist())
+        expected = sorted((i for i in split.candidates if i not in known), key=lambda i: (-float(row[i]), i))
+        assert listed.tolist() == [int(i) for i in expected[:10]]
+    with pytest.raises(BadInput, match=r"'mf' cannot serve people .* choose one with fold-in"):
+        evaluate(model_class("mf")().fit(split.fit, run=RunConfig(epochs=1)), split)
+
+
+# Sampled metrics and seeds --------------------------------------------------------------------------------------
+
+
+def test_a_sampled_rank_counts_ties_half() -> None:
+    scores = torch.tensor([[3.0, 1.0, 2.0, 2.0, 2.0, -math.inf]])
+    place, item = torch.tensor([0]), torch.tensor([2])
+    one = sampled_metrics(scores, place, item, np.array([[0, 1, 3, 4]]), k=3)
+    assert float(one["hr@3_sampled4"]) == 1.0  # one is better, two tie: rank 1 + 1 + 2 / 2 = 3
+    assert float(one["ndcg@3_sampled4"]) == pytest.approx(1 / math.log2(3 + 1))
+    assert float(sampled_metrics(scores, place, item, np.array([[0, 1, 3, 4]]), k=2)["hr@2_sampled4"]) == 0.0
+    padded = sampled_metrics(scores, place, item, np.array([[0, -1]]), k=2)  # -1 is no negative, and not the last item
+    assert float(padded["hr@2_sampled2"]) == 1.0
+
+
+def test_sampled_negatives_are_unseen_candidates_and_the_key_says_so(tiny: Dataset) -> None:
+    split = make_split(tiny, "leave-last", min_item=14)
+    rated = {(u, i) for part in (split.fit, split.test) for u, i in zip(part.user_idx, part.item_idx, strict=True)}
+    table = torch.zeros(60, 40)
+    for user in range(60):
+        for item in split.candidates:
+            table[user, item] = 1.0 if (user, item) in rated else -1.0
+    outside = np.setdiff1d(np.arange(40), split.candidates)
+    table[:, outside] = 9.0  # would beat every test item if one were drawn
+    found = evaluate(Fixed(table), split, negatives=8).means()
+    assert found["hr@10_sampled8"][0] == found["ndcg@10_sampled8"][0] == 1.0
+    assert {"ndcg@10", "auc"} <= found.keys()
+
+
+def test_seeds_are_pooled_user_by_user(tiny: Dataset) -> None:
+    split = make_split(tiny, "leave-last")
+    runs = [evaluate(model_class("random")().fit(split.fit, run=RunConfig(seed=s)), split) for s in range(3)]
+    both = pooled(runs)
+    expected = np.mean([run.per_user["ndcg@10"] for run in runs], axis=0)
+    assert np.allclose(both.per_user["ndcg@10"], expected)
+    key = "coverage@10"
+    assert both.overall[key] == pytest.approx(np.mean([run.overall[key] for run in runs]))
+    assert both.means()["ndcg@10"] == pytest.approx(mean_interval(expected))
+
+
+# Real figures ---------------------------------------------------------------------------------------------------
+
+
+def evaluated(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert main(["evaluate", *arguments, "--json", "--quiet"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def values(found: dict[str, Any], model: str, keys: Iterable[str]) -> list[float]:
+    return [found["results"][model][key]["value"] for key in keys]
+
+
+@pytest.mark.real
+def test_ml_100k_leave_last_reaches_what_independent_implementations_reach(mirror: Path, capsys) -> None:
+    found = evaluated(capsys, "popularity", "item-knn", "ease", "mf", "--dataset", "ml-100k", "--split", "leave-last")
+    assert found["users"] == 942
+    ndcg, recall = values(found, "popularity", ["ndcg@10", "recall@10"])  # no freedom: another value, another protocol
+    assert 0.0288 <= ndcg <= 0.0290
+    assert recall == pytest.approx(0.0584, abs=0.00005)
+    least = {"ease": 0.060, "item-knn": 0.042, "mf": 0.053}
+    reached = {model: values(found, model, ["ndcg@10"])[0] for model in least}
+    assert {model for model in least if reached[model] < least[model]} == set(), reached
+
+
+@pytest.mark.real
+def test_ml_100k_random_split_puts_the_models_where_others_find_them(mirror: Path, capsys) -> None:
+    """P2: 10 % stratified, training positives removed; popularity .0545 MAP, .228 MRR, .882 AUC, .111 NDCG."""
+    found = evaluated(capsys, "popularity", "ease", "--dataset", "ml-100k", "--split", "stratified")
+    ndcg, auc = values(found, "popularity", ["ndcg@10", "auc"])
+    assert ndcg == pytest.approx(0.111, abs=0.02)
+    assert auc == pytest.approx(0.8815, abs=0.02)
+    better, auc = values(found, "ease", ["ndcg@10", "auc"])
+    assert better > 1.8 * ndcg
+    assert auc == pytest.approx(0.9285, abs=0.02)
+
+
+@pytest.mark.real
+def test_ml_latest_small_2016_leave_last_gives_popularity_its_known_figures(mirror: Path, capsys) -> None:
+    name = "ml-latest-small-2016"
+    found = evaluated(capsys, "popularity", "--dataset", name, "--split", "leave-last")
+    assert found["users"] == 666
+    assert values(found, "popularity", ["ndcg@10", "recall@10"]) == pytest.approx([0.0272, 0.0495], abs=0.00006)
+
+
+def test_the_json_of_an_evaluation_gives_an_interval_for_each_metric(tiny: Dataset, tmp_path: Path, capsys) -> None:
+    r = tiny.ratings
+    pd.DataFrame(
+        {"userId": tiny.user_ids[r.user_idx], "movieId": tiny.item_ids[r.item_idx], "rating": r.rating}
+    ).to_csv(tmp_path / "ratings.csv", index=False)
+    found = evaluated(capsys, "popularity", "--dataset", str(tmp_path), "--split", "leave-last", "--seeds", "2")
+    cell = found["results"]["popularity"]["ndcg@10"]
+    assert cell["low"] < cell["value"] < cell["high"]
+    assert found["results"]["popularity"]["coverage@10"]["low"] is None
+    assert found["split"]["ties"] == "item"

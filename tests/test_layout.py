@@ -1,0 +1,88 @@
+"""The layout of the code: imports run one way, the package knows no Streamlit, pages share by `pages.ui` only."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LAYERS = ("data", "metrics", "training", "models", "evaluation", "serving", "cli")
+AT_THE_SIDE = {"errors": -1, "settings": -1, "files": -1, "report": LAYERS.index("serving")}
+"""Helpers without a layer: what every layer may use, and `report`, which speaks for the command line only."""
+
+PACKAGE = sorted((ROOT / "recengine").rglob("*.py"))
+PAGES = sorted((ROOT / "pages").rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Return the dotted names of all that a file imports, wherever in it, with relative imports made absolute."""
+    found: set[str] = set()
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module or "") if part)
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def layer(dotted: str) -> int:
+    """Return the place of `recengine.<part>...` in the order of layers."""
+    part = dotted.split(".")[1]
+    if part in ("__init__", "__main__", "__version__"):
+        return len(LAYERS) if part == "__main__" else -1
+    return AT_THE_SIDE[part] if part in AT_THE_SIDE else LAYERS.index(part)
+
+
+def own_layer(path: Path) -> int:
+    return layer(".".join(path.relative_to(ROOT).with_suffix("").parts))
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_run_one_way(path: Path) -> None:
+    for name in imported(path):
+        if name.split(".")[0] == "recengine" and name != "recengine.__version__":
+            assert layer(name) <= own_layer(path), f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_the_package_has_no_part_that_the_order_of_layers_does_not_know() -> None:
+    parts = {p.stem if p.is_file() else p.name for p in (ROOT / "recengine").iterdir() if p.suffix in ("", ".py")}
+    parts -= {"__init__", "__main__", "__pycache__", "py"}
+    assert parts <= {*LAYERS, *AT_THE_SIDE}
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_package_imports_neither_streamlit_nor_pickle_nor_the_pages(path: Path) -> None:
+    tops = {name.split(".")[0] for name in imported(path)}
+    assert not tops & {"streamlit", "pages", "app", "tests", "pickle", "dill", "joblib", "shelve"}
+
+
+@pytest.mark.parametrize("path", [p for p in PAGES if "ui" in p.parts], ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_pages_share_depends_on_no_page(path: Path) -> None:
+    assert all(n.startswith("pages.ui") for n in imported(path) if n.split(".")[0] == "pages")
+
+
+def test_pages_import_shared_code_as_pages_ui_only() -> None:
+    for path in [*PAGES, ROOT / "app.py"]:
+        if path.is_file():
+            names = imported(path)
+            assert not {n.split(".")[0] for n in names} & {"ui", "tests", "pickle"}, path
+            assert all(n.startswith("pages.ui") for n in names if n.split(".")[0] == "pages"), path
+
+
+def test_nothing_seeds_globally() -> None:
+    for path in [*PACKAGE, *PAGES]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                assert ast.unparse(node.func) not in {"torch.manual_seed", "np.random.seed", "random.seed"}, path
+
+
+def test_no_file_of_the_package_calls_bare_cuda_or_evaluates_text() -> None:
+    for path in [*PACKAGE, *PAGES]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called not in {"eval", "exec"}, path
+                assert not called.endswith(".cuda"), path
