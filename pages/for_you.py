@@ -57,8 +57,10 @@ def find_person() -> None:
                 max_chars=100,
             )
             if st.button("Anybody", icon=":material/shuffle:", help="Pick a person at random"):
-                st.session_state["user"] = str(dataset.user_ids[random.randrange(dataset.n_users)])
-                record("user", None)
+                others = dataset.user_ids[dataset.user_ids.astype(str) != st.session_state["user"]]
+                if len(others):
+                    st.session_state["user"] = str(random.choice(others))
+                    record("user", None)
                 st.rerun()
         if query:
             found = models.user_index(dataset).find(query, limit=6)
@@ -130,7 +132,7 @@ def recommendations(ready: frame.Ready, user: int, past: people.History) -> None
     if not len(items):
         states.empty("No film is left", "Every film is hidden by the filters.", filters.clear_button)
         return
-    liked = past.items[past.ratings >= positive]
+    liked = people.liked_in_order(dataset, user, positive)
     why = [Reason("popular")] * len(items) if listing.fallback[0] else reasons(model, liked, items)
     own = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
     with st.grid(5, min_column_width=150, gap="medium", key="top"):

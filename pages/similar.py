@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from pages.ui import cards, frame, models, states
@@ -72,7 +73,7 @@ def words_of(dataset: Dataset, item: int, column: str) -> list[str]:
     if column not in dataset.items:
         return []
     value = dataset.items[column].iloc[item]
-    return [word for word in str(value).split("|") if word] if value == value else []
+    return [] if pd.isna(value) else [word for word in str(value).split("|") if word]
 
 
 def seed_card(dataset: Dataset, item: int) -> None:

@@ -191,9 +191,10 @@ def _evaluation(
 
 def _behind(leader: str, name: str, paired: Paired, k: int) -> str:
     verdict = "more than chance" if paired.p < 0.05 else "no difference beyond chance"
+    p_value = "p < 0.001" if paired.p < 0.001 else f"p {paired.p:.3f}"
     return (
         f"{name} is {paired.difference:.4f} NDCG@{k} behind {leader} "
-        f"(95 % from {paired.low:.4f} to {paired.high:.4f}, p {paired.p:.3f} after Holm): {verdict}."
+        f"(95 % from {paired.low:.4f} to {paired.high:.4f}, {p_value} after Holm): {verdict}."
     )
 
 

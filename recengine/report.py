@@ -112,9 +112,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> list[str]:
     right = [bool(shown) and all(_is_number(r[i]) for r in shown) for i in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
-        return "  ".join(
-            c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)
-        ).rstrip()
+        return "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)).rstrip()
 
     return [line(header), line(["-" * w for w in widths]), *map(line, shown)]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
+import pandas as pd
 import streamlit as st
 
 from pages.ui.address import link
@@ -26,15 +27,8 @@ class Film(NamedTuple):
 def film(dataset: Dataset, item_idx: int) -> Film:
     """Return the film at an item index."""
     row = dataset.items.iloc[int(item_idx)]
-    year = row["year"]
-    return Film(str(row["item_id"]), str(row["title"]), None if year != year else _year(year), str(row["genres"]))
-
-
-def _year(value: object) -> int | None:
-    try:
-        return int(value)  # type: ignore[call-overload]  # a missing year is pandas' NA, which is no number
-    except TypeError:
-        return None
+    year = None if pd.isna(row["year"]) else int(row["year"])
+    return Film(str(row["item_id"]), str(row["title"]), year, str(row["genres"]))
 
 
 def named(it: Film) -> str:

@@ -22,6 +22,7 @@ from recengine.serving.training import is_stored, obtain
 from recengine.training.config import RunConfig
 
 DEFAULT_MODEL = "ease"
+_LABELS = {"ease": "EASE", "ials": "iALS", "item-knn": "Item-KNN", "mf": "MF", "slim": "SLIM"}
 _MODELS_KEPT = 6
 _PATIENCE = 1.5
 """Seconds a page waits for a model before it shows progress instead."""
@@ -127,7 +128,7 @@ def _training(dataset: Dataset, name: str, device: str) -> Work:
 
 def label(name: str) -> str:
     """Return a model's name as people write it."""
-    return {"ease": "EASE", "mf": "MF", "item-knn": "Item-KNN"}.get(name, name.capitalize())
+    return _LABELS.get(name, name.capitalize())
 
 
 def similarity_said(model: Recommender) -> str:

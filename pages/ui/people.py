@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from recengine.data.dataset import Dataset
@@ -56,6 +57,14 @@ def history(dataset: Dataset, user_idx: int) -> History:
     return History(r.item_idx[rows][order].astype(np.int64), r.rating[rows][order].astype(np.float64))
 
 
+def liked_in_order(dataset: Dataset, user_idx: int, positive: float) -> NDArray[np.int64]:
+    """Return the items that a person liked, oldest first, as models read a history."""
+    _, rows = dataset.ratings.rows_of([user_idx])
+    r = dataset.ratings
+    rows = rows[r.rating[rows] >= positive]
+    return r.item_idx[rows[np.lexsort((r.item_idx[rows], r.timestamp[rows]))]].astype(np.int64)
+
+
 def profile(dataset: Dataset, user_idx: int) -> str:
     """Return what the data says of a person: age, gender and occupation as far as they are known."""
     if dataset.users is None:
@@ -64,7 +73,7 @@ def profile(dataset: Dataset, user_idx: int) -> str:
     said = []
     for column in ("age_group", "age", "gender", "occupation"):
         value = row.get(column)
-        if value is None or value != value or str(value).strip() == "":  # NaN is not equal to itself
+        if value is None or pd.isna(value) or not str(value).strip():
             continue
         text = str(value).replace("-", "–") if column in ("age", "age_group") else str(value)
         said.append({"F": "woman", "M": "man"}.get(text, text) if column == "gender" else text)

@@ -15,9 +15,7 @@ from recengine.data.titles import normalise, split_title
 from recengine.errors import BadInput
 
 
-def read_pairs(
-    path: Path, dataset: Dataset
-) -> tuple[list[str], list[list[str]], NDArray[np.int64], NDArray[np.int64]]:
+def read_pairs(path: Path, dataset: Dataset) -> tuple[list[str], list[list[str]], NDArray[np.int64], NDArray[np.int64]]:
     """Return (header, rows as text, user indices, item indices) of a CSV with user_id and item_id.
 
     Raises BadInput for a missing column, an empty file, or an id that the data set does not have.
@@ -94,9 +92,7 @@ class _TitleFinder:
         year = int(year_text) if year_text.strip().isdigit() else year
         matches = self.places.get(normalise(name), [])
         if year is not None:
-            matches = [m for m in matches if m[0] == year] or [
-                m for m in matches if m[0] and abs(m[0] - year) == 1
-            ]
+            matches = [m for m in matches if m[0] == year] or [m for m in matches if m[0] and abs(m[0] - year) == 1]
         return matches[0][1] if len(matches) == 1 else None
 
 

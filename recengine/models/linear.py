@@ -11,9 +11,11 @@ import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
+from recengine.metrics import coordinates
 from recengine.models.base import Recommender
 from recengine.training.config import Config, RunConfig, option
 from recengine.training.loop import OnEpoch
@@ -82,15 +84,15 @@ class ItemItem(Recommender):
                 "weights, more than the limit of 8 GiB; choose 'mf', or drop rare items with --min-item"
             )
         self.past = train.select(train.chronological())
-        self.item_weights = self.weights(train, items, run.torch_device()).cpu()
+        self.item_weights = self.weights(train, items, run.torch_device()).cpu().contiguous()
         return self
 
     def score(self, user_idx: ArrayLike) -> Tensor:
-        return self._histories(self.past, user_idx) @ self.item_weights
+        return self._scores(self.past, user_idx)
 
     def score_history(self, histories: Interactions) -> Tensor:
         """Return (histories.n_users, n_items) scores of people known only by these rows."""
-        return self._histories(histories, np.arange(histories.n_users)) @ self.item_weights
+        return self._scores(histories, np.arange(histories.n_users))
 
     def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
         """Return (n_targets, n_history): what each item of a history, oldest first, adds to each score."""
@@ -104,13 +106,23 @@ class ItemItem(Recommender):
         """Return the weights that each seed gives to all items."""
         return self.item_weights[item_idx]
 
-    def _histories(self, histories: Interactions, users: ArrayLike) -> Tensor:
-        """Return (B, n_items): the recency weight of what each user has, 0 elsewhere."""
+    def _scores(self, histories: Interactions, users: ArrayLike) -> Tensor:
+        """Return (B, n_items): each user's rows of the weights, times their recency, added up.
+
+        Histories are short beside the catalogue: adding up their rows costs a small part of a dense product.
+        """
         config = self.config
-        if config.recency_half_life is None:
-            return history_matrix(histories, users)
+        place, rows = histories.rows_of(users)
         recency = recency_weights(histories, config.recency_half_life, config.recency_floor)
-        return history_matrix(histories, users, recency)
+        n_users = len(np.atleast_1d(np.asarray(users)))
+        starts = np.searchsorted(place, np.arange(n_users))
+        return embedding_bag(
+            torch.from_numpy(histories.item_idx[rows].astype(np.int64)),
+            self.item_weights,
+            torch.from_numpy(starts),
+            mode="sum",
+            per_sample_weights=torch.from_numpy(recency[rows]),
+        )
 
     def state(self) -> dict[str, Tensor]:
         return {
@@ -150,7 +162,11 @@ class ItemKNN(ItemItem):
         k = min(self.config.neighbours, self.n_items)
         best = cosine.topk(k, dim=1)
         kept = torch.zeros_like(cosine).scatter_(1, best.indices, best.values)
-        return kept.T.contiguous()  # column i holds the neighbours of i, so history @ weights scores i
+        return kept.T  # column i holds the neighbours of i, so that a history's rows add up to the score of i
+
+    def item_similarity(self, item_idx: Tensor) -> Tensor:
+        """Return each seed's shrunk cosine to its own neighbours, 0 to all others."""
+        return self.item_weights.T[item_idx]
 
 
 @dataclass(frozen=True)
@@ -221,19 +237,11 @@ class SLIM(ItemItem):
         return sparse.fill_diagonal_(0)
 
 
-def history_matrix(histories: Interactions, users: ArrayLike, row_weights: NDArray[np.float32] | None = None) -> Tensor:
-    """Return (B, n_items) float32 with each row's weight (default 1) where a user has an interaction, else 0."""
-    place, rows = histories.rows_of(users)
-    matrix = torch.zeros(len(np.atleast_1d(np.asarray(users))), histories.n_items)
-    values = torch.ones(len(rows)) if row_weights is None else torch.from_numpy(row_weights[rows])
-    matrix[torch.from_numpy(place), torch.from_numpy(histories.item_idx[rows].astype(np.int64))] = values
-    return matrix
-
-
 def gram_matrix(interactions: Interactions, device: torch.device, batch: int = 4096) -> Tensor:
     """Return X'X (n_items, n_items) float32, users taken in batches so that X is never dense as a whole."""
     gram = torch.zeros(interactions.n_items, interactions.n_items, device=device)
     for users in np.array_split(np.arange(interactions.n_users), max(1, -(-interactions.n_users // batch))):
-        rows = history_matrix(interactions, users).to(device)
+        rows = torch.zeros(len(users), interactions.n_items, device=device)
+        rows[coordinates(interactions, users)] = 1.0
         gram.addmm_(rows.T, rows)
     return gram

@@ -29,7 +29,7 @@ class MFConfig(Config):
     loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "logistic"] = option(
         "softmax", "how a positive is set against its negatives"
     )
-    negatives: int = option(32, "negatives that each positive is set against in each epoch", low=1, high=10_000)
+    negatives: int = option(64, "negatives that each positive is set against in each epoch", low=1, high=10_000)
     shared_by: int = option(32, "positives of different users that share one draw of negatives", low=1, high=1024)
     sampling: Literal["exact", "approximate"] = option(
         "exact", "exact never sets a known positive against another; approximate does not look"
@@ -47,8 +47,8 @@ class MFNetwork(nn.Module):
 
     def __init__(self, n_users: int, n_items: int, dim: int) -> None:
         super().__init__()
-        self.user_embedding = nn.Embedding(n_users, dim)
-        self.item_embedding = nn.Embedding(n_items, dim)
+        self.user_embedding = nn.Embedding(n_users, dim, _weight=torch.empty(n_users, dim))
+        self.item_embedding = nn.Embedding(n_items, dim, _weight=torch.empty(n_items, dim))
         self.item_bias = nn.Parameter(torch.zeros(n_items))
 
     def initialise(self, std: float, generator: torch.Generator) -> None:

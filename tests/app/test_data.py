@@ -1,0 +1,159 @@
+"""Data: the numbers, the data sets by name, and a visitor's own data, which nobody else may see."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from recengine.data.dataset import Dataset
+from recengine.data.sources import list_datasets, load_dataset
+from tests.app.conftest import Open, cards, links, markup, settle
+
+PAGE = "data.py"
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "![x](http://192.0.2.9/a.png)",
+    "[click](http://192.0.2.9/)",
+    "**bold** _it_ `code` $x^2$",
+    "\u202egnp.exe",
+    "A" * 10_000,
+    ":red[hot] :material/delete: :smile:",
+    '"><svg onload=alert(1)>',
+    "' onmouseover='alert(1)",
+    "=HYPERLINK(0)",
+    "千と千尋の神隠し",
+]
+
+
+def ratings_csv(n_users: int = 30, n_items: int = 12) -> str:
+    """Return ratings of a small circle whose halves like different halves of the films."""
+    rng = np.random.default_rng(3)
+    rows = [
+        f"{user},{item},{5 if (user + item) % 2 else 2},{1000 * user + item}"
+        for user in range(1, n_users + 1)
+        for item in rng.permutation(n_items)[:8] + 1
+    ]
+    return "\n".join(["userId,movieId,rating,timestamp", *rows])
+
+
+def hostile_zip() -> bytes:
+    """Return a data set whose titles and genres try everything."""
+    films = "\n".join(
+        f'{place},"{title.replace(chr(34), chr(34) * 2)} (1999)","<b>x</b>|![g](http://192.0.2.9/g.png)|Drama"'
+        for place, title in enumerate(HOSTILE, start=1)
+    )
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("ratings.csv", ratings_csv(n_items=len(HOSTILE)))
+        file.writestr("movies.csv", "movieId,title,genres\n" + films)
+    return packed.getvalue()
+
+
+def upload(app: AppTest, name: str, content: bytes) -> AppTest:
+    app.file_uploader[0].upload(name, content)
+    return settle(app)
+
+
+@pytest.fixture(scope="module")
+def sample() -> Dataset:
+    return load_dataset("sample")
+
+
+def test_counts_and_four_distributions(open_app: Open, sample: Dataset) -> None:
+    app = open_app(PAGE)
+    counts = {metric.label: metric.value for metric in app.metric}
+    assert counts["Ratings"] == f"{len(sample.ratings):,}"
+    assert counts["People"] == f"{sample.n_users:,}"
+    assert counts["Films"] == f"{sample.n_items:,}"
+    share = len(sample.ratings) / sample.n_users / sample.n_items
+    assert counts["Filled cells"] == f"{share:.2%}"
+    assert len(app.get("vega_lite_chart")) == 4
+    assert "the audience is simulated" in markup(app)
+    assert sample.cleaning.lines()[0] in markup(app)
+
+
+def test_every_data_set_is_listed_with_its_terms_and_what_can_be_done(open_app: Open) -> None:
+    app = open_app(PAGE)
+    page = markup(app)
+    buttons = {button.key: button for button in app.button}
+    for info in list_datasets():
+        assert f"<code>{info.name}</code>" in page
+        assert f"use_{info.name}" in buttons or f"fetch_{info.name}" in buttons
+    assert buttons["use_sample"].disabled
+    assert "Harper" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("empty.csv", b"", "empty"),
+        ("ragged.csv", b"userId,movieId,rating\n1,2,3\n1,2\n", "line 3"),
+        ("words.csv", b"userId,movieId,rating\n1,2,good\n", "good"),
+        ("nan.csv", b"userId,movieId,rating\n1,2,nan\n", "nan"),
+        ("not.zip", b"PK\x03\x04 but no more", "zip"),
+        ("**bold**.csv", b"\x00\x01\x02", "csv"),
+    ],
+)
+def test_bad_upload_is_one_sentence_and_an_example(open_app: Open, name: str, content: bytes, said: str) -> None:
+    app = upload(open_app(PAGE), name, content)
+    assert len(app.error) == 1
+    message = app.error[0].value
+    assert said in message.lower()
+    assert "Traceback" not in message
+    assert "**bold**" not in message
+    assert app.get("download_button")
+    assert not app.success
+
+
+def test_good_upload_is_reported_and_used_from_then_on(open_app: Open) -> None:
+    app = upload(open_app(PAGE), "mine.csv", ratings_csv().encode())
+    assert "240 ratings by 30 people of 12 items" in app.success[0].value
+    assert any("240 ratings read" in caption.value for caption in app.caption)
+    next(button for button in app.button if button.label == "Use it").click()
+    settle(app)
+    assert app.selectbox(key="data").value == "upload"
+    assert next(metric.value for metric in app.metric if metric.label == "People") == "30"
+    app.switch_page("for_you.py")
+    settle(app)
+    assert cards(app, "top")
+    assert "EASE · your data · trained" in markup(app)
+
+
+def test_the_repaired_file_is_read_after_a_bad_one(open_app: Open) -> None:
+    app = upload(open_app(PAGE), "bad.csv", b"userId,movieId,rating\n1,2,good\n")
+    assert app.error
+    app.file_uploader[0].clear()
+    app = upload(app, "good.csv", ratings_csv().encode())
+    assert not app.error
+    assert app.success
+
+
+def test_an_upload_is_invisible_to_everybody_else(open_app: Open) -> None:
+    app = upload(open_app(PAGE), "mine.csv", ratings_csv().encode())
+    next(button for button in app.button if button.label == "Use it").click()
+    settle(app)
+    other = open_app(PAGE, data="upload")
+    assert "upload" not in other.selectbox(key="data").options
+    assert other.selectbox(key="data").value == "sample"
+    assert other.warning
+
+
+def test_hostile_titles_are_shown_letter_by_letter(open_app: Open) -> None:
+    app = upload(open_app(PAGE), "hostile.zip", hostile_zip())
+    next(button for button in app.button if button.label == "Use it").click()
+    settle(app)
+    for page in ("for_you.py", "similar.py"):
+        app.switch_page(page)
+        settle(app)
+        drawn = markup(app)
+        assert cards(app, "top" if page == "for_you.py" else "start")
+        for live in ("<script", "<img src=x", "<svg", "<b>x", "\u202e", "A" * 1000):
+            assert live not in drawn
+        assert "onmouseover='" not in drawn
+        assert "&lt;script&gt;" in drawn or "&lt;img" in drawn
+        for label in links(app):
+            for live in ("![x](", "[click](", "**bold**", ":red[", ":smile:", "<script", "\u202e"):
+                assert live not in label

@@ -1,0 +1,184 @@
+"""For you: who it shows, what it lists and why, its filters and its states."""
+
+import numpy as np
+import pytest
+
+from pages.ui import models
+from pages.ui.people import history
+from recengine.data.dataset import Dataset
+from recengine.data.sources import load_dataset
+from recengine.serving.training import obtain
+from tests.app.conftest import Open, cards, links, markup, names, settle, text_of
+
+
+@pytest.fixture(scope="module")
+def sample() -> Dataset:
+    return load_dataset("sample")
+
+
+def test_first_visit_shows_ten_ranked_posters_each_with_a_reason(open_app: Open) -> None:
+    app = open_app()
+    top = cards(app, "top")
+    assert [text_of(card, "rank") for card in top] == [str(i) for i in range(1, 11)]
+    assert all('<img src="poster/v1.svg?t=' in card and 'alt="Poster of ' in card for card in top)
+    assert all(
+        "because they loved" in text_of(card, "note") and "% of the score" in text_of(card, "note") for card in top
+    )
+    assert cards(app, "loved")
+    assert "simulated" in markup(app)
+
+
+def test_list_is_the_model_s_own_without_what_the_person_rated(open_app: Open, sample: Dataset) -> None:
+    app = open_app(user="12")
+    model = obtain(sample, "ease").model
+    user = sample.user_index([12])
+    expected = model.recommend(user, k=10, seen=sample.ratings).items[0].numpy()
+    assert names(app, "top") == sample.items["title"].iloc[expected].tolist()
+
+
+def test_reasons_are_films_that_the_person_liked(open_app: Open, sample: Dataset) -> None:
+    app = open_app(user="12")
+    past = history(sample, int(sample.user_index([12])[0]))
+    liked = set(sample.items["title"].iloc[past.items[past.ratings >= 4]])
+    for card in cards(app, "top"):
+        note = text_of(card, "note")
+        assert note.removeprefix("because they loved ").rsplit(" · ", 1)[0] in liked
+
+
+def test_switch_brings_back_rated_films_with_the_person_s_rating(open_app: Open, sample: Dataset) -> None:
+    app = open_app(user="12")
+    assert not any(text_of(card, "badge") for card in cards(app, "top"))
+    app.toggle(key="unseen").set_value(False)
+    settle(app)
+    assert app.query_params["unseen"] == "no"
+    past = history(sample, int(sample.user_index([12])[0]))
+    own = dict(zip(sample.items["title"].iloc[past.items], past.ratings, strict=True))
+    shown = [(text_of(card, "name"), text_of(card, "badge")) for card in cards(app, "top")]
+    assert any(badge for _, badge in shown)
+    assert all((badge == f"{own[name]:g} ★") if name in own else badge == "" for name, badge in shown)
+
+
+def test_summary_counts_the_unfiltered_top_against_the_ratings(open_app: Open, sample: Dataset) -> None:
+    app = open_app(user="12", genres="Horror")
+    user = int(sample.user_index([12])[0])
+    top = obtain(sample, "ease").model.recommend([user], k=10, seen=None).items[0].numpy()
+    past = history(sample, user)
+    own = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
+    high = sum(own.get(i, 0) >= 4 for i in top.tolist())
+    low = sum(0 < own.get(i, 0) <= 2.5 for i in top.tolist())
+    assert f"hold <b>{high}</b> that they rated high" in markup(app)
+    assert f"<b>{low}</b> that they rated low" in markup(app)
+
+
+def test_filters_in_the_address_narrow_the_list(open_app: Open, sample: Dataset) -> None:
+    app = open_app(user="12", genres="Horror|Western", years="1950-1999", k="20", popularity="well known")
+    top = names(app, "top")
+    films = sample.items.set_index("title")
+    fame = dict(zip(sample.items["title"], sample.ratings.item_counts, strict=True))
+    assert 0 < len(top) <= 20
+    for title in top:
+        rows = films.loc[[title]]
+        assert any({"Horror", "Western"} & set(text.split("|")) for text in rows["genres"])
+        assert rows["year"].between(1950, 1999).any()
+        assert fame[title] >= np.quantile(sample.ratings.item_counts, 0.8)
+
+
+def test_filters_that_hide_everything_offer_one_way_out(open_app: Open) -> None:
+    app = open_app(user="12", genres="Western", years="1902-1902")
+    assert "No film is left" in markup(app)
+    app.button[-1].click()
+    settle(app)
+    assert len(cards(app, "top")) == 10
+    assert "genres" not in app.query_params
+    assert "years" not in app.query_params
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"genres": "Nonsense"},
+        {"years": "2000-1990"},
+        {"years": "x"},
+        {"k": "1000000"},
+        {"unseen": "maybe"},
+        {"popularity": ""},
+    ],
+)
+def test_nonsense_in_the_address_falls_back_to_the_default(open_app: Open, params: dict[str, str]) -> None:
+    assert len(cards(open_app(user="12", **params), "top")) == 10
+
+
+@pytest.mark.parametrize("user", ["0", "abc", "99999999999999999999", "<script>"])
+def test_unknown_person_is_one_sentence_and_a_way_on(open_app: Open, user: str) -> None:
+    app = open_app(user=user)
+    assert len(app.error) == 1
+    assert "not in" in app.error[0].value
+    assert not cards(app, "top")
+    assert app.text_input[0].label == "Find a person"
+    assert "user" not in links(app)["Show somebody else"]
+
+
+def test_unknown_data_set_or_model_says_what_stands_in(open_app: Open) -> None:
+    app = open_app(data="ml-25m", model="crystal-ball")
+    said = " ".join(element.value for element in app.warning)
+    assert "ml\\-25m" in said
+    assert "crystal\\-ball" in said
+    assert len(cards(app, "top")) == 10
+
+
+def test_random_person_is_somebody_else_and_stands_in_the_address(open_app: Open) -> None:
+    app = open_app(user="12")
+    next(button for button in app.button if button.label == "Anybody").click()
+    settle(app)
+    assert app.query_params["user"] != "12"
+    assert f"<b>{app.query_params['user']}</b>" in markup(app)
+
+
+def test_person_is_found_by_id_and_by_the_words_of_the_profile(open_app: Open, sample: Dataset) -> None:
+    app = open_app(user="12")
+    app.text_input[0].set_value("1999")
+    settle(app)
+    assert any(label.startswith("Person 1999") for label in links(app))
+    app.text_input[0].set_value("engineer")
+    settle(app)
+    found = [label for label in links(app) if label.startswith("Person ")]
+    assert found
+    assert all("engineer" in label for label in found)
+    app.text_input[0].set_value("nobody at all")
+    settle(app)
+    assert any("Nobody matches" in caption.value for caption in app.caption)
+
+
+def test_personas_lead_to_people_who_lean_to_their_genre(open_app: Open, sample: Dataset) -> None:
+    app = open_app()
+    chips = {label: query for label, query in links(app).items() if label.startswith("The ")}
+    assert 3 <= len(chips) <= 7
+    found = models.personas(sample, 4.0)
+    assert [persona.title for persona in found] == list(chips)
+    for persona in found:
+        assert f"user={sample.user_ids[persona.user_idx]}" in chips[persona.title]
+
+
+def test_popularity_says_that_the_list_is_everybody_s(open_app: Open) -> None:
+    app = open_app(user="12", model="popularity")
+    assert all("a favourite of everybody" in text_of(card, "note") for card in cards(app, "top"))
+
+
+def test_changing_the_model_changes_address_list_and_status(open_app: Open) -> None:
+    app = open_app(user="12")
+    before = names(app, "top")
+    app.selectbox(key="model").set_value("item-knn")
+    settle(app)
+    assert app.query_params["model"] == "item-knn"
+    assert names(app, "top") != before
+    assert "Item-KNN · sample · trained" in markup(app)
+
+
+def test_every_card_links_to_the_films_like_it_and_keeps_the_view(open_app: Open, sample: Dataset) -> None:
+    app = open_app(user="12", genres="Horror")
+    first = names(app, "top")[0]
+    label = next(label for label in links(app) if label.startswith("More like"))
+    assert first
+    assert "genres=Horror" in links(app)[label]
+    assert "user=12" in links(app)[label]
+    assert "item=" in links(app)[label]

@@ -1,0 +1,93 @@
+"""Typeahead: accents, articles, typos, years and fame; and nonsense is survived."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recengine.data.sample import films
+from recengine.serving.search import TitleIndex, UserIndex
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> list[str]:
+    return films()["title"].tolist()
+
+
+@pytest.fixture(scope="module")
+def index(catalogue: list[str]) -> TitleIndex:
+    return TitleIndex(catalogue, years=films()["year"])
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("Matrix, The", "The Matrix"),
+        ("matrix", "The Matrix"),
+        ("amelie", "Amélie"),
+        ("AMÉLIE", "Amélie"),
+        ("godfahter", "The Godfather"),
+        ("shawshenk redemtion", "The Shawshank Redemption"),
+        ("psyco", "Psycho"),
+        ("inglorious bastards", "Inglourious Basterds"),
+        ("lord rings", "The Lord of the Rings: The Fellowship of the Ring"),
+        ("wall e", "WALL·E"),
+        ("M", "M"),
+    ],
+)
+def test_the_film_meant_comes_first(index: TitleIndex, catalogue: list[str], query: str, wanted: str) -> None:
+    assert catalogue[index.find(query)[0]] == wanted
+
+
+def test_a_year_picks_among_films_of_one_title(index: TitleIndex) -> None:
+    years = films()["year"]
+    for year in (1933, 2005):
+        assert years[index.find(f"King Kong {year}")[0]] == year
+        assert years[index.find(f"king kong ({year})")[0]] == year
+
+
+def test_a_number_that_is_the_title_is_not_taken_for_a_year(index: TitleIndex, catalogue: list[str]) -> None:
+    assert catalogue[index.find("2001")[0]] == "2001: A Space Odyssey"
+
+
+def test_order_is_same_then_begins_then_words_then_contains_then_fame() -> None:
+    titles = ["Scarecrow", "Crow Road", "The Crow", "Black Crow", "Crow Bar"]
+    index = TitleIndex(titles, weight=[9, 1, 0, 5, 3])
+    assert [titles[i] for i in index.find("crow")] == ["The Crow", "Crow Bar", "Crow Road", "Black Crow", "Scarecrow"]
+
+
+def test_other_titles_lead_to_the_film_once() -> None:
+    index = TitleIndex(["Spirited Away", "Seven"], others=["Sen to Chihiro no kamikakushi|Spirited Away (US)", ""])
+    assert index.find("chihiro") == [0]
+    assert index.find("spirited") == [0]
+
+
+def test_misspellings_are_looked_for_only_when_nothing_matches(index: TitleIndex, catalogue: list[str]) -> None:
+    assert [catalogue[i] for i in index.find("shawshank")] == ["The Shawshank Redemption"]
+    assert index.find("zzzzqqqq") == []
+
+
+@given(st.text(max_size=200), st.integers(1, 5))
+def test_any_query_gives_at_most_so_many_different_films(query: str, limit: int) -> None:
+    index = TitleIndex(["Jaws", "8½", "$", "", "千と千尋の神隠し", "A" * 5_000], years=[1975, None, 1971, 0, 2001, 1])
+    found = index.find(query, limit=limit)
+    assert len(found) == len(set(found)) <= limit
+    assert all(0 <= place < 6 for place in found)
+
+
+def test_an_empty_query_finds_nothing(index: TitleIndex) -> None:
+    assert index.find("") == index.find("   ") == []
+
+
+def test_people_by_id_come_shortest_first_then_by_profile() -> None:
+    people = UserIndex([1, 12, 112, 2, 120], ["18-24 artist", "engineer", "artist", "18-24 engineer", "artist"])
+    assert people.find("12") == [1, 4, 2]
+    assert people.find("#2") == [3, 1, 2, 4]
+    assert people.find("eng") == [1, 3]
+    assert people.find("18 eng") == [3]
+    assert people.find("nobody") == people.find("") == []
+
+
+@given(st.text(max_size=50))
+def test_any_query_for_people_is_survived(query: str) -> None:
+    found = UserIndex(["a", "B", "ü"]).find(query, limit=2)
+    assert len(found) <= 2
