@@ -6,7 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, final, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, final, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,19 @@ from recengine.errors import BadInput
 from recengine.metrics import Ranking, mask_scores, top_k
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import RunConfig
-from recengine.training.loop import OnEpoch
+from recengine.training.loop import OnEpoch, gain
 
 FAMILIES = ("collaborative", "content-based", "demographic", "contextual", "hybrid", "baseline")
+
+
+class Given(NamedTuple):
+    """What a model may use beside the training rows; `valid` is None rather than empty."""
+
+    valid: Interactions | None
+    items: pd.DataFrame | None
+    users: pd.DataFrame | None
+    run: RunConfig
+    on_epoch: OnEpoch | None
 
 
 class Recommender(ABC):
@@ -41,6 +51,8 @@ class Recommender(ABC):
     preset_epochs: ClassVar[int | None] = None
     """Epochs when the run does not say; None marks a closed form, which has no epochs."""
     preset_patience: ClassVar[int] = 5
+    criterion: ClassVar[str] = "valid_ndcg@10"
+    """The validation metric that chooses the epoch; of errors (`valid_rmse`) the least is best."""
 
     def __init__(self, config: BaseConfig | None = None) -> None:
         self.config: Any = config or self.Config()
@@ -48,21 +60,29 @@ class Recommender(ABC):
         self.n_items = 0
         self.history: list[dict[str, float]] = []
 
-    @abstractmethod
+    @final
     def fit(
         self,
         train: Interactions,
         *,
         valid: Interactions | None = None,
         items: pd.DataFrame | None = None,
+        users: pd.DataFrame | None = None,
         run: RunConfig = RunConfig(),  # noqa: B008 - frozen
         on_epoch: OnEpoch | None = None,
     ) -> Self:
         """Learn from `train`, in which every row is a positive unless the model predicts ratings.
 
         `valid` chooses the epoch (full-ranking NDCG@10, `train` masked); without it the model trains for
-        `run.epochs`. `items` is the data set's item table, one row per item index.
+        `run.epochs`. `items` and `users` are the data set's tables, one row per index.
         """
+        self.n_users, self.n_items = train.n_users, train.n_items
+        self.learn(train, Given(valid if valid is not None and len(valid) else None, items, users, run, on_epoch))
+        return self
+
+    @abstractmethod
+    def learn(self, train: Interactions, given: Given) -> None:
+        """Do the work of `fit`, which has set `n_users` and `n_items`."""
 
     @abstractmethod
     def score(self, user_idx: ArrayLike) -> Tensor:
@@ -90,9 +110,11 @@ class Recommender(ABC):
 
     @property
     def best_epoch(self) -> int | None:
-        """Return the epoch (counted from 1) that validation chose, or None for a closed form."""
-        scored = [row for row in self.history if "valid_ndcg@10" in row]
-        return int(max(scored, key=lambda row: row["valid_ndcg@10"])["epoch"]) if scored else None
+        """Return the epoch (counted from 1) that validation chose, or None if there was no validation."""
+        scored = [row for row in self.history if self.criterion in row]
+        if not scored:
+            return None
+        return int(max(scored, key=lambda row: gain(self.criterion, row[self.criterion]))["epoch"])
 
     @final
     @torch.inference_mode()

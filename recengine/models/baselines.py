@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import Recommender
-from recengine.training.config import RunConfig
-from recengine.training.loop import OnEpoch
+from recengine.models.base import Given, Recommender
 
 
 class RandomRanking(Recommender):
@@ -23,18 +18,8 @@ class RandomRanking(Recommender):
     family = "baseline"
     summary = "A seeded shuffle for each user: what chance alone reaches."
 
-    def fit(
-        self,
-        train: Interactions,
-        *,
-        valid: Interactions | None = None,
-        items: pd.DataFrame | None = None,
-        run: RunConfig = RunConfig(),  # noqa: B008 - frozen
-        on_epoch: OnEpoch | None = None,
-    ) -> Self:
-        self.n_users, self.n_items = train.n_users, train.n_items
-        self.seed = torch.tensor([run.seed])
-        return self
+    def learn(self, train: Interactions, given: Given) -> None:
+        self.seed = torch.tensor([given.run.seed])
 
     def score(self, user_idx: ArrayLike) -> Tensor:
         users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
@@ -55,18 +40,8 @@ class Popularity(Recommender):
     family = "baseline"
     summary = "The most-liked films, the same list for everyone."
 
-    def fit(
-        self,
-        train: Interactions,
-        *,
-        valid: Interactions | None = None,
-        items: pd.DataFrame | None = None,
-        run: RunConfig = RunConfig(),  # noqa: B008 - frozen
-        on_epoch: OnEpoch | None = None,
-    ) -> Self:
-        self.n_users, self.n_items = train.n_users, train.n_items
+    def learn(self, train: Interactions, given: Given) -> None:
         self.counts = torch.from_numpy(train.item_counts.astype(np.float32))
-        return self
 
     def score(self, user_idx: ArrayLike) -> Tensor:
         return self.counts.expand(np.atleast_1d(np.asarray(user_idx)).shape[0], -1)

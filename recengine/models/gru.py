@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
@@ -15,9 +13,9 @@ from torch.nn import functional as F  # noqa: N812 - the usual name
 
 from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences
-from recengine.models.base import Recommender
-from recengine.training.config import Config, RunConfig, option
-from recengine.training.loop import OnEpoch, ranking_validator
+from recengine.models.base import Given, Recommender
+from recengine.training.config import Config, option
+from recengine.training.loop import ranking_validator
 from recengine.training.loop import train as train_loop
 
 
@@ -78,27 +76,18 @@ class GRU(Recommender):
     preset_epochs = 60
     preset_patience = 5
 
-    def fit(
-        self,
-        train: Interactions,
-        *,
-        valid: Interactions | None = None,
-        items: pd.DataFrame | None = None,
-        run: RunConfig = RunConfig(),  # noqa: B008 - frozen
-        on_epoch: OnEpoch | None = None,
-    ) -> Self:
-        device = run.torch_device()
-        self.n_users, self.n_items = train.n_users, train.n_items
+    def learn(self, train: Interactions, given: Given) -> None:
+        device = given.run.torch_device()
         self.scale = torch.tensor(max(float(train.rating.max(initial=0)), 1e-6))
         self._remember(train)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(run.seed)  # dropout and the layers' own initialisation take no generator
+            torch.manual_seed(given.run.seed)  # dropout and the layers' own initialisation take no generator
             self.network = GRUNetwork(self.n_items, self.config)
             nn.init.normal_(self.network.item_embedding.weight[:-1].data, std=0.05)
             self.network.to(device)
             self.history = train_loop(
                 self.network,
-                batches=self._batches(device, torch.Generator().manual_seed(run.seed)),
+                batches=self._batches(device, torch.Generator().manual_seed(given.run.seed)),
                 loss=self._loss,
                 optimizers=[
                     torch.optim.AdamW(
@@ -108,13 +97,12 @@ class GRU(Recommender):
                         fused=True,
                     )
                 ],
-                epochs=run.epochs or self.preset_epochs,
-                patience=run.patience or self.preset_patience,
-                validate=ranking_validator(self.score, train, valid) if valid is not None and len(valid) else None,
-                on_epoch=on_epoch,
+                epochs=given.run.epochs or self.preset_epochs,
+                patience=given.run.patience or self.preset_patience,
+                validate=ranking_validator(self.score, train, given.valid) if given.valid is not None else None,
+                on_epoch=given.on_epoch,
             )
         self.network.to("cpu")
-        return self
 
     def _remember(self, past: Interactions) -> None:
         self.past = past

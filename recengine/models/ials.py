@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import Recommender
+from recengine.models.base import Given, Recommender
 from recengine.models.linear import HistoryConfig, recency_weights
-from recengine.training.config import RunConfig, option
-from recengine.training.loop import OnEpoch, ranking_validator, run_epochs
+from recengine.training.config import option
+from recengine.training.loop import ranking_validator, run_epochs
 
 CELLS = 2**23
 """Numbers in one padded batch of histories: bounds the memory of a solve."""
@@ -53,19 +51,10 @@ class IALS(Recommender):
     preset_epochs = 20
     preset_patience = 4
 
-    def fit(
-        self,
-        train: Interactions,
-        *,
-        valid: Interactions | None = None,
-        items: pd.DataFrame | None = None,
-        run: RunConfig = RunConfig(),  # noqa: B008 - frozen
-        on_epoch: OnEpoch | None = None,
-    ) -> Self:
-        config, device = self.config, run.torch_device()
-        self.n_users, self.n_items = train.n_users, train.n_items
+    def learn(self, train: Interactions, given: Given) -> None:
+        config, device = self.config, given.run.torch_device()
         self.network = _Tables(self.n_users, self.n_items, config.embedding_dim)
-        draws = torch.Generator().manual_seed(run.seed)
+        draws = torch.Generator().manual_seed(given.run.seed)
         with torch.no_grad():
             for table in (self.network.users, self.network.items):
                 table.normal_(0, config.init_std / config.embedding_dim**0.5, generator=draws)
@@ -84,13 +73,12 @@ class IALS(Recommender):
             self.network,
             epoch=epoch,
             untrained_loss=lambda: float(self._loss(train)),
-            epochs=run.epochs or self.preset_epochs,
-            patience=run.patience or self.preset_patience,
-            validate=ranking_validator(self.score, train, valid) if valid is not None and len(valid) else None,
-            on_epoch=on_epoch,
+            epochs=given.run.epochs or self.preset_epochs,
+            patience=given.run.patience or self.preset_patience,
+            validate=ranking_validator(self.score, train, given.valid) if given.valid is not None else None,
+            on_epoch=given.on_epoch,
         )
         self.network.to("cpu")
-        return self
 
     def _recency(self, rows: Interactions) -> NDArray[np.float32]:
         return recency_weights(rows, self.config.recency_half_life, self.config.recency_floor)

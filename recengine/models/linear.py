@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -16,9 +15,8 @@ from torch.nn.functional import embedding_bag
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import coordinates
-from recengine.models.base import Recommender
-from recengine.training.config import Config, RunConfig, option
-from recengine.training.loop import OnEpoch
+from recengine.models.base import Given, Recommender
+from recengine.training.config import Config, option
 
 MEMORY_LIMIT = 8 * 2**30
 """Largest item-item matrix that is attempted, in bytes."""
@@ -67,16 +65,7 @@ class ItemItem(Recommender):
     def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
         """Return the (n_items, n_items) weights learned from the interactions, or from the item table."""
 
-    def fit(
-        self,
-        train: Interactions,
-        *,
-        valid: Interactions | None = None,
-        items: pd.DataFrame | None = None,
-        run: RunConfig = RunConfig(),  # noqa: B008 - frozen
-        on_epoch: OnEpoch | None = None,
-    ) -> Self:
-        self.n_users, self.n_items = train.n_users, train.n_items
+    def learn(self, train: Interactions, given: Given) -> None:
         needed = 4 * self.n_items**2
         if needed > MEMORY_LIMIT:
             raise BadInput(
@@ -84,8 +73,7 @@ class ItemItem(Recommender):
                 "weights, more than the limit of 8 GiB; choose 'mf', or drop rare items with --min-item"
             )
         self.past = train.select(train.chronological())
-        self.item_weights = self.weights(train, items, run.torch_device()).cpu().contiguous()
-        return self
+        self.item_weights = self.weights(train, given.items, given.run.torch_device()).cpu().contiguous()
 
     def score(self, user_idx: ArrayLike) -> Tensor:
         return self._scores(self.past, user_idx)

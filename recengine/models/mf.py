@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.data.sampling import KnownPairs
-from recengine.models.base import Recommender
-from recengine.training.config import Config, RunConfig, option
-from recengine.training.loop import OnEpoch, one_thread, ranking_validator
+from recengine.models.base import Given, Recommender
+from recengine.training.config import Config, option
+from recengine.training.loop import one_thread, ranking_validator
 from recengine.training.loop import train as train_loop
 from recengine.training.losses import LOSSES
 
@@ -77,36 +76,26 @@ class MF(Recommender):
     preset_epochs = 60
     preset_patience = 5
 
-    def fit(
-        self,
-        train: Interactions,
-        *,
-        valid: Interactions | None = None,
-        items: pd.DataFrame | None = None,
-        run: RunConfig = RunConfig(),  # noqa: B008 - frozen
-        on_epoch: OnEpoch | None = None,
-    ) -> Self:
-        device = run.torch_device()
-        self.n_users, self.n_items = train.n_users, train.n_items
-        draws = torch.Generator().manual_seed(run.seed)
+    def learn(self, train: Interactions, given: Given) -> None:
+        device = given.run.torch_device()
+        draws = torch.Generator().manual_seed(given.run.seed)
         self.network = MFNetwork(self.n_users, self.n_items, self.config.embedding_dim)
         self.network.initialise(self.config.init_std, draws)
         self.network.to(device)
         with one_thread(device):
             self.history = train_loop(
                 self.network,
-                batches=self._batches(train, device, torch.Generator(device).manual_seed(run.seed)),
+                batches=self._batches(train, device, torch.Generator(device).manual_seed(given.run.seed)),
                 loss=self._loss,
                 optimizers=[torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate, fused=True)],
-                epochs=run.epochs or self.preset_epochs,
-                patience=run.patience or self.preset_patience,
-                validate=ranking_validator(self.score, train, valid) if valid is not None and len(valid) else None,
-                on_epoch=on_epoch,
+                epochs=given.run.epochs or self.preset_epochs,
+                patience=given.run.patience or self.preset_patience,
+                validate=ranking_validator(self.score, train, given.valid) if given.valid is not None else None,
+                on_epoch=given.on_epoch,
             )
         self.network.to("cpu")
         with torch.no_grad():  # a person without positives has no taste, not the noise that the vector started from
             self.network.user_embedding.weight[torch.from_numpy(train.user_counts == 0)] = 0
-        return self
 
     def _batches(
         self, train: Interactions, device: torch.device, draws: torch.Generator

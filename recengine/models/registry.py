@@ -50,6 +50,7 @@ def fit_final(
     valid: Interactions,
     *,
     items: pd.DataFrame | None = None,
+    users: pd.DataFrame | None = None,
     run: RunConfig = RunConfig(),  # noqa: B008 - frozen
     on_epoch: OnEpoch | None = None,
 ) -> Recommender:
@@ -61,12 +62,13 @@ def fit_final(
     everything = train.concat(valid)
     kind = model_class(name)
     if kind.preset_epochs is None or not len(valid):
-        return kind(config).fit(everything, items=items, run=run, on_epoch=on_epoch)
-    chosen = kind(config).fit(train, valid=valid, items=items, run=run, on_epoch=on_epoch)
+        return kind(config).fit(everything, items=items, users=users, run=run, on_epoch=on_epoch)
+    chosen = kind(config).fit(train, valid=valid, items=items, users=users, run=run, on_epoch=on_epoch)
     epochs = max(1, chosen.best_epoch or 1)
     final = kind(config).fit(
         everything,
         items=items,
+        users=users,
         run=dataclasses.replace(run, epochs=epochs),
         on_epoch=None if on_epoch is None else lambda row: on_epoch({**row, "refit": 1.0}),
     )

@@ -109,7 +109,7 @@ class ArtefactStore:
                 "seconds": round(time.perf_counter() - started, 3),
                 "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "epochs": model.best_epoch,
-                "metrics": max(model.history, key=lambda r: r.get("valid_ndcg@10", 0.0), default={}),
+                "metrics": next((row for row in model.history if row["epoch"] == model.best_epoch), {}),
             }
             manifest = self._write(folder, model, manifest)
         with suppress(FileNotFoundError):  # another process shrinks the store at the same time

@@ -29,6 +29,7 @@ def train(
     epochs: int,
     patience: int,
     validate: Validate | None = None,
+    criterion: str = "valid_ndcg@10",
     on_epoch: OnEpoch | None = None,
 ) -> list[dict[str, float]]:
     """Train `network` in place by gradients and return its history, as `run_epochs` does.
@@ -58,8 +59,14 @@ def train(
         epochs=epochs,
         patience=patience,
         validate=validate,
+        criterion=criterion,
         on_epoch=on_epoch,
     )
+
+
+def gain(criterion: str, value: float) -> float:
+    """Return the value such that more is better: an error counts below zero."""
+    return -value if criterion.endswith(("rmse", "mae", "loss")) else value
 
 
 def run_epochs(
@@ -70,12 +77,13 @@ def run_epochs(
     epochs: int,
     patience: int,
     validate: Validate | None = None,
+    criterion: str = "valid_ndcg@10",
     on_epoch: OnEpoch | None = None,
 ) -> list[dict[str, float]]:
     """Run up to `epochs` epochs, restore the best one's weights, and return the history, one row per epoch.
 
     epoch    : improves `network` once and returns the mean loss
-    validate : returns metrics, led by `valid_ndcg@10`, which chooses the epoch; without it all `epochs` are run
+    validate : returns metrics, of which `criterion` chooses the epoch; without it all `epochs` are run
     patience : stop after this many epochs without a gain
     The history starts at epoch 0, the untrained network, when there is validation.
     Raises BadInput with the epoch and the remedy when the loss is no longer a number, with the best weights back.
@@ -92,8 +100,8 @@ def run_epochs(
             network.eval()
             with torch.inference_mode():
                 row |= validate()
-            if row["valid_ndcg@10"] > best:
-                best, best_epoch, kept = row["valid_ndcg@10"], number, _weights(network)
+            if gain(criterion, row[criterion]) > best:
+                best, best_epoch, kept = gain(criterion, row[criterion]), number, _weights(network)
         history.append(row | {"seconds": time.perf_counter() - started})
         if on_epoch is not None:
             on_epoch(history[-1])

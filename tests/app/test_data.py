@@ -1,6 +1,7 @@
 """Data: the numbers, the data sets by name, and a visitor's own data, which nobody else may see."""
 
 import io
+import re
 import zipfile
 
 import numpy as np
@@ -154,6 +155,6 @@ def test_hostile_titles_are_shown_letter_by_letter(open_app: Open) -> None:
             assert live not in drawn
         assert "onmouseover='" not in drawn
         assert "&lt;script&gt;" in drawn or "&lt;img" in drawn
-        for label in links(app):
+        for label in (re.sub(r"\\.", "", label) for label in links(app)):
             for live in ("![x](", "[click](", "**bold**", ":red[", ":smile:", "<script", "\u202e"):
                 assert live not in label

@@ -4,18 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recengine.data.sample import films
+from recengine.data.sources import load_dataset
 from recengine.serving.search import TitleIndex, UserIndex
 
 
 @pytest.fixture(scope="module")
-def catalogue() -> list[str]:
-    return films()["title"].tolist()
+def years() -> list[int]:
+    return load_dataset("sample").items["year"].tolist()
 
 
 @pytest.fixture(scope="module")
-def index(catalogue: list[str]) -> TitleIndex:
-    return TitleIndex(catalogue, years=films()["year"])
+def catalogue() -> list[str]:
+    return load_dataset("sample").items["title"].tolist()
+
+
+@pytest.fixture(scope="module")
+def index(catalogue: list[str], years: list[int]) -> TitleIndex:
+    return TitleIndex(catalogue, years=years)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +43,7 @@ def test_the_film_meant_comes_first(index: TitleIndex, catalogue: list[str], que
     assert catalogue[index.find(query)[0]] == wanted
 
 
-def test_a_year_picks_among_films_of_one_title(index: TitleIndex) -> None:
-    years = films()["year"]
+def test_a_year_picks_among_films_of_one_title(index: TitleIndex, years: list[int]) -> None:
     for year in (1933, 2005):
         assert years[index.find(f"King Kong {year}")[0]] == year
         assert years[index.find(f"king kong ({year})")[0]] == year
