@@ -13,12 +13,8 @@ if str(ROOT) not in sys.path:
 
 from pages.ui import frame  # noqa: E402 - needs the path above
 
-st.set_page_config("RecEngine", page_icon=str(ROOT / "pages" / "static" / "icon.svg"), layout="wide")
-frame.style()
-st.logo(
-    str(ROOT / "pages" / "static" / "logo.svg"), size="large", icon_image=str(ROOT / "pages" / "static" / "icon.svg")
-)
-
+STATIC = ROOT / "pages" / "static"
+st.set_page_config(page_icon=str(STATIC / "icon.svg"), layout="wide")  # first: a page's own icon is fetched from afar
 PAGES = {
     "Discover": [
         (
@@ -39,6 +35,9 @@ PAGES = {
 }
 page = st.navigation({group: [entry for entry, _ in pages] for group, pages in PAGES.items()})
 leads = {entry.title: lead for pages in PAGES.values() for entry, lead in pages}
+st.set_page_config(f"{page.title} · RecEngine")
+st.logo(str(STATIC / "logo.svg"), size="large", icon_image=str(STATIC / "icon.svg"))
+frame.style()
 frame.title(page.title, leads[page.title])
 
 from pages.ui import states  # noqa: E402

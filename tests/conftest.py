@@ -6,8 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from recengine.data.dataset import Dataset, build_dataset
+
+
+torch.set_num_threads(1)  # the data sets here are tiny, and threads wait for each other on a busy machine
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,4 +62,12 @@ def tiny() -> Dataset:
             "genres": [genres[i % 4] for i in range(40)],
         }
     )
-    return build_dataset("tiny", ratings, films)
+    people = pd.DataFrame(
+        {
+            "user_id": np.arange(60) + 1,
+            "age": 18 + np.arange(60) % 50,
+            "gender": np.where(np.arange(60) % 4 < 2, "F", "M"),
+            "occupation": np.array(["engineer", "teacher", "artist", "law"])[np.arange(60) % 4],
+        }
+    )
+    return build_dataset("tiny", ratings, films, people)

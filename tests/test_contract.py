@@ -25,10 +25,18 @@ from recengine.training.loop import ranking_validator
 
 USERS = np.array([3, 0, 59, 17])
 CHECKERBOARD: dict[str, dict[str, Any]] = {
+    "gru": {
+        "embedding_dim": 16,
+        "hidden_dim": 32,
+        "dropout": 0.0,
+        "learning_rate": 0.02,
+        "batch_size": 8,
+        "epochs": 10,
+    },
     "mf": {"embedding_dim": 8, "weight_decay": 0.001, "learning_rate": 0.05, "epochs": 30},
     "ials": {"embedding_dim": 8, "epochs": 8},
 }
-NOT_TRAINED = ("random", "popularity")
+NOT_TRAINED = ("random", "popularity", "content", "demographic", "contextual")
 """Models that cannot solve a checkerboard, because they learn nothing of who likes what."""
 
 
@@ -44,7 +52,7 @@ def fit(tiny: Dataset, split: Split) -> Callable[..., Recommender]:
     def fit_one(name: str, seed: int = 0, train: Interactions = split.train, **about: Any) -> Recommender:
         epochs = None if model_class(name).preset_epochs is None else 2
         run = RunConfig(device="cpu", seed=seed, epochs=epochs)
-        return model_class(name)().fit(train, items=tiny.items, run=run, **about)
+        return model_class(name)().fit(train, items=tiny.items, users=tiny.users, run=run, **about)
 
     return fit_one
 
@@ -320,7 +328,7 @@ def test_a_checkerboard_with_its_diagonal_withheld_is_solved_exactly(name: str) 
     """User u liked every item of u's own parity but item u: the only unseen item that fits is u itself."""
     n = 24
     user, item = np.divmod(np.arange(n * n), n)
-    kept = (user % 2 == item % 2) & (user != item)
+    kept = np.random.default_rng(0).permutation(np.flatnonzero((user % 2 == item % 2) & (user != item)))
     board = Interactions.from_pairs(user[kept], item[kept], n_users=n, n_items=n)
     config, run = configure(name, CHECKERBOARD.get(name, {}), RunConfig(device="cpu"))
     model = model_class(name)(config).fit(board, run=run)
@@ -335,16 +343,26 @@ def test_the_final_model_knows_the_validation_rows_too(name: str, tiny: Dataset,
     config, run = configure(name, {"epochs": 2}, RunConfig(device="cpu"))
     rows: list[dict[str, float]] = []
     final = fit_final(
-        name, config, split.train, split.valid, items=tiny.items, run=run, on_epoch=lambda row: rows.append(dict(row))
+        name,
+        config,
+        split.train,
+        split.valid,
+        items=tiny.items,
+        users=tiny.users,
+        run=run,
+        on_epoch=lambda row: rows.append(dict(row)),
     )
     if model_class(name).preset_epochs is None:
         assert (rows, final.history, final.best_epoch) == ([], [], None)
-        everything = model_class(name)(config).fit(split.fit, items=tiny.items, run=run)
+        everything = model_class(name)(config).fit(split.fit, items=tiny.items, users=tiny.users, run=run)
         assert tensors(final) == tensors(everything)
         return
-    chosen = model_class(name)(config).fit(split.train, valid=split.valid, items=tiny.items, run=run)
+    chosen = model_class(name)(config).fit(split.train, valid=split.valid, items=tiny.items, users=tiny.users, run=run)
     refit = model_class(name)(config).fit(
-        split.fit, items=tiny.items, run=RunConfig(device="cpu", epochs=max(1, chosen.best_epoch or 1))
+        split.fit,
+        items=tiny.items,
+        users=tiny.users,
+        run=RunConfig(device="cpu", epochs=max(1, chosen.best_epoch or 1)),
     )
     assert tensors(final) == tensors(refit)
     assert [row["epoch"] for row in final.history] == [row["epoch"] for row in chosen.history]
@@ -355,7 +373,7 @@ def test_the_final_model_knows_the_validation_rows_too(name: str, tiny: Dataset,
 @pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].preset_epochs is not None])
 def test_the_restored_epoch_is_the_one_with_the_best_validation(name: str, tiny: Dataset, split: Split) -> None:
     config, run = configure(name, {"epochs": 6, "patience": 6}, RunConfig(device="cpu"))
-    model = model_class(name)(config).fit(split.train, valid=split.valid, items=tiny.items, run=run)
+    model = model_class(name)(config).fit(split.train, valid=split.valid, items=tiny.items, users=tiny.users, run=run)
     reached = [row["valid_ndcg@10"] for row in model.history]
     assert model.best_epoch == reached.index(max(reached))
     assert ranking_validator(model.score, split.train, split.valid)()["valid_ndcg@10"] == pytest.approx(max(reached))

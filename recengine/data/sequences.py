@@ -4,41 +4,47 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
 
+Ints = NDArray[np.int64]
+
 
 class Sequences:
-    """Every user's rows in time order, ready to be cut into padded batches. Padding is `n_items`, which is no item."""
+    """Every user's rows in time order, ready to be cut into batches, padded at the end.
+
+    Padding is the index `n_items`, which is no item.
+    """
 
     def __init__(self, interactions: Interactions) -> None:
         rows = interactions.chronological()
         self.padding = interactions.n_items
         self.counts = interactions.user_counts
         self.ends = np.cumsum(self.counts)
-        self.items = torch.from_numpy(interactions.item_idx[rows].astype(np.int64))
-        self.ratings = torch.from_numpy(interactions.rating[rows].copy())
+        # One row of padding at the end, so that an index past the last row is allowed.
+        self.items = torch.from_numpy(np.append(interactions.item_idx[rows], self.padding).astype(np.int64))
+        self.ratings = torch.from_numpy(np.append(interactions.rating[rows], 0).astype(np.float32))
 
-    def last(self, users: ArrayLike, length: int) -> tuple[Tensor, Tensor]:
-        """Return items (B, L) and ratings (B, L) of each user's last `length` rows, padded on the left."""
-        users = np.atleast_1d(np.asarray(users, dtype=np.int64))
-        return self.windows(users, self.ends[users], length)
+    def last(self, users: ArrayLike, length: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return items (B, L), ratings (B, L) and lengths (B,) of each user's last `length` rows; L >= 1."""
+        wanted = np.atleast_1d(np.asarray(users, dtype=np.int64))
+        return self.windows(self.ends[wanted], np.minimum(self.counts[wanted], length))
 
-    def windows(self, users: np.ndarray, ends: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
-        """Return items and ratings (B, L) of the rows before `ends`, no further back than the user's first row."""
-        length = max(1, int(min(length, self.counts[users].max(initial=1))))
-        rows = torch.from_numpy(ends[:, None] - length + np.arange(length))
-        inside = rows >= torch.from_numpy(self.ends[users] - self.counts[users])[:, None]
-        rows = rows.clamp(min=0)
-        if not len(self.items):
-            return torch.full(rows.shape, self.padding), torch.zeros(rows.shape)
-        return self.items[rows].masked_fill(~inside, self.padding), self.ratings[rows] * inside
+    def windows(self, ends: Ints, lengths: Ints) -> tuple[Tensor, Tensor, Tensor]:
+        """Return items (B, L), ratings (B, L) and lengths (B,) of the `lengths` rows before each of `ends`."""
+        place = np.arange(max(1, int(lengths.max(initial=1))))
+        inside = torch.from_numpy(place < lengths[:, None])  # (B, L)
+        rows = torch.from_numpy((ends - lengths)[:, None] + place).clamp_(max=len(self.items) - 1)
+        items = self.items[rows].masked_fill(~inside, self.padding)
+        return items, self.ratings[rows] * inside, torch.from_numpy(lengths)
 
-    def pieces(self, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return (users, ends) of windows that cover every row of everyone once as a target; none is of one row."""
+    def pieces(self, length: int) -> tuple[Ints, Ints]:
+        """Return (ends, lengths) of windows of at most `length` rows in which each row but a user's first is predicted
+        from the rows before it exactly once; windows of one user overlap by one row."""
         n_pieces = -(-np.maximum(self.counts - 1, 0) // (length - 1))
         users = np.repeat(np.arange(len(self.counts)), n_pieces)
         which = np.arange(len(users)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
-        return users, self.ends[users] - which * (length - 1)
+        skipped = which * (length - 1)
+        return self.ends[users] - skipped, np.minimum(self.counts[users] - skipped, length)

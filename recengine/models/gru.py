@@ -47,7 +47,7 @@ class GRUNetwork(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, items: Tensor, ratings: Tensor) -> Tensor:
-        """Return the projected states (B, L, D) after each of the events (B, L), padded on the left."""
+        """Return the projected states (B, L, D) after each of the events (B, L), padded at the end."""
         inputs = self.item_embedding(items)  # (B, L, D)
         inputs = inputs + (ratings * (items < len(self.item_bias)))[:, :, None] * self.rating_weight
         states, _ = self.gru(self.dropout(inputs))
@@ -111,17 +111,16 @@ class GRU(Recommender):
     def _batches(self, device: torch.device, draws: torch.Generator) -> Callable[[], Iterator[tuple[Tensor, Tensor]]]:
         """Return a function that draws one epoch of items and ratings (B, L), sequences of like length together."""
         config = self.config
-        users, ends = self.sequences.pieces(config.max_length)
-        lengths = np.minimum(self.sequences.counts[users], config.max_length)
+        ends, lengths = self.sequences.pieces(config.max_length)
 
         def batches() -> Iterator[tuple[Tensor, Tensor]]:
             # Sorting by length with a random tenth of it keeps padding low and the batches different each epoch.
-            blur = torch.rand(len(users), generator=draws).numpy()
+            blur = torch.rand(len(ends), generator=draws).numpy()
             order = np.argsort(lengths * (0.9 + 0.2 * blur), kind="stable")
-            starts = np.arange(0, len(users), config.batch_size)
+            starts = np.arange(0, len(ends), config.batch_size)
             for start in starts[torch.randperm(len(starts), generator=draws).numpy()]:
                 rows = order[start : start + config.batch_size]
-                items, ratings = self.sequences.windows(users[rows], ends[rows], int(lengths[rows].max()))
+                items, ratings, _ = self.sequences.windows(ends[rows], lengths[rows])
                 yield items.to(device), ratings.to(device)
 
         return batches
@@ -129,7 +128,7 @@ class GRU(Recommender):
     def _loss(self, items: Tensor, ratings: Tensor) -> Tensor:
         """Return the mean cross entropy of each next item, padding left out."""
         states = self.network(items[:, :-1], ratings[:, :-1] / self.scale)  # (B, L - 1, D)
-        known = (items[:, :-1] < self.n_items) & (items[:, 1:] < self.n_items)
+        known = items[:, 1:] < self.n_items
         states, targets = self.network.dropout(states[known]), items[:, 1:][known]  # (T, D), (T,)
         if not self.config.negatives:
             return F.cross_entropy(self.network.score_all(states), targets)
@@ -153,9 +152,10 @@ class GRU(Recommender):
         everyone = np.atleast_1d(np.asarray(users, dtype=np.int64))
         parts = []
         for start in range(0, len(everyone), batch):
-            items, ratings = sequences.last(everyone[start : start + batch], self.config.max_length)
-            states = self.network(items.to(device), ratings.to(device) / self.scale)
-            parts.append(self.network.score_all(states[:, -1]).cpu())
+            items, ratings, lengths = sequences.last(everyone[start : start + batch], self.config.max_length)
+            states = self.network(items.to(device), ratings.to(device) / self.scale)  # (B, L, D)
+            after = states[torch.arange(len(lengths)), (lengths - 1).clamp(min=0)]  # (B, D): after the last event
+            parts.append(self.network.score_all(after).cpu())
         return torch.cat(parts)
 
     def item_vectors(self) -> Tensor:

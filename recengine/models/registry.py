@@ -11,14 +11,19 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput, suggest
 from recengine.models.base import Recommender
 from recengine.models.baselines import Popularity, RandomRanking
+from recengine.models.content import Content
+from recengine.models.context import Contextual
+from recengine.models.gru import GRU
 from recengine.models.ials import IALS
 from recengine.models.linear import EASE, SLIM, ItemKNN
 from recengine.models.mf import MF
+from recengine.models.profile import Demographic
 from recengine.training.config import Config, RunConfig
 from recengine.training.loop import OnEpoch
 
 MODELS: dict[str, type[Recommender]] = {
-    model.name: model for model in (RandomRanking, Popularity, ItemKNN, EASE, SLIM, IALS, MF)
+    model.name: model
+    for model in (RandomRanking, Popularity, Contextual, Demographic, Content, ItemKNN, EASE, SLIM, IALS, MF, GRU)
 }
 
 

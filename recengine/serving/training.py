@@ -37,7 +37,16 @@ def obtain(
 
     def train() -> Any:
         parts = split or leave_last(dataset.positives(positive), least=2, test=False)
-        return fit_final(name, config, parts.train, parts.valid, items=dataset.items, users=dataset.users, run=run, on_epoch=on_epoch)
+        return fit_final(
+            name,
+            config,
+            parts.train,
+            parts.valid,
+            items=dataset.items,
+            users=dataset.users,
+            run=run,
+            on_epoch=on_epoch,
+        )
 
     description = {
         "dataset": dataset.name,

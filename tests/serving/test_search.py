@@ -85,7 +85,7 @@ def test_an_empty_query_finds_nothing(index: TitleIndex) -> None:
 def test_people_by_id_come_shortest_first_then_by_profile() -> None:
     people = UserIndex([1, 12, 112, 2, 120], ["18-24 artist", "engineer", "artist", "18-24 engineer", "artist"])
     assert people.find("12") == [1, 4, 2]
-    assert people.find("#2") == [3, 1, 2, 4]
+    assert people.find("#2", limit=4) == [3, 1, 2, 4]
     assert people.find("eng") == [1, 3]
     assert people.find("18 eng") == [3]
     assert people.find("nobody") == people.find("") == []

@@ -1,0 +1,100 @@
+"""Contextual: what is watched at such a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from recengine.data.interactions import Interactions
+from recengine.models.base import Given, Recommender
+from recengine.training.config import Config, option
+
+DAYPARTS = 8
+"""Four parts of a day (UTC), on weekdays and at weekends."""
+
+
+@dataclass(frozen=True)
+class ContextualConfig(Config):
+    """Settings of `contextual`."""
+
+    moments: int = option(64, "stretches of equally many events that time is cut into", low=1, high=4096)
+    half_life: float = option(2.0, "stretches after which an event counts half", low=0, high=4096, open_low=True)
+    shrink: float = option(500.0, "events that all hours count for beside a part of the day", low=0, high=1e6)
+
+
+class Contextual(Recommender):
+    """Score an item by its popularity about the time of the person's latest event, and at that time of day.
+
+    Only events up to that moment count, later ones less than half as much with each half-life that passed; a share
+    for the part of the day and week corrects it. (Time as context: Campos, Díez & Cantador, UMUAI 2014.)
+    """
+
+    name = "contextual"
+    family = "contextual"
+    summary = "What everybody watched lately, at that time of day and week: popularity that knows the clock."
+    reference = "Campos, Díez & Cantador, Time-aware recommender systems, UMUAI 2014"
+    Config = ContextualConfig
+
+    def learn(self, train: Interactions, given: Given) -> None:
+        stamps = np.sort(train.timestamp)
+        places = np.linspace(0, len(stamps), self.config.moments + 1)[1:-1].astype(int)
+        self.edges = torch.from_numpy(np.unique(stamps[places]) if len(stamps) else np.empty(0, np.int64))
+        moment = self._moment(train.timestamp)
+        n = len(self.edges) + 1
+        counts = np.zeros((n, self.n_items), np.float32)
+        np.add.at(counts, (moment, train.item_idx), 1.0)
+        keep = 0.5 ** (1 / self.config.half_life)
+        recent = np.zeros_like(counts)
+        for i in range(n):  # one step a moment, at most 4,096
+            recent[i] = counts[i] + (keep * recent[i - 1] if i else 0)
+        self.recent = torch.from_numpy(recent)  # (moments, n_items)
+
+        part = daypart(train.timestamp)
+        by_part = np.zeros((DAYPARTS, self.n_items))
+        np.add.at(by_part, (part, train.item_idx), 1.0)
+        overall = (train.item_counts + 0.5) / (len(train) + 0.5 * self.n_items)
+        shrunk = (by_part + self.config.shrink * overall) / (by_part.sum(1, keepdims=True) + self.config.shrink + 1e-9)
+        self.lean = torch.from_numpy(np.where(shrunk > 0, shrunk / overall, 1.0).astype(np.float32))
+        last = np.full(self.n_users, np.iinfo(np.int64).min)
+        np.maximum.at(last, train.user_idx, train.timestamp)
+        last[last == np.iinfo(np.int64).min] = stamps[-1] if len(stamps) else 0
+        self.last = torch.from_numpy(last)
+        self.span = torch.tensor([stamps[0], stamps[-1]] if len(stamps) else [0, 0])
+
+    def _moment(self, stamps: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.searchsorted(self.edges.numpy(), stamps, side="right")
+
+    def score_at(self, stamps: ArrayLike) -> Tensor:
+        """Return (B, n_items) scores at the given times (B,), in seconds since 1970."""
+        times = np.atleast_1d(np.asarray(stamps, dtype=np.int64))
+        recent = self.recent[torch.from_numpy(self._moment(times))]
+        return (recent + 1e-3) * self.lean[torch.from_numpy(daypart(times))]
+
+    def score(self, user_idx: ArrayLike) -> Tensor:
+        return self.score_at(self.last.numpy()[np.atleast_1d(np.asarray(user_idx, dtype=np.int64))])
+
+    def score_history(self, histories: Interactions) -> Tensor:
+        """Return (histories.n_users, n_items) at each newcomer's latest event, or at the data's end if it has no time."""
+        last = np.full(histories.n_users, int(self.span[1]))
+        known = histories.timestamp >= int(self.span[0])
+        users = histories.user_idx[known]
+        last[users] = int(self.span[0])
+        np.maximum.at(last, users, histories.timestamp[known])
+        return self.score_at(last)
+
+    def state(self) -> dict[str, Tensor]:
+        return {"edges": self.edges, "recent": self.recent, "lean": self.lean, "last": self.last, "span": self.span}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.edges, self.recent = state["edges"], state["recent"]
+        self.lean, self.last, self.span = state["lean"], state["last"], state["span"]
+
+
+def daypart(stamps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return 0..7: the quarter of the day, plus 4 on a Saturday or Sunday (UTC; 1 January 1970 was a Thursday)."""
+    day = stamps // 86_400
+    return (stamps % 86_400) // 21_600 + 4 * ((day + 3) % 7 >= 5)

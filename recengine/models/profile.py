@@ -1,0 +1,113 @@
+"""Demographic: what people of the same age, gender and occupation like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from recengine.data.interactions import Interactions
+from recengine.errors import BadInput
+from recengine.models.base import Given, Recommender
+from recengine.training.config import Config, option
+
+ATTRIBUTES = ("age", "age_group", "gender", "occupation")
+"""Columns of the user table that are used, as far as they are there; a numeric age is taken by decade."""
+
+
+@dataclass(frozen=True)
+class DemographicConfig(Config):
+    """Settings of `demographic`."""
+
+    shrink: float = option(
+        1000.0, "positives that everybody's taste counts for beside a group's own", low=0, high=1e6, open_low=True
+    )
+
+
+class Demographic(Recommender):
+    """Score an item by its popularity among people alike, one attribute at a time, as naive Bayes does.
+
+    log p(i) + sum over attributes of log(p(i | group) / p(i)), each group's share shrunk towards everybody's (Pazzani,
+    A framework for collaborative, content-based and demographic filtering, 1999). Who is unknown gets p(i).
+    """
+
+    name = "demographic"
+    family = "demographic"
+    summary = "What people of the same age, gender and occupation like; needs no rating at all."
+    reference = "Pazzani, A framework for collaborative, content-based and demographic filtering, AI Review 1999"
+    Config = DemographicConfig
+
+    def learn(self, train: Interactions, given: Given) -> None:
+        columns = [] if given.users is None else [c for c in ATTRIBUTES if c in given.users]
+        if given.users is None or not columns:
+            raise BadInput(
+                "model 'demographic' needs age, gender or occupation in a user table, and this data set has none; "
+                "add users.csv, or choose another model"
+            )
+        self.groups: list[str] = []  # "gender=F"
+        member: list[np.ndarray] = []
+        for column in columns:
+            words = group_words(given.users[column])
+            for word in sorted(set(words) - {""}):
+                self.groups.append(f"{column.removesuffix('_group')}={word}")
+                member.append(words == word)
+        self.member = torch.from_numpy(np.array(member).T.astype(np.float32))  # (n_users, n_groups)
+        counts = torch.zeros(len(self.groups), self.n_items)
+        item = torch.from_numpy(train.item_idx.astype(np.int64))
+        for group in range(len(self.groups)):
+            weight = self.member[torch.from_numpy(train.user_idx.astype(np.int64)), group]
+            counts[group] = torch.bincount(item, weight, minlength=self.n_items)
+        overall = (torch.from_numpy(train.item_counts) + 0.5) / (len(train) + 0.5 * self.n_items)
+        shrunk = (counts + self.config.shrink * overall) / (counts.sum(1, keepdim=True) + self.config.shrink)
+        self.base = overall.log().float()  # (n_items,)
+        self.lean = (shrunk / overall).log().float()  # (n_groups, n_items)
+
+    def score(self, user_idx: ArrayLike) -> Tensor:
+        users = torch.as_tensor(np.atleast_1d(np.asarray(user_idx, dtype=np.int64)))
+        return self.base + self.member[users] @ self.lean
+
+    def score_profiles(self, profiles: Sequence[Mapping[str, str]]) -> Tensor:
+        """Return (len(profiles), n_items) scores of people known only by age, gender or occupation.
+
+        Raises BadInput for an attribute or a group that the data does not have.
+        """
+        member = torch.zeros(len(profiles), len(self.groups))
+        for place, profile in enumerate(profiles):
+            for attribute, value in profile.items():
+                member[place, self._group(attribute, value)] = 1.0
+        return self.base + member @ self.lean
+
+    def _group(self, attribute: str, value: str) -> int:
+        own = {g.partition("=")[2]: i for i, g in enumerate(self.groups) if g.partition("=")[0] == attribute}
+        if not own:
+            known = sorted({g.partition("=")[0] for g in self.groups})
+            raise BadInput(f"{attribute!r} is no attribute of this data; expected one of: {', '.join(known)}")
+        matches = {word.casefold(): i for word, i in own.items()}
+        found = matches.get(value.strip().casefold(), matches.get(_age_word(value)))
+        if found is None:
+            raise BadInput(f"{attribute}={value!r} is no group of this data; expected one of: {', '.join(own)}")
+        return found
+
+    def state(self) -> dict[str, Tensor]:
+        names = torch.tensor(list("\n".join(self.groups).encode()), dtype=torch.uint8)
+        return {"base": self.base, "lean": self.lean, "member": self.member, "groups": names}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.base, self.lean, self.member = state["base"], state["lean"], state["member"]
+        self.groups = bytes(state["groups"].tolist()).decode().split("\n")
+
+
+def group_words(column: pd.Series) -> np.ndarray:
+    """Return each person's group as text, "" where unknown; ages in numbers become decades such as "20-29"."""
+    if pd.api.types.is_numeric_dtype(column):
+        return np.array(["" if pd.isna(age) else _age_word(str(int(age))) for age in column], dtype=object)
+    return column.fillna("").astype(str).to_numpy(dtype=object)
+
+
+def _age_word(text: str) -> str:
+    return f"{int(text) // 10 * 10}-{int(text) // 10 * 10 + 9}" if text.strip().isdigit() else ""

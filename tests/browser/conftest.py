@@ -1,0 +1,135 @@
+"""One server with a home of its own, one Chromium, and a page that notes what must not happen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+OPTIONS = ["--server.headless=true", "--server.address=localhost"]
+OpenPage = Callable[..., Page]
+
+
+class Server:
+    """`streamlit run app.py` on a free port."""
+
+    def __init__(self, home: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://localhost:{self.port}"
+        environment = os.environ | {"RECENGINE_HOME": str(home), "RECENGINE_DATASET": "sample"}
+        environment.pop("RECENGINE_MIRROR", None)
+        self.log = home / "server.log"
+        home.mkdir(parents=True, exist_ok=True)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={self.port}", *OPTIONS],
+            cwd=ROOT,
+            env=environment,
+            stdout=self.log.open("wb"),
+            stderr=subprocess.STDOUT,
+        )
+        for _ in range(300):
+            assert self._process.poll() is None, self.log.read_text()
+            try:
+                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1):
+                    return
+            except OSError:
+                time.sleep(0.1)
+        raise TimeoutError(self.log.read_text())
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Start the app once for all journeys."""
+    if chromium() is None:  # before the app is started for nothing
+        pytest.skip(NO_CHROMIUM)
+    running = Server(tmp_path_factory.mktemp("browser") / "home")
+    yield running
+    running.stop()
+
+
+NO_CHROMIUM = "no Chromium here: install it, or set RECENGINE_CHROMIUM to its path"
+
+
+def chromium() -> str | None:
+    """Return the path of Chromium, if there is one."""
+    return os.environ.get("RECENGINE_CHROMIUM") or shutil.which("chromium")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return a fresh Chromium with an empty profile."""
+    path = chromium()
+    if path is None:
+        pytest.skip(NO_CHROMIUM)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_page(server: Server, browser: Browser) -> Iterator[OpenPage]:
+    """Return a function that opens an address in a new session.
+
+    At the end: no request went beyond this machine, no console error, no dialog, no traceback in the server's log.
+    """
+    contexts, faults = [], []
+
+    def open_(address: str = "/", *, width: int = 1440, height: int = 900, scheme: str = "dark") -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.on("request", lambda request: faults.append(f"request to {request.url}") if away(request.url) else None)
+        page.on("console", lambda message: faults.append(f"console: {message.text}") if bad(message) else None)
+        page.on("pageerror", lambda error: faults.append(f"page error: {error}"))
+        page.on("dialog", lambda dialog: faults.append(f"dialog: {dialog.message}"))
+        page.goto(server.url + address)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert not faults, faults
+    assert "Traceback" not in server.log.read_text()
+
+
+def away(url: str) -> bool:
+    """Tell whether a request leaves this machine."""
+    return urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).hostname not in ("localhost", "127.0.0.1")
+
+
+def bad(message) -> bool:  # type: ignore[no-untyped-def]  # Playwright's ConsoleMessage
+    """Tell whether a console message is a fault.
+
+    On a deep link Streamlit looks for its own base path by asking below the page first, which is a 404 by design.
+    """
+    probe = "/_stcore/" in message.location.get("url", "") and "404" in message.text
+    return message.type == "error" and not probe

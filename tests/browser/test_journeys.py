@@ -1,0 +1,192 @@
+"""Journeys through the running app, as a visitor makes them."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.app.test_data import hostile_zip, ratings_csv
+from tests.browser.conftest import OpenPage, Server
+
+pytestmark = pytest.mark.browser
+
+
+def ranks(page: Page) -> list[str]:
+    return page.locator(".st-key-top .rank").all_inner_texts()
+
+
+def test_cold_deep_link_as_the_first_request_shows_the_frame_and_the_film(open_page: OpenPage) -> None:
+    """Named so that it runs first: Streamlit's legacy mode shows only before any session has called st.navigation."""
+    page = open_page("/similar?item=600&model=item-knn")
+    expect(page.locator(".seed h2")).to_be_visible()
+    expect(page.locator("[data-testid=stSidebarNavLink]")).to_have_text(
+        [re.compile("For you"), re.compile("More like this"), re.compile("Data")]
+    )
+    expect(page.locator(".status")).to_contain_text("Item-KNN · sample · trained")
+    expect(page.locator(".st-key-near .film")).to_have_count(10)
+    expect(page).to_have_title("More like this · RecEngine")
+
+
+def test_first_page_shows_posters_that_are_pictures_in_our_letters(open_page: OpenPage) -> None:
+    page = open_page()
+    expect(page.locator(".st-key-top .film")).to_have_count(10)
+    assert ranks(page) == [str(i) for i in range(1, 11)]
+    page.locator(".st-key-top img").last.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "[...document.querySelectorAll('.st-key-top img')].every(i => i.complete && i.naturalWidth === 300)"
+    )
+    loaded = page.evaluate("[...document.fonts].filter(f => f.status === 'loaded').map(f => f.family)")
+    loaded = [family.strip('"') for family in loaded]
+    assert {"Figtree", "Barlow Condensed"} <= set(loaded)
+
+
+def test_picking_a_person_by_typing_changes_page_and_address(open_page: OpenPage) -> None:
+    page = open_page()
+    expect(page.locator(".ticket")).to_be_visible()
+    page.get_by_label("Find a person").press_sequentially("teach", delay=20)
+    result = page.locator(".st-key-found a").nth(1)
+    expect(result).to_contain_text("teacher")
+    wanted = re.search(r"Person (\d+)", result.inner_text())[1]  # type: ignore[index]
+    result.click()
+    expect(page.locator(".ticket .stub b")).to_have_text(wanted)
+    expect(page).to_have_url(re.compile(rf"[?&]user={wanted}(&|$)"))
+    expect(page.get_by_label("Find a person")).to_have_count(1)  # the old one goes when the page is drawn
+    expect(page.get_by_label("Find a person")).to_have_value("")
+    page.reload()
+    expect(page.locator(".ticket .stub b")).to_have_text(wanted)
+
+
+def test_walking_similar_films_and_stepping_back(open_page: OpenPage) -> None:
+    page = open_page("/?user=12&genres=Horror&k=20")
+    expect(page.locator(".st-key-top .film")).to_have_count(20)
+    first = page.locator(".st-key-film-top-1 .name").inner_text()
+    page.locator(".st-key-film-top-1 a").click()
+    expect(page.locator(".seed h2")).to_have_text(first)
+    second = page.locator(".st-key-film-near-1 .name").inner_text()
+    page.locator(".st-key-film-near-1 a").click()
+    expect(page.locator(".seed h2")).to_have_text(second)
+    expect(page.locator(".st-key-trail")).to_contain_text(first)
+    page.go_back()
+    expect(page.locator(".seed h2")).to_have_text(first)
+    page.go_back()
+    expect(page.locator(".ticket .stub b")).to_have_text("12")
+    expect(page.locator(".st-key-top .film")).to_have_count(20)
+    assert "genres=Horror" in page.url
+
+
+def test_search_for_a_film_forgives_a_typo(open_page: OpenPage) -> None:
+    page = open_page("/similar")
+    expect(page.locator(".st-key-start .film")).to_have_count(10)
+    page.get_by_label("Find a film").press_sequentially("godfahter", delay=20)
+    page.locator(".st-key-found a").first.click()
+    expect(page.locator(".seed h2")).to_have_text("The Godfather")
+
+
+def test_bad_upload_says_why_and_the_next_one_works(open_page: OpenPage) -> None:
+    page = open_page("/data")
+    chooser = page.locator("input[type=file]")
+    chooser.set_input_files({"name": "bad.csv", "mimeType": "text/csv", "buffer": b"userId,movieId,rating\n1,2,good\n"})
+    alert = page.locator("[data-testid=stAlert]")
+    expect(alert).to_contain_text("good")
+    expect(page.get_by_role("button", name="Download an example")).to_be_visible()
+    chooser.set_input_files({"name": "mine.csv", "mimeType": "text/csv", "buffer": ratings_csv().encode()})
+    expect(page.get_by_text("240 ratings by 30 people")).to_be_visible()
+    page.get_by_role("button", name="Use it").click()
+    expect(page.locator("[data-testid=stMetricValue]").first).to_have_text("240")
+    page.locator("[data-testid=stSidebarNavLink]", has_text="For you").click()
+    expect(page.locator(".st-key-top .film").first).to_be_visible()
+    expect(page.locator(".status")).to_contain_text("your data")
+
+
+def test_hostile_titles_stay_letters(open_page: OpenPage) -> None:
+    page = open_page("/data")
+    page.locator("input[type=file]").set_input_files(
+        {"name": "hostile.zip", "mimeType": "application/zip", "buffer": hostile_zip()}
+    )
+    page.get_by_role("button", name="Use it").click()
+    expect(page.locator(".status")).to_contain_text("your data")
+    page.locator("[data-testid=stSidebarNavLink]", has_text="More like this").click()
+    expect(page.locator(".st-key-start .film")).to_have_count(10)
+    for film in page.locator(".st-key-start [class*=st-key-film-start]").all():
+        title = film.locator(".name").inner_text()
+        said = film.locator("a").get_attribute("aria-label") or film.locator("a").text_content() or ""
+        assert title in said.replace("\u2060", "")
+        assert film.locator("script, svg, a img, [onmouseover], [onerror]").count() == 0
+    film.locator("a").click()
+    expect(page.locator(".seed h2")).to_be_visible()
+    assert page.locator(".seed script, .seed svg, .seed a").count() == 0
+
+
+@pytest.mark.parametrize("address", ["/?user=12", "/similar?item=600", "/data"])
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_phone_has_no_sideways_scrolling(open_page: OpenPage, address: str, scheme: str) -> None:
+    page = open_page(address, width=390, height=844, scheme=scheme)
+    expect(page.locator(".film, .simulated").first).to_be_visible()
+    expect(page.locator(".status")).to_have_count(1)
+    wide = page.evaluate(
+        "[document.documentElement, document.querySelector('[data-testid=stMain]')]"
+        ".map(e => e.scrollWidth - e.clientWidth)"
+    )
+    assert wide == [0, 0]
+
+
+def test_phone_shows_the_posters_in_the_order_of_their_ranks(open_page: OpenPage) -> None:
+    page = open_page("/?user=12", width=390, height=844)
+    expect(page.locator(".st-key-top .film")).to_have_count(10)
+    places = page.evaluate(
+        "[...document.querySelectorAll('.st-key-top .film')].map(e => { const b = e.getBoundingClientRect();"
+        " return [Math.round(b.top / 20), b.left, +e.querySelector('.rank').innerText] })"
+    )
+    assert [rank for _, _, rank in sorted(places)] == list(range(1, 11))
+    assert len({left for _, left, _ in places}) == 2
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_words_stand_out_from_their_ground(open_page: OpenPage, scheme: str) -> None:
+    page = open_page("/?user=12", scheme=scheme)
+    expect(page.locator(".notebook")).to_be_visible()
+    for place in (".head p", ".meta", ".note", ".rank", ".ticket .stub b", ".notebook p", ".about-model", ".status"):
+        contrast = page.evaluate(CONTRAST, place)
+        assert contrast >= 4.5, f"{place} has a contrast of {contrast:.1f} in {scheme}"
+
+
+def test_cards_are_reached_and_opened_by_keyboard(open_page: OpenPage) -> None:
+    page = open_page("/?user=12")
+    expect(page.locator(".st-key-top .film")).to_have_count(10)
+    link = page.locator(".st-key-film-top-1 a")
+    link.focus()
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") in ("solid", "auto")
+    title = page.locator(".st-key-film-top-1 .name").inner_text()
+    page.keyboard.press("Enter")
+    expect(page.locator(".seed h2")).to_have_text(title)
+
+
+def test_two_visitors_do_not_see_each_other(open_page: OpenPage) -> None:
+    first, second = open_page("/?user=12"), open_page("/?user=13")
+    expect(first.locator(".ticket .stub b")).to_have_text("12")
+    expect(second.locator(".ticket .stub b")).to_have_text("13")
+    first.get_by_role("button", name="Anybody").click()
+    expect(first.locator(".ticket .stub b")).not_to_have_text("12")
+    expect(second.locator(".ticket .stub b")).to_have_text("13")
+
+
+def test_posters_are_cached_and_locked_down(open_page: OpenPage, server: Server) -> None:
+    page = open_page("/?user=12")
+    source = page.locator(".film img").first.get_attribute("src")
+    headers = page.request.get(f"{server.url}/{source}").headers
+    assert "immutable" in headers["cache-control"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in headers["content-security-policy"]
+
+
+CONTRAST = """selector => {
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const rgb = colour => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return canvas.getImageData(0, 0, 1, 1).data };
+  const light = c => { const [r, g, b] = [...c].slice(0, 3).map(v => v / 255)
+    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b };
+  const element = document.querySelector(selector);
+  let ground = element;
+  while (ground && rgb(getComputedStyle(ground).backgroundColor)[3] < 255) ground = ground.parentElement;
+  const [a, b] = [rgb(getComputedStyle(element).color), rgb(getComputedStyle(ground).backgroundColor)].map(light);
+  return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) }"""
