@@ -10,7 +10,6 @@ import torch
 
 from recengine.data.dataset import Dataset, build_dataset
 
-
 torch.set_num_threads(1)  # the data sets here are tiny, and threads wait for each other on a busy machine
 
 

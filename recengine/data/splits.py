@@ -22,6 +22,7 @@ class Split:
 
     candidates : (c,) indices of the items that are ranked: those with a rating, or `min_item` positives if asked
     history : for users who are not in training (`cold-user`): what is known of them when they are served
+    rest    : rows below the threshold of a positive that a model of ratings may learn from too
     about   : the settings, JSON-ready; with the data's fingerprint they identify the split
     """
 
@@ -30,12 +31,30 @@ class Split:
     test: Interactions
     candidates: NDArray[np.int64]
     history: Interactions | None = None
+    rest: Interactions | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
     @property
     def fit(self) -> Interactions:
         """Return training plus validation: what the final model learns from and what is masked in the test."""
         return self.train.concat(self.valid)
+
+    def ratings(self) -> tuple[Interactions, Interactions]:
+        """Return (training, validation) rows for a model that learns from all ratings, high and low.
+
+        The split's own parts if they hold every rating (`positive=0`). Otherwise validation is a random share of
+        all that is not tested: the split's own has only high ratings, which would choose a model that says "high".
+        """
+        if self.rest is None or not len(self.rest):
+            return self.train, self.valid
+        return hold_out(self.fit.concat(self.rest), rng=np.random.default_rng(self.about.get("seed", 0)))
+
+
+def hold_out(interactions: Interactions, *, share: float = 0.05, rng: Rng) -> tuple[Interactions, Interactions]:
+    """Return (rest, held out): a random `share` of the rows is held out."""
+    out = np.zeros(len(interactions), bool)
+    out[rng.permutation(len(out))[: round(share * len(out))]] = True
+    return interactions.select(~out), interactions.select(out)
 
 
 def leave_last(
@@ -165,11 +184,13 @@ def predefined_split(dataset: Dataset, which: str, *, positive: float, share: fl
         )
     train_rows, test_rows = dataset.predefined[which]
     liked = np.ones(len(dataset.ratings), bool) if positive <= 0 else dataset.ratings.rating >= positive
+    rest = dataset.ratings.select(train_rows[~liked[train_rows]])
     train_rows, test_rows = train_rows[liked[train_rows]], test_rows[liked[test_rows]]
     part = np.zeros(len(train_rows), np.int8)
     part[rng.permutation(len(train_rows))[: round(share * len(train_rows))]] = 1
     rows = np.concatenate([train_rows, test_rows])
-    return _by_part(dataset.ratings, rows, np.concatenate([part, np.full(len(test_rows), 2)]), which=which, share=share)
+    part = np.concatenate([part, np.full(len(test_rows), 2)])
+    return replace(_by_part(dataset.ratings, rows, part, which=which, share=share), rest=rest)
 
 
 SPLITS = ("leave-last", "random", "stratified", "time", "cold-user", "predefined")
@@ -216,6 +237,7 @@ def make_split(
                 f"split {name!r} is unknown{suggest(name, list(SPLITS))}; expected one of: {', '.join(SPLITS)}"
             )
         made = makers[kind](dataset.positives(positive, min_user=min_user, min_item=min_item))
+        made = replace(made, rest=_low_ratings(dataset.ratings, made, kind, positive))
     if not len(made.test) or not len(made.train):
         raise BadInput(
             f"split {name!r} of {dataset.name!r} leaves {len(made.train):,} rows to train on and "
@@ -224,6 +246,16 @@ def make_split(
     settings = {"split": name, "positive": positive, "min_user": min_user, "min_item": min_item, "seed": seed}
     candidates = made.candidates if min_item else dataset.ratings.item_counts.nonzero()[0]
     return replace(made, candidates=candidates, about={**settings, **made.about})
+
+
+def _low_ratings(ratings: Interactions, made: Split, kind: str, positive: float) -> Interactions:
+    """Return the rows below the threshold that tell nothing of the test's future or of the people held out."""
+    low = ratings.rating < positive
+    if kind == "time" and len(made.test):
+        low &= ratings.timestamp < made.test.timestamp.min()
+    if kind == "cold-user":
+        low &= made.train.user_counts[ratings.user_idx] > 0
+    return ratings.select(low)
 
 
 def _by_part(interactions: Interactions, rows: NDArray[np.int64], part: NDArray[Any], **about: Any) -> Split:

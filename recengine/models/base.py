@@ -53,6 +53,8 @@ class Recommender(ABC):
     preset_patience: ClassVar[int] = 5
     criterion: ClassVar[str] = "valid_ndcg@10"
     """The validation metric that chooses the epoch; of errors (`valid_rmse`) the least is best."""
+    learns_from: ClassVar[str] = "positives"
+    """`positives`, or `ratings`: all of them, also those below the threshold of a positive."""
 
     def __init__(self, config: BaseConfig | None = None) -> None:
         self.config: Any = config or self.Config()
@@ -210,6 +212,10 @@ class PredictsRatings(Protocol):
 
     def predict(self, user_idx: ArrayLike, item_idx: ArrayLike) -> Tensor:
         """Return (n,) predicted ratings of aligned users and items."""
+        ...
+
+    def estimates(self, user_idx: ArrayLike) -> Tensor:
+        """Return (B, n_items) predicted ratings of all items for a batch of users."""
         ...
 
 

@@ -78,7 +78,7 @@ class Contextual(Recommender):
         return self.score_at(self.last.numpy()[np.atleast_1d(np.asarray(user_idx, dtype=np.int64))])
 
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items) at each newcomer's latest event, or at the data's end if it has no time."""
+        """Return (histories.n_users, n_items) at each newcomer's latest event, or the data's end if it has no time."""
         last = np.full(histories.n_users, int(self.span[1]))
         known = histories.timestamp >= int(self.span[0])
         users = histories.user_idx[known]

@@ -59,8 +59,8 @@ class IALS(Recommender):
             for table in (self.network.users, self.network.items):
                 table.normal_(0, config.init_std / config.embedding_dim**0.5, generator=draws)
         self.network.to(device)
-        by_user = _Histories(train.user_idx, train.item_idx, self._recency(train), self.n_users)
-        by_item = _Histories(train.item_idx, train.user_idx, self._recency(train), self.n_items)
+        by_user = Histories(train.user_idx, train.item_idx, self._recency(train), self.n_users)
+        by_item = Histories(train.item_idx, train.user_idx, self._recency(train), self.n_items)
 
         @torch.no_grad()
         def epoch() -> float:
@@ -83,7 +83,7 @@ class IALS(Recommender):
     def _recency(self, rows: Interactions) -> NDArray[np.float32]:
         return recency_weights(rows, self.config.recency_half_life, self.config.recency_floor)
 
-    def _solve(self, histories: _Histories, fixed: Tensor) -> Tensor:
+    def _solve(self, histories: Histories, fixed: Tensor) -> Tensor:
         """Return (n, D): for each history the vector that fits it best, the other side's `fixed` (m, D) given."""
         config, (m, dim) = self.config, fixed.shape
         base = config.unobserved_weight * fixed.T @ fixed  # (D, D)
@@ -116,7 +116,7 @@ class IALS(Recommender):
     @torch.no_grad()
     def score_history(self, histories: Interactions) -> Tensor:
         """Return (histories.n_users, n_items) scores of newcomers: one solve each."""
-        rows = _Histories(histories.user_idx, histories.item_idx, self._recency(histories), histories.n_users)
+        rows = Histories(histories.user_idx, histories.item_idx, self._recency(histories), histories.n_users)
         return self._solve(rows, self.network.items) @ self.network.items.T
 
     def item_vectors(self) -> Tensor:
@@ -139,7 +139,7 @@ class _Tables(nn.Module):
         self.items = nn.Parameter(torch.zeros(n_items, dim), requires_grad=False)
 
 
-class _Histories:
+class Histories:
     """One side's rows, grouped by owner and dealt in padded batches of owners with about as many rows."""
 
     def __init__(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from recengine.data.dataset import Dataset
-from recengine.data.splits import Split, leave_last
+from recengine.data.interactions import Interactions
+from recengine.data.splits import Split, hold_out, leave_last
 from recengine.models.registry import configure, fit_final, model_class
 from recengine.serving.store import ArtefactStore, Trained
 from recengine.training.config import RunConfig
@@ -24,14 +27,16 @@ def obtain(
     on_epoch: OnEpoch | None = None,
     store: ArtefactStore | None = None,
 ) -> Trained:
-    """Return the model trained on all positives of `dataset`, or on what `split` allows; from the store if it can.
+    """Return the model trained on all of `dataset`, or on what `split` allows; from the store if it can.
 
-    The last positive of each user chooses the epoch; then the model is fitted on everything. `settings` are fields
-    of the model's config or of `RunConfig`. Raises BadInput for an unknown name or a setting out of range.
+    Most models learn from the positives: the last one of each user chooses the epoch, then the model is fitted on
+    everything. A model of ratings learns from all of them, whatever `positive` is, and a random share chooses.
+    `settings` are fields of the model's config or of `RunConfig`.
+    Raises BadInput for an unknown name or a setting out of range.
     """
     config, run = configure(name, settings or {}, run)
     device = str(run.torch_device())
-    about = split.about if split is not None else {"split": "all", "positive": positive}
+    about = split.about if split is not None else _whole(name, positive)
     store = store or ArtefactStore()
     folder = store.folder(name, config, dataset.fingerprint, about, run)
 
@@ -69,6 +74,22 @@ def is_stored(
 ) -> bool:
     """Tell whether `obtain` with the same arguments would find the model without training."""
     config, run = configure(name, settings or {}, run)
-    about = {"split": "all", "positive": positive}
-    folder = ArtefactStore().folder(name, config, dataset.fingerprint, about, run)
+    folder = ArtefactStore().folder(name, config, dataset.fingerprint, _whole(name, positive), run)
     return (folder / "manifest.json").is_file()
+
+
+def _whole(name: str, positive: float) -> dict[str, Any]:
+    """Return what identifies a training on all of a data set; a model of ratings is the same at any threshold."""
+    if model_class(name).learns_from == "ratings":
+        return {"split": "all", "learns_from": "ratings"}
+    return {"split": "all", "positive": positive}
+
+
+def _learning_rows(
+    dataset: Dataset, name: str, split: Split | None, positive: float, seed: int
+) -> tuple[Interactions, Interactions]:
+    """Return (training, validation) rows of the kind that the model learns from."""
+    if model_class(name).learns_from == "ratings":
+        return split.ratings() if split else hold_out(dataset.ratings, rng=np.random.default_rng(seed))
+    parts = split or leave_last(dataset.positives(positive), least=2, test=False)
+    return parts.train, parts.valid

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
@@ -83,29 +83,31 @@ def chromium() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Return a fresh Chromium with an empty profile."""
+def browser() -> Iterator[BrowserContext]:
+    """Return a fresh Chromium with an empty profile; its pages share a cache but are sessions of their own."""
     path = chromium()
     if path is None:
         pytest.skip(NO_CHROMIUM)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield launched
+        yield launched.new_context()
         launched.close()
 
 
 @pytest.fixture
-def open_page(server: Server, browser: Browser) -> Iterator[OpenPage]:
+def open_page(server: Server, browser: BrowserContext) -> Iterator[OpenPage]:
     """Return a function that opens an address in a new session.
 
     At the end: no request went beyond this machine, no console error, no dialog, no traceback in the server's log.
     """
-    contexts, faults = [], []
+    pages: list[Page] = []
+    faults: list[str] = []
 
     def open_(address: str = "/", *, width: int = 1440, height: int = 900, scheme: str = "dark") -> Page:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
-        contexts.append(context)
-        page = context.new_page()
+        page = browser.new_page()
+        pages.append(page)
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # dark or light
         page.set_default_timeout(30_000)
         page.on("request", lambda request: faults.append(f"request to {request.url}") if away(request.url) else None)
         page.on("console", lambda message: faults.append(f"console: {message.text}") if bad(message) else None)
@@ -115,8 +117,8 @@ def open_page(server: Server, browser: Browser) -> Iterator[OpenPage]:
         return page
 
     yield open_
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert not faults, faults
     assert "Traceback" not in server.log.read_text()
 
@@ -126,7 +128,7 @@ def away(url: str) -> bool:
     return urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).hostname not in ("localhost", "127.0.0.1")
 
 
-def bad(message) -> bool:  # type: ignore[no-untyped-def]  # Playwright's ConsoleMessage
+def bad(message: ConsoleMessage) -> bool:
     """Tell whether a console message is a fault.
 
     On a deep link Streamlit looks for its own base path by asking below the page first, which is a 404 by design.
