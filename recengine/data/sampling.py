@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -36,6 +38,22 @@ class KnownPairs:
             return self.table[wanted]
         place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
         return self.keys[place] == wanted
+
+
+class ItemSampler:
+    """Draws items in proportion to their number of positives to the `power`, users aside; 0 draws uniformly."""
+
+    def __init__(self, positives: Interactions, device: torch.device | str = "cpu", power: float = 0.0) -> None:
+        self.n_items, self.device = positives.n_items, device
+        weight = torch.from_numpy(positives.item_counts.astype(np.float64)) ** power
+        self.reach = (weight.cumsum(0) / weight.sum()).float().to(device) if power else None
+
+    def draw(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Return int64 item indices of that shape."""
+        if self.reach is None:
+            return torch.randint(self.n_items, tuple(shape), generator=generator, device=self.device)
+        place = torch.rand(tuple(shape), generator=generator, device=self.device)
+        return torch.searchsorted(self.reach, place, right=True).clamp_(max=self.n_items - 1)
 
 
 class NegativeSampler:

@@ -13,6 +13,7 @@ from recengine.data.dataset import Dataset, build_dataset
 from recengine.data.download import OnProgress, download
 from recengine.data.movielens import EDITIONS, Edition, edition_of, load_edition, problem_with
 from recengine.data.sample import LICENCE, sample_dataset
+from recengine.data.sessions import is_session_folder, load_sessions
 from recengine.data.tabular import load_layout, load_single
 from recengine.errors import BadInput, suggest
 
@@ -87,14 +88,13 @@ def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
     )
 
 
-def load_dataset(
-    name: str | Path, *, on_progress: OnProgress | None = None, min_ratings_per_user: int = 0
-) -> Dataset:
+def load_dataset(name: str | Path, *, on_progress: OnProgress | None = None, min_ratings_per_user: int = 0) -> Dataset:
     """Load a data set by its registered name, by path, or by the stem of a zip in the mirror folder.
 
-    A path is a folder or zip in the tabular layout, a genuine MovieLens zip, or one CSV: a rating per row
-    (userId,movieId,rating[,timestamp]) or a user per row and an item per column. A registered set that is not
-    here is fetched first, with `on_progress(done_bytes, total_bytes)`; ask `is_present` to say so beforehand.
+    A path is a folder or zip in the tabular layout, a folder of Yoochoose or trivago sessions, a genuine MovieLens
+    zip, or one CSV: a rating per row (userId,movieId,rating[,timestamp]) or a user per row and an item per column.
+    A registered set that is not here is fetched first, with `on_progress(done_bytes, total_bytes)`; ask `is_present`
+    to say so beforehand.
     Users with fewer than `min_ratings_per_user` are dropped, which the cleaning report says.
     Raises BadInput, with the remedy, for what is unknown, damaged, in no known layout or cannot be fetched.
     """
@@ -108,14 +108,14 @@ def load_dataset(
             raise _not_genuine(edition, path)
         return load_edition(edition, Zip(str(path), path), min_ratings_per_user=min_ratings_per_user)
     path = _path_of(text)
+    if path.is_dir() and is_session_folder(path):
+        return load_sessions(path, min_ratings_per_user=min_ratings_per_user)
     if path.is_dir():
         _refuse_other_layouts(Folder(path))
         return load_layout(path.name, Folder(path), fast=True, min_ratings_per_user=min_ratings_per_user)
     if _is_zip(path):
         return _load_zip(path.stem, str(path), path, min_ratings_per_user=min_ratings_per_user)
-    return load_single(
-        path.stem, Folder(path.parent), path.name, fast=True, min_ratings_per_user=min_ratings_per_user
-    )
+    return load_single(path.stem, Folder(path.parent), path.name, fast=True, min_ratings_per_user=min_ratings_per_user)
 
 
 def load_upload(filename: str, content: bytes) -> Dataset:
@@ -123,9 +123,7 @@ def load_upload(filename: str, content: bytes) -> Dataset:
 
     Whatever the bytes, the result is a data set or BadInput with one sentence.
     """
-    label = (
-        "".join(c for c in PurePosixPath(filename.replace("\\", "/")).name if c.isprintable())[-80:] or "upload"
-    )
+    label = "".join(c for c in PurePosixPath(filename.replace("\\", "/")).name if c.isprintable())[-80:] or "upload"
     name = Path(label).stem
     if not content:
         raise BadInput(f"{label} is empty; choose a CSV or a zip with ratings in it")
@@ -217,9 +215,7 @@ def _unknown(name: str) -> BadInput:
     in_mirror = {path.stem for folder in _folders() for path in folder.glob("*.zip")}
     known = ["sample", *EDITIONS, *sorted(in_mirror - EDITIONS.keys())]
     if Path(name).suffix or {"/", "\\"} & set(name):
-        return BadInput(
-            f"there is no file or folder {name!r}; check the path, or choose one of {', '.join(known)}"
-        )
+        return BadInput(f"there is no file or folder {name!r}; check the path, or choose one of {', '.join(known)}")
     return BadInput(
         f"data set {name!r} is unknown{suggest(name, known)}; choose one of {', '.join(known)}, or give a path"
     )

@@ -1,9 +1,12 @@
 """Posters: valid, the same every time, readable, and nothing from data reaches the markup."""
 
 import asyncio
+import tomllib
 import xml.etree.ElementTree as ET
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,8 +17,9 @@ import app
 from recengine.data.sources import load_dataset
 from recengine.serving.lettering import Line, clean, fit, width
 from recengine.serving.poster_art import GLYPHS, TEXTURES
-from recengine.serving.posters import HUES, PALETTE, hue_of, poster_svg
+from recengine.serving.posters import HUES, PALETTE, poster_svg
 
+ROOT = Path(app.__file__).parent
 SVG = "{http://www.w3.org/2000/svg}"
 SAFE = {"svg", "g", "path", "rect", "circle", "use", "defs", "stop", "linearGradient", "text"}
 SIZES = (46.0, 34.0, 24.0)
@@ -55,7 +59,12 @@ def test_every_genre_and_decade_has_its_art() -> None:
         assert tags(poster_svg("Film", 1975, genre)) <= SAFE
     drawn = {poster_svg("Film", decade + 5, "Drama") for decade in TEXTURES}
     assert len(drawn) == len(TEXTURES)
-    assert hue_of("Sci-Fi") != hue_of("no such genre")
+
+
+def test_charts_use_the_colours_of_the_posters() -> None:
+    theme = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"]
+    assert set(theme["dark"]["chartCategoricalColors"]) == set(PALETTE.values())
+    assert len(set(theme["light"]["chartCategoricalColors"])) == len(PALETTE)
 
 
 def test_all_layouts_are_used_and_titles_of_the_sample_fit() -> None:
@@ -99,7 +108,8 @@ def test_marks_that_turn_the_direction_are_dropped() -> None:
 
 def asked(query: bytes) -> tuple[int, dict[str, str], bytes]:
     scope = {"type": "http", "method": "GET", "path": "/poster/v1.svg", "query_string": query, "headers": []}
-    response = asyncio.run(app.poster(Request(scope)))
+    with ThreadPoolExecutor(1) as thread:  # the browser tests leave an event loop running in the main one
+        response = thread.submit(asyncio.run, app.poster(Request(scope))).result()
     return response.status_code, dict(response.headers), response.body
 
 
