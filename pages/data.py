@@ -32,7 +32,12 @@ def overview(dataset: Dataset) -> None:
         st.metric(
             "Filled cells", f"{density:.2%}", border=True, help="Of the matrix of people and films; the rest is unknown"
         )
-        st.metric("Ratings per person", f"{np.median(r.user_counts):,.0f}", border=True, help="The median")
+        st.metric(
+            "Per person",
+            f"{np.median(r.user_counts):,.0f}",
+            border=True,
+            help="The median number of ratings of a person",
+        )
 
 
 def spread(dataset: Dataset) -> None:

@@ -43,8 +43,8 @@ def ticket(dataset: Dataset, user: int, past: people.History, positive: float) -
 
 
 @st.fragment
-def find_person() -> None:
-    """Draw the search for a person; typing reruns this part alone."""
+def find_person(positive: float) -> None:
+    """Draw the search for a person, and the ready personas until something is typed; typing reruns this part alone."""
     with states.guard(states.start_again):
         dataset = frame.dataset()
         with st.container(horizontal=True, vertical_alignment="bottom", key="find"):
@@ -54,7 +54,6 @@ def find_person() -> None:
                 live="200ms",
                 placeholder="An id, or words such as engineer",
                 key=f"find_user_{st.session_state.get('user')}",
-                max_chars=100,
             )
             if st.button("Anybody", icon=":material/shuffle:", help="Pick a person at random"):
                 others = dataset.user_ids[dataset.user_ids.astype(str) != st.session_state["user"]]
@@ -62,29 +61,20 @@ def find_person() -> None:
                     st.session_state["user"] = str(random.choice(others))
                     record("user", None)
                 st.rerun()
-        if query:
+        with st.container(horizontal=True, gap="xsmall", key="people"):
+            if not query:
+                for persona in models.personas(dataset, positive):
+                    person = dataset.user_ids[persona.user_idx]
+                    link("for_you.py", persona.title, help=markdown(persona.why), user=person)
+                return
             found = models.user_index(dataset).find(query, limit=6)
-            with st.container(horizontal=True, gap="xsmall", key="found"):
-                for place in found:
-                    said = people.profile(dataset, place)
-                    name = f"Person {dataset.user_ids[place]}" + (f" · {said}" if said else "")
-                    link("for_you.py", markdown(name), user=dataset.user_ids[place])
-            if not found:
-                st.caption(
-                    f"Nobody matches “{markdown(query)}”. Ids run from {markdown(dataset.user_ids[0])} to "
-                    f"{markdown(dataset.user_ids[-1])}."
-                )
-
-
-def persona_chips(dataset: Dataset, positive: float) -> None:
-    with st.container(horizontal=True, gap="xsmall", key="personas"):
-        for persona in models.personas(dataset, positive):
-            link(
-                "for_you.py",
-                persona.title,
-                help=markdown(persona.why),
-                user=dataset.user_ids[persona.user_idx],
-            )
+            for place in found:
+                said = people.profile(dataset, place)
+                name = f"Person {dataset.user_ids[place]}" + (f" · {said}" if said else "")
+                link("for_you.py", markdown(name), user=dataset.user_ids[place])
+        if not found:
+            first, last = markdown(dataset.user_ids[0]), markdown(dataset.user_ids[-1])
+            st.caption(f"Nobody matches “{markdown(query)}”. Ids run from {first} to {last}.")
 
 
 def loved(dataset: Dataset, past: people.History, positive: float) -> None:
@@ -202,5 +192,4 @@ with body, states.guard(states.back_to("for_you.py", "Show somebody else")):
     recommendations(ready, user, past)
     about(ready)
 with right:  # drawn last: the key of the search follows the person
-    find_person()
-    persona_chips(ready.dataset, ready.positive)
+    find_person(ready.positive)

@@ -44,7 +44,6 @@ def find_film() -> None:
             live="200ms",
             placeholder="A title, as you remember it",
             key=f"find_film_{st.session_state.get('item')}",
-            max_chars=100,
         )
         if not query:
             return

@@ -72,7 +72,12 @@ def genres(dataset: Dataset) -> None:
         .mark_bar(cornerRadiusEnd=3)
         .encode(
             x=alt.X("films:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
-            y=alt.Y("genre:N", sort=None, title=None, axis=alt.Axis(labelLimit=140, labelOverlap=False)),
+            y=alt.Y(
+                "genre:N",
+                sort=None,
+                title=None,
+                axis=alt.Axis(labelLimit=140, labelOverlap=False, labelBaseline="middle"),
+            ),
             tooltip=["genre:N", alt.Tooltip("films:Q", format=",")],
         )
     )

@@ -15,6 +15,10 @@ Report = Callable[[float, str], None]
 Work = Callable[[Report], Any]
 
 
+_KEPT = 8
+"""Jobs that are over and still known, for those who watched them."""
+
+
 class Cancelled(Exception):  # noqa: N818 - not an error: somebody asked for it
     """The person cancelled the job."""
 
@@ -78,6 +82,9 @@ class Jobs:
         with self._lock:
             job = self._jobs.get(key)
             if job is None or not job.running:
+                over = [other for other, done in self._jobs.items() if not done.running]
+                for other in over[:-_KEPT]:
+                    del self._jobs[other]
                 job = self._jobs[key] = Job(key, title, work)
             return job
 

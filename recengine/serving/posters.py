@@ -20,7 +20,7 @@ PALETTE = {
     "lime": "#BBE35F",
     "slate": "#7F88B5",
 }
-"""Eight hues that stay apart under the common colour-vision deficiencies; charts use the same."""
+"""Eight hues that stay apart under the common colour-vision deficiencies; charts on a dark ground use the same."""
 
 HUES = {
     "Film-Noir": "slate",
@@ -92,11 +92,6 @@ def poster_svg(title: str, year: int | None = None, genres: str = "") -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}">'
         f"{layout(look)}</svg>"
     )
-
-
-def hue_of(genre: str) -> str:
-    """Return the colour of a genre, which charts share with the posters."""
-    return PALETTE[HUES.get(genre, "slate")]
 
 
 def _beam(look: _Look) -> str:

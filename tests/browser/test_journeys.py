@@ -44,7 +44,7 @@ def test_picking_a_person_by_typing_changes_page_and_address(open_page: OpenPage
     page = open_page()
     expect(page.locator(".ticket")).to_be_visible()
     page.get_by_label("Find a person").press_sequentially("teach", delay=20)
-    result = page.locator(".st-key-found a").nth(1)
+    result = page.locator(".st-key-people a").nth(1)
     expect(result).to_contain_text("teacher")
     wanted = re.search(r"Person (\d+)", result.inner_text())[1]  # type: ignore[index]
     result.click()
