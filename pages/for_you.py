@@ -90,14 +90,23 @@ def loved(dataset: Dataset, past: people.History, positive: float) -> None:
     cards.shelf(films, badges, key="loved")
 
 
+IMPERSONAL = {
+    "alike": "liked by people of the same age, gender or occupation",
+    "moment": "what everybody watched lately, at such a time",
+}
+"""Reasons that name no film."""
+
+
 def reason_html(dataset: Dataset, reason: Reason, item: int, positive: float) -> str:
     """Return why a film is listed, as HTML."""
     if reason.kind == "popular":
         r = dataset.ratings
         fans = int((r.rating[r.item_idx == item] >= positive).sum())
         return f"a favourite of everybody: <b>{fans:,}</b> people liked it"
+    if reason.kind in IMPERSONAL:
+        return IMPERSONAL[reason.kind]
     if reason.kind == "none":
-        return "drawn by chance, for no reason"
+        return "no film they loved speaks for it"
     name = f"<b>{html(cards.film(dataset, reason.item_idx).title)}</b>"
     if reason.kind == "contribution":
         return f"because they loved {name} · {reason.share:.0%} of the score"

@@ -9,19 +9,31 @@ import torch
 from numpy.typing import ArrayLike
 
 from recengine.models.base import Recommender, SupportsExplain
+from recengine.models.baselines import Popularity
+from recengine.models.context import Contextual
+from recengine.models.profile import Demographic
 
 
 class Reason(NamedTuple):
     """Why an item is listed.
 
     kind  : `contribution`: `item_idx` adds `share` of the score, exactly; `neighbour`: it is the nearest film that
-            the person liked, which the score does not show; `popular`: the list is everyone's; `none`: no reason
+            the person liked, which the score does not show; `popular`: the list is everyone's; `alike`: people of
+            the same group like it; `moment`: it is watched at such a time; `none`: no film speaks for it
     share : in (0, 1], only for a contribution
     """
 
-    kind: Literal["contribution", "neighbour", "popular", "none"]
+    kind: Literal["contribution", "neighbour", "popular", "alike", "moment", "none"]
     item_idx: int = -1
     share: float | None = None
+
+
+IMPERSONAL: dict[type[Recommender], Literal["popular", "alike", "moment"]] = {
+    Popularity: "popular",
+    Demographic: "alike",
+    Contextual: "moment",
+}
+"""Models whose lists no film of the person's speaks for."""
 
 
 @torch.inference_mode()
@@ -32,8 +44,8 @@ def reasons(model: Recommender, liked: ArrayLike, targets: ArrayLike) -> list[Re
     """
     past = np.asarray(liked, dtype=np.int64)
     wanted = np.asarray(targets, dtype=np.int64)
-    if model.name == "popularity":
-        return [Reason("popular") for _ in wanted]
+    if type(model) in IMPERSONAL:
+        return [Reason(IMPERSONAL[type(model)]) for _ in wanted]
     if not len(past) or not len(wanted):
         return [Reason("none") for _ in wanted]
     if isinstance(model, SupportsExplain):
