@@ -61,6 +61,8 @@ class Reporter:
             shown = {"loss": f"{row['loss']:.4f}"}
             if "valid_ndcg@10" in row:
                 shown["NDCG@10"] = f"{row['valid_ndcg@10']:.4f}"
+            if "valid_rmse" in row:
+                shown["RMSE"] = f"{row['valid_rmse']:.4f}"
             bar.set_postfix(shown)
             bar.update(int(row["epoch"]) - bar.n)
             if row["epoch"] == row["epochs"]:

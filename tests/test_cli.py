@@ -404,11 +404,11 @@ def test_bad_input_is_one_line_that_names_it_and_exit_2(run, places, tmp_path: P
 
 
 def test_a_fault_of_ours_is_one_line_and_exit_1(run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recengine.cli.load_dataset", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr("recengine.cli.common.load_dataset", lambda *a, **k: 1 / 0)
     status, said, noted = run("train", "ease", "--dataset", folder)
     assert (status, said) == (1, "")
     assert noted == "recengine: failed: ZeroDivisionError: division by zero\n"
-    monkeypatch.setattr("recengine.cli.load_dataset", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("recengine.cli.common.load_dataset", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
     assert run("train", "ease", "--dataset", folder)[0] == 1
 
 

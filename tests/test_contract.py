@@ -18,10 +18,12 @@ from recengine.data.interactions import Interactions
 from recengine.data.splits import Split, leave_last
 from recengine.errors import BadInput
 from recengine.models.base import ABILITIES, FAMILIES, Recommender, SupportsExplain, SupportsFoldIn, abilities
+from recengine.models.explicit import RatingModel, rating_validator
+from recengine.models.gradient import GradientModel
 from recengine.models.linear import ItemItem
 from recengine.models.registry import MODELS, configure, fit_final, model_class
 from recengine.training.config import RunConfig
-from recengine.training.loop import ranking_validator
+from recengine.training.loop import gain, ranking_validator
 
 USERS = np.array([3, 0, 59, 17])
 CHECKERBOARD: dict[str, dict[str, Any]] = {
@@ -35,9 +37,33 @@ CHECKERBOARD: dict[str, dict[str, Any]] = {
     },
     "mf": {"embedding_dim": 8, "weight_decay": 0.001, "learning_rate": 0.05, "epochs": 30},
     "ials": {"embedding_dim": 8, "epochs": 8},
+    **{
+        name: {
+            "embedding_dim": 8,
+            "weight_decay": 0.001,
+            "learning_rate": 0.05,
+            "negatives": 16,
+            "dropout": 0.0,
+            "epochs": 40,
+        }
+        for name in (
+            "nonlinear-mf",
+            "mlp",
+            "neumf",
+            "mlp-mf",
+            "cml",
+            "deepfm",
+            "cold-start-mf",
+            "hybrid-joint",
+            "hybrid",
+        )
+    },
 }
 NOT_TRAINED = ("random", "popularity", "content", "demographic", "contextual")
-"""Models that cannot solve a checkerboard, because they learn nothing of who likes what."""
+"""Models that cannot solve a checkerboard, because they learn nothing of who likes what.
+
+Models of ratings neither: a board of ones has nothing to predict (`test_ratings.py` gives them a table to recover).
+"""
 
 
 @pytest.fixture(scope="module")
@@ -221,9 +247,14 @@ def test_an_item_and_a_user_without_interactions_break_nothing(fit, split: Split
 # Fold-in and explanations ---------------------------------------------------------------------------------------
 
 
-def test_a_training_users_own_history_folds_in_to_that_users_scores(fit, split: Split, model: Recommender) -> None:
+def test_a_training_users_own_history_folds_in_to_that_users_scores(
+    tiny: Dataset, split: Split, model: Recommender
+) -> None:
     if not isinstance(model, SupportsFoldIn):
         return
+    if isinstance(model, GradientModel):  # after two epochs a user's vector is still the noise that it started from
+        config, run = configure(model.name, CHECKERBOARD[model.name], RunConfig(device="cpu"))
+        model = type(model)(config).fit(split.train, items=tiny.items, run=run)
     folded = model.score_history(split.train.of_users(USERS))
     own = model.score(USERS)
     assert folded.shape == own.shape
@@ -323,7 +354,7 @@ def test_an_artefact_that_lacks_a_tensor_is_refused(model: Recommender, tmp_path
 # Learning -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in NOT_TRAINED])
+@pytest.mark.parametrize("name", [n for n in MODELS if n not in NOT_TRAINED and MODELS[n].learns_from == "positives"])
 def test_a_checkerboard_with_its_diagonal_withheld_is_solved_exactly(name: str) -> None:
     """User u liked every item of u's own parity but item u: the only unseen item that fits is u itself."""
     n = 24
@@ -374,9 +405,13 @@ def test_the_final_model_knows_the_validation_rows_too(name: str, tiny: Dataset,
 def test_the_restored_epoch_is_the_one_with_the_best_validation(name: str, tiny: Dataset, split: Split) -> None:
     config, run = configure(name, {"epochs": 6, "patience": 6}, RunConfig(device="cpu"))
     model = model_class(name)(config).fit(split.train, valid=split.valid, items=tiny.items, users=tiny.users, run=run)
-    reached = [row["valid_ndcg@10"] for row in model.history]
+    reached = [gain(model.criterion, row[model.criterion]) for row in model.history]
     assert model.best_epoch == reached.index(max(reached))
-    assert ranking_validator(model.score, split.train, split.valid)()["valid_ndcg@10"] == pytest.approx(max(reached))
+    if isinstance(model, RatingModel):
+        again = rating_validator(model, split.valid)()
+    else:
+        again = ranking_validator(model.score, split.train, split.valid)()
+    assert gain(model.criterion, again[model.criterion]) == pytest.approx(max(reached))
 
 
 def test_mf_pairs_nobody_with_another_users_negatives(tiny: Dataset) -> None:

@@ -1,5 +1,6 @@
 """Losses against hand values and finite properties; the one training loop: best epoch, patience, callbacks."""
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -18,7 +19,10 @@ from recengine.training.losses import (
     hinge_loss,
     logistic_loss,
     softmax_loss,
+    squared_loss,
+    warp_loss,
 )
+from recengine.training.optimizers import OPTIMIZERS, make_optimizer
 
 POSITIVE = torch.tensor([2.0, 0.0])
 NEGATIVE = torch.tensor([[1.0, 3.0], [-1.0, 0.5]])
@@ -38,6 +42,9 @@ def log1p_exp(x: float) -> float:
             softmax_loss,
             (math.log(math.exp(2) + math.exp(1) + math.exp(3)) - 2 + math.log(1 + math.exp(-1) + math.exp(0.5))) / 2,
         ),
+        # Row 0: both within the margin of 1, short of it by 0 and 2; row 1: by 0 and 1.5. One violates in each.
+        (warp_loss, (math.log(2) * 2 + math.log(2) * 1.5) / 2),
+        (squared_loss, ((1 - 2) ** 2 + (1 - 0) ** 2 + 1 + 9 + 1 + 0.25) / 6),
         (logistic_loss, sum(log1p_exp(x) for x in (-2, 0, 1, 3, -1, 0.5)) / 6),
     ],
 )
@@ -81,17 +88,45 @@ def test_a_masked_negative_adds_no_loss_and_no_gradient_and_nothing_overflows(lo
     assert negative.grad[:, 1].tolist() == [0.0, 0.0]
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+PAIRWISE = {name: loss for name, loss in LOSSES.items() if name != "squared"}
+"""All but the one that also pushes a positive down, from beyond 1."""
+
+
+@pytest.mark.parametrize("loss", PAIRWISE.values(), ids=PAIRWISE)
 def test_a_loss_falls_when_a_positive_rises_and_rises_with_its_negatives(loss) -> None:
     start = loss(POSITIVE, NEGATIVE)
     assert loss(POSITIVE + 0.5, NEGATIVE) < start < loss(POSITIVE, NEGATIVE + 0.5)
 
 
-@pytest.mark.parametrize("loss", [bpr_loss, hinge_loss, adaptive_hinge_loss, softmax_loss, logistic_loss])
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 def test_a_wider_margin_asks_for_more(loss) -> None:
     assert loss(POSITIVE, NEGATIVE, 1.5) > loss(POSITIVE, NEGATIVE, 0.5)
     per_cell = torch.full_like(NEGATIVE, 0.5)
     assert torch.equal(loss(POSITIVE, NEGATIVE, per_cell), loss(POSITIVE, NEGATIVE, 0.5))
+
+
+def test_warp_weighs_a_row_by_how_many_negatives_come_within_the_margin() -> None:
+    violated = torch.tensor([[0.5, 0.5, 0.5], [0.5, -9.0, -9.0]])
+    both, one = (float(warp_loss(torch.ones(1), row[None], 1.0)) for row in violated)
+    assert both == pytest.approx(math.log(4) * 0.5)
+    assert one == pytest.approx(math.log(2) * 0.5)
+
+
+def test_softmax_against_all_other_items_is_the_cross_entropy_over_the_catalogue() -> None:
+    scores = torch.randn(4, 9, generator=torch.Generator().manual_seed(1))
+    target = torch.tensor([0, 8, 3, 3])
+    others = scores.masked_fill(torch.arange(9) == target[:, None], -torch.inf)
+    found = softmax_loss(scores.gather(1, target[:, None])[:, 0], others)
+    assert float(found) == pytest.approx(float(nn.functional.cross_entropy(scores, target)), rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", [hinge_loss, adaptive_hinge_loss, warp_loss, squared_loss])
+def test_partial_credit_asks_less_of_a_pair_that_shares_a_genre(loss) -> None:
+    """With a credit of 0.4 the hinges ask for a gap of 0.6, and the squared error draws the negative to 0.4."""
+    margin = torch.tensor([[1.0, 0.6]])
+    met = torch.tensor([[0.0, 0.4]])  # the stranger at the full gap below the positive, the kin at 0.6 below
+    assert float(loss(torch.ones(1), met, margin)) == pytest.approx(0.0, abs=1e-6)
+    assert float(loss(torch.ones(1), met, 1.0)) > 0.01
 
 
 # The loop -------------------------------------------------------------------------------------------------------
@@ -173,6 +208,72 @@ def test_a_loss_that_is_no_number_is_bad_input_and_the_best_weights_are_back() -
             validate=lambda: {"valid_ndcg@10": network.weight.item()},
         )
     assert network.weight.item() == 1.0
+
+
+def test_a_second_phase_continues_the_history_and_is_kept_only_if_it_beats_the_first() -> None:
+    network, history = walk([0.0, 0.6, 0.5])
+    for scores, kept in (([0.6, 0.3, 0.2], 1.0), ([0.6, 0.3, 0.9], 3.0)):
+        again = copy.deepcopy(network)
+        both = train(
+            again,
+            batches=lambda: [()],
+            loss=lambda again=again: -again.weight,
+            optimizers=[torch.optim.SGD(again.parameters(), lr=1.0)],
+            epochs=2,
+            patience=5,
+            validate=lambda again=again, scores=scores: {"valid_ndcg@10": scores[round(again.weight.item()) - 1]},
+            earlier=history,
+        )
+        assert [row["epoch"] for row in both] == [0, 1, 2, 3, 4]
+        assert both[:3] == history
+        assert both[-1]["seconds"] >= history[-1]["seconds"]
+        assert again.weight.item() == kept
+
+
+def test_clipping_limits_the_length_of_a_step() -> None:
+    network = Walk()
+    train(
+        network,
+        batches=lambda: [()],
+        loss=lambda: -100 * network.weight,
+        optimizers=[torch.optim.SGD(network.parameters(), lr=1.0)],
+        epochs=3,
+        patience=3,
+        clip=0.5,
+    )
+    assert network.weight.item() == pytest.approx(1.5, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "steps"),
+    [("none", [1, 1, 1, 1]), ("cosine", [1, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2]), ("plateau", [1, 1, 1, 0.5])],
+)
+def test_a_schedule_lowers_the_step_size(schedule: str, steps: list[float]) -> None:
+    """Cosine falls over the four epochs; plateau halves after two epochs without a gain."""
+    network, reached = Walk(), [0.0]
+    train(
+        network,
+        batches=lambda: [()],
+        loss=lambda: -network.weight,
+        optimizers=[torch.optim.SGD(network.parameters(), lr=1.0)],
+        epochs=4,
+        patience=9,
+        validate=lambda: {"valid_ndcg@10": 1.0 if round(network.weight.item(), 6) == 1.0 else 0.0},
+        on_epoch=lambda row: reached.append(network.weight.item()) if row["epoch"] else None,
+        schedule=schedule,
+    )
+    assert np.diff(reached) == pytest.approx(steps, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_goes_downhill(name: str) -> None:
+    weight = nn.Parameter(torch.tensor([3.0]))
+    optimizer = make_optimizer(name, [weight], 0.1)
+    for _ in range(5):
+        optimizer.zero_grad()
+        weight.square().sum().backward()
+        optimizer.step()
+    assert weight.item() < 3.0
 
 
 def test_the_validator_masks_training_items_and_averages_over_validation_users() -> None:

@@ -74,7 +74,7 @@ class GRU(Recommender):
     reference = "Hidasi et al., Session-based recommendations with recurrent neural networks, ICLR 2016"
     Config = GRUConfig
     preset_epochs = 80
-    preset_patience = 10
+    preset_patience = 12
 
     def learn(self, train: Interactions, given: Given) -> None:
         device = given.run.torch_device()

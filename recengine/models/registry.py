@@ -13,17 +13,45 @@ from recengine.models.base import Recommender
 from recengine.models.baselines import Popularity, RandomRanking
 from recengine.models.content import Content
 from recengine.models.context import Contextual
+from recengine.models.explicit import Bias, RecommenderNet
 from recengine.models.gru import GRU
+from recengine.models.hybrid import Hybrid, HybridJoint
 from recengine.models.ials import IALS
 from recengine.models.linear import EASE, SLIM, ItemKNN
 from recengine.models.mf import MF
+from recengine.models.mf_explicit import MFExplicit
+from recengine.models.neural import CML, MLP, MLPMF, ColdStartMF, DeepFM, NeuMF, NonlinearMF
 from recengine.models.profile import Demographic
 from recengine.training.config import Config, RunConfig
 from recengine.training.loop import OnEpoch
 
 MODELS: dict[str, type[Recommender]] = {
     model.name: model
-    for model in (RandomRanking, Popularity, Contextual, Demographic, Content, ItemKNN, EASE, SLIM, IALS, MF, GRU)
+    for model in (
+        RandomRanking,
+        Popularity,
+        Contextual,
+        Demographic,
+        Content,
+        ItemKNN,
+        EASE,
+        SLIM,
+        IALS,
+        MF,
+        GRU,
+        Bias,
+        MFExplicit,
+        RecommenderNet,
+        NonlinearMF,
+        MLP,
+        NeuMF,
+        MLPMF,
+        CML,
+        DeepFM,
+        ColdStartMF,
+        HybridJoint,
+        Hybrid,
+    )
 }
 
 

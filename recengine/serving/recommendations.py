@@ -34,13 +34,15 @@ def recommend(
 ) -> Listing:
     """Return the top k of users of the data set; what they rated, whatever the rating, is left out unless asked.
 
-    A user without a single positive gets the most popular items, marked as fallback.
+    A user of whom the model learned nothing (no positive; no rating, for a model of ratings) gets the most popular
+    items, marked as fallback.
     """
     users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
     liked = dataset.ratings.select(dataset.ratings.rating >= positive)
     seen = None if include_seen else dataset.ratings
     ranking = model.recommend(users, k=k, seen=seen, among=among)
-    return _with_fallback(ranking, model, liked, liked.user_counts[users] == 0, users, seen, among)
+    learned = _learned(model, dataset.ratings, positive)
+    return _with_fallback(ranking, model, liked, learned.user_counts[users] == 0, users, seen, among)
 
 
 def recommend_newcomers(
@@ -64,7 +66,7 @@ def recommend_newcomers(
         )
     check_k(k, dataset.n_items)
     people = np.arange(histories.n_users)
-    own = histories.select(histories.rating >= positive)
+    own = _learned(model, histories, positive)
     seen = None if include_seen else histories
     with torch.inference_mode():
         scores = model.score_history(own).to("cpu", torch.float32, copy=True)
@@ -76,17 +78,22 @@ def recommend_newcomers(
 def similar(model: Recommender, dataset: Dataset, item_idx: int, *, k: int = 10, positive: float = 4.0) -> Listing:
     """Return the k items nearest to one, with the similarities.
 
-    An item without a single positive is unknown to every model here: the most popular items stand in, marked.
+    An item that the model learned nothing of (no positive; no rating) is unknown: the most popular stand in, marked.
     Raises BadInput for a model without item vectors.
     """
     ranking = model.similar_items([item_idx], k=k)
-    liked = dataset.ratings.select(dataset.ratings.rating >= positive).item_counts
-    unknown = np.array([liked[item_idx] == 0])
+    unknown = np.array([_learned(model, dataset.ratings, positive).item_counts[item_idx] == 0])
     if unknown[0]:
+        liked = dataset.ratings.select(dataset.ratings.rating >= positive).item_counts
         counts = torch.from_numpy(liked.astype(np.float32))[None]
         counts[0, item_idx] = -torch.inf
         ranking = top_k(counts, k)
     return Listing(ranking, unknown)
+
+
+def _learned(model: Recommender, rows: Interactions, positive: float) -> Interactions:
+    """Return the rows that a model learns from: all, or the positives."""
+    return rows if model.learns_from == "ratings" else rows.select(rows.rating >= positive)
 
 
 def _with_fallback(

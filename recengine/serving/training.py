@@ -41,12 +41,12 @@ def obtain(
     folder = store.folder(name, config, dataset.fingerprint, about, run)
 
     def train() -> Any:
-        parts = split or leave_last(dataset.positives(positive), least=2, test=False)
+        train_rows, valid_rows = _learning_rows(dataset, name, split, positive, run.seed)
         return fit_final(
             name,
             config,
-            parts.train,
-            parts.valid,
+            train_rows,
+            valid_rows,
             items=dataset.items,
             users=dataset.users,
             run=run,

@@ -67,9 +67,7 @@ class RunConfig(Config):
 
     device: Literal["auto", "cpu", "cuda"] = option("auto", "where to train; auto takes CUDA when it is there")
     seed: int = option(0, "seed of every random draw", low=0, high=2**31 - 1)
-    epochs: int | None = option(
-        None, "at most this many passes; empty takes the model's preset", low=1, high=10_000
-    )
+    epochs: int | None = option(None, "at most this many passes; empty takes the model's preset", low=1, high=10_000)
     patience: int | None = option(
         None,
         "stop after this many validations without a gain; empty takes the model's preset",
@@ -111,7 +109,7 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
 
 def _convert(value: Any, hint: Any) -> Any:
     if get_origin(hint) is tuple:
-        parts = value.split(",") if isinstance(value, str) else value
+        parts = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
         return tuple(_convert(part, int) for part in parts if part != "")
     if hint is bool:
         if isinstance(value, bool):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import RANKING_METRICS, coordinates, find_hits, mask_scores, top_k
+from recengine.training.optimizers import make_schedule
 
 OnEpoch = Callable[[Mapping[str, float]], None]
 """Called after each epoch with `epoch`, `epochs`, `loss`, `seconds`, validation metrics; may raise to stop."""
@@ -31,19 +32,32 @@ def train(
     validate: Validate | None = None,
     criterion: str = "valid_ndcg@10",
     on_epoch: OnEpoch | None = None,
+    schedule: str = "none",
+    clip: float = 0.0,
+    mixed_precision: bool = False,
+    earlier: Sequence[dict[str, float]] = (),
 ) -> list[dict[str, float]]:
     """Train `network` in place by gradients and return its history, as `run_epochs` does.
 
-    batches : draws one epoch, an iterable of tuples of tensors, each given to `loss(*batch)`
+    batches  : draws one epoch, an iterable of tuples of tensors, each given to `loss(*batch)`
+    schedule : none, plateau (on the criterion, or the loss where nothing is validated) or cosine
+    clip     : largest norm of all gradients together; 0 leaves them
+    mixed_precision : products in bfloat16, on CUDA alone
     """
+    weights = [weight for optimizer in optimizers for group in optimizer.param_groups for weight in group["params"]]
+    mixed = mixed_precision and weights[0].is_cuda
+    adjust = make_schedule(schedule, optimizers, epochs)
 
     def epoch() -> float:
         losses = []
         for batch in batches():
-            value = loss(*batch)
+            with torch.autocast("cuda", torch.bfloat16, enabled=mixed):
+                value = loss(*batch)
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
             value.backward()
+            if clip:
+                nn.utils.clip_grad_norm_(weights, clip)
             for optimizer in optimizers:
                 optimizer.step()
             losses.append(value.detach())
@@ -61,6 +75,8 @@ def train(
         validate=validate,
         criterion=criterion,
         on_epoch=on_epoch,
+        after_epoch=lambda row: adjust(gain(criterion, row[criterion]) if criterion in row else -row["loss"]),
+        earlier=earlier,
     )
 
 
@@ -79,37 +95,46 @@ def run_epochs(
     validate: Validate | None = None,
     criterion: str = "valid_ndcg@10",
     on_epoch: OnEpoch | None = None,
+    after_epoch: OnEpoch | None = None,
+    earlier: Sequence[dict[str, float]] = (),
 ) -> list[dict[str, float]]:
     """Run up to `epochs` epochs, restore the best one's weights, and return the history, one row per epoch.
 
     epoch    : improves `network` once and returns the mean loss
     validate : returns metrics, of which `criterion` chooses the epoch; without it all `epochs` are run
     patience : stop after this many epochs without a gain
+    earlier  : the history of a phase before this one, whose best weights `network` holds: it is continued, and this
+               phase's weights are kept only if they beat it
     The history starts at epoch 0, the untrained network, when there is validation.
     Raises BadInput with the epoch and the remedy when the loss is no longer a number, with the best weights back.
     """
     started = time.perf_counter()
-    history: list[dict[str, float]] = []
-    best, best_epoch = -math.inf, 0
+    history = list(earlier)
+    first = int(history[-1]["epoch"]) if history else 0
+    last = first + epochs
+    scored = [row for row in history if criterion in row]
+    best_row = max(scored, key=lambda row: gain(criterion, row[criterion]), default=None)
+    best, best_epoch = (gain(criterion, best_row[criterion]), int(best_row["epoch"])) if best_row else (-math.inf, 0)
+    before = history[-1]["seconds"] if history else 0.0
     kept = _weights(network)
 
     def note(number: int, mean_loss: float) -> None:
         nonlocal best, best_epoch, kept
-        row = {"epoch": float(number), "epochs": float(epochs), "loss": mean_loss}
+        row = {"epoch": float(number), "epochs": float(last), "loss": mean_loss}
         if validate is not None:
             network.eval()
             with torch.inference_mode():
                 row |= validate()
             if gain(criterion, row[criterion]) > best:
                 best, best_epoch, kept = gain(criterion, row[criterion]), number, _weights(network)
-        history.append(row | {"seconds": time.perf_counter() - started})
+        history.append(row | {"seconds": before + time.perf_counter() - started})
         if on_epoch is not None:
             on_epoch(history[-1])
 
-    if validate is not None:
+    if validate is not None and not earlier:
         with torch.no_grad():
             note(0, untrained_loss())
-    for number in range(1, epochs + 1):
+    for number in range(first + 1, last + 1):
         network.train()
         mean_loss = epoch()
         if not math.isfinite(mean_loss):
@@ -119,7 +144,9 @@ def run_epochs(
                 f"lower learning_rate (epoch {best_epoch}'s weights are kept)"
             )
         note(number, mean_loss)
-        if validate is not None and number - best_epoch >= patience:
+        if after_epoch is not None:
+            after_epoch(history[-1])
+        if validate is not None and number - max(best_epoch, first) >= patience:
             break
     if validate is not None:
         network.load_state_dict(kept)

@@ -1,11 +1,14 @@
 """Losses over one positive and several negatives: pure functions of scores.
 
 positive : (B,) scores of the positives; negative : (B, K) scores of K sampled negatives each.
-margin   : float or (B, K), the ideal gap between the two.
+margin   : float or (B, K), the ideal gap between the two; partial credit narrows it where the two are alike.
+
+A negative of -inf is left out. With every other item as a negative, `softmax_loss` is the full cross entropy.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 
 import torch
@@ -28,6 +31,25 @@ def adaptive_hinge_loss(positive: Tensor, negative: Tensor, margin: Tensor | flo
     return F.relu(margin - positive[:, None] + negative).amax(1).mean()
 
 
+def warp_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 1.0) -> Tensor:
+    """Weighted approximate-rank pairwise: hinge, by log(1 + rank), over the negatives that violate the margin.
+
+    The rank is the number of a row's own negatives that come within the margin, which counts K draws at once where
+    Weston et al. (2011) draw until the first; the weight carries no gradient.
+    """
+    violation = F.relu(margin - positive[:, None] + negative)
+    rank = (violation > 0).sum(1)
+    return (torch.log1p(rank) * violation.sum(1) / rank.clamp(min=1)).mean()
+
+
+def squared_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 1.0) -> Tensor:
+    """Squared error: positives towards 1, negatives towards 1 - margin, averaged over all."""
+    masked = negative == -torch.inf
+    error = negative.masked_fill(masked, 0) - (1 - margin)
+    squares = (1 - positive).square().sum() + error.masked_fill(masked, 0).square().sum()
+    return squares / (positive.numel() + negative.numel())
+
+
 def softmax_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 0.0) -> Tensor:
     """Sampled softmax: -log of the positive's share of exp(score) among itself and its negatives."""
     return (torch.logsumexp(torch.cat([positive[:, None], negative + margin], dim=1), dim=1) - positive).mean()
@@ -35,15 +57,20 @@ def softmax_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 0.
 
 def logistic_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 0.0) -> Tensor:
     """Binary cross entropy: positives towards 1, each negative towards 0 (He et al. 2017)."""
-    return (F.softplus(-positive).sum() + F.softplus(negative + margin).sum()) / (
-        positive.numel() + negative.numel()
-    )
+    return (F.softplus(-positive).sum() + F.softplus(negative + margin).sum()) / (positive.numel() + negative.numel())
 
 
 LOSSES: Mapping[str, Callable[..., Tensor]] = {
     "bpr": bpr_loss,
     "hinge": hinge_loss,
     "adaptive-hinge": adaptive_hinge_loss,
+    "warp": warp_loss,
     "softmax": softmax_loss,
     "logistic": logistic_loss,
+    "squared": squared_loss,
 }
+
+MARGINS: Mapping[str, float] = {
+    name: inspect.signature(loss).parameters["margin"].default for name, loss in LOSSES.items()
+}
+"""The ideal gap of each loss when nothing narrows it."""

@@ -104,9 +104,10 @@ def test_a_newcomer_who_likes_nothing_gets_popularity_and_it_is_said(ease, disli
     assert listing.ranking.items[0].tolist() == by_popularity(disliker, {3})[:5]
 
 
-def test_a_model_that_cannot_fold_in_says_so(mf, disliker: Dataset) -> None:
-    with pytest.raises(BadInput, match=r"'mf' cannot serve a person .* 'ease'"):
-        recommend_newcomers(mf, disliker, person((3, 5.0)))
+def test_a_model_that_cannot_fold_in_says_so(disliker: Dataset) -> None:
+    chance = model_class("random")().fit(disliker.ratings)
+    with pytest.raises(BadInput, match=r"'random' cannot serve a person .* 'ease'"):
+        recommend_newcomers(chance, disliker, person((3, 5.0)))
 
 
 @pytest.mark.parametrize("k", [0, 41])

@@ -1,0 +1,36 @@
+"""The command line: the package's functions, with tables, CSV and JSON around them.
+
+Results go to standard output, everything else to standard error. Exit status: 0 done, 1 failed, 2 bad input.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from recengine.cli.parser import build_parser
+from recengine.errors import BadInput
+from recengine.report import Reporter
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    try:
+        options = build_parser().parse_args(arguments)
+        options.run(options, Reporter(as_json=options.json, quiet=options.quiet, progress=options.progress))
+    except BadInput as fault:
+        print(" ".join(f"recengine: {fault}".splitlines()), file=sys.stderr)  # one line, whatever was typed
+        return 2
+    except KeyboardInterrupt:
+        print("recengine: interrupted; nothing half-made was kept", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as fault:  # a person gets one line; RECENGINE_DEBUG shows the rest
+        if os.environ.get("RECENGINE_DEBUG"):
+            raise
+        print(f"recengine: failed: {type(fault).__name__}: {fault}", file=sys.stderr)
+        return 1
+    return 0

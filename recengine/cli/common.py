@@ -1,0 +1,53 @@
+"""What the commands share: the data set, the trained model, `--set`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from recengine.data.dataset import Dataset
+from recengine.data.sources import is_present, list_datasets, load_dataset
+from recengine.errors import BadInput
+from recengine.report import Reporter
+from recengine.serving.store import Trained
+from recengine.serving.training import obtain
+from recengine.training.config import RunConfig
+
+BATCH = 1024
+"""Users that are served at once."""
+
+
+def load_data(options: argparse.Namespace, report: Reporter) -> Dataset:
+    """Load the data set, fetching it first when it is registered and missing, and say what cleaning did."""
+    name = options.dataset
+    if any(d.name == name for d in list_datasets()) and not is_present(name):
+        report.note(f"{name} is not here yet; fetching it.")
+    data = load_dataset(name, on_progress=report.bytes(name))
+    for line in data.cleaning.lines()[1:]:
+        report.note(line)
+    return data
+
+
+def train_or_find(
+    options: argparse.Namespace, report: Reporter, data: Dataset, name: str, chosen: dict[str, str]
+) -> Trained:
+    trained = obtain(
+        data,
+        name,
+        settings=chosen,
+        run=RunConfig(device=options.device, seed=options.seed),
+        positive=options.positive,
+        force=getattr(options, "force", False),
+        on_epoch=report.epochs(name),
+    )
+    if trained.fresh:
+        report.note(f"Trained {name} on {data.name} in {trained.manifest['seconds']:.1f} s.")
+    return trained
+
+
+def read_settings(pairs: Sequence[str]) -> dict[str, str]:
+    """Return key -> value of `--set key=value`."""
+    for pair in pairs:
+        if "=" not in pair:
+            raise BadInput(f"--set {pair!r} is not a setting; expected KEY=VALUE")
+    return dict(pair.split("=", 1) for pair in pairs)

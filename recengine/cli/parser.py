@@ -1,0 +1,107 @@
+"""The arguments of every command."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from recengine import __version__, settings
+from recengine.cli.evaluation import evaluate_models
+from recengine.cli.predicting import estimates, predict, score
+from recengine.cli.serving import recommend_items, similar_items
+from recengine.cli.training import datasets, models, train
+from recengine.data.splits import SPLITS
+from recengine.errors import BadInput
+
+
+def _from(least: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `least` up, for argparse."""
+
+    def read(text: str) -> int:
+        if not text.lstrip("-").isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+        return int(text)
+
+    return read
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as BadInput does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message}; see `{self.prog} --help`")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m recengine", description="Train, compare and serve movie recommenders.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def add(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+        command.add_argument("--quiet", action="store_true", help="no progress")
+        command.add_argument("--progress", choices=("bar", "jsonl"), default="bar", help="how progress is written")
+        return command
+
+    command = add("datasets", datasets, "list the data sets, or fetch one")
+    command.add_argument("action", nargs="?", choices=("list", "fetch"), default="list")
+    command.add_argument("name", nargs="?")
+    add("models", models, "list the models")
+
+    def with_data(name: str, run: Any, text: str, *, model: bool = True) -> argparse.ArgumentParser:
+        command = add(name, run, text)
+        command.add_argument("--dataset", default=settings.default_dataset(), metavar="D", help="name or path")
+        if model:
+            command.add_argument("--model", required=True, metavar="M")
+        command.add_argument("--positive", type=float, default=4.0, help="a rating from here up is a positive")
+        command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the model")
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--device", default=settings.default_device(), help="auto, cpu or cuda")
+        return command
+
+    command = with_data("train", train, "train a model, or find it in the store", model=False)
+    command.add_argument("model", metavar="M")
+    command.add_argument("--force", action="store_true", help="train even if it is in the store")
+
+    command = with_data("evaluate", evaluate_models, "evaluate models by full ranking", model=False)
+    command.add_argument("models", nargs="+", metavar="M")
+    command.add_argument("--split", required=True, help=f"{', '.join(SPLITS)}, or a published one such as u1")
+    command.add_argument("--min-user", type=_from(0), default=0, help="positives that a user must have")
+    command.add_argument("--min-item", type=_from(0), default=0, help="positives that an item must have")
+    command.add_argument("--test-share", type=float, default=None, help="share held out")
+    command.add_argument("--ties", choices=("item", "random"), default="item", help="order among equal times")
+    command.add_argument("--given", type=_from(0), default=10, help="cold-user: ratings known of each person")
+    command.add_argument("-k", type=int, default=10)
+    command.add_argument("--negatives", type=_from(0), default=0, help="adds metrics against N sampled negatives")
+    command.add_argument("--seeds", type=_from(1), default=1, help="trainings to average")
+    command.add_argument("--force", action="store_true", help="train even if it is in the store")
+    command.add_argument("--out", type=Path, help="also write the JSON object here")
+
+    command = with_data("recommend", recommend_items, "recommend for a user, for all, or for a person of your own")
+    command.add_argument("--user")
+    command.add_argument("--all-users", action="store_true")
+    command.add_argument("--ratings", type=Path, metavar="F.csv", help="item_id or title, rating; nothing is retrained")
+    command.add_argument("-k", type=int, default=10)
+    command.add_argument("--include-seen", action="store_true")
+    command.add_argument("--out", type=Path)
+
+    command = with_data("similar", similar_items, "list the items nearest to one")
+    command.add_argument("--item", required=True)
+    command.add_argument("-k", type=int, default=10)
+    command.add_argument("--out", type=Path)
+
+    command = with_data("score", score, "add the model's raw score to pairs of user and item")
+    command.add_argument("--pairs", type=Path, required=True, metavar="F.csv")
+    command.add_argument("--out", type=Path, required=True)
+
+    command = with_data("predict", predict, "add the predicted rating to pairs of user and item")
+    command.add_argument("--pairs", type=Path, required=True, metavar="F.csv")
+    command.add_argument("--out", type=Path, required=True)
+
+    command = with_data("estimates", estimates, "write the whole matrix of predicted ratings")
+    command.add_argument("--out", type=Path, required=True)
+    return parser

@@ -1,0 +1,90 @@
+"""The commands `score`, `predict` and `estimates`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recengine.cli.common import BATCH, load_data, read_settings, train_or_find
+from recengine.data.dataset import Dataset
+from recengine.data.history import read_pairs
+from recengine.errors import BadInput
+from recengine.models.base import PredictsRatings, Recommender, abilities
+from recengine.models.registry import MODELS, model_class
+from recengine.report import Cell, Reporter, write_csv
+
+
+def score(options: argparse.Namespace, report: Reporter) -> None:
+    """Add each pair's raw score, whatever its scale is."""
+    data = load_data(options, report)
+    header, cells, users, items = read_pairs(options.pairs, data)
+    trained = train_or_find(options, report, data, options.model, read_settings(options.set))
+    _write_with(options, report, header, cells, "score", _scores(trained.model, users, items))
+
+
+@torch.inference_mode()
+def _scores(model: Recommender, users: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.float32]:
+    scores = np.empty(len(users), np.float32)
+    unique, place = np.unique(users, return_inverse=True)
+    for start in range(0, len(unique), BATCH):
+        inside = np.flatnonzero((place >= start) & (place < start + BATCH))
+        block = model.score(unique[start : start + BATCH]).cpu()
+        scores[inside] = block[torch.from_numpy(place[inside] - start), torch.from_numpy(items[inside])].numpy()
+    return scores
+
+
+def predict(options: argparse.Namespace, report: Reporter) -> None:
+    """Add each pair's predicted rating; beside a column `rating` it is called `predicted_rating`."""
+    _check_rates(options.model)
+    data = load_data(options, report)
+    header, cells, users, items = read_pairs(options.pairs, data)
+    model = _rating_model(options, report, data)
+    column = "predicted_rating" if "rating" in [name.lower() for name in header] else "rating"
+    _write_with(options, report, header, cells, column, model.predict(users, items).numpy())
+
+
+def estimates(options: argparse.Namespace, report: Reporter) -> None:
+    """Write the predicted ratings of all users (rows) and items (columns), a batch of users at a time."""
+    _check_rates(options.model)
+    data = load_data(options, report)
+    model = _rating_model(options, report, data)
+
+    def rows() -> Iterator[Sequence[Cell]]:
+        for start in range(0, data.n_users, BATCH):
+            some = np.arange(start, min(start + BATCH, data.n_users))
+            for user, ratings in zip(data.user_ids[some].tolist(), model.estimates(some).tolist(), strict=True):
+                yield user, *(round(rating, 4) for rating in ratings)
+
+    write_csv(options.out, ("user_id", *data.item_ids.tolist()), rows())
+    report.result({"out": str(options.out), "users": data.n_users, "items": data.n_items}, [str(options.out)])
+
+
+def _check_rates(name: str) -> None:
+    """Raise BadInput for a model that predicts no ratings, before anything is fetched or trained."""
+    if "ratings" not in abilities(model_class(name)):
+        able = [model.name for model in MODELS.values() if "ratings" in abilities(model)]
+        raise BadInput(f"model {name!r} predicts no ratings; choose one that does: {', '.join(able)}")
+
+
+def _rating_model(options: argparse.Namespace, report: Reporter, data: Dataset) -> PredictsRatings:
+    model = train_or_find(options, report, data, options.model, read_settings(options.set)).model
+    if not isinstance(model, PredictsRatings):
+        raise TypeError(f"{options.model} is listed as predicting ratings but does not")
+    return model
+
+
+def _write_with(
+    options: argparse.Namespace,
+    report: Reporter,
+    header: Sequence[str],
+    cells: Sequence[Sequence[Cell]],
+    column: str,
+    values: NDArray[np.float32],
+) -> None:
+    """Write the pairs as they came, in their order, with one more column."""
+    write_csv(options.out, (*header, column), ((*row, float(v)) for row, v in zip(cells, values, strict=True)))
+    report.result({"out": str(options.out), "rows": len(cells)}, [str(options.out)])

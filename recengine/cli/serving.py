@@ -1,0 +1,102 @@
+"""The commands `recommend` and `similar`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from recengine.cli.common import BATCH, load_data, read_settings, train_or_find
+from recengine.data.dataset import Dataset
+from recengine.data.history import read_history
+from recengine.errors import BadInput
+from recengine.report import Cell, Reporter, table, write_csv
+from recengine.serving.recommendations import Listing, recommend, recommend_newcomers, similar
+from recengine.serving.store import Trained
+
+
+def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
+    if sum([options.user is not None, options.all_users, options.ratings is not None]) != 1:
+        raise BadInput("recommend needs exactly one of --user ID, --all-users and --ratings F.csv")
+    data = load_data(options, report)
+    trained = train_or_find(options, report, data, options.model, read_settings(options.set))
+    header = ("user_id", "rank", "item_id", "title", "score")
+    fallback: list[Cell] = []
+
+    def rows() -> Iterator[Sequence[Cell]]:
+        for ids, listing in _listings(options, report, data, trained):
+            fallback.extend(user for user, stands_in in zip(ids, listing.fallback, strict=True) if stands_in)
+            yield from _listed(data, ids, listing)
+
+    if options.out:
+        write_csv(options.out, header, rows())
+        report.result({"out": str(options.out), "popularity_fallback": fallback}, [str(options.out)])
+    else:
+        shown = list(rows())
+        report.result(
+            {
+                "dataset": data.name,
+                "model": options.model,
+                "recommendations": [dict(zip(header, row, strict=True)) for row in shown],
+                "popularity_fallback": fallback,
+            },
+            table(header, shown),
+        )
+    if fallback:
+        report.note(
+            f"{len(fallback):,} with no rating of {options.positive:g} or more: popularity replaces {options.model}."
+        )
+
+
+def _listings(
+    options: argparse.Namespace, report: Reporter, data: Dataset, trained: Trained
+) -> Iterator[tuple[Sequence[Cell], Listing]]:
+    """Yield (user ids, listing) in batches."""
+    how = {"k": options.k, "positive": options.positive, "include_seen": options.include_seen}
+    if options.ratings is not None:
+        history, notes = read_history(options.ratings, data)
+        for note in notes:
+            report.note(note)
+        yield ["new"], recommend_newcomers(trained.model, data, history, **how)
+        return
+    users = np.arange(data.n_users) if options.all_users else data.user_index([options.user])
+    for start in range(0, len(users), BATCH):
+        some = users[start : start + BATCH]
+        yield data.user_ids[some].tolist(), recommend(trained.model, data, some, **how)
+
+
+def _listed(data: Dataset, users: Sequence[Cell], listing: Listing) -> Iterator[Sequence[Cell]]:
+    titles, ids = data.items["title"].to_numpy(), data.item_ids
+    for user, items, scores in zip(users, *(part.tolist() for part in listing.ranking), strict=True):
+        for rank, (item, score) in enumerate(zip(items, scores, strict=True), 1):
+            if item >= 0:
+                yield (
+                    user,
+                    rank,
+                    ids[item].item() if hasattr(ids[item], "item") else ids[item],
+                    titles[item],
+                    score,
+                )
+
+
+def similar_items(options: argparse.Namespace, report: Reporter) -> None:
+    data = load_data(options, report)
+    seed = data.item_index([options.item])
+    trained = train_or_find(options, report, data, options.model, read_settings(options.set))
+    listing = similar(trained.model, data, int(seed[0]), k=options.k, positive=options.positive)
+    header = ("rank", "item_id", "title", "similarity")
+    rows = [row[1:] for row in _listed(data, [""], listing)]
+    value = {
+        "dataset": data.name,
+        "model": options.model,
+        "item_id": data.item_ids[seed[0]],
+        "title": data.items["title"].iloc[seed[0]],
+        "similar": [dict(zip(header, row, strict=True)) for row in rows],
+        "fallback": "popularity" if listing.fallback[0] else None,
+    }
+    if listing.fallback[0]:
+        report.note(f"{value['title']} has no rating of {options.positive:g} or more: the most popular items stand in.")
+    if options.out:
+        write_csv(options.out, header, rows)
+    report.result(value, [f"Similar to {value['title']}:", *table(header, rows)])

@@ -1,0 +1,63 @@
+"""The commands `datasets`, `models` and `train`."""
+
+from __future__ import annotations
+
+import argparse
+
+from recengine.cli.common import load_data, read_settings, train_or_find
+from recengine.data.sources import fetch, list_datasets
+from recengine.errors import BadInput
+from recengine.models.base import abilities
+from recengine.models.registry import MODELS
+from recengine.report import Reporter, table
+
+
+def datasets(options: argparse.Namespace, report: Reporter) -> None:
+    if options.action == "fetch":
+        if options.name is None:
+            raise BadInput("datasets fetch needs a name; run `python -m recengine datasets` for the list")
+        path = fetch(options.name, report.bytes(options.name))
+        report.result({"dataset": options.name, "path": str(path)}, [str(path)])
+        return
+    found = list_datasets()
+    report.result(
+        {"datasets": [vars(d) for d in found]},
+        table(
+            ("name", "MB", "ratings", "present", "licence"),
+            [
+                (d.name, f"{d.size / 1e6:,.1f}", f"{d.n_ratings:,}", "yes" if d.present else "no", d.licence)
+                for d in found
+            ],
+        ),
+    )
+
+
+def models(options: argparse.Namespace, report: Reporter) -> None:
+    rows = [(m.name, m.family, ", ".join(abilities(m)) or "-", m.summary) for m in MODELS.values()]
+    report.result(
+        {
+            "models": [
+                {"name": m.name, "family": m.family, "abilities": list(abilities(m)), "summary": m.summary}
+                for m in MODELS.values()
+            ]
+        },
+        table(("name", "family", "abilities", "what it does"), rows),
+    )
+
+
+def train(options: argparse.Namespace, report: Reporter) -> None:
+    data = load_data(options, report)
+    trained = train_or_find(options, report, data, options.model, read_settings(options.set))
+    metrics = {k: v for k, v in trained.manifest["metrics"].items() if k.startswith("valid_")}
+    report.result(
+        {
+            "folder": str(trained.folder),
+            "model": options.model,
+            "dataset": data.name,
+            "fresh": trained.fresh,
+            "seconds": trained.manifest["seconds"],
+            "epochs": trained.manifest["epochs"],
+            "metrics": metrics,
+        },
+        [str(trained.folder)],
+    )

@@ -1,0 +1,70 @@
+"""Item metadata as a table of zeros and ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from recengine.errors import BadInput
+
+COLUMNS = ("genres", "year", "keywords", "tags", "director")
+"""Columns of the item table that networks read: lists joined by `|` (director: by " & "); a year is its decade."""
+MOST_VALUES = 500
+
+
+def metadata_table(items: pd.DataFrame | None, columns: Sequence[str], n_items: int, *, least: int = 2) -> Tensor:
+    """Return (n_items, F) float32, 1 where an item has a value that at least `least` items share.
+
+    A column keeps its 500 most frequent values. Items of which nothing is known, and data sets without the columns,
+    give rows of zeros; F is at least 1.
+    """
+    parts = [_one_column(items, column, least) for column in columns if items is not None and column in items]
+    return torch.cat([*parts, torch.zeros(n_items, 0 if any(p.shape[1] for p in parts) else 1)], dim=1)
+
+
+def parse_columns(text: str) -> tuple[str, ...]:
+    """Return the columns of "genres,year"; BadInput names one that networks do not read."""
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in names:
+        _check(name, text)
+    return names
+
+
+def parse_credit(text: str) -> dict[str, float]:
+    """Return {column: weight} of "genres:0.4,director:0.2"; BadInput unless each weight is from 0 to 1."""
+    found: dict[str, float] = {}
+    for part in filter(None, text.split(",")):
+        name, _, weight = (piece.strip() for piece in part.partition(":"))
+        _check(name, text)
+        try:
+            found[name] = float(weight)
+        except ValueError:
+            found[name] = -1.0
+        if not 0 <= found[name] <= 1:
+            raise BadInput(f"partial_credit={text!r} cannot be read; expected a weight from 0 to 1, as in genres:0.4")
+    return found
+
+
+def credit_table(items: pd.DataFrame | None, weights: dict[str, float], n_items: int) -> Tensor:
+    """Return (n_items, F) whose rows' products are the credit: the sum of weights of what two items share."""
+    return torch.cat([weight**0.5 * metadata_table(items, [name], n_items) for name, weight in weights.items()], dim=1)
+
+
+def _one_column(items: pd.DataFrame, column: str, least: int) -> Tensor:
+    if column == "year":
+        decade = (items["year"] // 10 * 10).astype("string")
+        rows = pd.get_dummies(decade)
+    else:
+        joined = items[column].fillna("").astype(str)
+        rows = joined.str.replace(" & ", "|", regex=False).str.get_dummies("|")
+    counts = rows.drop(columns="", errors="ignore").sum()
+    kept = counts[counts >= least].sort_values(ascending=False, kind="stable").index[:MOST_VALUES]
+    return torch.from_numpy(rows[kept].to_numpy(dtype="float32", copy=True))
+
+
+def _check(name: str, text: str) -> None:
+    if name not in COLUMNS:
+        raise BadInput(f"{name!r} in {text!r} is not item metadata; expected some of: {', '.join(COLUMNS)}")
