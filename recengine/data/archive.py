@@ -72,9 +72,7 @@ class Folder:
                 while block := stream.read(BLOCK):
                     yield block
         except OSError as fault:
-            raise BadInput(
-                f"{self.path / member} cannot be read ({fault.strerror}); check it and try again"
-            ) from fault
+            raise BadInput(f"{self.path / member} cannot be read ({fault.strerror}); check it and try again") from fault
 
 
 class Upload:

@@ -165,9 +165,7 @@ def wide_ratings(rows: Rows) -> pd.DataFrame:
         users.append(row[0].strip())
     zeros = values.count(0.0)
     if zeros:
-        rows.notes.append(
-            f"{zeros:,} cells are 0 and count as ratings of 0; leave a cell blank where there is none."
-        )
+        rows.notes.append(f"{zeros:,} cells are 0 and count as ratings of 0; leave a cell blank where there is none.")
     return pd.DataFrame(
         {
             "user_id": raw_ids(users)[np.frombuffer(user_codes, np.int32)],

@@ -62,9 +62,7 @@ def download(
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=".part")
     except OSError as fault:
-        raise BadInput(
-            f"{target.parent} cannot be written ({fault.strerror}); set RECENGINE_HOME elsewhere"
-        ) from fault
+        raise BadInput(f"{target.parent} cannot be written ({fault.strerror}); set RECENGINE_HOME elsewhere") from fault
     answers: list[str] = []
     try:
         with os.fdopen(handle, "wb") as out, _session(pause) as session:
@@ -180,9 +178,7 @@ def _write(out: IO[bytes], block: bytes) -> None:
     try:
         out.write(block)
     except OSError as fault:
-        raise BadInput(
-            f"the download cannot be written ({fault.strerror}); free some space and try again"
-        ) from fault
+        raise BadInput(f"the download cannot be written ({fault.strerror}); free some space and try again") from fault
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:

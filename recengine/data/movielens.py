@@ -18,9 +18,7 @@ from recengine.data.fast import fast_long
 from recengine.data.tabular import item_table, load_layout, tag_column, words
 from recengine.errors import BadInput
 
-_COMMON = (
-    "Research use; acknowledge Harper & Konstan 2015 (doi 10.1145/2827872); no commercial use without permission"
-)
+_COMMON = "Research use; acknowledge Harper & Konstan 2015 (doi 10.1145/2827872); no commercial use without permission"
 KEPT = f"{_COMMON}; not to be redistributed without permission."
 SHARED = f"{_COMMON}; may be redistributed under the same conditions."
 
@@ -105,9 +103,7 @@ EDITIONS: dict[str, Edition] = {
             at_hugging_face=True,
         ),
         Edition("ml-1m", "MovieLens 1M (2000)", 5_917_549, 1_000_209, 6_040, 3_883, KEPT, at_hugging_face=True),
-        Edition(
-            "ml-10m", "MovieLens 10M (2009)", 65_566_137, 10_000_054, 71_567, 10_681, KEPT, at_hugging_face=True
-        ),
+        Edition("ml-10m", "MovieLens 10M (2009)", 65_566_137, 10_000_054, 71_567, 10_681, KEPT, at_hugging_face=True),
         Edition(
             "ml-20m",
             "MovieLens 20M (2015)",
@@ -141,9 +137,7 @@ def problem_with(edition: Edition, source: Path | bytes, label: str) -> str | No
     if size == edition.size and sha256_of(source) == _SHA256[f"{edition.name}.zip"]:
         return None
     if not edition.members:
-        wrong = (
-            f"its size is {size:,} bytes instead of {edition.size:,}" if size != edition.size else "wrong sha256"
-        )
+        wrong = f"its size is {size:,} bytes instead of {edition.size:,}" if size != edition.size else "wrong sha256"
         return f"{wrong}: it may be a new edition" if edition.rolling else wrong
     try:
         archive = Zip(label, source)

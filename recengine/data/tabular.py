@@ -50,9 +50,7 @@ def load_layout(name: str, files: Files, *, fast: bool, min_ratings_per_user: in
         items = items_named_by_id(ratings["item_id"])
         notes.append("No movies.csv: items are called by their ids; links and tags are not used.")
     users = _users(files, ratings["user_id"], notes) if "users.csv" in files else None
-    return build_dataset(
-        name, ratings, items, users, min_ratings_per_user=min_ratings_per_user, notes=notes, **about
-    )
+    return build_dataset(name, ratings, items, users, min_ratings_per_user=min_ratings_per_user, notes=notes, **about)
 
 
 def load_single(
@@ -160,9 +158,7 @@ def _columns(rows: Rows, *needed: str) -> dict[str, list[str]]:
             names[place] = role
     for name in needed:
         if name not in names:
-            raise BadInput(
-                f"{rows.label} has the columns {', '.join(rows.header)[:200]!r}; it needs one for {name}"
-            )
+            raise BadInput(f"{rows.label} has the columns {', '.join(rows.header)[:200]!r}; it needs one for {name}")
     columns: list[list[str]] = [[] for _ in names]
     for row in rows:
         for column, cell in zip(columns, row, strict=True):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_ARTICLES = (
-    "the|a|an|le|la|les|l'|un|une|der|die|das|ein|eine|el|los|las|una|il|lo|gli|i|o|os|det|den|de|het|en|et"
-)
+_ARTICLES = "the|a|an|le|la|les|l'|un|une|der|die|das|ein|eine|el|los|las|una|il|lo|gli|i|o|os|det|den|de|het|en|et"
 _LEADING = frozenset(("the", "a", "an", "le", "la", "les", "el", "los", "las", "il"))
 """Only these are dropped in front: "die", "den" or "i" begin too many English titles."""
 

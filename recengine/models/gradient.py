@@ -76,7 +76,7 @@ class GradientConfig(BaseConfig):
 
 
 class Phase(NamedTuple):
-    """One stretch of training: its number of epochs, its step sizes beside the config's, the tables that stand still."""
+    """One stretch of training: its epochs, its step sizes beside the config's, the tables that stand still."""
 
     epochs: int
     rate: float = 1.0

@@ -16,8 +16,7 @@ Publish = Callable[[str, dict[str, str]], bytes]
 
 CSV = {
     "ratings.csv": "userId,movieId,rating,timestamp\n1,2,3.5,1112486027\n2,29,4.0,1112484676\n",
-    "movies.csv": "movieId,title,genres\n2,Jumanji (1995),Adventure\n"
-    '29,"City of Lost Children, The (1995)",Drama\n',
+    "movies.csv": 'movieId,title,genres\n2,Jumanji (1995),Adventure\n29,"City of Lost Children, The (1995)",Drama\n',
     "links.csv": "movieId,imdbId,tmdbId\n2,0113497,8844\n29,0112682,\n",
     "tags.csv": "userId,movieId,tag,timestamp\n18,29,dark,1\n",
     "genome-scores.csv": "not,read\n",

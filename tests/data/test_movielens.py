@@ -20,8 +20,7 @@ DAT_1M = {
 }
 DAT_10M = {
     "ml-10M100K/ratings.dat": "1::122::4.5::838985046\n2::185::0.5::838983525\n",
-    "ml-10M100K/movies.dat": "122::Amélie: a :: b (2001)::Comedy|Romance\n"
-    "185::Net, The (1995)::(no genres listed)\n",
+    "ml-10M100K/movies.dat": "122::Amélie: a :: b (2001)::Comedy|Romance\n185::Net, The (1995)::(no genres listed)\n",
     "ml-10M100K/tags.dat": "15::185::Odd :: tag::1215184630\n16::185::odd :: Tag::1\n",
 }
 
@@ -65,9 +64,7 @@ def test_the_later_editions_are_csv(name: str, publish: Publish) -> None:
     assert load_upload("whatever.zip", content).name == name
 
 
-def test_a_pinned_edition_that_differs_is_corrupt_and_says_how_to_mend_it(
-    publish: Publish, tmp_path: Path
-) -> None:
+def test_a_pinned_edition_that_differs_is_corrupt_and_says_how_to_mend_it(publish: Publish, tmp_path: Path) -> None:
     content = publish("ml-1m", DAT_1M)
     (tmp_path / "ml-1m.zip").write_bytes(content + b"x")
     for load in (load_dataset, fetch):

@@ -130,9 +130,7 @@ def test_windows_text_is_read_and_said() -> None:
         (b"user,10,20\n1,,\n", "mine.csv has a header but no ratings"),
     ],
 )
-def test_bad_input_is_one_sentence_that_names_the_line_and_the_value(
-    content: bytes, said: str, tmp_path: Path
-) -> None:
+def test_bad_input_is_one_sentence_that_names_the_line_and_the_value(content: bytes, said: str, tmp_path: Path) -> None:
     assert said in complaint(content, tmp_path)
 
 
@@ -352,9 +350,7 @@ def spoiled(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=spoiled(), name=st.sampled_from(["a.csv", "a.zip", "", "../../x\\y\n.CSV"]))
-def test_any_upload_is_a_data_set_or_one_sentence_and_a_path_agrees(
-    content: bytes, name: str, tmp_path: Path
-) -> None:
+def test_any_upload_is_a_data_set_or_one_sentence_and_a_path_agrees(content: bytes, name: str, tmp_path: Path) -> None:
     def outcome(load: Any) -> str:
         try:
             return str(load().fingerprint)
