@@ -321,6 +321,8 @@ BAD = {
     "an endless user": (["recommend", "--dataset", "D", *EASE, "--user", "9" * 30], "9" * 30),
     "an unknown item": (["similar", "--dataset", "D", *EASE, "--item", "999"], "item 999"),
     "no user": (["recommend", "--dataset", "D", *EASE], "--user"),
+    "profile without =": (["recommend", "--dataset", "D", *EASE, "--profile", "F"], "KEY=VALUE"),
+    "profile for ease": (["recommend", "--dataset", "D", *EASE, "--profile", "gender=F"], "'ease'"),
     "two users": (["recommend", "--dataset", "D", *EASE, "--user", "1", "--all-users"], "exactly one"),
     "k of 0": (["recommend", "--dataset", "D", *EASE, "--user", "1", "-k", "0"], "k=0"),
     "k below 0": (["recommend", "--dataset", "D", *EASE, "--user", "1", "-k", "-3"], "k=-3"),

@@ -45,9 +45,9 @@ def train_or_find(
     return trained
 
 
-def read_settings(pairs: Sequence[str]) -> dict[str, str]:
-    """Return key -> value of `--set key=value`."""
+def read_settings(pairs: Sequence[str], option: str = "--set") -> dict[str, str]:
+    """Return key -> value of texts such as `key=value`, given to `option`."""
     for pair in pairs:
         if "=" not in pair:
-            raise BadInput(f"--set {pair!r} is not a setting; expected KEY=VALUE")
+            raise BadInput(f"{option} {pair!r} is not a setting; expected KEY=VALUE")
     return dict(pair.split("=", 1) for pair in pairs)

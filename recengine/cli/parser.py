@@ -85,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--user")
     command.add_argument("--all-users", action="store_true")
     command.add_argument("--ratings", type=Path, metavar="F.csv", help="item_id or title, rating; nothing is retrained")
+    command.add_argument("--profile", metavar="KEY=VALUE,...", help="for demographic: age, gender, occupation")
     command.add_argument("-k", type=int, default=10)
     command.add_argument("--include-seen", action="store_true")
     command.add_argument("--out", type=Path)

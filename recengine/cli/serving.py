@@ -12,13 +12,16 @@ from recengine.data.dataset import Dataset
 from recengine.data.history import read_history
 from recengine.errors import BadInput
 from recengine.report import Cell, Reporter, table, write_csv
-from recengine.serving.recommendations import Listing, recommend, recommend_newcomers, similar
+from recengine.serving.recommendations import Listing, recommend, recommend_newcomers, recommend_profile, similar
 from recengine.serving.store import Trained
 
 
 def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
-    if sum([options.user is not None, options.all_users, options.ratings is not None]) != 1:
-        raise BadInput("recommend needs exactly one of --user ID, --all-users and --ratings F.csv")
+    asked = (options.user is not None, options.all_users, options.ratings is not None, options.profile is not None)
+    if sum(asked) != 1:
+        raise BadInput(
+            "recommend needs exactly one of --user ID, --all-users, --ratings F.csv and --profile KEY=VALUE,..."
+        )
     data = load_data(options, report)
     trained = train_or_find(options, report, data, options.model, read_settings(options.set))
     header = ("user_id", "rank", "item_id", "title", "score")
@@ -59,6 +62,10 @@ def _listings(
         for note in notes:
             report.note(note)
         yield ["new"], recommend_newcomers(trained.model, data, history, **how)
+        return
+    if options.profile is not None:
+        profile = read_settings(options.profile.split(","), "--profile")
+        yield ["new"], recommend_profile(trained.model, data, profile, k=options.k)
         return
     users = np.arange(data.n_users) if options.all_users else data.user_index([options.user])
     for start in range(0, len(users), BATCH):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,10 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import Ranking, mask_scores, top_k
 from recengine.models.base import Recommender, SupportsFoldIn, check_k
+from recengine.models.profile import Demographic
+
+NEED_NO_RATINGS = ("baseline", "demographic", "contextual")
+"""Families that have something to say of a person without a single rating."""
 
 
 class Listing(NamedTuple):
@@ -75,6 +80,20 @@ def recommend_newcomers(
     return _with_fallback(ranking, model, liked, own.user_counts == 0, people, seen, among)
 
 
+def recommend_profile(
+    model: Recommender, dataset: Dataset, profile: Mapping[str, str], *, k: int = 10, among: ArrayLike | None = None
+) -> Listing:
+    """Return the top k of a person known only by age, gender or occupation.
+
+    Raises BadInput for a model that knows no profiles, or an attribute or group that the data does not have.
+    """
+    if not isinstance(model, Demographic):
+        raise BadInput(f"model {model.name!r} does not use profiles; choose 'demographic', or give ratings")
+    check_k(k, dataset.n_items)
+    scores = mask_scores(model.score_profiles([profile]), np.zeros(1, np.int64), seen=None, among=among)
+    return Listing(top_k(scores, k), np.zeros(1, bool))
+
+
 def similar(model: Recommender, dataset: Dataset, item_idx: int, *, k: int = 10, positive: float = 4.0) -> Listing:
     """Return the k items nearest to one, with the similarities.
 
@@ -106,7 +125,7 @@ def _with_fallback(
     among: ArrayLike | None,
 ) -> Listing:
     """Replace the rows of unknown people by popularity."""
-    unknown = unknown & (model.family != "baseline")
+    unknown = unknown & (model.family not in NEED_NO_RATINGS)
     if unknown.any():
         rows = torch.from_numpy(unknown.nonzero()[0])
         counts = torch.from_numpy(liked.item_counts.astype(np.float32)).repeat(len(rows), 1)
