@@ -22,7 +22,19 @@ from recengine.serving.training import is_stored, obtain
 from recengine.training.config import RunConfig
 
 DEFAULT_MODEL = "ease"
-_LABELS = {"ease": "EASE", "ials": "iALS", "item-knn": "Item-KNN", "mf": "MF", "slim": "SLIM"}
+_NAMES = {
+    "cml": "CML",
+    "deepfm": "DeepFM",
+    "ease": "EASE",
+    "gru": "GRU",
+    "ials": "iALS",
+    "knn": "KNN",
+    "mf": "MF",
+    "mlp": "MLP",
+    "neumf": "NeuMF",
+    "slim": "SLIM",
+}
+"""Words of models' names that are not written as they stand."""
 _MODELS_KEPT = 6
 _PATIENCE = 1.5
 """Seconds a page waits for a model before it shows progress instead."""
@@ -128,7 +140,8 @@ def _training(dataset: Dataset, name: str, device: str) -> Work:
 
 def label(name: str) -> str:
     """Return a model's name as people write it."""
-    return _LABELS.get(name, name.capitalize())
+    first, *rest = name.split("-")
+    return "-".join([_NAMES.get(first, first.capitalize()), *(_NAMES.get(word, word) for word in rest)])
 
 
 def similarity_said(model: Recommender) -> str:
