@@ -42,7 +42,9 @@ def whole_text_file(target: Path) -> Iterator[TextIO]:
         temporary.unlink(missing_ok=True)
 
 
-def sha256_of(path: Path) -> str:
-    """Return the file's sha256 in hexadecimal digits."""
-    with path.open("rb") as file:
+def sha256_of(source: Path | bytes) -> str:
+    """Return the sha256 of a file or of bytes, in hexadecimal digits."""
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    with source.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

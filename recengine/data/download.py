@@ -16,6 +16,7 @@ from urllib3 import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
 from recengine.errors import BadInput
+from recengine.files import put_in_place
 
 OnProgress = Callable[[int, int], None]
 TIMEOUT = (5, 30)
@@ -77,7 +78,7 @@ def download(
                     break
                 answers.append(f"{_host(url)}: {problem}")
         if len(answers) < len(urls):
-            _put_in_place(Path(temporary), target)
+            put_in_place(Path(temporary), target)
             return target
     finally:
         Path(temporary).unlink(missing_ok=True)
@@ -179,20 +180,6 @@ def _write(out: IO[bytes], block: bytes) -> None:
         out.write(block)
     except OSError as fault:
         raise BadInput(f"the download cannot be written ({fault.strerror}); free some space and try again") from fault
-
-
-def _put_in_place(temporary: Path, target: Path) -> None:
-    """Give the finished file its name, so that a loss of power leaves the old state or the new one."""
-    with temporary.open("rb") as done:
-        os.fsync(done.fileno())
-    temporary.chmod(0o644)
-    os.replace(temporary, target)
-    if os.name == "posix":
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _host(url: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from recengine.data.dataset import Dataset, build_dataset
 from recengine.data.fast import fast_long
 from recengine.data.tabular import item_table, load_layout, tag_column, words
 from recengine.errors import BadInput
+from recengine.files import sha256_of
 
 _COMMON = "Research use; acknowledge Harper & Konstan 2015 (doi 10.1145/2827872); no commercial use without permission"
 KEPT = f"{_COMMON}; not to be redistributed without permission."
@@ -118,14 +118,6 @@ EDITIONS: dict[str, Edition] = {
         Edition("ml-32m", "MovieLens 32M (2023)", 238_950_008, 32_000_204, 200_948, 87_585, SHARED),
     )
 }
-
-
-def sha256_of(source: Path | bytes) -> str:
-    """Return the hex sha256 of a file or of bytes."""
-    if isinstance(source, bytes):
-        return hashlib.sha256(source).hexdigest()
-    with source.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def problem_with(edition: Edition, source: Path | bytes, label: str) -> str | None:

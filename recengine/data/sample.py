@@ -15,6 +15,7 @@ import pandas as pd
 from recengine import settings
 from recengine.data.audience import simulate
 from recengine.data.dataset import Dataset, build_dataset
+from recengine.files import put_in_place
 
 FILMS = Path(__file__).with_name("films.csv")
 LICENCE = "Free to use with RecEngine. The films are facts written down by hand; the audience is simulated."
@@ -82,9 +83,7 @@ def _write(cache: Path, tables: _Tables) -> None:
         handle, temporary = tempfile.mkstemp(prefix="sample-", suffix=".part", dir=cache.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(_digest(content) + content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, cache)
+        put_in_place(Path(temporary), cache)
     except OSError:
         # A full or read-only disk costs a second at the next start, no more: the data set itself is whole.
         if temporary is not None:
