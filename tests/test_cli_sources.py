@@ -1,0 +1,70 @@
+"""Data that cannot be loaded, through the command line: exit 2, one line, nothing half-written."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from recengine.cli import main
+
+RATINGS = "userId,movieId,rating,timestamp\n" + "".join(f"{u},{i},4,{i}\n" for u in range(9) for i in range(9))
+
+
+def zipped(path: Path) -> bytes:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mine/ratings.csv", RATINGS)
+    return path.read_bytes()
+
+
+def spoil(kind: str, folder: Path) -> str:
+    """Write the spoiled source and return what --dataset is given."""
+    whole = zipped(folder / "whole.zip")
+    contents = {
+        "truncated.zip": whole[: len(whole) // 2],
+        "notazip.zip": b"this is no archive",
+        "empty.csv": b"",
+        "ragged.csv": RATINGS.encode() + b"1,2,3,4,5\n",
+        "nan.csv": RATINGS.encode() + b"1,99,nan,4\n",
+        "range.csv": RATINGS.encode() + b"1,99,11,4\n",
+        "wrongsum.zip": whole,
+    }
+    if kind == "folder":
+        (folder / "bare").mkdir()
+        return str(folder / "bare")
+    if kind == "wrongsum.zip":  # a registered name whose zip in the mirror is another file
+        (folder / "ml-1m.zip").write_bytes(whole)
+        return "ml-1m"
+    if kind == "offline":
+        return "ml-20m"
+    (folder / kind).write_bytes(contents[kind])
+    return str(folder / kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("truncated.zip", "truncated.zip"),
+        ("notazip.zip", "not a whole zip"),
+        ("empty.csv", "empty"),
+        ("ragged.csv", "fields"),
+        ("nan.csv", "nan"),
+        ("range.csv", "11"),
+        ("folder", "ratings.csv"),
+        ("wrongsum.zip", "ml-1m"),
+        ("offline", "RECENGINE_MIRROR"),
+    ],
+)
+def test_a_source_that_cannot_be_loaded_exits_2_with_one_line(
+    kind: str, said: str, tmp_path: Path, fresh_home: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    given = spoil(kind, tmp_path)
+    monkeypatch.setenv("RECENGINE_MIRROR", str(tmp_path))
+    for base in ("OFFICIAL", "HUGGING_FACE"):  # nothing listens on port 9 of this machine
+        monkeypatch.setattr(f"recengine.data.sources.{base}", "https://127.0.0.1:9")
+    assert main(["train", "popularity", "--dataset", given, "--quiet"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert said in err
+    assert "Traceback" not in err
+    assert not [path for path in fresh_home.rglob("*") if path.is_file()]
