@@ -1,7 +1,15 @@
 """`python -m recengine`."""
 
+import signal
 import sys
+from typing import NoReturn
 
 from recengine.cli import main
 
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+signal.signal(signal.SIGTERM, _interrupt)  # who is told to stop removes what is half made
 sys.exit(main())

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TextIO
 
+import psutil
 from tqdm import tqdm
 
 from recengine.data.download import OnProgress
@@ -38,6 +39,11 @@ class Reporter:
         elif not self.quiet:
             print(text, file=sys.stderr)
 
+    def step(self, text: str, done: int | None = None, of: int | None = None) -> None:
+        """Say what is done next, and how many of how many such steps are done; only those who follow the lines ask."""
+        if self.progress == "jsonl":
+            self._line({"event": "step", "text": text} | ({} if of is None else {"done": done, "of": of}))
+
     def result(self, value: Mapping[str, Any], lines: Iterable[str]) -> None:
         """Print the JSON object, or else the lines."""
         if self.as_json:
@@ -47,13 +53,19 @@ class Reporter:
                 print(line)
 
     def epochs(self, what: str) -> OnEpoch:
-        """Return a callback that shows the epochs of one training."""
+        """Return a callback that shows the epochs of one training.
+
+        A line of JSON also has the pace (`examples_per_second`, validation included) and the memory (`memory_mb`).
+        """
         bar: tqdm[Any] | None = None
+        earlier: Mapping[str, float] = {}
 
         def on_epoch(row: Mapping[str, float]) -> None:
-            nonlocal bar
+            nonlocal bar, earlier
             if self.progress == "jsonl":
-                self._line({"event": "epoch", "model": what, **row})
+                memory = {"memory_mb": round(psutil.Process().memory_info().rss / 1e6, 1)}
+                self._line({"event": "epoch", "model": what, **row, **_pace(earlier, row), **memory})
+                earlier = row
                 return
             if bar is None or row["epoch"] < bar.n:
                 bar = self._bar(total=int(row["epochs"]), unit="epoch")
@@ -94,6 +106,14 @@ class Reporter:
     def _line(self, row: Mapping[str, Any]) -> None:
         if not self.quiet:
             print(json.dumps(json_ready(row)), file=sys.stderr, flush=True)
+
+
+def _pace(earlier: Mapping[str, float], row: Mapping[str, float]) -> dict[str, float]:
+    """Return how many examples a second the epochs since the earlier row of the same training took."""
+    start = earlier if earlier and earlier["epoch"] < row["epoch"] else {"epoch": 0.0, "seconds": 0.0}
+    epochs, seconds = row["epoch"] - start["epoch"], row["seconds"] - start["seconds"]
+    known = "examples" in row and epochs > 0 and seconds > 0
+    return {"examples_per_second": round(row["examples"] * epochs / seconds, 1)} if known else {}
 
 
 def json_ready(value: Any) -> Any:

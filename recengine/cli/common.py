@@ -22,6 +22,7 @@ def load_data(options: argparse.Namespace, report: Reporter) -> Dataset:
     name = options.dataset
     if any(d.name == name for d in list_datasets()) and not is_present(name):
         report.note(f"{name} is not here yet; fetching it.")
+    report.step(f"reading {name}")
     data = load_dataset(name, on_progress=report.bytes(name))
     for line in data.cleaning.lines()[1:]:
         report.note(line)
@@ -31,6 +32,7 @@ def load_data(options: argparse.Namespace, report: Reporter) -> Dataset:
 def train_or_find(
     options: argparse.Namespace, report: Reporter, data: Dataset, name: str, chosen: dict[str, str]
 ) -> Trained:
+    report.step(f"training {name}")
     trained = obtain(
         data,
         name,

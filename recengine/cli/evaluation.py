@@ -93,7 +93,9 @@ def _evaluation(
     A cost is the mean, the least and the most of the seeds.
     """
     runs, errors, costs = [], [], []
+    before = options.models.index(name) * options.seeds
     for seed in range(options.seed, options.seed + options.seeds):
+        report.step(f"{name}, seed {seed}", before + seed - options.seed, len(options.models) * options.seeds)
         trained = obtain(
             data,
             name,

@@ -79,7 +79,8 @@ class Recommender(ABC):
         `run.epochs`. `items` and `users` are the data set's tables, one row per index.
         """
         self.n_users, self.n_items = train.n_users, train.n_items
-        self.learn(train, Given(valid if valid is not None and len(valid) else None, items, users, run, on_epoch))
+        told = None if on_epoch is None else lambda row: on_epoch({**row, "examples": float(len(train))})
+        self.learn(train, Given(valid if valid is not None and len(valid) else None, items, users, run, told))
         return self
 
     @abstractmethod

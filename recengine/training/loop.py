@@ -16,7 +16,10 @@ from recengine.metrics import RANKING_METRICS, coordinates, find_hits, mask_scor
 from recengine.training.optimizers import make_schedule
 
 OnEpoch = Callable[[Mapping[str, float]], None]
-"""Called after each epoch with `epoch`, `epochs`, `loss`, `seconds`, validation metrics; may raise to stop."""
+"""Called after each epoch with `epoch`, `epochs`, `loss`, `seconds`, validation metrics; may raise to stop.
+
+`Recommender.fit` adds `examples`, the rows of an epoch; `fit_final` adds `refit` to the rows of its second fit.
+"""
 
 Validate = Callable[[], dict[str, float]]
 
