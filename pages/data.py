@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import streamlit as st
 
 from pages.ui import charts, frame, states
 from pages.ui.address import link
-from pages.ui.jobs import Cancelled, Report, ask_again, jobs, show
+from pages.ui.jobs import ended_badly, jobs, show
 from pages.ui.text import html, markdown
 from recengine.data import sources
 from recengine.data.dataset import Dataset
@@ -66,33 +68,20 @@ def report(dataset: Dataset) -> None:
 
 
 def _fetch(name: str) -> None:
-    def work(report: Report) -> None:
-        def on_progress(done: int, total: int) -> None:
-            report(done / total if total else 0.0, f"{done / 1e6:.1f} of {total / 1e6:.1f} MB")
-
-        sources.fetch(name, on_progress)
-
-    jobs().start(f"fetch {name}", f"Fetching {name}", work)
-    ask_again()
-    st.session_state["fetching"] = name
+    job = jobs().start(["datasets", "fetch", name], kind="fetch", title=f"Fetching {name}", key=f"fetch {name}")
+    st.session_state["fetching"] = job.id
 
 
 def fetched() -> None:
-    """Draw the running fetch, or how the last one of this session ended."""
-    name = st.session_state.get("fetching")
-    job = jobs().get(f"fetch {name}") if name else None
-    if job is None:
-        return
-    if job.running:
-        show(job)
-    elif job.error is None:
-        st.success(f"{markdown(name)} is here.", icon=":material/check_circle:")
-    elif isinstance(job.error, Cancelled):
-        st.info(f"Fetching {markdown(name)} was cancelled.", icon=":material/info:")
-    elif isinstance(job.error, BadInput):
-        states.problem(str(job.error), lambda: None)
-    else:
-        raise job.error
+    """Draw the fetches that run or wait, whoever asked for them, and how this session's last one ended."""
+    asked = st.session_state.get("fetching")
+    for job in jobs().all("fetch"):
+        if job.active:
+            show(job)
+        elif job.id == asked and job.state == "done":
+            st.success(f"{markdown(job.command[-1])} is here.", icon=":material/check_circle:")
+        elif job.id == asked:
+            ended_badly(job, partial(st.button, "Try again", on_click=_fetch, args=(job.command[-1],)))
 
 
 def catalogue() -> None:
@@ -130,7 +119,10 @@ def own() -> None:
         st.session_state.pop("unread", None)
         try:
             with st.spinner("Reading and checking every row"):
-                st.session_state["uploaded"] = sources.load_upload(given.name, given.getvalue())
+                content = given.getvalue()
+                st.session_state["uploaded"] = sources.load_upload(given.name, content)
+                st.session_state["uploaded_bytes"] = content  # for jobs, which read files
+                st.session_state["uploaded_suffix"] = ".zip" if content.startswith(b"PK\x03\x04") else ".csv"
         except BadInput as fault:
             st.session_state["unread"] = str(fault)
         else:

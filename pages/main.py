@@ -28,6 +28,10 @@ PAGES = {
     ],
     "Build": [
         (
+            st.Page("train.py", title="Train", icon=":material/model_training:"),
+            "Set a model up, watch it learn from this data, and use what comes out.",
+        ),
+        (
             st.Page("data.py", title="Data", icon=":material/database:"),
             "What the models learn from: what is loaded, how it is spread, and how to bring your own.",
         ),

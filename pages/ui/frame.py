@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import streamlit as st
@@ -55,17 +57,21 @@ def choice() -> Choice:
 
 def choose(name: str, value: str) -> None:
     """Make a choice of the sidebar, for callbacks. Another data set has other people and films: those are dropped."""
+    if name == "data":
+        from pages.ui.models import recipe
+
+        st.session_state["model"] = recipe(st.session_state["model"]).model  # a run belongs to its data set
+        record("model", None)
+        forget("user", "item", "trail", "genres", "years")
     st.session_state[name] = value
     record(name, None)
-    if name == "data":
-        forget("user", "item", "trail", "genres", "years")
 
 
 def sidebar() -> None:
     """Draw the pickers of data set, model and, where there is a choice, device."""
     import torch
 
-    from pages.ui.models import DEFAULT_MODEL
+    from pages.ui import models
     from recengine.data.sources import list_datasets
     from recengine.models.registry import MODELS
 
@@ -74,18 +80,32 @@ def sidebar() -> None:
     names += [name for name in (default,) if name not in names]
     names += [UPLOAD] if "uploaded" in st.session_state else []
     with st.sidebar, st.container(key="pickers", gap="small"):
-        _picker("data", "Data set", names, default)
-        kind = MODELS[_picker("model", "Model", list(MODELS), DEFAULT_MODEL)]
+        data = _picker("data", "Data set", names, default)
+        runs = models.runs_on(data, st.session_state["uploaded"] if data == UPLOAD else None)
+        titles = {id: run.title for id, run in runs.items()}
+        chosen = _picker("model", "Model", [*titles, *MODELS], models.DEFAULT_MODEL, titles)
+        kind = MODELS[models.recipe(chosen).model]
         st.html(f'<p class="about-model"><b>{html(kind.family.capitalize())}.</b> {html(kind.summary)}</p>')
         if torch.cuda.is_available():
             _picker("device", "Device", ["auto", "cpu", "cuda"], settings.default_device())
 
 
-def _picker(name: str, title: str, options: list[str], default: str) -> str:
-    """Draw a picker whose value always stands in the address, so that a link means the same to everybody."""
+def _picker(
+    name: str, title: str, options: list[str], default: str, titles: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Draw a picker whose value always stands in the address, so that a link means the same to everybody.
+
+    titles : what is shown for the options that have a title of their own
+    """
     asked = st.query_params.get(name)
     recall(name, default, lambda text: text if text in options else None)
-    st.selectbox(title, options, key=name, on_change=lambda: choose(name, st.session_state[name]))
+    st.selectbox(
+        title,
+        options,
+        key=name,
+        format_func=lambda option: markdown(titles[option]) if option in titles else option,
+        on_change=lambda: choose(name, st.session_state[name]),
+    )
     record(name, None)
     if asked is not None and asked not in options:
         st.warning(f"There is no {title.lower()} “{markdown(asked)}” here, so this is {st.session_state[name]}.")
@@ -109,21 +129,22 @@ def ready() -> Ready:
     chosen = choice()
     with st.skeleton(height=420):
         data = dataset()
-        if jobs.cancelled(models.job_key(data, chosen.model, chosen.device)):
-            status("not trained")
-            states.empty(
-                "Training was cancelled",
-                f"{models.label(chosen.model)} knows nothing of this data set yet.",
-                lambda: st.button("Train it", type="primary", on_click=jobs.ask_again),
-            )
-            st.stop()
         found = models.find_model(data, chosen.model, chosen.device)
+    if isinstance(found, jobs.Job) and not found.active:
+        status("not trained")
+        wanted = models.recipe(chosen.model)
+
+        def again() -> None:
+            models.train(data, wanted, chosen.device)
+
+        jobs.ended_badly(found, lambda: st.button("Train it", type="primary", on_click=again))
+        st.stop()
     if isinstance(found, jobs.Job):
         status("training now")
         jobs.show(found)
         states.grid_skeleton(2)
         st.stop()
-    status(f"trained {_ago(found.manifest['trained_at'])}", found.manifest["device"])
+    status(f"trained {ago(found.manifest['trained_at'])}", found.manifest["device"])
     return Ready(data, found, models.positive_threshold(data))
 
 
@@ -135,7 +156,7 @@ def peek(data: Dataset) -> None:
     if found is None:
         status("not trained yet")
     else:
-        status(f"trained {_ago(found.manifest['trained_at'])}", found.manifest["device"])
+        status(f"trained {ago(found.manifest['trained_at'])}", found.manifest["device"])
 
 
 def status(state: str, device: str = "") -> None:
@@ -149,7 +170,7 @@ def status(state: str, device: str = "") -> None:
         st.html(f'<p class="status">{html(" · ".join(parts))}</p>')
 
 
-def _ago(moment: str) -> str:
+def ago(moment: str) -> str:
     """Return how long ago an ISO time was, in the largest unit that fits."""
     seconds = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "min")):

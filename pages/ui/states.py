@@ -26,7 +26,7 @@ def guard(action: Action) -> Iterator[None]:
 
 def problem(message: str, action: Action) -> None:
     """Draw an error state."""
-    st.error(markdown(_sentence(message)), icon=":material/error:")
+    st.error(markdown(sentence(message)), icon=":material/error:")
     action()
 
 
@@ -54,7 +54,7 @@ def back_to(page: str, label: str) -> Action:
     return lambda: link(page, label, icon=":material/arrow_back:", user=None, item=None)
 
 
-def _sentence(message: str) -> str:
+def sentence(message: str) -> str:
     """Return the message with a capital and a full stop, as a page has it."""
     message = message.strip()
     return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")

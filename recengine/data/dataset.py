@@ -67,6 +67,8 @@ class Dataset:
     cleaning: Cleaning = field(default_factory=Cleaning)
     licence: str = ""
     simulated: bool = False
+    timed: bool = True
+    """False when the order of the rows stands for time."""
     predefined: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = field(default_factory=dict)
     """Splits that the source publishes: name -> (training rows, test rows) of `ratings`."""
 
@@ -190,6 +192,7 @@ def build_dataset(
         item_ids=item_ids,
         items=table,
         users=None if users is None else _aligned(users, "user_id", user_ids),
+        timed=timed,
         cleaning=Cleaning(
             rows_read=len(ratings),
             rows_kept=len(user_idx),

@@ -53,6 +53,8 @@ class Recommender(ABC):
     preset_patience: ClassVar[int] = 5
     criterion: ClassVar[str] = "valid_ndcg@10"
     """The validation metric that chooses the epoch; of errors (`valid_rmse`) the least is best."""
+    ordered: ClassVar[bool] = False
+    """Whether the times of the ratings matter, as beside this they do for every model with `recency_half_life` set."""
     learns_from: ClassVar[str] = "positives"
     """`positives`, or `ratings`: all of them, also those below the threshold of a positive."""
 
@@ -86,6 +88,16 @@ class Recommender(ABC):
     @abstractmethod
     def learn(self, train: Interactions, given: Given) -> None:
         """Do the work of `fit`, which has set `n_users` and `n_items`."""
+
+    def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:  # noqa: B027 - most need nothing
+        """Raise BadInput when the item or user table lacks what this model learns from."""
+
+    def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
+        """Return about how many bytes training takes beside the data, by the setting that they grow with.
+
+        What grows with the data alone stands under "". An estimate, true within a factor of two where it is large.
+        """
+        return {}
 
     @abstractmethod
     def score(self, user_idx: ArrayLike) -> Tensor:

@@ -40,13 +40,16 @@ class Content(ItemItem):
     reference = "Pazzani & Billsus, Content-based recommendation systems, The Adaptive Web 2007"
     Config = ContentConfig
 
-    def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
+    def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
         if items is None or not any((items[c].fillna("") != "").any() for c in COLUMNS if c in items):
             raise BadInput(
                 "model 'content' needs genres, keywords or tags in the item table, and this data set has none; "
                 "add a genres column to movies.csv, or choose another model"
             )
-        terms = term_matrix(items).to(device)
+
+    def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
+        self.check(items, None)
+        terms = term_matrix(pd.DataFrame() if items is None else items).to(device)
         self.n_unknown = int((terms.sum(1) == 0).sum())
         unit = torch.nn.functional.normalize(terms, dim=1, eps=1e-12)
         similar = unit @ unit.T

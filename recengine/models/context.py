@@ -37,6 +37,7 @@ class Contextual(Recommender):
     family = "contextual"
     summary = "What everybody watched lately, at that time of day and week: popularity that knows the clock."
     reference = "Campos, Díez & Cantador, Time-aware recommender systems, UMUAI 2014"
+    ordered = True
     Config = ContextualConfig
 
     def learn(self, train: Interactions, given: Given) -> None:

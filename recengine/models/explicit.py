@@ -244,6 +244,15 @@ class RecommenderNet(RatingModel):
             )
             network.to("cpu")
 
+    def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
+        config, rows = self.config, min(self.config.batch_size, n_rows)
+        widths = (2 * config.embedding_dim, *config.layers)
+        return {
+            "embedding_dim": 4 * 6 * (n_users + n_items) * config.embedding_dim,
+            "layers": 4 * 6 * sum(a * b for a, b in pairwise(widths)),
+            "batch_size": 4 * 4 * max(rows, CHUNK) * sum(widths),
+        }
+
     def _loss(self, user: Tensor, item: Tensor, rating: Tensor) -> Tensor:
         network = self.network
         u, v = network.user_embedding[user], network.item_embedding[item]

@@ -124,6 +124,19 @@ class GradientModel(Recommender):
         with torch.no_grad():  # a person without positives has no taste, not the noise that the vector started from
             self.network.user_embedding.weight[torch.from_numpy(train.user_counts == 0)] = 0
 
+    def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
+        config, rows = self.config, min(self.config.batch_size, n_rows)
+        dim, hidden = config.embedding_dim, sum(getattr(config, "layers", ()))
+        drawn = config.negatives or n_items
+        groups = -(-rows // config.shared_by) if config.negatives else 1
+        # weights, gradients, two moments and the best epoch's copy; a step's vectors, then its scores, each with what
+        # their gradients need; layers between them stand once for each user and item that meet
+        return {
+            "embedding_dim": 4 * 6 * (n_users + n_items) * dim,
+            "batch_size": 4 * (3 * dim * (2 * rows + groups * drawn) + rows * drawn * (8 + 3 * hidden)),
+            "": 4 * 4 * min(2048, n_users) * n_items,
+        }
+
     def columns(self) -> Sequence[str]:
         """Return the columns of the item table that the network reads."""
         return self.metadata

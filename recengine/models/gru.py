@@ -72,6 +72,7 @@ class GRU(Recommender):
         "A recurrent network reads what a person rated, in order, and guesses what comes next; needs no retraining."
     )
     reference = "Hidasi et al., Session-based recommendations with recurrent neural networks, ICLR 2016"
+    ordered = True
     Config = GRUConfig
     preset_epochs = 80
     preset_patience = 12
@@ -103,6 +104,16 @@ class GRU(Recommender):
                 on_epoch=given.on_epoch,
             )
         self.network.to("cpu")
+
+    def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
+        config = self.config
+        events = min(config.batch_size * config.max_length, n_rows)
+        weights = n_items * config.embedding_dim + 3 * config.hidden_dim * (config.embedding_dim + config.hidden_dim)
+        return {
+            "embedding_dim": 4 * 6 * weights,
+            "batch_size": 4 * events * (3 * (config.negatives or n_items) + 10 * config.hidden_dim),
+            "": 4 * 4 * min(2048, n_users) * n_items,
+        }
 
     def _remember(self, past: Interactions) -> None:
         self.past = past

@@ -80,6 +80,12 @@ class IALS(Recommender):
         )
         self.network.to("cpu")
 
+    def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
+        return {
+            "embedding_dim": 4 * (3 * (n_users + n_items) * self.config.embedding_dim + 6 * CELLS),
+            "": 4 * 4 * min(2048, n_users) * n_items,
+        }
+
     def _recency(self, rows: Interactions) -> NDArray[np.float32]:
         return recency_weights(rows, self.config.recency_half_life, self.config.recency_floor)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -60,10 +61,15 @@ class ItemItem(Recommender):
     """
 
     family = "collaborative"
+    matrices: ClassVar[int] = 4
+    """Item-item matrices that are held at once while the weights are computed."""
 
     @abstractmethod
     def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
         """Return the (n_items, n_items) weights learned from the interactions, or from the item table."""
+
+    def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
+        return {"": 4 * self.matrices * n_items**2}
 
     def learn(self, train: Interactions, given: Given) -> None:
         needed = 4 * self.n_items**2
@@ -206,6 +212,7 @@ class SLIM(ItemItem):
     summary = "Like EASE, but few and non-negative weights: reasons that are easy to read."
     reference = "Steck et al., ADMM SLIM: sparse recommendations for many users, WSDM 2020"
     Config = SLIMConfig
+    matrices = 9
 
     def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
         config = self.config

@@ -122,6 +122,17 @@ class MFExplicit(RatingModel):
             self.history = (self._sample if config.solver == "gibbs" else self._descend)(train, given, device)
         self.network.to("cpu")
 
+    def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
+        config, width = self.config, self.config.embedding_dim + 1
+        if config.solver == "gibbs":
+            links = n_items if config.implicit else 0
+            fewest = min(n_users, n_items) if config.implicit else 0
+            # the samples and the best epoch's copy
+            return {"samples": 4 * 2 * (n_users + n_items + links) * config.samples * width, "": 4 * 2 * fewest**2}
+        cells = 4 * 6 * n_users * n_items if config.solver == "dense" else 0
+        rows = min(config.batch_size, n_rows)
+        return {"embedding_dim": 4 * 6 * (n_users + n_items) * width, "batch_size": 4 * 8 * rows * width, "": cells}
+
     def _sample(self, train: Interactions, given: Given, device: torch.device) -> list[dict[str, float]]:
         """Run the chain; each epoch is a sweep, whose sample replaces the oldest."""
         config, network = self.config, self.network

@@ -42,17 +42,20 @@ class Demographic(Recommender):
     reference = "Pazzani, A framework for collaborative, content-based and demographic filtering, AI Review 1999"
     Config = DemographicConfig
 
-    def learn(self, train: Interactions, given: Given) -> None:
-        columns = [] if given.users is None else [c for c in ATTRIBUTES if c in given.users]
-        if given.users is None or not columns:
+    def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
+        if users is None or not any(column in users for column in ATTRIBUTES):
             raise BadInput(
                 "model 'demographic' needs age, gender or occupation in a user table, and this data set has none; "
                 "add users.csv, or choose another model"
             )
+
+    def learn(self, train: Interactions, given: Given) -> None:
+        self.check(None, given.users)
+        people = pd.DataFrame() if given.users is None else given.users
         self.groups: list[str] = []  # "gender=F"
         member: list[np.ndarray] = []
-        for column in columns:
-            words = group_words(given.users[column])
+        for column in (name for name in ATTRIBUTES if name in people):
+            words = group_words(people[column])
             for word in sorted(set(words) - {""}):
                 self.groups.append(f"{column.removesuffix('_group')}={word}")
                 member.append(words == word)

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 Row = Mapping[str, Any]
 """One line: `event` is note, step, epoch, bytes, trial, or text for what is no JSON."""
 
+STAGES = {"refit": "refit on everything", "pretraining": "pretraining"}
+"""Marks of epochs that choose nothing, in words."""
 CHOOSING = 0.9
 """Share of a training that chooses the epoch; the rest is the refit on everything."""
 
@@ -25,37 +27,48 @@ class Progress(NamedTuple):
 
 def progress_of(rows: Sequence[Row], spent: float = 0.0) -> Progress:
     """Return how far a command is, from its lines so far and the seconds since it started."""
-    step = next((i for i in reversed(range(len(rows))) if rows[i]["event"] == "step"), None)
-    since = rows[step + 1 :] if step is not None else rows
+    mark = next((i for i in reversed(range(len(rows))) if rows[i]["event"] in ("step", "trial")), None)
+    head = rows[mark] if mark is not None else {"event": "text", "text": "starting"}
+    since = rows[mark + 1 :] if mark is not None else rows
     row = next((row for row in reversed(since) if row["event"] in _SHARES), None)
     share = _SHARES[row["event"]](row) if row else 0.0
-    head = rows[step] if step is not None else None
-    said = line_said(row or head or {"event": "text", "text": "starting"})
-    if head is not None and "of" in head:
-        share = (head["done"] + share) / head["of"]
-        said = f"{head['text']} ({head['done'] + 1} of {head['of']})" + (f" · {line_said(row)}" if row else "")
-    if row and row["event"] == "epoch" and (head is None or "of" not in head):
-        return Progress(share, said, _epochs_left(since))
+    done, of = _counted(head)
+    if not of:
+        said = line_said(row or head)
+        if row and row["event"] == "epoch":
+            return Progress(share, said, _epochs_left(since))
+        return Progress(share, said, spent * (1 - share) / share if share > 0.02 else None)
+    share = min(1.0, (done + share) / of)
+    place = f"{min(done + 1, of)} of {of}"
+    counted = f"trial {place}" if head["event"] == "trial" else f"{line_said(head)} ({place})"
+    said = " · ".join([counted, *([line_said(row)] if row else [])])
     return Progress(share, said, spent * (1 - share) / share if share > 0.02 else None)
+
+
+def _counted(head: Row) -> tuple[int, int]:
+    """Return how many steps or trials are done when this line is written, and of how many; (0, 0) if that is open."""
+    if head["event"] == "trial":
+        return head["number"] + 1, head["trials"]
+    return head.get("done", 0), head.get("of", 0)
 
 
 def line_said(row: Row) -> str:
     """Return what a line says, for people."""
     match row["event"]:
         case "epoch":
-            what = "refit on everything, epoch" if row.get("refit") else "epoch"
-            most = "" if row.get("refit") else "at most "
-            return f"{what} {row['epoch']:.0f} of {most}{row['epochs']:.0f}"
+            stages = [said for name, said in STAGES.items() if row.get(name)]
+            most = "" if stages else "at most "
+            return ", ".join([*stages, f"epoch {row['epoch']:.0f} of {most}{row['epochs']:.0f}"])
         case "bytes":
             return f"{row['done'] / 1e6:.1f} of {row['total'] / 1e6:.1f} MB"
         case "trial":
-            return f"trial {row['trial']} of {row['trials']}"
+            return f"trial {row['number'] + 1} of {row['trials']}"
     return str(row.get("text", ""))
 
 
 def epochs_of(rows: Sequence[Row]) -> list[Row]:
-    """Return the epochs of the last training that `rows` tells of, without its refit."""
-    epochs = [row for row in rows if row["event"] == "epoch" and not row.get("refit")]
+    """Return the epochs of the last training that `rows` tells of, those alone that choose the best one."""
+    epochs = [row for row in rows if row["event"] == "epoch" and not any(row.get(name) for name in STAGES)]
     starts = [i for i in range(1, len(epochs)) if epochs[i]["epoch"] <= epochs[i - 1]["epoch"]]
     return epochs[starts[-1] :] if starts else epochs
 
@@ -64,7 +77,7 @@ def _epochs_left(rows: Sequence[Row]) -> float | None:
     """Return the seconds that the epochs left would take, each like the latest five."""
     epochs = [row for row in rows if row["event"] == "epoch"]
     last = epochs[-1]
-    same = [row for row in epochs if row.get("refit") == last.get("refit")][-6:]
+    same = [row for row in epochs if all(row.get(name) == last.get(name) for name in STAGES)][-6:]
     took, passed = last["seconds"] - same[0]["seconds"], last["epoch"] - same[0]["epoch"]
     if passed <= 0:  # the first epoch of its training
         took, passed = last["seconds"], last["epoch"]
@@ -72,12 +85,11 @@ def _epochs_left(rows: Sequence[Row]) -> float | None:
 
 
 def _epoch_share(row: Row) -> float:
-    share = row["epoch"] / max(row["epochs"], 1)
+    share = 0.0 if row.get("pretraining") else row["epoch"] / max(row["epochs"], 1)
     return CHOOSING + (1 - CHOOSING) * share if row.get("refit") else CHOOSING * share
 
 
 _SHARES = {
     "epoch": _epoch_share,
     "bytes": lambda row: row["done"] / row["total"] if row["total"] else 0.0,
-    "trial": lambda row: row["trial"] / max(row["trials"], 1),
 }

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.splits import Split, hold_out, leave_last
+from recengine.errors import BadInput
+from recengine.models.base import Recommender
 from recengine.models.registry import configure, fit_final, model_class
 from recengine.serving.store import ArtefactStore, Trained
 from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch
+
+ALWAYS, A_ROW = 150_000_000, 200
+"""Bytes that any training takes, and that each rating adds, as measured."""
+CONTAINER = Path("/sys/fs/cgroup")
+"""Where Linux tells a container's memory."""
 
 
 def obtain(
@@ -41,6 +51,7 @@ def obtain(
     folder = store.folder(name, config, dataset.fingerprint, about, run)
 
     def train() -> Any:
+        memory_needed(dataset, model_class(name)(config))
         train_rows, valid_rows = _learning_rows(dataset, name, split, positive, run.seed)
         return fit_final(
             name,
@@ -64,18 +75,45 @@ def obtain(
     return store.obtain(folder, train, description, force=force)
 
 
-def is_stored(
+def artefact_folder(
     dataset: Dataset,
     name: str,
     *,
     settings: dict[str, Any] | None = None,
     run: RunConfig = RunConfig(),  # noqa: B008 - frozen
     positive: float = 4.0,
-) -> bool:
-    """Tell whether `obtain` with the same arguments would find the model without training."""
+) -> Path:
+    """Return where `obtain` with the same arguments finds the model or puts it."""
     config, run = configure(name, settings or {}, run)
-    folder = ArtefactStore().folder(name, config, dataset.fingerprint, _whole(name, positive), run)
-    return (folder / "manifest.json").is_file()
+    return ArtefactStore().folder(name, config, dataset.fingerprint, _whole(name, positive), run)
+
+
+def memory_needed(dataset: Dataset, model: Recommender) -> int:
+    """Return about how many bytes training takes beside the data.
+
+    Raises BadInput when that is more than this machine has left, and names the setting that takes most.
+    """
+    parts = model.footprint(dataset.n_users, dataset.n_items, len(dataset.ratings))
+    parts[""] = parts.get("", 0) + ALWAYS + A_ROW * len(dataset.ratings)
+    needed, free = sum(parts.values()), available_memory()
+    if needed > free:
+        most = max(parts, key=lambda part: parts[part])
+        cause = f"{most}={getattr(model.config, most)} needs" if most else "training needs"
+        raise BadInput(
+            f"{cause} about {needed / 1e9:,.1f} GB of memory for {model.name!r} on this data, "
+            f"and {free / 1e9:,.1f} GB are free; "
+            + (f"lower {most}" if most else "choose another model, or drop rare items")
+        )
+    return needed
+
+
+def available_memory() -> int:
+    """Return the bytes that this process may still take: the machine's, or its container's if that is less."""
+    free = psutil.virtual_memory().available
+    with suppress(OSError, ValueError):  # no container, or one without a limit
+        limit, used = (int((CONTAINER / f"memory.{name}").read_text()) for name in ("max", "current"))
+        free = min(free, max(0, limit - used))
+    return free
 
 
 def _whole(name: str, positive: float) -> dict[str, Any]:

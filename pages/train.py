@@ -1,0 +1,169 @@
+"""Train: settings in a form, a training in a process of its own, its curves as they grow, and the runs made so far."""
+
+from __future__ import annotations
+
+import shlex
+
+import streamlit as st
+
+from pages.ui import curves, form, frame, jobs, models, outcomes, runs, states
+from pages.ui.text import html
+from recengine.data.dataset import Dataset
+from recengine.errors import BadInput
+from recengine.models.registry import MODELS, configure
+from recengine.serving.jobs import Job
+from recengine.serving.training import memory_needed
+from recengine.training.config import RunConfig
+
+LARGE = 1e9
+"""Bytes of memory from which on it is said what a training takes."""
+TRIALS = (5, 200)
+"""Fewest and most settings that a search of this page tries."""
+
+
+@st.fragment
+def settings_form(dataset: Dataset) -> None:
+    """Draw the form; a change of a field reruns this part alone."""
+    state = st.session_state
+    with st.container(border=True, key="form"):
+        if "train_model" not in state:  # the sidebar's model, if there is anything to watch in its training
+            chosen = models.recipe(frame.choice().model).model
+            state["train_model"] = chosen if MODELS[chosen].preset_epochs else runs.TO_WATCH
+        name = st.selectbox(
+            "Model to train",
+            list(MODELS),
+            key="train_model",
+            format_func=lambda model: f"{models.label(model)} · {MODELS[model].family}",
+            persist_state="session",
+        )
+        kind, fields = MODELS[name], form.fields_of(MODELS[name])
+        st.html(f'<p class="about-model">{html(kind.summary)}</p>')
+        whole = st.container()
+        ready = form.presets(kind)
+        if len(ready) > 1:
+            with st.container(horizontal=True, gap="xsmall", key="presets"):
+                for title, values in ready.items():
+                    st.button(title, on_click=form.fill, args=(name, fields, values), key=f"preset {title}")
+        drawn = form.draw(name, fields)
+        with st.grid(2, min_column_width=150, gap="small"):
+            with st.container(gap="xxsmall"):
+                seed = st.number_input("Seed", value=0, step=1, key="train_seed", persist_state="session")
+                drawn.places["seed"] = st.container()
+            with st.container(gap="xxsmall"):
+                device = st.selectbox("Device", ["auto", "cpu", "cuda"], key="train_device", persist_state="session")
+                drawn.places["device"] = st.container()
+        wanted = models.Recipe(name, drawn.settings, seed)
+        needed, field, fault = judge(dataset, wanted, device)
+        if fault:
+            form.say(drawn.places.get(field, whole), fault)
+            drawn.wrong.append(field or "model")
+        if not dataset.timed and (kind.ordered or "recency_half_life" in drawn.settings):
+            whole.caption("This data has no timestamps: the order of its rows stands for time, which this model reads.")
+        start(dataset, wanted, device, drawn.wrong, needed)
+
+
+def judge(dataset: Dataset, wanted: models.Recipe, device: str) -> tuple[int, str, str]:
+    """Return the bytes that a training takes, the field that is wrong ("" for the model), and what is wrong."""
+    try:
+        run = RunConfig(device=device, seed=wanted.seed)  # type: ignore[arg-type]  # it checks
+        run.torch_device()
+        model = MODELS[wanted.model](configure(wanted.model, dict(wanted.settings), run)[0])
+        model.check(dataset.items, dataset.users)
+        return memory_needed(dataset, model), "", ""
+    except BadInput as fault:
+        said, fields = str(fault), {**wanted.settings, "seed": "", "device": ""}
+        field = said.partition("=")[0]
+        if field not in fields:  # a text that cannot be read is quoted
+            field = next((name for name, text in wanted.settings.items() if repr(text) in said), "")
+        return 0, field, said
+
+
+def start(dataset: Dataset, wanted: models.Recipe, device: str, wrong: list[str], needed: int) -> None:
+    """Draw the buttons that start a training or a search, and what they amount to."""
+    clicked = False
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        clicked |= st.button(
+            "Train",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=bool(wrong),
+            on_click=runs.start,
+            args=(dataset, wanted, device),
+            key="train",
+        )
+        if wrong:
+            st.caption(f"Correct {', '.join(name.replace('_', ' ') for name in wrong)} first.")
+        elif needed > LARGE:
+            st.caption(f"Takes about {needed / 1e9:.1f} GB of memory.")
+    if MODELS[wanted.model].Config.__dataclass_fields__:
+        with st.expander("Let a search find the settings", icon=":material/manage_search:"):
+            st.caption("Each trial trains on a part and is judged on validation; what you set above stays as it is.")
+            with st.container(horizontal=True, vertical_alignment="bottom"):
+                trials = st.slider("Trials", *TRIALS, value=20, step=5, key="trials", persist_state="session")
+                args = (dataset, wanted, device, trials)
+                clicked |= st.button("Search", disabled=bool(wrong), on_click=runs.search, args=args)
+    with st.expander("The same on the command line", icon=":material/terminal:"):
+        command = ["python", "-m", "recengine", "train", wanted.model, "--dataset", dataset.name]
+        st.code(shlex.join([*command, *models.flags(dataset, wanted, device)]), language="bash", wrap_lines=True)
+    if clicked:
+        st.rerun()  # the callback has started it; now the rest of the page shows it
+
+
+def watch(dataset: Dataset) -> None:
+    """Draw the run that is looked at: how it goes while it goes, else how it went; and the curves of those shown."""
+    job = runs.focus(dataset)
+    if job is None:
+        states.empty(
+            "Nothing has been trained here yet",
+            "Choose a model, leave the settings as they are, and watch it learn.",
+            lambda: st.button(
+                f"Train {models.label(runs.TO_WATCH)}",
+                on_click=runs.start,
+                args=(dataset, models.Recipe(runs.TO_WATCH), frame.choice().device),
+                icon=":material/play_arrow:",
+            ),
+        )
+    elif job.active:
+        live(job.id, dataset)
+    else:
+        look(job, dataset)
+
+
+@st.fragment(run_every=jobs.TICK)
+def live(id: str, dataset: Dataset) -> None:
+    """Draw a running job again and again; when it is over, the whole page once."""
+    job = jobs.jobs().get(id)
+    if job is None or not job.active:
+        st.rerun()
+    look(job, dataset)
+
+
+def look(job: Job, dataset: Dataset) -> None:
+    """Draw one run: its figures, its bar or its end, and the curves."""
+    runs.headline(job)
+    if job.active:
+        jobs.bar(job, whole=False)
+    elif job.state == "done":
+        runs.finished(job)
+    else:
+        jobs.ended_badly(job, lambda: runs.again_button(job, dataset))
+    if job.kind == "tune":
+        outcomes.trials(job)
+    # of a search, the curves of the trial that runs
+    curves.draw([run for run in runs.shown(dataset) if run.kind == "train" or run.active])
+
+
+with states.guard(states.start_again):
+    with st.skeleton(height=420):
+        dataset = frame.dataset()
+    with st.container(key="bench-in-use" if runs.focus(dataset) else "bench"):
+        left, right = st.columns([5, 7], gap="large")
+        with left:
+            settings_form(dataset)
+        with right, st.container(border=True, key="watch"):
+            watch(dataset)
+    outcomes.compare(runs.shown(dataset))
+    runs.listing(dataset)
+    with st.expander("How to read the curves", icon=":material/function:"):
+        st.markdown(curves.EXPLANATION)
+    frame.peek(dataset)

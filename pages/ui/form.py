@@ -1,0 +1,193 @@
+"""The form of a model's settings, made from its config: a field for each with its help, range and faults."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+import streamlit as st
+
+from pages.ui.states import sentence
+from pages.ui.text import html
+from recengine.errors import BadInput
+from recengine.models.base import Recommender
+from recengine.models.gradient import GradientConfig
+from recengine.models.linear import HistoryConfig
+from recengine.training.config import Config, RunConfig
+
+FIRST = (
+    "embedding_dim", "hidden_dim", "layers", "loss", "solver", "samples", "negatives", "neighbours", "learning_rate",
+    "weight_decay", "l2", "l1", "dropout", "epochs", "recency_half_life", "recency_floor", "metadata",
+    "popularity_weight", "moments", "half_life", "shrink",
+)  # fmt: skip
+"""The settings that are looked at first; the others are one fold away."""
+_NAMED = re.compile(r"^[a-z_0-9]+=")
+"""The name of a field at the start of a fault: beside the field nobody needs it."""
+NONE = "–"
+"""Stands for no choice in a picker."""
+
+
+class Field(NamedTuple):
+    """One setting: where it is declared and of which type it is."""
+
+    name: str
+    owner: type[Config]
+    type: Any
+    default: Any
+    about: Mapping[str, Any]
+
+    @property
+    def optional(self) -> bool:
+        return type(None) in get_args(self.type)
+
+    @property
+    def plain_type(self) -> Any:
+        """Return the type without `| None`."""
+        return next(part for part in get_args(self.type) if part is not type(None)) if self.optional else self.type
+
+
+class Drawn(NamedTuple):
+    """What the form holds: settings that are not the presets, where to say what is wrong, and the wrong fields."""
+
+    settings: dict[str, str]
+    places: dict[str, Any]
+    wrong: list[str]
+
+
+def fields_of(kind: type[Recommender]) -> list[Field]:
+    """Return the settings of a model, and of the run if it has epochs; those that matter most first."""
+    names = [(kind.Config, f) for f in dataclasses.fields(kind.Config)]
+    if kind.preset_epochs is not None:
+        names += [(RunConfig, f) for f in dataclasses.fields(RunConfig) if f.name in ("epochs", "patience")]
+    found = [
+        Field(f.name, owner, get_type_hints(owner)[f.name], f.default, f.metadata | {"preset": _preset(kind, f.name)})
+        for owner, f in names
+    ]
+    return sorted(found, key=lambda field: FIRST.index(field.name) if field.name in FIRST else len(FIRST))
+
+
+def presets(kind: type[Recommender]) -> dict[str, dict[str, str]]:
+    """Return ready settings by name; the first are the model's own, tuned on validation data."""
+    found: dict[str, dict[str, str]] = {"Tuned": {}}
+    if kind.preset_epochs is not None:
+        found["Quick look"] = {"epochs": "5"}
+    if issubclass(kind.Config, GradientConfig):
+        found["Over-fit on purpose"] = {"weight_decay": "0.0", "dropout": "0.0", "epochs": "30", "patience": "30"}
+        found["Partial credit for genres"] = {"partial_credit": "genres:0.4"}
+    if issubclass(kind.Config, HistoryConfig):
+        found["Recent counts more"] = {"recency_half_life": "2.0", "recency_floor": "0.05"}
+    return found
+
+
+def fill(model: str, fields: list[Field], settings: Mapping[str, str]) -> None:
+    """Put settings into the form, and presets into the rest of it. For callbacks."""
+    for field in fields:
+        text = settings.get(field.name)
+        value = field.default if text is None else field.owner.read(field.name, text)
+        st.session_state[_key(model, field)] = _shown(field, value)
+
+
+def draw(model: str, fields: list[Field]) -> Drawn:
+    """Draw the fields; what a field alone shows to be wrong is said there already, and its setting is left out."""
+    first = [field for field in fields if field.name in FIRST]
+    rest = [field for field in fields if field.name not in FIRST]
+    if len(rest) < 3:
+        first, rest = fields, []
+    drawn = Drawn({}, {}, [])
+
+    def draw_some(some: list[Field]) -> None:
+        with st.grid(2, min_column_width=130, gap="small"):
+            for field in some:
+                with st.container(gap="xxsmall"):
+                    text, fault = _draw_one(model, field)
+                    place = drawn.places[field.name] = st.container()
+                if fault:
+                    say(place, fault)
+                    drawn.wrong.append(field.name)
+                elif text is not None:
+                    drawn.settings[field.name] = text
+
+    draw_some(first)
+    if rest:
+        with st.expander(f"{len(rest)} more settings", icon=":material/tune:"):
+            draw_some(rest)
+    return drawn
+
+
+def say(place: Any, fault: str) -> None:
+    """Say beside a field what is wrong with it."""
+    place.html(f'<p class="fault" role="alert">{html(sentence(_NAMED.sub("", fault)))}</p>')
+
+
+def _draw_one(model: str, field: Field) -> tuple[str | None, str]:
+    """Draw a field; return its value as `--set` takes it, or None for the preset, and what is wrong with it."""
+    key, label = _key(model, field), field.name.replace("_", " ").capitalize()
+    kind, about = field.plain_type, _help(field)
+    if key not in st.session_state:
+        st.session_state[key] = _shown(field, field.default)
+    if kind is bool:
+        value: Any = st.checkbox(label, key=key, help=about, persist_state="session")
+    elif get_origin(kind) is Literal:
+        options = [*([NONE] if field.optional else []), *get_args(kind)]
+        value = st.selectbox(label, options, key=key, help=about, persist_state="session")
+        value = None if value == NONE else value
+    elif kind in (int, float):
+        preset = field.about["preset"]
+        value = st.number_input(
+            label,
+            key=key,
+            value=None,
+            step=1 if kind is int else _step(field.default),
+            format="%d" if kind is int else "%g",
+            help=about,
+            placeholder=f"preset: {preset}" if preset is not None else "off" if field.optional else None,
+            persist_state="session",
+        )
+    else:
+        value = st.text_input(label, key=key, help=about, persist_state="session")
+    if value is None and not field.optional:
+        return None, f"empty; expected {_range(field)}"
+    if value is None or value == _shown(field, field.default):
+        return (None if value == field.default or value is not None else "none"), ""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    try:
+        field.owner.read(field.name, text)
+    except BadInput as fault:
+        return text, str(fault)
+    return text, ""
+
+
+def _key(model: str, field: Field) -> str:
+    return f"set {model} {field.name}"
+
+
+def _shown(field: Field, value: Any) -> Any:
+    """Return a value as the field's widget holds it."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return NONE if value is None and get_origin(field.plain_type) is Literal else value
+
+
+def _preset(kind: type[Recommender], name: str) -> int | None:
+    return {"epochs": kind.preset_epochs, "patience": kind.preset_patience}.get(name)
+
+
+def _step(default: float | None) -> float:
+    """Return a step that fits the size of the default."""
+    return 10.0 ** math.floor(math.log10(default / 2)) if default else 0.1
+
+
+def _range(field: Field) -> str:
+    low, high = field.about.get("low"), field.about.get("high")
+    if low is None:
+        return "a value"
+    least = f"{'more than ' if field.about.get('open_low') else ''}{low:g}"
+    return f"{least} or more" if high is None else f"{least} up to {high:,g}"
+
+
+def _help(field: Field) -> str:
+    said = sentence(field.about["help"])
+    return f"{said} From {_range(field)}." if field.about.get("low") is not None else said

@@ -1,0 +1,172 @@
+"""What runs came to: figures, the trials of a search, and several runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from pages.ui import curves, frame, jobs, models
+from pages.ui.text import html
+from recengine.models.registry import MODELS
+from recengine.serving.jobs import Job
+from recengine.training.loop import gain
+
+NONE = "–"
+"""Stands for what is not known yet."""
+
+
+class Figure(NamedTuple):
+    """A figure with its name and what it means."""
+
+    name: str
+    value: str
+    about: str
+
+
+def figures(job: Job) -> list[Figure]:
+    """Return what to say of a run in figures: how it goes, or what it came to."""
+    if job.kind == "tune":
+        return _search_figures(job)
+    return _running_figures(job) if job.active else _training_figures(job)
+
+
+def _running_figures(job: Job) -> list[Figure]:
+    told = [row for row in jobs.jobs().rows(job.id) if row["event"] == "epoch"]
+    last: Mapping[str, Any] = told[-1] if told else {}
+    pace, memory = last.get("examples_per_second"), last.get("memory_mb")
+    epoch = f"{last['epoch']:.0f} / {last['epochs']:.0f}" if last else NONE
+    return [
+        Figure("Epoch", epoch, "It stops earlier when validation no longer gains"),
+        _time_left(job),
+        Figure("Pace", f"{_short(pace)}/s" if pace else NONE, "Examples a second, validation included"),
+        Figure("Memory", f"{memory:,.0f} MB" if memory else NONE, "What its process holds"),
+    ]
+
+
+def _training_figures(job: Job) -> list[Figure]:
+    rows = curves.history(job)
+    best = curves.best_row(rows)
+    found = [Figure(name, value, "On validation, in the epoch that it chose") for name, value in _metrics(best)]
+    if best:
+        found.append(Figure("Best epoch", f"{best['epoch']:.0f} of {rows[-1]['epoch']:.0f}", "Chosen on validation"))
+    if job.state == "done":
+        seconds = (jobs.jobs().result(job.id) or {}).get("seconds", job.spent)
+        found.append(Figure("Time", jobs.duration(seconds), "Training and refit, without loading"))
+    return found
+
+
+def _search_figures(job: Job) -> list[Figure]:
+    rows = trial_rows(job)
+    values = {"Presets": rows[0]["value"], "Best": rows[-1]["best"]} if rows else {}
+    found = [
+        Figure("Trials", f"{len(rows)} of {job.about['trials']}", "Settings that were tried"),
+        *(Figure(name, f"{value:.4f}", "On validation") for name, value in values.items() if value is not None),
+    ]
+    return [*found, _time_left(job) if job.active else Figure("Time", jobs.duration(job.spent), "All in all")]
+
+
+def _time_left(job: Job) -> Figure:
+    left = jobs.progress(job).seconds_left
+    return Figure("Time left", NONE if left is None else f"≤ {jobs.duration(max(1.0, left))}", "If no epoch is spared")
+
+
+def _metrics(best: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Return (name, value) of what was validated in an epoch."""
+    known = [key for key in curves.METRICS if best and key != "loss" and key in best]
+    return [(curves.METRICS[key][0], f"{best[key]:.4f}") for key in known if best]
+
+
+def said_of(job: Job) -> str:
+    """Return how a run stands in one line."""
+    if job.active:
+        return "waiting for its turn" if job.state == "queued" else "running"
+    ago = frame.ago(datetime.fromtimestamp(job.ended or job.created, UTC).isoformat())
+    if job.state != "done":
+        return f"{job.state} {ago}"
+    return " · ".join([*(f"{figure.name} {figure.value}" for figure in figures(job)), ago])
+
+
+def trial_rows(job: Job) -> list[dict[str, Any]]:
+    """Return the trials of a search so far."""
+    return [row for row in jobs.jobs().rows(job.id) if row["event"] == "trial"]
+
+
+def trials(job: Job) -> None:
+    """Draw the trials of a search: each one's value, the best so far, and the settings of the best three."""
+    rows = trial_rows(job)
+    if not rows:
+        st.caption("The first trial tries the presets.")
+        return
+    criterion = MODELS[job.about["model"]].criterion
+    name, told = curves.METRICS[criterion]
+    st.html(f'<div class="chart-head curve"><h3>Trials</h3><p>{name} {told}; line: the best so far</p></div>')
+    data = pd.DataFrame(rows)[["number", "value", "best", "state"]]
+    x = alt.X("number:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d", grid=False))
+    scale = alt.Scale(zero=False, nice=True, padding=4)
+    y = alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=4, format=".3~g"))
+    tooltip = [alt.Tooltip("number:Q", title="trial"), alt.Tooltip("value:Q", title=name, format=".4f")]
+    base = alt.Chart(data).encode(x=x, tooltip=tooltip)
+    chart = alt.layer(
+        base.mark_line(interpolate="step-after", strokeWidth=2, opacity=0.6).encode(y=alt.Y("best:Q", scale=scale)),
+        base.mark_point(filled=True, size=70, opacity=1).encode(y=y),
+    )
+    said = f"Points: the {name} of {len(data)} trials; line: the best so far"
+    st.altair_chart(chart.properties(height=220, background="transparent"), key="trials chart", alt=said)
+    complete = [row for row in rows if row["value"] is not None]
+    best = sorted(complete, key=lambda row: gain(criterion, row["value"]), reverse=True)[:3]
+    keys = sorted({key for row in best for key in row["settings"]})
+    _table(
+        ["trial", name, *keys],
+        [[str(r["number"]), f"{r['value']:.4f}", *(str(r["settings"].get(key, "")) for key in keys)] for r in best],
+    )
+    unfinished = len(rows) - len(complete)
+    if unfinished:
+        st.caption(f"{unfinished} given up early or failed.")
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]], *, swatches: bool = False) -> None:
+    """Draw a small table of texts, each line with the colour of its place if asked for."""
+    top = "".join(f"<th>{html(text.replace('_', ' '))}</th>" for text in head)
+    body = ""
+    for place, line in enumerate(lines):
+        cells = "".join(f"<td>{html(cell)}</td>" for cell in line)
+        colour = f'<td><i class="swatch c{place}"></i></td>' if swatches else ""
+        body += f"<tr>{colour}{cells}</tr>"
+    top = ("<th></th>" if swatches else "") + top
+    st.html(
+        f'<div class="scroll"><table class="compare"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def compare(shown: Sequence[Job]) -> None:
+    """Draw the runs side by side: what they came to, and what in their settings is not the preset."""
+    shown = [job for job in shown if job.kind == "train"]
+    if len(shown) < 2:
+        return
+    st.html('<h2 class="row-title">Side by side</h2>')
+    recipes = [models.recipe(job.id) for job in shown]
+    keys = sorted({key for recipe in recipes for key in recipe.settings})
+    best = [curves.best_row(curves.history(job)) or {} for job in shown]
+    metrics = [key for key in curves.METRICS if any(key in row for row in best)]
+    _table(
+        ["run", *(curves.METRICS[key][0] for key in metrics), "epoch", *keys],
+        [
+            [
+                job.title,
+                *(f"{row[key]:.4f}" if key in row else "–" for key in metrics),
+                f"{row['epoch']:.0f}" if row else "–",
+                *(recipe.settings.get(key, "preset") for key in keys),
+            ]
+            for job, recipe, row in zip(shown, recipes, best, strict=True)
+        ],
+        swatches=True,
+    )
+
+
+def _short(number: float) -> str:
+    return f"{number / 1e6:.1f} M" if number >= 1e6 else f"{number / 1e3:.0f} k" if number >= 1e4 else f"{number:,.0f}"

@@ -1,0 +1,175 @@
+"""Runs of the Train page: the jobs that train or search, which one is looked at, what can be done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from pages.ui import curves, form, frame, jobs, models, outcomes
+from pages.ui.address import link
+from pages.ui.text import html, plain
+from recengine.data.dataset import Dataset
+from recengine.models.registry import MODELS
+from recengine.serving.jobs import Job
+
+KINDS = ("train", "tune")
+TO_WATCH = "mf"
+"""The model to start with: it learns in epochs, and not many."""
+
+
+def on(dataset: Dataset) -> list[Job]:
+    """Return the runs on a data set that this session may see, the latest first."""
+    own = dataset if frame.choice().data == frame.UPLOAD else None
+    return [job for job in jobs.visible(*KINDS) if models.is_of(job, dataset.name, own)]
+
+
+def start(dataset: Dataset, wanted: models.Recipe, device: str) -> None:
+    """Start a training and look at it, even if the store has the model: who asks wants to watch. For callbacks."""
+    _look_at(models.train(dataset, wanted, device, force=True).id)
+
+
+def search(dataset: Dataset, wanted: models.Recipe, device: str, trials: int) -> None:
+    """Start a search of the settings and look at it. For callbacks."""
+    _look_at(models.search(dataset, wanted, device, trials).id)
+
+
+def _look_at(id: str) -> None:
+    _show([id, *(other for other in _asked() if other != id)][: curves.MOST])
+
+
+def focus(dataset: Dataset) -> Job | None:
+    """Return the run that is looked at: the first that the address names, else what runs, else the latest one."""
+    found = {job.id: job for job in on(dataset)}
+    asked = [found[id] for id in _asked() if id in found]
+    active = [job for job in found.values() if job.state == "running"]
+    return next(iter([*asked, *active, *found.values()]), None)
+
+
+def _asked() -> list[str]:
+    return [id for id in st.query_params.get("runs", "").split(",") if id]
+
+
+def _show(ids: Sequence[str]) -> None:
+    """Say whose curves are drawn, in the address: a view is a link."""
+    st.query_params["runs"] = ",".join(ids)
+
+
+def shown(dataset: Dataset) -> list[Job]:
+    """Return the runs whose curves are drawn, the one that is looked at first."""
+    looked_at = focus(dataset)
+    if looked_at is None:
+        return []
+    asked = [job for job in on(dataset) if job.id in _asked() and job.id != looked_at.id and job.kind == "train"]
+    return [looked_at, *asked][: curves.MOST]
+
+
+def headline(job: Job) -> None:
+    """Draw the title of a run and its figures."""
+    cells = "".join(
+        f'<div title="{html(about)}"><dt>{html(name)}</dt><dd>{html(value)}</dd></div>'
+        for name, value, about in outcomes.figures(job)
+    )
+    st.html(f'<h2 class="run-title">{html(job.title)}</h2><dl class="figures">{cells}</dl>')
+
+
+def finished(job: Job) -> None:
+    """Draw what a finished run offers."""
+    result = jobs.jobs().result(job.id) or {}
+    if job.kind == "tune":
+        best = result.get("best", {})
+        st.success("The search is over: the best settings are below.", icon=":material/check_circle:")
+        fields = form.fields_of(MODELS[job.about["model"]])
+        settings = {key: str(value) for key, value in best.get("settings", {}).items() if value is not None}
+        st.button(
+            "Put them into the form",
+            type="primary",
+            on_click=_adopt,
+            args=(job.about["model"], fields, settings),
+            icon=":material/edit_note:",
+        )
+        return
+    said = "Trained and refitted on everything." if result.get("fresh", True) else "The store had this model already."
+    st.success(f"{said} It can be picked on every page.", icon=":material/check_circle:")
+    link("for_you.py", "See what it recommends", icon=":material/arrow_forward:", model=choice_of(job), runs=None)
+
+
+def _adopt(model: str, fields: list[form.Field], settings: Mapping[str, str]) -> None:
+    st.session_state["train_model"] = model
+    form.fill(model, fields, settings)
+
+
+def choice_of(job: Job) -> str:
+    """Return what the sidebar calls a run's model: the run, or the model's own name where only presets are set."""
+    return job.about["model"] if models.recipe(job.id).is_preset else job.id
+
+
+def again_button(job: Job, dataset: Dataset) -> None:
+    """Offer to run a run once more."""
+    again, more = (search, [job.about["trials"]]) if job.kind == "tune" else (start, [])
+    args = (dataset, models.recipe(job.id), job.about["device"], *more)
+    st.button("Run it again", type="primary", on_click=again, args=args, icon=":material/refresh:")
+
+
+def listing(dataset: Dataset) -> None:
+    """Draw the runs on this data set, each with what can be done with it."""
+    found = on(dataset)
+    if not found:
+        return
+    st.html('<h2 class="row-title">Runs on this data set</h2>')
+    order = [job.id for job in shown(dataset)]
+    with st.container(gap="xsmall", key="runs"):
+        for job in found:
+            _row(job, order)
+    if "renaming" in st.session_state:
+        rename(st.session_state.pop("renaming"))
+
+
+def _row(job: Job, order: list[str]) -> None:
+    """Draw one run: its colour if its curves are drawn, its title, how it stands, and what can be done with it."""
+    on = job.id in order
+    colour = f"swatch c{order.index(job.id)}" if on else "swatch"
+    with st.container(border=True, key=f"run-{job.id}", horizontal=True, vertical_alignment="center"):
+        st.html(
+            f'<div class="run"><i class="{colour}"></i><div><h3>{html(job.title)}</h3>'
+            f"<p>{html(outcomes.said_of(job))}</p></div></div>"
+        )
+        if job.kind == "train":
+            st.toggle(
+                "Curves",
+                value=on,
+                key=f"curves {job.id} {on}",
+                on_change=_toggle,
+                args=(job.id, order),
+                disabled=job.id == order[0],
+            )
+        options = ["Look at it", "Rename", "Delete"]
+        st.menu_button("Actions", options, key=f"menu {job.id}", on_click=_act, args=(job.id,))
+
+
+def _toggle(id: str, order: list[str]) -> None:
+    _show([other for other in order if other != id] if id in order else [*order, id][-curves.MOST :])
+
+
+def _act(id: str) -> None:
+    match st.session_state[f"menu {id}"]:
+        case "Look at it":
+            _look_at(id)
+        case "Rename":
+            st.session_state["renaming"] = id
+        case "Delete":
+            jobs.jobs().delete(id)
+
+
+@st.dialog("Rename the run")
+def rename(id: str) -> None:
+    """Ask for another title."""
+    job = jobs.jobs().get(id)
+    if job is None:
+        return
+    title = st.text_input("Title", value=job.title, max_chars=80)
+    if not title.strip():
+        st.html('<p class="fault" role="alert">A run needs a title.</p>')
+    elif st.button("Rename", type="primary"):
+        jobs.jobs().rename(id, plain(title))
+        st.rerun()
