@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -44,67 +45,91 @@ def settings_form(dataset: Dataset) -> None:
             with st.container(horizontal=True, gap="xsmall", key="presets"):
                 for title, values in ready.items():
                     st.button(title, on_click=form.fill, args=(name, fields, values), key=f"preset {title}")
-        drawn = form.draw(name, fields)
-        with st.grid(2, min_column_width=150, gap="small"):
+        places = form.draw(name, fields)
+        with st.grid(2, min_column_width=130, gap="small"):
             with st.container(gap="xxsmall"):
-                seed = st.number_input("Seed", value=0, step=1, key="train_seed", persist_state="session")
-                drawn.places["seed"] = st.container()
+                st.number_input("Seed", value=0, step=1, key="train_seed", persist_state="session")
+                places["seed"] = st.container()
             with st.container(gap="xxsmall"):
-                device = st.selectbox("Device", ["auto", "cpu", "cuda"], key="train_device", persist_state="session")
-                drawn.places["device"] = st.container()
-        wanted = models.Recipe(name, drawn.settings, seed)
-        needed, field, fault = judge(dataset, wanted, device)
-        if fault:
-            form.say(drawn.places.get(field, whole), fault)
-            drawn.wrong.append(field or "model")
-        if not dataset.timed and (kind.ordered or "recency_half_life" in drawn.settings):
+                st.selectbox("Device", ["auto", "cpu", "cuda"], key="train_device", persist_state="session")
+                places["device"] = st.container()
+        asked = ask(dataset)
+        for field, fault in asked.faults.items():
+            form.say(places.get(field, whole), fault)
+        if not dataset.timed and (kind.ordered or "recency_half_life" in asked.wanted.settings):
             whole.caption("This data has no timestamps: the order of its rows stands for time, which this model reads.")
-        start(dataset, wanted, device, drawn.wrong, needed)
+        start(dataset, asked)
 
 
-def judge(dataset: Dataset, wanted: models.Recipe, device: str) -> tuple[int, str, str]:
-    """Return the bytes that a training takes, the field that is wrong ("" for the model), and what is wrong."""
+class Asked(NamedTuple):
+    """What the form asks for, where it should run, what is wrong by field ("" is the model), the bytes it takes."""
+
+    wanted: models.Recipe
+    device: str
+    faults: dict[str, str]
+    needed: int
+
+
+def ask(dataset: Dataset) -> Asked:
+    """Return what the form holds now, and what is wrong with it on this data and this machine."""
+    state = st.session_state
+    name, device = state["train_model"], state["train_device"]
+    settings, faults = form.read(name, form.fields_of(MODELS[name]))
+    wanted, needed = models.Recipe(name, settings, state["train_seed"]), 0
     try:
-        run = RunConfig(device=device, seed=wanted.seed)  # type: ignore[arg-type]  # it checks
+        run = RunConfig(device=device, seed=wanted.seed)
         run.torch_device()
-        model = MODELS[wanted.model](configure(wanted.model, dict(wanted.settings), run)[0])
+        model = MODELS[name](configure(name, dict(settings), run)[0])
         model.check(dataset.items, dataset.users)
-        return memory_needed(dataset, model), "", ""
+        needed = memory_needed(dataset, model)
     except BadInput as fault:
-        said, fields = str(fault), {**wanted.settings, "seed": "", "device": ""}
+        said = str(fault)
         field = said.partition("=")[0]
-        if field not in fields:  # a text that cannot be read is quoted
-            field = next((name for name, text in wanted.settings.items() if repr(text) in said), "")
-        return 0, field, said
+        if field not in {*settings, "seed", "device"}:  # a text that cannot be read is quoted
+            field = next((key for key, text in settings.items() if repr(text) in said), "")
+        faults[field] = said
+    return Asked(wanted, device, faults, needed)
 
 
-def start(dataset: Dataset, wanted: models.Recipe, device: str, wrong: list[str], needed: int) -> None:
+def _train(dataset: Dataset) -> None:
+    asked = ask(dataset)  # what was typed last may not have been drawn
+    if not asked.faults:
+        runs.start(dataset, asked.wanted, asked.device)
+
+
+def _search(dataset: Dataset) -> None:
+    asked = ask(dataset)
+    if not asked.faults:
+        runs.search(dataset, asked.wanted, asked.device, st.session_state["trials"])
+
+
+def start(dataset: Dataset, asked: Asked) -> None:
     """Draw the buttons that start a training or a search, and what they amount to."""
-    clicked = False
+    wanted, wrong = asked.wanted, [name.replace("_", " ") or "the model" for name in asked.faults]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        clicked |= st.button(
+        clicked = st.button(
             "Train",
             type="primary",
             icon=":material/play_arrow:",
             disabled=bool(wrong),
-            on_click=runs.start,
-            args=(dataset, wanted, device),
+            on_click=_train,
+            args=(dataset,),
             key="train",
         )
         if wrong:
-            st.caption(f"Correct {', '.join(name.replace('_', ' ') for name in wrong)} first.")
-        elif needed > LARGE:
-            st.caption(f"Takes about {needed / 1e9:.1f} GB of memory.")
+            st.caption(f"Correct {', '.join(wrong)} first.")
+        elif asked.needed > LARGE:
+            st.caption(f"Takes about {asked.needed / 1e9:.1f} GB of memory.")
     if MODELS[wanted.model].Config.__dataclass_fields__:
         with st.expander("Let a search find the settings", icon=":material/manage_search:"):
             st.caption("Each trial trains on a part and is judged on validation; what you set above stays as it is.")
             with st.container(horizontal=True, vertical_alignment="bottom"):
-                trials = st.slider("Trials", *TRIALS, value=20, step=5, key="trials", persist_state="session")
-                args = (dataset, wanted, device, trials)
-                clicked |= st.button("Search", disabled=bool(wrong), on_click=runs.search, args=args)
+                st.slider("Trials", *TRIALS, value=20, step=5, key="trials", persist_state="session")
+                clicked |= st.button("Search", disabled=bool(wrong), on_click=_search, args=(dataset,))
     with st.expander("The same on the command line", icon=":material/terminal:"):
         command = ["python", "-m", "recengine", "train", wanted.model, "--dataset", dataset.name]
-        st.code(shlex.join([*command, *models.flags(dataset, wanted, device)]), language="bash", wrap_lines=True)
+        flags = models.flags(dataset, wanted, asked.device)
+        st.code(shlex.join([*command, *flags]), language="bash", wrap_lines=True)
     if clicked:
         st.rerun()  # the callback has started it; now the rest of the page shows it
 

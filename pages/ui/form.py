@@ -49,12 +49,11 @@ class Field(NamedTuple):
         return next(part for part in get_args(self.type) if part is not type(None)) if self.optional else self.type
 
 
-class Drawn(NamedTuple):
-    """What the form holds: settings that are not the presets, where to say what is wrong, and the wrong fields."""
+class Filled(NamedTuple):
+    """What a form holds: the settings that are not the presets, as `--set` takes them, and what is wrong by field."""
 
     settings: dict[str, str]
-    places: dict[str, Any]
-    wrong: list[str]
+    faults: dict[str, str]
 
 
 def fields_of(kind: type[Recommender]) -> list[Field]:
@@ -90,31 +89,45 @@ def fill(model: str, fields: list[Field], settings: Mapping[str, str]) -> None:
         st.session_state[_key(model, field)] = _shown(field, value)
 
 
-def draw(model: str, fields: list[Field]) -> Drawn:
-    """Draw the fields; what a field alone shows to be wrong is said there already, and its setting is left out."""
+def read(model: str, fields: list[Field]) -> Filled:
+    """Return what the form holds, drawn or not: a callback comes before the form is drawn with what was typed last."""
+    filled = Filled({}, {})
+    for field in fields:
+        value = st.session_state.get(_key(model, field), _shown(field, field.default))
+        if value == _shown(field, field.default):
+            continue
+        if value is None and not field.optional:
+            filled.faults[field.name] = f"empty; expected {_range(field)}"
+            continue
+        text = "none" if value in (None, NONE) else str(value).lower() if isinstance(value, bool) else str(value)
+        try:
+            field.owner.read(field.name, text)
+            filled.settings[field.name] = text
+        except BadInput as fault:
+            filled.faults[field.name] = str(fault)
+    return filled
+
+
+def draw(model: str, fields: list[Field]) -> dict[str, Any]:
+    """Draw the fields; return by field the place to say what is wrong with it."""
     first = [field for field in fields if field.name in FIRST]
     rest = [field for field in fields if field.name not in FIRST]
     if len(rest) < 3:
         first, rest = fields, []
-    drawn = Drawn({}, {}, [])
+    places: dict[str, Any] = {}
 
     def draw_some(some: list[Field]) -> None:
         with st.grid(2, min_column_width=130, gap="small"):
             for field in some:
                 with st.container(gap="xxsmall"):
-                    text, fault = _draw_one(model, field)
-                    place = drawn.places[field.name] = st.container()
-                if fault:
-                    say(place, fault)
-                    drawn.wrong.append(field.name)
-                elif text is not None:
-                    drawn.settings[field.name] = text
+                    _draw_one(model, field)
+                    places[field.name] = st.container()
 
     draw_some(first)
     if rest:
         with st.expander(f"{len(rest)} more settings", icon=":material/tune:"):
             draw_some(rest)
-    return drawn
+    return places
 
 
 def say(place: Any, fault: str) -> None:
@@ -122,21 +135,20 @@ def say(place: Any, fault: str) -> None:
     place.html(f'<p class="fault" role="alert">{html(sentence(_NAMED.sub("", fault)))}</p>')
 
 
-def _draw_one(model: str, field: Field) -> tuple[str | None, str]:
-    """Draw a field; return its value as `--set` takes it, or None for the preset, and what is wrong with it."""
+def _draw_one(model: str, field: Field) -> None:
+    """Draw a field as its type asks for."""
     key, label = _key(model, field), field.name.replace("_", " ").capitalize()
     kind, about = field.plain_type, _help(field)
     if key not in st.session_state:
         st.session_state[key] = _shown(field, field.default)
     if kind is bool:
-        value: Any = st.checkbox(label, key=key, help=about, persist_state="session")
+        st.checkbox(label, key=key, help=about, persist_state="session")
     elif get_origin(kind) is Literal:
         options = [*([NONE] if field.optional else []), *get_args(kind)]
-        value = st.selectbox(label, options, key=key, help=about, persist_state="session")
-        value = None if value == NONE else value
+        st.selectbox(label, options, key=key, help=about, persist_state="session")
     elif kind in (int, float):
         preset = field.about["preset"]
-        value = st.number_input(
+        st.number_input(
             label,
             key=key,
             value=None,
@@ -147,17 +159,7 @@ def _draw_one(model: str, field: Field) -> tuple[str | None, str]:
             persist_state="session",
         )
     else:
-        value = st.text_input(label, key=key, help=about, persist_state="session")
-    if value is None and not field.optional:
-        return None, f"empty; expected {_range(field)}"
-    if value is None or value == _shown(field, field.default):
-        return (None if value == field.default or value is not None else "none"), ""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    try:
-        field.owner.read(field.name, text)
-    except BadInput as fault:
-        return text, str(fault)
-    return text, ""
+        st.text_input(label, key=key, help=about, persist_state="session")
 
 
 def _key(model: str, field: Field) -> str:

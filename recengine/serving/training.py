@@ -19,7 +19,7 @@ from recengine.serving.store import ArtefactStore, Trained
 from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch
 
-ALWAYS, A_ROW = 150_000_000, 200
+ALWAYS, A_ROW = 150_000_000, 400
 """Bytes that any training takes, and that each rating adds, as measured."""
 CONTAINER = Path("/sys/fs/cgroup")
 """Where Linux tells a container's memory."""

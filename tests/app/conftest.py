@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import html
+import json
 import re
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
+
+from pages.ui import jobs as ui_jobs
+from recengine.serving.jobs import Job, Jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]
@@ -31,6 +37,78 @@ def open_app() -> Open:
         return settle(app)
 
     return start
+
+
+class Worker:
+    """Stands for `python -m recengine` in jobs: a real process that writes given lines, waits, and answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.gate = folder / "gate"
+        self._script = folder / "worker.py"
+        self.does()
+        self.jobs = Jobs(folder / "jobs", (sys.executable, "-S", str(self._script)))
+
+    def does(self, *lines: dict[str, Any], last: str = "", result: dict[str, Any] | None = None, code: int = 0) -> None:
+        """Say what the next process writes before the gate is open, and what after it."""
+        said = "".join(json.dumps(line) + "\n" for line in lines)
+        self._script.write_text(
+            f"import sys, time, pathlib\nsys.stderr.write({said!r}); sys.stderr.flush()\n"
+            f"while not pathlib.Path({str(self.gate)!r}).exists(): time.sleep(0.01)\n"
+            f"sys.stderr.write({last!r}); print({json.dumps(result or {})!r}); sys.exit({code})\n"
+        )
+        self.gate.unlink(missing_ok=True)
+
+    def ends(self) -> None:
+        """Open the gate and wait until nothing runs."""
+        self.gate.touch()
+        for _ in range(2_000):
+            if not any(job.active for job in self.jobs.all()):
+                return
+            time.sleep(0.01)
+        raise TimeoutError("the job did not end")
+
+    def told(self, lines: int) -> Job:
+        """Return the latest job when it has told so many lines."""
+        for _ in range(2_000):
+            job = self.jobs.all()[0]
+            if len(self.jobs.rows(job.id)) >= lines and job.state != "queued":
+                return job
+            time.sleep(0.01)
+        raise TimeoutError("the job did not start")
+
+
+@pytest.fixture
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    """Give the app jobs of its own that run the worker."""
+    made = Worker(tmp_path)
+    monkeypatch.setattr(ui_jobs, "_jobs", lambda root: made.jobs)
+    yield made
+    for job in made.jobs.all():
+        made.jobs.cancel(job.id)
+
+
+def epoch(number: int, *, epochs: int = 60, **more: float) -> dict[str, Any]:
+    """Return a line of progress of one epoch."""
+    return {
+        "event": "epoch",
+        "model": "mf",
+        "epoch": float(number),
+        "epochs": float(epochs),
+        "loss": 4.0 / (number + 1),
+        "valid_ndcg@10": 0.01 * number,
+        "valid_hr@10": 0.02 * number,
+        "seconds": 0.5 * number,
+        "examples_per_second": 118_000.0,
+        "memory_mb": 512.0,
+        **more,
+    }
+
+
+def press(app: AppTest, label: str, place: int = 0) -> None:
+    """Press a button by its label."""
+    [button for button in app.button if button.label == label][place].click()
+    app.run()
+    assert not app.exception, app.exception
 
 
 def settle(app: AppTest) -> AppTest:

@@ -1,29 +1,19 @@
-"""Fetching a data set and training a model from the page: progress, cancelling, failing. The far end is replaced."""
+"""Fetching a data set and training a model from the pages: progress, cancelling, failing, and asking again."""
 
-import threading
+import os
+import shutil
+import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui import models
-from pages.ui.jobs import jobs
-from recengine.data import sources
-from recengine.errors import BadInput
-from tests.app.conftest import Open, cards, markup, settle
+from recengine.data.sources import load_dataset
+from recengine.serving.training import artefact_folder, obtain
+from tests.app.conftest import ROOT, Open, Worker, cards, epoch, markup, press
 
-
-@pytest.fixture(autouse=True)
-def no_old_jobs() -> Iterator[None]:
-    yield
-    jobs().drop("fetch ml-20m")
-
-
-def press(app: AppTest, label: str, place: int = 0) -> None:
-    [button for button in app.button if button.label == label][place].click()
-    app.run()
+MODEL = "contextual"
 
 
 def fetch(app: AppTest, name: str = "ml-20m") -> None:
@@ -32,87 +22,86 @@ def fetch(app: AppTest, name: str = "ml-20m") -> None:
     assert not app.exception
 
 
-def test_offline_is_one_sentence_with_the_remedy(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(name: str, on_progress: object) -> None:
-        raise BadInput("ml-20m cannot be fetched: no address answers; set RECENGINE_MIRROR")
-
-    monkeypatch.setattr(sources, "fetch", offline)
+def test_offline_is_one_sentence_with_the_remedy_and_a_button(open_app: Open, worker: Worker) -> None:
     app = open_app("data.py")
+    worker.does(last="recengine: ml-20m could not be fetched (no address answers); set RECENGINE_MIRROR\n", code=2)
     fetch(app)
-    time.sleep(0.1)
+    worker.ends()
     app.run()
     assert "no address answers" in app.error[0].value
-
-
-def test_progress_is_shown_and_cancelling_ends_it(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow(name: str, on_progress: Callable[[int, int], None]) -> None:
-        for done in range(10_000):
-            on_progress(done * 10_000, 100_000_000)
-            time.sleep(0.002)
-
-    monkeypatch.setattr(sources, "fetch", slow)
-    app = open_app("data.py")
-    app.button(key="fetch_ml-20m").click()
-    app.run()
-    assert "of 100.0 MB" in app.get("progress")[0].proto.text
-    press(app, "Cancel")
-    job = jobs().get("fetch ml-20m")
-    assert job is not None
-    assert job.wait(2)
-    app.run()
-    assert any("was cancelled" in info.value for info in app.info)
-
-
-def test_a_data_set_that_has_come_says_so(open_app: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sources, "fetch", lambda name, on_progress: tmp_path)
-    app = open_app("data.py")
-    fetch(app)
-    time.sleep(0.1)
+    assert "recengine" not in app.error[0].value
+    worker.does(result={"dataset": "ml-20m"})
+    press(app, "Try again")
+    worker.ends()
     app.run()
     assert any("is here" in success.value for success in app.success)
+    assert [job.command[:3] for job in worker.jobs.all()] == [("datasets", "fetch", "ml-20m")] * 2
+
+
+def test_a_fetch_shows_in_every_session_and_is_cancelled(open_app: Open, worker: Worker) -> None:
+    app, other = open_app("data.py"), open_app("data.py")
+    worker.does({"event": "bytes", "what": "ml-20m", "done": 25_000_000, "total": 100_000_000})
+    fetch(app)
+    job = worker.told(1)
+    for session in (app, other):
+        session.run()
+        assert "25.0 of 100.0 MB" in session.get("progress")[0].proto.text.replace("\\", "")
+    started = time.monotonic()
+    press(app, "Cancel")
+    assert time.monotonic() - started < 2  # with drawing the page
+    assert worker.jobs.get(job.id).state == "cancelled"  # type: ignore[union-attr]
+    app.run()
+    other.run()
+    assert any("was cancelled" in info.value for info in app.info)
+    assert not other.info  # who did not ask for it is not told
+
+
+@pytest.fixture
+def slow_model(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """Return a session whose model is being trained in a process, which has told of its third epoch."""
+    monkeypatch.setattr(models, "QUICK_ITEMS", 0)
+    shutil.rmtree(artefact_folder(load_dataset("sample"), MODEL), ignore_errors=True)
+    worker.does({"event": "step", "text": "training"}, epoch(0), epoch(3))
+    app = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=60)
+    app.query_params["model"] = MODEL
+    app.run()
+    worker.told(3)
+    app.run()
+    assert not app.exception
+    return app
 
 
 def test_a_long_training_shows_progress_then_can_be_cancelled_and_asked_for_again(
-    open_app: Open, monkeypatch: pytest.MonkeyPatch
+    slow_model: AppTest, worker: Worker
 ) -> None:
-    gate, real = threading.Event(), models.obtain
-
-    def slow(dataset, name, *, on_epoch=None, **settings):  # type: ignore[no-untyped-def]
-        for epoch in range(1, 2_000):
-            if on_epoch is None or gate.is_set():
-                break
-            on_epoch({"epoch": float(epoch), "epochs": 2_000.0, "loss": 0.5})
-            time.sleep(0.005)
-        return real(dataset, name, **settings)
-
-    monkeypatch.setattr(models, "obtain", slow)
-    monkeypatch.setattr(models, "_PATIENCE", 0.1)
-    app = AppTest.from_file("../../pages/main.py", default_timeout=60)
-    app.query_params["model"] = "random"
-    app.run()
-    assert "epoch" in app.get("progress")[0].proto.text
+    app = slow_model
+    assert "epoch 3 of at most 60" in app.get("progress")[0].proto.text
     assert "training now" in markup(app)
+    assert worker.jobs.all()[0].command[:4] == ("train", MODEL, "--dataset", "sample")
     press(app, "Cancel")
-    assert "Training was cancelled" in markup(app)
-    gate.set()
+    app.run()
+    assert "was cancelled" in app.info[0].value
+    assert [job.state for job in worker.jobs.all()] == ["cancelled"]  # and is not started again by itself
+    worker.does({"event": "step", "text": "training"}, result={})
     press(app, "Train it")
-    settle(app)
+    assert app.get("progress")
+    obtain(load_dataset("sample"), MODEL)  # what the process would have done
+    worker.ends()
+    app.run()
     assert len(cards(app, "top")) == 10
 
 
-def test_a_training_that_fails_says_why_once_and_is_tried_again(
-    open_app: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise BadInput("the data is too small for this model; bring more")
+def test_a_training_that_dies_says_so_and_is_not_started_again_by_itself(slow_model: AppTest, worker: Worker) -> None:
+    os.kill(worker.jobs.all()[0].pid or 0, signal.SIGKILL)
+    worker.ends()
+    for _ in range(2):
+        slow_model.run()
+        assert "the last it said was “epoch 3 of at most 60”" in slow_model.error[0].value
+        assert "not trained" in markup(slow_model)
+    assert len(worker.jobs.all()) == 1
 
-    with monkeypatch.context() as patch:
-        patch.setattr(models, "obtain", broken)
-        patch.setattr(models, "known_model", lambda *_: None)
-        app = AppTest.from_file("../../pages/main.py", default_timeout=60)
-        app.run()
-        assert "too small" in app.error[0].value
-        assert not app.exception
-    settle(app)
-    assert not app.error
-    assert cards(app, "top")
+
+def test_a_quick_model_is_trained_without_a_process(open_app: Open, worker: Worker) -> None:
+    app = open_app(model="item-knn")
+    assert len(cards(app, "top")) == 10
+    assert worker.jobs.all() == []

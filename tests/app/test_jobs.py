@@ -1,63 +1,26 @@
-"""Jobs: one of a key at a time, progress, cancelling, and errors that reach whoever asks."""
-
-import threading
-import time
+"""What the pages say of jobs."""
 
 import pytest
 
-from pages.ui.jobs import Cancelled, Job, Jobs
+from pages.ui.jobs import duration, reason
+from recengine.serving.jobs import Job
 
 
-def test_a_key_runs_once_at_a_time_and_again_afterwards() -> None:
-    gate, runs = threading.Event(), []
-
-    def work(report: object) -> int:
-        runs.append(1)
-        gate.wait(5)
-        return len(runs)
-
-    registry = Jobs()
-    first = registry.start("k", "t", work)
-    assert registry.start("k", "t", work) is first
-    gate.set()
-    assert first.wait(5)
-    assert first.result == 1
-    second = registry.start("k", "t", work)
-    assert second.wait(5)
-    assert second.result == 2
+def job(**more: object) -> Job:
+    return Job(id="a", kind="train", title="t", command=(), **more)  # type: ignore[arg-type]
 
 
-def test_cancelling_stops_at_the_next_report() -> None:
-    def work(report) -> None:  # type: ignore[no-untyped-def]
-        while True:
-            report(0.5, "half")
-            time.sleep(0.005)
-
-    job = Job("k", "t", work)
-    job.cancel()
-    assert job.wait(2)
-    assert isinstance(job.error, Cancelled)
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (61, "61 s"), (119, "119 s"), (150, "2.5 min"), (9000, "2.5 h")],
+)
+def test_times_have_the_digits_they_deserve(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
 
 
-def test_progress_stays_within_bounds_and_gives_the_time_left() -> None:
-    step = threading.Event()
-
-    def work(report) -> None:  # type: ignore[no-untyped-def]
-        report(7.0, "too much")
-        step.wait(5)
-
-    job = Job("k", "t", work)
-    time.sleep(0.6)
-    assert job.share == 1.0
-    assert job.eta == pytest.approx(0.0)
-    step.set()
-    assert job.wait(5)
-
-
-def test_an_error_is_kept_for_whoever_asks() -> None:
-    def work(report: object) -> None:
-        raise ValueError("broken")
-
-    job = Job("k", "t", work)
-    assert job.wait(5)
-    assert str(job.error) == "broken"
+def test_the_reason_of_a_failure_is_what_the_process_said_last() -> None:
+    bad = job(last_line="recengine: epochs=0 is out of range; expected at least 1", returncode=2)
+    assert reason(bad) == "epochs=0 is out of range; expected at least 1"
+    assert reason(job(last_line="recengine: failed: MemoryError: ")) == "MemoryError: "
+    assert reason(job(last_line="epoch 3 of 9")) == "its process ended; the last it said was “epoch 3 of 9”"
+    assert reason(job()) == "its process ended without a word"

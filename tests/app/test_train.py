@@ -1,0 +1,294 @@
+"""The Train page: its form, a run in each of its states, runs side by side, and their models on the other pages."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.ui import form
+from recengine.data.sources import load_dataset
+from recengine.models.registry import MODELS
+from recengine.serving import training
+from recengine.serving.jobs import Job
+from recengine.serving.training import artefact_folder, obtain
+from recengine.training.config import RunConfig
+from tests.app.conftest import Open, Worker, cards, epoch, links, markup, press
+from tests.app.test_data import ratings_csv, upload
+
+PAGE = "train.py"
+QUICK = {"l2": "50.0"}
+"""Settings of `ease` that are not its presets; fitted in a moment."""
+
+
+def train(app: AppTest) -> AppTest:
+    app.button(key="train").click()
+    return app.run()
+
+
+def faults(app: AppTest) -> list[str]:
+    return [str(part.value) for part in app.html if 'class="fault"' in str(part.value)]
+
+
+def curves(app: AppTest) -> dict[str, Any]:
+    """Return heading -> rows of the data of each chart."""
+    heads = [str(part.value) for part in app.html if "chart-head curve" in str(part.value)]
+    charts = app.get("vega_lite_chart")
+    assert len(heads) == len(charts)
+    return {head.split("<h3>")[1].split("<")[0]: chart.proto for head, chart in zip(heads, charts, strict=True)}
+
+
+@pytest.fixture
+def run_of_ease(worker: Worker) -> Job:
+    """Return a finished run of `ease` with settings of its own, whose model is in the store."""
+    sample = load_dataset("sample")
+    stored = obtain(sample, "ease", settings=dict(QUICK))
+    worker.does(result={"folder": str(stored.folder), "fresh": True, "seconds": 0.4})
+    job = worker.jobs.start(
+        ["train", "ease"],
+        kind="train",
+        title="EASE that trusts the data",
+        key="k",
+        about={
+            "model": "ease",
+            "settings": QUICK,
+            "seed": 0,
+            "device": "auto",
+            "data": "sample",
+            "fingerprint": sample.fingerprint,
+        },
+    )
+    worker.ends()
+    return job
+
+
+def test_every_model_has_a_form_whose_untouched_fields_are_its_presets(open_app: Open, worker: Worker) -> None:
+    app = open_app(PAGE)
+    for name, kind in MODELS.items():
+        app.selectbox(key="train_model").select(name).run()
+        assert not app.exception
+        assert faults(app) == [], name
+        drawn = [*app.number_input, *app.selectbox, *app.text_input, *app.checkbox]
+        drawn = [widget.key for widget in drawn if (widget.key or "").startswith(f"set {name} ")]
+        assert len(drawn) == len(form.fields_of(kind)), name
+        assert f"train {name} --dataset sample --positive 4.0 --seed 0 --device auto" in app.code[0].value
+        assert "--set" not in app.code[0].value, name
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_every_preset_can_be_trained(name: str) -> None:
+    for settings in form.presets(MODELS[name]).values():
+        training.configure(name, dict(settings), RunConfig())
+
+
+def test_nothing_trained_yet_offers_one_thing_to_do(open_app: Open, worker: Worker) -> None:
+    app = open_app(PAGE)
+    assert "Nothing has been trained here yet" in markup(app)
+    press(app, "Train MF")
+    job = worker.jobs.all()[0]
+    assert job.command[:4] == ("train", "mf", "--dataset", "sample")
+    assert "--force" in job.command
+
+
+def test_fields_say_what_is_wrong_beside_them_and_nothing_starts(open_app: Open, worker: Worker) -> None:
+    app = open_app(PAGE)
+    app.number_input(key="set mf embedding_dim").set_value(0)
+    app.number_input(key="set mf learning_rate").set_value(None)
+    app.text_input(key="set mf partial_credit").set_value("actors:1")
+    app.number_input(key="train_seed").set_value(-1)
+    app.run()
+    said = " ".join(faults(app))
+    assert "0 is out of range; expected at least 1 and at most 4096." in said
+    assert "Empty; expected more than 0 up to 1,000." in said
+    assert "-1 is out of range; expected at least 0" in said
+    assert app.button(key="train").disabled
+    app.number_input(key="train_seed").set_value(0).run()
+    assert "is not item metadata" in " ".join(faults(app))  # found when the rest is right
+    press(app, "Tuned")
+    assert faults(app) == []
+    assert not app.button(key="train").disabled
+
+
+def test_a_training_too_large_for_memory_is_refused_with_the_figure(
+    open_app: Open, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "available_memory", lambda: 2_000_000_000)
+    app = open_app(PAGE)
+    assert faults(app) == []
+    app.number_input(key="set mf embedding_dim").set_value(4096)
+    app.number_input(key="set mf batch_size").set_value(100_000).run()
+    assert "2.0 GB are free; lower batch_size" in faults(app)[0]
+    assert app.button(key="train").disabled
+
+
+def test_data_that_a_model_cannot_learn_from_is_said_beside_the_model(open_app: Open, worker: Worker) -> None:
+    app = open_app("data.py")
+    upload(app, "mine.csv", ratings_csv().encode())
+    press(app, "Use it")
+    app.switch_page(PAGE).run()
+    app.selectbox(key="train_model").select("demographic").run()
+    assert "needs age, gender or occupation in a user table" in faults(app)[0]
+    app.selectbox(key="train_model").select("mf").run()
+    assert faults(app) == []
+    app = open_app("data.py")
+    timeless = "\n".join(line.rpartition(",")[0] for line in ratings_csv().splitlines())
+    upload(app, "mine.csv", timeless.encode())
+    press(app, "Use it")
+    app.switch_page(PAGE).run()
+    app.selectbox(key="train_model").select("gru").run()
+    assert any("no timestamps" in caption.value for caption in app.caption)
+    app.selectbox(key="train_model").select("ease").run()
+    assert not any("no timestamps" in caption.value for caption in app.caption)
+
+
+def test_a_running_training_shows_its_figures_and_both_curves_from_epoch_0(open_app: Open, worker: Worker) -> None:
+    app = open_app(PAGE)
+    app.number_input(key="set mf epochs").set_value(20)
+    worker.does({"event": "step", "text": "training mf"}, *(epoch(n, epochs=20) for n in range(4)))
+    train(app)
+    job = worker.told(5)
+    app.run()
+    text = markup(app)
+    assert job.about["settings"] == {"epochs": "20"}
+    assert job.command[-3:] == ("--set", "epochs=20", "--force")
+    for figure in ("3 / 20", "≤ 8.5 s", "118 k/s", "512 MB", "MF · epochs 20"):
+        assert figure in text, figure
+    assert list(curves(app)) == ["Loss", "NDCG@10", "HR@10"]
+    assert "epoch 3 of at most 20" in app.get("progress")[0].proto.text
+    other = open_app()  # another browser sees it too
+    other.switch_page(PAGE).run()
+    assert "3 / 20" in markup(other)
+
+
+def test_a_finished_run_is_used_renamed_compared_and_deleted(open_app: Open, worker: Worker, run_of_ease: Job) -> None:
+    app = open_app(PAGE)
+    assert "can be picked on every page" in app.success[0].value
+    assert f"model={run_of_ease.id}" in links(app)["See what it recommends"]
+    assert run_of_ease.id in app.selectbox(key="model").options or "EASE that trusts the data" in str(
+        app.selectbox(key="model").options
+    )
+    used = open_app(model=run_of_ease.id)
+    assert len(cards(used, "top")) == 10
+    assert "EASE that trusts the data · sample · trained" in markup(used)
+    worker.jobs.rename(run_of_ease.id, "![x](http://192.0.2.9/a.png) <b>")
+    app.run()
+    assert "&lt;b&gt;" in markup(app)
+    assert "<b>" not in markup(app).replace("<b>Collaborative", "")
+    worker.jobs.delete(run_of_ease.id)
+    app.run()
+    assert "Nothing has been trained here yet" in markup(app)
+    used = open_app(model=run_of_ease.id)
+    assert used.warning
+    assert len(cards(used, "top")) == 10
+
+
+def test_runs_are_overlaid_and_set_side_by_side(open_app: Open, worker: Worker) -> None:
+    sample = load_dataset("sample")
+    ids = []
+    for place, settings in enumerate(({}, {"loss": "bpr"}, {"loss": "hinge"})):
+        worker.does(*(epoch(n) for n in range(4 + place)), code=1)
+        about = {"model": "mf", "settings": settings, "seed": 0, "device": "auto", "data": "sample"}
+        about["fingerprint"] = sample.fingerprint
+        job = worker.jobs.start(["train"], kind="train", title=f"run {place}", about=about)
+        worker.told(4 + place)
+        worker.ends()
+        ids.append(job.id)
+    app = open_app(PAGE, runs=f"{ids[1]},{ids[0]}")
+    text = markup(app)
+    assert "Side by side" in text
+    assert text.index("run 1</td><td>") < text.index("run 0</td><td>")
+    assert "<td>bpr</td>" in text
+    assert "<td>preset</td>" in text
+    assert '<i class="swatch c0">' in text
+    assert '<i class="swatch c1">' in text
+    toggles = {toggle.key.split()[1]: toggle for toggle in app.toggle if toggle.key.startswith("curves")}
+    assert [toggles[id].value for id in ids] == [True, True, False]
+    toggles[ids[2]].set_value(True).run()
+    assert app.query_params["runs"] == ",".join([ids[1], ids[0], ids[2]])
+    assert "<td>hinge</td>" in markup(app)
+
+
+def test_a_training_killed_from_outside_is_reported_and_run_again(open_app: Open, worker: Worker) -> None:
+    app = open_app(PAGE)
+    worker.does({"event": "step", "text": "training mf"}, *(epoch(n) for n in range(3)))
+    train(app)
+    os.kill(worker.told(4).pid or 0, signal.SIGKILL)
+    worker.ends()
+    app.run()
+    assert "the last it said was “epoch 2 of at most 60”" in app.error[0].value
+    assert list(curves(app)) == ["Loss", "NDCG@10", "HR@10"]
+    worker.does({"event": "step", "text": "training mf"})
+    press(app, "Run it again")
+    assert [job.state for job in worker.jobs.all()].count("failed") == 1
+    assert len(worker.jobs.all()) == 2
+
+
+def test_a_search_shows_its_trials_and_puts_the_best_into_the_form(open_app: Open, worker: Worker) -> None:
+    trials = [
+        {"number": 0, "settings": {"embedding_dim": 64, "learning_rate": 0.015}, "value": 0.17, "best": 0.17},
+        {"number": 1, "settings": {"embedding_dim": 32, "learning_rate": 0.03}, "value": 0.18, "best": 0.18},
+        {"number": 2, "settings": {"embedding_dim": 16, "learning_rate": 0.05}, "value": None, "best": 0.18},
+    ]
+    rows = [{"event": "trial", "model": "mf", "state": "complete", "trials": 5, "seconds": 1.0, **t} for t in trials]
+    worker.does({"event": "step", "text": "reading sample"}, *rows, result={"best": trials[1], "criterion": "x"})
+    app = open_app(PAGE)
+    app.number_input(key="set mf epochs").set_value(7)
+    app.slider(key="trials").set_value(5)
+    app.run()
+    press(app, "Search")
+    job = worker.told(4)
+    assert (job.kind, job.command[0], job.command[-2:]) == ("tune", "tune", ("--trials", "5"))
+    assert job.command[-4:-2] == ("--set", "epochs=7")
+    app.run()
+    text = markup(app)
+    assert "3 of 5" in text
+    assert "0.1800" in text
+    assert text.index("<td>32</td>") < text.index("<td>64</td>")
+    worker.ends()
+    app.run()
+    press(app, "Put them into the form")
+    assert app.number_input(key="set mf embedding_dim").value == 32
+    assert app.number_input(key="set mf learning_rate").value == 0.03
+
+
+def test_a_visitors_own_data_is_trained_on_by_their_job_alone_and_not_left_behind(
+    open_app: Open, worker: Worker
+) -> None:
+    app = open_app("data.py")
+    content = ratings_csv().encode()
+    upload(app, "mine.csv", content)
+    press(app, "Use it")
+    app.switch_page(PAGE).run()
+    train(app)
+    job = worker.told(0)
+    given = worker.jobs.root / job.id / "ratings.csv"
+    assert given.read_bytes() == content
+    assert job.owner
+    assert "mine" not in " ".join(job.command)
+    other = open_app(PAGE)
+    assert "Nothing has been trained here yet" in markup(other)
+    worker.ends()
+    assert not given.exists()
+
+
+def test_the_same_data_by_upload_and_by_path_are_one_to_the_store(tmp_path: Path) -> None:
+    from recengine.data.sources import load_upload
+    from tests.app.test_data import hostile_zip
+
+    forms = {
+        "ratings.csv": ratings_csv().encode(),
+        "wide.csv": b"user,1,2,3\n1,5,,3\n2,,4,1\n3,2,2,\n",
+        "utf16.csv": ratings_csv().encode("utf-16"),
+        "own.zip": hostile_zip(),
+    }
+    for name, content in forms.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        own = load_upload(name, content)
+        again = load_dataset(str(path))
+        assert own.fingerprint == again.fingerprint, name
+        assert artefact_folder(own, "ease") == artefact_folder(again, "ease")
