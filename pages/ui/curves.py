@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from pages.ui.jobs import jobs
@@ -71,63 +69,74 @@ def smoothed(values: Sequence[float]) -> list[float]:
     return (weight @ np.asarray(values, dtype=float) / weight.sum(1)).tolist()
 
 
-def table(runs: Sequence[Job], metric: str) -> pd.DataFrame:
-    """Return run, title, epoch, value, smoothed, best: a row for each epoch of each run that has the metric."""
-    parts = []
-    for job in runs:
-        rows = history(job)
-        best = best_row(rows)
-        known = [row for row in rows if row.get(metric) is not None]
-        values = [row[metric] for row in known]
-        parts.append(
-            pd.DataFrame(
-                {
-                    "run": job.id,
-                    "title": plain(job.title),
-                    "epoch": [row["epoch"] for row in known],
-                    "value": values,
-                    "smoothed": smoothed(values),
-                    "best": [best is not None and row["epoch"] == best["epoch"] for row in known],
-                }
-            )
-        )
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["run", "epoch", "value"])
-
-
 def draw(runs: Sequence[Job]) -> None:
     """Draw a chart for each metric that any of the runs has: raw thin with its points, smoothed strong."""
-    tables = {metric: data for metric in METRICS if not (data := table(runs, metric)).empty}
-    for metric, data in tables.items():
-        name, told = METRICS[metric]
-        st.html(f'<div class="chart-head curve"><h3>{name}</h3><p>{told}</p></div>')
-        last = data[data["run"] == data["run"].iloc[0]].iloc[-1]
-        said = f"{last['title']} stands at {last['value']:.4f} in epoch {last['epoch']:.0f}"
-        chart = _chart(data, name, [job.id for job in runs], lowest=metric == list(tables)[-1])
-        st.altair_chart(chart, key=f"curve {metric}", alt=f"Curves of {name} by epoch; {said}")
+    told = {job.id: history(job) for job in runs}
+    known = [metric for metric in METRICS if any(row.get(metric) is not None for rows in told.values() for row in rows)]
+    for metric in known:
+        name, meaning = METRICS[metric]
+        st.html(f'<div class="chart-head curve"><h3>{name}</h3><p>{meaning}</p></div>')
+        series = [part for place, job in enumerate(runs) for part in _series(job, place, told[job.id], metric)]
+        lowest = metric == known[-1]
+        st.echarts_chart(
+            axes("epoch", lowest=lowest) | {"series": series},
+            height=180 if lowest else 146,
+            key=f"curve {metric}",
+            alt=_said(name, [(job.title, told[job.id]) for job in runs], metric),
+            renderer="svg",
+        )
 
 
-def _chart(data: pd.DataFrame, name: str, order: list[str], *, lowest: bool) -> Any:
-    """Return one chart; only the lowest of a stack names the epochs' axis."""
-    base = alt.Chart(data).encode(
-        x=alt.X(
-            "epoch:Q",
-            title="epoch" if lowest else None,
-            axis=alt.Axis(tickMinStep=1, format="d", grid=False, labels=lowest, ticks=lowest),
-        ),
-        color=alt.Color("run:N", scale=alt.Scale(domain=order), legend=None),
-        tooltip=[
-            alt.Tooltip("title:N", title="run"),
-            alt.Tooltip("epoch:Q", format="d"),
-            alt.Tooltip("value:Q", title=name, format=".4f"),
-            alt.Tooltip("smoothed:Q", format=".4f"),
-        ],
-    )
-    scale = alt.Scale(zero=False, nice=True, padding=4)
-    y = alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=4, format=".3~g", minExtent=40, maxExtent=40))
-    layers = [
-        base.mark_line(strokeWidth=1, opacity=0.5).encode(y=y),
-        base.mark_point(filled=True, size=18, opacity=0.7).encode(y=y),
-        base.mark_line(strokeWidth=2.5, interpolate="monotone").encode(y=alt.Y("smoothed:Q", scale=scale)),
-        base.transform_filter("datum.best").mark_point(filled=True, size=120, opacity=1).encode(y=y),
+def _series(job: Job, place: int, rows: Sequence[Mapping[str, Any]], metric: str) -> list[dict[str, Any]]:
+    """Return what is drawn of one run: raw, smoothed, and the epoch that validation chose."""
+    points = [[row["epoch"], row[metric]] for row in rows if row.get(metric) is not None]
+    best = best_row(rows)
+    chosen = [point for point in points if best is not None and point[0] == best["epoch"]]
+    smooth = [[epoch, value] for (epoch, _), value in zip(points, smoothed([v for _, v in points]), strict=True)]
+    name = f"{place + 1} · {plain(job.title)}"  # the same name is the same colour
+    quiet = {"name": name, "tooltip": {"show": False}, "silent": True}
+    return [
+        {
+            "name": name,
+            "type": "line",
+            "data": points,
+            "symbol": "circle",
+            "symbolSize": 4,
+            "lineStyle": {"width": 1, "opacity": 0.5},
+            "itemStyle": {"opacity": 0.7},
+        },
+        {**quiet, "type": "line", "data": smooth, "showSymbol": False, "lineStyle": {"width": 2.5}, "smooth": 0.3},
+        {**quiet, "type": "scatter", "data": chosen, "symbolSize": 11},
     ]
-    return alt.layer(*layers).properties(height=200 if lowest else 165, background="transparent")
+
+
+def axes(across: str, *, lowest: bool = True) -> dict[str, Any]:
+    """Return the axes of one chart; only the lowest of a stack names what runs across."""
+    return {
+        "animationDuration": 200,
+        "animationDurationUpdate": 300,
+        "grid": {"left": 44, "right": 12, "top": 10, "bottom": 44 if lowest else 10, "containLabel": False},
+        "tooltip": {"trigger": "axis", "valueFormatter": "%.4f"},
+        "xAxis": {
+            "type": "value",
+            "min": 0,
+            "minInterval": 1,
+            "name": across if lowest else "",
+            "nameLocation": "middle",
+            "nameGap": 26,
+            "axisLabel": {"show": lowest},
+            "axisTick": {"show": lowest},
+            "splitLine": {"show": False},
+        },
+        "yAxis": {"type": "value", "scale": True, "splitNumber": 3},
+    }
+
+
+def _said(name: str, runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], metric: str) -> str:
+    """Return a chart in words."""
+    ends = []
+    for title, rows in runs:
+        last = next((row for row in reversed(rows) if row.get(metric) is not None), None)
+        if last:
+            ends.append(f"{plain(title)} stands at {last[metric]:.4f} in epoch {last['epoch']:.0f}")
+    return f"Curves of {name} by epoch: {'; '.join(ends)}"

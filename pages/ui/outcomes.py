@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import altair as alt
-import pandas as pd
 import streamlit as st
 
 from pages.ui import curves, frame, jobs, models
@@ -105,18 +103,15 @@ def trials(job: Job) -> None:
     criterion = MODELS[job.about["model"]].criterion
     name, told = curves.METRICS[criterion]
     st.html(f'<div class="chart-head curve"><h3>Trials</h3><p>{name} {told}; line: the best so far</p></div>')
-    data = pd.DataFrame(rows)[["number", "value", "best", "state"]]
-    x = alt.X("number:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d", grid=False))
-    scale = alt.Scale(zero=False, nice=True, padding=4)
-    y = alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=4, format=".3~g"))
-    tooltip = [alt.Tooltip("number:Q", title="trial"), alt.Tooltip("value:Q", title=name, format=".4f")]
-    base = alt.Chart(data).encode(x=x, tooltip=tooltip)
-    chart = alt.layer(
-        base.mark_line(interpolate="step-after", strokeWidth=2, opacity=0.6).encode(y=alt.Y("best:Q", scale=scale)),
-        base.mark_point(filled=True, size=70, opacity=1).encode(y=y),
-    )
-    said = f"Points: the {name} of {len(data)} trials; line: the best so far"
-    st.altair_chart(chart.properties(height=220, background="transparent"), key="trials chart", alt=said)
+    series = [
+        {"name": "best so far", "type": "line", "step": "end", "showSymbol": False, "lineStyle": {"opacity": 0.6}},
+        {"name": name, "type": "scatter", "symbolSize": 9},
+    ]
+    for part, key in zip(series, ("best", "value"), strict=True):
+        part["data"] = [[row["number"], row[key]] for row in rows if row[key] is not None]
+    said = f"Points: the {name} of {len(rows)} trials; line: the best so far"
+    chart = curves.axes("trial") | {"series": series}
+    st.echarts_chart(chart, height=220, key="trials chart", alt=said, renderer="svg")
     complete = [row for row in rows if row["value"] is not None]
     best = sorted(complete, key=lambda row: gain(criterion, row["value"]), reverse=True)[:3]
     keys = sorted({key for row in best for key in row["settings"]})

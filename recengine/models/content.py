@@ -39,6 +39,7 @@ class Content(ItemItem):
     summary = "Films with the same genres, keywords, tags and director; needs no other people at all."
     reference = "Pazzani & Billsus, Content-based recommendation systems, The Adaptive Web 2007"
     Config = ContentConfig
+    matrices = 2
 
     def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
         if items is None or not any((items[c].fillna("") != "").any() for c in COLUMNS if c in items):

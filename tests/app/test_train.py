@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import signal
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui import form
+from pages.ui.curves import smoothed
 from recengine.data.sources import load_dataset
 from recengine.models.registry import MODELS
 from recengine.serving import training
@@ -34,12 +37,13 @@ def faults(app: AppTest) -> list[str]:
     return [str(part.value) for part in app.html if 'class="fault"' in str(part.value)]
 
 
-def curves(app: AppTest) -> dict[str, Any]:
-    """Return heading -> rows of the data of each chart."""
+def curves(app: AppTest) -> dict[str, list[dict[str, Any]]]:
+    """Return heading -> what is drawn in the chart under it."""
     heads = [str(part.value) for part in app.html if "chart-head curve" in str(part.value)]
-    charts = app.get("vega_lite_chart")
+    charts = app.get("echarts_chart")
     assert len(heads) == len(charts)
-    return {head.split("<h3>")[1].split("<")[0]: chart.proto for head, chart in zip(heads, charts, strict=True)}
+    names = [head.split("<h3>")[1].split("<")[0] for head in heads]
+    return {name: json.loads(chart.proto.spec)["series"] for name, chart in zip(names, charts, strict=True)}
 
 
 @pytest.fixture
@@ -157,7 +161,13 @@ def test_a_running_training_shows_its_figures_and_both_curves_from_epoch_0(open_
     assert job.command[-3:] == ("--set", "epochs=20", "--force")
     for figure in ("3 / 20", "≤ 8.5 s", "118 k/s", "512 MB", "MF · epochs 20"):
         assert figure in text, figure
-    assert list(curves(app)) == ["Loss", "NDCG@10", "HR@10"]
+    drawn = curves(app)
+    assert list(drawn) == ["Loss", "NDCG@10", "HR@10"]
+    raw, smooth, best = (series["data"] for series in drawn["NDCG@10"])
+    assert raw == [[0.0, 0.0], [1.0, 0.01], [2.0, 0.02], [3.0, 0.03]]
+    assert [point[0] for point in smooth] == [0.0, 1.0, 2.0, 3.0]
+    assert best == [[3.0, 0.03]]
+    assert drawn["Loss"][0]["data"][0] == [0.0, 4.0]
     assert "epoch 3 of at most 20" in app.get("progress")[0].proto.text
     other = open_app()  # another browser sees it too
     other.switch_page(PAGE).run()
@@ -292,3 +302,14 @@ def test_the_same_data_by_upload_and_by_path_are_one_to_the_store(tmp_path: Path
         again = load_dataset(str(path))
         assert own.fingerprint == again.fingerprint, name
         assert artefact_folder(own, "ease") == artefact_folder(again, "ease")
+
+
+def test_smoothing_keeps_level_ends_and_length() -> None:
+    flat = smoothed([0.5] * 40)
+    assert flat == pytest.approx([0.5] * 40)
+    assert smoothed([]) == []
+    assert smoothed([3.0]) == [3.0]
+    zigzag = smoothed([0.0, 1.0] * 50)
+    assert max(zigzag[5:-5]) - min(zigzag[5:-5]) < 0.05  # 100 epochs: over 2.5 epochs to each side
+    short = smoothed([0.0, 1.0, 0.0])
+    assert short[1] == pytest.approx(1 / (1 + 2 * math.exp(-2)))  # half an epoch: neighbours weigh exp(-2)

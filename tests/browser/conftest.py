@@ -41,6 +41,7 @@ class Server:
         self.url = f"http://localhost:{self.port}"
         environment = os.environ | {"RECENGINE_HOME": str(home), "RECENGINE_DATASET": "sample"}
         environment.pop("RECENGINE_MIRROR", None)
+        self.home = home
         self.log = home / "server.log"
         home.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(

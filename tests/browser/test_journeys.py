@@ -20,7 +20,7 @@ def test_cold_deep_link_as_the_first_request_shows_the_frame_and_the_film(open_p
     page = open_page("/similar?item=600&model=item-knn")
     expect(page.locator(".seed h2")).to_be_visible()
     expect(page.locator("[data-testid=stSidebarNavLink]")).to_have_text(
-        [re.compile("For you"), re.compile("More like this"), re.compile("Data")]
+        [re.compile("For you"), re.compile("More like this"), re.compile("Train"), re.compile("Data")]
     )
     expect(page.locator(".status")).to_contain_text("Item-KNN · sample · trained")
     expect(page.locator(".st-key-near .film")).to_have_count(10)
@@ -117,11 +117,11 @@ def test_hostile_titles_stay_letters(open_page: OpenPage) -> None:
     assert page.locator(".seed script, .seed svg, .seed a").count() == 0
 
 
-@pytest.mark.parametrize("address", ["/?user=12", "/similar?item=600", "/data"])
+@pytest.mark.parametrize("address", ["/?user=12", "/similar?item=600", "/train", "/data"])
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_phone_has_no_sideways_scrolling(open_page: OpenPage, address: str, scheme: str) -> None:
     page = open_page(address, width=390, height=844, scheme=scheme)
-    expect(page.locator(".film, .simulated").first).to_be_visible()
+    expect(page.locator(".film, .simulated, .st-key-form").first).to_be_visible()
     expect(page.locator(".status")).to_have_count(1)
     wide = page.evaluate(
         "[document.documentElement, document.querySelector('[data-testid=stMain]')]"

@@ -1,0 +1,128 @@
+"""Training in the running app: curves that grow, other pages meanwhile, cancelling, a process that is killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from playwright.sync_api import Page, expect
+
+from recengine.serving.jobs import Job, Jobs
+from tests.browser.conftest import OpenPage, Server
+
+pytestmark = pytest.mark.browser
+
+POINTS = """() => [...document.querySelectorAll('.st-key-watch [role=img][aria-label^=Curves]')]
+  .map(chart => +chart.getAttribute('aria-label').match(/in epoch (\\d+)/)[1] + 1)"""
+"""Points of the raw line of each chart, which start at epoch 0, as its text for screen readers has them."""
+BAR = ".st-key-watch [data-testid=stProgress]"
+
+
+@pytest.fixture
+def jobs(server: Server) -> Iterator[Jobs]:
+    """Return the server's jobs, as another process sees them; what is left of them ends with the test."""
+    seen = Jobs(server.home / "jobs")
+    yield seen
+    for job in seen.all():
+        seen.cancel(job.id)
+
+
+def fill(page: Page, **settings: int) -> None:
+    for label, value in settings.items():
+        page.get_by_label(label.replace("_", " ").capitalize(), exact=True).fill(str(value))
+
+
+def start(page: Page, jobs: Jobs) -> Job:
+    """Press Train without leaving the last field first, and wait for the process."""
+    before = {job.id for job in jobs.all()}
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.locator(BAR).wait_for()
+    for _ in range(600):
+        new = [job for job in jobs.all() if job.id not in before and job.pid]
+        if new:
+            return new[0]
+        time.sleep(0.05)
+    raise TimeoutError("no process was started")
+
+
+def running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def visit(page: Page, name: str, drawn: str) -> float:
+    """Go to another page by the navigation; return the seconds until it is drawn."""
+    started = time.perf_counter()
+    page.locator("[data-testid=stSidebarNavLink]", has_text=re.compile(f"{name}$")).click()
+    page.locator(drawn).first.wait_for()
+    return time.perf_counter() - started
+
+
+def test_train_watch_leave_come_back_reload_and_use_the_model(open_page: OpenPage, jobs: Jobs) -> None:
+    page = open_page("/train?model=mf")
+    fill(page, embedding_dim=256, negatives=512, epochs=6)
+    job = start(page, jobs)
+    assert job.about["settings"] == {"embedding_dim": "256", "negatives": "512", "epochs": "6"}
+    page.wait_for_function(f"() => {{ const n = ({POINTS})(); return n.length >= 2 && n[0] >= 3 && n[1] >= 3 }}")
+    assert page.locator(BAR).count() == 1, "three points had come only when it was over"
+    assert page.locator(".st-key-form [data-stale=true], .head [data-stale=true]").count() == 0
+    expect(page.locator(".figures")).to_contain_text("/ 6")
+    before = page.evaluate(POINTS)
+
+    assert visit(page, "For you", ".st-key-top .film") < 3
+    assert visit(page, "Data", "[data-testid=stMetric]") < 3
+    visit(page, "Train", BAR)
+    page.reload()
+    page.locator(f"{BAR}, .st-key-watch [data-testid=stAlert]").first.wait_for()
+    expect(page.locator(".st-key-watch .run-title")).to_contain_text("embedding dim 256")
+    page.wait_for_function(f"before => ({POINTS})().every((n, i) => n >= before[i])", arg=before)
+
+    expect(page.locator(".st-key-watch [data-testid=stAlert]")).to_contain_text("every page", timeout=180_000)
+    assert page.evaluate(POINTS) == [7, 7, 7]  # from epoch 0
+    assert not running(job.pid or 0)
+    page.get_by_role("link", name="See what it recommends").click()
+    expect(page.locator(".st-key-top .film")).to_have_count(10)
+    expect(page.locator(".status")).to_contain_text("MF · embedding dim 256")
+    assert f"model={job.id}" in page.url
+
+
+def test_cancelling_ends_the_process_within_a_second(open_page: OpenPage, jobs: Jobs) -> None:
+    page = open_page("/train?model=mf")
+    fill(page, epochs=500, weight_decay=0)
+    job = start(page, jobs)
+    page.wait_for_function(f"() => ({POINTS})().some(n => n >= 1)", timeout=120_000)
+    pid = job.pid or 0
+    assert running(pid)
+    cancel = page.locator(".st-key-watch").get_by_role("button", name="Cancel")
+    started = time.perf_counter()
+    cancel.click()
+    while running(pid):
+        assert time.perf_counter() - started < 5
+        time.sleep(0.01)
+    assert time.perf_counter() - started < 1.5  # of which the click itself takes a part
+    expect(page.locator(".st-key-watch [data-testid=stAlert]")).to_contain_text("was cancelled")
+    expect(page.get_by_role("button", name="Run it again")).to_be_visible()
+    expect(page.locator(BAR)).to_have_count(0)
+
+
+def test_a_process_killed_from_outside_is_reported_and_can_be_run_again(open_page: OpenPage, jobs: Jobs) -> None:
+    page = open_page("/train?model=mf")
+    fill(page, epochs=500, negatives=32)
+    job = start(page, jobs)
+    page.wait_for_function(f"() => ({POINTS})().some(n => n >= 1)", timeout=120_000)
+    os.kill(job.pid or 0, signal.SIGKILL)
+    alert = page.locator(".st-key-watch [data-testid=stAlert]")
+    expect(alert).to_contain_text(
+        re.compile("failed. Its process ended; the last it said was “epoch \\d+ of at most 500”")
+    )
+    page.get_by_role("button", name="Run it again").click()
+    page.locator(BAR).wait_for()
+    expect(alert).to_have_count(0)
+    assert len([seen for seen in jobs.all() if seen.key == job.key]) == 2
