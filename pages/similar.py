@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from pages.ui import cards, frame, models, states
+from pages.ui import cards, frame, models, recipes, states
 from pages.ui.address import link, recall, record
 from pages.ui.text import html, markdown
 from recengine.data.dataset import Dataset
@@ -114,7 +114,7 @@ def neighbours(ready: frame.Ready, seed: int) -> None:
     dataset = ready.dataset
     if "similar" not in abilities(ready.trained.model):
         states.problem(
-            f"{models.label(frame.choice().model)} has no item vectors, so it knows no similar films; "
+            f"{recipes.label(frame.choice().model)} has no item vectors, so it knows no similar films; "
             "choose a model that has",
             choose_able,
         )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from pages.ui import curves, form, frame, jobs, models, outcomes, runs, states
+from pages.ui import curves, form, frame, jobs, outcomes, recipes, runs, states
 from pages.ui.text import html
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
@@ -28,13 +28,13 @@ def settings_form(dataset: Dataset) -> None:
     state = st.session_state
     with st.container(border=True, key="form"):
         if "train_model" not in state:  # the sidebar's model, if there is anything to watch in its training
-            chosen = models.recipe(frame.choice().model).model
+            chosen = recipes.recipe(frame.choice().model).model
             state["train_model"] = chosen if MODELS[chosen].preset_epochs else runs.TO_WATCH
         name = st.selectbox(
             "Model to train",
             list(MODELS),
             key="train_model",
-            format_func=lambda model: f"{models.label(model)} · {MODELS[model].family}",
+            format_func=lambda model: f"{recipes.label(model)} · {MODELS[model].family}",
             persist_state="session",
         )
         kind, fields = MODELS[name], form.fields_of(MODELS[name])
@@ -64,7 +64,7 @@ def settings_form(dataset: Dataset) -> None:
 class Asked(NamedTuple):
     """What the form asks for, where it should run, what is wrong by field ("" is the model), the bytes it takes."""
 
-    wanted: models.Recipe
+    wanted: recipes.Recipe
     device: str
     faults: dict[str, str]
     needed: int
@@ -75,7 +75,7 @@ def ask(dataset: Dataset) -> Asked:
     state = st.session_state
     name, device = state["train_model"], state["train_device"]
     settings, faults = form.read(name, form.fields_of(MODELS[name]))
-    wanted, needed = models.Recipe(name, settings, state["train_seed"]), 0
+    wanted, needed = recipes.Recipe(name, settings, state["train_seed"]), 0
     try:
         run = RunConfig(device=device, seed=wanted.seed)
         run.torch_device()
@@ -128,7 +128,7 @@ def start(dataset: Dataset, asked: Asked) -> None:
                 clicked |= st.button("Search", disabled=bool(wrong), on_click=_search, args=(dataset,))
     with st.expander("The same on the command line", icon=":material/terminal:"):
         command = ["python", "-m", "recengine", "train", wanted.model, "--dataset", dataset.name]
-        flags = models.flags(dataset, wanted, asked.device)
+        flags = recipes.flags(dataset, wanted, asked.device)
         st.code(shlex.join([*command, *flags]), language="bash", wrap_lines=True)
     if clicked:
         st.rerun()  # the callback has started it; now the rest of the page shows it
@@ -142,9 +142,9 @@ def watch(dataset: Dataset) -> None:
             "Nothing has been trained here yet",
             "Choose a model, leave the settings as they are, and watch it learn.",
             lambda: st.button(
-                f"Train {models.label(runs.TO_WATCH)}",
+                f"Train {recipes.label(runs.TO_WATCH)}",
                 on_click=runs.start,
-                args=(dataset, models.Recipe(runs.TO_WATCH), frame.choice().device),
+                args=(dataset, recipes.Recipe(runs.TO_WATCH), frame.choice().device),
                 icon=":material/play_arrow:",
             ),
         )

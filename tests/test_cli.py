@@ -125,6 +125,13 @@ def test_progress_as_lines_of_json_is_all_that_stands_on_standard_error(run, fol
     epochs = [row for row in rows if row["event"] == "epoch"]
     assert [row["epoch"] for row in epochs if not row.get("refit")] == [0, 1, 2, 3]
     assert all({"model", "epochs", "loss", "seconds"} <= row.keys() for row in epochs)
+    assert all(row["memory_mb"] > 10 for row in epochs)
+    assert [row["text"] for row in rows if row["event"] == "step"] == [f"reading {folder}", "training mf"]
+    whole = [row for row in epochs if row.get("refit")]
+    for row, since in ((epochs[1], epochs[0]["seconds"]), (whole[0], 0.0)):  # the refit's clock starts again
+        assert row["examples_per_second"] == pytest.approx(row["examples"] / (row["seconds"] - since), rel=1e-3)
+    assert "examples_per_second" not in epochs[0]
+    assert whole[0]["examples"] > epochs[0]["examples"]  # validation is learned from too
     assert any(row["event"] == "note" and "Trained mf" in row["text"] for row in rows)
 
 

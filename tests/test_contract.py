@@ -130,6 +130,16 @@ def test_an_unknown_setting_or_one_out_of_range_is_bad_input(name: str) -> None:
                 configure(name, {field: low - 1}, RunConfig())
 
 
+@pytest.mark.parametrize("name", list(MODELS))
+def test_the_memory_of_a_training_is_told_by_setting(name: str) -> None:
+    model = model_class(name)()
+    parts = model.footprint(100_000, 10_000, 5_000_000)
+    assert parts.keys() <= {"", *model.config.to_dict()}
+    assert all(isinstance(value, int) and value >= 0 for value in parts.values())
+    if model.preset_epochs is not None:
+        assert sum(parts.values()) > 1e6
+
+
 def test_an_unknown_model_is_bad_input_that_names_the_closest() -> None:
     with pytest.raises(BadInput, match=r"model 'eaze' is unknown \(did you mean 'ease'\?\)"):
         model_class("eaze")

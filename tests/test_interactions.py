@@ -158,6 +158,7 @@ def test_missing_timestamps_are_said_and_follow_the_rows() -> None:
     data = build_dataset("d", frame((1, 1, 3.0), (1, 2, 3.0)))
     assert data.ratings.timestamp.tolist() == [0, 1]
     assert any("No timestamps" in line for line in data.cleaning.lines())
+    assert not data.timed
 
 
 def test_ids_are_found_both_ways_and_an_unknown_one_is_named(tiny: Dataset) -> None:

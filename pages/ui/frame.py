@@ -58,7 +58,7 @@ def choice() -> Choice:
 def choose(name: str, value: str) -> None:
     """Make a choice of the sidebar, for callbacks. Another data set has other people and films: those are dropped."""
     if name == "data":
-        from pages.ui.models import recipe
+        from pages.ui.recipes import recipe
 
         st.session_state["model"] = recipe(st.session_state["model"]).model  # a run belongs to its data set
         record("model", None)
@@ -71,7 +71,7 @@ def sidebar() -> None:
     """Draw the pickers of data set, model and, where there is a choice, device."""
     import torch
 
-    from pages.ui import models
+    from pages.ui import models, recipes
     from recengine.data.sources import list_datasets
     from recengine.models.registry import MODELS
 
@@ -81,10 +81,10 @@ def sidebar() -> None:
     names += [UPLOAD] if "uploaded" in st.session_state else []
     with st.sidebar, st.container(key="pickers", gap="small"):
         data = _picker("data", "Data set", names, default)
-        runs = models.runs_on(data, st.session_state["uploaded"] if data == UPLOAD else None)
+        runs = recipes.runs_on(data, st.session_state["uploaded"] if data == UPLOAD else None)
         titles = {id: run.title for id, run in runs.items()}
         chosen = _picker("model", "Model", [*titles, *MODELS], models.DEFAULT_MODEL, titles)
-        kind = MODELS[models.recipe(chosen).model]
+        kind = MODELS[recipes.recipe(chosen).model]
         st.html(f'<p class="about-model"><b>{html(kind.family.capitalize())}.</b> {html(kind.summary)}</p>')
         if torch.cuda.is_available():
             _picker("device", "Device", ["auto", "cpu", "cuda"], settings.default_device())
@@ -124,7 +124,7 @@ def dataset() -> Dataset:
 
 def ready() -> Ready:
     """Return data set and model; while the model trains, show the progress in their place and stop here."""
-    from pages.ui import jobs, models, states
+    from pages.ui import jobs, models, recipes, states
 
     chosen = choice()
     with st.skeleton(height=420):
@@ -132,10 +132,10 @@ def ready() -> Ready:
         found = models.find_model(data, chosen.model, chosen.device)
     if isinstance(found, jobs.Job) and not found.active:
         status("not trained")
-        wanted = models.recipe(chosen.model)
+        wanted = recipes.recipe(chosen.model)
 
         def again() -> None:
-            models.train(data, wanted, chosen.device)
+            recipes.train(data, wanted, chosen.device)
 
         jobs.ended_badly(found, lambda: st.button("Train it", type="primary", on_click=again))
         st.stop()
@@ -145,7 +145,7 @@ def ready() -> Ready:
         states.grid_skeleton(2)
         st.stop()
     status(f"trained {ago(found.manifest['trained_at'])}", found.manifest["device"])
-    return Ready(data, found, models.positive_threshold(data))
+    return Ready(data, found, recipes.positive_threshold(data))
 
 
 def peek(data: Dataset) -> None:
@@ -161,7 +161,7 @@ def peek(data: Dataset) -> None:
 
 def status(state: str, device: str = "") -> None:
     """Write the status line under the pickers."""
-    from pages.ui.models import label
+    from pages.ui.recipes import label
 
     chosen = choice()
     name = "your data" if chosen.data == UPLOAD else chosen.data

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from pages.ui import curves, frame, jobs, models
+from pages.ui import curves, frame, jobs
+from pages.ui.recipes import recipe
 from pages.ui.text import html
 from recengine.models.registry import MODELS
 from recengine.serving.jobs import Job
@@ -144,8 +145,8 @@ def compare(shown: Sequence[Job]) -> None:
     if len(shown) < 2:
         return
     st.html('<h2 class="row-title">Side by side</h2>')
-    recipes = [models.recipe(job.id) for job in shown]
-    keys = sorted({key for recipe in recipes for key in recipe.settings})
+    made = [recipe(job.id) for job in shown]
+    keys = sorted({key for one in made for key in one.settings})
     best = [curves.best_row(curves.history(job)) or {} for job in shown]
     metrics = [key for key in curves.METRICS if any(key in row for row in best)]
     _table(
@@ -155,9 +156,9 @@ def compare(shown: Sequence[Job]) -> None:
                 job.title,
                 *(f"{row[key]:.4f}" if key in row else "–" for key in metrics),
                 f"{row['epoch']:.0f}" if row else "–",
-                *(recipe.settings.get(key, "preset") for key in keys),
+                *(one.settings.get(key, "preset") for key in keys),
             ]
-            for job, recipe, row in zip(shown, recipes, best, strict=True)
+            for job, one, row in zip(shown, made, best, strict=True)
         ],
         swatches=True,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from pages.ui import curves, form, frame, jobs, models, outcomes
+from pages.ui import curves, form, frame, jobs, outcomes, recipes
 from pages.ui.address import link
 from pages.ui.text import html, plain
 from recengine.data.dataset import Dataset
@@ -21,17 +21,17 @@ TO_WATCH = "mf"
 def on(dataset: Dataset) -> list[Job]:
     """Return the runs on a data set that this session may see, the latest first."""
     own = dataset if frame.choice().data == frame.UPLOAD else None
-    return [job for job in jobs.visible(*KINDS) if models.is_of(job, dataset.name, own)]
+    return [job for job in jobs.visible(*KINDS) if recipes.is_of(job, dataset.name, own)]
 
 
-def start(dataset: Dataset, wanted: models.Recipe, device: str) -> None:
+def start(dataset: Dataset, wanted: recipes.Recipe, device: str) -> None:
     """Start a training and look at it, even if the store has the model: who asks wants to watch. For callbacks."""
-    _look_at(models.train(dataset, wanted, device, force=True).id)
+    _look_at(recipes.train(dataset, wanted, device, force=True).id)
 
 
-def search(dataset: Dataset, wanted: models.Recipe, device: str, trials: int) -> None:
+def search(dataset: Dataset, wanted: recipes.Recipe, device: str, trials: int) -> None:
     """Start a search of the settings and look at it. For callbacks."""
-    _look_at(models.search(dataset, wanted, device, trials).id)
+    _look_at(recipes.search(dataset, wanted, device, trials).id)
 
 
 def _look_at(id: str) -> None:
@@ -101,13 +101,13 @@ def _adopt(model: str, fields: list[form.Field], settings: Mapping[str, str]) ->
 
 def choice_of(job: Job) -> str:
     """Return what the sidebar calls a run's model: the run, or the model's own name where only presets are set."""
-    return job.about["model"] if models.recipe(job.id).is_preset else job.id
+    return job.about["model"] if recipes.recipe(job.id).is_preset else job.id
 
 
 def again_button(job: Job, dataset: Dataset) -> None:
     """Offer to run a run once more."""
     again, more = (search, [job.about["trials"]]) if job.kind == "tune" else (start, [])
-    args = (dataset, models.recipe(job.id), job.about["device"], *more)
+    args = (dataset, recipes.recipe(job.id), job.about["device"], *more)
     st.button("Run it again", type="primary", on_click=again, args=args, icon=":material/refresh:")
 
 

@@ -66,14 +66,16 @@ def visit(page: Page, name: str, drawn: str) -> float:
 
 
 def test_train_watch_leave_come_back_reload_and_use_the_model(open_page: OpenPage, jobs: Jobs) -> None:
-    page = open_page("/train?model=mf")
-    fill(page, embedding_dim=256, negatives=512, epochs=6)
+    page = open_page("/train")
+    fill(page, embedding_dim=128, negatives=256, epochs=8)
     job = start(page, jobs)
-    assert job.about["settings"] == {"embedding_dim": "256", "negatives": "512", "epochs": "6"}
-    page.wait_for_function(f"() => {{ const n = ({POINTS})(); return n.length >= 2 && n[0] >= 3 && n[1] >= 3 }}")
+    assert job.about["settings"] == {"embedding_dim": "128", "negatives": "256", "epochs": "8"}
+    page.wait_for_function(
+        f"() => {{ const n = ({POINTS})(); return n.length >= 2 && n[0] >= 3 && n[1] >= 3 }}", timeout=120_000
+    )
     assert page.locator(BAR).count() == 1, "three points had come only when it was over"
     assert page.locator(".st-key-form [data-stale=true], .head [data-stale=true]").count() == 0
-    expect(page.locator(".figures")).to_contain_text("/ 6")
+    expect(page.locator(".figures")).to_contain_text("/ 8")
     before = page.evaluate(POINTS)
 
     assert visit(page, "For you", ".st-key-top .film") < 3
@@ -81,20 +83,20 @@ def test_train_watch_leave_come_back_reload_and_use_the_model(open_page: OpenPag
     visit(page, "Train", BAR)
     page.reload()
     page.locator(f"{BAR}, .st-key-watch [data-testid=stAlert]").first.wait_for()
-    expect(page.locator(".st-key-watch .run-title")).to_contain_text("embedding dim 256")
+    expect(page.locator(".st-key-watch .run-title")).to_contain_text("embedding dim 128")
     page.wait_for_function(f"before => ({POINTS})().every((n, i) => n >= before[i])", arg=before)
 
     expect(page.locator(".st-key-watch [data-testid=stAlert]")).to_contain_text("every page", timeout=180_000)
-    assert page.evaluate(POINTS) == [7, 7, 7]  # from epoch 0
+    assert page.evaluate(POINTS) == [9, 9, 9]  # from epoch 0
     assert not running(job.pid or 0)
     page.get_by_role("link", name="See what it recommends").click()
     expect(page.locator(".st-key-top .film")).to_have_count(10)
-    expect(page.locator(".status")).to_contain_text("MF · embedding dim 256")
+    expect(page.locator(".status")).to_contain_text("MF · embedding dim 128")
     assert f"model={job.id}" in page.url
 
 
 def test_cancelling_ends_the_process_within_a_second(open_page: OpenPage, jobs: Jobs) -> None:
-    page = open_page("/train?model=mf")
+    page = open_page("/train")
     fill(page, epochs=500, weight_decay=0)
     job = start(page, jobs)
     page.wait_for_function(f"() => ({POINTS})().some(n => n >= 1)", timeout=120_000)
@@ -113,7 +115,7 @@ def test_cancelling_ends_the_process_within_a_second(open_page: OpenPage, jobs: 
 
 
 def test_a_process_killed_from_outside_is_reported_and_can_be_run_again(open_page: OpenPage, jobs: Jobs) -> None:
-    page = open_page("/train?model=mf")
+    page = open_page("/train")
     fill(page, epochs=500, negatives=32)
     job = start(page, jobs)
     page.wait_for_function(f"() => ({POINTS})().some(n => n >= 1)", timeout=120_000)

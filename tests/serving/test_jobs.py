@@ -297,6 +297,24 @@ def test_progress_of_several_steps_and_of_bytes() -> None:
     assert line_said({"event": "text", "text": "boom"}) == "boom"
 
 
+def test_a_real_training_is_cancelled_within_a_second_and_leaves_nothing_half_made(
+    fresh_home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ratings.csv").write_text(
+        "userId,movieId,rating\n" + "".join(f"{u},{i},5\n" for u in range(200) for i in range(u % 7, 60, 3))
+    )
+    real = Jobs(tmp_path / "jobs")
+    job = start(real, "train", "mf", "--dataset", str(tmp_path / "ratings.csv"), "--set", "epochs=9000")
+    wait(lambda: epochs_of(real.rows(job.id)), 120)
+    pid = real.get(job.id).pid  # type: ignore[union-attr]
+    started = time.monotonic()
+    real.cancel(job.id)
+    assert time.monotonic() - started < 1
+    assert gone(pid or 0)
+    assert not [path for path in (fresh_home / "models").iterdir() if path.suffix != ".lock"]
+    assert real.result(job.id) is None
+
+
 def write(root: Path, job: Job) -> None:
     (root / job.id).mkdir(parents=True)
     (root / job.id / "record.json").write_text(json.dumps(job.__dict__))

@@ -23,9 +23,11 @@ from recengine.errors import BadInput
 from recengine.files import sha256_of
 from recengine.models.base import Recommender
 from recengine.models.baselines import Popularity
+from recengine.models.mf import MF
 from recengine.models.registry import model_class
+from recengine.serving import training
 from recengine.serving.store import ArtefactStore, Trained
-from recengine.serving.training import is_stored, obtain
+from recengine.serving.training import artefact_folder, available_memory, memory_needed, obtain
 from recengine.training.config import RunConfig
 
 
@@ -96,12 +98,37 @@ def test_the_manifest_says_what_was_trained_from_what(get, tiny) -> None:
     assert manifest["files"].keys() == {"model.json", "model.safetensors"}
 
 
-def test_is_stored_answers_without_training(tiny, fresh_home) -> None:
-    assert not is_stored(tiny, "popularity")
-    obtain(tiny, "popularity")
-    assert is_stored(tiny, "popularity")
-    assert not is_stored(tiny, "popularity", positive=3.0)
-    assert not is_stored(tiny, "mf", settings={"embedding_dim": 3})
+def test_where_a_model_will_lie_is_known_without_training(tiny, fresh_home) -> None:
+    folder = artefact_folder(tiny, "popularity")
+    assert not folder.exists()
+    assert obtain(tiny, "popularity").folder == folder
+    assert artefact_folder(tiny, "popularity", positive=3.0) != folder
+    assert artefact_folder(tiny, "mf", settings={"embedding_dim": 3}) != artefact_folder(tiny, "mf")
+
+
+def test_what_does_not_fit_into_memory_is_refused_with_the_figure_and_the_setting(tiny, get, monkeypatch) -> None:
+    large = MF(MF.Config(embedding_dim=4096, batch_size=100_000))
+    small = MF(MF.Config(embedding_dim=8))
+    assert memory_needed(tiny, small) < memory_needed(tiny, large)
+    tables = large.footprint(1_000_000, 50_000, 10_000_000)["embedding_dim"]
+    assert tables >= 3 * 4 * 4096 * 1_050_000  # weights, gradients and at least one copy
+    monkeypatch.setattr(training, "available_memory", lambda: 175_000_000)
+    memory_needed(tiny, small)
+    with pytest.raises(BadInput, match=r"batch_size=100000 needs about 0\.\d GB .* 0\.2 GB are free; lower batch_size"):
+        memory_needed(tiny, large)
+    monkeypatch.setattr(training, "available_memory", lambda: 1_000)
+    with pytest.raises(BadInput, match=r"training needs about .* for 'ease' on this data"):
+        get("ease")
+
+
+def test_memory_that_is_left_minds_the_container(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(training, "CONTAINER", tmp_path)
+    machine = available_memory()
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("100\n")
+    assert available_memory() == pytest.approx(machine, rel=0.5)
+    (tmp_path / "memory.max").write_text("1100\n")
+    assert available_memory() == 1000
 
 
 def test_a_wrong_setting_is_bad_input_before_anything_is_written(get, store) -> None:

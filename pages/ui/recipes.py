@@ -1,0 +1,157 @@
+"""Recipes: what makes a model on some data, how it is asked of the command line, and the runs that were made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.jobs import jobs, visible, visitor
+from recengine.data.dataset import Dataset
+from recengine.models.registry import MODELS
+from recengine.serving.jobs import HERE, Job
+from recengine.serving.training import artefact_folder
+from recengine.training.config import RunConfig
+
+_NAMES = {
+    "cml": "CML",
+    "deepfm": "DeepFM",
+    "ease": "EASE",
+    "gru": "GRU",
+    "ials": "iALS",
+    "knn": "KNN",
+    "mf": "MF",
+    "mlp": "MLP",
+    "neumf": "NeuMF",
+    "slim": "SLIM",
+}
+"""Words of models' names that are not written as they stand."""
+
+
+class Recipe(NamedTuple):
+    """What makes a model on some data: its registered name, the settings that are not the presets, the seed."""
+
+    model: str
+    settings: Mapping[str, str] = {}
+    seed: int = 0
+
+    @property
+    def is_preset(self) -> bool:
+        return not self.settings and not self.seed
+
+
+def recipe(choice: str) -> Recipe:
+    """Return what a choice of the sidebar means: a registered model with its presets, or a run of the Train page."""
+    job = None if choice in MODELS else jobs().get(choice)
+    if job is None:
+        return Recipe(choice)
+    return Recipe(job.about["model"], job.about["settings"], job.about["seed"])
+
+
+def runs_on(data: str, dataset: Dataset | None = None) -> dict[str, Job]:
+    """Return the finished runs on a data set that the presets do not make already, by id, the latest first.
+
+    data : its name, or that of the visitor's own, which is `dataset`
+    """
+    done = [job for job in visible("train") if job.state == "done" and is_of(job, data, dataset)]
+    latest = {job.key: job for job in reversed(done) if not recipe(job.id).is_preset}
+    return {job.id: job for job in reversed(latest.values())}
+
+
+def is_of(job: Job, data: str, dataset: Dataset | None) -> bool:
+    """Tell whether a job is on that data set, named as in `runs_on`."""
+    own = dataset is not None and job.about["fingerprint"] == dataset.fingerprint
+    return own if job.owner else dataset is None and job.about["data"] == data
+
+
+def how(dataset: Dataset, wanted: Recipe, device: str) -> dict[str, Any]:
+    """Return the arguments that `obtain` and its kin share."""
+    run = RunConfig(device=device, seed=wanted.seed)  # type: ignore[arg-type]  # it checks
+    return {"settings": dict(wanted.settings), "run": run, "positive": positive_threshold(dataset)}
+
+
+def positive_threshold(dataset: Dataset) -> float:
+    """Return the rating from which on a film counts as liked: 4 of 5 stars, or as high in another scale."""
+    low, high = dataset.rating_range
+    if low == high:
+        return 0.0  # no scale at all: having rated it is the sign
+    return 4.0 if 4 < high <= 5 else float(np.round(low + 0.75 * (high - low), 2))
+
+
+def train(dataset: Dataset, wanted: Recipe, device: str, *, force: bool = False) -> Job:
+    """Queue a training; the job that is doing it already, if there is one.
+
+    A visitor's own data is written beside the job for as long as it runs, and the job is theirs alone.
+    """
+    return start_on(
+        dataset,
+        ["train", wanted.model],
+        [*flags(dataset, wanted, device), *(["--force"] if force else [])],
+        title=describe(wanted),
+        key=job_key(dataset, wanted, device),
+        about={**wanted._asdict(), "device": device},
+    )
+
+
+def search(dataset: Dataset, wanted: Recipe, device: str, trials: int) -> Job:
+    """Queue a search of the settings that `wanted` does not fix."""
+    return start_on(
+        dataset,
+        ["tune", wanted.model],
+        [*flags(dataset, wanted, device), "--trials", str(trials)],
+        title=f"Search {describe(wanted)} · {trials} trials",
+        key=f"{job_key(dataset, wanted, device)} {trials}",
+        about={**wanted._asdict(), "device": device, "trials": trials},
+    )
+
+
+def flags(dataset: Dataset, wanted: Recipe, device: str) -> list[str]:
+    """Return the arguments of the command line for a recipe, but for the data set."""
+    chosen = [part for key, value in wanted.settings.items() for part in ("--set", f"{key}={value}")]
+    return ["--positive", str(positive_threshold(dataset)), "--seed", str(wanted.seed), "--device", device, *chosen]
+
+
+def start_on(
+    dataset: Dataset, command: list[str], arguments: list[str], *, title: str, key: str, about: dict[str, Any]
+) -> Job:
+    """Queue a command that reads a data set: by its name, or for a visitor's own from a copy beside the job."""
+    own = _owner(dataset)
+    name = f"ratings{st.session_state['uploaded_suffix']}" if own else dataset.name
+    return jobs().start(
+        [*command, "--dataset", f"{HERE}/{name}" if own else name, *arguments],
+        kind=command[0],
+        title=title,
+        key=key,
+        owner=own,
+        about={**about, "data": dataset.name, "fingerprint": dataset.fingerprint},
+        files={name: st.session_state["uploaded_bytes"]} if own else None,
+    )
+
+
+def job_key(dataset: Dataset, wanted: Recipe, device: str) -> str:
+    """Return the key of the job that makes a model, a visitor's own on their own data."""
+    folder = artefact_folder(dataset, wanted.model, **how(dataset, wanted, device))
+    return f"train {folder.name} {device} {_owner(dataset)}"
+
+
+def _owner(dataset: Dataset) -> str:
+    """Return this visitor if the data set is their own, else ""."""
+    return visitor() if dataset is st.session_state.get("uploaded") else ""
+
+
+def describe(wanted: Recipe) -> str:
+    """Return a title for a run: the model and what is not its preset."""
+    said = [f"{key.replace('_', ' ')} {value}" for key, value in wanted.settings.items()]
+    said += [f"seed {wanted.seed}"] if wanted.seed else []
+    return " · ".join([label(wanted.model), ", ".join(said)] if said else [label(wanted.model)])[:80]
+
+
+def label(choice: str) -> str:
+    """Return a model's name as people write it, or the title of a run, which is theirs to choose."""
+    job = None if choice in MODELS else jobs().get(choice)
+    if job is not None:
+        return job.title
+    first, *rest = choice.split("-")
+    return "-".join([_NAMES.get(first, first.capitalize()), *(_NAMES.get(word, word) for word in rest)])
