@@ -115,7 +115,7 @@ def axes(across: str, *, lowest: bool = True) -> dict[str, Any]:
     return {
         "animationDuration": 200,
         "animationDurationUpdate": 300,
-        "grid": {"left": 44, "right": 12, "top": 10, "bottom": 44 if lowest else 10, "containLabel": False},
+        "grid": {"left": 44, "right": 12, "top": 10, "bottom": 44 if lowest else 10, "outerBoundsMode": "none"},
         "tooltip": {"trigger": "axis", "valueFormatter": "%.4f"},
         "xAxis": {
             "type": "value",

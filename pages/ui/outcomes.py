@@ -148,7 +148,8 @@ def compare(shown: Sequence[Job]) -> None:
     made = [recipe(job.id) for job in shown]
     keys = sorted({key for one in made for key in one.settings})
     best = [curves.best_row(curves.history(job)) or {} for job in shown]
-    metrics = [key for key in curves.METRICS if any(key in row for row in best)]
+    # Losses are left out: their scales differ.
+    metrics = [key for key in curves.METRICS if key != "loss" and any(key in row for row in best)]
     _table(
         ["run", *(curves.METRICS[key][0] for key in metrics), "epoch", *keys],
         [
