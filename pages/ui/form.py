@@ -6,7 +6,8 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import streamlit as st
 
@@ -31,22 +32,23 @@ NONE = "–"
 
 
 class Field(NamedTuple):
-    """One setting: where it is declared and of which type it is."""
+    """One setting: where it is declared, its default, what its declaration says, and what it may be.
+
+    types : such as [int], [bool] or [tuple[int, ...]], without None and words; words : those of its Literals
+    """
 
     name: str
     owner: type[Config]
-    type: Any
     default: Any
     about: Mapping[str, Any]
+    types: list[Any]
+    words: list[str]
+    optional: bool
 
     @property
-    def optional(self) -> bool:
-        return type(None) in get_args(self.type)
-
-    @property
-    def plain_type(self) -> Any:
-        """Return the type without `| None`."""
-        return next(part for part in get_args(self.type) if part is not type(None)) if self.optional else self.type
+    def number(self) -> type | None:
+        """Return int or float if the setting is nothing but a number."""
+        return self.types[0] if self.types in ([int], [float]) and not self.words else None
 
 
 class Filled(NamedTuple):
@@ -58,14 +60,23 @@ class Filled(NamedTuple):
 
 def fields_of(kind: type[Recommender]) -> list[Field]:
     """Return the settings of a model, and of the run if it has epochs; those that matter most first."""
-    names = [(kind.Config, f) for f in dataclasses.fields(kind.Config)]
+    declared = [(kind.Config, f) for f in dataclasses.fields(kind.Config)]
     if kind.preset_epochs is not None:
-        names += [(RunConfig, f) for f in dataclasses.fields(RunConfig) if f.name in ("epochs", "patience")]
+        declared += [(RunConfig, f) for f in dataclasses.fields(RunConfig) if f.name in ("epochs", "patience")]
     found = [
-        Field(f.name, owner, get_type_hints(owner)[f.name], f.default, f.metadata | {"preset": _preset(kind, f.name)})
-        for owner, f in names
+        _field(owner, f, {"epochs": kind.preset_epochs, "patience": kind.preset_patience}) for owner, f in declared
     ]
     return sorted(found, key=lambda field: FIRST.index(field.name) if field.name in FIRST else len(FIRST))
+
+
+def _field(owner: type[Config], f: dataclasses.Field[Any], presets: Mapping[str, int | None]) -> Field:
+    hint = get_type_hints(owner)[f.name]
+    parts = list(get_args(hint)) if get_origin(hint) in (Union, UnionType) else [hint]
+    words = [word for part in parts if get_origin(part) is Literal for word in get_args(part)]
+    types = [part for part in parts if get_origin(part) is not Literal and part is not NoneType]
+    return Field(
+        f.name, owner, f.default, f.metadata | {"preset": presets.get(f.name)}, types, words, NoneType in parts
+    )
 
 
 def presets(kind: type[Recommender]) -> dict[str, dict[str, str]]:
@@ -99,7 +110,7 @@ def read(model: str, fields: list[Field]) -> Filled:
         if value is None and not field.optional:
             filled.faults[field.name] = f"empty; expected {_range(field)}"
             continue
-        text = "none" if value in (None, NONE) else str(value).lower() if isinstance(value, bool) else str(value)
+        text = _text(field, value)
         try:
             field.owner.read(field.name, text)
             filled.settings[field.name] = text
@@ -137,29 +148,29 @@ def say(place: Any, fault: str) -> None:
 
 def _draw_one(model: str, field: Field) -> None:
     """Draw a field as its type asks for."""
-    key, label = _key(model, field), field.name.replace("_", " ").capitalize()
-    kind, about = field.plain_type, _help(field)
+    key, label, about = _key(model, field), field.name.replace("_", " ").capitalize(), _help(field)
+    preset = field.about["preset"]
+    hint = f"preset: {preset}" if preset is not None else "off" if field.optional else None
     if key not in st.session_state:
         st.session_state[key] = _shown(field, field.default)
-    if kind is bool:
+    if field.types == [bool]:
         st.checkbox(label, key=key, help=about, persist_state="session")
-    elif get_origin(kind) is Literal:
-        options = [*([NONE] if field.optional else []), *get_args(kind)]
+    elif not field.types:
+        options = [*([NONE] if field.optional else []), *field.words]
         st.selectbox(label, options, key=key, help=about, persist_state="session")
-    elif kind in (int, float):
-        preset = field.about["preset"]
+    elif field.number:
         st.number_input(
             label,
             key=key,
             value=None,
-            step=1 if kind is int else _step(field.default),
-            format="%d" if kind is int else "%g",
+            step=1 if field.number is int else _step(field.default),
+            format="%d" if field.number is int else "%g",
             help=about,
-            placeholder=f"preset: {preset}" if preset is not None else "off" if field.optional else None,
+            placeholder=hint,
             persist_state="session",
         )
     else:
-        st.text_input(label, key=key, help=about, persist_state="session")
+        st.text_input(label, key=key, help=about, placeholder=hint, persist_state="session")
 
 
 def _key(model: str, field: Field) -> str:
@@ -168,13 +179,18 @@ def _key(model: str, field: Field) -> str:
 
 def _shown(field: Field, value: Any) -> Any:
     """Return a value as the field's widget holds it."""
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return NONE if value is None and get_origin(field.plain_type) is Literal else value
+    if field.number or field.types == [bool]:
+        return value
+    if value is None:
+        return "" if field.types else NONE
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _preset(kind: type[Recommender], name: str) -> int | None:
-    return {"epochs": kind.preset_epochs, "patience": kind.preset_patience}.get(name)
+def _text(field: Field, value: Any) -> str:
+    """Return what a widget holds as `--set` takes it."""
+    if value in (None, NONE, "") and field.optional:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _step(default: float | None) -> float:

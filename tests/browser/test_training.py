@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from recengine.serving.jobs import Job, Jobs
+from recengine.serving.progress import epochs_of
 from tests.browser.conftest import OpenPage, Server
 
 pytestmark = pytest.mark.browser
@@ -50,6 +51,15 @@ def start(page: Page, jobs: Jobs) -> Job:
     raise TimeoutError("no process was started")
 
 
+def told(jobs: Jobs, job: Job) -> None:
+    """Wait until the job has told of an epoch."""
+    for _ in range(2_400):
+        if epochs_of(jobs.rows(job.id)):
+            return
+        time.sleep(0.05)
+    raise TimeoutError("no epoch was told of")
+
+
 def running(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
@@ -67,9 +77,9 @@ def visit(page: Page, name: str, drawn: str) -> float:
 
 def test_train_watch_leave_come_back_reload_and_use_the_model(open_page: OpenPage, jobs: Jobs) -> None:
     page = open_page("/train")
-    fill(page, embedding_dim=128, negatives=256, epochs=8)
+    fill(page, embedding_dim=96, negatives=128, epochs=8)
     job = start(page, jobs)
-    assert job.about["settings"] == {"embedding_dim": "128", "negatives": "256", "epochs": "8"}
+    assert job.about["settings"] == {"embedding_dim": "96", "negatives": "128", "epochs": "8"}
     page.wait_for_function(
         f"() => {{ const n = ({POINTS})(); return n.length >= 2 && n[0] >= 3 && n[1] >= 3 }}", timeout=120_000
     )
@@ -83,7 +93,7 @@ def test_train_watch_leave_come_back_reload_and_use_the_model(open_page: OpenPag
     visit(page, "Train", BAR)
     page.reload()
     page.locator(f"{BAR}, .st-key-watch [data-testid=stAlert]").first.wait_for()
-    expect(page.locator(".st-key-watch .run-title")).to_contain_text("embedding dim 128")
+    expect(page.locator(".st-key-watch .run-title")).to_contain_text("embedding dim 96")
     page.wait_for_function(f"before => ({POINTS})().every((n, i) => n >= before[i])", arg=before)
 
     expect(page.locator(".st-key-watch [data-testid=stAlert]")).to_contain_text("every page", timeout=180_000)
@@ -91,7 +101,7 @@ def test_train_watch_leave_come_back_reload_and_use_the_model(open_page: OpenPag
     assert not running(job.pid or 0)
     page.get_by_role("link", name="See what it recommends").click()
     expect(page.locator(".st-key-top .film")).to_have_count(10)
-    expect(page.locator(".status")).to_contain_text("MF · embedding dim 128")
+    expect(page.locator(".status")).to_contain_text("MF · embedding dim 96")
     assert f"model={job.id}" in page.url
 
 
@@ -99,7 +109,7 @@ def test_cancelling_ends_the_process_within_a_second(open_page: OpenPage, jobs: 
     page = open_page("/train")
     fill(page, epochs=500, weight_decay=0)
     job = start(page, jobs)
-    page.wait_for_function(f"() => ({POINTS})().some(n => n >= 1)", timeout=120_000)
+    told(jobs, job)
     pid = job.pid or 0
     assert running(pid)
     cancel = page.locator(".st-key-watch").get_by_role("button", name="Cancel")
@@ -118,7 +128,7 @@ def test_a_process_killed_from_outside_is_reported_and_can_be_run_again(open_pag
     page = open_page("/train")
     fill(page, epochs=500, negatives=32)
     job = start(page, jobs)
-    page.wait_for_function(f"() => ({POINTS})().some(n => n >= 1)", timeout=120_000)
+    told(jobs, job)
     os.kill(job.pid or 0, signal.SIGKILL)
     alert = page.locator(".st-key-watch [data-testid=stAlert]")
     expect(alert).to_contain_text(
