@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the usual name
 
 from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences
 from recengine.models.base import Given, Recommender
+from recengine.training.catalogue_softmax import catalogue_softmax_loss
 from recengine.training.config import Config, option
 from recengine.training.loop import ranking_validator
 from recengine.training.loop import train as train_loop
@@ -29,6 +30,7 @@ class GRUConfig(Config):
     learning_rate: float = option(0.003, "step size of AdamW", low=0, high=10, open_low=True)
     weight_decay: float = option(0.01, "decay of AdamW", low=0, high=10)
     batch_size: int = option(64, "sequences in one step", low=1, high=100_000)
+    schedule: Literal["none", "plateau", "cosine"] = option("none", "how the step size falls as epochs pass")
     max_length: int = option(200, "latest events that are read", low=2, high=100_000)
     negatives: int = option(0, "items drawn for a sampled softmax; 0: over the whole catalogue", low=0, high=10_000_000)
 
@@ -55,7 +57,11 @@ class GRUNetwork(nn.Module):
 
     def score_all(self, states: Tensor) -> Tensor:
         """Return (..., n_items) scores of states (..., D)."""
-        return states @ self.item_embedding.weight[:-1].T + self.item_bias
+        return states @ self.items().T + self.item_bias
+
+    def items(self) -> Tensor:
+        """Return (n_items, D) vectors of the items, without the padding's."""
+        return self.item_embedding.weight[:-1]
 
 
 class GRU(Recommender):
@@ -101,6 +107,7 @@ class GRU(Recommender):
                 patience=given.run.patience or self.preset_patience,
                 validate=ranking_validator(self.score, train, given.valid) if given.valid is not None else None,
                 on_epoch=given.on_epoch,
+                schedule=self.config.schedule,
             )
         self.network.to("cpu")
 
@@ -130,14 +137,9 @@ class GRU(Recommender):
         states = self.network(items[:, :-1], ratings[:, :-1] / self.scale)  # (B, L - 1, D)
         known = items[:, 1:] < self.n_items
         states, targets = self.network.dropout(states[known]), items[:, 1:][known]  # (T, D), (T,)
-        if not self.config.negatives:
-            return F.cross_entropy(self.network.score_all(states), targets)
-        drawn = torch.randint(self.n_items, (self.config.negatives,), device=items.device)
-        table, bias = self.network.item_embedding, self.network.item_bias
-        positive = (states * table(targets)).sum(1) + bias[targets]  # (T,)
-        negative = states @ table(drawn).T + bias[drawn]  # (T, N)
-        negative = negative.masked_fill(drawn == targets[:, None], -torch.inf)
-        return (torch.logsumexp(torch.cat([positive[:, None], negative], 1), 1) - positive).mean()
+        drawn = self.config.negatives
+        against = torch.randint(self.n_items, (drawn,), device=items.device) if drawn else None
+        return catalogue_softmax_loss(states, targets, self.network.items(), self.network.item_bias, against)
 
     def score(self, user_idx: ArrayLike) -> Tensor:
         return self._score(self.sequences, user_idx)
@@ -159,7 +161,7 @@ class GRU(Recommender):
         return torch.cat(parts)
 
     def item_vectors(self) -> Tensor:
-        return self.network.item_embedding.weight[:-1].detach()
+        return self.network.items().detach()
 
     def state(self) -> dict[str, Tensor]:
         rows = self.past.select(self.past.chronological())
