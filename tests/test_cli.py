@@ -350,11 +350,6 @@ BAD = {
     "a threshold of nan": (["train", "ease", "--dataset", "D", "--positive", "nan"], "positive=nan"),
     "an unknown device": (["train", "ease", "--dataset", "D", "--device", "gpu"], "gpu"),
     "a cold user and no fold-in": (["evaluate", "random", "--dataset", "D", "--split", "cold-user"], "random"),
-    "an out folder that is not there": (
-        ["recommend", "--dataset", "D", *EASE, "--user", "1", "--out", "none/f.csv"],
-        "none/f.csv",
-    ),
-    "an out that is a folder": (["recommend", "--dataset", "D", *EASE, "--user", "1", "--out", "D"], "folder"),
     "pairs that are not there": (["score", "--dataset", "D", *EASE, "--pairs", "no.csv", "--out", "o.csv"], "no.csv"),
     "ratings that are not there": (["recommend", "--dataset", "D", *EASE, "--ratings", "no.csv"], "no.csv"),
     "ratings out of range": (["recommend", "--dataset", "D", *EASE, "--ratings", "HIGH"], "'11'"),
@@ -403,6 +398,30 @@ def test_bad_input_is_one_line_that_names_it_and_exit_2(run, places, tmp_path: P
     assert words in noted
     assert "Traceback" not in noted
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "ease", "--split", "random"],
+        ["recommend", *EASE, "--all-users"],
+        ["similar", *EASE, "--item", "101"],
+        ["score", *EASE, "--pairs", "p.csv"],
+        ["predict", "--model", "bias", "--pairs", "p.csv"],
+        ["estimates", "--model", "bias"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_out_that_cannot_be_written_is_noticed_before_any_work(
+    run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setattr("recengine.cli.common.load_dataset", lambda *a, **k: pytest.fail("it loads the data first"))
+    for out, words in ((tmp_path / "none" / "f.csv", "the folder"), (tmp_path, "name a file in it")):
+        status, said, noted = run(*command, "--dataset", folder, "--out", out)
+        assert (status, said) == (2, "")
+        assert noted.startswith(f"recengine: --out {out}")
+        assert words in noted
+        assert noted.count("\n") == 1
 
 
 def test_a_fault_of_ours_is_one_line_and_exit_1(run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
