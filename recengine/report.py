@@ -17,7 +17,7 @@ from tqdm import tqdm
 from recengine.data.download import OnProgress
 from recengine.errors import BadInput
 from recengine.files import whole_text_file
-from recengine.training.loop import OnEpoch
+from recengine.training.loop import OnEpoch, stage
 
 Cell = str | int | float | None
 
@@ -55,9 +55,9 @@ class Reporter:
             if self.progress == "jsonl":
                 self._line({"event": "epoch", "model": what, **row})
                 return
-            if bar is None or row["epoch"] < bar.n:
+            if bar is None or row["epoch"] <= bar.n:
                 bar = self._bar(total=int(row["epochs"]), unit="epoch")
-            bar.set_description(f"{what}, refit" if row.get("refit") else what)
+            bar.set_description(", ".join(filter(None, (what, stage(row)))))
             shown = {"loss": f"{row['loss']:.4f}"}
             if "valid_ndcg@10" in row:
                 shown["NDCG@10"] = f"{row['valid_ndcg@10']:.4f}"
@@ -67,6 +67,7 @@ class Reporter:
             bar.update(int(row["epoch"]) - bar.n)
             if row["epoch"] == row["epochs"]:
                 bar.close()
+                bar = None  # a later phase, or the refit, has a bar of its own
 
         return on_epoch
 

@@ -1,6 +1,7 @@
 """The command line as scripts rely on it: JSON alone on standard output, exit codes, one line for bad input."""
 
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -10,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from recengine.cli import main
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.models.registry import MODELS
-from recengine.report import write_csv, write_json
+from recengine.report import Reporter, write_csv, write_json
 from recengine.serving.recommendations import recommend
 from recengine.serving.training import obtain
 from recengine.training.config import RunConfig
@@ -264,6 +266,36 @@ def test_score_adds_a_column_and_keeps_rows_order_and_other_columns(run, folder:
         assert row[:3] == [note.replace("=", "'="), str(user), str(item)]
         index = data.user_index([user])[0], data.item_index([item])[0]
         assert float(row[3]) == pytest.approx(float(scores[index]), abs=1e-6)
+
+
+# Progress -------------------------------------------------------------------------------------------------------
+
+
+def test_each_phase_and_each_stage_of_a_training_has_a_bar_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars: list[tqdm] = []
+
+    def make(self: Reporter, **about: Any) -> tqdm:
+        bars.append(tqdm(file=io.StringIO(), **about))
+        return bars[-1]
+
+    monkeypatch.setattr(Reporter, "_bar", make)
+    on_epoch = Reporter().epochs("hybrid")
+    for flag, first, last, epochs in (
+        ({"pretraining": 1.0}, 1, 1, 1),
+        ({}, 0, 2, 2),  # phase 1 ends
+        ({}, 3, 3, 9),  # phase 2 stops early
+        ({"refit": 1.0, "pretraining": 1.0}, 1, 1, 1),
+        ({"refit": 1.0}, 1, 3, 3),
+    ):
+        for epoch in range(first, last + 1):
+            on_epoch({"epoch": float(epoch), "epochs": float(epochs), "loss": 0.5, **flag})
+    assert [(bar.desc.removesuffix(": "), bar.n, bar.total) for bar in bars] == [
+        ("hybrid, pretraining", 1, 1),
+        ("hybrid", 2, 2),
+        ("hybrid", 3, 9),
+        ("hybrid, refit, pretraining", 1, 1),
+        ("hybrid, refit", 3, 3),
+    ]
 
 
 # Files that are written -----------------------------------------------------------------------------------------

@@ -19,9 +19,9 @@ from recengine.errors import BadInput
 from recengine.models.base import Recommender
 from recengine.models.gradient import GradientModel
 from recengine.models.metadata import credit_table, metadata_table, parse_columns, parse_credit
-from recengine.models.registry import MODELS, configure, model_class
+from recengine.models.registry import MODELS, configure, fit_final, model_class
 from recengine.training.config import RunConfig
-from recengine.training.loop import ranking_validator
+from recengine.training.loop import ranking_validator, stage
 
 GRADIENT = [name for name, kind in MODELS.items() if issubclass(kind, GradientModel)]
 SMALL = {"embedding_dim": 6, "epochs": 3, "learning_rate": 0.05, "negatives": 8}
@@ -135,6 +135,25 @@ def test_the_hybrid_starts_from_the_factorisations_accuracy_and_never_ends_below
     assert [row["epoch"] for row in model.history] == [float(i) for i in range(7)]
     assert reached[0] == pytest.approx(ranking_validator(mf.score, split.train, split.valid)()["valid_ndcg@10"])
     assert ranking_validator(model.score, split.train, split.valid)()["valid_ndcg@10"] >= reached[0]
+
+
+def test_the_hybrids_pretraining_reports_its_epochs_by_name_and_stays_out_of_the_history(tiny: Dataset) -> None:
+    split = leave_last(tiny.positives(4.0))
+    config, run = configure("hybrid", {**SMALL, "frozen_epochs": 2, "pretrain_epochs": 4}, RunConfig(device="cpu"))
+    rows: list[Any] = []
+    final = fit_final("hybrid", config, split.train, split.valid, items=tiny.items, run=run, on_epoch=rows.append)
+    told = {kind: [row["epoch"] for row in rows if stage(row) == kind] for kind in map(stage, rows)}
+    assert list(told) == ["pretraining", "", "refit, pretraining", "refit"]  # in the order in which they happen
+    assert told["pretraining"] == told["refit, pretraining"] == [1, 2, 3, 4]
+    assert told[""] == [row["epoch"] for row in final.history] == [0, 1, 2, 3]
+    assert not any(stage(row) for row in final.history)
+    assert all(row["epochs"] == 4 and np.isfinite(row["loss"]) for row in rows if row.get("pretraining"))
+
+    def stop(row: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model_class("hybrid")(config).fit(split.train, items=tiny.items, run=run, on_epoch=stop)
 
 
 def test_items_without_metadata_are_unknown_and_counted(tiny: Dataset) -> None:

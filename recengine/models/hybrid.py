@@ -14,6 +14,7 @@ from recengine.models.mf import MF
 from recengine.models.networks import HybridNetwork, PairNetwork
 from recengine.models.neural import LayeredConfig
 from recengine.training.config import option
+from recengine.training.loop import mark_stage
 
 TABLES = ("user_embedding", "item_embedding", "item_bias", "user_bias")
 
@@ -81,5 +82,6 @@ class Hybrid(HybridJoint):
             shared = {f.name for f in dataclasses.fields(GradientConfig)} - {"negatives", "learning_rate"}
             config = GradientConfig(**{name: getattr(self.config, name) for name in shared})
             run = dataclasses.replace(given.run, epochs=self.config.pretrain_epochs)
-            self.tables = MF(config).fit(train, items=given.items, run=run).state()
+            on_epoch = mark_stage(given.on_epoch, "pretraining")
+            self.tables = MF(config).fit(train, items=given.items, run=run, on_epoch=on_epoch).state()
         return super()._start(train, given)
