@@ -268,6 +268,26 @@ def test_score_adds_a_column_and_keeps_rows_order_and_other_columns(run, folder:
         assert float(row[3]) == pytest.approx(float(scores[index]), abs=1e-6)
 
 
+@pytest.mark.parametrize(("name", "columns"), [("deepfm", "genres"), ("content", "genres, keywords, tags or director")])
+def test_items_without_metadata_are_counted_for_the_person(
+    run, tiny: Dataset, tmp_path: Path, fresh_home: Path, name: str, columns: str
+) -> None:
+    r = tiny.ratings
+    rows = zip(tiny.user_ids[r.user_idx], tiny.item_ids[r.item_idx], r.rating, strict=True)
+    write(tmp_path / "ratings.csv", ["userId", "movieId", "rating"], rows)
+    films = zip(
+        tiny.items["item_id"], tiny.items["title"], ["", "(no genres listed)", *tiny.items["genres"][2:]], strict=True
+    )
+    write(tmp_path / "movies.csv", ["movieId", "title", "genres"], films)
+    told_so = f"2 of 40 items have no {columns}; {name} treats them as unknown.\n"
+    few = ["--set", "epochs=1"]
+    for command in (["train", name], ["recommend", "--model", name, "--user", 1]):
+        assert run(*command, "--dataset", tmp_path, *few)[2].count(told_so) == 1
+    assert told(run("train", name, "--dataset", tmp_path, *few, "--json"))["n_unknown"] == 2  # also from the store
+    few = ["--set", f"{name}.epochs=1", "--seeds", 2]
+    assert run("evaluate", name, "--dataset", tmp_path, "--split", "random", *few)[2].count(told_so) == 1
+
+
 # Progress -------------------------------------------------------------------------------------------------------
 
 

@@ -324,6 +324,7 @@ def test_a_saved_model_loads_to_the_same_bits(model: Recommender, tiny: Dataset,
     assert (back.n_users, back.n_items, back.config) == (60, 40, model.config)
     assert back.history == model.history
     assert back.best_epoch == model.best_epoch
+    assert back.n_unknown == model.n_unknown == (0 if model.reads() else None)
     if similar(model):
         assert torch.equal(back.similar_items([0, 9]).scores, model.similar_items([0, 9]).scores)
     if isinstance(model, SupportsFoldIn) and isinstance(back, SupportsFoldIn):

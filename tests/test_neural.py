@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,34 @@ def test_items_without_metadata_are_unknown_and_counted(tiny: Dataset) -> None:
     films["year"] = films["year"].where(np.arange(40) != 2)
     assert fitted("deepfm", tiny, items=films).n_unknown == 3
     assert fitted("hybrid-joint", tiny, items=films).n_unknown == 1
-    assert fitted("mf", tiny).n_unknown == 0
+    assert fitted("mf", tiny, items=films, partial_credit="genres:0.4").n_unknown == 3
+    assert fitted("mf", tiny).n_unknown is None  # it reads none
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("deepfm", {}, "reads genres of the items, and this data set has none; add it to movies.csv"),
+        ("cold-start-mf", {}, "reads genres of the items"),
+        ("hybrid", {}, "reads genres and year of the items, and this data set has none; add them to movies.csv"),
+        ("hybrid-joint", {"metadata": "title,tags"}, "'title' in 'title,tags' is not item metadata"),
+        ("hybrid-joint", {"metadata": " "}, "metadata=' ' names no column; expected some of: genres"),
+        ("mf", {"partial_credit": "genres:0.4,director:0.2"}, "model 'mf' reads genres and director of the items"),
+        ("content", {}, "needs genres, keywords or tags in the item table"),
+    ],
+)
+def test_metadata_that_no_item_has_is_bad_input(name: str, settings: Any, words: str, tiny: Dataset) -> None:
+    bare = tiny.items.assign(genres="", year=pd.array([None] * 40, dtype="Int64"))
+    config, run = {**settings, "epochs": 1}, RunConfig(device="cpu")
+    with pytest.raises(BadInput, match=re.escape(words)):
+        model_class(name)(configure(name, config, run)[0]).fit(tiny.positives(4.0), items=bare, run=run)
+
+
+def test_a_column_that_the_item_table_lacks_is_bad_input_beside_one_that_it_has(tiny: Dataset) -> None:
+    with pytest.raises(BadInput, match=r"model 'hybrid' reads tags of the items, and this data set has none"):
+        fitted("hybrid", tiny, metadata="genres,tags")
+    years = tiny.items.assign(year=pd.array([None] * 40, dtype="Int64"))
+    assert fitted("hybrid-joint", tiny, items=years).n_unknown == 0  # every item table has years, here empty ones
 
 
 def test_metadata_is_a_table_of_what_at_least_two_items_share() -> None:

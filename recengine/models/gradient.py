@@ -14,7 +14,7 @@ from torch import Tensor
 from recengine.data.interactions import Interactions
 from recengine.data.sampling import ItemSampler, KnownPairs
 from recengine.models.base import Given, Recommender
-from recengine.models.metadata import credit_table, metadata_table, parse_credit
+from recengine.models.metadata import count_unknown, credit_table, metadata_table, parse_credit
 from recengine.models.networks import PairNetwork
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import option
@@ -113,10 +113,12 @@ class GradientModel(Recommender):
 
     def learn(self, train: Interactions, given: Given) -> None:
         device = given.run.torch_device()
+        weights = parse_credit(self.config.partial_credit)
+        if self.reads():
+            self.n_unknown = count_unknown(self.name, given.items, self.reads(), self.n_items)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), one_thread(device):
             torch.manual_seed(given.run.seed)  # dropout and the layers' own initialisation take no generator
             self.network = self._start(train, given).to(device)
-            weights = parse_credit(self.config.partial_credit)
             self.credit = credit_table(given.items, weights, self.n_items).to(device) if weights else None
             self._train(train, given, device)
         self.network.to("cpu")
@@ -127,6 +129,9 @@ class GradientModel(Recommender):
     def columns(self) -> Sequence[str]:
         """Return the columns of the item table that the network reads."""
         return self.metadata
+
+    def reads(self) -> Sequence[str]:
+        return list(dict.fromkeys([*self.columns(), *parse_credit(self.config.partial_credit)]))
 
     def phases(self, epochs: int) -> list[Phase]:
         """Return how `epochs` are spent."""
@@ -261,8 +266,3 @@ class GradientModel(Recommender):
         self.network = self._build(state.get("features"))
         self.network.load_state_dict(state)
         self.network.eval()
-
-    @property
-    def n_unknown(self) -> int:
-        """Return the number of items of which the metadata says nothing."""
-        return 0 if self.network.features is None else int((self.network.features.sum(1) == 0).sum())

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recengine.data.interactions import Interactions
+from recengine.errors import BadInput
 from recengine.models.base import Given
 from recengine.models.gradient import GradientConfig, GradientModel, Phase
-from recengine.models.metadata import parse_columns
+from recengine.models.metadata import COLUMNS, parse_columns
 from recengine.models.mf import MF
 from recengine.models.networks import HybridNetwork, PairNetwork
 from recengine.models.neural import LayeredConfig
@@ -30,7 +31,8 @@ class HybridJointConfig(LayeredConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        parse_columns(self.metadata)
+        if not parse_columns(self.metadata):
+            raise BadInput(f"metadata={self.metadata!r} names no column; expected some of: {', '.join(COLUMNS)}")
         if not self.metadata_layers:
             object.__setattr__(self, "metadata_layers", (8,))
 
