@@ -7,7 +7,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TextIO
@@ -70,6 +70,21 @@ class Reporter:
                 bar = None  # a later phase, or the refit, has a bar of its own
 
         return on_epoch
+
+    def trials(self, what: str) -> Callable[[Mapping[str, Any]], None]:
+        """Return a callback that shows the trials of one search."""
+        bar: tqdm[Any] | None = None
+
+        def on_trial(row: Mapping[str, Any]) -> None:
+            nonlocal bar
+            if self.progress == "jsonl":
+                self._line({"event": "trial", "model": what, **row})
+                return
+            bar = bar or self._bar(total=row["trials"], unit="trial", desc=f"tune {what}")
+            bar.set_postfix({"best": "-" if row["best"] is None else f"{row['best']:.4f}"})
+            bar.update(row["number"] + 1 - bar.n)
+
+        return on_trial
 
     def bytes(self, what: str) -> OnProgress:
         """Return a callback `(done, total)` that shows a download."""

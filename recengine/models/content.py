@@ -14,7 +14,7 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.linear import HistoryConfig, ItemItem
 from recengine.models.metadata import without_metadata
-from recengine.training.config import option
+from recengine.training.config import Range, option
 
 COLUMNS = ("genres", "keywords", "tags", "director")
 """Columns of the item table that say what an item is like, each a list joined by `|` (director: by " & ")."""
@@ -25,7 +25,7 @@ class ContentConfig(HistoryConfig):
     """Settings of `content`."""
 
     popularity_weight: float = option(
-        3.0, "how much a well-known item is preferred among equally similar ones", low=0, high=10
+        3.0, "how much a well-known item is preferred among equally similar ones", low=0, high=10, search=Range(0, 10)
     )
 
 

@@ -14,7 +14,7 @@ from recengine.models.metadata import COLUMNS, parse_columns
 from recengine.models.mf import MF
 from recengine.models.networks import HybridNetwork, PairNetwork
 from recengine.models.neural import LayeredConfig
-from recengine.training.config import option
+from recengine.training.config import Range, option
 from recengine.training.loop import mark_stage
 
 TABLES = ("user_embedding", "item_embedding", "item_bias", "user_bias")
@@ -26,7 +26,11 @@ class HybridJointConfig(LayeredConfig):
 
     metadata: str = option("genres,year", "what is read of the items: genres, year, keywords, tags, director")
     metadata_layers: tuple[int, ...] = option(
-        (16, 8), "sizes of the layers over the metadata, joined by commas", low=1, high=4096
+        (16, 8),
+        "sizes of the layers over the metadata, joined by commas",
+        low=1,
+        high=4096,
+        search=((8,), (16, 8), (32, 16)),
     )
 
     def __post_init__(self) -> None:
@@ -41,9 +45,20 @@ class HybridJointConfig(LayeredConfig):
 class HybridConfig(HybridJointConfig):
     """Settings of `hybrid`."""
 
-    pretrain_epochs: int = option(10, "epochs of the matrix factorisation that it starts from", low=0, high=10_000)
-    frozen_epochs: int = option(5, "epochs of phase 1, in which only the new layers learn", low=0, high=10_000)
-    second_rate: float = option(0.1, "step size of phase 2 beside that of phase 1", low=0, high=1, open_low=True)
+    pretrain_epochs: int = option(
+        10, "epochs of the matrix factorisation that it starts from", low=0, high=10_000, search=Range(5, 20)
+    )
+    frozen_epochs: int = option(
+        5, "epochs of phase 1, in which only the new layers learn", low=0, high=10_000, search=Range(0, 10)
+    )
+    second_rate: float = option(
+        0.1,
+        "step size of phase 2 beside that of phase 1",
+        low=0,
+        high=1,
+        open_low=True,
+        search=Range(0.03, 1, log=True),
+    )
 
 
 class HybridJoint(GradientModel):
