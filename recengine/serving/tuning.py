@@ -97,7 +97,7 @@ def search_space(model: str, fixed: Mapping[str, Any], asked: Mapping[str, str])
         space[key] = parse_search(kind, key, text)
     space = {key: search for key, search in space.items() if key not in fixed}
     if not space:
-        raise BadInput(f"model {model!r} has nothing left to search; name a setting with --search, or fix fewer")
+        raise BadInput(f"model {model!r} has nothing left to search; fix fewer settings, or choose another model")
     return space
 
 
@@ -152,33 +152,15 @@ def tune(
     )
     study.enqueue_trial({key: presets[key] for key, search in space.items() if _inside(search, presets[key])})
 
-    def next_trial() -> Trial:
-        trial = study.ask()
-        if trial.number:
-            drawn = {key: _draw(trial, key, search) for key, search in space.items()}
-        else:  # a preset outside its range is tried all the same, but the sampler is not told of it
-            drawn = {key: presets[key] for key in space}
-            for key, search in space.items():
-                if _inside(search, presets[key]):
-                    _draw(trial, key, search)
-        value, state, reason = None, "complete", ""
-        started = time.perf_counter()
-        try:
-            value = objective(drawn, _pruned(trial, kind.criterion, on_epoch), on_epoch)
-            study.tell(trial, value)
-        except optuna.TrialPruned:
-            state = "pruned"
-            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        except (BadInput, RuntimeError) as fault:  # RuntimeError: torch's word for a singular matrix or no memory
-            state, reason = "failed", str(fault)
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        return Trial(trial.number, pinned | drawn, value, time.perf_counter() - started, state, reason)
-
     found: list[Trial] = []
     started = time.perf_counter()
     try:
         while len(found) < trials and (not found or time.perf_counter() - started < timeout):
-            found.append(next_trial())
+            trial = study.ask()
+            drawn = _settings(trial, space, presets)
+            began = time.perf_counter()
+            value, state, reason = _run(study, trial, objective, drawn, on_epoch)
+            found.append(Trial(trial.number, pinned | drawn, value, time.perf_counter() - began, state, reason))
             best = _best(found, kind.criterion)
             if on_trial is not None:
                 on_trial({**asdict(found[-1]), "trials": trials, "best": best.value if best else None})
@@ -229,6 +211,35 @@ def validation_value(model: Recommender, train: Interactions, valid: Interaction
     if isinstance(model, RatingModel):
         return rating_validator(model, valid)()[model.criterion]
     return ranking_validator(model.score, train, valid)()[model.criterion]
+
+
+def _settings(trial: optuna.Trial, space: Mapping[str, Search], presets: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a trial tries: what the sampler draws, or the presets in the first."""
+    if trial.number:
+        return {key: _draw(trial, key, search) for key, search in space.items()}
+    for key, search in space.items():
+        if _inside(search, presets[key]):  # a preset outside the range is tried all the same, unknown to the sampler
+            _draw(trial, key, search)
+    return {key: presets[key] for key in space}
+
+
+def _run(
+    study: optuna.Study, trial: optuna.Trial, objective: Objective, drawn: Mapping[str, Any], on_epoch: OnEpoch | None
+) -> tuple[float | None, str, str]:
+    """Return (value, state, reason) of a trial, which the study is told too."""
+    from optuna import TrialPruned
+    from optuna.trial import TrialState
+
+    try:
+        value = objective(drawn, _pruned(trial, objective.kind.criterion, on_epoch), on_epoch)
+    except TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+        return None, "pruned", ""
+    except (BadInput, RuntimeError) as fault:  # RuntimeError: torch's word for a singular matrix or no memory
+        study.tell(trial, state=TrialState.FAIL)
+        return None, "failed", str(fault)
+    study.tell(trial, value)
+    return value, "complete", ""
 
 
 def _pruned(trial: optuna.Trial, criterion: str, on_epoch: OnEpoch | None) -> OnEpoch:

@@ -197,6 +197,7 @@ def test_where_the_presets_are_best_there_is_nothing_to_set(search) -> None:
     assert search(trials=3, asked={"x": "0.1,5"}, fixed={"side": "left"}).set_line() == ""
 
 
+@pytest.mark.filterwarnings("error")  # optuna warns when an epoch is reported twice, as by a second seed
 def test_a_trial_that_is_worse_than_the_median_at_an_epoch_is_pruned(search) -> None:
     found = search(trials=30, seeds=2)
     states = [trial.state for trial in found.trials]
@@ -282,6 +283,13 @@ def test_the_test_rows_are_not_looked_at(search, tiny: Dataset, name: str, fixed
     assert ours != theirs  # whoever looks sees a difference
     one, two = (search(name, data, fixed=fixed, trials=4).trials for data in (tiny, other))
     assert [(t.settings, t.value) for t in one] == [(t.settings, t.value) for t in two]
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("random", "popularity")])
+def test_every_model_trains_with_what_is_drawn_for_it(search, name: str) -> None:
+    fixed = {"epochs": "1"} if model_class(name).preset_epochs else {}
+    found = search(name, trials=3, fixed=fixed)
+    assert [(trial.state, trial.reason) for trial in found.trials] == [("complete", "")] * 3
 
 
 def test_a_trials_value_is_what_the_models_own_validation_says(search, tiny: Dataset) -> None:
