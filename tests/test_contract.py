@@ -23,7 +23,7 @@ from recengine.models.gradient import GradientModel
 from recengine.models.linear import ItemItem
 from recengine.models.registry import MODELS, configure, fit_final, model_class
 from recengine.training.config import RunConfig
-from recengine.training.loop import gain, ranking_validator
+from recengine.training.loop import gain, ranking_validator, stage
 
 USERS = np.array([3, 0, 59, 17])
 CHECKERBOARD: dict[str, dict[str, Any]] = {
@@ -324,6 +324,7 @@ def test_a_saved_model_loads_to_the_same_bits(model: Recommender, tiny: Dataset,
     assert (back.n_users, back.n_items, back.config) == (60, 40, model.config)
     assert back.history == model.history
     assert back.best_epoch == model.best_epoch
+    assert back.n_unknown == model.n_unknown == (0 if model.reads() else None)
     if similar(model):
         assert torch.equal(back.similar_items([0, 9]).scores, model.similar_items([0, 9]).scores)
     if isinstance(model, SupportsFoldIn) and isinstance(back, SupportsFoldIn):
@@ -397,8 +398,8 @@ def test_the_final_model_knows_the_validation_rows_too(name: str, tiny: Dataset,
     )
     assert tensors(final) == tensors(refit)
     assert [row["epoch"] for row in final.history] == [row["epoch"] for row in chosen.history]
-    assert [row["epoch"] for row in rows if not row.get("refit")] == [0, 1, 2]
-    assert [row["epoch"] for row in rows if row.get("refit")] == list(range(1, max(1, final.best_epoch or 1) + 1))
+    assert [row["epoch"] for row in rows if not stage(row)] == [0, 1, 2]
+    assert [row["epoch"] for row in rows if stage(row) == "refit"] == list(range(1, max(1, final.best_epoch or 1) + 1))
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].preset_epochs is not None])

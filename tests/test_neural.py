@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from recengine.errors import BadInput
 from recengine.models.base import Recommender
 from recengine.models.gradient import GradientModel
 from recengine.models.metadata import credit_table, metadata_table, parse_columns, parse_credit
-from recengine.models.registry import MODELS, configure, model_class
+from recengine.models.registry import MODELS, configure, fit_final, model_class
 from recengine.training.config import RunConfig
-from recengine.training.loop import ranking_validator
+from recengine.training.loop import ranking_validator, stage
 
 GRADIENT = [name for name, kind in MODELS.items() if issubclass(kind, GradientModel)]
 SMALL = {"embedding_dim": 6, "epochs": 3, "learning_rate": 0.05, "negatives": 8}
@@ -137,12 +138,58 @@ def test_the_hybrid_starts_from_the_factorisations_accuracy_and_never_ends_below
     assert ranking_validator(model.score, split.train, split.valid)()["valid_ndcg@10"] >= reached[0]
 
 
+def test_the_hybrids_pretraining_reports_its_epochs_by_name_and_stays_out_of_the_history(tiny: Dataset) -> None:
+    split = leave_last(tiny.positives(4.0))
+    config, run = configure("hybrid", {**SMALL, "frozen_epochs": 2, "pretrain_epochs": 4}, RunConfig(device="cpu"))
+    rows: list[Any] = []
+    final = fit_final("hybrid", config, split.train, split.valid, items=tiny.items, run=run, on_epoch=rows.append)
+    told = {kind: [row["epoch"] for row in rows if stage(row) == kind] for kind in map(stage, rows)}
+    assert list(told) == ["pretraining", "", "refit, pretraining", "refit"]  # in the order in which they happen
+    assert told["pretraining"] == told["refit, pretraining"] == [1, 2, 3, 4]
+    assert told[""] == [row["epoch"] for row in final.history] == [0, 1, 2, 3]
+    assert not any(stage(row) for row in final.history)
+    assert all(row["epochs"] == 4 and np.isfinite(row["loss"]) for row in rows if row.get("pretraining"))
+
+    def stop(row: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model_class("hybrid")(config).fit(split.train, items=tiny.items, run=run, on_epoch=stop)
+
+
 def test_items_without_metadata_are_unknown_and_counted(tiny: Dataset) -> None:
     films = tiny.items.assign(genres=tiny.items["genres"].where(np.arange(40) >= 3, ""))
     films["year"] = films["year"].where(np.arange(40) != 2)
     assert fitted("deepfm", tiny, items=films).n_unknown == 3
     assert fitted("hybrid-joint", tiny, items=films).n_unknown == 1
-    assert fitted("mf", tiny).n_unknown == 0
+    assert fitted("mf", tiny, items=films, partial_credit="genres:0.4").n_unknown == 3
+    assert fitted("mf", tiny).n_unknown is None  # it reads none
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("deepfm", {}, "reads genres of the items, and this data set has none; add it to movies.csv"),
+        ("cold-start-mf", {}, "reads genres of the items"),
+        ("hybrid", {}, "reads genres and year of the items, and this data set has none; add them to movies.csv"),
+        ("hybrid-joint", {"metadata": "title,tags"}, "'title' in 'title,tags' is not item metadata"),
+        ("hybrid-joint", {"metadata": " "}, "metadata=' ' names no column; expected some of: genres"),
+        ("mf", {"partial_credit": "genres:0.4,director:0.2"}, "model 'mf' reads genres and director of the items"),
+        ("content", {}, "needs genres, keywords or tags in the item table"),
+    ],
+)
+def test_metadata_that_no_item_has_is_bad_input(name: str, settings: Any, words: str, tiny: Dataset) -> None:
+    bare = tiny.items.assign(genres="", year=pd.array([None] * 40, dtype="Int64"))
+    config, run = {**settings, "epochs": 1}, RunConfig(device="cpu")
+    with pytest.raises(BadInput, match=re.escape(words)):
+        model_class(name)(configure(name, config, run)[0]).fit(tiny.positives(4.0), items=bare, run=run)
+
+
+def test_a_column_that_the_item_table_lacks_is_bad_input_beside_one_that_it_has(tiny: Dataset) -> None:
+    with pytest.raises(BadInput, match=r"model 'hybrid' reads tags of the items, and this data set has none"):
+        fitted("hybrid", tiny, metadata="genres,tags")
+    years = tiny.items.assign(year=pd.array([None] * 40, dtype="Int64"))
+    assert fitted("hybrid-joint", tiny, items=years).n_unknown == 0  # every item table has years, here empty ones
 
 
 def test_metadata_is_a_table_of_what_at_least_two_items_share() -> None:

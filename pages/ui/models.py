@@ -20,6 +20,7 @@ from recengine.serving.search import TitleIndex, UserIndex
 from recengine.serving.store import Trained
 from recengine.serving.training import is_stored, obtain
 from recengine.training.config import RunConfig
+from recengine.training.loop import stage
 
 DEFAULT_MODEL = "ease"
 _NAMES = {
@@ -126,10 +127,11 @@ def _training(dataset: Dataset, name: str, device: str) -> Work:
     def work(report: Report) -> Trained:
         def on_epoch(row: Mapping[str, float]) -> None:
             epochs = max(row.get("epochs", 1.0), 1.0)
-            share = row["epoch"] / epochs
+            share = 0.0 if row.get("pretraining") else row["epoch"] / epochs
             # choosing the epoch is most of the work; the refit afterwards is the last tenth of the bar
             share = 0.9 + 0.1 * share if row.get("refit") else 0.9 * share
-            report(share, f"epoch {row['epoch']:.0f} of at most {epochs:.0f}, loss {row['loss']:.3f}")
+            epoch = f"epoch {row['epoch']:.0f} of at most {epochs:.0f}, loss {row['loss']:.3f}"
+            report(share, ", ".join(filter(None, (stage(row), epoch))))
 
         report(0.0, "reading the ratings")
         trained = obtain(dataset, name, run=run, positive=positive, on_epoch=on_epoch)

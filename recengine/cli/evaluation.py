@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recengine.cli.common import load_data, read_settings
+from recengine.cli.common import load_data, read_settings, tell_unknown
 from recengine.data.dataset import Dataset
 from recengine.data.splits import Split, make_split
 from recengine.errors import BadInput
@@ -111,6 +111,7 @@ def _evaluation(
         if isinstance(trained.model, PredictsRatings):
             errors.append(rating_errors(trained.model, split))
         costs.append((trained.manifest["seconds"], 1e3 * per_user, trained.manifest["bytes"] / 1e6))
+    tell_unknown(report, data, trained.model)
     pool = pooled(runs)
     report.note(f"{name}: NDCG@{options.k} {pool.means()[f'ndcg@{options.k}'][0]:.4f}")
     columns = zip(("train_seconds", "evaluate_ms_per_user", "megabytes"), np.transpose(costs), strict=True)

@@ -38,7 +38,8 @@ class Given(NamedTuple):
 class Recommender(ABC):
     """A model that scores every item for a user. Subclasses fill the class attributes and three methods.
 
-    After `fit` a model holds `n_users`, `n_items` and `history`, one mapping per epoch (empty for closed forms).
+    After `fit` a model holds `n_users`, `n_items`, `history`, one mapping per epoch (empty for closed forms), and
+    `n_unknown`, the items of which the columns that it `reads` say nothing (None if it reads none).
     """
 
     name: ClassVar[str]
@@ -61,6 +62,7 @@ class Recommender(ABC):
         self.n_users = 0
         self.n_items = 0
         self.history: list[dict[str, float]] = []
+        self.n_unknown: int | None = None
 
     @final
     def fit(
@@ -97,6 +99,10 @@ class Recommender(ABC):
     @abstractmethod
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take the tensors of `state` back; `n_users` and `n_items` are set before."""
+
+    def reads(self) -> Sequence[str]:
+        """Return the columns of the item table that the model learns from."""
+        return ()
 
     def item_vectors(self) -> Tensor | None:
         """Return (n_items, D) vectors whose cosine is the item-item similarity, or None if there are none."""
@@ -154,7 +160,7 @@ class Recommender(ABC):
         return top_k(similarity, k)
 
     def save(self, folder: Path | str) -> None:
-        """Write `model.safetensors` and `model.json` (name, config, sizes, history) into an existing folder."""
+        """Write `model.safetensors` and `model.json` (name, config, sizes, counts, history) into an existing folder."""
         folder = Path(folder)
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.state().items()}
         save_file(tensors, folder / "model.safetensors")
@@ -164,6 +170,7 @@ class Recommender(ABC):
             "config": self.config.to_dict(),
             "n_users": self.n_users,
             "n_items": self.n_items,
+            "n_unknown": self.n_unknown,
             "history": self.history,
         }
         (folder / "model.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
@@ -180,7 +187,7 @@ class Recommender(ABC):
             )
         model = cls(cls.Config.from_dict(about["config"]))
         model.n_users, model.n_items = about["n_users"], about["n_items"]
-        model.history = about["history"]
+        model.n_unknown, model.history = about.get("n_unknown"), about["history"]
         model.restore(load_file(folder / "model.safetensors"))
         return model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import Tensor
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.linear import HistoryConfig, ItemItem
-from recengine.training.config import option
+from recengine.models.metadata import without_metadata
+from recengine.training.config import Range, option
 
 COLUMNS = ("genres", "keywords", "tags", "director")
 """Columns of the item table that say what an item is like, each a list joined by `|` (director: by " & ")."""
@@ -23,7 +25,7 @@ class ContentConfig(HistoryConfig):
     """Settings of `content`."""
 
     popularity_weight: float = option(
-        3.0, "how much a well-known item is preferred among equally similar ones", low=0, high=10
+        3.0, "how much a well-known item is preferred among equally similar ones", low=0, high=10, search=Range(0, 10)
     )
 
 
@@ -40,14 +42,18 @@ class Content(ItemItem):
     reference = "Pazzani & Billsus, Content-based recommendation systems, The Adaptive Web 2007"
     Config = ContentConfig
 
+    def reads(self) -> Sequence[str]:
+        return COLUMNS
+
     def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
-        if items is None or not any((items[c].fillna("") != "").any() for c in COLUMNS if c in items):
+        unknown = without_metadata(items, COLUMNS, self.n_items)
+        if items is None or unknown.all():
             raise BadInput(
                 "model 'content' needs genres, keywords or tags in the item table, and this data set has none; "
                 "add a genres column to movies.csv, or choose another model"
             )
         terms = term_matrix(items).to(device)
-        self.n_unknown = int((terms.sum(1) == 0).sum())
+        self.n_unknown = int(unknown.sum())
         unit = torch.nn.functional.normalize(terms, dim=1, eps=1e-12)
         similar = unit @ unit.T
         similar.fill_diagonal_(0)

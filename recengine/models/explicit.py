@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.models.base import Given, Recommender
-from recengine.training.config import Config, option
+from recengine.training.config import Config, Range, option
 from recengine.training.loop import Validate, one_thread
 from recengine.training.loop import train as train_loop
 
@@ -95,8 +95,20 @@ def shuffled(
 class BiasConfig(Config):
     """Settings of `bias`."""
 
-    item_shrink: float = option(2.0, "an item's offset is shrunk as by this many average ratings", low=0, high=1e6)
-    user_shrink: float = option(5.0, "a user's offset is shrunk as by this many average ratings", low=0, high=1e6)
+    item_shrink: float = option(
+        2.0,
+        "an item's offset is shrunk as by this many average ratings",
+        low=0,
+        high=1e6,
+        search=Range(0.1, 50, log=True),
+    )
+    user_shrink: float = option(
+        5.0,
+        "a user's offset is shrunk as by this many average ratings",
+        low=0,
+        high=1e6,
+        search=Range(0.1, 50, log=True),
+    )
     rounds: int = option(10, "times that both offsets are solved in turn", low=1, high=1000)
 
 
@@ -153,16 +165,32 @@ class Bias(RatingModel):
 class RecommenderNetConfig(Config):
     """Settings of `recommender-net`."""
 
-    embedding_dim: int = option(50, "length of a user's and of an item's vector", low=1, high=4096)
-    layers: tuple[int, ...] = option((128, 256, 128), "widths of the hidden layers", low=1, high=65_536)
-    embedding_dropout: float = option(0.5, "share of the vectors' numbers that a step leaves out", low=0, high=0.95)
-    dropout: float = option(0.5, "share of each hidden layer that a step leaves out", low=0, high=0.95)
-    learning_rate: float = option(0.001, "step size of Adam at the start", low=0, high=10, open_low=True)
+    embedding_dim: int = option(
+        50, "length of a user's and of an item's vector", low=1, high=4096, search=Range(16, 128, log=True)
+    )
+    layers: tuple[int, ...] = option(
+        (128, 256, 128), "widths of the hidden layers", low=1, high=65_536, search=((64,), (128, 64), (128, 256, 128))
+    )
+    embedding_dropout: float = option(
+        0.5, "share of the vectors' numbers that a step leaves out", low=0, high=0.95, search=Range(0, 0.7)
+    )
+    dropout: float = option(
+        0.5, "share of each hidden layer that a step leaves out", low=0, high=0.95, search=Range(0, 0.7)
+    )
+    learning_rate: float = option(
+        0.001, "step size of Adam at the start", low=0, high=10, open_low=True, search=Range(0.0003, 0.01, log=True)
+    )
     plateau_factor: float = option(
         0.3, "what the step size is multiplied by on a plateau", low=0, high=1, open_low=True
     )
     plateau_patience: int = option(2, "validations without a gain that make a plateau", low=0, high=1000)
-    l2: float = option(0.01, "penalty of the vectors of a step, each as often as it is used", low=0, high=10)
+    l2: float = option(
+        0.01,
+        "penalty of the vectors of a step, each as often as it is used",
+        low=0,
+        high=10,
+        search=Range(0.001, 0.1, log=True),
+    )
     batch_size: int = option(512, "ratings in one step", low=1, high=10_000_000)
     init_std: float = option(0.03, "standard deviation of the starting vectors", low=0, high=10, open_low=True)
 

@@ -14,10 +14,10 @@ from torch import Tensor
 from recengine.data.interactions import Interactions
 from recengine.data.sampling import ItemSampler, KnownPairs
 from recengine.models.base import Given, Recommender
-from recengine.models.metadata import credit_table, metadata_table, parse_credit
+from recengine.models.metadata import count_unknown, credit_table, metadata_table, parse_credit
 from recengine.models.networks import PairNetwork
 from recengine.training.config import Config as BaseConfig
-from recengine.training.config import option
+from recengine.training.config import Range, option
 from recengine.training.loop import one_thread, ranking_validator
 from recengine.training.loop import train as train_loop
 from recengine.training.losses import LOSSES, MARGINS
@@ -32,12 +32,18 @@ CELLS = 2**22
 class GradientConfig(BaseConfig):
     """Settings of every model that is trained on sampled negatives."""
 
-    embedding_dim: int = option(64, "length of a user's and of an item's vector", low=1, high=4096)
+    embedding_dim: int = option(
+        64, "length of a user's and of an item's vector", low=1, high=4096, search=Range(16, 128, log=True)
+    )
     loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "warp", "logistic", "squared"] = option(
         "softmax", "how a positive is set against its negatives"
     )
     negatives: int = option(
-        64, "negatives that each positive is set against in each epoch; 0: every other item", low=0, high=10_000
+        64,
+        "negatives that each positive is set against in each epoch; 0: every other item",
+        low=0,
+        high=10_000,
+        search=Range(16, 256, log=True),
     )
     shared_by: int = option(32, "positives of different users that share one draw of negatives", low=1, high=1024)
     sampling: Literal["exact", "approximate", "popularity"] = option(
@@ -48,7 +54,9 @@ class GradientConfig(BaseConfig):
     optimizer: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"] = option(
         "adam", "how a step follows from the gradient"
     )
-    learning_rate: float = option(0.015, "step size", low=0, high=1000, open_low=True)
+    learning_rate: float = option(
+        0.015, "step size", low=0, high=1000, open_low=True, search=Range(0.002, 0.1, log=True)
+    )
     bias_optimizer: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"] | None = option(
         None, "optimiser of the biases; empty: the same"
     )
@@ -58,9 +66,15 @@ class GradientConfig(BaseConfig):
     schedule: Literal["none", "plateau", "cosine"] = option("none", "how the step sizes fall as epochs pass")
     clip: float = option(0.0, "largest norm of a step's gradient; 0: no limit", low=0, high=1e6)
     weight_decay: float = option(
-        0.04, "L2 penalty of the vectors of a step, each as often as it is used", low=0, high=10
+        0.04,
+        "L2 penalty of the vectors of a step, each as often as it is used",
+        low=0,
+        high=10,
+        search=Range(0.001, 0.3, log=True),
     )
-    dropout: float = option(0.0, "share of each vector that is dropped in training", low=0, high=0.95)
+    dropout: float = option(
+        0.0, "share of each vector that is dropped in training", low=0, high=0.95, search=Range(0, 0.5)
+    )
     item_bias: bool = option(True, "learn a bias of each item")
     user_bias: bool = option(False, "learn a bias of each user; no ranking changes, logistic and squared losses do")
     partial_credit: str = option(
@@ -113,10 +127,12 @@ class GradientModel(Recommender):
 
     def learn(self, train: Interactions, given: Given) -> None:
         device = given.run.torch_device()
+        weights = parse_credit(self.config.partial_credit)
+        if self.reads():
+            self.n_unknown = count_unknown(self.name, given.items, self.reads(), self.n_items)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), one_thread(device):
             torch.manual_seed(given.run.seed)  # dropout and the layers' own initialisation take no generator
             self.network = self._start(train, given).to(device)
-            weights = parse_credit(self.config.partial_credit)
             self.credit = credit_table(given.items, weights, self.n_items).to(device) if weights else None
             self._train(train, given, device)
         self.network.to("cpu")
@@ -127,6 +143,9 @@ class GradientModel(Recommender):
     def columns(self) -> Sequence[str]:
         """Return the columns of the item table that the network reads."""
         return self.metadata
+
+    def reads(self) -> Sequence[str]:
+        return list(dict.fromkeys([*self.columns(), *parse_credit(self.config.partial_credit)]))
 
     def phases(self, epochs: int) -> list[Phase]:
         """Return how `epochs` are spent."""
@@ -261,8 +280,3 @@ class GradientModel(Recommender):
         self.network = self._build(state.get("features"))
         self.network.load_state_dict(state)
         self.network.eval()
-
-    @property
-    def n_unknown(self) -> int:
-        """Return the number of items of which the metadata says nothing."""
-        return 0 if self.network.features is None else int((self.network.features.sum(1) == 0).sum())

@@ -15,7 +15,7 @@ from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences
 from recengine.models.base import Given, Recommender
 from recengine.training.catalogue_softmax import catalogue_softmax_loss
-from recengine.training.config import Config, option
+from recengine.training.config import Config, Range, option
 from recengine.training.loop import ranking_validator
 from recengine.training.loop import train as train_loop
 
@@ -24,13 +24,21 @@ from recengine.training.loop import train as train_loop
 class GRUConfig(Config):
     """Settings of `gru`."""
 
-    embedding_dim: int = option(64, "length of an item's vector", low=1, high=4096)
-    hidden_dim: int = option(128, "length of the state that stands for the person", low=1, high=4096)
-    dropout: float = option(0.3, "share of inputs and outputs dropped in training", low=0, high=0.95)
-    learning_rate: float = option(0.003, "step size of AdamW", low=0, high=10, open_low=True)
-    weight_decay: float = option(0.01, "decay of AdamW", low=0, high=10)
-    batch_size: int = option(64, "sequences in one step", low=1, high=100_000)
-    schedule: Literal["none", "plateau", "cosine"] = option("none", "how the step size falls as epochs pass")
+    embedding_dim: int = option(64, "length of an item's vector", low=1, high=4096, search=Range(32, 128, log=True))
+    hidden_dim: int = option(
+        128, "length of the state that stands for the person", low=1, high=4096, search=Range(64, 256, log=True)
+    )
+    dropout: float = option(
+        0.3, "share of inputs and outputs dropped in training", low=0, high=0.95, search=Range(0, 0.6)
+    )
+    learning_rate: float = option(
+        0.003, "step size of AdamW", low=0, high=10, open_low=True, search=Range(0.0005, 0.01, log=True)
+    )
+    weight_decay: float = option(0.01, "decay of AdamW", low=0, high=10, search=Range(0.001, 0.3, log=True))
+    batch_size: int = option(64, "sequences in one step", low=1, high=100_000, search=(32, 64, 128))
+    schedule: Literal["none", "plateau", "cosine"] = option(
+        "none", "how the step size falls as epochs pass", search=("none", "cosine")
+    )
     max_length: int = option(200, "latest events that are read", low=2, high=100_000)
     negatives: int = option(0, "items drawn for a sampled softmax; 0: over the whole catalogue", low=0, high=10_000_000)
 

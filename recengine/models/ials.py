@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recengine.data.interactions import Interactions
 from recengine.models.base import Given, Recommender
 from recengine.models.linear import HistoryConfig, recency_weights
-from recengine.training.config import option
+from recengine.training.config import Range, option
 from recengine.training.loop import ranking_validator, run_epochs
 
 CELLS = 2**23
@@ -24,12 +24,26 @@ CELLS = 2**23
 class IALSConfig(HistoryConfig):
     """Settings of `ials`."""
 
-    embedding_dim: int = option(64, "length of a user's and of an item's vector", low=1, high=4096)
-    unobserved_weight: float = option(
-        0.3, "weight of an unchosen item's error beside 1 for a chosen one", low=0, high=10
+    embedding_dim: int = option(
+        64, "length of a user's and of an item's vector", low=1, high=4096, search=Range(16, 256, log=True)
     )
-    l2: float = option(0.01, "ridge penalty, times the frequency to the power `frequency_scaling`", low=0, high=1e4)
-    frequency_scaling: float = option(1.0, "0: the same penalty for all; 1: in proportion to frequency", low=0, high=1)
+    unobserved_weight: float = option(
+        0.3,
+        "weight of an unchosen item's error beside 1 for a chosen one",
+        low=0,
+        high=10,
+        search=Range(0.01, 1, log=True),
+    )
+    l2: float = option(
+        0.01,
+        "ridge penalty, times the frequency to the power `frequency_scaling`",
+        low=0,
+        high=1e4,
+        search=Range(0.0005, 0.1, log=True),
+    )
+    frequency_scaling: float = option(
+        1.0, "0: the same penalty for all; 1: in proportion to frequency", low=0, high=1, search=Range(0, 1)
+    )
     init_std: float = option(
         0.1, "spread of the starting vectors, over sqrt(embedding_dim)", low=0, high=10, open_low=True
     )

@@ -16,7 +16,7 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import coordinates
 from recengine.models.base import Given, Recommender
-from recengine.training.config import Config, option
+from recengine.training.config import Config, Range, option
 
 MEMORY_LIMIT = 8 * 2**30
 """Largest item-item matrix that is attempted, in bytes."""
@@ -32,8 +32,15 @@ class HistoryConfig(Config):
         low=0,
         high=10_000,
         open_low=True,
+        search=(None, 1, 2, 3, 5, 10, 20),
     )
-    recency_floor: float = option(0.15, "weight that even the oldest item keeps, beside 1 for recency", low=0, high=10)
+    recency_floor: float = option(
+        0.15,
+        "weight that even the oldest item keeps, beside 1 for recency",
+        low=0,
+        high=10,
+        search=Range(0.02, 0.5, log=True),
+    )
 
 
 def recency_of_age(age: NDArray[np.int64], half_life: float | None, floor: float) -> NDArray[np.float32]:
@@ -130,8 +137,16 @@ class ItemItem(Recommender):
 class ItemKNNConfig(HistoryConfig):
     """Settings of `item-knn`."""
 
-    neighbours: int = option(50, "nearest items kept for each item", low=1, high=100_000)
-    shrink: float = option(3.0, "added to the denominator, so that rare pairs count less", low=0, high=10_000)
+    neighbours: int = option(
+        50, "nearest items kept for each item", low=1, high=100_000, search=Range(10, 500, log=True)
+    )
+    shrink: float = option(
+        3.0,
+        "added to the denominator, so that rare pairs count less",
+        low=0,
+        high=10_000,
+        search=Range(0.5, 200, log=True),
+    )
 
 
 class ItemKNN(ItemItem):
@@ -162,7 +177,12 @@ class EASEConfig(HistoryConfig):
     """Settings of `ease`."""
 
     l2: float = option(
-        100.0, "ridge penalty on the weights; larger trusts the data less", low=0, high=1e7, open_low=True
+        100.0,
+        "ridge penalty on the weights; larger trusts the data less",
+        low=0,
+        high=1e7,
+        open_low=True,
+        search=Range(10, 2000, log=True),
     )
 
 
@@ -190,8 +210,12 @@ class EASE(ItemItem):
 class SLIMConfig(HistoryConfig):
     """Settings of `slim`."""
 
-    l2: float = option(100.0, "ridge penalty on the weights", low=0, high=1e7, open_low=True)
-    l1: float = option(1.0, "penalty that sets small weights to zero", low=0, high=1e6)
+    l2: float = option(
+        100.0, "ridge penalty on the weights", low=0, high=1e7, open_low=True, search=Range(10, 2000, log=True)
+    )
+    l1: float = option(
+        1.0, "penalty that sets small weights to zero", low=0, high=1e6, search=Range(0.05, 20, log=True)
+    )
     iterations: int = option(30, "rounds of the alternating solution", low=1, high=1000)
 
 

@@ -17,7 +17,7 @@ from recengine.models.base import Given
 from recengine.models.explicit import RatingModel, rating_range, rating_validator, rows_of, shuffled
 from recengine.models.gibbs import Chain, posterior
 from recengine.models.ials import Histories
-from recengine.training.config import Config, option
+from recengine.training.config import Config, Range, option
 from recengine.training.loop import one_thread, run_epochs
 from recengine.training.loop import train as train_loop
 
@@ -34,10 +34,14 @@ class MFExplicitConfig(Config):
     solver: Literal["gibbs", "adam", "dense"] = option(
         "gibbs", "gibbs averages samples; adam takes batches of ratings; dense the whole masked matrix at each step"
     )
-    embedding_dim: int = option(8, "length of a user's and of an item's vector", low=1, high=4096)
+    embedding_dim: int = option(
+        8, "length of a user's and of an item's vector", low=1, high=4096, search=Range(4, 32, log=True)
+    )
     samples: int = option(50, "gibbs: the last sweeps whose predictions are averaged", low=1, high=1000)
     implicit: bool = option(True, "gibbs: what was rated, whatever the rating, shifts the expected vector")
-    implicit_l2: float = option(3.0, "gibbs: ridge penalty of that shift", low=0, high=1e6, open_low=True)
+    implicit_l2: float = option(
+        3.0, "gibbs: ridge penalty of that shift", low=0, high=1e6, open_low=True, search=Range(0.3, 30, log=True)
+    )
     learning_rate: float = option(0.005, "adam, dense: step size", low=0, high=10, open_low=True)
     l2: float = option(0.1, "adam, dense: penalty of vectors and offsets, as often as rated", low=0, high=10)
     batch_size: int = option(1024, "adam: ratings in one step", low=1, high=10_000_000)

@@ -23,7 +23,7 @@ from recengine.models.mf_explicit import MFExplicit
 from recengine.models.neural import CML, MLP, MLPMF, ColdStartMF, DeepFM, NeuMF, NonlinearMF
 from recengine.models.profile import Demographic
 from recengine.training.config import Config, RunConfig
-from recengine.training.loop import OnEpoch
+from recengine.training.loop import OnEpoch, mark_stage
 
 MODELS: dict[str, type[Recommender]] = {
     model.name: model
@@ -103,7 +103,7 @@ def fit_final(
         items=items,
         users=users,
         run=dataclasses.replace(run, epochs=epochs),
-        on_epoch=None if on_epoch is None else lambda row: on_epoch({**row, "refit": 1.0}),
+        on_epoch=mark_stage(on_epoch, "refit"),
     )
     final.history = chosen.history
     return final

@@ -41,7 +41,7 @@ def obtain(
     folder = store.folder(name, config, dataset.fingerprint, about, run)
 
     def train() -> Any:
-        train_rows, valid_rows = _learning_rows(dataset, name, split, positive, run.seed)
+        train_rows, valid_rows = learning_rows(dataset, name, split, positive=positive, seed=run.seed)
         return fit_final(
             name,
             config,
@@ -85,10 +85,10 @@ def _whole(name: str, positive: float) -> dict[str, Any]:
     return {"split": "all", "positive": positive}
 
 
-def _learning_rows(
-    dataset: Dataset, name: str, split: Split | None, positive: float, seed: int
+def learning_rows(
+    dataset: Dataset, name: str, split: Split | None, *, positive: float = 4.0, seed: int = 0
 ) -> tuple[Interactions, Interactions]:
-    """Return (training, validation) rows of the kind that the model learns from."""
+    """Return (training, validation) rows of the kind that the model learns from: a split's own, or of everything."""
     if model_class(name).learns_from == "ratings":
         return split.ratings() if split else hold_out(dataset.ratings, rng=np.random.default_rng(seed))
     parts = split or leave_last(dataset.positives(positive), least=2, test=False)

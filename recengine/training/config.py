@@ -12,6 +12,19 @@ import torch
 from recengine.errors import BadInput, suggest
 
 
+@dataclass(frozen=True)
+class Range:
+    """What a search draws a number from, both ends included; `log`: evenly on a logarithmic scale."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+Search = Range | tuple[Any, ...]
+"""A range of numbers, or a tuple of choices."""
+
+
 def option(
     default: Any,
     help: str,
@@ -19,9 +32,14 @@ def option(
     low: float | None = None,
     high: float | None = None,
     open_low: bool = False,
+    search: Search | None = None,
 ) -> Any:
-    """Declare a config field with its help text and range (`open_low`: the low end itself is excluded)."""
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "open_low": open_low})
+    """Declare a config field with its help text and range (`open_low`: the low end itself is excluded).
+
+    `search` is where `tune` looks for a good value, far less than what is valid; None leaves the field alone.
+    """
+    about = {"help": help, "low": low, "high": high, "open_low": open_low, "search": search}
+    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)
@@ -34,15 +52,12 @@ class Config:
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for f in dataclasses.fields(self):
-            value = _coerce(f.name, getattr(self, f.name), hints[f.name])
-            low, high = f.metadata.get("low"), f.metadata.get("high")
-            for number in value if isinstance(value, tuple) else (value,):
-                if isinstance(number, bool) or not isinstance(number, int | float):
-                    continue
-                below = low is not None and (number <= low if f.metadata.get("open_low") else number < low)
-                if below or (high is not None and number > high) or not math.isfinite(number):
-                    raise BadInput(f"{f.name}={number} is out of range; expected {_range_text(f.metadata)}")
-            object.__setattr__(self, f.name, value)
+            object.__setattr__(self, f.name, _read(f, getattr(self, f.name), hints[f.name]))
+
+    @classmethod
+    def read(cls, name: str, value: Any) -> Any:
+        """Return a value of one field, which may be text, as the field's type; BadInput as on construction."""
+        return _read(cls.__dataclass_fields__[name], value, get_type_hints(cls)[name])
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -82,6 +97,19 @@ class RunConfig(Config):
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
+
+
+def _read(f: dataclasses.Field[Any], value: Any, hint: Any) -> Any:
+    """Return the value as the field's type; BadInput when it cannot be or is out of the field's range."""
+    value = _coerce(f.name, value, hint)
+    low, high = f.metadata.get("low"), f.metadata.get("high")
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            continue
+        below = low is not None and (number <= low if f.metadata.get("open_low") else number < low)
+        if below or (high is not None and number > high) or not math.isfinite(number):
+            raise BadInput(f"{f.name}={number} is out of range; expected {_range_text(f.metadata)}")
+    return value
 
 
 def _coerce(name: str, value: Any, hint: Any) -> Any:
