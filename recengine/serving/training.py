@@ -36,7 +36,7 @@ def obtain(
     """
     config, run = configure(name, settings or {}, run)
     device = str(run.torch_device())
-    about = split.about if split is not None else _whole(name, positive)
+    about = split.learned_from if split is not None else _whole(name, positive)
     store = store or ArtefactStore()
     folder = store.folder(name, config, dataset.fingerprint, about, run)
 
