@@ -189,7 +189,7 @@ def test_evaluate_follows_people_who_are_held_out_in_turns_as_more_is_given_of_t
     assert head.split()[:2] == ["model", "given"]
     assert "NDCG@10 ahead of popularity" in head
     assert [row.split()[:2] for row in rows[:6]] == [[m, n] for n in "16" for m in ("popularity", "ease", "bias")]
-    assert "After 1 given: ease can read nothing of" in text
+    assert "After 1 given: popularity stands in for the people of whom a model can read nothing: ease " in text
     assert f"({found['left_out']} left out)" in text
 
 

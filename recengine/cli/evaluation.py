@@ -92,9 +92,9 @@ def _lines(value: Mapping[str, Any]) -> Iterator[str]:
         after = f"After {block['given']} given: " if "by_given" in value else ""
         for name, paired in block["behind_leader"].items():
             yield after + _behind(block["leader"], name, paired, k)
-        for name, people in block["popularity_fallback"].items():
-            if people:
-                yield f"{after}{name} can read nothing of {people:,} people; popularity stands in for them."
+        unread = [f"{name} {people:,}" for name, people in block["popularity_fallback"].items() if people]
+        if unread:
+            yield f"{after}popularity stands in for the people of whom a model can read nothing: {', '.join(unread)}."
     if any("sampled" in key for key in first):
         yield _SAMPLED_NOTE
     if rated and about["positive"] > 0:
