@@ -234,6 +234,32 @@ def test_every_split_can_be_evaluated(run, folder: Path, split: str) -> None:
     assert 0 <= found["results"]["ease"]["ndcg@10"]["value"] <= 1
 
 
+def test_evaluate_follows_people_who_are_held_out_in_turns_as_more_is_given_of_them(run, folder: Path) -> None:
+    arguments = ["evaluate", "popularity", "ease", "bias", "--dataset", folder, "--split", "cold-user"]
+    arguments += ["--folds", 3, "--given", "1,6", "--targets-after", 8]
+    found = told(run(*arguments, "--json"))
+    assert (found["split"]["folds"], found["split"]["given"], found["split"]["targets_after"]) == (3, [1, 6], 8)
+    assert found["users"] + found["left_out"] == 61
+    assert found["left_out"] >= 1  # person 61, who likes nothing
+    for block, given in zip(found["by_given"], (1, 6), strict=True):
+        assert block["given"] == given
+        cell = block["results"]["ease"]["ndcg@10"]
+        ahead = block["ahead_of"]["popularity"]["ease"]
+        popularity = block["results"]["popularity"]["ndcg@10"]["value"]
+        assert ahead["difference"] == pytest.approx(cell["value"] - popularity)
+        assert {"difference", "low", "high", "p"} == ahead.keys()
+        assert "user_mae" in block["results"]["bias"]
+        assert "user_mae" not in block["results"]["ease"]
+    status, text, _ = run(*arguments)
+    assert status == 0
+    head, _, *rows = text.splitlines()[1:]
+    assert head.split()[:2] == ["model", "given"]
+    assert "NDCG@10 ahead of popularity" in head
+    assert [row.split()[:2] for row in rows[:6]] == [[m, n] for n in "16" for m in ("popularity", "ease", "bias")]
+    assert "After 1 given: popularity stands in for the people of whom a model can read nothing: ease " in text
+    assert f"({found['left_out']} left out)" in text
+
+
 def test_recommend_gives_what_the_package_gives(run, folder: Path) -> None:
     data = load_dataset(folder)
     model = obtain(data, "ease", run=RunConfig()).model
@@ -423,6 +449,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 EASE = ["--model", "ease"]
+COLD, LAST = ["--split", "cold-user"], ["--split", "leave-last"]
 BAD = {
     "an unknown command": (["recomend"], "recomend"),
     "no command": ([], "COMMAND"),
@@ -477,6 +504,19 @@ BAD = {
     "a threshold of nan": (["train", "ease", "--dataset", "D", "--positive", "nan"], "positive=nan"),
     "an unknown device": (["train", "ease", "--dataset", "D", "--device", "gpu"], "gpu"),
     "a cold user and no fold-in": (["evaluate", "random", "--dataset", "D", "--split", "cold-user"], "random"),
+    "numbers given that are none": (["evaluate", "ease", "--dataset", "D", *COLD, "--given", "1,x"], "'x'"),
+    "numbers given to no cold user": (["evaluate", "ease", "--dataset", "D", *LAST, "--given", "1,2"], "given=1,2"),
+    "targets that are given": (
+        ["evaluate", "ease", "--dataset", "D", *COLD, "--given", "5", "--targets-after", "3"],
+        "given=5",
+    ),
+    "targets of no cold user": (["evaluate", "ease", "--dataset", "D", *LAST, "--targets-after", "3"], "after=3"),
+    "folds of no cold user": (["evaluate", "ease", "--dataset", "D", *LAST, "--folds", "3"], "folds=3"),
+    "too few folds": (["evaluate", "ease", "--dataset", "D", *COLD, "--folds", "2"], "'2'"),
+    "folds and a share": (
+        ["evaluate", "ease", "--dataset", "D", *COLD, "--folds", "3", "--test-share", "0.2"],
+        "folds=3",
+    ),
     "pairs that are not there": (["score", "--dataset", "D", *EASE, "--pairs", "no.csv", "--out", "o.csv"], "no.csv"),
     "ratings that are not there": (["recommend", "--dataset", "D", *EASE, "--ratings", "no.csv"], "no.csv"),
     "ratings out of range": (["recommend", "--dataset", "D", *EASE, "--ratings", "HIGH"], "'11'"),

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from recengine.data.dataset import Dataset
 from recengine.data.sources import is_present, list_datasets, load_dataset
 from recengine.errors import BadInput
-from recengine.models.base import Recommender
 from recengine.report import Reporter
 from recengine.serving.store import Trained
-from recengine.serving.training import obtain
+from recengine.serving.training import obtain, unknown_items
 from recengine.training.config import RunConfig
 
 BATCH = 1024
@@ -43,18 +42,9 @@ def train_or_find(
     )
     if trained.fresh:
         report.note(f"Trained {name} on {data.name} in {trained.manifest['seconds']:.1f} s.")
-    tell_unknown(report, data, trained.model)
+    if unknown := unknown_items(trained.model):
+        report.note(unknown)
     return trained
-
-
-def tell_unknown(report: Reporter, data: Dataset, model: Recommender) -> None:
-    """Say of how many items a model that reads metadata knows nothing, if there are any."""
-    if model.n_unknown:
-        *most, last = model.reads()
-        columns = " or ".join(filter(None, (", ".join(most), last)))
-        report.note(
-            f"{model.n_unknown:,} of {data.n_items:,} items have no {columns}; {model.name} treats them as unknown."
-        )
 
 
 def read_settings(pairs: Sequence[str], option: str = "--set") -> dict[str, str]:

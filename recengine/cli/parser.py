@@ -28,6 +28,11 @@ def _from(least: int) -> Callable[[str], int]:
     return read
 
 
+def _counts(text: str) -> list[int]:
+    """Read whole numbers from 0 up, joined by commas, each once, for argparse."""
+    return list(dict.fromkeys(map(_from(0), text.split(","))))
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, as BadInput does."""
 
@@ -75,7 +80,13 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--min-item", type=_from(0), default=0, help="positives that an item must have")
     command.add_argument("--test-share", type=float, default=None, help="share held out")
     command.add_argument("--ties", choices=("item", "random"), default="item", help="order among equal times")
-    command.add_argument("--given", type=_from(0), default=10, help="cold-user: ratings known of each person")
+    command.add_argument(
+        "--given", type=_counts, default=[10], metavar="N,...", help="cold-user: ratings known of each person"
+    )
+    command.add_argument(
+        "--targets-after", type=_from(0), metavar="N", help="cold-user: test what comes after N; default: what is given"
+    )
+    command.add_argument("--folds", type=_from(3), metavar="N", help="cold-user: hold everybody out, in N turns")
     command.add_argument("-k", type=int, default=10)
     command.add_argument("--negatives", type=_from(0), default=0, help="adds metrics against N sampled negatives")
     command.add_argument("--seeds", type=_from(1), default=1, help="trainings to average")

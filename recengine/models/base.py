@@ -23,6 +23,8 @@ from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch, gain
 
 FAMILIES = ("collaborative", "content-based", "demographic", "contextual", "hybrid", "baseline")
+NEED_NO_RATINGS = ("baseline", "demographic", "contextual")
+"""Families that have something to say of a person without a single rating."""
 
 
 class Given(NamedTuple):
@@ -242,6 +244,11 @@ def abilities(model: type[Recommender] | Recommender) -> Sequence[str]:
         kind.item_vectors is not Recommender.item_vectors or kind.item_similarity is not Recommender.item_similarity
     )
     return ["similar", *found] if similar else found
+
+
+def readable(model: Recommender, rows: Interactions, positive: float) -> Interactions:
+    """Return the rows that a model reads of those given to it: all, or the positives."""
+    return rows if model.learns_from == "ratings" else rows.at_least(positive)
 
 
 def check_k(k: int, limit: int) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.splits import Split, hold_out, leave_last
+from recengine.models.base import Recommender
 from recengine.models.registry import configure, fit_final, model_class
 from recengine.serving.store import ArtefactStore, Trained
 from recengine.training.config import RunConfig
@@ -36,7 +37,7 @@ def obtain(
     """
     config, run = configure(name, settings or {}, run)
     device = str(run.torch_device())
-    about = split.about if split is not None else _whole(name, positive)
+    about = split.learned_from if split is not None else _whole(name, positive)
     store = store or ArtefactStore()
     folder = store.folder(name, config, dataset.fingerprint, about, run)
 
@@ -93,3 +94,12 @@ def learning_rows(
         return split.ratings() if split else hold_out(dataset.ratings, rng=np.random.default_rng(seed))
     parts = split or leave_last(dataset.positives(positive), least=2, test=False)
     return parts.train, parts.valid
+
+
+def unknown_items(model: Recommender) -> str | None:
+    """Return a sentence on how many items a model that reads metadata knows nothing of; None if there are none."""
+    if not model.n_unknown:
+        return None
+    *most, last = model.reads()
+    columns = " or ".join(filter(None, (", ".join(most), last)))
+    return f"{model.n_unknown:,} of {model.n_items:,} items have no {columns}; {model.name} treats them as unknown."
