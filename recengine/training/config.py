@@ -24,6 +24,11 @@ def option(
     return field(default=default, metadata={"help": help, "low": low, "high": high, "open_low": open_low})
 
 
+def preset(kind: type[Config], name: str, default: Any) -> Any:
+    """Declare again a field that the parent `kind` has, with another default."""
+    return field(default=default, metadata=kind.__dataclass_fields__[name].metadata)
+
+
 @dataclass(frozen=True)
 class Config:
     """Base of every configuration. Fields are declared with `option`; values are checked on construction.
