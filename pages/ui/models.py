@@ -34,6 +34,7 @@ _NAMES = {
     "mlp": "MLP",
     "neumf": "NeuMF",
     "slim": "SLIM",
+    "slist": "SLIST",
 }
 """Words of models' names that are not written as they stand."""
 _MODELS_KEPT = 6

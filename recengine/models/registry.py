@@ -22,6 +22,7 @@ from recengine.models.mf import MF
 from recengine.models.mf_explicit import MFExplicit
 from recengine.models.neural import CML, MLP, MLPMF, ColdStartMF, DeepFM, NeuMF, NonlinearMF
 from recengine.models.profile import Demographic
+from recengine.models.slist import SLIST
 from recengine.training.config import Config, RunConfig
 from recengine.training.loop import OnEpoch, mark_stage
 
@@ -36,6 +37,7 @@ MODELS: dict[str, type[Recommender]] = {
         ItemKNN,
         EASE,
         SLIM,
+        SLIST,
         IALS,
         MF,
         GRU,

@@ -42,6 +42,11 @@ def option(
     return field(default=default, metadata=about)
 
 
+def preset(kind: type[Config], name: str, default: Any) -> Any:
+    """Declare again a field that the parent `kind` has, with another default."""
+    return field(default=default, metadata=kind.__dataclass_fields__[name].metadata)
+
+
 @dataclass(frozen=True)
 class Config:
     """Base of every configuration. Fields are declared with `option`; values are checked on construction.
