@@ -11,7 +11,8 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.linear import HistoryConfig, ItemItem
+from recengine.models.linear import ItemItem
+from recengine.models.recency import HistoryConfig
 from recengine.training.config import option
 
 COLUMNS = ("genres", "keywords", "tags", "director")

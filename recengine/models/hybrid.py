@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from recengine.data.interactions import Interactions
 from recengine.models.base import Given
+from recengine.models.fold_in import FoldInConfig
 from recengine.models.gradient import GradientConfig, GradientModel, Phase
 from recengine.models.metadata import parse_columns
 from recengine.models.mf import MF
@@ -79,7 +80,7 @@ class Hybrid(HybridJoint):
     def _start(self, train: Interactions, given: Given) -> PairNetwork:
         if not self.tables and self.config.pretrain_epochs:
             shared = {f.name for f in dataclasses.fields(GradientConfig)} - {"negatives", "learning_rate"}
-            config = GradientConfig(**{name: getattr(self.config, name) for name in shared})
+            config = FoldInConfig(**{name: getattr(self.config, name) for name in shared})
             run = dataclasses.replace(given.run, epochs=self.config.pretrain_epochs)
             self.tables = MF(config).fit(train, items=given.items, run=run).state()
         return super()._start(train, given)

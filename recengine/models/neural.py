@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recengine.errors import BadInput
-from recengine.models.fold_in import FoldInModel
+from recengine.models.fold_in import FoldInConfig, FoldInModel, RidgeModel
 from recengine.models.gradient import GradientConfig, GradientModel, Phase
 from recengine.models.networks import (
     BucketNetwork,
@@ -84,7 +84,7 @@ class MLPMF(GradientModel):
 
 
 @dataclass(frozen=True)
-class NonlinearMFConfig(LayeredConfig):
+class NonlinearMFConfig(LayeredConfig, FoldInConfig):
     """Settings of `nonlinear-mf`."""
 
     layers: tuple[int, ...] = option((64,), "sizes of the layers of each side, joined by commas", low=1, high=4096)
@@ -104,7 +104,7 @@ class NonlinearMF(FoldInModel):
 
 
 @dataclass(frozen=True)
-class CMLConfig(GradientConfig):
+class CMLConfig(FoldInConfig):
     """Settings of `cml`: the ball takes the place of a penalty, and nearness that of a bias."""
 
     loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "warp", "logistic", "squared"] = option(
@@ -143,14 +143,14 @@ class DeepFM(GradientModel):
 
 
 @dataclass(frozen=True)
-class ColdStartConfig(GradientConfig):
+class ColdStartConfig(FoldInConfig):
     """Settings of `cold-start-mf`."""
 
     bucket_epochs: int = option(5, "epochs in which only people and buckets learn", low=0, high=10_000)
     least: int = option(5, "positives below which an item keeps its bucket's vector and bias", low=0, high=1_000_000)
 
 
-class ColdStartMF(FoldInModel):
+class ColdStartMF(RidgeModel):
     """Matrix factorisation whose items start from the mean vector of their genres, and stay there while unknown."""
 
     name = "cold-start-mf"
