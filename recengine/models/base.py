@@ -208,10 +208,18 @@ class SupportsFoldIn(Protocol):
 
 @runtime_checkable
 class SupportsExplain(Protocol):
-    """Splits a score over the person's history."""
+    """Splits what a person's history adds to a score over the history: exactly so for newcomers."""
+
+    @property
+    def scores_from_history(self) -> bool:
+        """Return whether users of the data, too, are scored as newcomers with the same rows would be."""
+        ...
 
     def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
-        """Return (n_targets, n_history): the share of each history item (item indices) in each target's score."""
+        """Return (n_targets, n_history): what each history item (item indices, oldest first) adds to each score.
+
+        The sum is the score of a newcomer with this history less that of a newcomer without one.
+        """
         ...
 
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.linear import HistoryConfig, ItemItem
+from recengine.models.linear import ItemItem
 from recengine.models.metadata import without_metadata
+from recengine.models.recency import HistoryConfig
 from recengine.training.config import Range, option
 
 COLUMNS = ("genres", "keywords", "tags", "director")

@@ -9,11 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.models.base import Given, Recommender
+from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Config, Range, option
 from recengine.training.loop import Validate, one_thread
 from recengine.training.loop import train as train_loop
@@ -92,7 +93,7 @@ def shuffled(
 
 
 @dataclass(frozen=True)
-class BiasConfig(Config):
+class BiasConfig(HistoryConfig):
     """Settings of `bias`."""
 
     item_shrink: float = option(
@@ -112,7 +113,7 @@ class BiasConfig(Config):
     rounds: int = option(10, "times that both offsets are solved in turn", low=1, high=1000)
 
 
-class Bias(RatingModel):
+class Bias(HistoryModel, RatingModel):
     """rating = mean + the item's offset + the user's offset, both shrunk towards 0, in alternating closed form."""
 
     name = "bias"
@@ -130,13 +131,19 @@ class Bias(RatingModel):
             left = rating - self.mean - self.users[user]
             self.items = torch.zeros(self.n_items).index_add_(0, item, left)
             self.items /= (torch.from_numpy(train.item_counts) + self.config.item_shrink).clamp(min=1e-9)
-            self.users = self._offsets(train)
+            self.users = self._offsets(train, np.ones(len(train), np.float32))
+        self.serve_from(train)
 
-    def _offsets(self, rows: Interactions) -> Tensor:
-        """Return (n_users,) the users' offsets, the items' given."""
+    def serve_from(self, rows: Interactions) -> None:
+        self.users = self._offsets(rows, recency_weights(rows, self.config))
+
+    def _offsets(self, rows: Interactions, weight: NDArray[np.float32]) -> Tensor:
+        """Return (n_users,) the users' offsets, the items' given, each row with its weight (n,)."""
         user, item, rating = rows_of(rows, torch.device("cpu"))
-        total = torch.zeros(rows.n_users).index_add_(0, user, rating - self.mean - self.items[item])
-        return total / (torch.from_numpy(rows.user_counts) + self.config.user_shrink).clamp(min=1e-9)
+        trust = torch.from_numpy(weight)
+        total = torch.zeros(rows.n_users).index_add_(0, user, trust * (rating - self.mean - self.items[item]))
+        weights = torch.zeros(rows.n_users).index_add_(0, user, trust)
+        return total / (weights + self.config.user_shrink).clamp(min=1e-9)
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -151,7 +158,8 @@ class Bias(RatingModel):
 
     def score_history(self, histories: Interactions) -> Tensor:
         """Return (histories.n_users, n_items) ratings expected of newcomers, each with an own offset."""
-        return self.mean + self.items + self._offsets(histories)[:, None]
+        offsets = self._offsets(histories, recency_weights(histories, self.config))
+        return self.mean + self.items + offsets[:, None]
 
     def state(self) -> dict[str, Tensor]:
         return {"bounds": self.bounds, "mean": self.mean, "users": self.users, "items": self.items}

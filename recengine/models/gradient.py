@@ -13,6 +13,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.data.sampling import ItemSampler, KnownPairs
+from recengine.errors import BadInput
 from recengine.models.base import Given, Recommender
 from recengine.models.metadata import count_unknown, credit_table, metadata_table, parse_credit
 from recengine.models.networks import PairNetwork
@@ -81,12 +82,18 @@ class GradientConfig(BaseConfig):
         "", "what a negative may share with the positive, and how much that narrows the gap, as in genres:0.4"
     )
     batch_size: int = option(2048, "positives in one step", low=1, high=10_000_000)
+    y_range: tuple[float, float] | None = option(
+        None, "low,high: a sigmoid maps every score into this range; empty: a score is any number"
+    )
     init_std: float = option(0.1, "standard deviation of the starting vectors", low=0, high=10, open_low=True)
     mixed_precision: bool = option(False, "compute products in bfloat16, on CUDA alone")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         parse_credit(self.partial_credit)
+        if self.y_range is not None and self.y_range[0] >= self.y_range[1]:
+            low, high = self.y_range
+            raise BadInput(f"y_range={low:g},{high:g} is empty; expected its low end below its high one")
 
 
 class Phase(NamedTuple):
@@ -108,7 +115,7 @@ class GradientModel(Recommender):
     """
 
     family = "collaborative"
-    Config = GradientConfig
+    Config: ClassVar[type[BaseConfig]] = GradientConfig
     network_class: ClassVar[type[PairNetwork]] = PairNetwork
     metadata: ClassVar[Sequence[str]] = ()
     """Columns of the item table that the network reads."""
@@ -164,7 +171,7 @@ class GradientModel(Recommender):
     def _train(self, train: Interactions, given: Given, device: torch.device) -> None:
         """Run the phases one after another, each from the best weights of the one before."""
         batches = self._batches(train, device, torch.Generator(device).manual_seed(given.run.seed))
-        validate = ranking_validator(self.score, train, given.valid) if given.valid is not None else None
+        validate = ranking_validator(self.scorer(train), train, given.valid) if given.valid is not None else None
         phases = self.phases(given.run.epochs or self.preset_epochs or 1)
         self.history = []
         for phase in phases:
@@ -241,10 +248,9 @@ class GradientModel(Recommender):
         """Return the loss of one step: users and items (B,), negatives (G, K) that B / G users share each."""
         network, (groups, k) = self.network, negative.shape
         u, v, n = network.users(user), network.items(item), network.items(negative)  # (B, D), (B, D), (G, K, D)
-        positive = network.meet(u[:, None], v[:, None], network.bias(item[:, None]))[:, 0, 0]  # (B,)
-        scores = network.meet(u.view(groups, -1, u.shape[1]), n, network.bias(negative)).view(-1, k)  # (B, K)
-        if network.user_bias is not None:
-            positive, scores = positive + network.user_bias[user], scores + network.user_bias[user][:, None]
+        positive = self._meet(user[:, None], u[:, None], v[:, None], network.bias(item[:, None]))[:, 0, 0]  # (B,)
+        grouped = u.view(groups, -1, u.shape[1])
+        scores = self._meet(user.view(groups, -1), grouped, n, network.bias(negative)).view(-1, k)  # (B, K)
         if taken is not None:
             scores = scores.masked_fill(taken, -torch.inf)
         margin: Tensor | float = MARGINS[self.config.loss]
@@ -257,17 +263,31 @@ class GradientModel(Recommender):
             loss = loss + self.config.weight_decay * squares / len(user)
         return loss
 
+    def _meet(self, user: Tensor, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        """Return scores (G, S, K) of users (G, S) with vectors (G, S, D), in `y_range` if there is one."""
+        scores = self.network.meet(u, v, bias)
+        if self.network.user_bias is not None:
+            scores = scores + self.network.user_bias[user][..., None]
+        if self.config.y_range is None:
+            return scores
+        low, high = self.config.y_range
+        return low + (high - low) * torch.sigmoid(scores)
+
+    def scorer(self, train: Interactions) -> Callable[[ArrayLike], Tensor]:
+        """Return what scores the users of `train` while training is on."""
+        return self.score
+
     @torch.no_grad()
     def score(self, user_idx: ArrayLike) -> Tensor:
-        users = torch.as_tensor(np.atleast_1d(np.asarray(user_idx, dtype=np.int64)))
-        return self._rank(self.network, users)
+        return self._rank(torch.as_tensor(np.atleast_1d(np.asarray(user_idx, dtype=np.int64))))
 
-    def _rank(self, network: PairNetwork, users: Tensor) -> Tensor:
+    def _rank(self, users: Tensor) -> Tensor:
         """Return (B, n_items) scores, few enough users at a time."""
+        network = self.network
         items, bias = network.items(None)[None], network.bias(None)  # (1, n_items, D)
         some = max(1, CELLS // (self.n_items * network.width))
         parts = users.to(items.device).split(some)
-        return torch.cat([network.meet(network.users(part)[None], items, bias)[0] for part in parts])
+        return torch.cat([self._meet(part[None], network.users(part)[None], items, bias)[0] for part in parts])
 
     @torch.no_grad()
     def item_vectors(self) -> Tensor:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.base import Given
+from recengine.models.fold_in import FoldInConfig
 from recengine.models.gradient import GradientConfig, GradientModel, Phase
 from recengine.models.metadata import COLUMNS, parse_columns
 from recengine.models.mf import MF
@@ -97,7 +98,7 @@ class Hybrid(HybridJoint):
     def _start(self, train: Interactions, given: Given) -> PairNetwork:
         if not self.tables and self.config.pretrain_epochs:
             shared = {f.name for f in dataclasses.fields(GradientConfig)} - {"negatives", "learning_rate"}
-            config = GradientConfig(**{name: getattr(self.config, name) for name in shared})
+            config = FoldInConfig(**{name: getattr(self.config, name) for name in shared})
             run = dataclasses.replace(given.run, epochs=self.config.pretrain_epochs)
             on_epoch = mark_stage(given.on_epoch, "pretraining")
             self.tables = MF(config).fit(train, items=given.items, run=run, on_epoch=on_epoch).state()

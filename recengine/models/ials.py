@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import Given, Recommender
-from recengine.models.linear import HistoryConfig, recency_weights
+from recengine.models.base import Given
+from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Range, option
 from recengine.training.loop import ranking_validator, run_epochs
 
@@ -49,53 +49,65 @@ class IALSConfig(HistoryConfig):
     )
 
 
-class IALS(Recommender):
+class IALS(HistoryModel):
     """Minimise sum over chosen (1 - u.v)^2 + w * sum over all (u.v)^2 + ridge, one side at a time, exactly.
 
     The ridge of a user is l2 * (own items + w * n_items)^nu, an item's likewise (Rendle, Krichene, Zhang & Koren,
     Revisiting the performance of iALS, RecSys 2022; after Hu, Koren & Volinsky, ICDM 2008). A newcomer's vector is
-    one more such solution, so nothing is retrained.
+    one more such solution, so nothing is retrained. Users are solved last, so theirs is that very solution too.
     """
 
     name = "ials"
     family = "collaborative"
     summary = "Implicit matrix factorisation by alternating least squares; a newcomer costs one small solve."
     reference = "Rendle et al., Revisiting the performance of iALS on item recommendation benchmarks, RecSys 2022"
+    version = 2
     Config = IALSConfig
     preset_epochs = 20
     preset_patience = 4
+
+    @classmethod
+    def over(cls, items: Tensor, config: IALSConfig) -> IALS:
+        """Return a model of nobody that holds these item vectors (n_items, D): it serves newcomers alone."""
+        model = cls(config)
+        model.n_items = len(items)
+        model.restore({"users": items[:0], "items": items})
+        return model
 
     def learn(self, train: Interactions, given: Given) -> None:
         config, device = self.config, given.run.torch_device()
         self.network = _Tables(self.n_users, self.n_items, config.embedding_dim)
         draws = torch.Generator().manual_seed(given.run.seed)
         with torch.no_grad():
-            for table in (self.network.users, self.network.items):
-                table.normal_(0, config.init_std / config.embedding_dim**0.5, generator=draws)
+            self.network.items.normal_(0, config.init_std / config.embedding_dim**0.5, generator=draws)
         self.network.to(device)
-        by_user = Histories(train.user_idx, train.item_idx, self._recency(train), self.n_users)
-        by_item = Histories(train.item_idx, train.user_idx, self._recency(train), self.n_items)
+        even = np.ones(len(train), np.float32)
+        by_user = Histories(train.user_idx, train.item_idx, even, self.n_users)
+        by_item = Histories(train.item_idx, train.user_idx, even, self.n_items)
 
         @torch.no_grad()
         def epoch() -> float:
             tables = self.network
-            tables.users.copy_(self._solve(by_user, tables.items))
             tables.items.copy_(self._solve(by_item, tables.users))
+            tables.users.copy_(self._solve(by_user, tables.items))
             return float(self._loss(train))
 
+        self.network.users.copy_(self._solve(by_user, self.network.items))
         self.history = run_epochs(
             self.network,
             epoch=epoch,
             untrained_loss=lambda: float(self._loss(train)),
             epochs=given.run.epochs or self.preset_epochs,
             patience=given.run.patience or self.preset_patience,
-            validate=ranking_validator(self.score, train, given.valid) if given.valid is not None else None,
+            validate=ranking_validator(self.scorer(train), train, given.valid) if given.valid is not None else None,
             on_epoch=given.on_epoch,
         )
         self.network.to("cpu")
+        if config.weighs:
+            self.serve_from(train)
 
-    def _recency(self, rows: Interactions) -> NDArray[np.float32]:
-        return recency_weights(rows, self.config.recency_half_life, self.config.recency_floor)
+    def serve_from(self, rows: Interactions) -> None:
+        self.network.users.copy_(self.vectors(rows))
 
     def _solve(self, histories: Histories, fixed: Tensor) -> Tensor:
         """Return (n, D): for each history the vector that fits it best, the other side's `fixed` (m, D) given."""
@@ -105,12 +117,16 @@ class IALS(Recommender):
         for owners, other, weight in histories.batches(dim):
             other, weight = other.to(fixed.device), weight.to(fixed.device)
             vectors = fixed[other] * weight[:, :, None]  # (B, L, D), zero where padded
-            frequency = torch.from_numpy(histories.counts[owners]).to(fixed) + config.unobserved_weight * m
-            ridge = config.l2 * frequency**config.frequency_scaling  # (B,)
+            ridge = self._ridge(torch.from_numpy(histories.counts[owners]).to(fixed), m)  # (B,)
             left = vectors.mT @ fixed[other] + base + torch.diag_embed(ridge[:, None].expand(-1, dim))
             factor = torch.linalg.cholesky(left)
             solved[torch.from_numpy(owners)] = torch.cholesky_solve(vectors.sum(1)[:, :, None], factor)[:, :, 0]
         return solved
+
+    def _ridge(self, counts: Tensor, n_others: int) -> Tensor:
+        """Return the penalty of vectors with so many rows each, of `n_others` possible."""
+        config = self.config
+        return config.l2 * (counts + config.unobserved_weight * n_others) ** config.frequency_scaling
 
     def _loss(self, train: Interactions) -> Tensor:
         """Return the mean squared error over the chosen pairs plus the weighted error over all pairs."""
@@ -130,8 +146,30 @@ class IALS(Recommender):
     @torch.no_grad()
     def score_history(self, histories: Interactions) -> Tensor:
         """Return (histories.n_users, n_items) scores of newcomers: one solve each."""
-        rows = Histories(histories.user_idx, histories.item_idx, self._recency(histories), histories.n_users)
-        return self._solve(rows, self.network.items) @ self.network.items.T
+        return self.vectors(histories) @ self.network.items.T
+
+    def vectors(self, histories: Interactions) -> Tensor:
+        """Return (histories.n_users, D): for each history the vector that fits it best, weighted by recency."""
+        weight = recency_weights(histories, self.config)
+        rows = Histories(histories.user_idx, histories.item_idx, weight, histories.n_users)
+        return self._solve(rows, self.network.items)
+
+    @torch.no_grad()
+    def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
+        """Return (n_targets, n_history): what each item of a history, oldest first, adds to each score."""
+        return self.network.items[torch.as_tensor(np.asarray(item_idx, dtype=np.int64))] @ self.parts(history).T
+
+    def parts(self, history: ArrayLike) -> Tensor:
+        """Return (n_history, D): what each item of a history, oldest first, adds to the person's vector.
+
+        The vector is A^-1 sum_j w_j v_j, of which item j's part is A^-1 w_j v_j (Hu et al. 2008, section 5).
+        """
+        items, age = self.network.items, np.arange(np.size(history))[::-1]
+        past = items[torch.as_tensor(np.asarray(history, dtype=np.int64))]  # (n_history, D)
+        weighted = past * torch.from_numpy(self.config.recency(age))[:, None]
+        left = weighted.T @ past + self.config.unobserved_weight * items.T @ items
+        left.diagonal().add_(self._ridge(torch.tensor(len(past)), len(items)))
+        return torch.linalg.solve(left, weighted.T).T
 
     def item_vectors(self) -> Tensor:
         return self.network.items.detach()

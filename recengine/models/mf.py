@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from recengine.models.fold_in import FoldInModel
+from recengine.models.fold_in import RidgeModel
 
 
-class MF(FoldInModel):
+class MF(RidgeModel):
     """Matrix factorisation that ranks positives above sampled negatives (Rendle et al., UAI 2009).
 
-    All of its settings are those of `GradientConfig`, whose presets were tuned for this model.
+    All of its settings are those of `GradientConfig`, whose presets were tuned for this model, and recency.
     """
 
     name = "mf"

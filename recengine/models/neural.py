@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recengine.errors import BadInput
-from recengine.models.fold_in import FoldInModel
+from recengine.models.fold_in import FoldInConfig, FoldInModel, RidgeModel
 from recengine.models.gradient import GradientConfig, GradientModel, Phase
 from recengine.models.networks import (
     BucketNetwork,
@@ -96,7 +96,7 @@ class MLPMF(GradientModel):
 
 
 @dataclass(frozen=True)
-class NonlinearMFConfig(LayeredConfig):
+class NonlinearMFConfig(LayeredConfig, FoldInConfig):
     """Settings of `nonlinear-mf`."""
 
     layers: tuple[int, ...] = option(
@@ -124,7 +124,7 @@ class NonlinearMF(FoldInModel):
 
 
 @dataclass(frozen=True)
-class CMLConfig(GradientConfig):
+class CMLConfig(FoldInConfig):
     """Settings of `cml`: the ball takes the place of a penalty, and nearness that of a bias."""
 
     loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "warp", "logistic", "squared"] = option(
@@ -163,7 +163,7 @@ class DeepFM(GradientModel):
 
 
 @dataclass(frozen=True)
-class ColdStartConfig(GradientConfig):
+class ColdStartConfig(FoldInConfig):
     """Settings of `cold-start-mf`."""
 
     bucket_epochs: int = option(
@@ -178,7 +178,7 @@ class ColdStartConfig(GradientConfig):
     )
 
 
-class ColdStartMF(FoldInModel):
+class ColdStartMF(RidgeModel):
     """Matrix factorisation whose items start from the mean vector of their genres, and stay there while unknown."""
 
     name = "cold-start-mf"

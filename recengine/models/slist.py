@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.models.linear import EASEConfig, ItemItem, gram_matrix, recency_of_age
+from recengine.models.linear import EASEConfig, ItemItem, gram_matrix
 from recengine.training.config import option, preset
 
 LONGEST = 4096
@@ -22,7 +23,7 @@ class SLISTConfig(EASEConfig):
     """Settings of `slist`."""
 
     l2: float = preset(EASEConfig, "l2", 300.0)
-    recency_half_life: float | None = preset(EASEConfig, "recency_half_life", 2.0)
+    recency_half_life: float | Literal["auto"] | None = preset(EASEConfig, "recency_half_life", 2.0)
     set_weight: float = option(
         0.1, "share of the whole set, order aside, beside that of what came next; 1 is EASE", low=0, high=1
     )
@@ -64,7 +65,7 @@ class SLIST(ItemItem):
         longest = min(LONGEST, int(train.user_counts.max(initial=0)))
         ages = np.arange(longest)
         ahead = ages[:, None] - 1 - ages[None, :]  # age of an event when another, of a lesser age, is next
-        recency = recency_of_age(ahead.clip(min=0), self.config.recency_half_life, self.config.recency_floor)
+        recency = self.config.recency(ahead.clip(min=0))
         before_next = torch.from_numpy(np.where(ahead >= 0, recency, 0).astype(np.float32))
         together = before_next @ before_next.T
         left, right = torch.zeros(2, self.n_items**2)
