@@ -120,7 +120,7 @@ def test_phase_one_leaves_the_factorisation_as_it_was_and_phase_two_moves_it(tin
     for epochs, still in ((3, True), (4, False)):
         config, run = configure("hybrid", {**SMALL, "epochs": epochs, "frozen_epochs": 3}, RunConfig(device="cpu"))
         kind: Any = model_class("hybrid")
-        model = kind(config, tables=mf.state()).fit(tiny.positives(4.0), items=tiny.items, run=run)
+        model = kind(config, tables=mf.network.state_dict()).fit(tiny.positives(4.0), items=tiny.items, run=run)
         for name in ("user_embedding.weight", "item_embedding.weight", "item_bias"):
             assert torch.equal(model.state()[name], mf.state()[name]) == still
         assert bool(model.state()["last.weight"].any())
@@ -131,7 +131,7 @@ def test_the_hybrid_starts_from_the_factorisations_accuracy_and_never_ends_below
     config, run = configure("hybrid", {**SMALL, "epochs": 6, "frozen_epochs": 3}, RunConfig(device="cpu"))
     mf = model_class("mf")(configure("mf", {**SMALL, "epochs": 5}, run)[0]).fit(split.train, run=run)
     kind: Any = model_class("hybrid")
-    model = kind(config, tables=mf.state()).fit(split.train, valid=split.valid, items=tiny.items, run=run)
+    model = kind(config, tables=mf.network.state_dict()).fit(split.train, valid=split.valid, items=tiny.items, run=run)
     reached = [row["valid_ndcg@10"] for row in model.history]
     assert [row["epoch"] for row in model.history] == [float(i) for i in range(7)]
     assert reached[0] == pytest.approx(ranking_validator(mf.score, split.train, split.valid)()["valid_ndcg@10"])

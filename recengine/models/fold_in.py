@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,14 +14,13 @@ from recengine.data.interactions import Interactions
 from recengine.data.sampling import ItemSampler, KnownPairs
 from recengine.models.base import Given
 from recengine.models.gradient import GradientConfig, GradientModel
-from recengine.models.ials import IALS, IALSConfig
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.loop import one_thread
 
 STEPS, RATE, NEGATIVES = 40, 0.1, 64
 """Steps of Adam, their size, and the items that everybody is set against in each."""
-REACH, L2 = 20.0, 30.0
-"""Of the ridge: what u.v is to be for an item of the history, and the penalty of u, both in mean squares of v."""
+TRUST = 0.7
+"""Weight of one event of a newcomer beside what is known of people in general; chosen on held-out people."""
 
 
 @dataclass(frozen=True)
@@ -108,37 +108,91 @@ class FoldInModel(HistoryModel, GradientModel):
 class RidgeModel(FoldInModel):
     """A gradient model whose score is u.v + the item's bias: a newcomer's u is a ridge regression, in closed form.
 
-    It is the solve of `ials` over this model's item vectors, which are centred first: what all items have in common
-    says nothing of a taste. What a history adds to a score splits over its items.
+    u is drawn to the mean of the people that were learned from, in their own covariance: somebody of whom little is
+    known is served nearly as the average person. What was chosen pulls as a softmax over the catalogue does, taken to
+    second order at that mean (Laplace's approximation):
+
+    u = m + (n C + P)^-1 sum_j w_j (v_j - e), n = sum_j w_j
+
+    m, P : the people's mean and inverse covariance; e, C : the items' mean and covariance as the softmax at m has them
+    w_j  : `TRUST`, times recency. The sum splits a newcomer's score over their history, exactly.
     """
+
+    people: tuple[Tensor, Tensor] | None = None
+    """Mean and covariance of the vectors that were trained, where the table no longer holds those."""
+
+    def learn(self, train: Interactions, given: Given) -> None:
+        self.people = None
+        super().learn(train, given)
+
+    @torch.no_grad()
+    def serve_from(self, rows: Interactions) -> None:
+        self.people = self._people()  # of the vectors that were trained, before they are found anew
+        super().serve_from(rows)
 
     @torch.no_grad()
     def vectors(self, histories: Interactions) -> Tensor:
         """Return (histories.n_users, D): vectors that fit the histories best, weighted by recency."""
-        solver, scale = self._solver()
-        return scale * solver.vectors(histories)
+        user, item = (torch.from_numpy(x.astype(np.int64)) for x in (histories.user_idx, histories.item_idx))
+        weight = TRUST * torch.from_numpy(recency_weights(histories, self.config))
+        n, prior = histories.n_users, self._prior()
+        pull = torch.zeros(n, len(prior.mean)).index_add_(0, user, weight[:, None] * prior.centred[item])
+        return prior.mean + prior.solve(pull, torch.zeros(n).index_add_(0, user, weight))
 
     @torch.no_grad()
     def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
         """Return (n_targets, n_history): what each item of a history, oldest first, adds to a newcomer's scores.
 
-        What is left is the item's bias, the same for everybody. With `y_range`, it is what is added before the sigmoid.
+        What is left is what the average person's score would be. With `y_range`, it is what is added before the
+        sigmoid.
         """
-        solver, scale = self._solver()
-        targets = self.network.items(torch.as_tensor(np.asarray(item_idx, dtype=np.int64)))
-        return targets @ (scale * solver.parts(history)).T
+        past, targets = (torch.as_tensor(np.asarray(x, dtype=np.int64)) for x in (history, item_idx))
+        weight = TRUST * torch.from_numpy(self.config.recency(np.arange(len(past))[::-1]))
+        prior = self._prior()
+        parts = prior.solve(weight[:, None] * prior.centred[past], weight.sum())
+        return self.network.items(targets) @ parts.T
 
-    def _solver(self) -> tuple[IALS, float]:
-        """Return an iALS over the item vectors, centred and of mean square 1, and the scale of a user's vector."""
-        config = IALSConfig(
-            unobserved_weight=0.0,
-            l2=L2,
-            frequency_scaling=0.0,
-            recency_half_life=self.config.recency_half_life,
-            recency_floor=self.config.recency_floor,
-        )
-        items, bias = self.network.items(None), self.network.bias(None)
-        expected = items.mean(0) if bias is None else torch.softmax(bias[0], 0) @ items
-        items = items - expected
-        size = max(float(items.square().sum(1).mean()) ** 0.5, 1e-12)
-        return IALS.over(items / size, config), REACH * size
+    def _people(self) -> tuple[Tensor, Tensor]:
+        """Return the mean (D,) and covariance (D, D) of the users' vectors, of those who have one."""
+        table = self.network.user_embedding.weight.detach().cpu()
+        table = table[table.any(1)] if table.any() else table[:1]
+        mean = table.mean(0)
+        covariance = (table - mean).T @ (table - mean) / max(1, len(table) - 1)
+        least = 0.01 * covariance.diagonal().mean() + 1e-6  # so that it has an inverse for a few people, too
+        return mean, covariance + least * torch.eye(len(mean))
+
+    def _prior(self) -> Prior:
+        mean, covariance = self.people or self._people()
+        items = self.network.items(None).cpu()
+        bias = self.network.bias(None)
+        odds = items @ mean if bias is None else items @ mean + bias[0].cpu()
+        share = torch.softmax(odds, dim=0)[:, None]  # (n_items, 1)
+        centred = items - (share * items).sum(0)
+        # In this basis B both matrices are diagonal: B'PB = I and B'CB = the spread.
+        root = torch.linalg.cholesky(covariance)
+        spread, turn = torch.linalg.eigh(root.T @ ((share * centred).T @ centred) @ root)
+        return Prior(mean, centred, root @ turn, spread.clamp(min=0))
+
+    def state(self) -> dict[str, Tensor]:
+        mean, covariance = self.people or self._people()
+        return {**super().state(), "people_mean": mean, "people_covariance": covariance}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.people = state["people_mean"], state["people_covariance"]
+        super().restore({name: tensor for name, tensor in state.items() if not name.startswith("people_")})
+
+
+class Prior(NamedTuple):
+    """Where a newcomer's vector starts from, and how far it is moved.
+
+    mean : (D,), centred : (n_items, D) item vectors less their expectation, basis : (D, D), spread : (D,)
+    """
+
+    mean: Tensor
+    centred: Tensor
+    basis: Tensor
+    spread: Tensor
+
+    def solve(self, pull: Tensor, weight: Tensor) -> Tensor:
+        """Return (n, D) moves from the mean, for pulls (n, D) and the weight (n,) or () of the history behind them."""
+        return (pull @ self.basis) / (1 + weight[..., None] * self.spread) @ self.basis.T

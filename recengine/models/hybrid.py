@@ -83,7 +83,7 @@ class Hybrid(HybridJoint):
 
     The new layers' score is added to the factorisation's and starts at zero, so that training starts from its
     accuracy. Phase 1 trains the layers beside frozen tables; phase 2 trains all from the best weights of phase 1, at
-    a much lower rate. A trained `mf` of the same size can be given: `Hybrid(config, tables=mf.state())`.
+    a much lower rate. A trained `mf` of the same size can be given: `Hybrid(config, tables=mf.network.state_dict())`.
     """
 
     name = "hybrid"
@@ -101,5 +101,5 @@ class Hybrid(HybridJoint):
             config = FoldInConfig(**{name: getattr(self.config, name) for name in shared})
             run = dataclasses.replace(given.run, epochs=self.config.pretrain_epochs)
             on_epoch = mark_stage(given.on_epoch, "pretraining")
-            self.tables = MF(config).fit(train, items=given.items, run=run, on_epoch=on_epoch).state()
+            self.tables = MF(config).fit(train, items=given.items, run=run, on_epoch=on_epoch).network.state_dict()
         return super()._start(train, given)

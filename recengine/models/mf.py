@@ -14,6 +14,6 @@ class MF(RidgeModel):
     name = "mf"
     summary = "A vector for each person and film, trained to rank what was liked above what was not."
     reference = "Rendle et al., BPR: Bayesian personalized ranking from implicit feedback, UAI 2009"
-    version = 2
+    version = 3
     preset_epochs = 60
     preset_patience = 5
