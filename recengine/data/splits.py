@@ -46,7 +46,8 @@ class Split:
     @property
     def learned_from(self) -> dict[str, Any]:
         """Return the part of `about` that decides what is learned, and so identifies a trained model."""
-        return {key: value for key, value in self.about.items() if key not in ("given", "targets_after")}
+        of_people = ("given", "targets_after", *(["ties"] if self.seen is not None else []))
+        return {key: value for key, value in self.about.items() if key not in of_people}
 
     def give(self, given: int) -> Split:
         """Return the same task with only the first `given` ratings of each held-out person known.
@@ -159,6 +160,7 @@ def cold_user_split(
     given: int = 10,
     targets_after: int | None = None,
     fold: int = 0,
+    ties: str = "item",
     rng: Rng,
 ) -> Split:
     """Hold out whole users: their first `given` ratings are known when they are served, later ones are the test.
@@ -170,14 +172,15 @@ def cold_user_split(
     fixes the targets to the positives after that many ratings, so that lists after 1, 2, 5 ratings face the same
     targets. All ratings before it are `seen`, given or not: a list after one rating that names a film which the
     person did rate next is neither rewarded nor punished, and the candidates are the same after each number.
-    Equal times are ordered by item. Validation holds out the last positive of each training user.
+    Equal times are ordered by item, or in a seeded random order with ties="random": where many of a person's first
+    ratings share a time, an order by item gives away early items and keeps late ones as targets. Validation holds out the last positive of each training user.
     """
     _check_share(share)
     targets_after = max(given, 0) if targets_after is None else targets_after
     ratings = interactions if ratings is None else ratings
     n_folds = max(2, round(1 / share))
     held_out = rng.permutation(ratings.n_users) % n_folds == fold % n_folds
-    rows = ratings.chronological()
+    rows = ratings.chronological(None if ties == "item" else rng.permutation(len(ratings)))
     user = ratings.user_idx[rows]
     counts = ratings.user_counts
     place = np.arange(len(rows)) - (np.cumsum(counts) - counts)[user]
@@ -196,7 +199,7 @@ def cold_user_split(
         candidates=interactions.item_counts.nonzero()[0],
         seen=ratings.select(rows[tested[user] & (place < targets_after)]),
         left_out=int((held_out & ~tested & (counts > 0)).sum()),
-        about={"share": share, "targets_after": targets_after, "fold": fold},
+        about={"share": share, "targets_after": targets_after, "fold": fold, "ties": ties},
     ).give(given)
 
 
@@ -270,7 +273,14 @@ def make_split(
             "stratified": lambda x: stratified_split(x, share=share, rng=rng),
             "time": lambda x: time_split(x, share=share),
             "cold-user": lambda x: cold_user_split(
-                x, ratings=dataset.ratings, share=share, given=given, targets_after=targets_after, fold=fold, rng=rng
+                x,
+                ratings=dataset.ratings,
+                share=share,
+                given=given,
+                targets_after=targets_after,
+                fold=fold,
+                ties=ties,
+                rng=rng,
             ),
         }
         if kind not in makers or which:
