@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -275,6 +276,48 @@ def test_without_an_item_bias_the_score_is_the_product_alone(tiny: Dataset) -> N
     model = fitted("mf", tiny, item_bias=False)
     network = model.network
     assert torch.allclose(model.score([1]), network.user_embedding.weight[1:2] @ network.item_embedding.weight.T)
+
+
+@pytest.mark.parametrize("name", ["mf", "neumf"])
+def test_y_range_squashes_every_score_and_changes_no_ranking(name: str, tiny: Dataset) -> None:
+    model = fitted(name, tiny, y_range="1,5", user_bias=True, loss="squared", dropout=0.0)
+    network = model.network
+    user, item = torch.tensor([3, 9]), torch.tensor([7])
+    with torch.no_grad():
+        raw = network.meet(network.users(user)[None], network.items(item)[None], network.bias(item[None]))[0]
+        raw = raw + network.user_bias[user][:, None]  # (2, 1)
+    assert torch.allclose(model.score(user)[:, 7:8], 1 + 4 / (1 + torch.exp(-raw)), atol=1e-5)
+    scores = model.score(np.arange(60))
+    assert 1 < float(scores.min()) < float(scores.max()) < 5
+    model.config = dataclasses.replace(model.config, y_range=None)
+    assert torch.equal(scores.argsort(dim=1, stable=True), model.score(np.arange(60)).argsort(dim=1, stable=True))
+
+
+def test_y_range_holds_in_training_and_for_newcomers(tiny: Dataset) -> None:
+    """A positive at the top of the range and no negative: the squared loss is what the sigmoid leaves of the gap."""
+    model = fitted("mf", tiny, y_range=[0, 1], loss="squared", weight_decay=0.0, user_bias=True)
+    user, item, negative = torch.tensor([3]), torch.tensor([7]), torch.tensor([[2]])
+    got, other = (float(model.score([3])[0, i]) for i in (7, 2))
+    with torch.no_grad():
+        loss = model._loss(user, item, negative, None)
+    assert float(loss) == pytest.approx(((1 - got) ** 2 + other**2) / 2, rel=1e-4)
+    newcomer = model.score_history(Interactions.from_pairs([0, 0], [1, 5], n_users=1, n_items=40))
+    assert 0 < float(newcomer.min()) < float(newcomer.max()) < 1
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("5,1", "y_range=5,1 is empty; expected its low end below its high one"),
+        ("1,1", "is empty"),
+        ("1,2,3", "cannot be read; expected 2 numbers joined by commas"),
+        ("1", "expected 2 numbers joined by commas"),
+        ("0,inf", "expected a finite number"),
+    ],
+)
+def test_a_y_range_that_is_none_is_bad_input(value: str, words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        configure("mf", {"y_range": value}, RunConfig())
 
 
 def test_given_tables_are_started_from_and_frozen_ones_stay(tiny: Dataset) -> None:

@@ -363,3 +363,17 @@ def test_ml_100k_ua_holds_ten_published_test_rows_of_each_user(mirror) -> None:
 @pytest.mark.real
 def test_leave_last_of_ml_100k_tests_942_people(mirror) -> None:
     assert len(make_split(load_dataset("ml-100k"), "leave-last").test) == 942
+
+
+def test_equal_times_of_held_out_people_are_ordered_by_item_or_drawn() -> None:
+    user, item = np.repeat(np.arange(10), 8), np.tile(np.arange(8), 10)
+    x = Interactions.from_pairs(user, item, timestamp=np.zeros(80, np.int64), n_users=10, n_items=8)
+
+    def known(ties: str, seed: int) -> list[list[int]]:
+        split = cold_user_split(x, share=0.4, given=4, ties=ties, rng=np.random.default_rng(seed))
+        assert split.history is not None
+        assert len(split.test) == len(split.history) == 20
+        return [sorted(split.history.select(split.history.user_idx == u).item_idx.tolist()) for u in range(10)]
+
+    assert all(items in ([], [0, 1, 2, 3]) for items in known("item", 0))
+    assert known("random", 0) == known("random", 0) != known("item", 0)

@@ -124,6 +124,8 @@ def ready() -> Ready:
         states.grid_skeleton(2)
         st.stop()
     status(f"trained {_ago(found.manifest['trained_at'])}", found.manifest["device"])
+    if said := models.recency_said(found.model):
+        st.sidebar.caption(said)
     return Ready(data, found, models.positive_threshold(data))
 
 

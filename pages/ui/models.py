@@ -15,7 +15,9 @@ from pages.ui.people import personas as find_personas
 from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
-from recengine.models.base import Recommender
+from recengine.models.base import Recommender, abilities
+from recengine.models.recency import HistoryModel
+from recengine.models.registry import model_class
 from recengine.serving.search import TitleIndex, UserIndex
 from recengine.serving.store import Trained
 from recengine.serving.training import is_stored, obtain
@@ -87,14 +89,31 @@ def _key(dataset: Dataset, name: str, device: str) -> tuple[str, ...]:
     return (dataset.fingerprint, name, f"{positive_threshold(dataset):g}", device)
 
 
+def _settings(name: str) -> dict[str, str]:
+    """Return what the app asks of a model beside its presets: to let recency weigh where it helps on validation.
+
+    Only of models that score a history in closed form: others would need minutes to try.
+    """
+    kind = model_class(name)
+    return {"recency_half_life": "auto"} if issubclass(kind, HistoryModel) and "explain" in abilities(kind) else {}
+
+
+def recency_said(model: Recommender) -> str:
+    """Return how much recent films count, in plain words; nothing where all count the same."""
+    if not isinstance(model, HistoryModel) or not model.config.weighs:
+        return ""
+    half_life = model.config.recency_half_life
+    return f"The latest films that a person liked count most, with a half-life of {half_life:g}: validation chose so."
+
+
 def known_model(dataset: Dataset, name: str, device: str) -> Trained | None:
     """Return the model if it is in memory or in the store; nothing is trained."""
     key = _key(dataset, name, device)
     kept = shelf().get(key)
     run, positive = RunConfig(device=device), positive_threshold(dataset)  # type: ignore[arg-type]  # it checks
-    if kept or not is_stored(dataset, name, run=run, positive=positive):
+    if kept or not is_stored(dataset, name, settings=_settings(name), run=run, positive=positive):
         return kept
-    return shelf().put(key, obtain(dataset, name, run=run, positive=positive))
+    return shelf().put(key, obtain(dataset, name, settings=_settings(name), run=run, positive=positive))
 
 
 def find_model(dataset: Dataset, name: str, device: str) -> Trained | Job:
@@ -135,7 +154,7 @@ def _training(dataset: Dataset, name: str, device: str) -> Work:
             report(share, ", ".join(filter(None, (stage(row), epoch))))
 
         report(0.0, "reading the ratings")
-        trained = obtain(dataset, name, run=run, positive=positive, on_epoch=on_epoch)
+        trained = obtain(dataset, name, settings=_settings(name), run=run, positive=positive, on_epoch=on_epoch)
         return shelf().put(_key(dataset, name, device), trained)
 
     return work

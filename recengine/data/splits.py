@@ -173,7 +173,8 @@ def cold_user_split(
     targets. All ratings before it are `seen`, given or not: a list after one rating that names a film which the
     person did rate next is neither rewarded nor punished, and the candidates are the same after each number.
     Equal times are ordered by item, or in a seeded random order with ties="random": where many of a person's first
-    ratings share a time, an order by item gives away early items and keeps late ones as targets. Validation holds out the last positive of each training user.
+    ratings share a time, an order by item gives away early items and keeps late ones as targets.
+    Validation holds out the last positive of each training user.
     """
     _check_share(share)
     targets_after = max(given, 0) if targets_after is None else targets_after

@@ -36,15 +36,12 @@ class FoldInModel(HistoryModel, GradientModel):
     """
 
     Config = FoldInConfig
+    trains_users = True
 
     def learn(self, train: Interactions, given: Given) -> None:
         super().learn(train, given)
         if self.config.weighs:
             self.serve_from(train)
-
-    @property
-    def scores_from_history(self) -> bool:
-        return self.config.weighs
 
     @torch.no_grad()
     def serve_from(self, rows: Interactions) -> None:

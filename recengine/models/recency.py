@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,10 +68,13 @@ def recency_weights(histories: Interactions, config: HistoryConfig) -> NDArray[n
 class HistoryModel(Recommender):
     """Base of models that score a person from rows which they need not have learned from."""
 
+    trains_users: ClassVar[bool] = False
+    """Whether users of the data are scored by what they were trained to, as long as recency does not weigh."""
+
     @property
     def scores_from_history(self) -> bool:
         """Return whether users of the data, too, are scored as newcomers with the same rows would be."""
-        return True
+        return self.config.weighs or not self.trains_users
 
     @abstractmethod
     def score_history(self, histories: Interactions) -> Tensor:
