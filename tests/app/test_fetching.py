@@ -109,10 +109,8 @@ def test_a_training_that_fails_says_why_once_and_is_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(models, "obtain", broken)
         patch.setattr(models, "known_model", lambda *_: None)
-        app = AppTest.from_file("../../pages/main.py", default_timeout=60)
-        app.run()
+        app = settle(AppTest.from_file("../../pages/main.py", default_timeout=60))
         assert "too small" in app.error[0].value
-        assert not app.exception
     settle(app)
     assert not app.error
     assert cards(app, "top")
