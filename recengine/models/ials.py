@@ -150,10 +150,10 @@ class IALS(HistoryModel):
         return refined @ basis.T
 
     def _ridge(self, counts: NDArray[np.int64], fixed: Tensor) -> Tensor:
-        """Return (B, 1) the penalties of owners of so many rows each."""
+        """Return (B, 1) the penalties of owners of so many rows each, never so small that a solve could fail."""
         config = self.config
         frequency = torch.from_numpy(counts).to(fixed)[:, None] + config.unobserved_weight * len(fixed)
-        return config.l2 * frequency**config.frequency_scaling
+        return (config.l2 * frequency**config.frequency_scaling).clamp(min=1e-4)
 
     def _loss(self, by_user: Histories) -> Tensor:
         """Return the mean squared error over the chosen pairs plus the weighted error over all pairs."""
