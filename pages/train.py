@@ -56,7 +56,7 @@ def settings_form(dataset: Dataset) -> None:
         asked = ask(dataset)
         for field, fault in asked.faults.items():
             form.say(places.get(field, whole), fault)
-        if not dataset.timed and (kind.ordered or "recency_half_life" in asked.wanted.settings):
+        if not dataset.timed and (kind.ordered or asked.wanted.asked.get("recency_half_life", "none") != "none"):
             whole.caption("This data has no timestamps: the order of its rows stands for time, which this model reads.")
         start(dataset, asked)
 
@@ -128,7 +128,7 @@ def start(dataset: Dataset, asked: Asked) -> None:
                 clicked |= st.button("Search", disabled=bool(wrong), on_click=_search, args=(dataset,))
     with st.expander("The same on the command line", icon=":material/terminal:"):
         command = ["python", "-m", "recengine", "train", wanted.model, "--dataset", dataset.name]
-        flags = recipes.flags(dataset, wanted, asked.device)
+        flags = recipes.flags(dataset, wanted.asked, wanted.seed, asked.device)
         st.code(shlex.join([*command, *flags]), language="bash", wrap_lines=True)
     if clicked:
         st.rerun()  # the callback has started it; now the rest of the page shows it

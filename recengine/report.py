@@ -7,7 +7,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,7 +18,7 @@ from tqdm import tqdm
 from recengine.data.download import OnProgress
 from recengine.errors import BadInput
 from recengine.files import whole_text_file
-from recengine.training.loop import OnEpoch
+from recengine.training.loop import OnEpoch, stage
 
 Cell = str | int | float | None
 
@@ -67,9 +67,9 @@ class Reporter:
                 self._line({"event": "epoch", "model": what, **row, **_pace(earlier, row), **memory})
                 earlier = row
                 return
-            if bar is None or row["epoch"] < bar.n:
+            if bar is None or row["epoch"] <= bar.n:
                 bar = self._bar(total=int(row["epochs"]), unit="epoch")
-            bar.set_description(f"{what}, refit" if row.get("refit") else what)
+            bar.set_description(", ".join(filter(None, (what, stage(row)))))
             shown = {"loss": f"{row['loss']:.4f}"}
             if "valid_ndcg@10" in row:
                 shown["NDCG@10"] = f"{row['valid_ndcg@10']:.4f}"
@@ -79,8 +79,24 @@ class Reporter:
             bar.update(int(row["epoch"]) - bar.n)
             if row["epoch"] == row["epochs"]:
                 bar.close()
+                bar = None  # a later phase, or the refit, has a bar of its own
 
         return on_epoch
+
+    def trials(self, what: str) -> Callable[[Mapping[str, Any]], None]:
+        """Return a callback that shows the trials of one search."""
+        bar: tqdm[Any] | None = None
+
+        def on_trial(row: Mapping[str, Any]) -> None:
+            nonlocal bar
+            if self.progress == "jsonl":
+                self._line({"event": "trial", "model": what, **row})
+                return
+            bar = bar or self._bar(total=row["trials"], unit="trial", desc=f"tune {what}")
+            bar.set_postfix({"best": "-" if row["best"] is None else f"{row['best']:.4f}"})
+            bar.update(row["number"] + 1 - bar.n)
+
+        return on_trial
 
     def bytes(self, what: str) -> OnProgress:
         """Return a callback `(done, total)` that shows a download."""
@@ -153,11 +169,16 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         json.dump(json_ready(value), file, indent=1, ensure_ascii=False)
 
 
-def _out(path: Path) -> AbstractContextManager[TextIO]:
+def check_out(path: Path) -> None:
+    """Raise BadInput unless `--out` names a file in a folder that exists."""
     if not path.parent.is_dir():
         raise BadInput(f"--out {path}: the folder {path.parent} does not exist; create it or choose another place")
     if path.is_dir():
         raise BadInput(f"--out {path} is a folder; name a file in it")
+
+
+def _out(path: Path) -> AbstractContextManager[TextIO]:
+    check_out(path)
     return whole_text_file(path)
 
 

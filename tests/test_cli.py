@@ -1,7 +1,9 @@
 """The command line as scripts rely on it: JSON alone on standard output, exit codes, one line for bad input."""
 
 import csv
+import io
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -10,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from tqdm import tqdm
 
 from recengine.cli import main
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.models.registry import MODELS
-from recengine.report import write_csv, write_json
+from recengine.report import Reporter, write_csv, write_json
 from recengine.serving.recommendations import recommend
 from recengine.serving.training import obtain
 from recengine.training.config import RunConfig
@@ -165,6 +169,69 @@ def test_evaluate_gives_a_table_or_json_and_writes_the_same_json(run, folder: Pa
     assert "±" in text
 
 
+def test_tune_prints_settings_that_train_and_evaluate_take(run, folder: Path, tmp_path: Path, fresh_home: Path) -> None:
+    arguments = ["tune", "ease", "--dataset", folder, "--trials", 5, "--search", "l2=1:50:log", "--set"]
+    arguments += ["recency_floor=0.3", "--split", "stratified", "--min-item", 2]
+    found = told(run(*arguments, "--out", tmp_path / "trials.json", "--json"))
+    written = json.loads((tmp_path / "trials.json").read_text())
+    assert (
+        written.keys()
+        == found.keys()
+        == {*("dataset", "split", "model", "criterion", "seeds", "trials", "best", "preset", "set")}
+    )
+    assert (found["model"], found["criterion"], found["split"]["split"]) == ("ease", "valid_ndcg@10", "stratified")
+    assert found["split"]["min_item"] == 2
+    for number, trial in enumerate(found["trials"]):
+        assert trial.keys() == {"number", "settings", "value", "seconds", "state", "reason"}
+        assert trial["settings"].keys() == {"l2", "recency_floor", "recency_half_life"}
+        assert (trial["number"], trial["state"], trial["settings"]["recency_floor"]) == (number, "complete", 0.3)
+        assert number == 0 or 1 <= trial["settings"]["l2"] <= 50
+    assert found["trials"][0]["settings"]["l2"] == 100.0
+    assert found["preset"] == found["trials"][0]["value"]
+    assert found["best"]["value"] == max(trial["value"] for trial in found["trials"])
+    assert {"number", "settings", "value"} == found["best"].keys()
+    status, said, _ = run(*arguments)
+    lines = said.splitlines()
+    assert (status, lines[lines.index("for train:") + 1]) == (0, found["set"])
+    for_evaluate = shlex.split(lines[lines.index("for evaluate:") + 1])
+    assert run("train", "ease", "--dataset", folder, *shlex.split(found["set"]))[0] == 0
+    assert run("evaluate", "ease", "--dataset", folder, "--split", "stratified", *for_evaluate)[0] == 0
+
+
+def test_tune_tells_each_trial_and_its_epochs_as_lines_of_json(run, folder: Path) -> None:
+    few = ["--set", "epochs=2", "--set", "embedding_dim=4", "--trials", 2]
+    status, _, noted = run("tune", "mf", "--dataset", folder, *few, "--progress", "jsonl", "--json")
+    assert status == 0
+    rows = [json.loads(line) for line in noted.splitlines()]
+    trials = [row for row in rows if row["event"] == "trial"]
+    assert [(row["model"], row["number"], row["trials"]) for row in trials] == [("mf", 0, 2), ("mf", 1, 2)]
+    assert all({"settings", "value", "seconds", "state", "best"} <= row.keys() for row in trials)
+    assert [row["epoch"] for row in rows[: rows.index(trials[0])] if row["event"] == "epoch"] == [0, 1, 2]
+
+
+def test_tune_says_what_to_install_before_it_loads_anything(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recengine.cli.common.load_dataset", lambda *a, **k: pytest.fail("it loads the data first"))
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    status, said, noted = run("tune", "ease")
+    assert (status, said) == (2, "")
+    assert noted == "recengine: tune needs optuna, which is not installed; run `pip install optuna==5.0.0`\n"
+
+
+def test_an_interrupted_search_prints_the_best_so_far(run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = iter(range(9))
+
+    def fit(self: Any, *about: Any) -> Any:
+        if next(fits) == 3:
+            raise KeyboardInterrupt
+        return torch.eye(41)
+
+    monkeypatch.setattr(MODELS["ease"], "weights", fit)
+    status, said, noted = run("tune", "ease", "--dataset", folder, "--trials", 9, "--json")
+    assert status == 0
+    assert len(json.loads(said)["trials"]) == 3
+    assert "Stopped after 3 of 9 trials." in noted
+
+
 @pytest.mark.parametrize("split", ["random", "stratified", "time", "cold-user"])
 def test_every_split_can_be_evaluated(run, folder: Path, split: str) -> None:
     more = ["--given", 3] if split == "cold-user" else []
@@ -172,6 +239,32 @@ def test_every_split_can_be_evaluated(run, folder: Path, split: str) -> None:
     assert found["split"]["split"] == split
     assert found["split"]["share"] == 0.2
     assert 0 <= found["results"]["ease"]["ndcg@10"]["value"] <= 1
+
+
+def test_evaluate_follows_people_who_are_held_out_in_turns_as_more_is_given_of_them(run, folder: Path) -> None:
+    arguments = ["evaluate", "popularity", "ease", "bias", "--dataset", folder, "--split", "cold-user"]
+    arguments += ["--folds", 3, "--given", "1,6", "--targets-after", 8]
+    found = told(run(*arguments, "--json"))
+    assert (found["split"]["folds"], found["split"]["given"], found["split"]["targets_after"]) == (3, [1, 6], 8)
+    assert found["users"] + found["left_out"] == 61
+    assert found["left_out"] >= 1  # person 61, who likes nothing
+    for block, given in zip(found["by_given"], (1, 6), strict=True):
+        assert block["given"] == given
+        cell = block["results"]["ease"]["ndcg@10"]
+        ahead = block["ahead_of"]["popularity"]["ease"]
+        popularity = block["results"]["popularity"]["ndcg@10"]["value"]
+        assert ahead["difference"] == pytest.approx(cell["value"] - popularity)
+        assert {"difference", "low", "high", "p"} == ahead.keys()
+        assert "user_mae" in block["results"]["bias"]
+        assert "user_mae" not in block["results"]["ease"]
+    status, text, _ = run(*arguments)
+    assert status == 0
+    head, _, *rows = text.splitlines()[1:]
+    assert head.split()[:2] == ["model", "given"]
+    assert "NDCG@10 ahead of popularity" in head
+    assert [row.split()[:2] for row in rows[:6]] == [[m, n] for n in "16" for m in ("popularity", "ease", "bias")]
+    assert "After 1 given: popularity stands in for the people of whom a model can read nothing: ease " in text
+    assert f"({found['left_out']} left out)" in text
 
 
 def test_recommend_gives_what_the_package_gives(run, folder: Path) -> None:
@@ -273,6 +366,56 @@ def test_score_adds_a_column_and_keeps_rows_order_and_other_columns(run, folder:
         assert float(row[3]) == pytest.approx(float(scores[index]), abs=1e-6)
 
 
+@pytest.mark.parametrize(("name", "columns"), [("deepfm", "genres"), ("content", "genres, keywords, tags or director")])
+def test_items_without_metadata_are_counted_for_the_person(
+    run, tiny: Dataset, tmp_path: Path, fresh_home: Path, name: str, columns: str
+) -> None:
+    r = tiny.ratings
+    rows = zip(tiny.user_ids[r.user_idx], tiny.item_ids[r.item_idx], r.rating, strict=True)
+    write(tmp_path / "ratings.csv", ["userId", "movieId", "rating"], rows)
+    films = zip(
+        tiny.items["item_id"], tiny.items["title"], ["", "(no genres listed)", *tiny.items["genres"][2:]], strict=True
+    )
+    write(tmp_path / "movies.csv", ["movieId", "title", "genres"], films)
+    told_so = f"2 of 40 items have no {columns}; {name} treats them as unknown.\n"
+    few = ["--set", "epochs=1"]
+    for command in (["train", name], ["recommend", "--model", name, "--user", 1]):
+        assert run(*command, "--dataset", tmp_path, *few)[2].count(told_so) == 1
+    assert told(run("train", name, "--dataset", tmp_path, *few, "--json"))["n_unknown"] == 2  # also from the store
+    few = ["--set", f"{name}.epochs=1", "--seeds", 2]
+    assert run("evaluate", name, "--dataset", tmp_path, "--split", "random", *few)[2].count(told_so) == 1
+
+
+# Progress -------------------------------------------------------------------------------------------------------
+
+
+def test_each_phase_and_each_stage_of_a_training_has_a_bar_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars: list[tqdm] = []
+
+    def make(self: Reporter, **about: Any) -> tqdm:
+        bars.append(tqdm(file=io.StringIO(), **about))
+        return bars[-1]
+
+    monkeypatch.setattr(Reporter, "_bar", make)
+    on_epoch = Reporter().epochs("hybrid")
+    for flag, first, last, epochs in (
+        ({"pretraining": 1.0}, 1, 1, 1),
+        ({}, 0, 2, 2),  # phase 1 ends
+        ({}, 3, 3, 9),  # phase 2 stops early
+        ({"refit": 1.0, "pretraining": 1.0}, 1, 1, 1),
+        ({"refit": 1.0}, 1, 3, 3),
+    ):
+        for epoch in range(first, last + 1):
+            on_epoch({"epoch": float(epoch), "epochs": float(epochs), "loss": 0.5, **flag})
+    assert [(bar.desc.removesuffix(": "), bar.n, bar.total) for bar in bars] == [
+        ("hybrid, pretraining", 1, 1),
+        ("hybrid", 2, 2),
+        ("hybrid", 3, 9),
+        ("hybrid, refit, pretraining", 1, 1),
+        ("hybrid, refit", 3, 3),
+    ]
+
+
 # Files that are written -----------------------------------------------------------------------------------------
 
 
@@ -313,6 +456,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 EASE = ["--model", "ease"]
+COLD, LAST = ["--split", "cold-user"], ["--split", "leave-last"]
 BAD = {
     "an unknown command": (["recomend"], "recomend"),
     "no command": ([], "COMMAND"),
@@ -345,6 +489,16 @@ BAD = {
     "an unknown setting": (["train", "ease", "--dataset", "D", "--set", "l3=1"], "'l3'"),
     "a setting without a value": (["train", "ease", "--dataset", "D", "--set", "l2"], "'l2'"),
     "a setting of no model": (["evaluate", "ease", "--dataset", "D", "--split", "random", "--set", "l2=1"], "l2"),
+    "an unknown model to tune": (["tune", "eaze", "--dataset", "D"], "did you mean 'ease'"),
+    "nothing to tune": (["tune", "popularity", "--dataset", "D"], "nothing left to search"),
+    "no trials": (["tune", "ease", "--dataset", "D", "--trials", "0"], "'0'"),
+    "no time to tune": (["tune", "ease", "--dataset", "D", "--timeout", "0"], "'0'"),
+    "a search without a value": (["tune", "ease", "--dataset", "D", "--search", "l2"], "--search 'l2'"),
+    "a search upside down": (["tune", "ease", "--dataset", "D", "--search", "l2=9:1"], "l2=9:1"),
+    "a search of no setting": (["tune", "ease", "--dataset", "D", "--search", "l3=1:9"], "l3"),
+    "a search out of range": (["tune", "ease", "--dataset", "D", "--search", "l2=-1:9"], "l2=-1"),
+    "a search of what is set": (["tune", "ease", "--dataset", "D", "--search", "l2=1:9", "--set", "l2=3"], "l2"),
+    "a bad setting to tune": (["tune", "ease", "--dataset", "D", "--set", "l2=-1"], "l2=-1"),
     "an unknown split": (["evaluate", "ease", "--dataset", "D", "--split", "lastone"], "lastone"),
     "an unpublished split": (["evaluate", "ease", "--dataset", "D", "--split", "u1"], "u1"),
     "no seeds": (["evaluate", "ease", "--dataset", "D", "--split", "random", "--seeds", "0"], "0"),
@@ -357,11 +511,19 @@ BAD = {
     "a threshold of nan": (["train", "ease", "--dataset", "D", "--positive", "nan"], "positive=nan"),
     "an unknown device": (["train", "ease", "--dataset", "D", "--device", "gpu"], "gpu"),
     "a cold user and no fold-in": (["evaluate", "random", "--dataset", "D", "--split", "cold-user"], "random"),
-    "an out folder that is not there": (
-        ["recommend", "--dataset", "D", *EASE, "--user", "1", "--out", "none/f.csv"],
-        "none/f.csv",
+    "numbers given that are none": (["evaluate", "ease", "--dataset", "D", *COLD, "--given", "1,x"], "'x'"),
+    "numbers given to no cold user": (["evaluate", "ease", "--dataset", "D", *LAST, "--given", "1,2"], "given=1,2"),
+    "targets that are given": (
+        ["evaluate", "ease", "--dataset", "D", *COLD, "--given", "5", "--targets-after", "3"],
+        "given=5",
     ),
-    "an out that is a folder": (["recommend", "--dataset", "D", *EASE, "--user", "1", "--out", "D"], "folder"),
+    "targets of no cold user": (["evaluate", "ease", "--dataset", "D", *LAST, "--targets-after", "3"], "after=3"),
+    "folds of no cold user": (["evaluate", "ease", "--dataset", "D", *LAST, "--folds", "3"], "folds=3"),
+    "too few folds": (["evaluate", "ease", "--dataset", "D", *COLD, "--folds", "2"], "'2'"),
+    "folds and a share": (
+        ["evaluate", "ease", "--dataset", "D", *COLD, "--folds", "3", "--test-share", "0.2"],
+        "folds=3",
+    ),
     "pairs that are not there": (["score", "--dataset", "D", *EASE, "--pairs", "no.csv", "--out", "o.csv"], "no.csv"),
     "ratings that are not there": (["recommend", "--dataset", "D", *EASE, "--ratings", "no.csv"], "no.csv"),
     "ratings out of range": (["recommend", "--dataset", "D", *EASE, "--ratings", "HIGH"], "'11'"),
@@ -410,6 +572,31 @@ def test_bad_input_is_one_line_that_names_it_and_exit_2(run, places, tmp_path: P
     assert words in noted
     assert "Traceback" not in noted
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "ease", "--split", "random"],
+        ["tune", "ease"],
+        ["recommend", *EASE, "--all-users"],
+        ["similar", *EASE, "--item", "101"],
+        ["score", *EASE, "--pairs", "p.csv"],
+        ["predict", "--model", "bias", "--pairs", "p.csv"],
+        ["estimates", "--model", "bias"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_out_that_cannot_be_written_is_noticed_before_any_work(
+    run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setattr("recengine.cli.common.load_dataset", lambda *a, **k: pytest.fail("it loads the data first"))
+    for out, words in ((tmp_path / "none" / "f.csv", "the folder"), (tmp_path, "name a file in it")):
+        status, said, noted = run(*command, "--dataset", folder, "--out", out)
+        assert (status, said) == (2, "")
+        assert noted.startswith(f"recengine: --out {out}")
+        assert words in noted
+        assert noted.count("\n") == 1
 
 
 def test_a_fault_of_ours_is_one_line_and_exit_1(run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

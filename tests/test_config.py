@@ -22,6 +22,8 @@ class Example(Config):
     bias: bool = option(True, "bias")
     layers: tuple[int, ...] = option((16, 8), "widths", low=1, high=512)
     cap: int | None = option(None, "cap", low=1)
+    half: float | Literal["auto"] | None = option(None, "half", low=0, open_low=True)
+    span: tuple[float, float] | None = option(None, "span")
 
 
 def test_text_is_read_as_the_command_line_gives_it() -> None:
@@ -30,6 +32,9 @@ def test_text_is_read_as_the_command_line_gives_it() -> None:
     )
     assert made == Example(dim=12, rate=0.01, loss="hinge", bias=False, layers=(32, 16), cap=None)
     assert (type(made.dim), type(made.rate)) == (int, float)
+    read = [Example.from_dict({"half": text, "span": "0,5"}) for text in ("auto", "2", "none", 3)]
+    assert [one.half for one in read] == ["auto", 2.0, None, 3.0]
+    assert read[0].span == (0.0, 5.0)
     assert Example(rate=1) == Example(rate=1.0)
     assert type(Example(rate=1).rate) is float  # so that 1 and 1.0 have one key in the store
 
@@ -55,6 +60,11 @@ def test_text_is_read_as_the_command_line_gives_it() -> None:
         ("layers", "0", "at least 1"),
         ("layers", "32,x", "whole numbers joined by commas"),
         ("cap", 0, "at least 1"),
+        ("half", "autos", "a number or 'auto'"),
+        ("half", 0, "more than 0"),
+        ("half", "-1", "more than 0"),
+        ("span", "0", "2 numbers joined by commas"),
+        ("span", "0,1,2", "2 numbers joined by commas"),
     ],
 )
 def test_a_bad_value_is_named_with_its_field_and_what_was_expected(field, value, expected) -> None:
@@ -86,6 +96,8 @@ def test_a_config_is_frozen() -> None:
         bias=st.booleans(),
         layers=st.lists(st.integers(1, 512), max_size=4).map(tuple),
         cap=st.none() | st.integers(1, 10**9),
+        half=st.none() | st.just("auto") | st.floats(0, 1e6, exclude_min=True),
+        span=st.none() | st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)),
     )
 )
 @settings(max_examples=60, deadline=None)

@@ -145,17 +145,34 @@ def test_k_beyond_the_candidates_is_bad_input(tiny: Dataset) -> None:
 
 
 def test_cold_users_are_served_from_what_is_given_of_them(tiny: Dataset) -> None:
-    split = make_split(tiny, "cold-user", given=3)
+    split = make_split(tiny, "cold-user", given=2, targets_after=6)
     model = model_class("ease")().fit(split.fit)
     found = evaluate(model, split)
     assert split.history is not None
-    scores = model.score_history(split.history.of_users(found.users))
-    for user, row, listed in zip(found.users, scores, found.lists, strict=True):
-        known = set(split.history.item_idx[split.history.user_idx == user].tolist())
-        expected = sorted((i for i in split.candidates if i not in known), key=lambda i: (-float(row[i]), i))
+    assert split.seen is not None
+    liked = split.history.select(split.history.rating >= 4)
+    scores = model.score_history(liked.of_users(found.users))
+    popularity = split.fit.item_counts
+    assert 0 < found.fallback.sum() < len(found.users)
+    for place, (user, listed) in enumerate(zip(found.users, found.lists, strict=True)):
+        seen = set(split.seen.item_idx[split.seen.user_idx == user].tolist())
+        own = popularity if user not in liked.user_idx else scores[place].numpy()
+        assert found.fallback[place] == (user not in liked.user_idx)
+        assert len(seen) == 6
+        expected = sorted((i for i in split.candidates if i not in seen), key=lambda i: (-float(own[i]), i))
         assert listed.tolist() == [int(i) for i in expected[:10]]
     with pytest.raises(BadInput, match=r"'random' cannot serve people .* choose one with fold-in"):
         evaluate(model_class("random")().fit(split.fit), split)
+
+
+def test_popularity_is_the_same_list_however_much_is_given_of_a_person(tiny: Dataset) -> None:
+    split = make_split(tiny, "cold-user", given=6)
+    model = model_class("popularity")().fit(split.fit)
+    some, all_of_them = (evaluate(model, split.give(n), items=tiny.items) for n in (0, 6))
+    assert (some.lists == all_of_them.lists).all()
+    assert not some.fallback.any()
+    for key, values in some.per_user.items():
+        assert np.array_equal(values, all_of_them.per_user[key], equal_nan=True), key
 
 
 # Sampled metrics and seeds --------------------------------------------------------------------------------------

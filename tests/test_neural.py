@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,9 @@ from recengine.errors import BadInput
 from recengine.models.base import Recommender
 from recengine.models.gradient import GradientModel
 from recengine.models.metadata import credit_table, metadata_table, parse_columns, parse_credit
-from recengine.models.registry import MODELS, configure, model_class
+from recengine.models.registry import MODELS, configure, fit_final, model_class
 from recengine.training.config import RunConfig
-from recengine.training.loop import ranking_validator
+from recengine.training.loop import ranking_validator, stage
 
 GRADIENT = [name for name, kind in MODELS.items() if issubclass(kind, GradientModel)]
 SMALL = {"embedding_dim": 6, "epochs": 3, "learning_rate": 0.05, "negatives": 8}
@@ -119,7 +121,7 @@ def test_phase_one_leaves_the_factorisation_as_it_was_and_phase_two_moves_it(tin
     for epochs, still in ((3, True), (4, False)):
         config, run = configure("hybrid", {**SMALL, "epochs": epochs, "frozen_epochs": 3}, RunConfig(device="cpu"))
         kind: Any = model_class("hybrid")
-        model = kind(config, tables=mf.state()).fit(tiny.positives(4.0), items=tiny.items, run=run)
+        model = kind(config, tables=mf.network.state_dict()).fit(tiny.positives(4.0), items=tiny.items, run=run)
         for name in ("user_embedding.weight", "item_embedding.weight", "item_bias"):
             assert torch.equal(model.state()[name], mf.state()[name]) == still
         assert bool(model.state()["last.weight"].any())
@@ -130,11 +132,30 @@ def test_the_hybrid_starts_from_the_factorisations_accuracy_and_never_ends_below
     config, run = configure("hybrid", {**SMALL, "epochs": 6, "frozen_epochs": 3}, RunConfig(device="cpu"))
     mf = model_class("mf")(configure("mf", {**SMALL, "epochs": 5}, run)[0]).fit(split.train, run=run)
     kind: Any = model_class("hybrid")
-    model = kind(config, tables=mf.state()).fit(split.train, valid=split.valid, items=tiny.items, run=run)
+    model = kind(config, tables=mf.network.state_dict()).fit(split.train, valid=split.valid, items=tiny.items, run=run)
     reached = [row["valid_ndcg@10"] for row in model.history]
     assert [row["epoch"] for row in model.history] == [float(i) for i in range(7)]
     assert reached[0] == pytest.approx(ranking_validator(mf.score, split.train, split.valid)()["valid_ndcg@10"])
     assert ranking_validator(model.score, split.train, split.valid)()["valid_ndcg@10"] >= reached[0]
+
+
+def test_the_hybrids_pretraining_reports_its_epochs_by_name_and_stays_out_of_the_history(tiny: Dataset) -> None:
+    split = leave_last(tiny.positives(4.0))
+    config, run = configure("hybrid", {**SMALL, "frozen_epochs": 2, "pretrain_epochs": 4}, RunConfig(device="cpu"))
+    rows: list[Any] = []
+    final = fit_final("hybrid", config, split.train, split.valid, items=tiny.items, run=run, on_epoch=rows.append)
+    told = {kind: [row["epoch"] for row in rows if stage(row) == kind] for kind in map(stage, rows)}
+    assert list(told) == ["pretraining", "", "refit, pretraining", "refit"]  # in the order in which they happen
+    assert told["pretraining"] == told["refit, pretraining"] == [1, 2, 3, 4]
+    assert told[""] == [row["epoch"] for row in final.history] == [0, 1, 2, 3]
+    assert not any(stage(row) for row in final.history)
+    assert all(row["epochs"] == 4 and np.isfinite(row["loss"]) for row in rows if row.get("pretraining"))
+
+    def stop(row: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model_class("hybrid")(config).fit(split.train, items=tiny.items, run=run, on_epoch=stop)
 
 
 def test_items_without_metadata_are_unknown_and_counted(tiny: Dataset) -> None:
@@ -142,7 +163,34 @@ def test_items_without_metadata_are_unknown_and_counted(tiny: Dataset) -> None:
     films["year"] = films["year"].where(np.arange(40) != 2)
     assert fitted("deepfm", tiny, items=films).n_unknown == 3
     assert fitted("hybrid-joint", tiny, items=films).n_unknown == 1
-    assert fitted("mf", tiny).n_unknown == 0
+    assert fitted("mf", tiny, items=films, partial_credit="genres:0.4").n_unknown == 3
+    assert fitted("mf", tiny).n_unknown is None  # it reads none
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("deepfm", {}, "reads genres of the items, and this data set has none; add it to movies.csv"),
+        ("cold-start-mf", {}, "reads genres of the items"),
+        ("hybrid", {}, "reads genres and year of the items, and this data set has none; add them to movies.csv"),
+        ("hybrid-joint", {"metadata": "title,tags"}, "'title' in 'title,tags' is not item metadata"),
+        ("hybrid-joint", {"metadata": " "}, "metadata=' ' names no column; expected some of: genres"),
+        ("mf", {"partial_credit": "genres:0.4,director:0.2"}, "model 'mf' reads genres and director of the items"),
+        ("content", {}, "needs genres, keywords or tags in the item table"),
+    ],
+)
+def test_metadata_that_no_item_has_is_bad_input(name: str, settings: Any, words: str, tiny: Dataset) -> None:
+    bare = tiny.items.assign(genres="", year=pd.array([None] * 40, dtype="Int64"))
+    config, run = {**settings, "epochs": 1}, RunConfig(device="cpu")
+    with pytest.raises(BadInput, match=re.escape(words)):
+        model_class(name)(configure(name, config, run)[0]).fit(tiny.positives(4.0), items=bare, run=run)
+
+
+def test_a_column_that_the_item_table_lacks_is_bad_input_beside_one_that_it_has(tiny: Dataset) -> None:
+    with pytest.raises(BadInput, match=r"model 'hybrid' reads tags of the items, and this data set has none"):
+        fitted("hybrid", tiny, metadata="genres,tags")
+    years = tiny.items.assign(year=pd.array([None] * 40, dtype="Int64"))
+    assert fitted("hybrid-joint", tiny, items=years).n_unknown == 0  # every item table has years, here empty ones
 
 
 def test_metadata_is_a_table_of_what_at_least_two_items_share() -> None:
@@ -228,6 +276,48 @@ def test_without_an_item_bias_the_score_is_the_product_alone(tiny: Dataset) -> N
     model = fitted("mf", tiny, item_bias=False)
     network = model.network
     assert torch.allclose(model.score([1]), network.user_embedding.weight[1:2] @ network.item_embedding.weight.T)
+
+
+@pytest.mark.parametrize("name", ["mf", "neumf"])
+def test_y_range_squashes_every_score_and_changes_no_ranking(name: str, tiny: Dataset) -> None:
+    model = fitted(name, tiny, y_range="1,5", user_bias=True, loss="squared", dropout=0.0)
+    network = model.network
+    user, item = torch.tensor([3, 9]), torch.tensor([7])
+    with torch.no_grad():
+        raw = network.meet(network.users(user)[None], network.items(item)[None], network.bias(item[None]))[0]
+        raw = raw + network.user_bias[user][:, None]  # (2, 1)
+    assert torch.allclose(model.score(user)[:, 7:8], 1 + 4 / (1 + torch.exp(-raw)), atol=1e-5)
+    scores = model.score(np.arange(60))
+    assert 1 < float(scores.min()) < float(scores.max()) < 5
+    model.config = dataclasses.replace(model.config, y_range=None)
+    assert torch.equal(scores.argsort(dim=1, stable=True), model.score(np.arange(60)).argsort(dim=1, stable=True))
+
+
+def test_y_range_holds_in_training_and_for_newcomers(tiny: Dataset) -> None:
+    """A positive at the top of the range and no negative: the squared loss is what the sigmoid leaves of the gap."""
+    model = fitted("mf", tiny, y_range=[0, 1], loss="squared", weight_decay=0.0, user_bias=True)
+    user, item, negative = torch.tensor([3]), torch.tensor([7]), torch.tensor([[2]])
+    got, other = (float(model.score([3])[0, i]) for i in (7, 2))
+    with torch.no_grad():
+        loss = model._loss(user, item, negative, None)
+    assert float(loss) == pytest.approx(((1 - got) ** 2 + other**2) / 2, rel=1e-4)
+    newcomer = model.score_history(Interactions.from_pairs([0, 0], [1, 5], n_users=1, n_items=40))
+    assert 0 < float(newcomer.min()) < float(newcomer.max()) < 1
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("5,1", "y_range=5,1 is empty; expected its low end below its high one"),
+        ("1,1", "is empty"),
+        ("1,2,3", "cannot be read; expected 2 numbers joined by commas"),
+        ("1", "expected 2 numbers joined by commas"),
+        ("0,inf", "expected a finite number"),
+    ],
+)
+def test_a_y_range_that_is_none_is_bad_input(value: str, words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        configure("mf", {"y_range": value}, RunConfig())
 
 
 def test_given_tables_are_started_from_and_frozen_ones_stay(tiny: Dataset) -> None:

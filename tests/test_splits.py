@@ -15,6 +15,7 @@ from recengine.data.splits import (
     Split,
     cold_user_split,
     leave_last,
+    make_folds,
     make_split,
     random_split,
     stratified_split,
@@ -177,12 +178,83 @@ def test_cold_users_face_the_same_targets_however_much_is_given(tiny: Dataset) -
     assert [len(split.history or ()) // len(set(split.test.user_idx.tolist())) for split in made] == [1, 2, 5]
 
 
-def test_the_folds_of_cold_users_deal_out_everybody_once(tiny: Dataset) -> None:
-    held_out = [
-        set(cold_user_split(tiny.ratings, fold=fold, rng=np.random.default_rng(4)).test.user_idx.tolist())
-        for fold in range(5)
-    ]
-    assert sum(map(len, held_out)) == len(set.union(*held_out)) == tiny.n_users
+def test_a_held_out_persons_events_are_all_ratings_and_their_targets_the_later_positives() -> None:
+    """Ten people alike: films 0..5 in the order of time, rated 2 5 1 5 2 5."""
+    user, item = np.divmod(np.arange(60), 6)
+    ratings = Interactions.from_pairs(user, item, n_users=10, n_items=6, rating=np.tile([2, 5, 1, 5, 2, 5], 10))
+    liked = ratings.at_least(4)
+    split = cold_user_split(liked, ratings=ratings, given=2, targets_after=3, rng=np.random.default_rng(0))
+    cold = set(split.test.user_idx.tolist())
+    assert len(cold) == 2
+    assert split.history is not None
+    assert split.seen is not None
+    assert pairs(split.history) == {(u, i) for u in cold for i in (0, 1)}
+    assert pairs(split.seen) == {(u, i) for u in cold for i in (0, 1, 2)}
+    assert pairs(split.test) == {(u, i) for u in cold for i in (3, 5)}
+    assert pairs(split.fit) == {(u, i) for u in set(range(10)) - cold for i in (1, 3, 5)}
+    late = cold_user_split(liked, ratings=ratings, given=0, targets_after=5, rng=np.random.default_rng(0))
+    assert pairs(late.test) == {(u, 5) for u in cold}
+    with pytest.raises(BadInput, match="more than 6 ratings"):
+        cold_user_split(liked, ratings=ratings, given=6, rng=np.random.default_rng(0))
+
+
+@given(interactions(min_rows=20), st.integers(0, 9), st.integers(1, 4), st.integers(3, 4))
+@FAST
+def test_over_the_folds_everybody_is_held_out_once_and_faces_the_same_targets(x, seed, after, n_folds) -> None:
+    rating = np.where(np.random.default_rng(seed).random(len(x)) < 0.6, 4, 2)
+    x = replace(x, rating=rating)
+    own = {u: x.select(x.chronological()).of_users([u]).item_idx.tolist() for u in range(x.n_users)}
+    liked = pairs(x.at_least(4))
+    tested: dict[int, set[int]] = {}
+    left_out: list[int] = []
+    for fold in range(n_folds):
+        try:
+            split = cold_user_split(
+                x.at_least(4),
+                ratings=x,
+                share=1 / n_folds,
+                given=after,
+                fold=fold,
+                rng=np.random.default_rng(seed),
+            )
+        except BadInput:  # nobody in this fold has a target
+            continue
+        users = sorted(set(split.test.user_idx.tolist()))
+        assert not set(users) & (set(split.fit.user_idx.tolist()) | set(tested))
+        tested |= {u: {i for v, i in pairs(split.test) if v == u} for u in users}
+        left_out.append(split.left_out)
+        for n in range(after + 1):
+            less = split.give(n)
+            assert same(less, split)
+            assert less.learned_from == split.learned_from
+            assert less.seen is split.seen
+            assert less.history is not None
+            assert {u: less.history.of_users([u]).item_idx.tolist() for u in users} == {u: own[u][:n] for u in users}
+    targets = {u: {i for i in own[u][after:] if (u, i) in liked} for u in own}
+    assert tested == {u: items for u, items in targets.items() if items}
+    if len(left_out) == n_folds:
+        assert sum(left_out) == sum(bool(own[u]) and not targets[u] for u in own)
+
+
+def test_folds_are_those_of_one_dealing_out_and_of_cold_users_only(tiny: Dataset) -> None:
+    folds = make_folds(tiny, "cold-user", folds=4, given=3, targets_after=6)
+    people = [set(split.test.user_idx.tolist()) for split in folds]
+    assert sum(map(len, people)) == len(set.union(*people))
+    assert sum(split.left_out for split in folds) == tiny.n_users - len(set.union(*people))
+    assert len({str(split.learned_from) for split in folds}) == 4
+    assert len(make_folds(tiny, "leave-last")) == 1
+    for name, options in (("leave-last", {"folds": 4}), ("cold-user", {"folds": 4, "share": 0.2})):
+        with pytest.raises(BadInput, match="folds=4"):
+            make_folds(tiny, name, **options)
+
+
+def test_what_is_given_never_reaches_into_the_targets(tiny: Dataset) -> None:
+    split = make_split(tiny, "cold-user", given=2, targets_after=5)
+    for n in (-1, 6):
+        with pytest.raises(BadInput, match=f"given={n} .* expected 0 to 5"):
+            split.give(n)
+    with pytest.raises(BadInput, match="choose the split 'cold-user'"):
+        make_split(tiny, "leave-last").give(1)
 
 
 # make_split -----------------------------------------------------------------------------------------------------
@@ -218,6 +290,8 @@ def test_the_same_seed_makes_the_same_split_and_no_part_overlaps_another(publish
         ("time", {"share": 0.2}),
         ("cold-user", {"share": 0.3}),
         ("cold-user", {"given": 3}),
+        ("cold-user", {"targets_after": 12}),
+        ("cold-user", {"fold": 1}),
         ("predefined", {"share": 0.2}),
         ("leave-last", {"ties": "random"}),
         ("leave-last", {"positive": 3.0}),
@@ -257,6 +331,8 @@ def test_candidates_are_the_rated_items_or_those_with_enough_positives(tiny: Dat
         (("random", {"share": float("nan")}), "share nan"),
         (("cold-user", {"given": 500}), "more than 500 ratings"),
         (("cold-user", {"given": -1}), "given"),
+        (("cold-user", {"given": 5, "targets_after": 3}), "given=5 .* expected 0 to 3"),
+        (("random", {"targets_after": 3}), "targets_after=3 has no meaning"),
         (("leave-last", {"positive": 9.0}), "positive=9"),
         (("leave-last", {"min_user": 99}), "positive=4"),
         (("leave-last", {"seed": -1}), "seed"),
@@ -287,3 +363,17 @@ def test_ml_100k_ua_holds_ten_published_test_rows_of_each_user(mirror) -> None:
 @pytest.mark.real
 def test_leave_last_of_ml_100k_tests_942_people(mirror) -> None:
     assert len(make_split(load_dataset("ml-100k"), "leave-last").test) == 942
+
+
+def test_equal_times_of_held_out_people_are_ordered_by_item_or_drawn() -> None:
+    user, item = np.repeat(np.arange(10), 8), np.tile(np.arange(8), 10)
+    x = Interactions.from_pairs(user, item, timestamp=np.zeros(80, np.int64), n_users=10, n_items=8)
+
+    def known(ties: str, seed: int) -> list[list[int]]:
+        split = cold_user_split(x, share=0.4, given=4, ties=ties, rng=np.random.default_rng(seed))
+        assert split.history is not None
+        assert len(split.test) == len(split.history) == 20
+        return [sorted(split.history.select(split.history.user_idx == u).item_idx.tolist()) for u in range(10)]
+
+    assert all(items in ([], [0, 1, 2, 3]) for items in known("item", 0))
+    assert known("random", 0) == known("random", 0) != known("item", 0)

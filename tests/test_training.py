@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the usual name
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
+from recengine.training import catalogue_softmax
 from recengine.training.loop import one_thread, ranking_validator, train
 from recengine.training.losses import (
     LOSSES,
@@ -118,6 +120,27 @@ def test_softmax_against_all_other_items_is_the_cross_entropy_over_the_catalogue
     others = scores.masked_fill(torch.arange(9) == target[:, None], -torch.inf)
     found = softmax_loss(scores.gather(1, target[:, None])[:, 0], others)
     assert float(found) == pytest.approx(float(nn.functional.cross_entropy(scores, target)), rel=1e-6)
+
+
+@pytest.mark.parametrize("cells", [1, 40, 10_000])
+def test_the_softmax_in_blocks_and_its_gradient_are_those_of_the_cross_entropy(cells: int, monkeypatch) -> None:
+    monkeypatch.setitem(catalogue_softmax.CELLS, "cpu", cells)
+    draws = torch.Generator().manual_seed(0)
+    states, items, bias = (torch.randn(*shape, generator=draws) * 3 for shape in ((7, 4), (11, 4), (11,)))
+    targets = torch.tensor([0, 10, 3, 3, 5, 9, 2])
+    given = [x.double().requires_grad_() for x in (states, items, bias)]
+    for against in (None, torch.arange(11), torch.tensor([4, 3, 4, 7])):
+        logits = given[0] @ given[1].T + given[2]
+        expected = F.cross_entropy(logits, targets)
+        if against is not None:
+            others = logits[:, against].masked_fill(against == targets[:, None], -torch.inf)
+            own = logits.gather(1, targets[:, None])
+            expected = F.cross_entropy(torch.cat([own, others], dim=1), torch.zeros_like(targets))
+        found = catalogue_softmax.catalogue_softmax_loss(given[0], targets, *given[1:], against)
+        assert found.item() == pytest.approx(expected.item())
+        for ours, theirs in zip(*(torch.autograd.grad(2 * x, given) for x in (found, expected)), strict=True):
+            torch.testing.assert_close(ours, theirs)
+    assert catalogue_softmax.catalogue_softmax_loss(given[0][:0], targets[:0], *given[1:], against).item() == 0
 
 
 @pytest.mark.parametrize("loss", [hinge_loss, adaptive_hinge_loss, warp_loss, squared_loss])

@@ -11,12 +11,13 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 
 import streamlit as st
 
+from pages.ui import recipes
 from pages.ui.states import sentence
 from pages.ui.text import html
 from recengine.errors import BadInput
 from recengine.models.base import Recommender
 from recengine.models.gradient import GradientConfig
-from recengine.models.linear import HistoryConfig
+from recengine.models.recency import HistoryConfig
 from recengine.training.config import Config, RunConfig
 
 FIRST = (
@@ -63,20 +64,20 @@ def fields_of(kind: type[Recommender]) -> list[Field]:
     declared = [(kind.Config, f) for f in dataclasses.fields(kind.Config)]
     if kind.preset_epochs is not None:
         declared += [(RunConfig, f) for f in dataclasses.fields(RunConfig) if f.name in ("epochs", "patience")]
-    found = [
-        _field(owner, f, {"epochs": kind.preset_epochs, "patience": kind.preset_patience}) for owner, f in declared
-    ]
+    own, app = {"epochs": kind.preset_epochs, "patience": kind.preset_patience}, recipes.presets(kind.name)
+    found = [_field(owner, f, own, app) for owner, f in declared]
     return sorted(found, key=lambda field: FIRST.index(field.name) if field.name in FIRST else len(FIRST))
 
 
-def _field(owner: type[Config], f: dataclasses.Field[Any], presets: Mapping[str, int | None]) -> Field:
+def _field(
+    owner: type[Config], f: dataclasses.Field[Any], presets: Mapping[str, int | None], app: Mapping[str, str]
+) -> Field:
     hint = get_type_hints(owner)[f.name]
     parts = list(get_args(hint)) if get_origin(hint) in (Union, UnionType) else [hint]
     words = [word for part in parts if get_origin(part) is Literal for word in get_args(part)]
     types = [part for part in parts if get_origin(part) is not Literal and part is not NoneType]
-    return Field(
-        f.name, owner, f.default, f.metadata | {"preset": presets.get(f.name)}, types, words, NoneType in parts
-    )
+    default = owner.read(f.name, app[f.name]) if f.name in app else f.default
+    return Field(f.name, owner, default, f.metadata | {"preset": presets.get(f.name)}, types, words, NoneType in parts)
 
 
 def presets(kind: type[Recommender]) -> dict[str, dict[str, str]]:

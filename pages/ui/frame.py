@@ -145,6 +145,8 @@ def ready() -> Ready:
         states.grid_skeleton(2)
         st.stop()
     status(f"trained {ago(found.manifest['trained_at'])}", found.manifest["device"])
+    if said := models.recency_said(found.model, recipes.recipe(chosen.model)):
+        st.sidebar.caption(said)
     return Ready(data, found, recipes.positive_threshold(data))
 
 

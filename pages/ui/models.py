@@ -12,11 +12,12 @@ import streamlit as st
 from pages.ui.jobs import jobs
 from pages.ui.people import Persona, profile
 from pages.ui.people import personas as find_personas
-from pages.ui.recipes import how, job_key, recipe, train
+from pages.ui.recipes import Recipe, how, job_key, recipe, train
 from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.models.base import Recommender
+from recengine.models.recency import HistoryModel
 from recengine.models.registry import model_class
 from recengine.serving.jobs import Job
 from recengine.serving.search import TitleIndex, UserIndex
@@ -60,6 +61,15 @@ class Shelf:
 def shelf() -> Shelf:
     """Return the one shelf of this process."""
     return Shelf()
+
+
+def recency_said(model: Recommender, wanted: Recipe) -> str:
+    """Return how much recent films count, in plain words; nothing where all count the same."""
+    if not isinstance(model, HistoryModel) or not model.config.weighs:
+        return ""
+    half_life = model.config.recency_half_life
+    why = ": validation chose so" if wanted.asked.get("recency_half_life") == "auto" else ""
+    return f"The latest films that a person liked count most, with a half-life of {half_life:g}{why}."
 
 
 def known_model(dataset: Dataset, choice: str, device: str) -> Trained | None:

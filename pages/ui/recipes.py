@@ -10,6 +10,8 @@ import streamlit as st
 
 from pages.ui.jobs import jobs, visible, visitor
 from recengine.data.dataset import Dataset
+from recengine.models.base import abilities
+from recengine.models.recency import HistoryModel
 from recengine.models.registry import MODELS
 from recengine.serving.jobs import HERE, Job
 from recengine.serving.training import artefact_folder
@@ -26,12 +28,13 @@ _NAMES = {
     "mlp": "MLP",
     "neumf": "NeuMF",
     "slim": "SLIM",
+    "slist": "SLIST",
 }
 """Words of models' names that are not written as they stand."""
 
 
 class Recipe(NamedTuple):
-    """What makes a model on some data: its registered name, the settings that are not the presets, the seed."""
+    """What makes a model on some data: its registered name, the settings that are not the app's presets, the seed."""
 
     model: str
     settings: Mapping[str, str] = {}
@@ -40,6 +43,20 @@ class Recipe(NamedTuple):
     @property
     def is_preset(self) -> bool:
         return not self.settings and not self.seed
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """Return the settings that are not the model's own presets: what the app presets among them."""
+        return presets(self.model) | dict(self.settings)
+
+
+def presets(model: str) -> dict[str, str]:
+    """Return what the app asks of a model beside its presets: to let recency weigh where it helps on validation.
+
+    Only of models that score a history in closed form: others would need minutes to try.
+    """
+    kind = MODELS[model]
+    return {"recency_half_life": "auto"} if issubclass(kind, HistoryModel) and "explain" in abilities(kind) else {}
 
 
 def recipe(choice: str) -> Recipe:
@@ -69,7 +86,7 @@ def is_of(job: Job, data: str, dataset: Dataset | None) -> bool:
 def how(dataset: Dataset, wanted: Recipe, device: str) -> dict[str, Any]:
     """Return the arguments that `obtain` and its kin share."""
     run = RunConfig(device=device, seed=wanted.seed)  # type: ignore[arg-type]  # it checks
-    return {"settings": dict(wanted.settings), "run": run, "positive": positive_threshold(dataset)}
+    return {"settings": wanted.asked, "run": run, "positive": positive_threshold(dataset)}
 
 
 def positive_threshold(dataset: Dataset) -> float:
@@ -88,7 +105,7 @@ def train(dataset: Dataset, wanted: Recipe, device: str, *, force: bool = False)
     return start_on(
         dataset,
         ["train", wanted.model],
-        [*flags(dataset, wanted, device), *(["--force"] if force else [])],
+        [*flags(dataset, wanted.asked, wanted.seed, device), *(["--force"] if force else [])],
         title=describe(wanted),
         key=job_key(dataset, wanted, device),
         about={**wanted._asdict(), "device": device},
@@ -96,21 +113,21 @@ def train(dataset: Dataset, wanted: Recipe, device: str, *, force: bool = False)
 
 
 def search(dataset: Dataset, wanted: Recipe, device: str, trials: int) -> Job:
-    """Queue a search of the settings that `wanted` does not fix."""
+    """Queue a search of the settings that `wanted` does not fix; recency is searched like any other."""
     return start_on(
         dataset,
         ["tune", wanted.model],
-        [*flags(dataset, wanted, device), "--trials", str(trials)],
+        [*flags(dataset, wanted.settings, wanted.seed, device), "--trials", str(trials)],
         title=f"Search {describe(wanted)} · {trials} trials",
         key=f"{job_key(dataset, wanted, device)} {trials}",
         about={**wanted._asdict(), "device": device, "trials": trials},
     )
 
 
-def flags(dataset: Dataset, wanted: Recipe, device: str) -> list[str]:
-    """Return the arguments of the command line for a recipe, but for the data set."""
-    chosen = [part for key, value in wanted.settings.items() for part in ("--set", f"{key}={value}")]
-    return ["--positive", str(positive_threshold(dataset)), "--seed", str(wanted.seed), "--device", device, *chosen]
+def flags(dataset: Dataset, settings: Mapping[str, str], seed: int, device: str) -> list[str]:
+    """Return the arguments of the command line that `train` and `tune` share, but for the data set."""
+    chosen = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    return ["--positive", str(positive_threshold(dataset)), "--seed", str(seed), "--device", device, *chosen]
 
 
 def start_on(

@@ -80,7 +80,7 @@ def finished(job: Job) -> None:
         best = result.get("best", {})
         st.success("The search is over: the best settings are below.", icon=":material/check_circle:")
         fields = form.fields_of(MODELS[job.about["model"]])
-        settings = {key: str(value) for key, value in best.get("settings", {}).items() if value is not None}
+        settings = {key: str(value) for key, value in best.get("settings", {}).items()}
         st.button(
             "Put them into the form",
             type="primary",

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 
 from recengine.cli.parser import build_parser
 from recengine.errors import BadInput
-from recengine.report import Reporter
+from recengine.report import Reporter, check_out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     try:
         options = build_parser().parse_args(arguments)
+        if getattr(options, "out", None) is not None:
+            check_out(options.out)  # now, not after an hour of training
         options.run(options, Reporter(as_json=options.json, quiet=options.quiet, progress=options.progress))
     except BadInput as fault:
         print(" ".join(f"recengine: {fault}".splitlines()), file=sys.stderr)  # one line, whatever was typed

@@ -10,7 +10,7 @@ from recengine.data.sources import is_present, list_datasets, load_dataset
 from recengine.errors import BadInput
 from recengine.report import Reporter
 from recengine.serving.store import Trained
-from recengine.serving.training import obtain
+from recengine.serving.training import obtain, unknown_items
 from recengine.training.config import RunConfig
 
 BATCH = 1024
@@ -44,6 +44,8 @@ def train_or_find(
     )
     if trained.fresh:
         report.note(f"Trained {name} on {data.name} in {trained.manifest['seconds']:.1f} s.")
+    if unknown := unknown_items(trained.model):
+        report.note(unknown)
     return trained
 
 

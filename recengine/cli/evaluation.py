@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import time
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from recengine.cli.common import load_data, read_settings
-from recengine.data.dataset import Dataset
-from recengine.data.splits import Split, make_split
 from recengine.errors import BadInput
-from recengine.evaluation.ranking import Evaluation, evaluate, pooled
-from recengine.evaluation.ratings import pooled_errors, rating_errors
-from recengine.evaluation.significance import Paired, against_leader
-from recengine.models.base import PredictsRatings
 from recengine.models.registry import model_class
-from recengine.report import Reporter, table, write_json
-from recengine.serving.training import obtain
+from recengine.report import Cell, Reporter, table, write_json
+from recengine.serving.comparison import compare
 from recengine.training.config import RunConfig
+from recengine.training.loop import OnEpoch
+
+_SHOWN = ("ndcg", "recall", "hr", "map", "mrr", "auc", "coverage", "novelty", "ild")
+"""Metrics of the printed table; the JSON object has all."""
+_RATED = ("rmse", "mae", "within_half")
+"""Errors of predicted ratings, of the models that predict them."""
+_COLD = ("user_mse", "user_mae")
+"""The same where people are not in training: each counts once, however much they rated."""
+_POSITIVES_NOTE = "Errors of ratings are over the tested positives alone; --positive 0 tests low ratings too."
+_SAMPLED_NOTE = "Metrics marked _sampled rank models wrongly (Krichene & Rendle, KDD 2020); trust the full ones."
+_AHEAD = {"popularity": "NDCG@{k} ahead of popularity", "bias": "user_mae below bias"}
+"""Columns of differences, also where people are not in training: what little is known of them must be of use."""
 
 
 def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
@@ -32,110 +37,96 @@ def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
             raise BadInput(f"--set {key}: expected MODEL.KEY=VALUE with one of: {', '.join(options.models)}")
         per_model[model][field] = setting
     data = load_data(options, report)
-    split = make_split(
+    trainings = len(options.models) * options.seeds * (options.folds or 1)
+    begun = itertools.count()
+
+    def progress(what: str) -> OnEpoch:
+        report.step(what, next(begun), trainings)
+        return report.epochs(what)
+
+    value = compare(
         data,
+        per_model,
         options.split,
+        given=options.given,
+        targets_after=options.targets_after,
+        folds=options.folds,
         positive=options.positive,
         min_user=options.min_user,
         min_item=options.min_item,
         share=options.test_share,
         ties=options.ties,
-        given=options.given,
-        seed=options.seed,
+        k=options.k,
+        negatives=options.negatives,
+        seeds=options.seeds,
+        run=RunConfig(device=options.device, seed=options.seed),
+        force=options.force,
+        progress=progress,
+        note=report.note,
     )
-    found = {name: _evaluation(options, report, data, split, name, per_model[name]) for name in options.models}
-    leader, behind = against_leader({name: f.per_user[f"ndcg@{options.k}"] for name, (f, _) in found.items()})
-    users = len(found[leader][0].users)
-    value = {
-        "dataset": data.name,
-        "split": split.about,
-        "k": options.k,
-        "users": users,
-        "items": len(split.candidates),
-        "seeds": options.seeds,
-        "results": {
-            name: {key: dict(zip(("value", "low", "high"), v, strict=True)) for key, v in (f.means() | more).items()}
-            for name, (f, more) in found.items()
-        },
-        "leader": leader,
-        "behind_leader": {name: paired._asdict() for name, paired in behind.items()},
-    }
     if options.out:
         write_json(options.out, value)
-    shown = [key for key in found[leader][0].means() if key.partition("@")[0] in _SHOWN or "sampled" in key]
-    rated = [key for key in _RATED if any(key in more for _, more in found.values())]
-    rows = [
-        (
-            name,
-            *(_with_interval(*f.means()[key]) for key in shown),
-            *(_with_interval(*more[key]) if key in more else None for key in rated),
-        )
-        for name, (f, more) in found.items()
-    ]
-    report.result(
-        value,
+    report.result(value, _lines(value))
+
+
+def _lines(value: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines that tell a person what the JSON object tells a program."""
+    about, k = value["split"], value["k"]
+    blocks = value.get("by_given", [value])
+    some = blocks[0]["results"]
+    first = some[blocks[0]["leader"]]
+    cold = "given" in about
+    rated = [key for key in (*_RATED, *(_COLD if cold else ())) if any(key in m for m in some.values())]
+    shown = [*(key for key in first if key.partition("@")[0] in _SHOWN or "sampled" in key), *rated]
+    ahead = [base for base in _AHEAD if cold and base in blocks[0]["ahead_of"] and len(some) > 1]
+    left_out = f" ({value['left_out']:,} left out)" if value["left_out"] else ""
+    yield (
+        f"{value['dataset']}, {about['split']}, positives >= {about['positive']:g}: {value['users']:,} users"
+        f"{left_out}, {value['items']:,} candidates, {value['seeds']} seed(s); ± half a 95 % interval"
+    )
+    yield from table(
+        ("model", *(["given"] if "by_given" in value else []), *shown, *(_AHEAD[base].format(k=k) for base in ahead)),
         [
-            f"{data.name}, {options.split}, positives >= {options.positive:g}: {users:,} users, "
-            f"{len(split.candidates):,} candidates, {options.seeds} seed(s); ± half a 95 % interval",
-            *table(("model", *shown, *rated), rows),
-            *(_behind(leader, name, paired, options.k) for name, paired in behind.items()),
-            *([_SAMPLED_NOTE] if options.negatives else []),
-            *([_POSITIVES_NOTE] if rated and options.positive > 0 else []),
+            (
+                name,
+                *([block["given"]] if "by_given" in value else []),
+                *(_with_interval(metrics.get(key)) for key in shown),
+                *(_difference(block["ahead_of"][base].get(name)) for base in ahead),
+            )
+            for block in blocks
+            for name, metrics in block["results"].items()
         ],
     )
+    for block in blocks:
+        after = f"After {block['given']} given: " if "by_given" in value else ""
+        for name, paired in block["behind_leader"].items():
+            yield after + _behind(block["leader"], name, paired, k)
+        unread = [f"{name} {people:,}" for name, people in block["popularity_fallback"].items() if people]
+        if unread:
+            yield f"{after}popularity stands in for the people of whom a model can read nothing: {', '.join(unread)}."
+    if any("sampled" in key for key in first):
+        yield _SAMPLED_NOTE
+    if rated and about["positive"] > 0:
+        yield _POSITIVES_NOTE
 
 
-def _evaluation(
-    options: argparse.Namespace, report: Reporter, data: Dataset, split: Split, name: str, chosen: dict[str, Any]
-) -> tuple[Evaluation, dict[str, tuple[float, float, float]]]:
-    """Return a model's evaluation, its seeds pooled, and more: rating errors if it can, and what it cost.
-
-    A cost is the mean, the least and the most of the seeds.
-    """
-    runs, errors, costs = [], [], []
-    before = options.models.index(name) * options.seeds
-    for seed in range(options.seed, options.seed + options.seeds):
-        report.step(f"{name}, seed {seed}", before + seed - options.seed, len(options.models) * options.seeds)
-        trained = obtain(
-            data,
-            name,
-            settings=chosen,
-            run=RunConfig(device=options.device, seed=seed),
-            split=split,
-            force=options.force,
-            on_epoch=report.epochs(f"{name}, seed {seed}"),
-        )
-        started = time.perf_counter()
-        runs.append(
-            evaluate(trained.model, split, k=options.k, items=data.items, negatives=options.negatives, seed=seed)
-        )
-        per_user = (time.perf_counter() - started) / len(runs[-1].users)
-        if isinstance(trained.model, PredictsRatings):
-            errors.append(rating_errors(trained.model, split))
-        costs.append((trained.manifest["seconds"], 1e3 * per_user, trained.manifest["bytes"] / 1e6))
-    pool = pooled(runs)
-    report.note(f"{name}: NDCG@{options.k} {pool.means()[f'ndcg@{options.k}'][0]:.4f}")
-    columns = zip(("train_seconds", "evaluate_ms_per_user", "megabytes"), np.transpose(costs), strict=True)
-    cost = {key: (float(v.mean()), float(v.min()), float(v.max())) for key, v in columns}
-    return pool, (pooled_errors(errors).means() if errors else {}) | cost
-
-
-def _behind(leader: str, name: str, paired: Paired, k: int) -> str:
-    verdict = "more than chance" if paired.p < 0.05 else "no difference beyond chance"
-    p_value = "p < 0.001" if paired.p < 0.001 else f"p {paired.p:.3f}"
+def _behind(leader: str, name: str, paired: Mapping[str, float], k: int) -> str:
+    verdict = "more than chance" if paired["p"] < 0.05 else "no difference beyond chance"
+    p_value = "p < 0.001" if paired["p"] < 0.001 else f"p {paired['p']:.3f}"
     return (
-        f"{name} is {paired.difference:.4f} NDCG@{k} behind {leader} "
-        f"(95 % from {paired.low:.4f} to {paired.high:.4f}, {p_value} after Holm): {verdict}."
+        f"{name} is {paired['difference']:.4f} NDCG@{k} behind {leader} "
+        f"(95 % from {paired['low']:.4f} to {paired['high']:.4f}, {p_value} after Holm): {verdict}."
     )
 
 
-_SHOWN = ("ndcg", "recall", "hr", "map", "mrr", "auc", "coverage", "novelty", "ild")
-"""Metrics of the printed table; the JSON object has all."""
-_RATED = ("rmse", "mae", "within_half")
-"""Errors of predicted ratings, of the models that predict them."""
-_POSITIVES_NOTE = "Errors of ratings are over the tested positives alone; --positive 0 tests low ratings too."
-_SAMPLED_NOTE = "Metrics marked _sampled rank models wrongly (Krichene & Rendle, KDD 2020); trust the full ones."
+def _with_interval(cell: Mapping[str, float] | None) -> Cell:
+    if cell is None:
+        return None
+    half = (cell["high"] - cell["low"]) / 2
+    return f"{cell['value']:.4f}" + (f" ±{half:.4f}" if half == half else "")  # NaN where there is no interval
 
 
-def _with_interval(mean: float, low: float, high: float) -> str:
-    return f"{mean:.4f}" + ("" if np.isnan(low) else f" ±{(high - low) / 2:.4f}")
+def _difference(paired: Mapping[str, float] | None) -> Cell:
+    if paired is None:
+        return None
+    return f"{paired['difference']:+.4f} ({paired['low']:+.4f} to {paired['high']:+.4f})"

@@ -12,6 +12,7 @@ from recengine.cli.evaluation import evaluate_models
 from recengine.cli.predicting import estimates, predict, score
 from recengine.cli.serving import recommend_items, similar_items
 from recengine.cli.training import datasets, models, train
+from recengine.cli.tuning import tune_model
 from recengine.data.splits import SPLITS
 from recengine.errors import BadInput
 
@@ -25,6 +26,11 @@ def _from(least: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def _counts(text: str) -> list[int]:
+    """Read whole numbers from 0 up, joined by commas, each once, for argparse."""
+    return list(dict.fromkeys(map(_from(0), text.split(","))))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -74,11 +80,33 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--min-item", type=_from(0), default=0, help="positives that an item must have")
     command.add_argument("--test-share", type=float, default=None, help="share held out")
     command.add_argument("--ties", choices=("item", "random"), default="item", help="order among equal times")
-    command.add_argument("--given", type=_from(0), default=10, help="cold-user: ratings known of each person")
+    command.add_argument(
+        "--given", type=_counts, default=[10], metavar="N,...", help="cold-user: ratings known of each person"
+    )
+    command.add_argument(
+        "--targets-after", type=_from(0), metavar="N", help="cold-user: test what comes after N; default: what is given"
+    )
+    command.add_argument("--folds", type=_from(3), metavar="N", help="cold-user: hold everybody out, in N turns")
     command.add_argument("-k", type=int, default=10)
     command.add_argument("--negatives", type=_from(0), default=0, help="adds metrics against N sampled negatives")
     command.add_argument("--seeds", type=_from(1), default=1, help="trainings to average")
     command.add_argument("--force", action="store_true", help="train even if it is in the store")
+    command.add_argument("--out", type=Path, help="also write the JSON object here")
+
+    command = with_data("tune", tune_model, "search a model's settings on validation data", model=False)
+    command.add_argument("model", metavar="M")
+    command.add_argument("--trials", type=_from(1), default=30, help="settings to try; the first are the presets")
+    command.add_argument(
+        "--search",
+        action="append",
+        default=[],
+        metavar="KEY=A:B[:log]|A,B,C",
+        help="where to look for a setting, instead of where the model says",
+    )
+    command.add_argument("--split", default="leave-last", help="as of evaluate; its test part is not looked at")
+    command.add_argument("--min-item", type=_from(0), default=0, help="positives that an item must have")
+    command.add_argument("--seeds", type=_from(1), default=1, help="trainings that a trial is the mean of")
+    command.add_argument("--timeout", type=_from(1), metavar="SECONDS", help="start no trial after so long")
     command.add_argument("--out", type=Path, help="also write the JSON object here")
 
     command = with_data("recommend", recommend_items, "recommend for a user, for all, or for a person of your own")

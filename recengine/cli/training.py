@@ -57,6 +57,7 @@ def train(options: argparse.Namespace, report: Reporter) -> None:
             "fresh": trained.fresh,
             "seconds": trained.manifest["seconds"],
             "epochs": trained.manifest["epochs"],
+            "n_unknown": trained.model.n_unknown,
             "metrics": metrics,
         },
         [str(trained.folder)],

@@ -119,7 +119,7 @@ class Dataset:
         Raises BadInput when nothing is left.
         """
         low, high = self.rating_range
-        kept = self.ratings if threshold <= 0 else self.ratings.select(self.ratings.rating >= threshold)
+        kept = self.ratings.at_least(threshold)
         for counts, index, least in (
             ("item_counts", "item_idx", min_item),
             ("user_counts", "user_idx", min_user),

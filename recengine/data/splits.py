@@ -21,9 +21,11 @@ class Split:
     """Three disjoint parts of one set of interactions, in one index space.
 
     candidates : (c,) indices of the items that are ranked: those with a rating, or `min_item` positives if asked
-    history : for users who are not in training (`cold-user`): what is known of them when they are served
-    rest    : rows below the threshold of a positive that a model of ratings may learn from too
-    about   : the settings, JSON-ready; with the data's fingerprint they identify the split
+    history  : for users who are not in training (`cold-user`): what is known of them when they are served
+    seen     : of the same users all that comes before the targets, by user and time: never ranked in the test
+    left_out : how many held-out people are not tested, for want of a target
+    rest     : rows below the threshold of a positive that a model of ratings may learn from too
+    about    : the settings, JSON-ready; with the data's fingerprint they identify the split
     """
 
     train: Interactions
@@ -31,6 +33,8 @@ class Split:
     test: Interactions
     candidates: NDArray[np.int64]
     history: Interactions | None = None
+    seen: Interactions | None = None
+    left_out: int = 0
     rest: Interactions | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
@@ -38,6 +42,26 @@ class Split:
     def fit(self) -> Interactions:
         """Return training plus validation: what the final model learns from and what is masked in the test."""
         return self.train.concat(self.valid)
+
+    @property
+    def learned_from(self) -> dict[str, Any]:
+        """Return the part of `about` that decides what is learned, and so identifies a trained model."""
+        of_people = ("given", "targets_after", *(["ties"] if self.seen is not None else []))
+        return {key: value for key, value in self.about.items() if key not in of_people}
+
+    def give(self, given: int) -> Split:
+        """Return the same task with only the first `given` ratings of each held-out person known.
+
+        Raises BadInput when nobody is held out, or when as many would reach into the targets.
+        """
+        most = self.about.get("targets_after", 0)
+        if self.seen is None or not 0 <= given <= most:
+            raise BadInput(
+                f"given={given} ratings of a held-out user is out of range; "
+                + ("choose the split 'cold-user'" if self.seen is None else f"expected 0 to {most}, before the targets")
+            )
+        place = np.arange(len(self.seen)) - np.searchsorted(self.seen.user_idx, self.seen.user_idx)
+        return replace(self, history=self.seen.select(place < given), about={**self.about, "given": given})
 
     def ratings(self) -> tuple[Interactions, Interactions]:
         """Return (training, validation) rows for a model that learns from all ratings, high and low.
@@ -131,44 +155,58 @@ def time_split(interactions: Interactions, *, share: float = 0.1) -> Split:
 def cold_user_split(
     interactions: Interactions,
     *,
+    ratings: Interactions | None = None,
     share: float = 0.2,
     given: int = 10,
     targets_after: int | None = None,
     fold: int = 0,
+    ties: str = "item",
     rng: Rng,
 ) -> Split:
-    """Hold out whole users: their first `given` rows are known when they are served, later rows are the test.
+    """Hold out whole users: their first `given` ratings are known when they are served, later ones are the test.
+
+    interactions : the positives: what is learned, and what is a target
+    ratings      : all ratings, high and low, by which a person's events are counted; default `interactions`
 
     Users are dealt into round(1 / share) folds; `fold` says which is held out. `targets_after` (default `given`)
-    fixes the targets to the rows after that many, so that lists after 1, 2, 5 rows face the same targets.
-    Validation holds out the last row of each training user.
+    fixes the targets to the positives after that many ratings, so that lists after 1, 2, 5 ratings face the same
+    targets. All ratings before it are `seen`, given or not: a list after one rating that names a film which the
+    person did rate next is neither rewarded nor punished, and the candidates are the same after each number.
+    Equal times are ordered by item, or in a seeded random order with ties="random": where many of a person's first
+    ratings share a time, an order by item gives away early items and keeps late ones as targets.
+    Validation holds out the last positive of each training user.
     """
     _check_share(share)
-    if given < 0:
-        raise BadInput(f"given={given} ratings of a held-out user is out of range; expected 0 or more")
-    targets_after = max(given, targets_after or given)
+    targets_after = max(given, 0) if targets_after is None else targets_after
+    ratings = interactions if ratings is None else ratings
     n_folds = max(2, round(1 / share))
-    held_out = rng.permutation(interactions.n_users) % n_folds == fold % n_folds
-    rows = interactions.chronological()
-    user = interactions.user_idx[rows]
-    counts = interactions.user_counts
+    held_out = rng.permutation(ratings.n_users) % n_folds == fold % n_folds
+    rows = ratings.chronological(None if ties == "item" else rng.permutation(len(ratings)))
+    user = ratings.user_idx[rows]
+    counts = ratings.user_counts
     place = np.arange(len(rows)) - (np.cumsum(counts) - counts)[user]
-    cold = held_out[user]
-    usable = cold & (counts[user] > targets_after)
-    if not usable.any():
+    targets = held_out[user] & (place >= targets_after) & np.isin(_pairs(ratings), _pairs(interactions))[rows]
+    tested = np.bincount(user[targets], minlength=ratings.n_users) > 0
+    if not tested.any():
         raise BadInput(
-            f"split 'cold-user' finds no held-out user with more than {targets_after} ratings; "
-            "lower the number of given ratings"
+            f"split 'cold-user' finds no held-out user with more than {targets_after} ratings and a target "
+            "after them; lower the number of given ratings"
         )
-    warm = leave_last(interactions.select(rows[~cold]), test=False)
+    warm = leave_last(interactions.select(~held_out[interactions.user_idx]), test=False)
     return Split(
         train=warm.train,
         valid=warm.valid,
-        test=interactions.select(rows[usable & (place >= targets_after)]),
-        candidates=warm.candidates,
-        history=interactions.select(rows[usable & (place < given)]),
-        about={"share": share, "given": given, "targets_after": targets_after, "fold": fold},
-    )
+        test=ratings.select(rows[targets]),
+        candidates=interactions.item_counts.nonzero()[0],
+        seen=ratings.select(rows[tested[user] & (place < targets_after)]),
+        left_out=int((held_out & ~tested & (counts > 0)).sum()),
+        about={"share": share, "targets_after": targets_after, "fold": fold, "ties": ties},
+    ).give(given)
+
+
+def _pairs(interactions: Interactions) -> NDArray[np.int64]:
+    """Return (n,) one number for each row's user and item."""
+    return interactions.user_idx.astype(np.int64) * interactions.n_items + interactions.item_idx
 
 
 def predefined_split(dataset: Dataset, which: str, *, positive: float, share: float = 0.1, rng: Rng) -> Split:
@@ -206,16 +244,21 @@ def make_split(
     share: float | None = None,
     ties: str = "item",
     given: int = 10,
+    targets_after: int | None = None,
+    fold: int = 0,
     seed: int = 0,
 ) -> Split:
     """Make a split by name over the positives of a data set (`positive=0`: every rating is one).
 
-    `share` is the part held out (a tenth of the rows, or a fifth of the users of `cold-user`). `predefined` means
+    `share` is the part held out (a tenth of the rows, or a fifth of the users of `cold-user`, which alone knows
+    `given`, `targets_after` and `fold`: see `cold_user_split`). `predefined` means
     the data's first published split; `predefined:ua`, or just `ua`, a particular one.
     Raises BadInput for an unknown name or a split that leaves nothing to train or test on.
     """
     if seed < 0:
         raise BadInput(f"seed {seed} is out of range; expected a whole number from 0 up")
+    if targets_after is not None and name != "cold-user":
+        raise BadInput(f"targets_after={targets_after} has no meaning for split {name!r}; choose 'cold-user'")
     rng = np.random.default_rng(seed)
     kind, _, which = (f"predefined:{name}" if name in dataset.predefined else name).partition(":")
     if share is None:
@@ -230,7 +273,16 @@ def make_split(
             "random": lambda x: random_split(x, share=share, rng=rng),
             "stratified": lambda x: stratified_split(x, share=share, rng=rng),
             "time": lambda x: time_split(x, share=share),
-            "cold-user": lambda x: cold_user_split(x, share=share, given=given, rng=rng),
+            "cold-user": lambda x: cold_user_split(
+                x,
+                ratings=dataset.ratings,
+                share=share,
+                given=given,
+                targets_after=targets_after,
+                fold=fold,
+                ties=ties,
+                rng=rng,
+            ),
         }
         if kind not in makers or which:
             raise BadInput(
@@ -246,6 +298,20 @@ def make_split(
     settings = {"split": name, "positive": positive, "min_user": min_user, "min_item": min_item, "seed": seed}
     candidates = made.candidates if min_item else dataset.ratings.item_counts.nonzero()[0]
     return replace(made, candidates=candidates, about={**settings, **made.about})
+
+
+def make_folds(dataset: Dataset, name: str, *, folds: int | None = None, **options: Any) -> list[Split]:
+    """Return one split or, with `folds`, as many of `cold-user`, in which everybody is held out once.
+
+    `options` are those of `make_split`. Raises BadInput for folds of another split, or of a share as well.
+    """
+    if folds is None:
+        return [make_split(dataset, name, **options)]
+    if name != "cold-user" or options.get("share") is not None:
+        raise BadInput(
+            f"folds={folds} takes turns in who is held out; expected the split 'cold-user' and no test share beside it"
+        )
+    return [make_split(dataset, name, **{**options, "share": 1 / folds, "fold": fold}) for fold in range(folds)]
 
 
 def _low_ratings(ratings: Interactions, made: Split, kind: str, positive: float) -> Interactions:

@@ -22,7 +22,7 @@ def beyond_accuracy(
 ) -> dict[str, Floats]:
     """Return one value per user (n,) of each metric; NaN where a list is empty or genres are unknown.
 
-    lists   : (n, k) item indices, -1 padded; users : (n,) their rows in `history`, what the model knew of them
+    lists   : (n, k) item indices, -1 padded; users : (n,) their rows in `history`, what everybody chose before the test
     novelty : mean of -log2(share of users who chose the item), in bits (Zhou et al., PNAS 2010)
     ild     : mean of 1 - cosine of the genres over all pairs of the list (Ziegler et al., WWW 2005)
     miscalibration : Kullback-Leibler divergence of the list's genres from the history's, smoothed by 1 %

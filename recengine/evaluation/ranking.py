@@ -26,7 +26,7 @@ from recengine.metrics import (
     mean_interval,
     top_k,
 )
-from recengine.models.base import Recommender, SupportsFoldIn, check_k
+from recengine.models.base import NEED_NO_RATINGS, Recommender, SupportsFoldIn, check_k, readable
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +36,16 @@ class Evaluation:
     users    : (n,) indices of the test users
     per_user : metric key -> (n,) values, NaN where a user has none
     lists    : (n, k) recommended item indices, -1 padded
+    candidates : (c,) item indices that were ranked
+    fallback : (n,) bool, who was ranked by popularity because the model could read nothing of what is given of them
     overall  : metric key -> what belongs to no user: coverage, gini
     """
 
     users: NDArray[np.int64]
     per_user: dict[str, NDArray[np.float64]]
     lists: NDArray[np.int64]
+    candidates: NDArray[np.int64]
+    fallback: NDArray[np.bool_]
     overall: dict[str, float]
 
     def means(self) -> dict[str, tuple[float, float, float]]:
@@ -61,6 +65,33 @@ def pooled(runs: Sequence[Evaluation]) -> Evaluation:
     return replace(first, per_user=per_user, overall=overall)
 
 
+def joined(folds: Sequence[Evaluation]) -> Evaluation:
+    """Return one evaluation of all the folds, which test different users and rank the same candidates."""
+    first = folds[0]
+    lists = np.concatenate([fold.lists for fold in folds])
+    return Evaluation(
+        users=np.concatenate([fold.users for fold in folds]),
+        per_user={key: np.concatenate([fold.per_user[key] for fold in folds]) for key in first.per_user},
+        lists=lists,
+        candidates=first.candidates,
+        fallback=np.concatenate([fold.fallback for fold in folds]),
+        overall=_of_lists(lists, first.candidates),
+    )
+
+
+def _of_lists(lists: NDArray[np.int64], candidates: NDArray[np.int64]) -> dict[str, float]:
+    k = lists.shape[1]
+    return {f"coverage@{k}": coverage(lists, len(candidates)), f"gini@{k}": gini(lists, candidates)}
+
+
+def no_fold_in(name: str) -> BadInput:
+    """Return the fault of a model that is asked for people who are not in its training data."""
+    return BadInput(
+        f"model {name!r} cannot serve people who are not in its training data (split 'cold-user'); "
+        "choose one with fold-in, such as 'ease', or 'bias' for ratings"
+    )
+
+
 @torch.inference_mode()
 def evaluate(
     model: Recommender,
@@ -74,6 +105,9 @@ def evaluate(
 ) -> Evaluation:
     """Rank all candidates for each test user, without what the user had in training and validation.
 
+    People who are not in training are served as `recommend` serves newcomers: a model of positives reads those among
+    the ratings given, popularity stands in (`fallback`) where there are none, and all that they rated before the
+    targets is left out.
     `items`, the item table, adds the metrics beyond accuracy. `negatives` > 0 adds those of a list of each test item
     among that many sampled unseen items, marked `_sampled<n>`: they rank models wrongly (Krichene & Rendle, KDD 2020)
     and stand only beside the full ones.
@@ -82,25 +116,27 @@ def evaluate(
     """
     check_k(k, len(split.candidates))
     users = split.test.user_counts.nonzero()[0]
-    cold = split.history is not None
-    if cold and not isinstance(model, SupportsFoldIn):
-        raise BadInput(
-            f"model {model.name!r} cannot serve people who are not in its training data (split 'cold-user'); "
-            "choose one with fold-in, such as 'ease'"
-        )
-    masked = split.history if split.history is not None else split.fit
+    positive = split.about.get("positive", 0.0)
+    given = None if split.history is None else readable(model, split.history, positive)
+    if given is not None and not isinstance(model, SupportsFoldIn):
+        raise no_fold_in(model.name)
+    masked = split.fit if split.seen is None else split.seen
+    fallback = np.zeros(len(users), bool)
+    if given is not None and model.family not in NEED_NO_RATINGS:
+        fallback = given.user_counts[users] == 0
+    popularity = torch.from_numpy(split.fit.item_counts.astype(np.float32))
     draw = _negative_draws(masked.concat(split.test), split.candidates, negatives, seed) if negatives else None
     parts: dict[str, list[Tensor]] = {}
     lists = []
     for start in range(0, len(users), batch):
         some = users[start : start + batch]
-        if cold and isinstance(model, SupportsFoldIn):
-            scores = model.score_history(masked.of_users(some))
+        if given is not None and isinstance(model, SupportsFoldIn):
+            scores = model.score_history(given.of_users(some))
         else:
             scores = model.score(some)
-        scores = mask_scores(
-            scores.to("cpu", torch.float32, copy=True), some, seen=masked, among=split.candidates
-        )  # (B, n_items)
+        scores = scores.to("cpu", torch.float32, copy=True)  # (B, n_items)
+        scores[torch.from_numpy(fallback[start : start + batch])] = popularity
+        scores = mask_scores(scores, some, seen=masked, among=split.candidates)
         place, item = coordinates(split.test, some)
         found = full_metrics(scores, place, item, k)
         lists.append(found.pop("lists"))
@@ -111,9 +147,9 @@ def evaluate(
     top = torch.cat(lists).numpy()
     per_user = {key: torch.cat(values).double().numpy() for key, values in parts.items()}
     if items is not None:
-        per_user |= beyond_accuracy(top, users, masked, genre_matrix(items), k)
-    overall = {f"coverage@{k}": coverage(top, len(split.candidates)), f"gini@{k}": gini(top, split.candidates)}
-    return Evaluation(users, per_user, top, overall)
+        chosen = split.fit if split.seen is None else split.fit.concat(split.seen.at_least(positive))
+        per_user |= beyond_accuracy(top, users, chosen, genre_matrix(items), k)
+    return Evaluation(users, per_user, top, split.candidates, fallback, _of_lists(top, split.candidates))
 
 
 def _negative_draws(

@@ -13,30 +13,48 @@ from numpy.typing import NDArray
 
 from recengine.data.splits import Split
 from recengine.errors import BadInput
+from recengine.evaluation.ranking import no_fold_in
+from recengine.metrics import mean_interval
 from recengine.models.base import PredictsRatings, Recommender, SupportsFoldIn
+from recengine.models.explicit import RatingModel
 
 Floats = NDArray[np.float64]
+PARTS = ("count", "squared", "absolute", "within")
 ROWS, USERS = 2**18, 1024
 """Ratings, and people with a history, that are predicted at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class RatingErrors:
-    """Sums over each test user's rows, (n,) each: how many rows, squared and absolute errors, rows within 0.5."""
+    """Sums over each test user's rows, (n,) each: how many rows, squared and absolute errors, rows within 0.5.
+
+    Errors are in the data's own scale; where it ends at 5, the errors of rating / 5 are `mae` / 5 and `mse` / 25.
+    """
 
     count: Floats
     squared: Floats
     absolute: Floats
     within: Floats
 
+    @property
+    def user_mae(self) -> Floats:
+        """Return (n,) each user's mean absolute error."""
+        return self.absolute / self.count
+
     def means(self) -> dict[str, tuple[float, float, float]]:
-        """Return (value, low, high) of rmse, mae and within_half over all rows; 95 % intervals, users resampled."""
+        """Return (value, low, high) of each metric, with a 95 % interval that resamples users.
+
+        rmse, mae, within_half : over all rows. user_mse, user_mae : the mean over users of each one's mean over their
+        rows, so that whoever rated much counts no more than others; what one target drawn of each would give.
+        """
         squared = ratio_interval(self.squared, self.count)
         value, low, high = (math.sqrt(max(v, 0.0)) if not math.isnan(v) else v for v in squared)
         return {
             "rmse": (value, low, high),
             "mae": ratio_interval(self.absolute, self.count),
             "within_half": ratio_interval(self.within, self.count),
+            "user_mse": mean_interval(self.squared / self.count),
+            "user_mae": mean_interval(self.user_mae),
         }
 
 
@@ -60,7 +78,7 @@ def ratio_interval(total: Floats, count: Floats, level: float = 0.95) -> tuple[f
 def rating_errors(model: Recommender, split: Split) -> RatingErrors:
     """Return the errors of the split's test ratings; of people who are not in training, from their `history`.
 
-    A split of positives tests (and gives as history) high ratings alone; `positive=0` makes one of all ratings.
+    A split of positives tests high ratings alone; `positive=0` makes one of all ratings.
     Raises BadInput for a model that predicts no ratings, or cannot serve the people that the split tests.
     """
     predicted = _predict(model, split)
@@ -90,21 +108,21 @@ def _predict(model: Recommender, split: Split) -> Floats:
             some = slice(start, start + ROWS)
             predicted[some] = model.predict(rows.user_idx[some], rows.item_idx[some]).cpu().numpy()
         return predicted
-    if not isinstance(model, SupportsFoldIn):
-        raise BadInput(
-            f"model {model.name!r} cannot serve people who are not in its training data (split 'cold-user'); "
-            "choose one with fold-in, such as 'bias'"
-        )
+    if not isinstance(model, SupportsFoldIn) or not isinstance(model, RatingModel):
+        raise no_fold_in(model.name)
     users = rows.user_counts.nonzero()[0]
     for start in range(0, len(users), USERS):
         some_users = users[start : start + USERS]
         place, row = rows.rows_of(some_users)
         predicted[row] = model.score_history(history.of_users(some_users)).cpu().numpy()[place, rows.item_idx[row]]
-    learned = split.ratings()[0].rating
-    return predicted.clip(learned.min(), learned.max())
+    return predicted.clip(*model.scale)
 
 
 def pooled_errors(runs: Sequence[RatingErrors]) -> RatingErrors:
     """Return the mean of several seeds' sums, so that the interval speaks of users and not of the seed."""
-    parts = ("count", "squared", "absolute", "within")
-    return RatingErrors(**{part: np.mean([getattr(run, part) for run in runs], axis=0) for part in parts})
+    return RatingErrors(**{part: np.mean([getattr(run, part) for run in runs], axis=0) for part in PARTS})
+
+
+def joined_errors(folds: Sequence[RatingErrors]) -> RatingErrors:
+    """Return the errors of all the folds, which test different users."""
+    return RatingErrors(**{part: np.concatenate([getattr(fold, part) for fold in folds]) for part in PARTS})

@@ -14,7 +14,7 @@ from recengine.metrics import mean_interval
 
 
 class Paired(NamedTuple):
-    """The mean of (leader - model) over users with its 95 % interval, and Holm's adjusted p-value."""
+    """A mean difference over users with its 95 % interval, and Holm's adjusted p-value."""
 
     difference: float
     low: float
@@ -25,13 +25,25 @@ class Paired(NamedTuple):
 def against_leader(per_user: Mapping[str, NDArray[np.float64]]) -> tuple[str, dict[str, Paired]]:
     """Return the model with the highest mean, and how far it is ahead of each other one.
 
-    per_user : model -> (n,) one metric on the same users. The test is the paired z-test on the differences, two-sided;
-    p-values are adjusted for their number by Holm's step-down procedure (Scandinavian Journal of Statistics, 1979).
+    per_user : model -> (n,) one metric on the same users.
     """
     leader = max(per_user, key=lambda name: float(np.nanmean(per_user[name])))
-    found = {name: mean_interval(per_user[leader] - values) for name, values in per_user.items() if name != leader}
+    return leader, paired({n: per_user[leader] - values for n, values in per_user.items() if n != leader})
+
+
+def ahead_of(base: str, per_user: Mapping[str, NDArray[np.float64]]) -> dict[str, Paired]:
+    """Return how far each other model is ahead of `base` in a metric of which more is better."""
+    return paired({n: values - per_user[base] for n, values in per_user.items() if n != base})
+
+
+def paired(differences: Mapping[str, NDArray[np.float64]]) -> dict[str, Paired]:
+    """Return the two-sided paired z-test of differences (n,) over users, each against 0.
+
+    p-values are adjusted for their number by Holm's step-down procedure (Scandinavian Journal of Statistics, 1979).
+    """
+    found = {name: mean_interval(values) for name, values in differences.items()}
     adjusted = holm([_p_value(*interval) for interval in found.values()])
-    return leader, {name: Paired(*v, p) for (name, v), p in zip(found.items(), adjusted, strict=True)}
+    return {name: Paired(*v, p) for (name, v), p in zip(found.items(), adjusted, strict=True)}
 
 
 def _p_value(mean: float, low: float, high: float) -> float:

@@ -23,6 +23,8 @@ from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch, gain
 
 FAMILIES = ("collaborative", "content-based", "demographic", "contextual", "hybrid", "baseline")
+NEED_NO_RATINGS = ("baseline", "demographic", "contextual")
+"""Families that have something to say of a person without a single rating."""
 
 
 class Given(NamedTuple):
@@ -38,7 +40,8 @@ class Given(NamedTuple):
 class Recommender(ABC):
     """A model that scores every item for a user. Subclasses fill the class attributes and three methods.
 
-    After `fit` a model holds `n_users`, `n_items` and `history`, one mapping per epoch (empty for closed forms).
+    After `fit` a model holds `n_users`, `n_items`, `history`, one mapping per epoch (empty for closed forms), and
+    `n_unknown`, the items of which the columns that it `reads` say nothing (None if it reads none).
     """
 
     name: ClassVar[str]
@@ -63,6 +66,7 @@ class Recommender(ABC):
         self.n_users = 0
         self.n_items = 0
         self.history: list[dict[str, float]] = []
+        self.n_unknown: int | None = None
 
     @final
     def fit(
@@ -110,6 +114,10 @@ class Recommender(ABC):
     @abstractmethod
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take the tensors of `state` back; `n_users` and `n_items` are set before."""
+
+    def reads(self) -> Sequence[str]:
+        """Return the columns of the item table that the model learns from."""
+        return ()
 
     def item_vectors(self) -> Tensor | None:
         """Return (n_items, D) vectors whose cosine is the item-item similarity, or None if there are none."""
@@ -167,7 +175,7 @@ class Recommender(ABC):
         return top_k(similarity, k)
 
     def save(self, folder: Path | str) -> None:
-        """Write `model.safetensors` and `model.json` (name, config, sizes, history) into an existing folder."""
+        """Write `model.safetensors` and `model.json` (name, config, sizes, counts, history) into an existing folder."""
         folder = Path(folder)
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.state().items()}
         save_file(tensors, folder / "model.safetensors")
@@ -177,6 +185,7 @@ class Recommender(ABC):
             "config": self.config.to_dict(),
             "n_users": self.n_users,
             "n_items": self.n_items,
+            "n_unknown": self.n_unknown,
             "history": self.history,
         }
         (folder / "model.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
@@ -193,7 +202,7 @@ class Recommender(ABC):
             )
         model = cls(cls.Config.from_dict(about["config"]))
         model.n_users, model.n_items = about["n_users"], about["n_items"]
-        model.history = about["history"]
+        model.n_unknown, model.history = about.get("n_unknown"), about["history"]
         model.restore(load_file(folder / "model.safetensors"))
         return model
 
@@ -212,10 +221,18 @@ class SupportsFoldIn(Protocol):
 
 @runtime_checkable
 class SupportsExplain(Protocol):
-    """Splits a score over the person's history."""
+    """Splits what a person's history adds to a score over the history: exactly so for newcomers."""
+
+    @property
+    def scores_from_history(self) -> bool:
+        """Return whether users of the data, too, are scored as newcomers with the same rows would be."""
+        ...
 
     def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
-        """Return (n_targets, n_history): the share of each history item (item indices) in each target's score."""
+        """Return (n_targets, n_history): what each history item (item indices, oldest first) adds to each score.
+
+        The sum is the score of a newcomer with this history less that of a newcomer without one.
+        """
         ...
 
 
@@ -248,6 +265,11 @@ def abilities(model: type[Recommender] | Recommender) -> Sequence[str]:
         kind.item_vectors is not Recommender.item_vectors or kind.item_similarity is not Recommender.item_similarity
     )
     return ["similar", *found] if similar else found
+
+
+def readable(model: Recommender, rows: Interactions, positive: float) -> Interactions:
+    """Return the rows that a model reads of those given to it: all, or the positives."""
+    return rows if model.learns_from == "ratings" else rows.at_least(positive)
 
 
 def check_k(k: int, limit: int) -> None:

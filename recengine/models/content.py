@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,10 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.linear import HistoryConfig, ItemItem
-from recengine.training.config import option
+from recengine.models.linear import ItemItem
+from recengine.models.metadata import without_metadata
+from recengine.models.recency import HistoryConfig
+from recengine.training.config import Range, option
 
 COLUMNS = ("genres", "keywords", "tags", "director")
 """Columns of the item table that say what an item is like, each a list joined by `|` (director: by " & ")."""
@@ -23,7 +26,7 @@ class ContentConfig(HistoryConfig):
     """Settings of `content`."""
 
     popularity_weight: float = option(
-        3.0, "how much a well-known item is preferred among equally similar ones", low=0, high=10
+        3.0, "how much a well-known item is preferred among equally similar ones", low=0, high=10, search=Range(0, 10)
     )
 
 
@@ -41,17 +44,16 @@ class Content(ItemItem):
     Config = ContentConfig
     matrices = 2
 
+    def reads(self) -> Sequence[str]:
+        return COLUMNS
+
     def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
-        if items is None or not any((items[c].fillna("") != "").any() for c in COLUMNS if c in items):
-            raise BadInput(
-                "model 'content' needs genres, keywords or tags in the item table, and this data set has none; "
-                "add a genres column to movies.csv, or choose another model"
-            )
+        _described(items)
 
     def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
-        self.check(items, None)
-        terms = term_matrix(pd.DataFrame() if items is None else items).to(device)
-        self.n_unknown = int((terms.sum(1) == 0).sum())
+        table = _described(items)
+        self.n_unknown = int(without_metadata(table, COLUMNS, self.n_items).sum())
+        terms = term_matrix(table).to(device)
         unit = torch.nn.functional.normalize(terms, dim=1, eps=1e-12)
         similar = unit @ unit.T
         similar.fill_diagonal_(0)
@@ -59,6 +61,16 @@ class Content(ItemItem):
             known = torch.from_numpy(np.log1p(train.item_counts).astype(np.float32)).to(device)
             similar *= 1 + self.config.popularity_weight * known / known.max().clamp(min=1)
         return similar
+
+
+def _described(items: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the item table; BadInput where it says nothing of any item."""
+    if items is None or without_metadata(items, COLUMNS, len(items)).all():
+        raise BadInput(
+            "model 'content' needs genres, keywords or tags in the item table, and this data set has none; "
+            "add a genres column to movies.csv, or choose another model"
+        )
+    return items
 
 
 def term_matrix(items: pd.DataFrame) -> Tensor:

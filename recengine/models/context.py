@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.models.base import Given, Recommender
-from recengine.training.config import Config, option
+from recengine.training.config import Config, Range, option
 
 DAYPARTS = 8
 """Four parts of a day (UTC), on weekdays and at weekends."""
@@ -21,9 +21,24 @@ DAYPARTS = 8
 class ContextualConfig(Config):
     """Settings of `contextual`."""
 
-    moments: int = option(64, "stretches of equally many events that time is cut into", low=1, high=4096)
-    half_life: float = option(2.0, "stretches after which an event counts half", low=0, high=4096, open_low=True)
-    shrink: float = option(500.0, "events that all hours count for beside a part of the day", low=0, high=1e6)
+    moments: int = option(
+        64, "stretches of equally many events that time is cut into", low=1, high=4096, search=Range(8, 512, log=True)
+    )
+    half_life: float = option(
+        2.0,
+        "stretches after which an event counts half",
+        low=0,
+        high=4096,
+        open_low=True,
+        search=Range(0.5, 16, log=True),
+    )
+    shrink: float = option(
+        500.0,
+        "events that all hours count for beside a part of the day",
+        low=0,
+        high=1e6,
+        search=Range(10, 10000, log=True),
+    )
 
 
 class Contextual(Recommender):

@@ -9,12 +9,13 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.models.base import Given, Recommender
-from recengine.training.config import Config, option
+from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
+from recengine.training.config import Config, Range, option
 from recengine.training.loop import Validate, one_thread
 from recengine.training.loop import train as train_loop
 
@@ -92,15 +93,27 @@ def shuffled(
 
 
 @dataclass(frozen=True)
-class BiasConfig(Config):
+class BiasConfig(HistoryConfig):
     """Settings of `bias`."""
 
-    item_shrink: float = option(2.0, "an item's offset is shrunk as by this many average ratings", low=0, high=1e6)
-    user_shrink: float = option(5.0, "a user's offset is shrunk as by this many average ratings", low=0, high=1e6)
+    item_shrink: float = option(
+        2.0,
+        "an item's offset is shrunk as by this many average ratings",
+        low=0,
+        high=1e6,
+        search=Range(0.1, 50, log=True),
+    )
+    user_shrink: float = option(
+        5.0,
+        "a user's offset is shrunk as by this many average ratings",
+        low=0,
+        high=1e6,
+        search=Range(0.1, 50, log=True),
+    )
     rounds: int = option(10, "times that both offsets are solved in turn", low=1, high=1000)
 
 
-class Bias(RatingModel):
+class Bias(HistoryModel, RatingModel):
     """rating = mean + the item's offset + the user's offset, both shrunk towards 0, in alternating closed form."""
 
     name = "bias"
@@ -118,13 +131,19 @@ class Bias(RatingModel):
             left = rating - self.mean - self.users[user]
             self.items = torch.zeros(self.n_items).index_add_(0, item, left)
             self.items /= (torch.from_numpy(train.item_counts) + self.config.item_shrink).clamp(min=1e-9)
-            self.users = self._offsets(train)
+            self.users = self._offsets(train, np.ones(len(train), np.float32))
+        self.serve_from(train)
 
-    def _offsets(self, rows: Interactions) -> Tensor:
-        """Return (n_users,) the users' offsets, the items' given."""
+    def serve_from(self, rows: Interactions) -> None:
+        self.users = self._offsets(rows, recency_weights(rows, self.config))
+
+    def _offsets(self, rows: Interactions, weight: NDArray[np.float32]) -> Tensor:
+        """Return (n_users,) the users' offsets, the items' given, each row with its weight (n,)."""
         user, item, rating = rows_of(rows, torch.device("cpu"))
-        total = torch.zeros(rows.n_users).index_add_(0, user, rating - self.mean - self.items[item])
-        return total / (torch.from_numpy(rows.user_counts) + self.config.user_shrink).clamp(min=1e-9)
+        trust = torch.from_numpy(weight)
+        total = torch.zeros(rows.n_users).index_add_(0, user, trust * (rating - self.mean - self.items[item]))
+        weights = torch.zeros(rows.n_users).index_add_(0, user, trust)
+        return total / (weights + self.config.user_shrink).clamp(min=1e-9)
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -139,7 +158,8 @@ class Bias(RatingModel):
 
     def score_history(self, histories: Interactions) -> Tensor:
         """Return (histories.n_users, n_items) ratings expected of newcomers, each with an own offset."""
-        return self.mean + self.items + self._offsets(histories)[:, None]
+        offsets = self._offsets(histories, recency_weights(histories, self.config))
+        return self.mean + self.items + offsets[:, None]
 
     def state(self) -> dict[str, Tensor]:
         return {"bounds": self.bounds, "mean": self.mean, "users": self.users, "items": self.items}
@@ -153,16 +173,32 @@ class Bias(RatingModel):
 class RecommenderNetConfig(Config):
     """Settings of `recommender-net`."""
 
-    embedding_dim: int = option(50, "length of a user's and of an item's vector", low=1, high=4096)
-    layers: tuple[int, ...] = option((128, 256, 128), "widths of the hidden layers", low=1, high=65_536)
-    embedding_dropout: float = option(0.5, "share of the vectors' numbers that a step leaves out", low=0, high=0.95)
-    dropout: float = option(0.5, "share of each hidden layer that a step leaves out", low=0, high=0.95)
-    learning_rate: float = option(0.001, "step size of Adam at the start", low=0, high=10, open_low=True)
+    embedding_dim: int = option(
+        50, "length of a user's and of an item's vector", low=1, high=4096, search=Range(16, 128, log=True)
+    )
+    layers: tuple[int, ...] = option(
+        (128, 256, 128), "widths of the hidden layers", low=1, high=65_536, search=((64,), (128, 64), (128, 256, 128))
+    )
+    embedding_dropout: float = option(
+        0.5, "share of the vectors' numbers that a step leaves out", low=0, high=0.95, search=Range(0, 0.7)
+    )
+    dropout: float = option(
+        0.5, "share of each hidden layer that a step leaves out", low=0, high=0.95, search=Range(0, 0.7)
+    )
+    learning_rate: float = option(
+        0.001, "step size of Adam at the start", low=0, high=10, open_low=True, search=Range(0.0003, 0.01, log=True)
+    )
     plateau_factor: float = option(
         0.3, "what the step size is multiplied by on a plateau", low=0, high=1, open_low=True
     )
     plateau_patience: int = option(2, "validations without a gain that make a plateau", low=0, high=1000)
-    l2: float = option(0.01, "penalty of the vectors of a step, each as often as it is used", low=0, high=10)
+    l2: float = option(
+        0.01,
+        "penalty of the vectors of a step, each as often as it is used",
+        low=0,
+        high=10,
+        search=Range(0.001, 0.1, log=True),
+    )
     batch_size: int = option(512, "ratings in one step", low=1, high=10_000_000)
     init_std: float = option(0.03, "standard deviation of the starting vectors", low=0, high=10, open_low=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -142,6 +143,7 @@ def posterior(
     precision: Tensor,
     noise: Tensor,
     draws: torch.Generator | None = None,
+    trusted: Histories | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return (means, draws), both (n, D + 1), of vectors given the other side's (m, D + 1).
 
@@ -149,15 +151,17 @@ def posterior(
 
     histories : whose weights are the ratings less the mean of all
     expected  : (n, D + 1) the prior's means; precision : (D + 1, D + 1) the prior's; noise : (n,) the errors'
+    trusted   : the same rows, with what each of them counts as weights; None: 1
     """
     means = expected.clone()
     drawn = means if draws is None else expected.clone()
     device, width = other.device, other.shape[1]
-    for owners, rated, centred in histories.batches(width):
+    counted = repeat(None) if trusted is None else trusted.batches(width)
+    for (owners, rated, centred), counts in zip(histories.batches(width), counted, strict=False):
         rows = torch.from_numpy(owners).to(device)
         rated = rated.to(device)
         inside = torch.arange(rated.shape[1]) < torch.from_numpy(histories.counts[owners])[:, None]
-        inside = inside.to(other)  # (B, L) 1 where there is a rating
+        inside = inside.to(other) if counts is None else counts[2].to(other).sqrt()  # (B, L) 0 where there is no rating
         design = other[rated]  # (B, L, D + 1)
         target = (centred.to(other) - design[:, :, -1]) * inside
         design[:, :, -1] = 1

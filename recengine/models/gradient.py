@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.data.sampling import ItemSampler, KnownPairs
+from recengine.errors import BadInput
 from recengine.models.base import Given, Recommender
-from recengine.models.metadata import credit_table, metadata_table, parse_credit
+from recengine.models.metadata import count_unknown, credit_table, metadata_table, parse_credit
 from recengine.models.networks import PairNetwork
 from recengine.training.config import Config as BaseConfig
-from recengine.training.config import option
+from recengine.training.config import Range, option
 from recengine.training.loop import one_thread, ranking_validator
 from recengine.training.loop import train as train_loop
 from recengine.training.losses import LOSSES, MARGINS
@@ -32,12 +34,18 @@ CELLS = 2**22
 class GradientConfig(BaseConfig):
     """Settings of every model that is trained on sampled negatives."""
 
-    embedding_dim: int = option(64, "length of a user's and of an item's vector", low=1, high=4096)
+    embedding_dim: int = option(
+        64, "length of a user's and of an item's vector", low=1, high=4096, search=Range(16, 128, log=True)
+    )
     loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "warp", "logistic", "squared"] = option(
         "softmax", "how a positive is set against its negatives"
     )
     negatives: int = option(
-        64, "negatives that each positive is set against in each epoch; 0: every other item", low=0, high=10_000
+        64,
+        "negatives that each positive is set against in each epoch; 0: every other item",
+        low=0,
+        high=10_000,
+        search=Range(16, 256, log=True),
     )
     shared_by: int = option(32, "positives of different users that share one draw of negatives", low=1, high=1024)
     sampling: Literal["exact", "approximate", "popularity"] = option(
@@ -48,7 +56,9 @@ class GradientConfig(BaseConfig):
     optimizer: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"] = option(
         "adam", "how a step follows from the gradient"
     )
-    learning_rate: float = option(0.015, "step size", low=0, high=1000, open_low=True)
+    learning_rate: float = option(
+        0.015, "step size", low=0, high=1000, open_low=True, search=Range(0.002, 0.1, log=True)
+    )
     bias_optimizer: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"] | None = option(
         None, "optimiser of the biases; empty: the same"
     )
@@ -58,21 +68,33 @@ class GradientConfig(BaseConfig):
     schedule: Literal["none", "plateau", "cosine"] = option("none", "how the step sizes fall as epochs pass")
     clip: float = option(0.0, "largest norm of a step's gradient; 0: no limit", low=0, high=1e6)
     weight_decay: float = option(
-        0.04, "L2 penalty of the vectors of a step, each as often as it is used", low=0, high=10
+        0.04,
+        "L2 penalty of the vectors of a step, each as often as it is used",
+        low=0,
+        high=10,
+        search=Range(0.001, 0.3, log=True),
     )
-    dropout: float = option(0.0, "share of each vector that is dropped in training", low=0, high=0.95)
+    dropout: float = option(
+        0.0, "share of each vector that is dropped in training", low=0, high=0.95, search=Range(0, 0.5)
+    )
     item_bias: bool = option(True, "learn a bias of each item")
     user_bias: bool = option(False, "learn a bias of each user; no ranking changes, logistic and squared losses do")
     partial_credit: str = option(
         "", "what a negative may share with the positive, and how much that narrows the gap, as in genres:0.4"
     )
     batch_size: int = option(2048, "positives in one step", low=1, high=10_000_000)
+    y_range: tuple[float, float] | None = option(
+        None, "low,high: a sigmoid maps every score into this range; empty: a score is any number"
+    )
     init_std: float = option(0.1, "standard deviation of the starting vectors", low=0, high=10, open_low=True)
     mixed_precision: bool = option(False, "compute products in bfloat16, on CUDA alone")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         parse_credit(self.partial_credit)
+        if self.y_range is not None and self.y_range[0] >= self.y_range[1]:
+            low, high = self.y_range
+            raise BadInput(f"y_range={low:g},{high:g} is empty; expected its low end below its high one")
 
 
 class Phase(NamedTuple):
@@ -94,7 +116,7 @@ class GradientModel(Recommender):
     """
 
     family = "collaborative"
-    Config = GradientConfig
+    Config: ClassVar[type[BaseConfig]] = GradientConfig
     network_class: ClassVar[type[PairNetwork]] = PairNetwork
     metadata: ClassVar[Sequence[str]] = ()
     """Columns of the item table that the network reads."""
@@ -113,16 +135,22 @@ class GradientModel(Recommender):
 
     def learn(self, train: Interactions, given: Given) -> None:
         device = given.run.torch_device()
+        weights = parse_credit(self.config.partial_credit)
+        if self.reads():
+            self.n_unknown = count_unknown(self.name, given.items, self.reads(), self.n_items)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), one_thread(device):
             torch.manual_seed(given.run.seed)  # dropout and the layers' own initialisation take no generator
             self.network = self._start(train, given).to(device)
-            weights = parse_credit(self.config.partial_credit)
             self.credit = credit_table(given.items, weights, self.n_items).to(device) if weights else None
             self._train(train, given, device)
         self.network.to("cpu")
         self.credit = None  # only training asks for it
         with torch.no_grad():  # a person without positives has no taste, not the noise that the vector started from
             self.network.user_embedding.weight[torch.from_numpy(train.user_counts == 0)] = 0
+
+    def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
+        if items is not None and self.reads():
+            count_unknown(self.name, items, self.reads(), len(items))
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         config, rows = self.config, min(self.config.batch_size, n_rows)
@@ -141,6 +169,9 @@ class GradientModel(Recommender):
         """Return the columns of the item table that the network reads."""
         return self.metadata
 
+    def reads(self) -> Sequence[str]:
+        return list(dict.fromkeys([*self.columns(), *parse_credit(self.config.partial_credit)]))
+
     def phases(self, epochs: int) -> list[Phase]:
         """Return how `epochs` are spent."""
         return [Phase(epochs)]
@@ -158,7 +189,7 @@ class GradientModel(Recommender):
     def _train(self, train: Interactions, given: Given, device: torch.device) -> None:
         """Run the phases one after another, each from the best weights of the one before."""
         batches = self._batches(train, device, torch.Generator(device).manual_seed(given.run.seed))
-        validate = ranking_validator(self.score, train, given.valid) if given.valid is not None else None
+        validate = ranking_validator(self.scorer(train), train, given.valid) if given.valid is not None else None
         phases = self.phases(given.run.epochs or self.preset_epochs or 1)
         self.history = []
         for phase in phases:
@@ -235,10 +266,9 @@ class GradientModel(Recommender):
         """Return the loss of one step: users and items (B,), negatives (G, K) that B / G users share each."""
         network, (groups, k) = self.network, negative.shape
         u, v, n = network.users(user), network.items(item), network.items(negative)  # (B, D), (B, D), (G, K, D)
-        positive = network.meet(u[:, None], v[:, None], network.bias(item[:, None]))[:, 0, 0]  # (B,)
-        scores = network.meet(u.view(groups, -1, u.shape[1]), n, network.bias(negative)).view(-1, k)  # (B, K)
-        if network.user_bias is not None:
-            positive, scores = positive + network.user_bias[user], scores + network.user_bias[user][:, None]
+        positive = self._meet(user[:, None], u[:, None], v[:, None], network.bias(item[:, None]))[:, 0, 0]  # (B,)
+        grouped = u.view(groups, -1, u.shape[1])
+        scores = self._meet(user.view(groups, -1), grouped, n, network.bias(negative)).view(-1, k)  # (B, K)
         if taken is not None:
             scores = scores.masked_fill(taken, -torch.inf)
         margin: Tensor | float = MARGINS[self.config.loss]
@@ -251,17 +281,31 @@ class GradientModel(Recommender):
             loss = loss + self.config.weight_decay * squares / len(user)
         return loss
 
+    def _meet(self, user: Tensor, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        """Return scores (G, S, K) of users (G, S) with vectors (G, S, D), in `y_range` if there is one."""
+        scores = self.network.meet(u, v, bias)
+        if self.network.user_bias is not None:
+            scores = scores + self.network.user_bias[user][..., None]
+        if self.config.y_range is None:
+            return scores
+        low, high = self.config.y_range
+        return low + (high - low) * torch.sigmoid(scores)
+
+    def scorer(self, train: Interactions) -> Callable[[ArrayLike], Tensor]:
+        """Return what scores the users of `train` while training is on."""
+        return self.score
+
     @torch.no_grad()
     def score(self, user_idx: ArrayLike) -> Tensor:
-        users = torch.as_tensor(np.atleast_1d(np.asarray(user_idx, dtype=np.int64)))
-        return self._rank(self.network, users)
+        return self._rank(torch.as_tensor(np.atleast_1d(np.asarray(user_idx, dtype=np.int64))))
 
-    def _rank(self, network: PairNetwork, users: Tensor) -> Tensor:
+    def _rank(self, users: Tensor) -> Tensor:
         """Return (B, n_items) scores, few enough users at a time."""
+        network = self.network
         items, bias = network.items(None)[None], network.bias(None)  # (1, n_items, D)
         some = max(1, CELLS // (self.n_items * network.width))
         parts = users.to(items.device).split(some)
-        return torch.cat([network.meet(network.users(part)[None], items, bias)[0] for part in parts])
+        return torch.cat([self._meet(part[None], network.users(part)[None], items, bias)[0] for part in parts])
 
     @torch.no_grad()
     def item_vectors(self) -> Tensor:
@@ -274,8 +318,3 @@ class GradientModel(Recommender):
         self.network = self._build(state.get("features"))
         self.network.load_state_dict(state)
         self.network.eval()
-
-    @property
-    def n_unknown(self) -> int:
-        """Return the number of items of which the metadata says nothing."""
-        return 0 if self.network.features is None else int((self.network.features.sum(1) == 0).sum())

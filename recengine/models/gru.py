@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the usual name
 
 from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences
 from recengine.models.base import Given, Recommender
-from recengine.training.config import Config, option
+from recengine.training.catalogue_softmax import CELLS, catalogue_softmax_loss
+from recengine.training.config import Config, Range, option
 from recengine.training.loop import ranking_validator
 from recengine.training.loop import train as train_loop
 
@@ -23,12 +24,21 @@ from recengine.training.loop import train as train_loop
 class GRUConfig(Config):
     """Settings of `gru`."""
 
-    embedding_dim: int = option(64, "length of an item's vector", low=1, high=4096)
-    hidden_dim: int = option(128, "length of the state that stands for the person", low=1, high=4096)
-    dropout: float = option(0.3, "share of inputs and outputs dropped in training", low=0, high=0.95)
-    learning_rate: float = option(0.003, "step size of AdamW", low=0, high=10, open_low=True)
-    weight_decay: float = option(0.01, "decay of AdamW", low=0, high=10)
-    batch_size: int = option(64, "sequences in one step", low=1, high=100_000)
+    embedding_dim: int = option(64, "length of an item's vector", low=1, high=4096, search=Range(32, 128, log=True))
+    hidden_dim: int = option(
+        128, "length of the state that stands for the person", low=1, high=4096, search=Range(64, 256, log=True)
+    )
+    dropout: float = option(
+        0.3, "share of inputs and outputs dropped in training", low=0, high=0.95, search=Range(0, 0.6)
+    )
+    learning_rate: float = option(
+        0.003, "step size of AdamW", low=0, high=10, open_low=True, search=Range(0.0005, 0.01, log=True)
+    )
+    weight_decay: float = option(0.01, "decay of AdamW", low=0, high=10, search=Range(0.001, 0.3, log=True))
+    batch_size: int = option(64, "sequences in one step", low=1, high=100_000, search=(32, 64, 128))
+    schedule: Literal["none", "plateau", "cosine"] = option(
+        "none", "how the step size falls as epochs pass", search=("none", "cosine")
+    )
     max_length: int = option(200, "latest events that are read", low=2, high=100_000)
     negatives: int = option(0, "items drawn for a sampled softmax; 0: over the whole catalogue", low=0, high=10_000_000)
 
@@ -55,7 +65,11 @@ class GRUNetwork(nn.Module):
 
     def score_all(self, states: Tensor) -> Tensor:
         """Return (..., n_items) scores of states (..., D)."""
-        return states @ self.item_embedding.weight[:-1].T + self.item_bias
+        return states @ self.items().T + self.item_bias
+
+    def items(self) -> Tensor:
+        """Return (n_items, D) vectors of the items, without the padding's."""
+        return self.item_embedding.weight[:-1]
 
 
 class GRU(Recommender):
@@ -102,6 +116,7 @@ class GRU(Recommender):
                 patience=given.run.patience or self.preset_patience,
                 validate=ranking_validator(self.score, train, given.valid) if given.valid is not None else None,
                 on_epoch=given.on_epoch,
+                schedule=self.config.schedule,
             )
         self.network.to("cpu")
 
@@ -111,7 +126,7 @@ class GRU(Recommender):
         weights = n_items * config.embedding_dim + 3 * config.hidden_dim * (config.embedding_dim + config.hidden_dim)
         return {
             "embedding_dim": 4 * 6 * weights,
-            "batch_size": 4 * events * (3 * (config.negatives or n_items) + 10 * config.hidden_dim),
+            "batch_size": 4 * (10 * events * config.hidden_dim + 2 * CELLS["cpu"]),
             "": 4 * 4 * min(2048, n_users) * n_items,
         }
 
@@ -141,14 +156,9 @@ class GRU(Recommender):
         states = self.network(items[:, :-1], ratings[:, :-1] / self.scale)  # (B, L - 1, D)
         known = items[:, 1:] < self.n_items
         states, targets = self.network.dropout(states[known]), items[:, 1:][known]  # (T, D), (T,)
-        if not self.config.negatives:
-            return F.cross_entropy(self.network.score_all(states), targets)
-        drawn = torch.randint(self.n_items, (self.config.negatives,), device=items.device)
-        table, bias = self.network.item_embedding, self.network.item_bias
-        positive = (states * table(targets)).sum(1) + bias[targets]  # (T,)
-        negative = states @ table(drawn).T + bias[drawn]  # (T, N)
-        negative = negative.masked_fill(drawn == targets[:, None], -torch.inf)
-        return (torch.logsumexp(torch.cat([positive[:, None], negative], 1), 1) - positive).mean()
+        drawn = self.config.negatives
+        against = torch.randint(self.n_items, (drawn,), device=items.device) if drawn else None
+        return catalogue_softmax_loss(states, targets, self.network.items(), self.network.item_bias, against)
 
     def score(self, user_idx: ArrayLike) -> Tensor:
         return self._score(self.sequences, user_idx)
@@ -170,7 +180,7 @@ class GRU(Recommender):
         return torch.cat(parts)
 
     def item_vectors(self) -> Tensor:
-        return self.network.item_embedding.weight[:-1].detach()
+        return self.network.items().detach()
 
     def state(self) -> dict[str, Tensor]:
         rows = self.past.select(self.past.chronological())

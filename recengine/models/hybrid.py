@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recengine.data.interactions import Interactions
+from recengine.errors import BadInput
 from recengine.models.base import Given
+from recengine.models.fold_in import FoldInConfig
 from recengine.models.gradient import GradientConfig, GradientModel, Phase
-from recengine.models.metadata import parse_columns
+from recengine.models.metadata import COLUMNS, parse_columns
 from recengine.models.mf import MF
 from recengine.models.networks import HybridNetwork, PairNetwork
 from recengine.models.neural import LayeredConfig
-from recengine.training.config import option
+from recengine.training.config import Range, option
+from recengine.training.loop import mark_stage
 
 TABLES = ("user_embedding", "item_embedding", "item_bias", "user_bias")
 
@@ -24,12 +27,17 @@ class HybridJointConfig(LayeredConfig):
 
     metadata: str = option("genres,year", "what is read of the items: genres, year, keywords, tags, director")
     metadata_layers: tuple[int, ...] = option(
-        (16, 8), "sizes of the layers over the metadata, joined by commas", low=1, high=4096
+        (16, 8),
+        "sizes of the layers over the metadata, joined by commas",
+        low=1,
+        high=4096,
+        search=((8,), (16, 8), (32, 16)),
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        parse_columns(self.metadata)
+        if not parse_columns(self.metadata):
+            raise BadInput(f"metadata={self.metadata!r} names no column; expected some of: {', '.join(COLUMNS)}")
         if not self.metadata_layers:
             object.__setattr__(self, "metadata_layers", (8,))
 
@@ -38,9 +46,20 @@ class HybridJointConfig(LayeredConfig):
 class HybridConfig(HybridJointConfig):
     """Settings of `hybrid`."""
 
-    pretrain_epochs: int = option(10, "epochs of the matrix factorisation that it starts from", low=0, high=10_000)
-    frozen_epochs: int = option(5, "epochs of phase 1, in which only the new layers learn", low=0, high=10_000)
-    second_rate: float = option(0.1, "step size of phase 2 beside that of phase 1", low=0, high=1, open_low=True)
+    pretrain_epochs: int = option(
+        10, "epochs of the matrix factorisation that it starts from", low=0, high=10_000, search=Range(5, 20)
+    )
+    frozen_epochs: int = option(
+        5, "epochs of phase 1, in which only the new layers learn", low=0, high=10_000, search=Range(0, 10)
+    )
+    second_rate: float = option(
+        0.1,
+        "step size of phase 2 beside that of phase 1",
+        low=0,
+        high=1,
+        open_low=True,
+        search=Range(0.03, 1, log=True),
+    )
 
 
 class HybridJoint(GradientModel):
@@ -64,7 +83,7 @@ class Hybrid(HybridJoint):
 
     The new layers' score is added to the factorisation's and starts at zero, so that training starts from its
     accuracy. Phase 1 trains the layers beside frozen tables; phase 2 trains all from the best weights of phase 1, at
-    a much lower rate. A trained `mf` of the same size can be given: `Hybrid(config, tables=mf.state())`.
+    a much lower rate. A trained `mf` of the same size can be given: `Hybrid(config, tables=mf.network.state_dict())`.
     """
 
     name = "hybrid"
@@ -79,7 +98,8 @@ class Hybrid(HybridJoint):
     def _start(self, train: Interactions, given: Given) -> PairNetwork:
         if not self.tables and self.config.pretrain_epochs:
             shared = {f.name for f in dataclasses.fields(GradientConfig)} - {"negatives", "learning_rate"}
-            config = GradientConfig(**{name: getattr(self.config, name) for name in shared})
+            config = FoldInConfig(**{name: getattr(self.config, name) for name in shared})
             run = dataclasses.replace(given.run, epochs=self.config.pretrain_epochs)
-            self.tables = MF(config).fit(train, items=given.items, run=run).state()
+            on_epoch = mark_stage(given.on_epoch, "pretraining")
+            self.tables = MF(config).fit(train, items=given.items, run=run, on_epoch=on_epoch).network.state_dict()
         return super()._start(train, given)

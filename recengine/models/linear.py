@@ -9,52 +9,22 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import coordinates
-from recengine.models.base import Given, Recommender
-from recengine.training.config import Config, option
+from recengine.models.base import Given
+from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
+from recengine.training.config import Range, option
 
 MEMORY_LIMIT = 8 * 2**30
 """Largest item-item matrix that is attempted, in bytes."""
 
 
-@dataclass(frozen=True)
-class HistoryConfig(Config):
-    """Settings of every model that scores from a history."""
-
-    recency_half_life: float | None = option(
-        None,
-        "events of the person's own after which a past item counts half as much more; empty: all count the same",
-        low=0,
-        high=10_000,
-        open_low=True,
-    )
-    recency_floor: float = option(0.15, "weight that even the oldest item keeps, beside 1 for recency", low=0, high=10)
-
-
-def recency_of_age(age: NDArray[np.int64], half_life: float | None, floor: float) -> NDArray[np.float32]:
-    """Return floor + 2^(-age / half_life), the weight of an event that `age` later ones of the person follow."""
-    if half_life is None:
-        return np.ones(len(age), np.float32)
-    return (floor + 0.5 ** (age / half_life)).astype(np.float32)
-
-
-def recency_weights(histories: Interactions, half_life: float | None, floor: float) -> NDArray[np.float32]:
-    """Return the weight of each row (n,), by how many events of the same person came later."""
-    if half_life is None:
-        return np.ones(len(histories), np.float32)
-    order = histories.chronological()
-    age = np.empty(len(order), np.int64)
-    age[order] = np.cumsum(histories.user_counts)[histories.user_idx[order]] - 1 - np.arange(len(order))
-    return recency_of_age(age, half_life, floor)
-
-
-class ItemItem(Recommender):
+class ItemItem(HistoryModel):
     """Base: score(u, i) = sum over u's history h of recency(h) * weight[h, i]; subclasses fill the weights.
 
     The score splits over the history by construction, so these models fold new people in and explain exactly.
@@ -78,45 +48,39 @@ class ItemItem(Recommender):
                 f"model {self.name!r} needs {needed / 2**30:.1f} GiB for its {self.n_items:,} x {self.n_items:,} "
                 "weights, more than the limit of 8 GiB; choose 'mf', or drop rare items with --min-item"
             )
-        self.past = train.select(train.chronological())
+        self.serve_from(train)
         self.item_weights = self.weights(train, given.items, given.run.torch_device()).cpu().contiguous()
 
+    def serve_from(self, rows: Interactions) -> None:
+        self.past = rows.select(rows.chronological())
+
     def score(self, user_idx: ArrayLike) -> Tensor:
-        return self._scores(self.past, user_idx)
+        return self.score_history(self.past.of_users(user_idx))
 
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items) scores of people known only by these rows."""
-        return self._scores(histories, np.arange(histories.n_users))
+        """Return (histories.n_users, n_items): each person's rows of the weights, times their recency, added up.
+
+        Histories are short beside the catalogue: adding up their rows costs a small part of a dense product.
+        """
+        rows = histories.select(histories.chronological())
+        return embedding_bag(
+            torch.from_numpy(rows.item_idx.astype(np.int64)),
+            self.item_weights,
+            torch.from_numpy(np.cumsum(rows.user_counts) - rows.user_counts),
+            mode="sum",
+            per_sample_weights=torch.from_numpy(recency_weights(rows, self.config)),
+        )
 
     def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
         """Return (n_targets, n_history): what each item of a history, oldest first, adds to each score."""
         past = torch.as_tensor(np.asarray(history, dtype=np.int64))
-        age = np.arange(len(past))[::-1]
         weights = self.item_weights[past][:, torch.as_tensor(np.asarray(item_idx, dtype=np.int64))]
-        recency = recency_of_age(age, self.config.recency_half_life, self.config.recency_floor)
+        recency = self.config.recency(np.arange(len(past))[::-1])
         return (weights * torch.from_numpy(recency)[:, None]).T
 
     def item_similarity(self, item_idx: Tensor) -> Tensor:
         """Return the weights that each seed gives to all items."""
         return self.item_weights[item_idx]
-
-    def _scores(self, histories: Interactions, users: ArrayLike) -> Tensor:
-        """Return (B, n_items): each user's rows of the weights, times their recency, added up.
-
-        Histories are short beside the catalogue: adding up their rows costs a small part of a dense product.
-        """
-        config = self.config
-        place, rows = histories.rows_of(users)
-        recency = recency_weights(histories, config.recency_half_life, config.recency_floor)
-        n_users = len(np.atleast_1d(np.asarray(users)))
-        starts = np.searchsorted(place, np.arange(n_users))
-        return embedding_bag(
-            torch.from_numpy(histories.item_idx[rows].astype(np.int64)),
-            self.item_weights,
-            torch.from_numpy(starts),
-            mode="sum",
-            per_sample_weights=torch.from_numpy(recency[rows]),
-        )
 
     def state(self) -> dict[str, Tensor]:
         return {
@@ -136,8 +100,16 @@ class ItemItem(Recommender):
 class ItemKNNConfig(HistoryConfig):
     """Settings of `item-knn`."""
 
-    neighbours: int = option(50, "nearest items kept for each item", low=1, high=100_000)
-    shrink: float = option(3.0, "added to the denominator, so that rare pairs count less", low=0, high=10_000)
+    neighbours: int = option(
+        50, "nearest items kept for each item", low=1, high=100_000, search=Range(10, 500, log=True)
+    )
+    shrink: float = option(
+        3.0,
+        "added to the denominator, so that rare pairs count less",
+        low=0,
+        high=10_000,
+        search=Range(0.5, 200, log=True),
+    )
 
 
 class ItemKNN(ItemItem):
@@ -168,7 +140,12 @@ class EASEConfig(HistoryConfig):
     """Settings of `ease`."""
 
     l2: float = option(
-        100.0, "ridge penalty on the weights; larger trusts the data less", low=0, high=1e7, open_low=True
+        100.0,
+        "ridge penalty on the weights; larger trusts the data less",
+        low=0,
+        high=1e7,
+        open_low=True,
+        search=Range(10, 2000, log=True),
     )
 
 
@@ -196,8 +173,12 @@ class EASE(ItemItem):
 class SLIMConfig(HistoryConfig):
     """Settings of `slim`."""
 
-    l2: float = option(100.0, "ridge penalty on the weights", low=0, high=1e7, open_low=True)
-    l1: float = option(1.0, "penalty that sets small weights to zero", low=0, high=1e6)
+    l2: float = option(
+        100.0, "ridge penalty on the weights", low=0, high=1e7, open_low=True, search=Range(10, 2000, log=True)
+    )
+    l1: float = option(
+        1.0, "penalty that sets small weights to zero", low=0, high=1e6, search=Range(0.05, 20, log=True)
+    )
     iterations: int = option(30, "rounds of the alternating solution", low=1, high=1000)
 
 

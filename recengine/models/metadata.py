@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recengine.errors import BadInput
@@ -23,6 +25,30 @@ def metadata_table(items: pd.DataFrame | None, columns: Sequence[str], n_items: 
     """
     parts = [_one_column(items, column, least) for column in columns if items is not None and column in items]
     return torch.cat([*parts, torch.zeros(n_items, 0 if any(p.shape[1] for p in parts) else 1)], dim=1)
+
+
+def without_metadata(items: pd.DataFrame | None, columns: Sequence[str], n_items: int) -> NDArray[np.bool_]:
+    """Return (n_items,) whether none of the columns says anything of an item."""
+    unknown = np.ones(n_items, bool)
+    for column in columns:
+        if items is not None and column in items:
+            unknown &= (items[column].astype("string").fillna("") == "").to_numpy(bool)
+    return unknown
+
+
+def count_unknown(model: str, items: pd.DataFrame | None, columns: Sequence[str], n_items: int) -> int:
+    """Return the number of items of which none of the columns says anything; all of them if there is no table.
+
+    Raises BadInput when the table lacks one of the columns, or when they are empty from top to bottom.
+    """
+    unknown = without_metadata(items, columns, n_items)
+    lacking = columns if unknown.all() else [column for column in columns if items is not None and column not in items]
+    if items is not None and lacking:
+        raise BadInput(
+            f"model {model!r} reads {' and '.join(lacking)} of the items, and this data set has none; "
+            f"add {'it' if len(lacking) == 1 else 'them'} to movies.csv, or choose another model or other columns"
+        )
+    return int(unknown.sum())
 
 
 def parse_columns(text: str) -> tuple[str, ...]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from recengine.models.fold_in import FoldInModel
+from recengine.models.fold_in import RidgeModel
 
 
-class MF(FoldInModel):
+class MF(RidgeModel):
     """Matrix factorisation that ranks positives above sampled negatives (Rendle et al., UAI 2009).
 
-    All of its settings are those of `GradientConfig`, whose presets were tuned for this model.
+    All of its settings are those of `GradientConfig`, whose presets were tuned for this model, and recency.
     """
 
     name = "mf"
     summary = "A vector for each person and film, trained to rank what was liked above what was not."
     reference = "Rendle et al., BPR: Bayesian personalized ranking from implicit feedback, UAI 2009"
-    version = 2
+    version = 3
     preset_epochs = 60
     preset_patience = 5

@@ -17,7 +17,8 @@ from recengine.models.base import Given
 from recengine.models.explicit import RatingModel, rating_range, rating_validator, rows_of, shuffled
 from recengine.models.gibbs import Chain, posterior
 from recengine.models.ials import Histories
-from recengine.training.config import Config, option
+from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
+from recengine.training.config import Range, option
 from recengine.training.loop import one_thread, run_epochs
 from recengine.training.loop import train as train_loop
 
@@ -28,16 +29,20 @@ LINK_LIMIT = 20_000
 
 
 @dataclass(frozen=True)
-class MFExplicitConfig(Config):
+class MFExplicitConfig(HistoryConfig):
     """Settings of `mf-explicit`."""
 
     solver: Literal["gibbs", "adam", "dense"] = option(
         "gibbs", "gibbs averages samples; adam takes batches of ratings; dense the whole masked matrix at each step"
     )
-    embedding_dim: int = option(8, "length of a user's and of an item's vector", low=1, high=4096)
+    embedding_dim: int = option(
+        8, "length of a user's and of an item's vector", low=1, high=4096, search=Range(4, 32, log=True)
+    )
     samples: int = option(50, "gibbs: the last sweeps whose predictions are averaged", low=1, high=1000)
     implicit: bool = option(True, "gibbs: what was rated, whatever the rating, shifts the expected vector")
-    implicit_l2: float = option(3.0, "gibbs: ridge penalty of that shift", low=0, high=1e6, open_low=True)
+    implicit_l2: float = option(
+        3.0, "gibbs: ridge penalty of that shift", low=0, high=1e6, open_low=True, search=Range(0.3, 30, log=True)
+    )
     learning_rate: float = option(0.005, "adam, dense: step size", low=0, high=10, open_low=True)
     l2: float = option(0.1, "adam, dense: penalty of vectors and offsets, as often as rated", low=0, high=10)
     batch_size: int = option(1024, "adam: ratings in one step", low=1, high=10_000_000)
@@ -97,7 +102,7 @@ class Factors(nn.Module):
         return low + (high - low) * torch.sigmoid(self.mean + deviation)
 
 
-class MFExplicit(RatingModel):
+class MFExplicit(HistoryModel, RatingModel):
     """rating = mean + p.q + offset of the user + offset of the item.
 
     The Gibbs solver averages the predictions of many samples (BPMF with offsets), in which what someone rated also
@@ -110,6 +115,7 @@ class MFExplicit(RatingModel):
     summary = "Vectors and offsets for people and films that predict the rating; averages samples of what they may be."
     reference = "Salakhutdinov & Mnih, Bayesian probabilistic matrix factorization using MCMC, ICML 2008"
     Config = MFExplicitConfig
+    trains_users = True
     preset_epochs = 100
     preset_patience = 30
 
@@ -121,6 +127,12 @@ class MFExplicit(RatingModel):
         with one_thread(device):
             self.history = (self._sample if config.solver == "gibbs" else self._descend)(train, given, device)
         self.network.to("cpu")
+        if config.weighs:
+            self.serve_from(train)
+
+    @torch.no_grad()
+    def serve_from(self, rows: Interactions) -> None:
+        self.network.users.copy_(self._vectors(rows))
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         config, width = self.config, self.config.embedding_dim + 1
@@ -256,21 +268,30 @@ class MFExplicit(RatingModel):
     @torch.no_grad()
     def score_history(self, histories: Interactions) -> Tensor:
         """Return (histories.n_users, n_items) ratings expected of newcomers, their vectors solved from their rows."""
+        return self.network.table(self._vectors(histories))
+
+    def _vectors(self, histories: Interactions) -> Tensor:
+        """Return (histories.n_users, S, D + 1): vectors that fit the histories best, weighted by recency."""
         network = self.network
         centred = self._targets(histories.rating) - np.float32(network.mean)
-        solvable = Histories(histories.user_idx, histories.item_idx, centred, histories.n_users)
+        weight = recency_weights(histories, self.config)
+        solvable, trusted = (
+            Histories(histories.user_idx, histories.item_idx, w, histories.n_users) for w in (centred, weight)
+        )
         user, item, _ = rows_of(histories, network.mean.device)
         counts = torch.from_numpy(histories.user_counts).to(network.mean).clamp(min=1)
-        weight = counts.rsqrt()[user]
+        linked = counts.rsqrt()[user][:, None]
         vectors = torch.zeros(histories.n_users, *network.users.shape[1:])
         for s in range(int(network.filled)):
             expected = network.prior[s].repeat(histories.n_users, 1)
             if len(network.links):
-                expected.index_add_(0, user, weight[:, None] * network.links[item, s])
+                expected.index_add_(0, user, linked * network.links[item, s])
             # The gradients' penalty grows with the number of ratings, which is as if each counted less.
             noise = network.noise[s].expand(len(counts)) if self.config.solver == "gibbs" else 1 / counts
-            vectors[:, s], _ = posterior(solvable, network.items[:, s], expected, network.precision[s], noise)
-        return network.table(vectors)
+            vectors[:, s], _ = posterior(
+                solvable, network.items[:, s], expected, network.precision[s], noise, trusted=trusted
+            )
+        return vectors
 
     def item_vectors(self) -> Tensor:
         return self.network.items.detach()[..., :-1].flatten(1)

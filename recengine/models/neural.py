@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recengine.errors import BadInput
-from recengine.models.fold_in import FoldInModel
+from recengine.models.fold_in import FoldInConfig, FoldInModel, RidgeModel
 from recengine.models.gradient import GradientConfig, GradientModel, Phase
 from recengine.models.networks import (
     BucketNetwork,
@@ -17,15 +17,19 @@ from recengine.models.networks import (
     ResidualNetwork,
     TwoTowers,
 )
-from recengine.training.config import option
+from recengine.training.config import Range, option
 
 
 @dataclass(frozen=True)
 class LayeredConfig(GradientConfig):
     """Settings of models with layers above the vectors."""
 
-    layers: tuple[int, ...] = option((16, 8), "sizes of the layers, joined by commas", low=1, high=4096)
-    layer_learning_rate: float = option(0.002, "step size of the layers", low=0, high=1000, open_low=True)
+    layers: tuple[int, ...] = option(
+        (16, 8), "sizes of the layers, joined by commas", low=1, high=4096, search=((16, 8), (32, 16), (64, 32), (64,))
+    )
+    layer_learning_rate: float = option(
+        0.002, "step size of the layers", low=0, high=1000, open_low=True, search=Range(0.0003, 0.03, log=True)
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -37,7 +41,9 @@ class LayeredConfig(GradientConfig):
 class MLPConfig(LayeredConfig):
     """Settings of `mlp`, whose layers have all the work to do."""
 
-    layer_learning_rate: float = option(0.015, "step size of the layers", low=0, high=1000, open_low=True)
+    layer_learning_rate: float = option(
+        0.015, "step size of the layers", low=0, high=1000, open_low=True, search=Range(0.001, 0.05, log=True)
+    )
 
 
 class MLP(GradientModel):
@@ -56,7 +62,13 @@ class MLP(GradientModel):
 class NeuMFConfig(LayeredConfig):
     """Settings of `neumf`."""
 
-    layers: tuple[int, ...] = option((32, 16, 8), "sizes of the layers, joined by commas", low=1, high=4096)
+    layers: tuple[int, ...] = option(
+        (32, 16, 8),
+        "sizes of the layers, joined by commas",
+        low=1,
+        high=4096,
+        search=((16, 8), (32, 16, 8), (64, 32, 16)),
+    )
 
 
 class NeuMF(GradientModel):
@@ -84,11 +96,19 @@ class MLPMF(GradientModel):
 
 
 @dataclass(frozen=True)
-class NonlinearMFConfig(LayeredConfig):
+class NonlinearMFConfig(LayeredConfig, FoldInConfig):
     """Settings of `nonlinear-mf`."""
 
-    layers: tuple[int, ...] = option((64,), "sizes of the layers of each side, joined by commas", low=1, high=4096)
-    dropout: float = option(0.3, "share of each vector and layer that is dropped in training", low=0, high=0.95)
+    layers: tuple[int, ...] = option(
+        (64,),
+        "sizes of the layers of each side, joined by commas",
+        low=1,
+        high=4096,
+        search=((32,), (64,), (128,), (64, 64)),
+    )
+    dropout: float = option(
+        0.3, "share of each vector and layer that is dropped in training", low=0, high=0.95, search=Range(0, 0.6)
+    )
 
 
 class NonlinearMF(FoldInModel):
@@ -104,7 +124,7 @@ class NonlinearMF(FoldInModel):
 
 
 @dataclass(frozen=True)
-class CMLConfig(GradientConfig):
+class CMLConfig(FoldInConfig):
     """Settings of `cml`: the ball takes the place of a penalty, and nearness that of a bias."""
 
     loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "warp", "logistic", "squared"] = option(
@@ -143,14 +163,22 @@ class DeepFM(GradientModel):
 
 
 @dataclass(frozen=True)
-class ColdStartConfig(GradientConfig):
+class ColdStartConfig(FoldInConfig):
     """Settings of `cold-start-mf`."""
 
-    bucket_epochs: int = option(5, "epochs in which only people and buckets learn", low=0, high=10_000)
-    least: int = option(5, "positives below which an item keeps its bucket's vector and bias", low=0, high=1_000_000)
+    bucket_epochs: int = option(
+        5, "epochs in which only people and buckets learn", low=0, high=10_000, search=Range(0, 10)
+    )
+    least: int = option(
+        5,
+        "positives below which an item keeps its bucket's vector and bias",
+        low=0,
+        high=1_000_000,
+        search=Range(0, 20),
+    )
 
 
-class ColdStartMF(FoldInModel):
+class ColdStartMF(RidgeModel):
     """Matrix factorisation whose items start from the mean vector of their genres, and stay there while unknown."""
 
     name = "cold-start-mf"

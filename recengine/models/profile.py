@@ -14,7 +14,7 @@ from torch import Tensor
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.base import Given, Recommender
-from recengine.training.config import Config, option
+from recengine.training.config import Config, Range, option
 
 ATTRIBUTES = ("age", "age_group", "gender", "occupation")
 """Columns of the user table that are used, as far as they are there; a numeric age is taken by decade."""
@@ -25,7 +25,12 @@ class DemographicConfig(Config):
     """Settings of `demographic`."""
 
     shrink: float = option(
-        1000.0, "positives that everybody's taste counts for beside a group's own", low=0, high=1e6, open_low=True
+        1000.0,
+        "positives that everybody's taste counts for beside a group's own",
+        low=0,
+        high=1e6,
+        open_low=True,
+        search=Range(10, 1e5, log=True),
     )
 
 

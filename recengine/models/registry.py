@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import pandas as pd
+import torch
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput, suggest
@@ -13,7 +14,7 @@ from recengine.models.base import Recommender
 from recengine.models.baselines import Popularity, RandomRanking
 from recengine.models.content import Content
 from recengine.models.context import Contextual
-from recengine.models.explicit import Bias, RecommenderNet
+from recengine.models.explicit import Bias, RatingModel, RecommenderNet, rating_validator
 from recengine.models.gru import GRU
 from recengine.models.hybrid import Hybrid, HybridJoint
 from recengine.models.ials import IALS
@@ -22,8 +23,10 @@ from recengine.models.mf import MF
 from recengine.models.mf_explicit import MFExplicit
 from recengine.models.neural import CML, MLP, MLPMF, ColdStartMF, DeepFM, NeuMF, NonlinearMF
 from recengine.models.profile import Demographic
+from recengine.models.recency import HALF_LIVES, HistoryModel
+from recengine.models.slist import SLIST
 from recengine.training.config import Config, RunConfig
-from recengine.training.loop import OnEpoch
+from recengine.training.loop import OnEpoch, gain, mark_stage, ranking_validator
 
 MODELS: dict[str, type[Recommender]] = {
     model.name: model
@@ -36,6 +39,7 @@ MODELS: dict[str, type[Recommender]] = {
         ItemKNN,
         EASE,
         SLIM,
+        SLIST,
         IALS,
         MF,
         GRU,
@@ -89,21 +93,49 @@ def fit_final(
 ) -> Recommender:
     """Choose the epoch on `valid`, then fit a new model for that many epochs on training plus validation.
 
-    A closed form has no epoch to choose and is fitted once. The finished model keeps the history of the first fit,
-    whose curves are the ones that mean something; rows of the second reach `on_epoch` with `refit` = 1.
+    `recency_half_life=auto` is chosen on `valid` too; without validation it becomes none. A closed form has no epoch
+    to choose: where nothing else is to be chosen either, it is fitted once. The finished model keeps the history of
+    the first fit, whose curves are the ones that mean something; rows of the second reach `on_epoch` with `refit` = 1.
     """
     everything = train.concat(valid)
     kind = model_class(name)
-    if kind.preset_epochs is None or not len(valid):
+    auto = getattr(config, "recency_half_life", None) == "auto"
+    if auto and not len(valid):
+        config = dataclasses.replace(config, recency_half_life=None)  # type: ignore[call-arg]  # auto has the field
+    if not len(valid) or (kind.preset_epochs is None and not auto):
         return kind(config).fit(everything, items=items, users=users, run=run, on_epoch=on_epoch)
     chosen = kind(config).fit(train, valid=valid, items=items, users=users, run=run, on_epoch=on_epoch)
+    if isinstance(chosen, HistoryModel) and auto:
+        config = best_half_life(chosen, train, valid)
     epochs = max(1, chosen.best_epoch or 1)
     final = kind(config).fit(
         everything,
         items=items,
         users=users,
         run=dataclasses.replace(run, epochs=epochs),
-        on_epoch=None if on_epoch is None else lambda row: on_epoch({**row, "refit": 1.0}),
+        on_epoch=mark_stage(on_epoch, "refit"),
     )
     final.history = chosen.history
     return final
+
+
+def best_half_life(model: HistoryModel, train: Interactions, valid: Interactions) -> Config:
+    """Return the config of a model fitted on `train` with the half-life that serves `valid` best, which may be none.
+
+    Items stay as they were learned, so nothing is fitted again; the model is left serving with the last half-life.
+    """
+    if isinstance(model, RatingModel):
+        validate = rating_validator(model, valid)
+    else:
+        validate = ranking_validator(model.score, train, valid)
+
+    def served() -> float:
+        with torch.inference_mode():
+            return gain(model.criterion, validate()[model.criterion])
+
+    choices = {served(): dataclasses.replace(model.config, recency_half_life=None)}
+    for half_life in HALF_LIVES:
+        model.config = dataclasses.replace(model.config, recency_half_life=half_life)
+        model.serve_from(train)
+        choices.setdefault(served(), model.config)
+    return choices[max(choices)]

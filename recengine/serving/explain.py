@@ -37,10 +37,12 @@ IMPERSONAL: dict[type[Recommender], Literal["popular", "alike", "moment"]] = {
 
 
 @torch.inference_mode()
-def reasons(model: Recommender, liked: ArrayLike, targets: ArrayLike) -> list[Reason]:
+def reasons(model: Recommender, liked: ArrayLike, targets: ArrayLike, *, newcomer: bool = False) -> list[Reason]:
     """Return one reason for each target item, from the items that a person liked (both item indices).
 
-    `liked` is the history that the model scores from; a share is of the sum of the positive contributions.
+    `liked`, oldest first, is the history that the model scores a `newcomer` from. Some models score users of the data
+    by what they were trained to, which does not split: those get neighbours. A share is of the sum of the positive
+    contributions.
     """
     past = np.asarray(liked, dtype=np.int64)
     wanted = np.asarray(targets, dtype=np.int64)
@@ -48,7 +50,7 @@ def reasons(model: Recommender, liked: ArrayLike, targets: ArrayLike) -> list[Re
         return [Reason(IMPERSONAL[type(model)]) for _ in wanted]
     if not len(past) or not len(wanted):
         return [Reason("none") for _ in wanted]
-    if isinstance(model, SupportsExplain):
+    if isinstance(model, SupportsExplain) and (newcomer or model.scores_from_history):
         strength = model.explain(past, wanted).clamp(min=0)  # (n_targets, n_history)
         total = strength.sum(1, keepdim=True)
         best, place = (strength / total.clamp(min=1e-12)).max(1)

@@ -13,11 +13,8 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import Ranking, mask_scores, top_k
-from recengine.models.base import Recommender, SupportsFoldIn, check_k
+from recengine.models.base import NEED_NO_RATINGS, Recommender, SupportsFoldIn, check_k, readable
 from recengine.models.profile import Demographic
-
-NEED_NO_RATINGS = ("baseline", "demographic", "contextual")
-"""Families that have something to say of a person without a single rating."""
 
 
 class Listing(NamedTuple):
@@ -46,7 +43,7 @@ def recommend(
     liked = dataset.ratings.select(dataset.ratings.rating >= positive)
     seen = None if include_seen else dataset.ratings
     ranking = model.recommend(users, k=k, seen=seen, among=among)
-    learned = _learned(model, dataset.ratings, positive)
+    learned = readable(model, dataset.ratings, positive)
     return _with_fallback(ranking, model, liked, learned.user_counts[users] == 0, users, seen, among)
 
 
@@ -71,7 +68,7 @@ def recommend_newcomers(
         )
     check_k(k, dataset.n_items)
     people = np.arange(histories.n_users)
-    own = _learned(model, histories, positive)
+    own = readable(model, histories, positive)
     seen = None if include_seen else histories
     with torch.inference_mode():
         scores = model.score_history(own).to("cpu", torch.float32, copy=True)
@@ -101,18 +98,13 @@ def similar(model: Recommender, dataset: Dataset, item_idx: int, *, k: int = 10,
     Raises BadInput for a model without item vectors.
     """
     ranking = model.similar_items([item_idx], k=k)
-    unknown = np.array([_learned(model, dataset.ratings, positive).item_counts[item_idx] == 0])
+    unknown = np.array([readable(model, dataset.ratings, positive).item_counts[item_idx] == 0])
     if unknown[0]:
         liked = dataset.ratings.select(dataset.ratings.rating >= positive).item_counts
         counts = torch.from_numpy(liked.astype(np.float32))[None]
         counts[0, item_idx] = -torch.inf
         ranking = top_k(counts, k)
     return Listing(ranking, unknown)
-
-
-def _learned(model: Recommender, rows: Interactions, positive: float) -> Interactions:
-    """Return the rows that a model learns from: all, or the positives."""
-    return rows if model.learns_from == "ratings" else rows.select(rows.rating >= positive)
 
 
 def _with_fallback(

@@ -46,13 +46,13 @@ def obtain(
     """
     config, run = configure(name, settings or {}, run)
     device = str(run.torch_device())
-    about = split.about if split is not None else _whole(name, positive)
+    about = split.learned_from if split is not None else _whole(name, positive)
     store = store or ArtefactStore()
     folder = store.folder(name, config, dataset.fingerprint, about, run)
 
     def train() -> Any:
         memory_needed(dataset, model_class(name)(config))
-        train_rows, valid_rows = _learning_rows(dataset, name, split, positive, run.seed)
+        train_rows, valid_rows = learning_rows(dataset, name, split, positive=positive, seed=run.seed)
         return fit_final(
             name,
             config,
@@ -123,11 +123,20 @@ def _whole(name: str, positive: float) -> dict[str, Any]:
     return {"split": "all", "positive": positive}
 
 
-def _learning_rows(
-    dataset: Dataset, name: str, split: Split | None, positive: float, seed: int
+def learning_rows(
+    dataset: Dataset, name: str, split: Split | None, *, positive: float = 4.0, seed: int = 0
 ) -> tuple[Interactions, Interactions]:
-    """Return (training, validation) rows of the kind that the model learns from."""
+    """Return (training, validation) rows of the kind that the model learns from: a split's own, or of everything."""
     if model_class(name).learns_from == "ratings":
         return split.ratings() if split else hold_out(dataset.ratings, rng=np.random.default_rng(seed))
     parts = split or leave_last(dataset.positives(positive), least=2, test=False)
     return parts.train, parts.valid
+
+
+def unknown_items(model: Recommender) -> str | None:
+    """Return a sentence on how many items a model that reads metadata knows nothing of; None if there are none."""
+    if not model.n_unknown:
+        return None
+    *most, last = model.reads()
+    columns = " or ".join(filter(None, (", ".join(most), last)))
+    return f"{model.n_unknown:,} of {model.n_items:,} items have no {columns}; {model.name} treats them as unknown."

@@ -5,11 +5,25 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 import torch
 
 from recengine.errors import BadInput, suggest
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a search draws a number from, both ends included; `log`: evenly on a logarithmic scale."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+Search = Range | tuple[Any, ...]
+"""A range of numbers, or a tuple of choices."""
 
 
 def option(
@@ -19,16 +33,27 @@ def option(
     low: float | None = None,
     high: float | None = None,
     open_low: bool = False,
+    search: Search | None = None,
 ) -> Any:
-    """Declare a config field with its help text and range (`open_low`: the low end itself is excluded)."""
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "open_low": open_low})
+    """Declare a config field with its help text and range (`open_low`: the low end itself is excluded).
+
+    `search` is where `tune` looks for a good value, far less than what is valid; None leaves the field alone.
+    """
+    about = {"help": help, "low": low, "high": high, "open_low": open_low, "search": search}
+    return field(default=default, metadata=about)
+
+
+def preset(kind: type[Config], name: str, default: Any) -> Any:
+    """Declare again a field that the parent `kind` has, with another default."""
+    return field(default=default, metadata=kind.__dataclass_fields__[name].metadata)
 
 
 @dataclass(frozen=True)
 class Config:
     """Base of every configuration. Fields are declared with `option`; values are checked on construction.
 
-    Types understood: bool, int, float, str, Literal[...], `X | None`, and tuple[int, ...].
+    Types understood: bool, int, float, str, Literal[...], tuple[X, ...], tuple[X, Y], and with any of them
+    `| Literal[...]` or `| None`.
     """
 
     def __post_init__(self) -> None:
@@ -96,31 +121,33 @@ def _read(f: dataclasses.Field[Any], value: Any, hint: Any) -> Any:
 
 def _coerce(name: str, value: Any, hint: Any) -> Any:
     """Return the value as the field's type, reading text as the command line gives it."""
-    options = get_args(hint)
-    if type(None) in options:
-        if value is None or (isinstance(value, str) and value.lower() in {"", "none"}):
-            return None
-        hint = next(o for o in options if o is not type(None))
-    if get_origin(hint) is Literal:
-        choices = [str(o) for o in get_args(hint)]
-        if str(value) not in choices:
-            raise BadInput(
-                f"{name}={value!r} is unknown{suggest(str(value), choices)}; expected one of: {', '.join(choices)}"
-            )
-        return get_args(hint)[choices.index(str(value))]
-    try:
-        return _convert(value, hint)
-    except (ValueError, TypeError, KeyError, OverflowError):
-        kind = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if type(None) in options and (value is None or (isinstance(value, str) and value.lower() in {"", "none"})):
+        return None
+    words = [word for option in options if get_origin(option) is Literal for word in get_args(option)]
+    for word in words:
+        if str(value) == str(word):
+            return word
+    kinds = [option for option in options if option is not type(None) and get_origin(option) is not Literal]
+    if not kinds:
+        choices = [str(word) for word in words]
         raise BadInput(
-            f"{name}={value!r} cannot be read; expected {kind.get(hint, 'whole numbers joined by commas')}"
-        ) from None
+            f"{name}={value!r} is unknown{suggest(str(value), choices)}; expected one of: {', '.join(choices)}"
+        )
+    try:
+        return _convert(value, kinds[0])
+    except (ValueError, TypeError, KeyError, OverflowError):
+        expected = " or ".join([_kind_text(kinds[0]), *map(repr, words)])
+        raise BadInput(f"{name}={value!r} cannot be read; expected {expected}") from None
 
 
 def _convert(value: Any, hint: Any) -> Any:
     if get_origin(hint) is tuple:
+        kinds = get_args(hint)
         parts = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
-        return tuple(_convert(part, int) for part in parts if part != "")
+        parts = [part for part in parts if part != ""]
+        kinds = kinds[:1] * len(parts) if kinds[1:] == (...,) else kinds
+        return tuple(_convert(part, kind) for part, kind in zip(parts, kinds, strict=True))
     if hint is bool:
         if isinstance(value, bool):
             return value
@@ -130,6 +157,14 @@ def _convert(value: Any, hint: Any) -> Any:
             raise ValueError(value)
         return int(value)
     return hint(value)
+
+
+def _kind_text(hint: Any) -> str:
+    if get_origin(hint) is tuple:
+        kinds = get_args(hint)
+        many = "" if kinds[1:] == (...,) else f"{len(kinds)} "
+        return f"{many}{'whole numbers' if kinds[0] is int else 'numbers'} joined by commas"
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
 
 
 def _range_text(meta: Any) -> str:

@@ -18,8 +18,23 @@ from recengine.training.optimizers import make_schedule
 OnEpoch = Callable[[Mapping[str, float]], None]
 """Called after each epoch with `epoch`, `epochs`, `loss`, `seconds`, validation metrics; may raise to stop.
 
-`Recommender.fit` adds `examples`, the rows of an epoch; `fit_final` adds `refit` to the rows of its second fit.
+`Recommender.fit` adds `examples`, the rows of an epoch. Epochs that choose nothing are marked by a 1 under the name of
+their stage; they are not in the model's history.
 """
+
+STAGES = ("refit", "pretraining")
+"""Training on everything once the epoch is chosen; training of a model that this one starts from."""
+
+
+def stage(row: Mapping[str, float]) -> str:
+    """Return the stages that an epoch belongs to, such as "refit" or "refit, pretraining"; "" for the fit itself."""
+    return ", ".join(name for name in STAGES if row.get(name))
+
+
+def mark_stage(on_epoch: OnEpoch | None, name: str) -> OnEpoch | None:
+    """Return the callback with each row marked as of that stage."""
+    return None if on_epoch is None else lambda row: on_epoch({**row, name: 1.0})
+
 
 Validate = Callable[[], dict[str, float]]
 

@@ -10,6 +10,8 @@ from recengine.data.sources import load_dataset
 from recengine.serving.training import obtain
 from tests.app.conftest import Open, cards, links, markup, names, settle, text_of
 
+AS_THE_APP = {"recency_half_life": "auto"}
+
 
 @pytest.fixture(scope="module")
 def sample() -> Dataset:
@@ -30,7 +32,7 @@ def test_first_visit_shows_ten_ranked_posters_each_with_a_reason(open_app: Open)
 
 def test_list_is_the_model_s_own_without_what_the_person_rated(open_app: Open, sample: Dataset) -> None:
     app = open_app(user="12")
-    model = obtain(sample, "ease").model
+    model = obtain(sample, "ease", settings=AS_THE_APP).model
     user = sample.user_index([12])
     expected = model.recommend(user, k=10, seen=sample.ratings).items[0].numpy()
     assert names(app, "top") == sample.items["title"].iloc[expected].tolist()
@@ -61,7 +63,7 @@ def test_switch_brings_back_rated_films_with_the_person_s_rating(open_app: Open,
 def test_summary_counts_the_unfiltered_top_against_the_ratings(open_app: Open, sample: Dataset) -> None:
     app = open_app(user="12", genres="Horror")
     user = int(sample.user_index([12])[0])
-    top = obtain(sample, "ease").model.recommend([user], k=10, seen=None).items[0].numpy()
+    top = obtain(sample, "ease", settings=AS_THE_APP).model.recommend([user], k=10, seen=None).items[0].numpy()
     past = history(sample, user)
     own = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
     high = sum(own.get(i, 0) >= 4 for i in top.tolist())
@@ -172,6 +174,14 @@ def test_changing_the_model_changes_address_list_and_status(open_app: Open) -> N
     assert app.query_params["model"] == "item-knn"
     assert names(app, "top") != before
     assert "Item-KNN · sample · trained" in markup(app)
+
+
+def test_recency_is_said_where_validation_chose_it(open_app: Open, sample: Dataset) -> None:
+    half_life = obtain(sample, "ease", settings=AS_THE_APP).model.config.recency_half_life
+    assert half_life is not None
+    (said,) = [caption.value for caption in open_app(user="12").sidebar.caption]
+    assert f"with a half-life of {half_life:g}" in said
+    assert not open_app(user="12", model="popularity").sidebar.caption
 
 
 def test_every_card_links_to_the_films_like_it_and_keeps_the_view(open_app: Open, sample: Dataset) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import form
+from pages.ui import form, recipes
 from pages.ui.curves import smoothed
 from recengine.data.sources import load_dataset
 from recengine.models.registry import MODELS
@@ -80,7 +81,8 @@ def test_every_model_has_a_form_whose_untouched_fields_are_its_presets(open_app:
         drawn = [widget.key for widget in drawn if (widget.key or "").startswith(f"set {name} ")]
         assert len(drawn) == len(form.fields_of(kind)), name
         assert f"train {name} --dataset sample --positive 4.0 --seed 0 --device auto" in app.code[0].value
-        assert "--set" not in app.code[0].value, name
+        by_app = [f"{key}={value}" for key, value in recipes.presets(name).items()]
+        assert re.findall(r"--set (\S+)", app.code[0].value) == by_app, name
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -136,6 +138,8 @@ def test_data_that_a_model_cannot_learn_from_is_said_beside_the_model(open_app: 
     app.switch_page(PAGE).run()
     app.selectbox(key="train_model").select("demographic").run()
     assert "needs age, gender or occupation in a user table" in faults(app)[0]
+    app.selectbox(key="train_model").select("hybrid").run()
+    assert "reads genres and year of the items, and this data set has none" in faults(app)[0]
     app.selectbox(key="train_model").select("mf").run()
     assert faults(app) == []
     app = open_app("data.py")
@@ -143,9 +147,11 @@ def test_data_that_a_model_cannot_learn_from_is_said_beside_the_model(open_app: 
     upload(app, "mine.csv", timeless.encode())
     press(app, "Use it")
     app.switch_page(PAGE).run()
-    app.selectbox(key="train_model").select("gru").run()
-    assert any("no timestamps" in caption.value for caption in app.caption)
-    app.selectbox(key="train_model").select("ease").run()
+    for name in ("gru", "ease"):
+        app.selectbox(key="train_model").select(name).run()
+        assert any("no timestamps" in caption.value for caption in app.caption)
+    app.text_input(key="set ease recency_half_life").set_value("").run()
+    assert "--set recency_half_life=none" in app.code[0].value
     assert not any("no timestamps" in caption.value for caption in app.caption)
 
 

@@ -19,7 +19,8 @@ import pytest
 
 from recengine.serving import jobs as module
 from recengine.serving.jobs import Job, Jobs
-from recengine.serving.progress import epochs_of, line_said, progress_of
+from recengine.serving.progress import STAGES, epochs_of, line_said, progress_of
+from recengine.training import loop
 
 WORKER = """
 import json, os, signal, subprocess, sys, time
@@ -279,6 +280,23 @@ def test_progress_counts_epochs_then_the_refit() -> None:
     assert progress_of(refit) == (pytest.approx(0.92), "refit on everything, epoch 2 of 10", pytest.approx(24.0))
     assert [row["epoch"] for row in epochs_of(refit)] == [0, 1, 2, 3, 4, 5]
     assert [row["epoch"] for row in epochs_of([*refit, epoch(0, 0.1), epoch(1, 0.2)])] == [0, 1]
+
+
+def test_every_stage_of_a_training_has_words_and_stays_out_of_the_curves() -> None:
+    assert set(STAGES) == set(loop.STAGES)
+    row = {"event": "epoch", "epoch": 2.0, "epochs": 4.0, "seconds": 1.0, "loss": 1.0, "refit": 1.0, "pretraining": 1.0}
+    assert progress_of([row]) == (pytest.approx(0.9), "refit on everything, pretraining, epoch 2 of 4", 1.0)
+    assert epochs_of([row]) == []
+
+
+def test_progress_of_a_search_counts_its_trials() -> None:
+    presets = {"event": "step", "text": "presets", "done": 0, "of": 4}
+    row = {"event": "epoch", "epoch": 5.0, "epochs": 10.0, "seconds": 1.0}
+    first = progress_of([{"event": "step", "text": "reading"}, presets, row], spent=9.0)
+    assert (first.share, first.said) == (pytest.approx(0.1125), "presets (1 of 4) · epoch 5 of at most 10")
+    tried = {"event": "trial", "number": 0, "trials": 4, "value": 0.1, "best": 0.1}
+    second = progress_of([presets, row, tried, row], spent=9.0)
+    assert (second.share, second.said) == (pytest.approx(0.3625), "trial 2 of 4 · epoch 5 of at most 10")
 
 
 def test_progress_of_several_steps_and_of_bytes() -> None:
