@@ -109,6 +109,24 @@ def test_train_trains_once_and_prints_the_folder(run, folder: Path, fresh_home: 
     assert other["folder"] != first["folder"]
 
 
+def test_the_trainings_of_an_evaluation_and_the_trials_of_a_search_are_counted(run, folder: Path, fresh_home) -> None:
+    how = ("--dataset", folder, "--split", "leave-last", "--progress", "jsonl", "--json")
+
+    def steps(*command: object) -> list[tuple[str, int, int]]:
+        status, _, noted = run(*command, *how)
+        assert status == 0
+        rows = [json.loads(line) for line in noted.splitlines()]
+        return [(row["text"], row["done"], row["of"]) for row in rows if row["event"] == "step" and "of" in row]
+
+    assert steps("evaluate", "random", "popularity", "--seeds", "2") == [
+        ("random, seed 0", 0, 4),
+        ("random, seed 1", 1, 4),
+        ("popularity, seed 0", 2, 4),
+        ("popularity, seed 1", 3, 4),
+    ]
+    assert steps("tune", "ease", "--trials", "2") == [("presets", 0, 2)]
+
+
 def test_progress_as_lines_of_json_is_all_that_stands_on_standard_error(run, folder: Path, fresh_home: Path) -> None:
     status, said, noted = run(
         "train",

@@ -27,7 +27,7 @@ from recengine.serving.training import artefact_folder, obtain
 DEFAULT_MODEL = "ease"
 _MODELS_KEPT = 6
 QUICK_ITEMS, QUICK_ROWS = 2_000, 200_000
-"""Up to this many items and ratings a closed form takes about a second."""
+"""Up to this many items and ratings a closed form takes a few seconds, recency chosen among them."""
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -110,7 +110,7 @@ def find_model(dataset: Dataset, choice: str, device: str) -> Trained | Job:
 
 
 def is_quick(dataset: Dataset, name: str) -> bool:
-    """Tell whether a training takes about a second: a closed form over few items (`slim` repeats itself)."""
+    """Tell whether a training takes a few seconds: a closed form over few items (`slim` repeats itself)."""
     closed = model_class(name).preset_epochs is None and name != "slim"
     return closed and dataset.n_items <= QUICK_ITEMS and len(dataset.ratings) <= QUICK_ROWS
 

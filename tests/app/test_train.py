@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.ui import form, recipes
 from pages.ui.curves import smoothed
+from recengine.cli import main
 from recengine.data.sources import load_dataset
 from recengine.models.registry import MODELS
 from recengine.serving import training
@@ -98,6 +99,21 @@ def test_nothing_trained_yet_offers_one_thing_to_do(open_app: Open, worker: Work
     job = worker.jobs.all()[0]
     assert job.command[:4] == ("train", "mf", "--dataset", "sample")
     assert "--force" in job.command
+
+
+def test_a_job_makes_the_model_that_the_pages_look_for(
+    open_app: Open, worker: Worker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = open_app(PAGE)
+    app.selectbox(key="train_model").select("item-knn").run()
+    train(app)
+    job = worker.jobs.all()[0]
+    assert job.about["settings"] == {}  # the preset of the sidebar
+    assert main([*job.command, "--json", "--progress", "jsonl"]) == 0
+    made = json.loads(capsys.readouterr().out)["folder"]
+    wanted = recipes.recipe("item-knn").asked
+    assert wanted == {"recency_half_life": "auto"}
+    assert made == str(artefact_folder(load_dataset("sample"), "item-knn", settings=wanted))
 
 
 def test_fields_say_what_is_wrong_beside_them_and_nothing_starts(open_app: Open, worker: Worker) -> None:
@@ -246,7 +262,12 @@ def test_a_training_killed_from_outside_is_reported_and_run_again(open_app: Open
 def test_a_search_shows_its_trials_and_puts_the_best_into_the_form(open_app: Open, worker: Worker) -> None:
     trials = [
         {"number": 0, "settings": {"embedding_dim": 64, "learning_rate": 0.015}, "value": 0.17, "best": 0.17},
-        {"number": 1, "settings": {"embedding_dim": 32, "learning_rate": 0.03}, "value": 0.18, "best": 0.18},
+        {
+            "number": 1,
+            "settings": {"embedding_dim": 32, "learning_rate": 0.03, "recency_half_life": None},
+            "value": 0.18,
+            "best": 0.18,
+        },
         {"number": 2, "settings": {"embedding_dim": 16, "learning_rate": 0.05}, "value": None, "best": 0.18},
     ]
     rows = [{"event": "trial", "model": "mf", "state": "complete", "trials": 5, "seconds": 1.0, **t} for t in trials]
@@ -269,6 +290,7 @@ def test_a_search_shows_its_trials_and_puts_the_best_into_the_form(open_app: Ope
     press(app, "Put them into the form")
     assert app.number_input(key="set mf embedding_dim").value == 32
     assert app.number_input(key="set mf learning_rate").value == 0.03
+    assert app.text_input(key="set mf recency_half_life").value == ""  # none was found, whatever the app presets
 
 
 def test_a_visitors_own_data_is_trained_on_by_their_job_alone_and_not_left_behind(
