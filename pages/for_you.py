@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import random
+import shlex
 
+import numpy as np
 import streamlit as st
+import torch
+from numpy.typing import NDArray
 
-from pages.ui import cards, filters, frame, models, people, states
+from pages.ui import cards, filters, frame, models, people, recipes, states
 from pages.ui.address import link, recall, record
 from pages.ui.text import html, markdown
 from recengine.data.dataset import Dataset
+from recengine.models.base import PredictsRatings, Recommender
+from recengine.report import csv_text
 from recengine.serving.explain import Reason, reasons
-from recengine.serving.recommendations import recommend
+from recengine.serving.recommendations import estimate_rows, recommend
 
 
 def current_user(dataset: Dataset, positive: float) -> int:
@@ -97,6 +103,10 @@ IMPERSONAL = {
 """Reasons that name no film."""
 
 
+MOST_ESTIMATES, BYTES_A_RATING = 10_000_000, 7
+"""Predicted ratings that a page still hands out, and what one takes in a CSV."""
+
+
 def reason_html(dataset: Dataset, reason: Reason, item: int, positive: float) -> str:
     """Return why a film is listed, as HTML."""
     if reason.kind == "popular":
@@ -134,9 +144,10 @@ def recommendations(ready: frame.Ready, user: int, past: people.History) -> None
     liked = people.liked_in_order(dataset, user, positive)
     why = [Reason("popular")] * len(items) if listing.fallback[0] else reasons(model, liked, items)
     own = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
+    stars = predicted(model, user, items)
     with st.grid(5, min_column_width=150, gap="medium", key="top"):
         for rank, (item, reason) in enumerate(zip(items.tolist(), why, strict=True), start=1):
-            badge = f"{own[item]:g} ★" if item in own else ""
+            badge = f"{own[item]:g} ★" if item in own else stars.get(item, "")
             cards.card(
                 cards.film(dataset, item),
                 key=f"top-{rank}",
@@ -145,6 +156,45 @@ def recommendations(ready: frame.Ready, user: int, past: people.History) -> None
                 note=reason_html(dataset, reason, item, positive),
             )
     against_history(ready, user, own, k)
+
+
+def predicted(model: Recommender, user: int, items: NDArray[np.int64]) -> dict[int, str]:
+    """Return the badges of the ratings that the model predicts of these items; none where it predicts none."""
+    if not isinstance(model, PredictsRatings):
+        return {}
+    with torch.inference_mode():
+        ratings = model.predict(np.full(len(items), user), items).tolist()
+    return {
+        item: f'<i title="The rating that the model predicts">≈ {rating:.1f} ★</i>'
+        for item, rating in zip(items.tolist(), ratings, strict=True)
+    }
+
+
+def estimates(ready: frame.Ready) -> None:
+    """Offer the matrix of predicted ratings of everybody and every film, where the model predicts them."""
+    dataset, model = ready.dataset, ready.trained.model
+    if not isinstance(model, PredictsRatings):
+        return
+    cells = dataset.n_users * dataset.n_items
+    with st.expander("All predicted ratings", icon=":material/table_view:"):
+        st.caption(
+            f"What the model thinks every one of {dataset.n_users:,} people would give every one of "
+            f"{dataset.n_items:,} films: {cells:,} predicted ratings, about {cells * BYTES_A_RATING / 1e6:,.0f} MB."
+        )
+        if cells <= MOST_ESTIMATES:
+
+            def text() -> str:
+                rows = estimate_rows(model, dataset)
+                return csv_text(next(rows), rows)
+
+            name = f"estimates-{model.name}.csv"
+            st.download_button("Download as CSV", text, name, "text/csv", icon=":material/download:", on_click="ignore")
+        else:
+            st.caption("That is too much for a page; the command line writes it a batch of people at a time.")
+        wanted = recipes.recipe(frame.choice().model)
+        command = ["python", "-m", "recengine", "estimates", "--dataset", dataset.name, "--model", model.name]
+        command += recipes.flags(dataset, wanted.asked, wanted.seed, frame.choice().device)
+        st.code(shlex.join([*command, "--out", "estimates.csv"]), language="bash", wrap_lines=True)
 
 
 def against_history(ready: frame.Ready, user: int, own: dict[int, float], k: int) -> None:
@@ -199,6 +249,7 @@ with body, states.guard(states.back_to("for_you.py", "Show somebody else")):
         ticket(ready.dataset, user, past, ready.positive)
     loved(ready.dataset, past, ready.positive)
     recommendations(ready, user, past)
+    estimates(ready)
     about(ready)
 with right:  # drawn last: the key of the search follows the person
     find_person(ready.positive)

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from pages.ui import curves, form, frame, jobs, outcomes, recipes, runs, states
+from pages.ui import curves, form, frame, jobs, models, outcomes, recipes, runs, states
 from pages.ui.text import html
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
-from recengine.models.registry import MODELS, configure
+from recengine.models.registry import MODELS, OWN, configure
 from recengine.serving.jobs import Job
 from recengine.serving.training import memory_needed
 from recengine.training.config import RunConfig
@@ -39,6 +39,8 @@ def settings_form(dataset: Dataset) -> None:
         )
         kind, fields = MODELS[name], form.fields_of(MODELS[name])
         st.html(f'<p class="about-model">{html(kind.summary)}</p>')
+        if name in OWN:
+            contract_held(name, dataset)
         whole = st.container()
         ready = form.presets(kind)
         if len(ready) > 1:
@@ -59,6 +61,18 @@ def settings_form(dataset: Dataset) -> None:
         if not dataset.timed and (kind.ordered or asked.wanted.asked.get("recency_half_life", "none") != "none"):
             whole.caption("This data has no timestamps: the order of its rows stands for time, which this model reads.")
         start(dataset, asked)
+
+
+def contract_held(name: str, dataset: Dataset) -> None:
+    """Say how a model of one's own stands to the contract that every model here keeps."""
+    found = models.findings(name, OWN[name].version, dataset.fingerprint, dataset)
+    broken = [finding for finding in found if finding.fault]
+    if not broken:
+        st.caption(f":material/verified: Your own model; it keeps all {len(found)} lines of the contract.")
+        return
+    st.warning(f"Your own model breaks {len(broken)} of {len(found)} lines of the contract.", icon=":material/rule:")
+    rows = "".join(f"<li>{html(states.sentence(line.what))} <b>{html(line.fault)}</b></li>" for line in broken)
+    st.html(f'<ul class="findings">{rows}</ul>')
 
 
 class Asked(NamedTuple):

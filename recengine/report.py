@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import sys
@@ -158,9 +159,20 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> list[str]:
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     """Write a CSV whole or not at all; text that a spreadsheet would run as a formula is prefixed with '."""
     with _out(path) as file:
-        writer = csv.writer(file)
-        writer.writerow([_harmless(cell) for cell in header])
-        writer.writerows([_harmless(cell) for cell in row] for row in rows)
+        _write_rows(file, header, rows)
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    """Return what `write_csv` writes."""
+    file = io.StringIO(newline="")
+    _write_rows(file, header, rows)
+    return file.getvalue()
+
+
+def _write_rows(file: TextIO, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    writer = csv.writer(file)
+    writer.writerow([_harmless(cell) for cell in header])
+    writer.writerows([_harmless(cell) for cell in row] for row in rows)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = ("data", "metrics", "training", "models", "evaluation", "serving", "cli")
 AT_THE_SIDE = {"errors": -1, "settings": -1, "files": -1, "report": LAYERS.index("serving")}
-"""Helpers without a layer: what every layer may use, and `report`, which speaks for the command line only."""
+"""Helpers without a layer: what every layer may use, and `report`, the words and files that people are given."""
 
 PACKAGE = sorted((ROOT / "recengine").rglob("*.py"))
 PAGES = sorted((ROOT / "pages").rglob("*.py"))

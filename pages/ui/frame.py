@@ -71,9 +71,9 @@ def sidebar() -> None:
     """Draw the pickers of data set, model and, where there is a choice, device."""
     import torch
 
-    from pages.ui import models, recipes
+    from pages.ui import models, recipes, states
     from recengine.data.sources import list_datasets
-    from recengine.models.registry import MODELS
+    from recengine.models.registry import FAULTS, MODELS
 
     default = settings.default_dataset()
     names = [info.name for info in list_datasets() if info.present or info.name == default]
@@ -86,6 +86,8 @@ def sidebar() -> None:
         chosen = _picker("model", "Model", [*titles, *MODELS], models.DEFAULT_MODEL, titles)
         kind = MODELS[recipes.recipe(chosen).model]
         st.html(f'<p class="about-model"><b>{html(kind.family.capitalize())}.</b> {html(kind.summary)}</p>')
+        for fault in FAULTS:
+            st.warning(markdown(states.sentence(fault)), icon=":material/extension_off:")
         if torch.cuda.is_available():
             _picker("device", "Device", ["auto", "cpu", "cuda"], settings.default_device())
 

@@ -17,6 +17,7 @@ from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.models.base import Recommender
+from recengine.models.contract import Finding, check
 from recengine.models.recency import HistoryModel
 from recengine.models.registry import model_class
 from recengine.serving.jobs import Job
@@ -61,6 +62,12 @@ class Shelf:
 def shelf() -> Shelf:
     """Return the one shelf of this process."""
     return Shelf()
+
+
+@st.cache_data(max_entries=32, show_spinner="Holding the model to the contract …")
+def findings(name: str, version: int, fingerprint: str, _dataset: Dataset) -> list[Finding]:
+    """Return what the contract's checks find of a model of one's own on this data."""
+    return check(model_class(name), _dataset)
 
 
 def recency_said(model: Recommender, wanted: Recipe) -> str:

@@ -56,7 +56,10 @@ def build_parser() -> argparse.ArgumentParser:
     command = add("datasets", datasets, "list the data sets, or fetch one")
     command.add_argument("action", nargs="?", choices=("list", "fetch"), default="list")
     command.add_argument("name", nargs="?")
-    add("models", models, "list the models")
+    command = add("models", models, "list the models, or hold one to the contract")
+    command.add_argument("action", nargs="?", choices=("list", "check"), default="list")
+    command.add_argument("name", nargs="?")
+    command.add_argument("--dataset", default=settings.default_dataset(), metavar="D", help="what it is tried on")
 
     def with_data(name: str, run: Any, text: str, *, model: bool = True) -> argparse.ArgumentParser:
         command = add(name, run, text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from recengine.errors import BadInput
 from recengine.models.base import PredictsRatings, Recommender, abilities
 from recengine.models.registry import MODELS, model_class
 from recengine.report import Cell, Reporter, write_csv
+from recengine.serving.recommendations import estimate_rows
 
 
 def score(options: argparse.Namespace, report: Reporter) -> None:
@@ -53,13 +54,8 @@ def estimates(options: argparse.Namespace, report: Reporter) -> None:
     data = load_data(options, report)
     model = _rating_model(options, report, data)
 
-    def rows() -> Iterator[Sequence[Cell]]:
-        for start in range(0, data.n_users, BATCH):
-            some = np.arange(start, min(start + BATCH, data.n_users))
-            for user, ratings in zip(data.user_ids[some].tolist(), model.estimates(some).tolist(), strict=True):
-                yield user, *(round(rating, 4) for rating in ratings)
-
-    write_csv(options.out, ("user_id", *data.item_ids.tolist()), rows())
+    rows = estimate_rows(model, data)
+    write_csv(options.out, next(rows), rows)
     report.result({"out": str(options.out), "users": data.n_users, "items": data.n_items}, [str(options.out)])
 
 

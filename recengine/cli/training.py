@@ -8,7 +8,8 @@ from recengine.cli.common import load_data, read_settings, train_or_find
 from recengine.data.sources import fetch, list_datasets
 from recengine.errors import BadInput
 from recengine.models.base import abilities
-from recengine.models.registry import MODELS
+from recengine.models.contract import check
+from recengine.models.registry import FAULTS, MODELS, model_class
 from recengine.report import Reporter, table
 
 
@@ -33,6 +34,10 @@ def datasets(options: argparse.Namespace, report: Reporter) -> None:
 
 
 def models(options: argparse.Namespace, report: Reporter) -> None:
+    if options.action == "check":
+        return check_model(options, report)
+    for fault in FAULTS:
+        report.note(fault)
     rows = [(m.name, m.family, ", ".join(abilities(m)) or "-", m.summary) for m in MODELS.values()]
     report.result(
         {
@@ -43,6 +48,20 @@ def models(options: argparse.Namespace, report: Reporter) -> None:
         },
         table(("name", "family", "abilities", "what it does"), rows),
     )
+
+
+def check_model(options: argparse.Namespace, report: Reporter) -> None:
+    """Hold a model to the contract and print a finding for each of its lines; any fault is bad input."""
+    if options.name is None:
+        raise BadInput("models check needs a name; run `python -m recengine models` for the list")
+    findings = check(model_class(options.name), load_data(options, report))
+    faults = [finding for finding in findings if finding.fault]
+    report.result(
+        {"model": options.name, "dataset": options.dataset, "findings": [f._asdict() for f in findings]},
+        table(("", "line of the contract", "finding"), [("no" if f.fault else "ok", *f) for f in findings]),
+    )
+    if faults:
+        raise BadInput(f"model {options.name!r} breaks {len(faults)} of {len(findings)} lines of the contract")
 
 
 def train(options: argparse.Namespace, report: Reporter) -> None:

@@ -84,6 +84,11 @@ class Dataset:
     def n_items(self) -> int:
         return len(self.item_ids)
 
+    @property
+    def people(self) -> pd.DataFrame:
+        """Return the user table; where the source has none, one of the ids alone."""
+        return pd.DataFrame({"user_id": self.user_ids}) if self.users is None else self.users
+
     @cached_property
     def fingerprint(self) -> str:
         """Return a hash of ids, ratings, timestamps and item metadata: equal content, equal hash."""

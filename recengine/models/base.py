@@ -22,7 +22,8 @@ from recengine.training.config import Config as BaseConfig
 from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch, gain
 
-FAMILIES = ("collaborative", "content-based", "demographic", "contextual", "hybrid", "baseline")
+FAMILIES = ("collaborative", "content-based", "demographic", "contextual", "hybrid", "baseline", "own")
+"""How a model comes to know a person's taste; `own` is a function of the operator's, which does not say."""
 NEED_NO_RATINGS = ("baseline", "demographic", "contextual")
 """Families that have something to say of a person without a single rating."""
 

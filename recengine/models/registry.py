@@ -22,6 +22,7 @@ from recengine.models.linear import EASE, SLIM, ItemKNN
 from recengine.models.mf import MF
 from recengine.models.mf_explicit import MFExplicit
 from recengine.models.neural import CML, MLP, MLPMF, ColdStartMF, DeepFM, NeuMF, NonlinearMF
+from recengine.models.own import find
 from recengine.models.profile import Demographic
 from recengine.models.recency import HALF_LIVES, HistoryModel
 from recengine.models.slist import SLIST
@@ -59,10 +60,19 @@ MODELS: dict[str, type[Recommender]] = {
 }
 
 
+_own, FAULTS = find(list(MODELS))
+"""What is wrong with models of one's own, a sentence each: they are left out, and every front says so."""
+OWN = {model.name: model for model in _own}
+MODELS |= OWN
+
+
 def model_class(name: str) -> type[Recommender]:
     """Return the registered class; BadInput names the closest one."""
     if name not in MODELS:
-        raise BadInput(f"model {name!r} is unknown{suggest(name, list(MODELS))}; expected one of: {', '.join(MODELS)}")
+        unloaded = f" ({'; '.join(FAULTS)})" if FAULTS else ""
+        raise BadInput(
+            f"model {name!r} is unknown{suggest(name, list(MODELS))}; expected one of: {', '.join(MODELS)}{unloaded}"
+        )
     return MODELS[name]
 
 

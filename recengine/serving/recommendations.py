@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import Ranking, mask_scores, top_k
-from recengine.models.base import NEED_NO_RATINGS, Recommender, SupportsFoldIn, check_k, readable
+from recengine.models.base import NEED_NO_RATINGS, PredictsRatings, Recommender, SupportsFoldIn, check_k, readable
 from recengine.models.profile import Demographic
 
 
@@ -105,6 +105,17 @@ def similar(model: Recommender, dataset: Dataset, item_idx: int, *, k: int = 10,
         counts[0, item_idx] = -torch.inf
         ranking = top_k(counts, k)
     return Listing(ranking, unknown)
+
+
+def estimate_rows(model: PredictsRatings, dataset: Dataset, *, batch: int = 1024) -> Iterator[Sequence[Any]]:
+    """Yield the estimated ratings matrix, a header `user_id, <item ids>` and a row for each user, to four decimals."""
+    yield "user_id", *dataset.item_ids.tolist()
+    for start in range(0, dataset.n_users, batch):
+        some = np.arange(start, min(start + batch, dataset.n_users))
+        with torch.inference_mode():
+            ratings = model.estimates(some).tolist()
+        for user, own in zip(dataset.user_ids[some].tolist(), ratings, strict=True):
+            yield user, *(round(rating, 4) for rating in own)
 
 
 def _with_fallback(

@@ -59,7 +59,7 @@ def obtain(
             train_rows,
             valid_rows,
             items=dataset.items,
-            users=dataset.users,
+            users=dataset.people,
             run=run,
             on_epoch=on_epoch,
         )

@@ -193,7 +193,7 @@ class Objective:
                 self.train,
                 valid=self.valid,
                 items=self.dataset.items,
-                users=self.dataset.users,
+                users=self.dataset.people,
                 run=replace(self.run, seed=seed),
                 on_epoch=others if reached else first,
             )

@@ -7,6 +7,7 @@ from pages.ui import models
 from pages.ui.people import history
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
+from recengine.models.base import PredictsRatings
 from recengine.serving.training import obtain
 from tests.app.conftest import Open, cards, links, markup, names, settle, text_of
 
@@ -192,3 +193,20 @@ def test_every_card_links_to_the_films_like_it_and_keeps_the_view(open_app: Open
     assert "genres=Horror" in links(app)[label]
     assert "user=12" in links(app)[label]
     assert "item=" in links(app)[label]
+
+
+def test_a_model_of_ratings_shows_what_it_predicts_and_hands_all_of_it_out(open_app: Open, sample: Dataset) -> None:
+    app = open_app(user="12", model="bias")
+    model = obtain(sample, "bias").model
+    assert isinstance(model, PredictsRatings)
+    user = sample.user_index([12])
+    top = model.recommend(user, k=10, seen=sample.ratings).items[0].numpy()  # type: ignore[attr-defined]
+    expected = [f"≈ {rating:.1f} ★" for rating in model.predict(np.repeat(user, 10), top).tolist()]
+    assert [text_of(card, "badge") for card in cards(app, "top")] == expected
+    assert any("2,458,000 predicted ratings" in said.value for said in app.caption)
+    assert any("estimates --dataset sample --model bias" in code.value for code in app.code)
+
+
+def test_a_model_of_likes_predicts_no_stars(open_app: Open) -> None:
+    app = open_app(user="12")
+    assert not any("predicted ratings" in said.value for said in app.caption)

@@ -1,0 +1,31 @@
+"""A model of one's own as a Recommender: RECENGINE_MODELS=examples/own_model.py python -m recengine models"""
+
+import torch
+
+from recengine.models.base import Recommender
+
+
+class CoLiked(Recommender):
+    """Score an item by how many people who liked what this person liked also liked it, by the root of its fame."""
+
+    name = "co-liked"
+    family = "collaborative"
+    summary = "What people who liked the same films liked too, famous films held back a little."
+
+    def learn(self, train, given):
+        self.liked = torch.zeros(self.n_users, self.n_items)
+        self.liked[train.user_idx.astype("int64"), train.item_idx.astype("int64")] = 1
+        together = self.liked.T @ self.liked
+        self.weights = together.fill_diagonal_(0) / self.liked.sum(0).clamp(min=1).sqrt()
+
+    def score(self, user_idx):
+        return self.liked[torch.as_tensor(user_idx).reshape(-1)] @ self.weights
+
+    def item_similarity(self, item_idx):
+        return self.weights[item_idx]
+
+    def state(self):
+        return {"liked": self.liked, "weights": self.weights}
+
+    def restore(self, state):
+        self.liked, self.weights = state["liked"], state["weights"]

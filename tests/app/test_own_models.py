@@ -1,0 +1,58 @@
+"""Models of one's own in the app: in the pickers, held to the contract in words, and their faults told."""
+
+from pathlib import Path
+
+import pytest
+
+from recengine.models import registry
+from recengine.models.own import find
+from tests.app.conftest import Open, Worker, cards, markup
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def bring(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Register what a file gives as the registry does when it is imported."""
+    monkeypatch.setenv("RECENGINE_MODELS", str(path))
+    found, faults = find(list(registry.MODELS))
+    for kind in found:
+        monkeypatch.setitem(registry.MODELS, kind.name, kind)
+        monkeypatch.setitem(registry.OWN, kind.name, kind)
+    monkeypatch.setattr(registry, "FAULTS", faults)
+
+
+def test_a_model_of_ones_own_recommends_and_keeps_the_contract(
+    open_app: Open, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(monkeypatch, EXAMPLES / "own_function.py")
+    app = open_app(model="own-function")
+    assert app.selectbox(key="model").value == "own-function"
+    assert len(cards(app, "top")) == 10
+    app.switch_page("train.py")
+    app.run()
+    app.selectbox(key="train_model").select("own-function").run()
+    assert any("keeps all 9 lines of the contract" in said.value for said in app.caption)
+
+
+def test_broken_lines_of_the_contract_are_shown_literally(
+    open_app: Open, worker: Worker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.py").write_text(
+        "def recommend(user_id, history, k): raise ValueError('<script>alert(1)</script>')"
+    )
+    bring(monkeypatch, tmp_path / "bad.py")
+    app = open_app("train.py")
+    app.selectbox(key="train_model").select("bad").run()
+    assert not app.exception
+    assert any("breaks 7 of 9 lines" in said.value for said in app.warning)
+    assert "ValueError: &lt;script&gt;alert(1)&lt;/script&gt;; correct" in markup(app)
+
+
+def test_a_file_that_cannot_be_loaded_is_told_on_every_page(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.py").write_text("import no_such_thing")
+    bring(monkeypatch, tmp_path / "bad.py")
+    app = open_app()
+    assert any("No module named" in said.value for said in app.sidebar.warning)
+    assert len(cards(app, "top")) == 10
