@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ROOT = Path(__file__).resolve().parent
 if str(ROOT) not in sys.path:  # Streamlit puts the folder of pages/main.py there, not this one
     sys.path.insert(0, str(ROOT))
 
+from recengine.serving import identity  # noqa: E402 - needs the path above
 from recengine.serving.posters import poster_svg  # noqa: E402 - needs the path above
 
 POSTER_HEADERS = {
@@ -29,6 +32,8 @@ POSTER_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
     "X-Content-Type-Options": "nosniff",
 }
+COOKIE_SECONDS = 400 * 86_400
+"""For how long a browser keeps who its visitor is: as long as browsers allow."""
 log = logging.getLogger("recengine.app")
 
 
@@ -43,6 +48,29 @@ async def poster(request: Request) -> Response:
 @lru_cache(maxsize=2048)
 def _drawn(title: str, year: int | None, genres: str) -> str:
     return poster_svg(title, year, genres)
+
+
+class VisitorCookie:
+    """Gives whoever asks for a page without a valid visitor's cookie a new one, which scripts cannot read."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or identity.read(Request(scope).cookies.get(identity.COOKIE)):
+            await self.app(scope, receive, send)
+            return
+
+        async def with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if headers.get("content-type", "").startswith("text/html"):
+                    https = "https" in (scope["scheme"], Headers(scope=scope).get("x-forwarded-proto"))
+                    rules = f"Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax" + ("; Secure" if https else "")
+                    headers.append("Set-Cookie", f"{identity.COOKIE}={identity.issue()}; {rules}")
+            await send(message)
+
+        await self.app(scope, receive, with_cookie)
 
 
 @asynccontextmanager
@@ -74,6 +102,6 @@ app = st.App(
     str(ROOT / "pages" / "main.py"),
     lifespan=lifespan,
     routes=[Route("/poster/v1.svg", poster)],
-    middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)],
+    middleware=[Middleware(VisitorCookie), Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)],
     on_script_error=script_error,
 )

@@ -10,6 +10,7 @@ import streamlit as st
 from pages.ui import states
 from pages.ui.text import markdown
 from recengine import settings
+from recengine.serving import identity
 from recengine.serving.jobs import Job, Jobs
 from recengine.serving.progress import Progress, progress_of
 
@@ -28,8 +29,14 @@ def jobs() -> Jobs:
 
 
 def visitor() -> str:
-    """Return a name for this session: jobs on a visitor's own data are theirs alone, as the data is."""
-    return st.session_state.setdefault("visitor", uuid.uuid4().hex)
+    """Return who this is: the same person in every tab and after every restart, as long as the cookie is kept.
+
+    A browser that keeps no cookies is a new visitor in each session. Nothing in the address can name another visitor.
+    """
+    if "visitor" not in st.session_state:
+        known = identity.read(st.context.cookies.get(identity.COOKIE))
+        st.session_state["visitor"] = known or uuid.uuid4().hex
+    return st.session_state["visitor"]
 
 
 def visible(*kinds: str) -> list[Job]:
