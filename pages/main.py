@@ -25,6 +25,10 @@ PAGES = {
             st.Page("similar.py", title="More like this", icon=":material/hub:"),
             "Start from a film and walk to its nearest neighbours, as the model sees them.",
         ),
+        (
+            st.Page("rate.py", title="Rate", icon=":material/star_half:"),
+            "Give films stars and watch your own list follow, rating by rating.",
+        ),
     ],
     "Build": [
         (
