@@ -34,7 +34,8 @@ def visitor() -> str:
     A browser that keeps no cookies is a new visitor in each session. Nothing in the address can name another visitor.
     """
     if "visitor" not in st.session_state:
-        known = identity.read(st.context.cookies.get(identity.COOKIE))
+        token = st.context.cookies.get(identity.COOKIE)
+        known = identity.read(token) if isinstance(token, str) else None  # without a browser there are no cookies
         st.session_state["visitor"] = known or uuid.uuid4().hex
     return st.session_state["visitor"]
 
