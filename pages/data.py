@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.ui import charts, frame, states
 from pages.ui.address import link
-from pages.ui.jobs import ended_badly, jobs, show
+from pages.ui.jobs import allow, ended_badly, jobs, show
 from pages.ui.text import html, markdown
 from recengine.data import sources
 from recengine.data.dataset import Dataset
@@ -67,7 +67,9 @@ def report(dataset: Dataset) -> None:
     st.html(f'<section class="notebook"><h3>What was read</h3><ul>{lines}</ul>{terms}</section>')
 
 
+@states.told
 def _fetch(name: str) -> None:
+    allow("job")
     job = jobs().start(["datasets", "fetch", name], kind="fetch", title=f"Fetching {name}", key=f"fetch {name}")
     st.session_state["fetching"] = job.id
 
@@ -119,6 +121,7 @@ def own() -> None:
         st.session_state.pop("unread", None)
         try:
             with st.spinner("Reading and checking every row"):
+                allow("upload")
                 content = given.getvalue()
                 st.session_state["uploaded"] = sources.load_upload(given.name, content)
                 st.session_state["uploaded_bytes"] = content  # for jobs, which read files

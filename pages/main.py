@@ -53,4 +53,5 @@ from pages.ui import states  # noqa: E402
 with states.guard(states.start_again):
     with st.skeleton(height=320):  # the first session waits for PyTorch here
         frame.sidebar()
+    states.say_told()
     page.run()

@@ -203,6 +203,7 @@ def studio(model: Recommender, positive: float) -> None:
     with states.guard(states.start_again):
         dataset = frame.dataset()
         now = visit.now(dataset)
+        states.say_told()
         left, right = st.columns([5, 8], gap="large")
         with right:
             your_list(dataset, model, now, positive)
@@ -234,6 +235,7 @@ def column(dataset: Dataset, title: str, said: str, items: Sequence[int], known:
     st.html(f'<section class="column"><h3>{html(title)}</h3><p>{html(said)}</p><ol>{rows}</ol></section>')
 
 
+@states.told
 def start_training(dataset: Dataset, name: str) -> None:
     """Start a training that the visitor does not wait for. For callbacks."""
     recipes.train(dataset, recipes.recipe(name), frame.choice().device)

@@ -136,6 +136,7 @@ def ready() -> Ready:
         status("not trained")
         wanted = recipes.recipe(chosen.model)
 
+        @states.told
         def again() -> None:
             recipes.train(data, wanted, chosen.device)
 

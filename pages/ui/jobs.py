@@ -12,6 +12,7 @@ from pages.ui.text import markdown
 from recengine import settings
 from recengine.serving import identity
 from recengine.serving.jobs import Job, Jobs
+from recengine.serving.limits import Buckets
 from recengine.serving.progress import Progress, progress_of
 
 TICK = 0.7
@@ -38,6 +39,18 @@ def visitor() -> str:
         known = identity.read(token) if isinstance(token, str) else None  # without a browser there are no cookies
         st.session_state["visitor"] = known or uuid.uuid4().hex
     return st.session_state["visitor"]
+
+
+@st.cache_resource(show_spinner=False)
+def _buckets() -> Buckets:
+    return Buckets()
+
+
+def allow(kind: str, count: int = 1) -> None:
+    """Count what this visitor asks for. Raises BadInput, in a hosted app alone, when it is more than their share."""
+    if settings.hosted():
+        address = st.context.ip_address
+        _buckets().take(kind, visitor(), address if isinstance(address, str) else "", count=count)
 
 
 def visible(*kinds: str) -> list[Job]:

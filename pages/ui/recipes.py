@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import streamlit as st
 
-from pages.ui.jobs import jobs, visible, visitor
+from pages.ui.jobs import allow, jobs, visible, visitor
 from recengine.data.dataset import Dataset
 from recengine.models.base import abilities
 from recengine.models.recency import HistoryModel
@@ -133,7 +133,11 @@ def flags(dataset: Dataset, settings: Mapping[str, str], seed: int, device: str)
 def start_on(
     dataset: Dataset, command: list[str], arguments: list[str], *, title: str, key: str, about: dict[str, Any]
 ) -> Job:
-    """Queue a command that reads a data set: by its name, or for a visitor's own from a copy beside the job."""
+    """Queue a command that reads a data set: by its name, or for a visitor's own from a copy beside the job.
+
+    Raises BadInput where the app is hosted and this visitor has asked for too much.
+    """
+    allow("job")
     own = _owner(dataset)
     name = f"ratings{st.session_state['uploaded_suffix']}" if own else dataset.name
     return jobs().start(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from pages.ui import curves, form, frame, jobs, outcomes, recipes
+from pages.ui import curves, form, frame, jobs, outcomes, recipes, states
 from pages.ui.address import link
 from pages.ui.text import html, plain
 from recengine.data.dataset import Dataset
@@ -24,11 +24,13 @@ def on(dataset: Dataset) -> list[Job]:
     return [job for job in jobs.visible(*KINDS) if recipes.is_of(job, dataset.name, own)]
 
 
+@states.told
 def start(dataset: Dataset, wanted: recipes.Recipe, device: str) -> None:
     """Start a training and look at it, even if the store has the model: who asks wants to watch. For callbacks."""
     _look_at(recipes.train(dataset, wanted, device, force=True).id)
 
 
+@states.told
 def search(dataset: Dataset, wanted: recipes.Recipe, device: str, trials: int) -> None:
     """Start a search of the settings and look at it. For callbacks."""
     _look_at(recipes.search(dataset, wanted, device, trials).id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec
 
 import streamlit as st
 
@@ -11,6 +13,7 @@ from pages.ui.address import link
 from pages.ui.text import html, markdown
 from recengine.errors import BadInput
 
+P = ParamSpec("P")
 Action = Callable[[], object]
 """Draws one button or link."""
 
@@ -22,6 +25,25 @@ def guard(action: Action) -> Iterator[None]:
         yield
     except BadInput as fault:
         problem(str(fault), action)
+
+
+def told(callback: Callable[P, None]) -> Callable[P, None]:
+    """Let a callback keep BadInput for `say_told`: nothing can be drawn before the page is."""
+
+    @wraps(callback)
+    def run(*args: P.args, **named: P.kwargs) -> None:
+        try:
+            callback(*args, **named)
+        except BadInput as fault:
+            st.session_state["told"] = str(fault)
+
+    return run
+
+
+def say_told() -> None:
+    """Say, in passing, what the last callback could not do."""
+    if fault := st.session_state.pop("told", ""):
+        st.toast(markdown(sentence(fault)), icon=":material/error:", duration="long")
 
 
 def problem(message: str, action: Action) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from pages.ui.jobs import duration, reason
 from recengine.serving.jobs import Job
+from tests.app.conftest import Open, Worker, press
 
 
 def job(**more: object) -> Job:
@@ -24,3 +25,15 @@ def test_the_reason_of_a_failure_is_what_the_process_said_last() -> None:
     assert reason(job(last_line="recengine: failed: MemoryError: ")) == "MemoryError: "
     assert reason(job(last_line="epoch 3 of 9")) == "its process ended; the last it said was “epoch 3 of 9”"
     assert reason(job()) == "its process ended without a word"
+
+
+def test_a_hosted_app_tells_a_visitor_who_asks_for_too_much(
+    open_app: Open, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECENGINE_HOSTED", "1")
+    app = open_app("train.py")
+    for epochs in (1, 2, 3):
+        app.number_input(key="set mf epochs").set_value(epochs).run()
+        press(app, "Train")
+    assert any("more than 2 trainings and comparisons at once" in said.value for said in app.toast)
+    assert len(worker.jobs.all()) == 2

@@ -34,13 +34,14 @@ OpenPage = Callable[..., Page]
 class Server:
     """`streamlit run app.py` on a free port."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, dataset: str = "sample") -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://localhost:{self.port}"
-        environment = os.environ | {"RECENGINE_HOME": str(home), "RECENGINE_DATASET": "sample"}
-        environment.pop("RECENGINE_MIRROR", None)
+        environment = os.environ | {"RECENGINE_HOME": str(home), "RECENGINE_DATASET": dataset}
+        if dataset == "sample":
+            environment.pop("RECENGINE_MIRROR", None)
         self.home = home
         self.log = home / "server.log"
         home.mkdir(parents=True, exist_ok=True)

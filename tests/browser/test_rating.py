@@ -1,0 +1,144 @@
+"""Rating in a browser: every star counts at once, nothing is lost, and it is nobody else's business."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.conftest import OpenPage, Server
+
+pytestmark = pytest.mark.browser
+
+
+def board(page: Page, name: str) -> Locator:
+    """Return a board of the page: `hand`, the films to rate, or `list`."""
+    found = page.locator(f".st-key-board-{name}")
+    expect(found.locator(".card").first).to_be_visible(timeout=60_000)
+    return found
+
+
+def rate(card: Locator, stars: float) -> None:
+    """Click a card's stars."""
+    control = card.get_by_role("slider")
+    box = control.bounding_box()
+    assert box is not None
+    control.click(position={"x": box["width"] * (stars - 0.25) / 5, "y": box["height"] / 2})
+
+
+def titles(board: Locator) -> list[str]:
+    return board.locator(".card .name").all_inner_texts()
+
+
+def settled(page: Page) -> None:
+    """Wait until Python has kept all that was done."""
+    for name in ("hand", "list"):
+        expect(board(page, name).locator(".board")).to_have_attribute("data-waiting", "0")
+
+
+def test_a_star_changes_the_list_and_undo_brings_it_back(open_page: OpenPage) -> None:
+    page = open_page("/rate")
+    before = titles(board(page, "list"))
+    first = board(page, "hand").locator(".card").first
+    name = first.locator(".name").inner_text()
+    rate(first, 5)
+    expect(page.get_by_test_id("answered").or_(page.locator(".status-line"))).to_contain_text(f"after {name}, 5 ★")
+    expect(first.locator(".done")).to_have_text("5 ★")
+    after = titles(board(page, "list"))
+    assert after != before
+    assert name not in after
+    expect(board(page, "list").locator(".note").first).to_contain_text(f"because you rated {name}")
+    assert board(page, "list").locator(".moved.shown").count() > 0
+    first.get_by_role("button", name=f"Undo {name}").click()
+    expect(page.locator(".status-line")).to_contain_text("You have liked nothing yet")
+    assert titles(board(page, "list")) == before
+
+
+def test_a_rated_card_stays_in_its_place_until_the_rated_ones_are_cleared(open_page: OpenPage) -> None:
+    page = open_page("/rate")
+    rate(board(page, "hand").locator(".card").first, 5)
+    expect(page.locator(".status-line")).to_contain_text("answered in")
+    settled(page)
+    third = board(page, "list").locator(".card").nth(2)
+    name = third.locator(".name").inner_text()
+    rate(third, 4.5)
+    expect(page.locator(".status-line")).to_contain_text(f"after {name}, 4.5 ★")
+    assert titles(board(page, "list"))[2] == name
+    page.get_by_role("button", name="Clear the rated ones").click()
+    expect(board(page, "list").get_by_text(name, exact=True)).to_have_count(0)
+
+
+def test_eight_quick_clicks_are_all_kept_and_survive_a_reload(open_page: OpenPage) -> None:
+    page = open_page("/rate")
+    cards = board(page, "hand").locator(".card")
+    expect(cards).to_have_count(6)
+    names = titles(board(page, "hand"))
+    for place in range(6):
+        rate(cards.nth(place), 4)
+    shown = board(page, "list").locator(".card")
+    for place in (0, 1):
+        names.append(shown.nth(place).locator(".name").inner_text())
+        rate(shown.nth(place), 3.5)
+    settled(page)
+    page.reload()
+    settled(page)
+    page.get_by_role("radio", name="Take it away").or_(page.get_by_role("button", name="Take it away")).first.click()
+    expect(page.locator(".rated-list")).to_contain_text("8 films rated")
+    for name in names:
+        expect(page.locator(".rated-list")).to_contain_text(name)
+
+
+def test_a_film_is_rated_by_keyboard_alone(open_page: OpenPage) -> None:
+    page = open_page("/rate")
+    card = board(page, "hand").locator(".card").first
+    name = card.locator(".name").inner_text()
+    control = page.get_by_role("slider", name=f"Rate {name}")
+    control.focus()
+    for key in ("4", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator(".status-line")).to_contain_text(f"after {name}, 4.5 ★")
+    expect(control).to_be_focused()
+    expect(control).to_have_attribute("aria-valuetext", "4.5 stars")
+    page.keyboard.press("Delete")
+    expect(page.locator(".status-line")).to_contain_text("You have liked nothing yet")
+
+
+def test_a_film_put_aside_leaves_the_list(open_page: OpenPage) -> None:
+    page = open_page("/rate")
+    first = board(page, "list").locator(".card").first
+    name = first.locator(".name").inner_text()
+    first.get_by_role("button", name=f"Not interested in {name}").click()
+    expect(first.locator(".done")).to_have_text("Not for me")
+    page.get_by_role("button", name="Clear the rated ones").click()
+    expect(board(page, "list").get_by_text(name, exact=True)).to_have_count(0)
+
+
+@pytest.fixture
+def other(server: Server, browser: Browser) -> Iterator[Page]:
+    """Open the page in a second browser, which knows nothing of the first."""
+    context = browser.browser.new_context()  # type: ignore[attr-defined]
+    page = context.new_page()
+    page.goto(server.url + "/rate")
+    yield page
+    context.close()
+
+
+def test_two_browsers_do_not_see_each_other(open_page: OpenPage, other: Page) -> None:
+    page = open_page("/rate")
+    before = titles(board(other, "list"))
+    rate(board(page, "hand").locator(".card").first, 5)
+    expect(page.locator(".status-line")).to_contain_text("answered in")
+    other.reload()
+    assert titles(board(other, "list")) == before
+    expect(other.locator(".status-line")).to_contain_text("You have liked nothing yet")
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_a_phone_has_no_sideways_scrolling_and_large_targets(open_page: OpenPage, scheme: str) -> None:
+    page = open_page("/rate", width=390, height=844, scheme=scheme)
+    control = board(page, "hand").get_by_role("slider").first
+    box = control.bounding_box()
+    assert box is not None
+    assert box["height"] >= 44
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
