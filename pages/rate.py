@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import altair as alt
 import numpy as np
@@ -13,17 +14,20 @@ from numpy.typing import NDArray
 
 from pages.ui import board, cards, frame, models, people, recipes, states, visit
 from pages.ui.board import Act, Square
+from pages.ui.jobs import visitor
 from pages.ui.text import html, markdown, plain
 from pages.ui.visit import Visit
 from recengine.data.dataset import Dataset
 from recengine.models.base import Recommender, abilities
 from recengine.report import csv_text
+from recengine.serving.event_log import rated
 from recengine.serving.explain import Reason, reasons
 from recengine.serving.recommendations import recommend_newcomers
 from recengine.serving.store import Trained
 
 SHOWN, DEALT = 10, 6
 """Films of the list, and films that are offered to rate."""
+BOARDS = ("board-hand", "board-list")
 BESIDE = ("ease", "gru", "ials", "popularity")
 """Models that answer side by side."""
 WELL_KNOWN = 60
@@ -103,9 +107,9 @@ def your_list(dataset: Dataset, model: Recommender, now: Visit, positive: float)
     items, fallback = lists(model, dataset, now, [len(now.ratings)], positive)
     took = time.perf_counter() - started
     shown = placed([int(item) for item in items[0] if item >= 0], pins)
-    marks = state.get("rate acts"), [act.id for act in visit.acts(dataset)]
-    if marks[0] != marks[1]:  # the marks stay until something else is done
-        state["rate before"], state["rate acts"] = state.get("rate shown", []), marks[1]
+    done = [event.event_id for event in now.latest]
+    if state.get("rate acts") != done:  # the marks stay until something else is done
+        state["rate before"], state["rate acts"] = state.get("rate shown", []), done
     state["rate shown"] = shown
     change = moved(state["rate before"], shown) if len(state["rate before"]) == len(shown) else dict.fromkeys(shown, "")
     with st.container(horizontal=True, vertical_alignment="center", key="list-head"):
@@ -113,10 +117,10 @@ def your_list(dataset: Dataset, model: Recommender, now: Visit, positive: float)
         if pins:
             st.button("Clear the rated ones", on_click=pins.clear, icon=":material/refresh:", key="rate-refresh")
     liked = [item for item, stars in now.ratings.items() if visit.in_scale(dataset, stars) >= positive]
-    last = next((act for act in reversed(visit.acts(dataset)) if act.kind == "rate"), None)
+    last = next(reversed(now.ratings), None)
     told = f"{recipes.label(model.name)} answered in <b>{1e3 * took:.1f} ms</b>"
-    if last is not None and last.item_idx in now.ratings:
-        told += f" after <b>{html(cards.film(dataset, last.item_idx).title)}</b>, {last.stars:g} ★"
+    if last is not None:
+        told += f" after <b>{html(cards.film(dataset, last).title)}</b>, {now.ratings[last]:g} ★"
     if fallback[0]:
         told = "You have liked nothing yet, so these are the favourites of everybody."
     st.html(f'<p class="status-line" data-testid="answered">{told}</p>')
@@ -134,13 +138,13 @@ def your_list(dataset: Dataset, model: Recommender, now: Visit, positive: float)
         )
         for rank, item in enumerate(shown, start=1)
     ]
-    draw(dataset, squares, "board-list")
+    draw(dataset, now, squares, BOARDS[1])
 
 
-def draw(dataset: Dataset, squares: list[Square], key: str) -> None:
+def draw(dataset: Dataset, now: Visit, squares: list[Square], key: str) -> None:
     """Draw a board whose acts are kept."""
-    known = [act.id for act in visit.acts(dataset)][-400:]
-    board.draw(dataset, squares, key=key, acknowledged=known, on_acts=lambda acts: take(dataset, acts))
+    known = [event.event_id for event in now.latest]
+    board.draw(dataset, squares, key=key, acknowledged=known)
 
 
 def deal(dataset: Dataset, now: Visit) -> None:
@@ -169,18 +173,20 @@ def to_rate(dataset: Dataset, now: Visit) -> None:
         if not hand:
             st.caption(f"No film is called anything like “{markdown(query)}”. Try fewer letters.")
     squares = [Square(item, stars=now.ratings.get(item, 0.0), passed=item in now.passed) for item in hand]
-    draw(dataset, squares, "board-hand")
+    draw(dataset, now, squares, BOARDS[0])
     if not query:
         st.button("Other films", on_click=deal, args=(dataset, now), icon=":material/casino:", key="rate-deal")
 
 
+@states.told
 def start_as(dataset: Dataset, persona: people.Persona) -> None:
     """Rate for the visitor what a persona loved most. For callbacks."""
     past = people.history(dataset, persona.user_idx)
     low, high = dataset.rating_range
     stars = past.ratings if high <= 5 else 0.5 + 4.5 * (past.ratings - low) / (high - low)
-    chosen = list(zip(past.items[:LIKED_MOST].tolist(), stars[:LIKED_MOST].tolist(), strict=True))
-    visit.take(dataset, [visit.act("rate", item, round(2 * value) / 2) for item, value in reversed(chosen)])
+    chosen = list(zip(dataset.item_ids[past.items[:LIKED_MOST]].tolist(), stars[:LIKED_MOST].tolist(), strict=True))
+    events = [rated(str(item), round(2 * value) / 2, source="persona") for item, value in reversed(chosen)]
+    visit.keep(dataset, events)
 
 
 def starts(dataset: Dataset, positive: float) -> None:
@@ -203,6 +209,10 @@ def studio(model: Recommender, positive: float) -> None:
     with states.guard(states.start_again):
         dataset = frame.dataset()
         now = visit.now(dataset)
+        known = {event.event_id for event in now.latest}
+        if acts := [act for key in BOARDS for act in board.done(dataset, key, known)]:
+            states.told(take)(dataset, acts)
+            now = visit.now(dataset)
         states.say_told()
         left, right = st.columns([5, 8], gap="large")
         with right:
@@ -348,19 +358,52 @@ def taste(dataset: Dataset, now: Visit, positive: float) -> None:
 
 
 def take_away(dataset: Dataset, model: Recommender, now: Visit, positive: float) -> None:
-    """Offer the visitor's ratings and list as files, and to erase them."""
+    """List what the visitor rated, offer it and the list as files, and offer to erase it all."""
     items, _ = lists(model, dataset, now, [len(now.ratings)], positive, k=min(50, dataset.n_items))
     films = [cards.film(dataset, int(item)) for item in items[0] if item >= 0]
+    moments = {event.item_id: event.ts for event in now.latest}
+    rows = [(cards.film(dataset, item), stars) for item, stars in now.ratings.items()]
+    said = "".join(f"<li>{html(cards.named(it))} <b>{stars:g} ★</b></li>" for it, stars in reversed(rows))
+    st.html(f'<section class="rated-list"><h3>{len(rows)} films rated</h3><ol>{said}</ol></section>')
+    with st.container(horizontal=True, key="take-away"):
+        for label, name, text in (
+            ("My list, 50 films", "recommendations.csv", recommendations_csv(films)),
+            ("My ratings, as MovieLens has them", "ratings.csv", movielens_csv(rows, moments)),
+            ("My ratings, for Letterboxd", "letterboxd.csv", letterboxd_csv(rows, moments)),
+        ):
+            st.download_button(label, text, name, "text/csv", icon=":material/download:", on_click="ignore")
+        with st.popover("Erase everything of mine", icon=":material/delete:"):
+            st.markdown("All your ratings, on every data set, are deleted for good. That they were is recorded.")
+            st.button("Erase", type="primary", on_click=erase, key="rate-erase")
+
+
+def recommendations_csv(films: Sequence[cards.Film]) -> str:
+    """Return the list as CSV."""
     rows = [(rank, it.item_id, it.title, it.year) for rank, it in enumerate(films, start=1)]
-    with st.container(horizontal=True):
-        st.download_button(
-            "My list, 50 films",
-            csv_text(("rank", "item_id", "title", "year"), rows),
-            "recommendations.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+    return csv_text(("rank", "item_id", "title", "year"), rows)
+
+
+def movielens_csv(rows: Sequence[tuple[cards.Film, float]], moments: Mapping[str, int]) -> str:
+    """Return ratings in the layout of MovieLens; the user is 0."""
+    header = ("userId", "movieId", "rating", "timestamp")
+    return csv_text(header, [(0, it.item_id, stars, moments.get(it.item_id, 0)) for it, stars in rows])
+
+
+def letterboxd_csv(rows: Sequence[tuple[cards.Film, float]], moments: Mapping[str, int]) -> str:
+    """Return ratings in the layout that Letterboxd imports: title, year, stars and the day of the rating."""
+
+    def day(item_id: str) -> str:
+        return datetime.fromtimestamp(moments[item_id], UTC).date().isoformat() if item_id in moments else ""
+
+    header = ("Title", "Year", "Rating", "WatchedDate")
+    return csv_text(header, [(it.title, it.year, stars, day(it.item_id)) for it, stars in rows])
+
+
+def erase() -> None:
+    """Forget this visitor. For callbacks."""
+    visit.log().erase(visitor())
+    for key in [key for key in st.session_state if str(key).startswith("rate ")]:
+        del st.session_state[key]
 
 
 ready = frame.ready()

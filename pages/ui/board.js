@@ -78,7 +78,7 @@ export default function ({ data, parentElement, setStateValue }) {
     const rate = (stars) => {
       clearTimeout(card.timer);
       card.timer = 0;
-      if (stars === card.stars) return;
+      if (!(stars > 0) || stars === card.stars) return; // a card that has just left has no width
       card.stars = stars;
       paint(card, "…");
       send({ kind: "rate", item: card.item, stars });

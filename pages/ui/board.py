@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,10 +54,9 @@ def draw(
     *,
     key: str,
     acknowledged: Sequence[str],
-    on_acts: Callable[[list[Act]], None],
     passing: bool = True,
 ) -> None:
-    """Draw films to rate. `on_acts` gets what was done, in order, before the page is drawn again.
+    """Draw films to rate. What is done to them is there to be read, by `done`, when the page is drawn again.
 
     acknowledged : ids of acts that are kept already and need not be sent again
     passing : whether a film can be put aside
@@ -70,7 +69,7 @@ def draw(
             "passing": passing,
             "version": f"{len(acknowledged)} {hash(tuple(squares))}",
         },
-        on_events_change=lambda: on_acts(read(dataset, st.session_state[key].get("events"))),
+        on_events_change=lambda: None,
     )
 
 
@@ -86,6 +85,16 @@ def _card(dataset: Dataset, square: Square) -> dict[str, Any]:
         "poster": cards.poster_address(it),
         "note": [plain(part) for part in square.note],
     }
+
+
+def done(dataset: Dataset, key: str, acknowledged: Collection[str]) -> list[Act]:
+    """Return what was done on a board and is not acknowledged, oldest first.
+
+    To be asked at the start of every run, not in a callback: a click that comes soon after may cut a callback off,
+    which is not called again. What the browser sent stays until it sends something else.
+    """
+    sent = (st.session_state.get(key) or {}).get("events")
+    return [act for act in read(dataset, sent) if act.id not in acknowledged]
 
 
 def read(dataset: Dataset, sent: Any) -> list[Act]:

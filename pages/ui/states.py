@@ -28,7 +28,7 @@ def guard(action: Action) -> Iterator[None]:
 
 
 def told(callback: Callable[P, None]) -> Callable[P, None]:
-    """Let a callback keep BadInput for `say_told`: nothing can be drawn before the page is."""
+    """Let what comes before the page is drawn, as callbacks do, keep BadInput for `say_told`."""
 
     @wraps(callback)
     def run(*args: P.args, **named: P.kwargs) -> None:
@@ -41,7 +41,7 @@ def told(callback: Callable[P, None]) -> Callable[P, None]:
 
 
 def say_told() -> None:
-    """Say, in passing, what the last callback could not do."""
+    """Say, in passing, what could not be done."""
     if fault := st.session_state.pop("told", ""):
         st.toast(markdown(sentence(fault)), icon=":material/error:", duration="long")
 

@@ -1,8 +1,7 @@
-"""What this visitor has rated here: every act is kept before anything is drawn, and the rest follows from the acts."""
+"""What this visitor has rated here: every act is in the log before anything is drawn, and the rest follows from it."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,8 +9,15 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.board import Act
+from pages.ui.jobs import allow, visitor
+from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
+from recengine.errors import BadInput
+from recengine.serving.event_log import Event, EventLog
+
+REMEMBERED = 400
+"""The latest acts that a board is told of as kept; a browser sends no more than half as many at once."""
 
 
 class Visit(NamedTuple):
@@ -19,56 +25,55 @@ class Visit(NamedTuple):
 
     ratings : item index -> stars, in the order in which they were given; a film that is rated again moves to the end
     passed  : films put aside
+    latest  : the latest events, oldest first
     """
 
     ratings: dict[int, float]
     passed: set[int]
+    latest: list[Event]
 
 
-def replay(acts: Sequence[Act]) -> Visit:
-    """Return the state that acts lead to; an undo takes back the last act on its film that still stands."""
-    standing: list[Act] = []
-    for act in acts:
-        if act.kind != "undo":
-            standing.append(act)
-            continue
-        last = next(
-            (place for place in range(len(standing) - 1, -1, -1) if standing[place].item_idx == act.item_idx), None
-        )
-        if last is not None:
-            del standing[last]
-    ratings: dict[int, float] = {}
-    passed: set[int] = set()
-    for act in standing:
-        ratings.pop(act.item_idx, None)
-        passed.discard(act.item_idx)
-        if act.kind == "rate":
-            ratings[act.item_idx] = act.stars
-        else:
-            passed.add(act.item_idx)
-    return Visit(ratings, passed)
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _log(home: str) -> EventLog:
+    return EventLog()
 
 
-def act(kind: str, item_idx: int, stars: float = 0.0) -> Act:
-    """Return an act of our own making."""
-    return Act(uuid.uuid4().hex, kind, item_idx, stars)
+def log() -> EventLog:
+    """Return the one log of this process."""
+    return _log(str(settings.home()))
+
+
+def catalogue(dataset: Dataset) -> str:
+    """Return the name under which ratings of a data set are kept; a visitor's own data goes by its content."""
+    own = dataset is st.session_state.get("uploaded")
+    return f"own {dataset.fingerprint}" if own else dataset.name
 
 
 def now(dataset: Dataset) -> Visit:
-    """Return the state of this visitor on a data set."""
-    return replay(acts(dataset))
+    """Return the state of this visitor on a data set, of the films that it has."""
+    ratings: dict[int, float] = {}
+    passed: set[int] = set()
+    for row in log().standing(visitor(), catalogue(dataset)):
+        try:
+            place = int(dataset.item_index([row.item_id])[0])
+        except BadInput:  # of another edition
+            continue
+        if row.kind == "pass":
+            passed.add(place)
+        elif row.stars is not None:
+            ratings[place] = row.stars
+    return Visit(ratings, passed, log().events(visitor(), catalogue(dataset), latest=REMEMBERED))
 
 
-def acts(dataset: Dataset) -> list[Act]:
-    """Return all that this visitor did on a data set, oldest first."""
-    return st.session_state.setdefault(f"acts {dataset.fingerprint}", [])
+def keep(dataset: Dataset, events: Sequence[Event]) -> int:
+    """Keep events, and return how many were new. Raises BadInput where the app is hosted and they are too many."""
+    allow("rating", len(events))
+    return log().append(visitor(), catalogue(dataset), events)
 
 
-def take(dataset: Dataset, done: Sequence[Act]) -> None:
-    """Keep acts; one that is kept already changes nothing."""
-    kept = acts(dataset)
-    known = {act.id for act in kept}
-    kept += [act for act in done if act.id not in known]
+def take(dataset: Dataset, acts: Sequence[Act]) -> None:
+    """Keep what was done on a board; what is kept already changes nothing."""
+    keep(dataset, [Event(a.id, a.kind, str(dataset.item_ids[a.item_idx]), a.stars or None) for a in acts])
 
 
 def in_scale(dataset: Dataset, stars: float) -> float:
@@ -82,10 +87,9 @@ def in_scale(dataset: Dataset, stars: float) -> float:
 def histories(dataset: Dataset, ratings: dict[int, float], lengths: Sequence[int]) -> Interactions:
     """Return the first ratings of the visitor as those of people 0, 1, ...: one for each length."""
     items, stars = list(ratings), [in_scale(dataset, value) for value in ratings.values()]
-    person = np.repeat(np.arange(len(lengths)), lengths)
-    place = np.concatenate([np.arange(n) for n in lengths]).astype(np.int64) if lengths else np.empty(0, np.int64)
+    place = np.concatenate([np.arange(n) for n in lengths]).astype(np.int64)
     return Interactions.from_pairs(
-        person,
+        np.repeat(np.arange(len(lengths)), lengths),
         np.asarray(items, np.int64)[place],
         n_users=len(lengths),
         n_items=dataset.n_items,

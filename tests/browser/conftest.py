@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
@@ -85,29 +85,28 @@ def chromium() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[BrowserContext]:
-    """Return a fresh Chromium with an empty profile; its pages share a cache but are sessions of their own."""
+def browser() -> Iterator[Browser]:
+    """Return a fresh Chromium."""
     path = chromium()
     if path is None:
         pytest.skip(NO_CHROMIUM)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield launched.new_context()
+        yield launched
         launched.close()
 
 
 @pytest.fixture
-def open_page(server: Server, browser: BrowserContext) -> Iterator[OpenPage]:
-    """Return a function that opens an address in a new session.
+def open_page(server: Server, browser: Browser) -> Iterator[OpenPage]:
+    """Return a function that opens an address in a new session, always of the same visitor, who is new to each test.
 
     At the end: no request went beyond this machine, no console error, no dialog, no traceback in the server's log.
     """
-    pages: list[Page] = []
+    context = browser.new_context()
     faults: list[str] = []
 
     def open_(address: str = "/", *, width: int = 1440, height: int = 900, scheme: str = "dark") -> Page:
-        page = browser.new_page()
-        pages.append(page)
+        page = context.new_page()
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # dark or light
         page.set_default_timeout(30_000)
@@ -119,8 +118,7 @@ def open_page(server: Server, browser: BrowserContext) -> Iterator[OpenPage]:
         return page
 
     yield open_
-    for page in pages:
-        page.close()
+    context.close()
     assert not faults, faults
     assert "Traceback" not in server.log.read_text()
 

@@ -66,20 +66,29 @@ def test_a_rated_card_stays_in_its_place_until_the_rated_ones_are_cleared(open_p
     expect(page.locator(".status-line")).to_contain_text(f"after {name}, 4.5 ★")
     assert titles(board(page, "list"))[2] == name
     page.get_by_role("button", name="Clear the rated ones").click()
-    expect(board(page, "list").get_by_text(name, exact=True)).to_have_count(0)
+    expect(board(page, "list").locator(".name").get_by_text(name, exact=True)).to_have_count(0)
+
+
+CLICKS = """async () => {
+  const names = [];
+  for (let click = 0; click < 8; click++) {
+    const hosts = [...document.querySelectorAll(`.st-key-board-${click < 6 ? "hand" : "list"} *`)];
+    const cards = hosts.flatMap((host) => [...(host.shadowRoot?.querySelectorAll(".card:not(.settled)") ?? [])]);
+    const stars = cards[0].querySelector(".stars"), box = stars.getBoundingClientRect();
+    names.push(cards[0].querySelector(".name").textContent);
+    stars.dispatchEvent(new MouseEvent("click", { bubbles: true, clientX: box.left + 0.75 * box.width }));
+    await new Promise((done) => setTimeout(done, 40));
+  }
+  return names;
+}"""
+"""Rates eight films, six to rate and two of the list, one every 40 ms: faster than any answer comes."""
 
 
 def test_eight_quick_clicks_are_all_kept_and_survive_a_reload(open_page: OpenPage) -> None:
     page = open_page("/rate")
-    cards = board(page, "hand").locator(".card")
-    expect(cards).to_have_count(6)
-    names = titles(board(page, "hand"))
-    for place in range(6):
-        rate(cards.nth(place), 4)
-    shown = board(page, "list").locator(".card")
-    for place in (0, 1):
-        names.append(shown.nth(place).locator(".name").inner_text())
-        rate(shown.nth(place), 3.5)
+    settled(page)
+    names = page.evaluate(CLICKS)
+    assert len(set(names)) == 8
     settled(page)
     page.reload()
     settled(page)
@@ -111,13 +120,13 @@ def test_a_film_put_aside_leaves_the_list(open_page: OpenPage) -> None:
     first.get_by_role("button", name=f"Not interested in {name}").click()
     expect(first.locator(".done")).to_have_text("Not for me")
     page.get_by_role("button", name="Clear the rated ones").click()
-    expect(board(page, "list").get_by_text(name, exact=True)).to_have_count(0)
+    expect(board(page, "list").locator(".name").get_by_text(name, exact=True)).to_have_count(0)
 
 
 @pytest.fixture
 def other(server: Server, browser: Browser) -> Iterator[Page]:
     """Open the page in a second browser, which knows nothing of the first."""
-    context = browser.browser.new_context()  # type: ignore[attr-defined]
+    context = browser.new_context()
     page = context.new_page()
     page.goto(server.url + "/rate")
     yield page

@@ -1,0 +1,273 @@
+"""The event log: nothing acknowledged is lost, nothing counts twice, and what stands follows from the events alone."""
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from recengine.errors import BadInput
+from recengine.serving.event_log import STARS, Event, EventLog, Standing, rated, safe_wal
+
+Open = Callable[[], EventLog]
+STEPS = 10_000 if os.environ.get("RECENGINE_LONG") else 500
+
+
+@pytest.fixture
+def open_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """Return a function that opens the log of an empty home, each time anew."""
+    monkeypatch.setenv("RECENGINE_HOME", str(tmp_path))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    opened: list[EventLog] = []
+
+    def open_one() -> EventLog:
+        opened.append(EventLog())
+        return opened[-1]
+
+    yield open_one
+    for log in opened:
+        log.close()
+
+
+def act(kind: str, item: str, id: str) -> Event:
+    return Event(id, kind, item)
+
+
+def what(log: EventLog, visitor: str = "ann") -> list[tuple[str, str, float | None]]:
+    return [(row.item_id, row.kind, row.stars) for row in log.standing(visitor, "sample")]
+
+
+def test_what_stands_is_the_latest_of_each_item_in_the_order_of_rating(open_log: Open) -> None:
+    log = open_log()
+    assert log.append("ann", "sample", [rated("1", 4.0), rated("2", 0.5), act("pass", "3", "p"), rated("1", 5.0)]) == 4
+    assert what(log) == [("2", "rate", 0.5), ("3", "pass", None), ("1", "rate", 5.0)]
+    assert what(open_log()) == what(log)
+    assert log.standing("bob", "sample") == log.standing("ann", "ml-100k") == []
+
+
+def test_an_undo_restores_exactly_what_was_before_it(open_log: Open) -> None:
+    log = open_log()
+    log.append("ann", "sample", [rated("1", 4.0), rated("2", 3.0)])
+    before = log.standing("ann", "sample")
+    log.append("ann", "sample", [rated("1", 1.0)])
+    log.append("ann", "sample", [act("undo", "1", "u1")])
+    assert log.standing("ann", "sample") == before
+    log.append("ann", "sample", [act("clear", "2", "c"), act("undo", "2", "u2")])
+    assert log.standing("ann", "sample") == before
+    log.append("ann", "sample", [act("undo", "1", "u3"), act("undo", "1", "u4")])
+    assert what(log) == [("2", "rate", 3.0)]
+
+
+def test_an_event_that_comes_again_changes_nothing(open_log: Open) -> None:
+    log = open_log()
+    first = rated("1", 4.0, event_id="a" * 32)
+    assert [log.append("ann", "sample", [first]) for _ in range(3)] == [1, 0, 0]
+    assert log.append("bob", "sample", [first._replace(stars=1.0)]) == 0
+    assert len(log.events("ann")) == 1
+    assert log.events("bob") == []
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (Event("a", "steal", "1"), "kind='steal' is unknown; expected one of: rate, pass, clear, undo"),
+        (Event("a", "rate", "1", 5.5), "5.5 stars are outside the scale"),
+        (Event("a", "rate", "1", 0.0), "0.0 stars are outside the scale"),
+        (Event("a", "rate", "1", float("nan")), "nan stars are outside the scale"),
+        (Event("a", "rate", "1"), "None stars are outside the scale"),
+        (Event("two words", "pass", "1"), "event_id='two words' is not an id"),
+    ],
+)
+def test_an_event_that_cannot_be_is_refused_and_nothing_beside_it_is_kept(
+    open_log: Open, event: Event, said: str
+) -> None:
+    log = open_log()
+    with pytest.raises(BadInput, match=said):
+        log.append("ann", "sample", [rated("7", 4.0), event])
+    assert log.events("ann") == []
+
+
+def test_events_are_never_changed_and_only_an_erasure_deletes_them(open_log: Open, tmp_path: Path) -> None:
+    log = open_log()
+    log.append("ann", "sample", [rated("1", 4.0)])
+    with sqlite3.connect(tmp_path / "ratings.db") as raw:
+        for change in ("UPDATE event SET stars = 1", "DELETE FROM event"):
+            with pytest.raises(sqlite3.IntegrityError, match="events are never"):
+                raw.execute(change)
+
+
+def test_erasing_removes_one_person_and_records_it(open_log: Open, tmp_path: Path) -> None:
+    log = open_log()
+    log.append("ann", "sample", [rated("1", 4.0), rated("2", 4.0)])
+    log.append("bob", "sample", [rated("1", 2.0)])
+    assert log.erase("ann") == 2
+    assert log.events("ann") == log.standing("ann", "sample") == []
+    assert what(log, "bob") == [("1", "rate", 2.0)]
+    with sqlite3.connect(tmp_path / "ratings.db") as raw:
+        assert raw.execute("SELECT visitor, events FROM erasure").fetchall() == [("ann", 2)]
+    log.append("ann", "sample", [rated("1", 4.0)])
+    with sqlite3.connect(tmp_path / "ratings.db") as raw, pytest.raises(sqlite3.IntegrityError):
+        raw.execute("DELETE FROM event WHERE visitor = 'ann'")  # her erasure is over: what comes after it is guarded
+
+
+def test_the_latest_events_come_oldest_first(open_log: Open) -> None:
+    log = open_log()
+    log.append("ann", "sample", [rated(str(n), 3.0) for n in range(9)])
+    assert [event.item_id for event in log.events("ann", "sample", latest=3)] == ["6", "7", "8"]
+
+
+def test_threads_that_append_at_once_lose_nothing(open_log: Open) -> None:
+    logs = [open_log(), open_log()]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda n: logs[n % 2].append(f"v{n % 4}", "sample", [rated(str(n), 2.5)]), range(80)))
+    found = [event.item_id for visitor in range(4) for event in logs[0].events(f"v{visitor}")]
+    assert sorted(map(int, found)) == list(range(80))
+    assert sum(len(logs[1].standing(f"v{visitor}", "sample")) for visitor in range(4)) == 80
+
+
+def test_a_write_ahead_log_is_used_only_where_it_is_safe() -> None:
+    for version, safe in {(3, 51, 2): False, (3, 51, 3): True, (3, 50, 6): False, (3, 50, 7): True}.items():
+        assert safe_wal(version) == safe
+    for version, safe in {(3, 40, 1): False, (3, 44, 6): True, (3, 44, 5): False, (3, 60, 0): True}.items():
+        assert safe_wal(version) == safe
+
+
+def test_an_old_name_of_postgresql_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RECENGINE_HOME", str(tmp_path))
+    monkeypatch.setattr(sa, "create_engine", lambda url, **_: (_ for _ in ()).throw(InterruptedError(url)))
+    with pytest.raises(InterruptedError, match=r"^postgresql://ann@db/x$"):
+        EventLog("postgres://ann@db/x")
+
+
+class Operations(RuleBasedStateMachine):
+    """The log beside a list of what was done: whatever is done, both say the same."""
+
+    home: Path
+
+    @initialize()
+    def start(self) -> None:
+        (self.home / "ratings.db").unlink(missing_ok=True)
+        self.log = EventLog(f"sqlite:///{self.home / 'ratings.db'}")
+        self.done: dict[str, list[Event]] = {"ann": [], "bob": []}
+        self.count = 0
+
+    def _append(self, who: str, *events: Event) -> None:
+        assert self.log.append(who, "sample", events) == len(events)
+        self.done[who] += events
+
+    def _new(self, kind: str, item: int, stars: float | None = None) -> Event:
+        self.count += 1
+        return Event(f"e{self.count}", kind, str(item), stars, 1)
+
+    @rule(who=st.sampled_from(["ann", "bob"]), item=st.integers(0, 4), stars=st.sampled_from(STARS))
+    def rate(self, who: str, item: int, stars: float) -> None:
+        self._append(who, self._new("rate", item, stars))
+
+    @rule(who=st.sampled_from(["ann", "bob"]), item=st.integers(0, 4), kind=st.sampled_from(["undo", "clear", "pass"]))
+    def other(self, who: str, item: int, kind: str) -> None:
+        self._append(who, self._new(kind, item))
+
+    @rule(who=st.sampled_from(["ann", "bob"]), items=st.lists(st.integers(0, 6), max_size=5))
+    def bring_in(self, who: str, items: list[int]) -> None:
+        self._append(who, *(self._new("rate", item, 3.5) for item in items))
+
+    @rule(who=st.sampled_from(["ann", "bob"]))
+    def send_again(self, who: str) -> None:
+        assert self.log.append(who, "sample", self.done[who][-3:]) == 0
+
+    @rule()
+    def restart(self) -> None:
+        self.log.close()
+        self.log = EventLog(f"sqlite:///{self.home / 'ratings.db'}")
+
+    @rule()
+    def rebuild(self) -> None:
+        before = {who: self.log.standing(who, "sample") for who in self.done}
+        self.log.rebuild()
+        assert before == {who: self.log.standing(who, "sample") for who in self.done}
+
+    @rule(who=st.sampled_from(["ann", "bob"]))
+    def erase(self, who: str) -> None:
+        assert self.log.erase(who) == len(self.done[who])
+        self.done[who] = []
+
+    @invariant()
+    def says_what_was_done(self) -> None:
+        for who, events in self.done.items():
+            assert self.log.events(who) == events
+            assert [(row.item_id, row.kind, row.stars) for row in self.log.standing(who, "sample")] == modelled(events)
+
+    def teardown(self) -> None:
+        self.log.close()
+
+
+def modelled(events: list[Event]) -> list[tuple[str, str, float | None]]:
+    """Return what stands by the plainest means: a stack for each item."""
+    stacks: dict[str, list[tuple[int, Event]]] = {}
+    for place, event in enumerate(events):
+        stack = stacks.setdefault(event.item_id, [])
+        if event.kind != "undo":
+            stack.append((place, event))
+        elif stack:
+            stack.pop()
+    tops = sorted((stack[-1] for stack in stacks.values() if stack), key=lambda top: top[0])
+    return [(event.item_id, event.kind, event.stars) for _, event in tops if event.kind != "clear"]
+
+
+def test_the_log_agrees_with_a_simple_model_after_any_operations(tmp_path: Path) -> None:
+    Operations.home = tmp_path
+    run_state_machine_as_test(
+        Operations,
+        settings=settings(
+            max_examples=STEPS // 50,
+            stateful_step_count=50,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+APPENDER = """
+import sys
+from recengine.serving.event_log import EventLog, rated
+log, n = EventLog(), int(sys.argv[1])
+while True:
+    log.append("ann", "sample", [rated(str(n % 7), 0.5 + n % 10 / 2, event_id=f"e{n}")])
+    print(n, flush=True)  # acknowledged
+    n += 1
+"""
+
+
+def test_a_kill_at_any_moment_loses_no_acknowledged_rating(open_log: Open) -> None:
+    """Twenty-five processes one after the other, each killed while it appends; each goes on where the last one was."""
+    luck, start, acknowledged = random.Random(5), 0, -1
+    for _ in range(25):
+        child = subprocess.Popen([sys.executable, "-c", APPENDER, str(start)], stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        for _ in range(luck.randrange(1, 12)):
+            acknowledged = int(child.stdout.readline())
+        child.send_signal(signal.SIGKILL)
+        rest = child.stdout.read().split("\n")
+        acknowledged = int(next((line for line in reversed(rest) if line), acknowledged))
+        child.wait()
+        log = open_log()
+        kept = [event.event_id for event in log.events("ann")]
+        assert kept == [f"e{n}" for n in range(len(kept))], "an event is lost or counts twice"
+        assert len(kept) in (acknowledged + 1, acknowledged + 2)  # the last may be kept and not yet acknowledged
+        start = len(kept)
+        held = log.standing("ann", "sample")
+        log.rebuild()
+        assert log.standing("ann", "sample") == held
+        assert json.dumps(held) == json.dumps([Standing(*row) for row in held])
+        log.close()
