@@ -48,3 +48,17 @@ class Sequences:
         which = np.arange(len(users)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
         skipped = which * (length - 1)
         return self.ends[users] - skipped, np.minimum(self.counts[users] - skipped, length)
+
+
+def past_tensors(rows: Interactions) -> dict[str, Tensor]:
+    """Return users, items and ratings in the order of time, as a model that serves from sequences stores them."""
+    kept = rows.select(rows.chronological())
+    columns = {"past_user": kept.user_idx, "past_item": kept.item_idx, "past_rating": kept.rating}
+    return {name: torch.from_numpy(column.copy()) for name, column in columns.items()}
+
+
+def past_rows(state: dict[str, Tensor], n_users: int, n_items: int) -> tuple[Interactions, dict[str, Tensor]]:
+    """Return the rows of `past_tensors`, and what else is in the state."""
+    user, item, rating = (state[name].numpy() for name in ("past_user", "past_item", "past_rating"))
+    rows = Interactions.from_pairs(user, item, rating=rating, n_users=n_users, n_items=n_items)
+    return rows, {name: tensor for name, tensor in state.items() if not name.startswith("past_")}

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
-from recengine.data.sequences import Sequences
+from recengine.data.sequences import Sequences, past_rows, past_tensors
 from recengine.models.base import Given, Recommender
 from recengine.training.catalogue_softmax import CELLS, catalogue_softmax_loss
 from recengine.training.config import Config, Range, option
@@ -183,26 +183,12 @@ class GRU(Recommender):
         return self.network.items().detach()
 
     def state(self) -> dict[str, Tensor]:
-        rows = self.past.select(self.past.chronological())
-        return {
-            **self.network.state_dict(),
-            "scale": self.scale,
-            "past_user": torch.from_numpy(rows.user_idx.copy()),
-            "past_item": torch.from_numpy(rows.item_idx.copy()),
-            "past_rating": torch.from_numpy(rows.rating.copy()),
-        }
+        return {**self.network.state_dict(), "scale": self.scale, **past_tensors(self.past)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        own = ("scale", "past_user", "past_item", "past_rating")
-        self.scale = state["scale"]
-        self._remember(
-            Interactions.from_pairs(
-                *(state[name].numpy() for name in own[1:3]),
-                rating=state["past_rating"].numpy(),
-                n_users=self.n_users,
-                n_items=self.n_items,
-            )
-        )
+        past, learned = past_rows(state, self.n_users, self.n_items)
+        self._remember(past)
+        self.scale = learned.pop("scale")
         self.network = GRUNetwork(self.n_items, self.config)
-        self.network.load_state_dict({name: tensor for name, tensor in state.items() if name not in own})
+        self.network.load_state_dict(learned)
         self.network.eval()
