@@ -47,7 +47,7 @@ class GRURatingConfig(Config):
     max_length: int = option(100, "latest events that are read", low=1, high=100_000)
     targets: int = option(8, "later ratings drawn for each event of a sequence", low=1, high=1000)
     item_shrink: float = preset(BiasConfig, "item_shrink", 2.0)
-    user_shrink: float = preset(BiasConfig, "user_shrink", 5.0)
+    user_shrink: float = preset(BiasConfig, "user_shrink", 10.0)
 
 
 class GRURatingNetwork(nn.Module):
