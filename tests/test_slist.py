@@ -68,6 +68,39 @@ def test_the_weights_are_the_ridge_regression_of_rows_written_out(set_weight: fl
     assert np.allclose(found.numpy(), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("set_weight", [0.0, 0.3])
+@pytest.mark.parametrize("half_life", [HALF_LIFE, None])
+def test_with_a_later_horizon_it_is_the_ridge_regression_with_an_intercept_of_starts_written_out(
+    set_weight: float, half_life: float | None
+) -> None:
+    """Each person's first 0, 1, 2, 3 items ask for all that follow, and count 1 together."""
+    rows = random_histories(seed=3)
+    inputs, targets, share = [], [], []
+    for user in range(rows.n_users - 1):
+        of_user = rows.user_idx == user
+        sequence = rows.item_idx[of_user][np.argsort(rows.timestamp[of_user])]
+        starts = min(3, len(sequence) - 1) + 1
+        for n in range(starts):
+            history = np.zeros(rows.n_items)
+            for age, item in enumerate(sequence[:n][::-1]):
+                history[item] = 1.0 if half_life is None else FLOOR + 0.5 ** (age / half_life)
+            inputs.append(history)
+            targets.append(np.isin(np.arange(rows.n_items), sequence[n:]))
+            share.append((1 - set_weight) / starts)
+        inputs.append(np.isin(np.arange(rows.n_items), sequence))
+        targets.append(inputs[-1])
+        share.append(set_weight)
+    x, y, root = np.array(inputs, float), np.array(targets, float), np.sqrt(share)[:, None]
+    read, wanted = (np.average(table, axis=0, weights=share) for table in (x, y))
+    expected = ridge_without_self(root * (x - read), root * (y - wanted), L2)
+    kind = model_class("slist")
+    config = {"l2": L2, "recency_half_life": half_life, "recency_floor": FLOOR, "set_weight": set_weight}
+    model = kind(kind.Config.from_dict({**config, "horizon": "later", "first": 3})).fit(rows)
+    assert np.allclose(model.item_weights.numpy(), expected, atol=1e-5)
+    nobody = model.score_history(rows.select(slice(0)).of_users([0]))[0]
+    assert np.allclose(nobody.numpy(), wanted - read @ expected, atol=1e-5)
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), l2=st.floats(0.5, 100))
 def test_with_the_whole_weight_on_sets_it_is_ease(seed: int, l2: float) -> None:
