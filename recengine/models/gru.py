@@ -87,9 +87,9 @@ class GRU(Recommender):
     Hidasi et al. (ICLR 2016), with the full cross entropy that Klenitskiy & Vasilev (RecSys 2023) and Petrov &
     Macdonald (RecSys 2023) found to decide the accuracy of sequence models.
 
-    With `horizon` "later" only the first `max_length` events of a person are read, and after one drawn for each item
-    in each epoch the network is asked for the items that follow, soon or late: a list for people of whom little is
-    known. It starts as how often each item follows anything, in the items' biases, which are then free of decay.
+    With `horizon` "later" it learns from each person's first `max_length` events alone, and is asked after each of
+    them for items drawn from all that follow, soon or late: a list for people of whom little is known. It starts as
+    how often each item follows others, which stands in the items' biases, then free of decay.
     """
 
     name = "gru"
