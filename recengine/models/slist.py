@@ -76,6 +76,7 @@ class SLIST(ItemItem):
         return weights
 
     def score_history(self, histories: Interactions) -> Tensor:
+        """Return (histories.n_users, n_items): each person's weighted rows of the weights, and the intercept."""
         return super().score_history(histories) + self.intercept
 
     def state(self) -> dict[str, Tensor]:
@@ -100,7 +101,7 @@ class SLIST(ItemItem):
         left, right = torch.zeros(2, self.n_items**2)
         for p in range(min(self.config.first, int(m.max(initial=0)))):
             rows = np.flatnonzero(m > p)  # of the people whose event p is in a row at all
-            q, most = place[rows], m[rows]
+            q, most = place[rows], m[rows]  # look-ups below are kept in range where np.where does not take them
             key = torch.from_numpy(item[rows - q + p] * self.n_items + item[rows])
             met = np.where(q < most, both[abs(q - p) % len(both), (most - np.maximum(p, q)).clip(min=0)], 0)
             asked = np.where(q > p, alone[(np.minimum(q, most) - p).clip(min=0)], 0)
