@@ -70,7 +70,7 @@ def test_age_counts_the_later_events_of_the_same_person() -> None:
 
 def test_every_fold_in_takes_recency_but_those_that_read_no_order_or_read_it_themselves() -> None:
     folds = {name for name, kind in MODELS.items() if hasattr(kind, "score_history")}
-    assert folds - {*READS_NO_ORDER, "gru"} == set(HISTORY)
+    assert folds - {*READS_NO_ORDER, "gru", "gru-rating"} == set(HISTORY)
 
 
 @pytest.mark.parametrize("name", HISTORY)

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from recengine.data.interactions import Interactions
 from recengine.data.sources import load_dataset
-from recengine.data.splits import leave_last
+from recengine.data.splits import leave_last, make_split
+from recengine.evaluation.ranking import evaluate
+from recengine.evaluation.significance import ahead_of
 from recengine.models import slist
+from recengine.models.baselines import Popularity
 from recengine.models.registry import model_class
 from recengine.training.loop import ranking_validator
 
@@ -68,6 +71,41 @@ def test_the_weights_are_the_ridge_regression_of_rows_written_out(set_weight: fl
     assert np.allclose(found.numpy(), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("set_weight", [0.0, 0.3])
+@pytest.mark.parametrize("half_life", [HALF_LIFE, None])
+def test_with_a_later_horizon_it_is_the_ridge_regression_with_an_intercept_of_starts_written_out(
+    set_weight: float, half_life: float | None, tmp_path: Path
+) -> None:
+    """Each person's first 0, 1, 2, 3 items ask for all that follow, and count 1 together."""
+    rows = random_histories(seed=3)
+    inputs, targets, share = [], [], []
+    for user in range(rows.n_users - 1):
+        of_user = rows.user_idx == user
+        sequence = rows.item_idx[of_user][np.argsort(rows.timestamp[of_user])]
+        starts = min(3, len(sequence) - 1) + 1
+        for n in range(starts):
+            history = np.zeros(rows.n_items)
+            for age, item in enumerate(sequence[:n][::-1]):
+                history[item] = 1.0 if half_life is None else FLOOR + 0.5 ** (age / half_life)
+            inputs.append(history)
+            targets.append(np.isin(np.arange(rows.n_items), sequence[n:]))
+            share.append((1 - set_weight) / starts)
+        inputs.append(np.isin(np.arange(rows.n_items), sequence))
+        targets.append(inputs[-1])
+        share.append(set_weight)
+    x, y, root = np.array(inputs, float), np.array(targets, float), np.sqrt(share)[:, None]
+    read, wanted = (np.average(table, axis=0, weights=share) for table in (x, y))
+    expected = ridge_without_self(root * (x - read), root * (y - wanted), L2)
+    kind = model_class("slist")
+    config = {"l2": L2, "recency_half_life": half_life, "recency_floor": FLOOR, "set_weight": set_weight}
+    model = kind(kind.Config.from_dict({**config, "horizon": "later", "first": 3})).fit(rows)
+    assert np.allclose(model.item_weights.numpy(), expected, atol=1e-5)
+    nobody = model.score_history(rows.select(slice(0)).of_users([0]))[0]
+    assert np.allclose(nobody.numpy(), wanted - read @ expected, atol=1e-5)
+    model.save(tmp_path)
+    assert torch.equal(kind.load(tmp_path).score([0, 1]), model.score([0, 1]))
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), l2=st.floats(0.5, 100))
 def test_with_the_whole_weight_on_sets_it_is_ease(seed: int, l2: float) -> None:
@@ -110,3 +148,12 @@ def test_order_adds_to_recency_on_ml_100k(mirror: Path) -> None:
         model = model_class(name)(model_class(name).Config.from_dict(config)).fit(split.train)
         reached.append(ranking_validator(model.score, split.train, split.valid)()["valid_ndcg@10"])
     assert reached[0] + 0.02 < reached[1] < reached[2] - 0.005
+
+
+@pytest.mark.real
+def test_after_two_ratings_the_later_horizon_is_ahead_of_popularity_on_ml_100k(mirror: Path) -> None:
+    split = make_split(load_dataset("ml-100k"), "cold-user", given=2, targets_after=19)
+    kind = model_class("slist")
+    config = kind.Config.from_dict({"horizon": "later", "l2": 100.0, "recency_half_life": None})
+    found = [evaluate(model.fit(split.fit), split).per_user["ndcg@10"] for model in (kind(config), Popularity())]
+    assert ahead_of("popularity", dict(zip(("slist", "popularity"), found, strict=True)))["slist"].low > 0

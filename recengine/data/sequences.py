@@ -48,3 +48,38 @@ class Sequences:
         which = np.arange(len(users)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
         skipped = which * (length - 1)
         return self.ends[users] - skipped, np.minimum(self.counts[users] - skipped, length)
+
+    def starts(self, length: int) -> tuple[Ints, Ints]:
+        """Return (ends, lengths) of the first `length` rows of everybody with two or more, or as many as there are."""
+        users = (self.counts > 1).nonzero()[0]
+        lengths = np.minimum(self.counts[users], length)
+        return self.ends[users] - self.counts[users] + lengths, lengths
+
+    def draw_later(self, ends: Ints, lengths: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (row, after, item), (T,) each: items that follow, soon or late, event `after` of window `row`.
+
+        ends, lengths : (B,) of windows of `starts`. For each of the person's rows an event of the window is drawn, and
+        dropped if it does not precede the row, so that every pair of an event and a later row is equally likely.
+        """
+        users = torch.from_numpy(np.searchsorted(self.ends, ends - 1, side="right"))
+        counts = torch.from_numpy(self.counts)[users]
+        row = torch.repeat_interleave(counts)  # (T,)
+        place = torch.arange(len(row)) - (counts.cumsum(0) - counts)[row]  # 0, 1, ... in each person
+        after = (torch.rand(len(row), generator=draws, dtype=torch.float64) * lengths[row]).long()
+        item = self.items[(torch.from_numpy(self.ends)[users] - counts)[row] + place]
+        kept = after < place
+        return row[kept], after[kept], item[kept]
+
+
+def past_tensors(rows: Interactions) -> dict[str, Tensor]:
+    """Return users, items and ratings in the order of time, as a model that serves from sequences stores them."""
+    kept = rows.select(rows.chronological())
+    columns = {"past_user": kept.user_idx, "past_item": kept.item_idx, "past_rating": kept.rating}
+    return {name: torch.from_numpy(column.copy()) for name, column in columns.items()}
+
+
+def past_rows(state: dict[str, Tensor], n_users: int, n_items: int) -> tuple[Interactions, dict[str, Tensor]]:
+    """Return the rows of `past_tensors`, and what else is in the state."""
+    user, item, rating = (state[name].numpy() for name in ("past_user", "past_item", "past_rating"))
+    rows = Interactions.from_pairs(user, item, rating=rating, n_users=n_users, n_items=n_items)
+    return rows, {name: tensor for name, tensor in state.items() if not name.startswith("past_")}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,12 +13,16 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
-from recengine.data.sequences import Sequences
+from recengine.data.sequences import Sequences, past_rows, past_tensors
 from recengine.models.base import Given, Recommender
 from recengine.training.catalogue_softmax import CELLS, catalogue_softmax_loss
 from recengine.training.config import Config, Range, option
 from recengine.training.loop import ranking_validator
 from recengine.training.loop import train as train_loop
+
+SHARE_DRAWS = 10
+"""Epochs that are drawn to count how often each item follows others."""
+Batches = Callable[[], Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,9 @@ class GRUConfig(Config):
     )
     max_length: int = option(200, "latest events that are read", low=2, high=100_000)
     negatives: int = option(0, "items drawn for a sampled softmax; 0: over the whole catalogue", low=0, high=10_000_000)
+    horizon: Literal["next", "later"] = option(
+        "next", "what each event predicts: the next item, or any later one, from the start of the person's events"
+    )
 
 
 class GRUNetwork(nn.Module):
@@ -78,6 +86,10 @@ class GRU(Recommender):
     The network has no user table: a person is their sequence, so newcomers are served like everybody else. After
     Hidasi et al. (ICLR 2016), with the full cross entropy that Klenitskiy & Vasilev (RecSys 2023) and Petrov &
     Macdonald (RecSys 2023) found to decide the accuracy of sequence models.
+
+    With `horizon` "later" it learns from each person's first `max_length` events alone, and is asked after each of
+    them for items drawn from all that follow, soon or late: a list for people of whom little is known. It starts as
+    how often each item follows others, which stands in the items' biases, then free of decay.
     """
 
     name = "gru"
@@ -99,14 +111,22 @@ class GRU(Recommender):
             torch.manual_seed(given.run.seed)  # dropout and the layers' own initialisation take no generator
             self.network = GRUNetwork(self.n_items, self.config)
             nn.init.normal_(self.network.item_embedding.weight[:-1].data, std=0.05)
+            batches = self._batches(device, torch.Generator().manual_seed(given.run.seed))
+            later = self.config.horizon == "later"
+            if later:
+                self._start_from_shares(batches)
             self.network.to(device)
+            weights = [weight for weight in self.network.parameters() if weight is not self.network.item_bias]
+            groups: list[dict[str, Any]] = [{"params": weights}, {"params": [self.network.item_bias]}]
+            if later:
+                groups[1]["weight_decay"] = 0.0
             self.history = train_loop(
                 self.network,
-                batches=self._batches(device, torch.Generator().manual_seed(given.run.seed)),
+                batches=batches,
                 loss=self._loss,
                 optimizers=[
                     torch.optim.AdamW(
-                        self.network.parameters(),
+                        groups,
                         lr=self.config.learning_rate,
                         weight_decay=self.config.weight_decay,
                         fused=True,
@@ -134,28 +154,46 @@ class GRU(Recommender):
         self.past = past
         self.sequences = Sequences(past)
 
-    def _batches(self, device: torch.device, draws: torch.Generator) -> Callable[[], Iterator[tuple[Tensor, Tensor]]]:
-        """Return a function that draws one epoch of items and ratings (B, L), sequences of like length together."""
-        config = self.config
-        ends, lengths = self.sequences.pieces(config.max_length)
+    @torch.no_grad()
+    def _start_from_shares(self, batches: Batches) -> None:
+        """Set the network to predict the share of each item among the targets, whatever the history."""
+        counts = torch.ones(self.n_items)
+        for *_, targets in itertools.chain(*(batches() for _ in range(SHARE_DRAWS))):
+            counts += torch.bincount(targets.cpu(), minlength=self.n_items)
+        self.network.item_bias.copy_((counts / counts.mean()).log())
+        for weight in self.network.project.parameters():
+            nn.init.zeros_(weight)
 
-        def batches() -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, device: torch.device, draws: torch.Generator) -> Batches:
+        """Return a function that draws one epoch of the arguments of `_loss`, sequences of like length together."""
+        config, sequences = self.config, self.sequences
+        later = config.horizon == "later"
+        ends, lengths = (sequences.starts if later else sequences.pieces)(config.max_length)
+
+        def batches() -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
             # Sorting by length with a random tenth of it keeps padding low and the batches different each epoch.
             blur = torch.rand(len(ends), generator=draws).numpy()
             order = np.argsort(lengths * (0.9 + 0.2 * blur), kind="stable")
             starts = np.arange(0, len(ends), config.batch_size)
             for start in starts[torch.randperm(len(starts), generator=draws).numpy()]:
                 rows = order[start : start + config.batch_size]
-                items, ratings, _ = self.sequences.windows(ends[rows], lengths[rows])
-                yield items.to(device), ratings.to(device)
+                items, ratings, length = sequences.windows(ends[rows], lengths[rows])
+                if later:
+                    row, after, targets = sequences.draw_later(ends[rows], length, draws)
+                    at = row * items.shape[1] + after
+                else:
+                    following = items[:, 1:].flatten()
+                    items, ratings = items[:, :-1], ratings[:, :-1]
+                    at = (following < self.n_items).nonzero()[:, 0]
+                    targets = following[at]
+                yield items.to(device), ratings.to(device), at.to(device), targets.to(device)
 
         return batches
 
-    def _loss(self, items: Tensor, ratings: Tensor) -> Tensor:
-        """Return the mean cross entropy of each next item, padding left out."""
-        states = self.network(items[:, :-1], ratings[:, :-1] / self.scale)  # (B, L - 1, D)
-        known = items[:, 1:] < self.n_items
-        states, targets = self.network.dropout(states[known]), items[:, 1:][known]  # (T, D), (T,)
+    def _loss(self, items: Tensor, ratings: Tensor, at: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean cross entropy of the targets (T,), each from the state after event `at` (T,) of B x L."""
+        states = self.network(items, ratings / self.scale).flatten(0, 1)  # (B L, D)
+        states = self.network.dropout(states[at])  # (T, D)
         drawn = self.config.negatives
         against = torch.randint(self.n_items, (drawn,), device=items.device) if drawn else None
         return catalogue_softmax_loss(states, targets, self.network.items(), self.network.item_bias, against)
@@ -183,26 +221,12 @@ class GRU(Recommender):
         return self.network.items().detach()
 
     def state(self) -> dict[str, Tensor]:
-        rows = self.past.select(self.past.chronological())
-        return {
-            **self.network.state_dict(),
-            "scale": self.scale,
-            "past_user": torch.from_numpy(rows.user_idx.copy()),
-            "past_item": torch.from_numpy(rows.item_idx.copy()),
-            "past_rating": torch.from_numpy(rows.rating.copy()),
-        }
+        return {**self.network.state_dict(), "scale": self.scale, **past_tensors(self.past)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        own = ("scale", "past_user", "past_item", "past_rating")
-        self.scale = state["scale"]
-        self._remember(
-            Interactions.from_pairs(
-                *(state[name].numpy() for name in own[1:3]),
-                rating=state["past_rating"].numpy(),
-                n_users=self.n_users,
-                n_items=self.n_items,
-            )
-        )
+        past, learned = past_rows(state, self.n_users, self.n_items)
+        self._remember(past)
+        self.scale = learned.pop("scale")
         self.network = GRUNetwork(self.n_items, self.config)
-        self.network.load_state_dict({name: tensor for name, tensor in state.items() if name not in own})
+        self.network.load_state_dict(learned)
         self.network.eval()

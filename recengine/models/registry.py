@@ -16,6 +16,7 @@ from recengine.models.content import Content
 from recengine.models.context import Contextual
 from recengine.models.explicit import Bias, RatingModel, RecommenderNet, rating_validator
 from recengine.models.gru import GRU
+from recengine.models.gru_rating import GRURating
 from recengine.models.hybrid import Hybrid, HybridJoint
 from recengine.models.ials import IALS
 from recengine.models.linear import EASE, SLIM, ItemKNN
@@ -47,6 +48,7 @@ MODELS: dict[str, type[Recommender]] = {
         Bias,
         MFExplicit,
         RecommenderNet,
+        GRURating,
         NonlinearMF,
         MLP,
         NeuMF,

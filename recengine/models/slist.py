@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
@@ -27,6 +28,12 @@ class SLISTConfig(EASEConfig):
     set_weight: float = option(
         0.1, "share of the whole set, order aside, beside that of what came next; 1 is EASE", low=0, high=1
     )
+    horizon: Literal["next", "later"] = option(
+        "next", "what is predicted: the next item after any history, or all later ones after a person's first few"
+    )
+    first: int = option(
+        10, "horizon=later: how many first items are learned from, one, two, ... at a time", low=1, high=200
+    )
 
 
 class SLIST(ItemItem):
@@ -36,26 +43,88 @@ class SLIST(ItemItem):
     row of H the weights by recency of all events of the person before it, X the people's whole sets, and `a` the
     `set_weight`. Learning weighs a history as serving does (Choi, Kim, Lee, Shim & Lee, WWW 2021, who decay by the
     distance of two events and cap the diagonal; here the diagonal is zero, as in EASE, and the target is one event).
+
+    With `horizon` "later" the rows are each person's first 0, 1, ... `first` events, which count 1 together, a row of Y
+    is all that follows, and an intercept says what follows anyway: a list for people of whom little is known.
     """
 
     name = "slist"
     summary = "Like EASE, but learned in order: predicts what is chosen next from the latest films; exact reasons."
     reference = "Choi et al., Session-aware linear item-item models for session-based recommendation, WWW 2021"
     Config = SLISTConfig
+    version = 2
     ordered = True
     matrices = 6
 
     def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
-        config = self.config
-        left, right = (part.to(device) * (1 - config.set_weight) for part in self._transitions(train))
+        config, later = self.config, self.config.horizon == "later"
+        parts = self._starts(train) if later else self._transitions(train)
+        left, right = (part.to(device) * (1 - config.set_weight) for part in parts)
         whole = config.set_weight * gram_matrix(train, device)
         left += whole
         right += whole
+        if later:  # an intercept without a penalty is a regression of what is left of both sides' means
+            read, wanted, people = self._sums(train, device)
+            left -= torch.outer(read, read) / people
+            right -= torch.outer(read, wanted) / people
         left.diagonal().add_(config.l2)
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(left))
         weights = inverse @ right
         weights -= inverse * (weights.diagonal() / inverse.diagonal())
-        return weights.fill_diagonal_(0)
+        weights.fill_diagonal_(0)
+        self.intercept = ((wanted - read @ weights) / people).cpu() if later else torch.zeros(self.n_items)
+        return weights
+
+    def score_history(self, histories: Interactions) -> Tensor:
+        """Return (histories.n_users, n_items): each person's weighted rows of the weights, and the intercept."""
+        return super().score_history(histories) + self.intercept
+
+    def state(self) -> dict[str, Tensor]:
+        return {**super().state(), "intercept": self.intercept}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        super().restore(state)
+        self.intercept = state["intercept"]
+
+    def _starts(self, train: Interactions) -> tuple[Tensor, Tensor]:
+        """Return (H'H, H'Y), each (n_items, n_items), of the first 0, 1, ... m events of everybody and all that follow.
+
+        Event p stands in the rows of n = p + 1, ... m events, with the weight of n - 1 - p later ones; the row of n
+        events asks for the events n, n + 1, ... So two events meet in a sum over n that is looked up.
+        """
+        item, place, m = self._placed(train)
+        weight = self.config.recency(np.arange(2 * self.config.first)).astype(np.float64)
+        ages = np.arange(self.config.first)
+        alone = np.append(0, weight.cumsum())  # [k]: sum of weight(j) over j < k
+        both = weight[ages] * weight[ages[:, None] + ages]
+        both = np.pad(both.cumsum(1), ((0, 0), (1, 0)))  # [d, k]: sum of weight(j) weight(j + d) over j < k
+        left, right = torch.zeros(2, self.n_items**2)
+        for p in range(min(self.config.first, int(m.max(initial=0)))):
+            rows = np.flatnonzero(m > p)  # of the people whose event p is in a row at all
+            q, most = place[rows], m[rows]  # look-ups below are kept in range where np.where does not take them
+            key = torch.from_numpy(item[rows - q + p] * self.n_items + item[rows])
+            met = np.where(q < most, both[abs(q - p) % len(both), (most - np.maximum(p, q)).clip(min=0)], 0)
+            asked = np.where(q > p, alone[(np.minimum(q, most) - p).clip(min=0)], 0)
+            left.index_add_(0, key, torch.from_numpy((met / (most + 1)).astype(np.float32)))
+            right.index_add_(0, key, torch.from_numpy((asked / (most + 1)).astype(np.float32)))
+        return left.view(self.n_items, -1), right.view(self.n_items, -1)
+
+    def _sums(self, train: Interactions, device: torch.device) -> tuple[Tensor, Tensor, int]:
+        """Return the sums over all rows of what they read and ask for, each (n_items,), and the number of people."""
+        item, place, m = self._placed(train)
+        alone = np.append(0, self.config.recency(np.arange(self.config.first)).cumsum(dtype=np.float64))
+        shares = (alone[(m - place).clip(min=0)] / (m + 1), (np.minimum(place, m) + 1) / (m + 1))
+        a, counts = self.config.set_weight, train.item_counts
+        sums = ((1 - a) * np.bincount(item, share, minlength=self.n_items) + a * counts for share in shares)
+        read, wanted = (torch.from_numpy(x.astype(np.float32)).to(device) for x in sums)
+        return read, wanted, max(1, int((train.user_counts > 0).sum()))
+
+    def _placed(self, train: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return of each row, by person and time, its item, its place from 0, and m: how many first events are read."""
+        rows = train.select(train.chronological())
+        counts = train.user_counts[rows.user_idx]
+        place = np.arange(len(rows)) - (np.cumsum(train.user_counts) - train.user_counts)[rows.user_idx]
+        return rows.item_idx.astype(np.int64), place, np.minimum(counts - 1, self.config.first)
 
     def _transitions(self, train: Interactions) -> tuple[Tensor, Tensor]:
         """Return (H'H, H'Y), each (n_items, n_items): sums over the people of their items' weights for each other.
