@@ -25,6 +25,7 @@ from recengine.models.neural import CML, MLP, MLPMF, ColdStartMF, DeepFM, NeuMF,
 from recengine.models.profile import Demographic
 from recengine.models.recency import HALF_LIVES, HistoryModel
 from recengine.models.slist import SLIST
+from recengine.models.step import Step
 from recengine.training.config import Config, RunConfig
 from recengine.training.loop import OnEpoch, gain, mark_stage, ranking_validator
 
@@ -42,6 +43,7 @@ MODELS: dict[str, type[Recommender]] = {
         SLIST,
         IALS,
         MF,
+        Step,
         GRU,
         Bias,
         MFExplicit,
