@@ -60,8 +60,8 @@ class Log(NamedTuple):
         wider = n_users - len(self.last)
         if not more and not wider:
             return self
-        rows = (np.concatenate([part, np.zeros(more, part.dtype)]) for part in self[:4])
-        return Log(*rows, np.concatenate([self.last, np.full(wider, -1, np.int32)]), self.size)
+        user, item, weight, previous = (np.concatenate([part, np.zeros(more, part.dtype)]) for part in self[:4])
+        return Log(user, item, weight, previous, np.concatenate([self.last, np.full(wider, -1, np.int32)]), self.size)
 
     def append(self, user: int, item: int, weight: float) -> None:
         """Add an event, for which there must be room."""
@@ -86,7 +86,8 @@ class Log(NamedTuple):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor], n_users: int) -> Log:
-        return cls.of(*(state[f"log_{name}"].numpy() for name in ("user", "item", "weight")), n_users)
+        user, item, weight = (state[f"log_{name}"].numpy() for name in ("user", "item", "weight"))
+        return cls.of(user, item, weight, n_users)
 
 
 class Incremental(Recommender):
@@ -117,12 +118,7 @@ class Incremental(Recommender):
     def test_then_train(
         self, events: Interactions, *, learns: bool = True, masked: bool = True, limit: int = 0
     ) -> Ranks:
-        """Return the rank of each event's item, (n,) from 1, among all items just before the event is learned.
-
-        learns : otherwise the events are only remembered, and so left out of what follows
-        masked : leave out what the user had before
-        limit  : what is below this rank need not be told apart, and is `limit` + 1
-        """
+        """Return the rank of each event's item before the event is learned; see `SupportsPartialFit`."""
         self.make_room(events)
         return self.advance(events, ranked=True, learns=learns, masked=masked, limit=limit)
 

@@ -110,9 +110,7 @@ class Step(Incremental):
             if not moving:
                 sampler = sampler._replace(state=sampler.state.copy())
             return float(
-                kernel.pass_over(
-                    tables, rule, sampler, self.log, scratch, self._negatives, config.batch_size, moving
-                )
+                kernel.pass_over(tables, rule, sampler, self.log, scratch, self._negatives, config.batch_size, moving)
             )
 
         self.history = run_epochs(
@@ -158,9 +156,7 @@ class Step(Incremental):
             sampler,
             self.log,
             scratch,
-            events.user_idx,
-            events.item_idx,
-            self.weigh(events.rating),
+            (events.user_idx, events.item_idx, self.weigh(events.rating)),
             self._negatives,
             self.config.passes,
             self.config.replay,
@@ -180,7 +176,7 @@ class Step(Incremental):
 
     @torch.inference_mode()
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items): each newcomer's own vector is learned, from zero, all else left alone."""
+        """Return (histories.n_users, n_items): each newcomer's vector is learned, from zero, all else left alone."""
         rows = histories.select(histories.chronological()[::-1])  # the links run backwards, the steps forwards
         log = Log.of(rows.user_idx, rows.item_idx, self.weigh(rows.rating), histories.n_users)
         tables, rule, sampler, _ = self._arrays()
@@ -260,13 +256,20 @@ class Step(Incremental):
     def _scores(self, vectors: Tensor) -> Tensor:
         if self._served is None:
             self._served = self.network.items.to(self.device), self.network.bias.to(self.device)
-        items, bias = self._served
+        items, bias = self._served  # on the CPU these are the tables themselves
         scores = vectors.to(self.device) @ items.T + bias[:, 0]
         return scores.sigmoid() if self.config.sigmoid else scores
 
 
 class _Tables(nn.Module):
     """The vectors, the biases, what the optimiser remembers, and the state of the draws, all changed in place."""
+
+    users: Tensor
+    items: Tensor
+    bias: Tensor
+    newer: Tensor
+    older: Tensor
+    random: Tensor
 
     def __init__(self, config: StepConfig, n_users: int, n_items: int, seed: int) -> None:
         super().__init__()

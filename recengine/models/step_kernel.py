@@ -117,7 +117,7 @@ class Scratch(NamedTuple):
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function compiled, kept on disk if there is a place for it."""
-    how = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
+    how: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
     try:
         return njit(cache=True, **how)(function)
     except RuntimeError:  # neither the package nor the person's cache can be written
@@ -370,14 +370,15 @@ def study(tables, rule, sampler, log, scratch, event, negatives):  # type: ignor
 
 @compiled
 def advance(  # type: ignore[no-untyped-def]
-    tables, rule, sampler, log, scratch, user, item, weight, negatives, passes, replay, learns, masked, limit, ranks, lists
+    tables, rule, sampler, log, scratch, events, negatives, passes, replay, learns, masked, limit, ranks, lists
 ):
     """Take events in order: rank each one's item, then learn from it.
 
-    user, item, weight : (n,) the events; ranks : (n,) filled, or (0,) to learn alone; lists : (n, k) filled, or (0, 0)
-    learns : or only remember the events; masked : leave out of the ranking what the user had before
+    events : their user, item and weight, each (n,); ranks : (n,) filled, or (0,) to learn alone
+    lists : (n, k) filled with the best before each event, or (0, 0) for none; learns : or only remember the events; masked : leave out of the ranking what the user had before
     passes : steps on each event, with fresh negatives; replay : steps on as many events of the past, drawn evenly
     """
+    user, item, weight = events
     nothing = np.int64(-1)
     scores = np.empty(lists.shape[1], np.float32)
     unlisted = np.empty(0, np.int32)
