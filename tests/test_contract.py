@@ -61,7 +61,7 @@ CHECKERBOARD: dict[str, dict[str, Any]] = {
         )
     },
 }
-NOT_TRAINED = ("random", "popularity", "content", "demographic", "contextual")
+NOT_TRAINED = ("random", "popularity", "stream-popularity", "recent-popularity", "content", "demographic", "contextual")
 """Models that cannot solve a checkerboard, because they learn nothing of who likes what.
 
 Models of ratings neither: a board of ones has nothing to predict (`test_ratings.py` gives them a table to recover).

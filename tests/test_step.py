@@ -44,11 +44,11 @@ def loss_of(objective: str, scores: torch.Tensor, sigmoid: bool) -> torch.Tensor
     shown = scores.sigmoid() if sigmoid else scores
     match objective:
         case "squared":
-            return ((1 - shown[0]) ** 2 + (shown[1:] ** 2).sum()) / 2
+            return ((1 - shown[0]) ** 2 + (shown[1:] ** 2).sum() / max(len(negative), 1)) / 2
         case "logistic":
-            return -logsigmoid(positive) - logsigmoid(-negative).sum()
+            return -logsigmoid(positive) - logsigmoid(-negative).mean()
         case "bpr":
-            return -logsigmoid(positive - negative).sum()
+            return -logsigmoid(positive - negative).mean()
         case "softmax":
             return torch.logsumexp(scores, 0) - positive
     return 1 - shown[0]
@@ -262,7 +262,7 @@ def test_new_people_and_films_are_added_as_they_come(negatives_from: str) -> Non
 
 def test_a_person_who_gave_five_stars_to_one_kind_is_shown_it(tiny: Dataset) -> None:
     liked = tiny.positives(4.0)
-    model = fit(liked, run=RunConfig(device="cpu", epochs=20), learning_rate=0.03)
+    model = fit(liked, run=RunConfig(device="cpu", epochs=20), learning_rate=0.5)
     newcomer = Interactions.from_pairs([60] * 5, [2, 6, 10, 14, 18], n_users=61, n_items=40)
     model.partial_fit(newcomer)
     scores, like = model.score(60)[0], torch.arange(40) % 4 == 2

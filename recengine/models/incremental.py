@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import Given, Recommender
+from recengine.models.base import Recommender
 
 Ranks = NDArray[np.int32]
 
@@ -93,7 +93,7 @@ class Log(NamedTuple):
 class Incremental(Recommender):
     """Base of models that learn from one event at a time; `learn` takes the training rows in the order of time.
 
-    Subclasses that need no compiled loop fill `forget`, `take` and `scores_of`.
+    Subclasses fill `take` and `scores_of`, or write `advance` and `score` anew with a compiled loop.
     """
 
     family = "collaborative"
@@ -103,11 +103,6 @@ class Incremental(Recommender):
     def weigh(self, rating: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return how much each event counts."""
         return np.ones(len(rating), np.float32)
-
-    def learn(self, train: Interactions, given: Given) -> None:
-        self.log = Log.empty(self.n_users)
-        self.forget()
-        self.partial_fit(train.select(np.argsort(train.timestamp, kind="stable")))
 
     def partial_fit(self, events: Interactions) -> Self:
         """Learn from the events in the order given; users and items that are new to the model are added."""
@@ -148,13 +143,9 @@ class Incremental(Recommender):
             self.log.append(user, item, weights[e])
         return np.minimum(ranks, limit + 1) if limit else ranks
 
-    def forget(self) -> None:
-        """Start from nothing, for `n_users` and `n_items`."""
-        raise NotImplementedError  # only for models with a compiled loop, which do not come here
-
     def take(self, user: int, item: int, weight: float) -> None:
         """Learn from one event, which the log does not hold yet."""
-        raise NotImplementedError
+        raise NotImplementedError  # not abstract: a compiled loop does without
 
     def scores_of(self, user: int) -> NDArray[np.float32]:
         """Return the scores (n_items,) of one user."""

@@ -26,6 +26,7 @@ from recengine.models.profile import Demographic
 from recengine.models.recency import HALF_LIVES, HistoryModel
 from recengine.models.slist import SLIST
 from recengine.models.step import Step
+from recengine.models.streaming import RecentPopularity, StreamItemKNN, StreamPopularity
 from recengine.training.config import Config, RunConfig
 from recengine.training.loop import OnEpoch, gain, mark_stage, ranking_validator
 
@@ -34,6 +35,8 @@ MODELS: dict[str, type[Recommender]] = {
     for model in (
         RandomRanking,
         Popularity,
+        StreamPopularity,
+        RecentPopularity,
         Contextual,
         Demographic,
         Content,
@@ -41,6 +44,7 @@ MODELS: dict[str, type[Recommender]] = {
         EASE,
         SLIM,
         SLIST,
+        StreamItemKNN,
         IALS,
         MF,
         Step,

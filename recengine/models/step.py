@@ -43,11 +43,9 @@ class StepConfig(BaseConfig):
     )
     passes: int = option(8, "steps on each event, with fresh negatives", low=1, high=1000, search=Range(1, 12))
     replay: int = option(8, "steps on events of the past that follow each event", low=0, high=1000)
-    learning_rate: float = option(
-        0.05, "step size", low=0, high=1000, open_low=True, search=Range(0.005, 0.2, log=True)
-    )
+    learning_rate: float = option(0.5, "step size", low=0, high=1000, open_low=True, search=Range(0.05, 2, log=True))
     regularisation: float = option(
-        0.003, "penalty on the squares of what a step uses", low=0, high=100, search=Range(0.0001, 0.1, log=True)
+        0.0003, "penalty on the squares of what a step uses", low=0, high=100, search=Range(0.00001, 0.01, log=True)
     )
     optimizer: Literal["sgd", "adagrad", "adam"] = option("sgd", "how a step follows from the gradient")
     item_bias: bool = option(True, "learn how well liked each item is, whoever asks")

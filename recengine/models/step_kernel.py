@@ -199,11 +199,12 @@ def pick(sampler, item, negatives, picked):  # type: ignore[no-untyped-def]
 def differentiate(scores, count, weight, rule, slopes):  # type: ignore[no-untyped-def]
     """Fill `slopes` with the derivative of one example's loss by each score, the first being the positive's.
 
-    Returns the loss. With s the scores, y = 1 for the positive and 0 for the others, p = s or its sigmoid:
-    squared (y - p)^2 / 2, logistic -log sigmoid(s) for the positive and -log sigmoid(-s) for the others, bpr
-    -log sigmoid(s_positive - s) for each other, softmax -log of the positive's share, linear 1 - p of the positive.
+    Returns the loss. With s the scores, y = 1 for the positive and 0 for the others, p = s or its sigmoid, and means
+    over the others: squared ((1 - p_positive)^2 + mean p^2) / 2, logistic -log sigmoid(s_positive) - mean
+    log sigmoid(-s), bpr -mean log sigmoid(s_positive - s), softmax -log of the positive's share, linear
+    1 - p_positive. As means, they ask for the same step size however many others there are.
     """
-    loss = 0.0
+    loss, each = 0.0, weight / max(count - 1, 1)
     if rule.objective == 3:
         top = scores[0]
         for j in range(1, count):
@@ -212,35 +213,35 @@ def differentiate(scores, count, weight, rule, slopes):  # type: ignore[no-untyp
         for j in range(count):
             slopes[j] = math.exp(scores[j] - top)
             total += slopes[j]
-        loss = math.log(total) + top - scores[0]
         for j in range(count):
             slopes[j] = weight * (slopes[j] / total - (1.0 if j == 0 else 0.0))
-        return weight * loss
+        return weight * (math.log(total) + top - scores[0])
     slopes[0] = 0.0
     for j in range(count):
-        target = 1.0 if j == 0 else 0.0
+        factor = weight if j == 0 else each
         if rule.objective == 2:
             if j > 0:
                 gap = scores[0] - scores[j]
-                slopes[j] = weight / (1.0 + math.exp(gap))
+                slopes[j] = factor / (1.0 + math.exp(gap))
                 slopes[0] -= slopes[j]
-                loss += math.log1p(math.exp(-abs(gap))) + max(-gap, 0.0)
+                loss += factor * (math.log1p(math.exp(-abs(gap))) + max(-gap, 0.0))
             continue
+        target = 1.0 if j == 0 else 0.0
         share = 1.0 / (1.0 + math.exp(-scores[j]))
         if rule.objective == 1:
-            slopes[j] = weight * (share - target)
+            slopes[j] = factor * (share - target)
             signed = scores[j] if j == 0 else -scores[j]
-            loss += math.log1p(math.exp(-abs(signed))) + max(-signed, 0.0)
+            loss += factor * (math.log1p(math.exp(-abs(signed))) + max(-signed, 0.0))
             continue
         value = share if rule.sigmoid else scores[j]
         inner = share * (1.0 - share) if rule.sigmoid else 1.0
         if rule.objective == 0:
-            slopes[j] = weight * (value - target) * inner
-            loss += 0.5 * (value - target) ** 2
+            slopes[j] = factor * (value - target) * inner
+            loss += factor * 0.5 * (value - target) ** 2
         else:
-            slopes[j] = -weight * inner if j == 0 else 0.0
-            loss += target - value if j == 0 else 0.0
-    return weight * loss
+            slopes[j] = -factor * inner if j == 0 else 0.0
+            loss += factor * (1.0 - value) if j == 0 else 0.0
+    return loss
 
 
 @compiled
@@ -375,7 +376,8 @@ def advance(  # type: ignore[no-untyped-def]
     """Take events in order: rank each one's item, then learn from it.
 
     events : their user, item and weight, each (n,); ranks : (n,) filled, or (0,) to learn alone
-    lists : (n, k) filled with the best before each event, or (0, 0) for none; learns : or only remember the events; masked : leave out of the ranking what the user had before
+    lists  : (n, k) filled with the best before each event, or (0, 0) for none
+    learns : or only remember the events; masked : leave out of the ranking what the user had before
     passes : steps on each event, with fresh negatives; replay : steps on as many events of the past, drawn evenly
     """
     user, item, weight = events
