@@ -99,6 +99,23 @@ class Reporter:
 
         return on_trial
 
+    def stream(self) -> Callable[[Mapping[str, Any]], None]:
+        """Return a callback that shows how far a stream has been replayed."""
+        bar: tqdm[Any] | None = None
+
+        def on_stream(row: Mapping[str, Any]) -> None:
+            nonlocal bar
+            if self.progress == "jsonl":
+                self._line({"event": "stream", **row})
+                return
+            bar = bar or self._bar(total=row["of"], unit=" events", desc="stream")
+            bar.set_postfix({name: f"{value:.4f}" for name, value in row["moving"].items() if value is not None})
+            bar.update(row["done"] - bar.n)
+            if row["done"] == row["of"]:
+                bar.close()
+
+        return on_stream
+
     def bytes(self, what: str) -> OnProgress:
         """Return a callback `(done, total)` that shows a download."""
         bar: tqdm[Any] | None = None

@@ -11,6 +11,7 @@ from recengine import __version__, settings
 from recengine.cli.evaluation import evaluate_models
 from recengine.cli.predicting import estimates, predict, score
 from recengine.cli.serving import recommend_items, similar_items
+from recengine.cli.streaming import stream_models
 from recengine.cli.training import datasets, models, train
 from recengine.cli.tuning import tune_model
 from recengine.data.splits import SPLITS
@@ -111,6 +112,16 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--seeds", type=_from(1), default=1, help="trainings that a trial is the mean of")
     command.add_argument("--timeout", type=_from(1), metavar="SECONDS", help="start no trial after so long")
     command.add_argument("--out", type=Path, help="also write the JSON object here")
+
+    command = with_data("stream", stream_models, "replay ratings in time order: test, then train", model=False)
+    command.set_defaults(positive=5.0)
+    command.add_argument("--model", action="append", metavar="M", help="one that learns from events; default: step")
+    command.add_argument("--bootstrap", type=float, default=0.2, metavar="SHARE", help="of the events to start from")
+    command.add_argument("--include-seen", action="store_true", help="rank what a person had before, too")
+    command.add_argument("-k", type=int, default=10)
+    command.add_argument("--events", type=_from(1), metavar="N", help="replay no more than N")
+    command.add_argument("--resume", action="store_true", help="go on where the same command was cut off")
+    command.add_argument("--out", type=Path, metavar="F.csv", help="one row for each event and model")
 
     command = with_data("recommend", recommend_items, "recommend for a user, for all, or for a person of your own")
     command.add_argument("--user")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self, final, runtime_che
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -238,6 +238,26 @@ class SupportsExplain(Protocol):
 
 
 @runtime_checkable
+class SupportsPartialFit(Protocol):
+    """Learns from events as they come, without training again."""
+
+    def partial_fit(self, events: Interactions) -> Self:
+        """Learn from the events in the order given; users and items that are new to the model are added."""
+        ...
+
+    def test_then_train(
+        self, events: Interactions, *, learns: bool = True, masked: bool = True, limit: int = 0
+    ) -> NDArray[np.int32]:
+        """Return the rank of each event's item, (n,) from 1, among all items just before the event is learned.
+
+        learns : otherwise the events are only remembered, and so left out of what follows
+        masked : leave out what the user had before
+        limit  : what is below this rank need not be told apart, and is `limit` + 1; 0 for all ranks
+        """
+        ...
+
+
+@runtime_checkable
 class PredictsRatings(Protocol):
     """Predicts the rating itself, in the scale of the data."""
 
@@ -253,6 +273,7 @@ class PredictsRatings(Protocol):
 ABILITIES: Mapping[str, type] = {
     "fold-in": SupportsFoldIn,
     "explain": SupportsExplain,
+    "incremental": SupportsPartialFit,
     "ratings": PredictsRatings,
 }
 
@@ -260,7 +281,7 @@ ABILITIES: Mapping[str, type] = {
 def abilities(model: type[Recommender] | Recommender) -> Sequence[str]:
     """Return the names of what a model can do beyond ranking."""
     kind = model if isinstance(model, type) else type(model)
-    methods = {"fold-in": "score_history", "explain": "explain", "ratings": "predict"}
+    methods = {"fold-in": "score_history", "explain": "explain", "incremental": "partial_fit", "ratings": "predict"}
     found = [name for name, method in methods.items() if hasattr(kind, method)]
     similar = (
         kind.item_vectors is not Recommender.item_vectors or kind.item_similarity is not Recommender.item_similarity

@@ -27,6 +27,8 @@ from recengine.models.own import find
 from recengine.models.profile import Demographic
 from recengine.models.recency import HALF_LIVES, HistoryModel
 from recengine.models.slist import SLIST
+from recengine.models.step import Step
+from recengine.models.streaming import RecentPopularity, StreamItemKNN, StreamPopularity
 from recengine.training.config import Config, RunConfig
 from recengine.training.loop import OnEpoch, gain, mark_stage, ranking_validator
 
@@ -35,6 +37,8 @@ MODELS: dict[str, type[Recommender]] = {
     for model in (
         RandomRanking,
         Popularity,
+        StreamPopularity,
+        RecentPopularity,
         Contextual,
         Demographic,
         Content,
@@ -42,8 +46,10 @@ MODELS: dict[str, type[Recommender]] = {
         EASE,
         SLIM,
         SLIST,
+        StreamItemKNN,
         IALS,
         MF,
+        Step,
         GRU,
         Bias,
         MFExplicit,

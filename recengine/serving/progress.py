@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 Row = Mapping[str, Any]
-"""One line: `event` is note, step, epoch, bytes, trial, or text for what is no JSON."""
+"""One line: `event` is note, step, epoch, bytes, trial, stream, or text for what is no JSON."""
 
 STAGES = {"refit": "refit on everything", "pretraining": "pretraining"}
 """Marks of epochs that choose nothing, in words."""
@@ -37,6 +37,8 @@ def progress_of(rows: Sequence[Row], spent: float = 0.0) -> Progress:
         said = line_said(row or head)
         if row and row["event"] == "epoch":
             return Progress(share, said, _epochs_left(since))
+        if row and row["event"] == "stream":
+            return Progress(share, said, row["seconds_left"])
         return Progress(share, said, spent * (1 - share) / share if share > 0.02 else None)
     share = min(1.0, (done + share) / of)
     place = f"{min(done + 1, of)} of {of}"
@@ -61,6 +63,8 @@ def line_said(row: Row) -> str:
             return ", ".join([*stages, f"epoch {row['epoch']:.0f} of {most}{row['epochs']:.0f}"])
         case "bytes":
             return f"{row['done'] / 1e6:.1f} of {row['total'] / 1e6:.1f} MB"
+        case "stream":
+            return f"event {row['done']:,} of {row['of']:,}"
         case "trial":
             return f"trial {row['number'] + 1} of {row['trials']}"
     return str(row.get("text", ""))
@@ -92,4 +96,5 @@ def _epoch_share(row: Row) -> float:
 _SHARES = {
     "epoch": _epoch_share,
     "bytes": lambda row: row["done"] / row["total"] if row["total"] else 0.0,
+    "stream": lambda row: row["done"] / row["of"],
 }

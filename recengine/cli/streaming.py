@@ -1,0 +1,194 @@
+"""The command `stream`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from recengine import settings
+from recengine.cli.common import load_data, read_settings
+from recengine.data.dataset import Dataset
+from recengine.errors import BadInput
+from recengine.evaluation.prequential import (
+    FROZEN,
+    WINDOW,
+    Checkpoint,
+    OnStream,
+    Replay,
+    bootstrapped,
+    make_stream,
+    prequential,
+)
+from recengine.models.base import abilities
+from recengine.models.registry import MODELS, configure, model_class
+from recengine.report import Reporter, table, write_csv
+from recengine.training.config import RunConfig
+
+COUNT = "stream-popularity"
+"""The running count, which stands beside every stream."""
+POINTS = 200
+"""Of each moving average in the JSON object."""
+
+
+def stream_models(options: argparse.Namespace, report: Reporter) -> None:
+    names = list(dict.fromkeys(options.model or ["step"]))
+    for name in names:
+        if "incremental" not in abilities(model_class(name)):
+            able = [model for model in MODELS if "incremental" in abilities(MODELS[model])]
+            raise BadInput(f"model {name!r} does not learn from single events; expected one of: {', '.join(able)}")
+    per_model: dict[str, dict[str, Any]] = {name: {} for name in dict.fromkeys([*names, COUNT])}
+    for key, setting in read_settings(options.set).items():
+        model, _, field = key.rpartition(".")
+        if model and model not in per_model:
+            raise BadInput(f"--set {key}: expected KEY=VALUE, or MODEL.KEY=VALUE with one of: {', '.join(per_model)}")
+        per_model[model or names[0]][field] = setting
+    run = RunConfig(device=options.device, seed=options.seed)
+    configured = {name: configure(name, chosen, run) for name, chosen in per_model.items()}
+    data = load_data(options, report)
+    stream = make_stream(data.positives(options.positive), bootstrap=options.bootstrap, most=options.events)
+    masked = not options.include_seen
+    fitted = {}
+    for name, (config, its_run) in configured.items():
+        report.step(f"{name}: the bootstrap")
+        fitted[name] = model_class(name)(config).fit(
+            stream.bootstrap, items=data.items, users=data.users, run=its_run, on_epoch=report.epochs(name)
+        )
+    learning = [name for name in names if MODELS[name].family != "baseline"]
+    models = bootstrapped(fitted, learning)
+    checkpoint = Checkpoint(settings.home() / "streams" / _key(options, data, configured))
+    if not options.resume:
+        checkpoint.forget()
+    report.step("the stream")
+    replay = prequential(
+        models,
+        stream,
+        k=options.k,
+        masked=masked,
+        on_progress=_with_ids(report.stream(), data),
+        checkpoint=checkpoint,
+    )
+    checkpoint.forget()
+    if options.out:
+        write_csv(
+            options.out,
+            ["model", "event", "user_id", "item_id", "evaluated", "rank", "hit"],
+            _rows(replay, data),
+        )
+    value = _value(replay, data, options, {name: config.to_dict() for name, (config, _) in configured.items()})
+    report.result(value, _lines(value))
+
+
+def _key(options: argparse.Namespace, data: Dataset, configured: Mapping[str, Any]) -> str:
+    """Return what is the same for a replay that may go on where another was cut off."""
+    about = {
+        "data": data.fingerprint,
+        "stream": [options.positive, options.bootstrap, options.events, options.k, options.include_seen],
+        "models": {
+            name: [MODELS[name].version, config.to_dict(), dataclasses.asdict(run)]
+            for name, (config, run) in configured.items()
+        },
+    }
+    return hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=12).hexdigest()
+
+
+def _with_ids(on_stream: OnStream, data: Dataset) -> OnStream:
+    """Return the callback with the ids and titles of the latest events in place of their indices."""
+
+    def named(row: Mapping[str, Any]) -> None:
+        last = [
+            {
+                "user_id": data.user_ids[event["user_idx"]],
+                "item_id": data.item_ids[event["item_idx"]],
+                "title": data.items["title"].iat[event["item_idx"]],
+                "rating": event["rating"],
+                "rank": event["rank"],
+            }
+            for event in row["last"]
+        ]
+        on_stream({**row, "last": last})
+
+    return named
+
+
+def _rows(replay: Replay, data: Dataset) -> Iterator[list[Any]]:
+    """Yield one row for each model and event; an event that is not evaluated has no rank and no hit."""
+    rest, tested = replay.stream.rest, replay.evaluated.astype(int).tolist()
+    users, items = data.user_ids[rest.user_idx].tolist(), data.item_ids[rest.item_idx].tolist()
+    for name, ranks in replay.ranks.items():
+        hits = replay.hits(name).tolist()
+        for e, rank in enumerate(ranks.tolist()):
+            seen = (rank, int(hits[e])) if tested[e] else ("", 0)
+            yield [name, e + 1, users[e], items[e], tested[e], *seen]
+
+
+def _value(replay: Replay, data: Dataset, options: argparse.Namespace, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON-ready result.
+
+    recall@k, precision@k of the first model; under each model's name its recall@k; `results` has all of each model.
+    """
+    recall, ahead = replay.intervals()
+    k, first = replay.k, next(iter(replay.ranks))
+    keys, tested = ("value", "low", "high"), np.flatnonzero(replay.evaluated)
+    results = {}
+    for name, interval in recall.items():
+        moving = replay.moving(name)
+        places = np.unique(np.linspace(0, len(moving) - 1, min(POINTS, len(moving))).astype(int))
+        results[name] = {
+            f"recall@{k}": dict(zip(keys, interval, strict=True)),
+            f"precision@{k}": dict(zip(keys, (part / k for part in interval), strict=True)),
+            "events_per_second": replay.done / max(replay.seconds[name], 1e-9),
+            "groups": replay.groups(name),
+            "moving": [[int(tested[p]) + 1, round(float(moving[p]), 5)] for p in places],
+            "settings": settings.get(name.removesuffix(FROZEN), {}),
+        }
+    return {
+        "dataset": data.name,
+        "positive": options.positive,
+        "bootstrap": len(replay.stream.bootstrap),
+        "events": replay.done,
+        "evaluated": int(replay.evaluated.sum()),
+        "events_per_second": results[first]["events_per_second"],
+        "k": k,
+        "seen": "kept" if options.include_seen else "masked",
+        "window": WINDOW,
+        f"recall@{k}": results[first][f"recall@{k}"],
+        f"precision@{k}": results[first][f"precision@{k}"],
+        **{name: results[name][f"recall@{k}"] for name in results},
+        "ahead_of": {name: dict(zip(keys, interval, strict=True)) for name, interval in ahead.items()},
+        "results": results,
+    }
+
+
+def _lines(value: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines that tell a person what the JSON object tells a program."""
+    k, results = value["k"], value["results"]
+    first = next(iter(results))
+    yield (
+        f"{value['dataset']}, ratings >= {value['positive']:g} in the order of time: {value['bootstrap']:,} to start "
+        f"from, {value['events']:,} replayed, {value['evaluated']:,} of them by people seen before; "
+        f"what they had is {value['seen']}; 95 % intervals over people"
+    )
+    yield from table(
+        ("model", f"recall@{k}", "low", "high", "known film", "new film", "events/s", f"{first} is ahead by"),
+        [
+            (
+                name,
+                *(found[f"recall@{k}"][key] for key in ("value", "low", "high")),
+                found["groups"]["known_user_known_item"]["recall"],
+                found["groups"]["known_user_new_item"]["recall"],
+                f"{found['events_per_second']:,.0f}",
+                _difference(value["ahead_of"].get(name)),
+            )
+            for name, found in results.items()
+        ],
+    )
+
+
+def _difference(paired: Mapping[str, float] | None) -> str:
+    return "" if paired is None else f"{paired['value']:+.4f} ({paired['low']:+.4f} to {paired['high']:+.4f})"

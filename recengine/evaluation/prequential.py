@@ -1,0 +1,295 @@
+"""Prequential evaluation: every event of a stream first tests the models, then teaches them (Gama et al., 2013)."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recengine.data.interactions import Interactions
+from recengine.errors import BadInput
+from recengine.files import whole_text_file
+from recengine.models.base import Recommender, SupportsPartialFit, check_k
+
+WINDOW = 5000
+"""Tested events that a moving average is over, as usual for these streams."""
+LINES = 300
+"""Reports of progress over a whole stream, at most."""
+RESAMPLES = 1000
+"""Draws of the people that an interval is over."""
+FROZEN = "-frozen"
+"""Ends the name of a model that stays as the bootstrap left it."""
+
+OnStream = Callable[[Mapping[str, Any]], None]
+"""Called as a stream goes on, with a row as `Replay.progress` returns; may raise to stop."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Events in the order of time: a first share to start the models from, the rest to replay.
+
+    known : (n,) bool for each event of `rest`, whether its user had an event before; these are evaluated
+    known_item : (n,) bool, whether its item had one
+    """
+
+    bootstrap: Interactions
+    rest: Interactions
+    known: NDArray[np.bool_]
+    known_item: NDArray[np.bool_]
+
+
+def make_stream(events: Interactions, *, bootstrap: float = 0.2, most: int | None = None) -> Stream:
+    """Sort the events by time, ties in the order of the source, and cut off the first share.
+
+    most : replay no more events than this
+    Raises BadInput unless both parts hold an event.
+    """
+    if not 0 < bootstrap < 1:
+        raise BadInput(f"bootstrap={bootstrap:g} is out of range; expected a share between 0 and 1, such as 0.2")
+    rows = events.select(np.argsort(events.timestamp, kind="stable"))
+    start = int(bootstrap * len(rows))
+    if not 0 < start < len(rows):
+        raise BadInput(
+            f"{len(rows):,} positives are too few to start from a share of {bootstrap:g} of them and replay the rest; "
+            "lower --positive or choose a larger data set"
+        )
+    rest = rows.select(slice(start, None if most is None else start + most))
+    places = np.arange(start, start + len(rest))
+    return Stream(
+        rows.select(slice(0, start)),
+        rest,
+        known=_first_place(rows.user_idx, rows.n_users)[rest.user_idx] < places,
+        known_item=_first_place(rows.item_idx, rows.n_items)[rest.item_idx] < places,
+    )
+
+
+def _first_place(index: NDArray[np.int32], size: int) -> NDArray[np.int64]:
+    first = np.full(size, len(index))
+    np.minimum.at(first, index, np.arange(len(index)))
+    return first
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """How far models have come on a stream.
+
+    ranks   : model -> (done,) rank of each event's item just before the event was learned, from 1
+    seconds : model -> that its testing and learning took so far
+    """
+
+    stream: Stream
+    k: int
+    ranks: Mapping[str, NDArray[np.int32]]
+    seconds: Mapping[str, float]
+
+    @property
+    def done(self) -> int:
+        return len(next(iter(self.ranks.values())))
+
+    @cached_property
+    def evaluated(self) -> NDArray[np.bool_]:
+        """Return which of the events so far are of people who had an event before, (done,)."""
+        return self.stream.known[: self.done]
+
+    def hits(self, model: str) -> NDArray[np.bool_]:
+        """Return which of the events so far stood among the first k, (done,)."""
+        return self.ranks[model] <= self.k
+
+    def moving(self, model: str, window: int = WINDOW) -> NDArray[np.float64]:
+        """Return the recall over the last `window` evaluated events, for each of them, (evaluated,)."""
+        total = np.cumsum(self.hits(model)[self.evaluated], dtype=np.float64)
+        before = np.concatenate([np.zeros(min(window, len(total))), total[:-window]])
+        return (total - before) / np.minimum(np.arange(1, len(total) + 1), window)
+
+    def groups(self, model: str) -> dict[str, dict[str, float]]:
+        """Return the recall apart by who and what was known: people and films with an event before, or without."""
+        known_item = self.stream.known_item[: self.done]
+        hits = self.hits(model)
+        found = {}
+        for user, users in (("known_user", self.evaluated), ("new_user", ~self.evaluated)):
+            for item, items in (("known_item", known_item), ("new_item", ~known_item)):
+                rows = users & items
+                value = float(hits[rows].mean()) if rows.any() else math.nan
+                found[f"{user}_{item}"] = {"events": int(rows.sum()), "recall": value}
+        return found
+
+    def intervals(self) -> tuple[dict[str, tuple[float, float, float]], dict[str, tuple[float, float, float]]]:
+        """Return each model's recall@k, and how far the first model is ahead of each other one, as (value, low, high).
+
+        95 % by the bootstrap over people, whose events are drawn together, the same people for all models: events of
+        one person follow each other, so that drawing events would make the intervals too narrow.
+        """
+        users = self.stream.rest.user_idx[: self.done][self.evaluated]
+        people, place = np.unique(users, return_inverse=True)
+        events = np.bincount(place, minlength=len(people)).astype(np.float64)
+        names = list(self.ranks)
+        hits = np.stack([np.bincount(place, self.hits(n)[self.evaluated], len(people)) for n in names])  # (M, people)
+        if not len(people):
+            nothing = (math.nan, math.nan, math.nan)
+            return dict.fromkeys(names, nothing), dict.fromkeys(names[1:], nothing)
+        rng = np.random.default_rng(0)
+        drawn = []
+        for _ in range(RESAMPLES):
+            times = np.bincount(rng.integers(0, len(people), len(people)), minlength=len(people))
+            drawn.append(hits @ times / (events @ times))
+        recalls, values = np.array(drawn).T, hits.sum(1) / events.sum()  # (M, RESAMPLES), (M,)
+
+        def interval(value: float, draws: NDArray[np.float64]) -> tuple[float, float, float]:
+            low, high = np.percentile(draws, [2.5, 97.5])
+            return float(value), float(low), float(high)
+
+        ahead = {
+            name: interval(values[0] - values[m], recalls[0] - recalls[m]) for m, name in enumerate(names) if m > 0
+        }
+        return {name: interval(values[m], recalls[m]) for m, name in enumerate(names)}, ahead
+
+    def progress(self, since: int, seconds: float) -> dict[str, Any]:
+        """Return what can be shown now: of the events from `since` on, and of all so far.
+
+        done, of, evaluated, seconds, seconds_left, events_per_second (the slowest model's own)
+        recall, moving, raw : model -> recall@k so far, over the last WINDOW, and since the report before; None if open
+        last                : the latest events: user and item index, rating, and rank by model
+        """
+        of, tested = len(self.stream.rest), self.evaluated
+        recall, moving, raw = {}, {}, {}
+        for name in self.ranks:
+            hits = self.hits(name)
+            recall[name] = _mean(hits[tested])
+            moving[name] = _mean(hits[tested][-WINDOW:])
+            raw[name] = _mean(hits[since:][tested[since:]])
+        rest = self.stream.rest
+        last = [
+            {
+                "user_idx": int(rest.user_idx[e]),
+                "item_idx": int(rest.item_idx[e]),
+                "rating": float(rest.rating[e]),
+                "rank": {name: int(ranks[e]) for name, ranks in self.ranks.items()},
+            }
+            for e in range(max(since, self.done - 3), self.done)
+        ]
+        return {
+            "done": self.done,
+            "of": of,
+            "evaluated": int(tested.sum()),
+            "seconds": round(seconds, 3),
+            "seconds_left": round(seconds / self.done * (of - self.done), 1) if self.done else None,
+            "events_per_second": round(self.done / max(*self.seconds.values(), 1e-9)),
+            "recall": recall,
+            "moving": moving,
+            "raw": raw,
+            "last": last,
+        }
+
+
+def _mean(hits: NDArray[np.bool_]) -> float | None:
+    return round(float(hits.mean()), 5) if len(hits) else None
+
+
+def bootstrapped(models: Mapping[str, Recommender], frozen: Sequence[str]) -> dict[str, Recommender]:
+    """Return the models, which have learned the bootstrap, followed by copies of some that will learn nothing more."""
+    for name, model in models.items():
+        if not isinstance(model, SupportsPartialFit):
+            raise BadInput(f"model {name!r} does not learn from single events; choose one such as 'step'")
+    return {**models, **{name + FROZEN: copy.deepcopy(models[name]) for name in frozen}}
+
+
+def prequential(
+    models: Mapping[str, Recommender],
+    stream: Stream,
+    *,
+    k: int = 10,
+    masked: bool = True,
+    on_progress: OnStream | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Replay:
+    """Replay a stream before models that have learned its bootstrap; they learn on, in place.
+
+    Each event is ranked among the whole catalogue, then learned; those whose name ends with FROZEN only remember it.
+    masked : leave out of the ranking what a person had in the stream before
+    checkpoint : where to go on from and to keep the state now and then
+    """
+    check_k(k, stream.rest.n_items)
+    replay = Replay(stream, k, {n: np.zeros(0, np.int32) for n in models}, dict.fromkeys(models, 0.0))
+    spent = 0.0
+    if checkpoint is not None and (found := checkpoint.read(models)) is not None:
+        ranks, seconds, spent = found
+        replay = replace(replay, ranks=ranks, seconds=seconds)
+    began = time.perf_counter() - spent
+    step = max(1, math.ceil(len(stream.rest) / LINES))
+    while replay.done < len(stream.rest):
+        since = replay.done
+        chunk = stream.rest.select(slice(since, since + step))
+        ranks, seconds = {}, {}
+        for name, model in models.items():
+            started = time.perf_counter()
+            assert isinstance(model, SupportsPartialFit)  # as `bootstrapped` saw to
+            found_ranks = model.test_then_train(chunk, learns=not name.endswith(FROZEN), masked=masked)
+            seconds[name] = replay.seconds[name] + time.perf_counter() - started
+            ranks[name] = np.concatenate([replay.ranks[name], found_ranks])
+        replay = replace(replay, ranks=ranks, seconds=seconds)
+        now = time.perf_counter() - began
+        if on_progress is not None:
+            on_progress(replay.progress(since, now))
+        if checkpoint is not None:
+            checkpoint.keep(replay, models, now)
+    return replay
+
+
+class Checkpoint:
+    """Keeps a replay in a folder of its own, so that one that was cut off goes on to the very same end.
+
+    Each state is a folder that gets its name when it is whole; the one before is then removed.
+    """
+
+    def __init__(self, root: Path, every: float = 20.0) -> None:
+        """Keep the state under `root`, at most once in so many seconds."""
+        self.root, self.every = root, every
+        self._kept = time.monotonic()
+
+    def read(self, models: Mapping[str, Recommender]) -> tuple[dict[str, Any], dict[str, float], float] | None:
+        """Put the models into the latest state that was kept; return ranks, seconds by model, and in all, or None."""
+        states = sorted(self.root.glob("state-*"))
+        if not states:
+            return None
+        about = json.loads((states[-1] / "about.json").read_text(encoding="utf-8"))
+        ranks = {}
+        for place, (name, model) in enumerate(models.items()):
+            loaded = type(model).load(states[-1] / str(place))
+            model.__dict__.update(loaded.__dict__)
+            ranks[name] = np.load(states[-1] / f"{place}.npy", allow_pickle=False)
+        return ranks, dict(zip(models, about["seconds"], strict=True)), about["spent"]
+
+    def keep(self, replay: Replay, models: Mapping[str, Recommender], spent: float) -> None:
+        """Write the state, if the last one was written long enough ago."""
+        if time.monotonic() - self._kept < self.every:
+            return
+        earlier = sorted(self.root.glob("state-*"))
+        temporary = self.root / f".{uuid.uuid4().hex}"
+        try:
+            for place, (name, model) in enumerate(models.items()):
+                (temporary / str(place)).mkdir(parents=True)
+                model.save(temporary / str(place))
+                np.save(temporary / f"{place}.npy", replay.ranks[name])
+            with whole_text_file(temporary / "about.json") as file:
+                json.dump({"seconds": list(replay.seconds.values()), "spent": spent}, file)
+            temporary.replace(self.root / f"state-{replay.done:012}")
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        for old in earlier:
+            shutil.rmtree(old, ignore_errors=True)
+        self._kept = time.monotonic()
+
+    def forget(self) -> None:
+        """Remove what was kept."""
+        shutil.rmtree(self.root, ignore_errors=True)
