@@ -30,6 +30,12 @@ PAGES = {
             "Give films stars and watch your own list follow, rating by rating.",
         ),
     ],
+    "Understand": [
+        (
+            st.Page("compare.py", title="Compare", icon=":material/leaderboard:"),
+            "Which model is best here, by what, and whether that could be chance.",
+        ),
+    ],
     "Build": [
         (
             st.Page("train.py", title="Train", icon=":material/model_training:"),

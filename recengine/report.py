@@ -198,12 +198,12 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         json.dump(json_ready(value), file, indent=1, ensure_ascii=False)
 
 
-def check_out(path: Path) -> None:
-    """Raise BadInput unless `--out` names a file in a folder that exists."""
+def check_out(path: Path, option: str = "--out") -> None:
+    """Raise BadInput unless an option names a file in a folder that exists."""
     if not path.parent.is_dir():
-        raise BadInput(f"--out {path}: the folder {path.parent} does not exist; create it or choose another place")
+        raise BadInput(f"{option} {path}: the folder {path.parent} does not exist; create it or choose another place")
     if path.is_dir():
-        raise BadInput(f"--out {path} is a folder; name a file in it")
+        raise BadInput(f"{option} {path} is a folder; name a file in it")
 
 
 def _out(path: Path) -> AbstractContextManager[TextIO]:

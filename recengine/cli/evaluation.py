@@ -9,8 +9,10 @@ from typing import Any
 
 from recengine.cli.common import load_data, read_settings
 from recengine.errors import BadInput
+from recengine.evaluation.ranking import Evaluation
+from recengine.metrics import RANKING_METRICS
 from recengine.models.registry import model_class
-from recengine.report import Cell, Reporter, table, write_json
+from recengine.report import Cell, Reporter, check_out, table, write_csv, write_json
 from recengine.serving.comparison import compare
 from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch
@@ -36,6 +38,8 @@ def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
         if model not in per_model or not field:
             raise BadInput(f"--set {key}: expected MODEL.KEY=VALUE with one of: {', '.join(options.models)}")
         per_model[model][field] = setting
+    if options.users:
+        check_out(options.users, "--users")
     data = load_data(options, report)
     trainings = len(options.models) * options.seeds * (options.folds or 1)
     begun = itertools.count()
@@ -43,6 +47,15 @@ def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
     def progress(what: str) -> OnEpoch:
         report.step(what, next(begun), trainings)
         return report.epochs(what)
+
+    people: list[tuple[Cell, ...]] = []
+    kept = [f"{name}@{options.k}" for name in RANKING_METRICS]
+
+    def each(name: str, ranking: Evaluation) -> None:
+        columns = [ranking.per_user[key].tolist() for key in kept]
+        lists = [" ".join(map(str, data.item_ids[row[row >= 0]].tolist())) for row in ranking.lists]
+        ids = data.user_ids[ranking.users].tolist()
+        people.extend(zip(itertools.repeat(name), ids, *columns, lists))
 
     value = compare(
         data,
@@ -63,7 +76,10 @@ def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
         force=options.force,
         progress=progress,
         note=report.note,
+        each=each if options.users else lambda name, ranking: None,
     )
+    if options.users:
+        write_csv(options.users, ("model", "user_id", *kept, "list"), people)
     if options.out:
         write_json(options.out, value)
     report.result(value, _lines(value))

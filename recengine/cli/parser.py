@@ -96,6 +96,9 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--seeds", type=_from(1), default=1, help="trainings to average")
     command.add_argument("--force", action="store_true", help="train even if it is in the store")
     command.add_argument("--out", type=Path, help="also write the JSON object here")
+    command.add_argument(
+        "--users", type=Path, metavar="F.csv", help="also write the figures and the list of each person"
+    )
 
     command = with_data("tune", tune_model, "search a model's settings on validation data", model=False)
     command.add_argument("model", metavar="M")

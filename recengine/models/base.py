@@ -22,8 +22,22 @@ from recengine.training.config import Config as BaseConfig
 from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch, gain
 
-FAMILIES = ("collaborative", "content-based", "demographic", "contextual", "hybrid", "baseline", "own")
-"""How a model comes to know a person's taste; `own` is a function of the operator's, which does not say."""
+FAMILIES = {
+    "collaborative": "What people chose together says what goes with what; of films and people nothing else is known "
+    "(Goldberg et al., Using collaborative filtering to weave an information tapestry, CACM 1992).",
+    "content-based": "Films like those that a person liked, by what is written of them; other people play no part "
+    "(Pazzani & Billsus, Content-based recommendation systems, The Adaptive Web 2007).",
+    "demographic": "What people of the same age, gender or occupation like; it needs no rating of the person's "
+    "(Pazzani, A framework for collaborative, content-based and demographic filtering, AI Review 1999).",
+    "contextual": "What is watched at such a time, whoever is asking "
+    "(Adomavicius & Tuzhilin, Context-aware recommender systems, Recommender Systems Handbook 2011).",
+    "hybrid": "What people chose together, joined with what is known of the films "
+    "(Burke, Hybrid recommender systems, UMUAI 2002).",
+    "baseline": "The same for everybody, or nothing but averages: what every other model has to beat "
+    "(Ferrari Dacrema, Cremonesi & Jannach, Are we really making much progress?, RecSys 2019).",
+    "own": "A function of the operator's, which does not say how it comes to its answers.",
+}
+"""How a model comes to know a person's taste, a sentence on each way."""
 NEED_NO_RATINGS = ("baseline", "demographic", "contextual")
 """Families that have something to say of a person without a single rating."""
 

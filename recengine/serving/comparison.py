@@ -10,7 +10,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.splits import Split, make_folds
 from recengine.errors import BadInput
 from recengine.evaluation.comparison import Measured, measure, put_together, results
-from recengine.evaluation.ranking import no_fold_in
+from recengine.evaluation.ranking import Evaluation, no_fold_in
 from recengine.models.base import abilities
 from recengine.models.registry import model_class
 from recengine.serving.training import obtain, unknown_items
@@ -32,6 +32,7 @@ def compare(
     force: bool = False,
     progress: Callable[[str], OnEpoch | None] = lambda what: None,
     note: Callable[[str], None] = lambda text: None,
+    each: Callable[[str, Evaluation], None] = lambda name, ranking: None,
     **options: Any,
 ) -> dict[str, Any]:
     """Return what `evaluate --json` prints: the task, how many people are tested, and the `results` of the models.
@@ -43,6 +44,7 @@ def compare(
     folds    : of `cold-user`, the folds in each of which other people are held out; default: one of five alone
     seeds    : trainings of each model, from the seed of `run` up; a user's value is the mean of theirs
     progress : gives, for what is trained, the callback of its epochs; note : takes a sentence
+    each     : takes every model's ranking with its values by person; where several numbers are given, that of the first
     options  : the others of `make_split`
 
     `left_out` counts the people held out who have no target.
@@ -87,9 +89,10 @@ def compare(
         ]
         for place, of_task in enumerate(found):
             of_task[name] = put_together([[fold[place] for fold in each] for each in runs])
+        each(name, found[0][name].ranking)
         values = ", ".join(f"{of_task[name].means()[f'ndcg@{k}'][0]:.4f}" for of_task in found)
         note(f"{name}: NDCG@{k} {values}")
-    each = [results(of_task, k) for of_task in found]
+    blocks = [results(of_task, k) for of_task in found]
     about = dict(parts[0].about)
     if len(given) > 1:
         about["given"] = list(given)
@@ -104,5 +107,9 @@ def compare(
         "left_out": sum(part.left_out for part in parts),
         "items": len(parts[0].candidates),
         "seeds": seeds,
-        **(each[0] if len(given) == 1 else {"by_given": [{"given": n} | r for n, r in zip(given, each, strict=True)]}),
+        **(
+            blocks[0]
+            if len(given) == 1
+            else {"by_given": [{"given": n} | r for n, r in zip(given, blocks, strict=True)]}
+        ),
     }

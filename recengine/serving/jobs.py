@@ -47,7 +47,8 @@ TICK = 0.2
 HERE = "{job}"
 """Stands for the job's own folder in a command."""
 ACTIVE = ("queued", "running")
-_OWN_FILES = ("record.json", "progress.jsonl", "result.json")
+_KEPT_FILES = ("record.json", "progress.jsonl", "result.json", "people.csv", "events.csv")
+"""Files of a job that stay when it is over; what it was given to read goes."""
 log = logging.getLogger("recengine.jobs")
 
 
@@ -184,6 +185,13 @@ class Jobs:
                 del self._read[next(iter(self._read))]
             return rows
 
+    def text(self, id: str, name: str) -> str | None:
+        """Return what the command wrote into a file beside its job, or None where there is none."""
+        try:
+            return (self._folder(id) / Path(name).name).read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return None
+
     def result(self, id: str) -> dict[str, Any] | None:
         """Return the JSON object that the command printed, or None while or where there is none."""
         try:
@@ -291,7 +299,7 @@ class Jobs:
         rows = self.rows(job.id)
         said = line_said(rows[-1]) if rows else job.last_line
         for path in self._folder(job.id).iterdir():
-            if path.name not in _OWN_FILES:
+            if path.name not in _KEPT_FILES:
                 path.unlink(missing_ok=True)
         self._write(replace(job, state=state, ended=time.time(), returncode=returncode, last_line=said))
         for old in [other for other in self.all() if not other.active][KEPT:]:

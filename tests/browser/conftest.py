@@ -40,7 +40,8 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://localhost:{self.port}"
-        environment = os.environ | {"RECENGINE_HOME": str(home), "RECENGINE_DATASET": dataset}
+        own = str(ROOT / "examples" / "own_function.py")
+        environment = os.environ | {"RECENGINE_HOME": str(home), "RECENGINE_DATASET": dataset, "RECENGINE_MODELS": own}
         if dataset == "sample":
             environment.pop("RECENGINE_MIRROR", None)
         self.home = home

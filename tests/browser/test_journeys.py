@@ -20,7 +20,7 @@ def test_cold_deep_link_as_the_first_request_shows_the_frame_and_the_film(open_p
     page = open_page("/similar?item=600&model=item-knn")
     expect(page.locator(".seed h2")).to_be_visible()
     expect(page.locator("[data-testid=stSidebarNavLink]")).to_have_text(
-        [re.compile(name) for name in ("For you", "More like this", "Rate", "Train", "Data")]
+        [re.compile(name) for name in ("For you", "More like this", "Rate", "Compare", "Train", "Data")]
     )
     expect(page.locator(".status")).to_contain_text("Item-KNN · sample · trained")
     expect(page.locator(".st-key-near .film")).to_have_count(10)

@@ -1,0 +1,174 @@
+"""Compare: its states, its figures to the last digit, what it says of chance, and what can be taken away."""
+
+import csv
+import io
+import json
+import re
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pages.ui import leaderboard
+from recengine.data.dataset import Dataset
+from recengine.data.sources import load_dataset
+from recengine.evaluation import glossary
+from recengine.models.base import FAMILIES
+from recengine.models.registry import MODELS
+from recengine.report import json_ready
+from recengine.serving.comparison import compare
+from tests.app.conftest import Open, Worker, markup, press
+
+PAGE = "compare.py"
+QUICK = {"models": "popularity,ease", "at": "5"}
+
+
+@pytest.fixture(scope="module")
+def sample() -> Dataset:
+    return load_dataset("sample")
+
+
+@pytest.fixture(scope="module")
+def result(sample: Dataset) -> dict[str, Any]:
+    """Return what `evaluate popularity ease bias --json` prints on the sample."""
+    models: dict[str, dict[str, Any]] = {"popularity": {}, "ease": {}, "bias": {}}
+    found = compare(sample, models, "leave-last", k=5, negatives=20, positive=4.0)
+    return json.loads(json.dumps(json_ready(found)))
+
+
+def cells(app: Any) -> dict[str, list[str]]:
+    """Return model -> the whole figures of the table on the page."""
+    rows = re.findall(r"<tr[^>]*><th><b>\d+</b>(.*?)</th>(.*?)</tr>", markup(app))
+    return {name: re.findall(r'<td[^>]* title="([^"]*)"', row) for name, row in rows}
+
+
+def test_nothing_compared_yet_offers_one_thing_to_do(open_app: Open, worker: Worker) -> None:
+    app = open_app(PAGE)
+    assert "These models have not met on this data yet" in markup(app)
+    press(app, "Compare Popularity, EASE, MF")
+    command = worker.jobs.all()[0].command
+    assert command[:6] == ("evaluate", "popularity", "ease", "mf", "--dataset", "sample")
+    assert command[command.index("--split") + 1] == "leave-last"
+
+
+def test_figures_are_those_of_evaluate_to_the_last_digit(
+    open_app: Open, worker: Worker, result: dict[str, Any]
+) -> None:
+    worker.does(result=result)
+    app = open_app(PAGE, models="popularity,ease,bias", at="5")
+    press(app, "Compare")
+    worker.ends()
+    app.run()
+    assert not app.exception
+    assert "<b>EASE</b> leads with NDCG@5" in markup(app)
+    for group in glossary.GROUPS:
+        app.segmented_control(key="group").set_value(group).run()
+        keys = [key for key in leaderboard.columns(result, group) if "_sampled" not in key]
+        assert keys
+        for name, label in (("popularity", "Popularity"), ("ease", "EASE"), ("bias", "Bias")):
+            held = [result["results"][name].get(key, {}).get("value") for key in keys]
+            assert cells(app)[label] == [str(value) for value in held]
+
+
+def test_a_result_is_kept_by_what_was_asked(open_app: Open, worker: Worker, result: dict[str, Any]) -> None:
+    worker.does(result=result)
+    app = open_app(PAGE, **QUICK)
+    press(app, "Compare")
+    worker.ends()
+    assert "leads with" in markup(open_app(PAGE, **QUICK))
+    assert "leads with" not in markup(open_app(PAGE, **QUICK | {"seeds": "2"}))
+    assert "leads with" not in markup(open_app(PAGE, **QUICK | {"models": "popularity,bias"}))
+
+
+def test_what_runs_shows_what_is_known_so_far_and_what_fails_says_why(open_app: Open, worker: Worker) -> None:
+    worker.does(
+        {"event": "step", "text": "popularity, seed 0", "done": 0, "of": 2},
+        {"event": "note", "text": "popularity: NDCG@5 0.0123"},
+        last="recengine: failed: MemoryError: too much\n",
+        code=1,
+    )
+    app = open_app(PAGE, **QUICK)
+    press(app, "Compare")
+    worker.told(2)
+    app.run()
+    assert "<b>Popularity</b> NDCG@5 0.0123" in markup(app)
+    worker.ends()
+    app.run()
+    assert any("MemoryError" in said.value for said in app.error)
+    press(app, "Run it again")
+    assert len(worker.jobs.all()) == 2
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"models": "ease"}, "Choose at least two models"),
+        ({"models": "ease,bias,mf-explicit,neumf", "split": "cold-user"}, "NeuMF serves only people it was trained on"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_beside_the_form(open_app: Open, params: dict[str, str], said: str) -> None:
+    app = open_app(PAGE, **params)
+    assert said in markup(app)
+    assert app.button(key="compare").disabled
+
+
+def test_an_address_with_nonsense_is_the_default(open_app: Open) -> None:
+    app = open_app(PAGE, models="<script>,nope", split="x", at="9999", seeds="-1", sampled="maybe")
+    assert not app.exception
+    assert app.multiselect(key="models").value == ["popularity", "ease", "mf"]
+    assert app.number_input(key="at").value == 10
+
+
+def test_every_model_stands_in_its_family_with_a_reference(open_app: Open) -> None:
+    page = markup(open_app(PAGE))
+    for family, said in FAMILIES.items():
+        if any(kind.family == family for kind in MODELS.values()):
+            assert f"<h3>{family.capitalize()}</h3>" in page
+            assert re.search(r"\d{4}", said), "no source"
+    assert page.count("<li><b>") >= len(MODELS)
+
+
+# What is drawn, by itself ---------------------------------------------------------------------------------------
+
+
+def test_csv_holds_every_figure_whole(result: dict[str, Any]) -> None:
+    rows = list(csv.DictReader(io.StringIO(leaderboard.to_csv(result))))
+    held = {(name, key): cell["value"] for name, metrics in result["results"].items() for key, cell in metrics.items()}
+    assert {(row["model"], row["metric"]): float(row["value"]) for row in rows} == held
+
+
+def test_markdown_says_what_was_measured_and_how(result: dict[str, Any]) -> None:
+    text = leaderboard.to_markdown(result, "python -m recengine evaluate x")
+    assert text.startswith("sample, leave-last: 1,998 people, 1,229 films, 1 seed(s)")
+    assert "`python -m recengine evaluate x`" in text
+    assert text.index("| ease |") < text.index("| popularity |") < text.index("| bias |")
+
+
+def test_chance_is_told_from_more_than_chance() -> None:
+    paired = {"difference": 0.01, "low": -0.001, "high": 0.021, "p": 0.07}
+    made = {"k": 10, "leader": "ease", "behind_leader": {"mf": paired, "slim": {**paired, "p": 0.0004, "low": 0.002}}}
+    said = {row.model: row for row in leaderboard.against_leader(made)}
+    assert said["mf"].said.endswith("(p = 0.070 after Holm): no difference beyond chance")
+    assert said["slim"].said.endswith("(p < .001 after Holm): more than chance")
+    assert (said["mf"].beyond_chance, said["slim"].beyond_chance) == (False, True)
+
+
+def test_models_are_ranked_by_what_is_better_and_those_without_a_figure_come_last(result: dict[str, Any]) -> None:
+    made = {"results": {"a": {"rmse": {"value": 2.0}}, "b": {"rmse": {"value": 1.0}}, "c": {}}}
+    assert leaderboard.ranked(made, "rmse") == ["b", "a", "c"]
+    assert leaderboard.ranked(result, "ndcg@5")[0] == "ease"
+
+
+def test_every_metric_of_an_evaluation_has_an_entry(result: dict[str, Any]) -> None:
+    for metrics in result["results"].values():
+        for key in metrics:
+            assert glossary.entry(key).group in glossary.GROUPS
+    assert glossary.title("hr@10_sampled99") == "Hit rate@10 of 100"
+    assert glossary.title("auc") == "AUC"
+
+
+def test_people_are_read_as_they_were_written() -> None:
+    table = leaderboard.read_people("model,user_id,ndcg@5,list\r\nease,=1+1,0.5,12 7\r\nmf,u2,nan,\r\n")
+    assert table["list"].tolist() == [["12", "7"], []]
+    assert table["ndcg@5"].tolist()[0] == 0.5
+    assert pd.isna(table["ndcg@5"].tolist()[1])

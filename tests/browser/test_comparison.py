@@ -1,0 +1,38 @@
+"""Comparing in a browser: three models, one of them a person's own, from the first click to the leaderboard."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenPage
+
+pytestmark = pytest.mark.browser
+ADDRESS = "/compare?models=popularity,ease,own-function"
+
+
+def test_three_models_meet_and_one_of_them_is_a_person_s_own(open_page: OpenPage) -> None:
+    page = open_page(ADDRESS)
+    page.get_by_role("button", name="Compare", exact=True).click()
+    table = page.locator(".leaderboard").first
+    expect(table.locator("tbody tr")).to_have_count(3, timeout=120_000)
+    expect(page.locator(".verdict")).to_contain_text("EASE leads with NDCG@10")
+    expect(table.locator("tbody tr th")).to_have_text(["1EASE", "2Own-function", "3Popularity"])
+    expect(page.locator(".paired li")).to_have_count(2)
+    expect(page.locator(".st-key-through .column")).to_have_count(3)
+    page.get_by_text("Cost", exact=True).click()
+    expect(table.locator("thead")).to_contain_text("Training, s")
+    page.reload()
+    expect(page.locator(".verdict")).to_contain_text("EASE leads with NDCG@10")
+    with page.expect_download() as download:
+        page.get_by_role("button", name=re.compile("CSV")).click()
+    assert download.value.suggested_filename == "leaderboard.csv"
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_a_phone_has_no_sideways_scrolling(open_page: OpenPage, scheme: str) -> None:
+    page = open_page(ADDRESS, width=390, height=844, scheme=scheme)
+    expect(page.locator(".family").first).to_be_visible()
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
