@@ -25,7 +25,12 @@ from recengine.serving.progress import progress_of
 from recengine.training.config import RunConfig
 from tests.test_step import SlowStream, events
 
-SMALL = {"step": {"embedding_dim": 8}, "stream-item-knn": {}, "stream-popularity": {}}
+SMALL: dict[str, dict[str, Any]] = {
+    "step": {"embedding_dim": 8},
+    "stream-item-knn": {},
+    "stream-blend": {"embedding_dim": 8},
+    "stream-popularity": {},
+}
 
 
 def replay_of(ranks: dict[str, list[int]], user: list[int], item: list[int] | None = None, start: int = 1) -> Replay:
@@ -115,7 +120,7 @@ def test_models_learn_on_and_the_frozen_one_does_not() -> None:
     models = fitted(stream)
     before = {name: copy.deepcopy(model) for name, model in models.items()}
     replay = prequential(models, stream)
-    assert list(replay.ranks) == ["step", "stream-item-knn", "stream-popularity", "step-frozen"]
+    assert list(replay.ranks) == [*SMALL, "step-frozen"]
     assert replay.done == len(stream.rest)
     for name, model in before.items():
         again = model.test_then_train(stream.rest, learns=name != "step-frozen")  # type: ignore[attr-defined]
