@@ -47,8 +47,9 @@ class Counting(Incremental):
             wider[name][tuple(slice(size) for size in table.shape)] = table
         self.tables = wider
 
-    def take(self, user: int, item: int, weight: float) -> None:
+    def take(self, user: int, item: int, rating: float) -> None:
         self.count(user, item, self.next_weight)
+        self.remember(user, item, rating)
         if self.half_life is not None:
             self.next_weight *= 2 ** (1 / self.half_life)
             if self.next_weight > LARGEST:
