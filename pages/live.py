@@ -30,7 +30,7 @@ SPEEDS = {
     "200": "200 events a second",
     "50": "50 events a second",
 }
-DEFAULTS = {"ratings": "top", "events": "20000", "speed": "full"}
+DEFAULTS = {"ratings": "top", "events": "20000", "speed": "1000"}
 ROWS = 1_000_000
 """Rows of the table of all events, one for each event and model, beyond which it is not written."""
 
@@ -90,10 +90,8 @@ def form(dataset: Dataset, asked: Task) -> None:
     def kind_said(kind: str) -> str:
         lowest = least(dataset, kind)
         count = int((dataset.ratings.rating >= lowest).sum()) if lowest else len(dataset.ratings)
-        top = lowest == dataset.rating_range[1]
-        return f"{count:,} ratings" + (
-            f" of {lowest:g}{'' if top else ' or more'} ★" if lowest else ", whatever the stars"
-        )
+        stars = f"{lowest:g} ★" if lowest == dataset.rating_range[1] else f"{lowest:g} ★ or more"
+        return f"{count:,} ratings of {stars}" if lowest else f"{count:,} ratings, whatever the stars"
 
     with st.container(border=True, key="form"):
         st.multiselect(
@@ -175,7 +173,7 @@ def live(id: str, dataset: Dataset) -> None:
     job = jobs.jobs().get(id)
     if job is None or not job.active:
         st.rerun()
-    jobs.bar(job)
+    jobs.bar(job, whole=False)
     told = replay.told(job)
     replay.figures(told)
     if not told:

@@ -18,6 +18,8 @@ Row = Mapping[str, Any]
 """One report of progress, as `Replay.progress` returns it."""
 COUNT = "stream-popularity"
 """The running count, beside every stream."""
+PARTS = 60
+"""Parts of a stream whose own recall is drawn beside the moving one."""
 LATEST = 6
 """Events that are told in words."""
 EXPLANATION = f"""
@@ -26,14 +28,14 @@ all films that the person has not had yet, then it learns from what the person c
 Sebastião & Rodrigues, *On evaluating stream learning algorithms*, Machine Learning 2013; for recommenders Vinagre,
 Jorge & Gama 2014). Nothing is ever tested on what was learned before.
 
-- $\\text{{Recall@10}}$ of an event is 1 if the film stood among the first ten, else 0; precision@10 is a tenth of it. The
-  strong line is its mean over the last {WINDOW:,} events (or all, before there are so many), the thin one over those
-  since the report before.
+- $\\text{{Recall@10}}$ of an event is 1 if the film stood among the first ten, else 0; precision@10 is a tenth of it.
+  The strong line is its mean over the last {WINDOW:,} events (or all, before there are so many), the thin one over each
+  sixtieth of the stream by itself.
 - Only people who had an event before are tested; new ones are told apart below the figures.
-- The **running count** ranks films by how often they came so far, the same for everyone. A model that is not ahead of it
-  has learned nothing about people.
-- A **dashed** line is a copy of the model that stopped learning after the first fifth: the gap is what learning event by
-  event is worth.
+- The **running count** ranks films by how often they came so far, the same for everyone. A model that is not ahead of
+  it has learned nothing about people.
+- A **dashed** line is a copy of the model that stopped learning after the first fifth: the gap is what learning event
+  by event is worth.
 - Intervals are 95 %, by drawing whole people (1,000 bootstrap samples): the events of one person hang together.
 """
 
@@ -80,61 +82,74 @@ def draw(rows: Sequence[Row], result: Mapping[str, Any] | None = None) -> None:
         left, right = st.columns([7, 5], gap="large")
         with left:
             if rows:
-                chart(rows)
+                chart(rows, height=520 if result else 340)
         with right:
             if result:
                 standings(result)
+                how_sure(result)
             elif rows:
                 race(rows[-1])
 
 
-def chart(rows: Sequence[Row]) -> None:
+def chart(rows: Sequence[Row], *, height: int) -> None:
     """Draw the moving recall of each model: strong over the last events, thin since the report before."""
     models = list(rows[-1]["recall"])
-    said = f"share of films found among the first ten; strong: the last {WINDOW:,}"
+    said = f"share of films found among the first ten; strong: the last {WINDOW:,}, dashed: without learning on"
     st.html(f'<div class="chart-head curve"><h3>Recall@10 as it goes</h3><p>{said}</p></div>')
     series = [part for model in models for part in _series(rows, model)]
     spec = curves.axes("events replayed") | {"series": series}
-    spec["grid"] |= {"left": 50}
+    spec["grid"] |= {"left": 50, "right": 28}
     spec["tooltip"] |= {"valueFormatter": "%.1f %%"}
     spec["xAxis"] |= {"max": rows[-1]["of"], "splitNumber": 4}
     spec["yAxis"] |= {"scale": False, "min": 0, "splitNumber": 4, "axisLabel": {"formatter": "{value} %"}}
     ends = ", ".join(f"{name_of(model)} {_percent(rows[-1]['moving'][model])}" for model in models)
     alt = f"Curves of recall@10 by event; at event {rows[-1]['done']}: {ends}"
-    st.echarts_chart(spec, height=340, key="stream chart", alt=alt, renderer="svg")
+    st.echarts_chart(spec, height=height, key="stream chart", alt=alt, renderer="svg")
 
 
 def _series(rows: Sequence[Row], model: str) -> list[dict[str, Any]]:
     """Return what is drawn of one model; a copy is dashed, in its model's colour."""
 
-    def points(kind: str) -> list[list[float]]:
-        return [[row["done"], round(100 * row[kind][model], 3)] for row in rows if row[kind].get(model) is not None]
-
+    moving = [[row["done"], 100 * row["moving"][model]] for row in rows if row["moving"][model] is not None]
     frozen = model.endswith(FROZEN)
     shared = {"name": name_of(model.removesuffix(FROZEN)), "type": "line", "showSymbol": False}  # one name, one colour
     quiet = {"tooltip": {"show": False}, "silent": True}
     if frozen:
-        return [{**shared, **quiet, "data": points("moving"), "lineStyle": {"width": 1.5, "type": "dashed"}}]
+        return [{**shared, **quiet, "data": moving, "lineStyle": {"width": 1.5, "type": "dashed"}}]
     return [
-        {**shared, **quiet, "data": points("raw"), "lineStyle": {"width": 1, "opacity": 0.22}},
-        {**shared, "data": points("moving"), "lineStyle": {"width": 2.75}},
+        {**shared, **quiet, "data": raw(rows, model), "lineStyle": {"width": 1, "opacity": 0.4}},
+        {**shared, "data": moving, "lineStyle": {"width": 2.75}},
     ]
+
+
+def raw(rows: Sequence[Row], model: str) -> list[list[float]]:
+    """Return (event, recall in percent) of each sixtieth of the stream that is over, from the reports within it."""
+    found, hits, tested, before, part = [], 0.0, 0, 0, 0
+    for row in rows:
+        fresh, reached = row["evaluated"] - before, PARTS * row["done"] // row["of"]
+        hits, tested, before = hits + fresh * (row["raw"][model] or 0.0), tested + fresh, row["evaluated"]
+        if reached > part and tested:
+            found.append([row["done"], 100 * hits / tested])
+            hits, tested, part = 0.0, 0, reached
+    return found
 
 
 def race(last: Row) -> None:
     """Draw where each model stands now, the best lately first."""
     order = sorted(last["moving"], key=lambda model: -(last["moving"][model] or 0.0))
     colour, top = places(list(last["moving"])), max((value or 0.0 for value in last["moving"].values()), default=0.0)
-    body = "".join(
-        f"<tr>{_title(model, colour)}<td><b>{_percent(last['moving'][model])}</b>{_span(0, last['moving'][model], top)}"
-        f"</td><td>{_percent(last['recall'][model])}</td></tr>"
-        for model in order
-    )
+    body = ""
+    for model in order:
+        value = last["moving"][model]
+        body += (
+            f"<tr>{_title(model, colour)}<td><b>{_percent(value)}</b>{_span(colour[model], 0, value, top)}</td>"
+            f"<td>{_percent(last['recall'][model])}</td></tr>"
+        )
     _table(("", "Model", f"Last {min(WINDOW, last['evaluated']):,}", "So far"), body)
 
 
 def standings(result: Mapping[str, Any]) -> None:
-    """Draw what each model came to with its interval, and how sure the order is."""
+    """Draw what each model came to, with its interval."""
     key, found = f"recall@{result['k']}", result["results"]
     known = [model for model in found if found[model][key]["value"] is not None]
     order, colour = sorted(known, key=lambda model: -found[model][key]["value"]), places(list(found))
@@ -143,11 +158,16 @@ def standings(result: Mapping[str, Any]) -> None:
     for model in order:
         cell = found[model][key]
         body += (
-            f'<tr>{_title(model, colour)}<td title="{html(cell["value"])}"><b>{_percent(cell["value"])}</b>'
-            f"{_span(cell['low'], cell['high'], top, cell['value'])}</td>"
+            f'<tr>{_title(model, colour)}<td title="{html(cell["value"])}"><b>{_percent(cell["value"])}</b> '
+            f"<small>{100 * cell['low']:.1f} to {100 * cell['high']:.1f}</small>"
+            f"{_span(colour[model], cell['low'], cell['high'], top, cell['value'])}</td>"
             f"<td>{found[model]['events_per_second']:,.0f}/s</td></tr>"
         )
     _table(("", "Model", f"Recall@{result['k']}", "Speed"), body)
+
+
+def how_sure(result: Mapping[str, Any]) -> None:
+    """Say what of the order may be chance."""
     rows = "".join(f'<li class="{"sure" if sure else ""}">{html(said)}</li>' for said, sure in paired(result))
     if rows:
         st.html(f'<section class="notebook"><h3>How sure is that?</h3><ul class="paired">{rows}</ul></section>')
@@ -165,8 +185,8 @@ def paired(result: Mapping[str, Any]) -> list[tuple[str, bool]]:
         chance = "" if sure else ": no difference beyond chance"
         found.append(
             (
-                f"{name_of(first)} is {abs(cell['value']):.4f} {side} {name_of(model)}, 95 % from {low:.4f} to "
-                f"{high:.4f}{chance}.",
+                f"{name_of(first)} is {abs(cell['value']):.4f} {side} {name_of(model)}, 95 % from {low:.4f} to {high:.4f}"
+                f"{chance}.",
                 sure,
             )
         )
@@ -183,8 +203,8 @@ def verdict(result: Mapping[str, Any]) -> None:
     best = max(value, key=lambda model: value[model])
     beside = "" if best == COUNT else f"; the running count <b>{_percent(value[COUNT])}</b>"
     st.html(
-        f'<p class="verdict"><b>{html(name_of(best))}</b> had <b>{_percent(value[best])}</b> of the films among its first '
-        f"{result['k']} before they were rated{beside}. {result['evaluated']:,} events tested.</p>"
+        f'<p class="verdict"><b>{html(name_of(best))}</b> had <b>{_percent(value[best])}</b> of the films among its '
+        f"first {result['k']} before they were rated{beside}. {result['evaluated']:,} events tested.</p>"
     )
 
 
@@ -199,12 +219,10 @@ def groups(result: Mapping[str, Any]) -> None:
     found, colour = result["results"], places(list(result["results"]))
     counts = next(iter(found.values()))["groups"]
     with st.expander("Known and new people and films", icon=":material/person_add:"):
-        body = "".join(
-            f"<tr>{_title(model, colour)}"
-            + "".join(f"<td>{_percent(cell['groups'][g]['recall'])}</td>" for g in said)
-            + "</tr>"
-            for model, cell in found.items()
-        )
+        body = ""
+        for model, cell in found.items():
+            values = "".join(f"<td>{_percent(cell['groups'][group]['recall'])}</td>" for group in said)
+            body += f"<tr>{_title(model, colour)}{values}</tr>"
         _table(("", "Model", *(f"{text} ({counts[group]['events']:,})" for group, text in said.items())), body)
         st.caption("New is whoever or whatever has no event before; new people are not part of the figures above.")
 
@@ -237,7 +255,7 @@ def _event(film: cards.Film, event: Mapping[str, Any], models: Sequence[str], co
         for model in models
     )
     return (
-        f'<article><div class="poster">{cards.poster_html(film)}</div><div><p>{html(said_of(event, models))}</p>'
+        f'<article class="{"found" if event["rank"][models[0]] <= 10 else ""}"><div class="poster">{cards.poster_html(film)}</div><div><p>{html(said_of(event, models))}</p>'
         f'<p class="ranks">{ranks}</p></div></article>'
     )
 
@@ -248,20 +266,21 @@ def _title(model: str, colour: Mapping[str, int]) -> str:
     return f'<td><i class="swatch c{colour[model]}{hollow}"></i></td><th>{html(name_of(model))}</th>'
 
 
-def _span(low: float | None, high: float | None, top: float, dot: float | None = None) -> str:
+def _span(colour: int, low: float, high: float | None, top: float, dot: float | None = None) -> str:
     """Return a bar from one value to another on a scale from 0 to `top`, with a dot on it."""
-    if low is None or high is None or not top:
+    if high is None or not top:
         return ""
     mark = "" if dot is None else f'<u style="left:{100 * dot / top:.1f}%"></u>'
     start, width = 100 * low / top, 100 * (high - low) / top
-    return f'<span class="span"><i style="left:{start:.1f}%;width:{width:.1f}%"></i>{mark}</span>'
+    return (
+        f'<span class="span"><i class="swatch c{colour}" style="left:{start:.1f}%;width:{width:.1f}%"></i>{mark}</span>'
+    )
 
 
 def _table(head: Sequence[str], body: str) -> None:
     top = "".join(f"<th>{html(text)}</th>" for text in head)
-    st.html(
-        f'<div class="scroll"><table class="compare race"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    table = f'<table class="compare race"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+    st.html(f'<div class="scroll">{table}</div>')
 
 
 def _percent(value: float | None) -> str:

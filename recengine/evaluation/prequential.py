@@ -50,7 +50,7 @@ class Stream:
 
 
 class Throttle:
-    """Slows a replay down for those who watch it: to so many events a second, and to none for as long as a file is there.
+    """Slows a replay down for those who watch: to so many events a second, and to none for as long as a file is there.
 
     Neither changes what is ranked and learned.
     """
