@@ -47,7 +47,8 @@ class Task(NamedTuple):
         """Return the arguments of `stream` beside the data set and the speed."""
         models = [part for name in self.models for part in ("--model", name)]
         most = [] if self.events == "all" else ["--events", self.events]
-        return [*models, *recipes.flags(dataset, {}, 0, device, positive=least(dataset, self.kind)), *most]
+        flags = recipes.flags(dataset, {}, 0, device, positive=least(dataset, self.kind))
+        return [*models, *flags, "-k", str(replay.K), *most]
 
     @property
     def pace(self) -> list[str]:

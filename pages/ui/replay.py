@@ -20,6 +20,8 @@ COUNT = "stream-popularity"
 """The running count, beside every stream."""
 PARTS = 60
 """Parts of a stream whose own recall is drawn beside the moving one."""
+K = 10
+"""Films in the list that a hit stands in."""
 LATEST = 6
 """Events that are told in words."""
 EXPLANATION = f"""
@@ -92,10 +94,10 @@ def draw(rows: Sequence[Row], result: Mapping[str, Any] | None = None) -> None:
 
 
 def chart(rows: Sequence[Row], *, height: int) -> None:
-    """Draw the moving recall of each model: strong over the last events, thin since the report before."""
+    """Draw the moving recall of each model: strong over the last events, thin each part by itself."""
     models = list(rows[-1]["recall"])
-    said = f"share of films found among the first ten; strong: the last {WINDOW:,}, dashed: without learning on"
-    st.html(f'<div class="chart-head curve"><h3>Recall@10 as it goes</h3><p>{said}</p></div>')
+    said = f"share of films found among the first {K}; strong: the last {WINDOW:,}, dashed: without learning on"
+    st.html(f'<div class="chart-head curve"><h3>Recall@{K} as it goes</h3><p>{said}</p></div>')
     series = [part for model in models for part in _series(rows, model)]
     spec = curves.axes("events replayed") | {"series": series}
     spec["grid"] |= {"left": 50, "right": 28}
@@ -103,13 +105,12 @@ def chart(rows: Sequence[Row], *, height: int) -> None:
     spec["xAxis"] |= {"max": rows[-1]["of"], "splitNumber": 4}
     spec["yAxis"] |= {"scale": False, "min": 0, "splitNumber": 4, "axisLabel": {"formatter": "{value} %"}}
     ends = ", ".join(f"{name_of(model)} {_percent(rows[-1]['moving'][model])}" for model in models)
-    alt = f"Curves of recall@10 by event; at event {rows[-1]['done']}: {ends}"
+    alt = f"Curves of recall@{K} by event; at event {rows[-1]['done']}: {ends}"
     st.echarts_chart(spec, height=height, key="stream chart", alt=alt, renderer="svg")
 
 
 def _series(rows: Sequence[Row], model: str) -> list[dict[str, Any]]:
     """Return what is drawn of one model; a copy is dashed, in its model's colour."""
-
     moving = [[row["done"], 100 * row["moving"][model]] for row in rows if row["moving"][model] is not None]
     frozen = model.endswith(FROZEN)
     shared = {"name": name_of(model.removesuffix(FROZEN)), "type": "line", "showSymbol": False}  # one name, one colour
@@ -182,14 +183,10 @@ def paired(result: Mapping[str, Any]) -> list[tuple[str, bool]]:
         side = "ahead of" if cell["value"] >= 0 else "behind"
         low, high = sorted((cell["low"], cell["high"])) if cell["value"] >= 0 else (-cell["high"], -cell["low"])
         sure = cell["low"] > 0 or cell["high"] < 0
-        chance = "" if sure else ": no difference beyond chance"
-        found.append(
-            (
-                f"{name_of(first)} is {abs(cell['value']):.4f} {side} {name_of(model)}, 95 % from {low:.4f} to {high:.4f}"
-                f"{chance}.",
-                sure,
-            )
+        said = (
+            f"{name_of(first)} is {abs(cell['value']):.4f} {side} {name_of(model)}, 95 % from {low:.4f} to {high:.4f}"
         )
+        found.append((f"{said}." if sure else f"{said}: no difference beyond chance.", sure))
     return found
 
 
@@ -250,13 +247,14 @@ def said_of(event: Mapping[str, Any], models: Sequence[str]) -> str:
 
 def _event(film: cards.Film, event: Mapping[str, Any], models: Sequence[str], colour: Mapping[str, int]) -> str:
     ranks = "".join(
-        f'<span class="{"hit" if event["rank"][model] <= 10 else ""}" title="{html(name_of(model))}">'
+        f'<span class="{"hit" if event["rank"][model] <= K else ""}" title="{html(name_of(model))}">'
         f'<i class="swatch c{colour[model]}"></i>{event["rank"][model]:,}</span>'
         for model in models
     )
+    mark = "found" if event["rank"][models[0]] <= K else ""
     return (
-        f'<article class="{"found" if event["rank"][models[0]] <= 10 else ""}"><div class="poster">{cards.poster_html(film)}</div><div><p>{html(said_of(event, models))}</p>'
-        f'<p class="ranks">{ranks}</p></div></article>'
+        f'<article class="{mark}"><div class="poster">{cards.poster_html(film)}</div><div>'
+        f'<p>{html(said_of(event, models))}</p><p class="ranks">{ranks}</p></div></article>'
     )
 
 
