@@ -144,7 +144,8 @@ class SlowStream:
         """Return the least and the greatest rank that the item can have where 1e-6 makes no difference."""
         users, items, bias = (table.detach() for table in self.tables)
         scores = (items @ users[user] + bias[:, 0]).numpy()
-        others = np.array([i for i in range(len(items)) if i != item and not (masked and i in self.had(user))])
+        had = self.had(user) if masked else set()
+        others = np.array([i for i in range(len(items)) if i != item and i not in had])
         near = 1e-6 * max(1.0, abs(scores).max())
         better, as_good = scores[others] > scores[item] + near, scores[others] >= scores[item] - near
         self.past.append((user, item))
