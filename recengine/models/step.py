@@ -47,7 +47,7 @@ class StepConfig(BaseConfig):
     replay: int = option(8, "steps on events of the past that follow each event", low=0, high=1000)
     learning_rate: float = option(0.2, "step size", low=0, high=1000, open_low=True, search=Range(0.02, 1, log=True))
     regularisation: float = option(
-        0.01, "penalty on the squares of the vectors in a step", low=0, high=100, search=Range(0.0005, 0.1, log=True)
+        0.012, "penalty on the squares of the vectors in a step", low=0, high=100, search=Range(0.0005, 0.1, log=True)
     )
     optimizer: Literal["sgd", "adagrad", "adam"] = option("adagrad", "how a step follows from the gradient")
     item_bias: bool = option(True, "learn how well liked each item is, whoever asks")
