@@ -1,8 +1,8 @@
-"""Online sessions: a visitor's own view of an incremental model, which learns from each rating while others see nothing.
+"""Online sessions: a visitor's own view of an incremental model, which learns from their ratings alone.
 
-A session is a copy-on-write overlay over a shared, unchanged `Step`: the visitor's own vector, and own copies of the item
-rows that their events touch. It learns by the very functions that the model learns by. What it holds follows from the
-snapshot and the events alone, so that a replay, or an undo, leads to the same bytes.
+A session is a copy-on-write overlay over a shared, unchanged `Step`: the visitor's own vector, and own copies of the
+item rows that their events touch. It learns by the very functions that the model learns by. What it holds follows from
+the snapshot and the events alone, so that a replay, or an undo, leads to the same bytes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class OnlineSession:
     def __init__(self, model: Step, *, seed: int = 0) -> None:
         self.model, self.seed = model, seed
         self._base, self._rule, shared, _ = model.arrays()
-        n_items, dim = self._base.items.shape
+        n_items = len(self._base.items)
         self._negatives = 0 if model.config.objective == "linear" else model.config.negatives
         own = {"state": np.zeros(1, np.uint64), "mark": np.zeros(n_items, np.int64), "stamp": np.zeros(1, np.int64)}
         if model.config.negatives_from == "oldest":  # the ring of the items moves with the visitor's events
@@ -134,7 +134,7 @@ class OnlineSession:
             self._room(max(needed, 2 * len(self._owners)))
         weight = self.model.weigh(np.array([event.rating], np.float32))[0]
         passes, replay = (config.passes, config.replay) if event.learned else (0, 0)
-        _take(
+        _learn_one(
             self._own, self._base, self._slots, self._owners, self._size, self._rule, self._sampler, self._log,
             self._scratch, event.item_idx, weight, self._negatives, passes, replay,
         )  # fmt: skip
@@ -164,7 +164,8 @@ class OnlineSession:
         self._scratch = kernel.Scratch.for_batches(1, rows, dim, 1, self._negatives)
 
 
-def _borrowed(own, base, slots, owners, size, item):  # type: ignore[no-untyped-def] # compiled for the types it meets
+@kernel.compiled
+def _borrow(own, base, slots, owners, size, item):  # type: ignore[no-untyped-def] # compiled for the types it meets
     """Return the row of an item in the overlay, copied from the snapshot when it is asked for first."""
     if slots[item] < 0:
         row = size[0]
@@ -177,7 +178,8 @@ def _borrowed(own, base, slots, owners, size, item):  # type: ignore[no-untyped-
     return slots[item]
 
 
-def _take(  # type: ignore[no-untyped-def]
+@kernel.compiled
+def _learn_one(  # type: ignore[no-untyped-def]
     own, base, slots, owners, size, rule, sampler, log, scratch, item, weight, negatives, passes, replay
 ):
     """Add an event to the visitor's log and learn from it, then from as many of their earlier ones, drawn evenly."""
@@ -192,11 +194,12 @@ def _take(  # type: ignore[no-untyped-def]
             scratch.picked[0, j] = _borrow(own, base, slots, owners, size, scratch.picked[0, j])
         scratch.owners[0], scratch.counts[0], scratch.weights[0] = 0, count, log.weight[event]
         kernel.learn(own, rule, scratch, 1)
-    if passes:
+    if passes and sampler.source == 2:  # the ring is the visitor's own only where negatives come from it
         kernel.renew(sampler, item)
 
 
-def _top_of(own, base, slots, mark, stamp, top_items, top_scores):  # type: ignore[no-untyped-def]
+@kernel.compiled
+def _top(own, base, slots, mark, stamp, top_items, top_scores):  # type: ignore[no-untyped-def]
     """Fill the lists (k,) with the best items that `stamp` does not mark, ties by place; -1 where there are too few."""
     k, vector, dim = len(top_items), own.users[0], own.users.shape[1]
     top_items[:], top_scores[:] = -1, -np.inf
@@ -215,11 +218,6 @@ def _top_of(own, base, slots, mark, stamp, top_items, top_scores):  # type: igno
                 top_items[at], top_scores[at] = top_items[at - 1], top_scores[at - 1]
                 at -= 1
             top_items[at], top_scores[at] = place, score
-
-
-_borrow = kernel.compiled(_borrowed)
-_learn_one = kernel.compiled(_take)
-_top = kernel.compiled(_top_of)
 
 
 def as_items(events: Sequence[Taken]) -> NDArray[np.int64]:
