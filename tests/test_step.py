@@ -22,6 +22,7 @@ from recengine.models.step import Step, StepConfig
 from recengine.training.config import RunConfig
 
 CPU = RunConfig(device="cpu", epochs=2)
+PRESETS = {"embedding_dim": 8, "optimizer": "sgd", "learning_rate": 0.1, "regularisation": 0.003, "init_std": 0.1}
 
 
 def events(n: int, n_users: int = 12, n_items: int = 30, seed: int = 0) -> Interactions:
@@ -32,7 +33,7 @@ def events(n: int, n_users: int = 12, n_items: int = 30, seed: int = 0) -> Inter
 
 
 def fit(rows: Interactions, run: RunConfig = CPU, **config: Any) -> Step:
-    return Step(StepConfig.from_dict({"embedding_dim": 8, "learning_rate": 0.1, **config})).fit(rows, run=run)
+    return Step(StepConfig.from_dict({**PRESETS, **config})).fit(rows, run=run)
 
 
 # Updates against autograd ---------------------------------------------------------------------------------------
@@ -109,7 +110,7 @@ class SlowStream:
     def __init__(self, model: Step) -> None:
         self.config = model.config
         net = model.network
-        self.tables = [t.double().clone().requires_grad_() for t in (net.users, net.items, net.bias)]
+        self.tables = [t.double().clone() for t in (net.users, net.items, net.bias)]
         self.past = list(zip(model.log.user.tolist(), model.log.item.tolist(), strict=True))
         self.state = int(net.random) % 2**64
 
@@ -131,19 +132,18 @@ class SlowStream:
             if other not in taken:
                 taken.add(other)
                 picked.append(other)
-        users, items, bias = self.tables
-        u, v, b = users[user], items[picked], bias[picked]
+        places = [user], picked, picked
+        rows = [table[place].requires_grad_() for table, place in zip(self.tables, places, strict=True)]
+        u, v, b = rows[0][0], rows[1], rows[2]
         penalty = config.regularisation / 2 * (u.square().sum() + v.square().sum())
         loss = loss_of(config.objective, v @ u + b[:, 0], config.sigmoid) + penalty
-        learned = self.tables if config.item_bias else self.tables[:2]
-        gradients = torch.autograd.grad(loss, learned)
-        with torch.no_grad():
-            for table, gradient in zip(learned, gradients, strict=True):
-                table -= config.learning_rate * gradient
+        for gradient, table, place in zip(torch.autograd.grad(loss, rows), self.tables, places, strict=True):
+            if config.item_bias or table is not self.tables[2]:
+                table[place] -= config.learning_rate * gradient
 
     def take(self, user: int, item: int, masked: bool) -> tuple[int, int]:
         """Return the least and the greatest rank that the item can have where 1e-6 makes no difference."""
-        users, items, bias = (table.detach() for table in self.tables)
+        users, items, bias = self.tables
         scores = (items @ users[user] + bias[:, 0]).numpy()
         had = self.had(user) if masked else set()
         others = np.array([i for i in range(len(items)) if i != item and i not in had])
@@ -176,7 +176,7 @@ def test_the_stream_agrees_event_by_event_with_a_slow_one(config: dict[str, Any]
     for event, rank in enumerate(ranks.tolist()):
         low, high = slow.take(int(rest.user_idx[event]), int(rest.item_idx[event]), masked)
         assert low <= rank <= high, event
-    assert model.network.items.numpy() == pytest.approx(slow.tables[1].detach().numpy(), abs=1e-4)
+    assert model.network.items.numpy() == pytest.approx(slow.tables[1].numpy(), abs=1e-4)
     assert len(np.unique(ranks)) > 10
 
 

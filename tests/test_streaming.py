@@ -1,5 +1,6 @@
 """The counting rivals of `step`, against the same written out slowly."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models import streaming
 from recengine.models.registry import model_class
+from recengine.models.step import Step, StepConfig
+from recengine.models.stream_blend import StreamBlend, StreamBlendConfig
 from recengine.models.streaming import Counting, StreamItemKNN
+from recengine.training.config import RunConfig
 from tests.test_step import events
 
 
@@ -129,3 +133,37 @@ def test_a_newcomer_is_scored_as_the_person_with_the_same_events() -> None:
 def test_item_knn_refuses_a_catalogue_beyond_its_memory() -> None:
     with pytest.raises(BadInput, match=r"stream-item-knn' needs 37\.3 GiB"):
         StreamItemKNN().fit(Interactions.from_pairs([0], [0], n_users=1, n_items=100_000))
+
+
+def test_the_blend_adds_both_parts_standardised_and_each_learns_alone() -> None:
+    rows = events(200)
+    start, rest, run = rows.select(slice(0, 60)), rows.select(slice(60, 200)), RunConfig(device="cpu", epochs=2)
+    config: dict[str, Any] = {"embedding_dim": 8, "step_weight": 0.7}
+    blend = StreamBlend(StreamBlendConfig.from_dict(config)).fit(start, run=run)
+    alone = copy.deepcopy(blend)
+    ranks = blend.test_then_train(rest)
+    neighbours = fit("stream-item-knn", start)
+    step = Step(StepConfig(embedding_dim=8)).fit(start, run=run)
+    for e, (user, item) in enumerate(zip(rest.user_idx.tolist(), rest.item_idx.tolist(), strict=True)):
+        first, second = (part.score(user)[0].double().numpy() for part in (neighbours, step))
+        scores = (first - first.mean()) / first.std() + 0.7 * (second - second.mean()) / second.std()
+        had = rows.item_idx[: 60 + e][rows.user_idx[: 60 + e] == user].tolist()
+        assert ranks[e] in rank(item, scores, had, near=1e-5), e
+        event = rest.select(slice(e, e + 1))
+        neighbours.partial_fit(event)
+        step.partial_fit(event)
+    assert torch.equal(blend.step.network.items, step.network.items)
+    before = alone.score([0])
+    alone.test_then_train(rest.select(rest.user_idx != 0), learns=False)
+    assert torch.equal(alone.score([0]), before)
+
+
+def test_the_blend_grows_and_comes_back_from_a_file_as_it_was(tmp_path: Path) -> None:
+    rows = events(100)
+    blend = StreamBlend(StreamBlendConfig(embedding_dim=8)).fit(rows, run=RunConfig(device="cpu", epochs=2))
+    blend.partial_fit(Interactions.from_pairs([14, 14], [33, 2], n_users=15, n_items=34))
+    assert blend.score([14]).shape == (1, 34)
+    blend.save(tmp_path)
+    back, more = StreamBlend.load(tmp_path), Interactions.from_pairs([3, 14], [33, 5], n_users=15, n_items=34)
+    assert back.test_then_train(more).tolist() == blend.test_then_train(more).tolist()
+    assert torch.equal(back.score(np.arange(15)), blend.score(np.arange(15)))

@@ -47,7 +47,7 @@ class StepConfig(BaseConfig):
     replay: int = option(8, "steps on events of the past that follow each event", low=0, high=1000)
     learning_rate: float = option(0.2, "step size", low=0, high=1000, open_low=True, search=Range(0.02, 1, log=True))
     regularisation: float = option(
-        0.01, "penalty on the squares of the vectors in a step", low=0, high=100, search=Range(0.0005, 0.1, log=True)
+        0.012, "penalty on the squares of the vectors in a step", low=0, high=100, search=Range(0.0005, 0.1, log=True)
     )
     optimizer: Literal["sgd", "adagrad", "adam"] = option("adagrad", "how a step follows from the gradient")
     item_bias: bool = option(True, "learn how well liked each item is, whoever asks")
@@ -106,7 +106,7 @@ class Step(Incremental):
         def epoch(moving: bool = True) -> float:
             self._served = None
             kernel, config = _kernel(), self.config
-            tables, rule, sampler, scratch = self._arrays()
+            tables, rule, sampler, scratch = self.arrays()
             if not moving:
                 sampler = sampler._replace(state=sampler.state.copy())
             return float(
@@ -149,7 +149,7 @@ class Step(Incremental):
         lists: NDArray[np.int32] | None = None,
     ) -> Ranks:
         """Take the events as the base says; `lists` (n, k) int32, if given, is filled with the top k before each."""
-        tables, rule, sampler, scratch = self._arrays()
+        tables, rule, sampler, scratch = self.arrays()
         ranks = np.zeros(len(events) if ranked else 0, np.int32)
         _kernel().advance(
             tables,
@@ -192,7 +192,7 @@ class Step(Incremental):
         """Return (histories.n_users, n_items): each newcomer's vector is learned, from zero, all else left alone."""
         rows = histories.select(histories.chronological()[::-1])  # the links run backwards, the steps forwards
         log = Log.of(rows.user_idx, rows.item_idx, self.weigh(rows.rating), histories.n_users)
-        tables, rule, sampler, _ = self._arrays()
+        tables, rule, sampler, _ = self.arrays()
         moments = _moments(self.config.optimizer)
         own = torch.zeros(histories.n_users, self.config.embedding_dim)
         _kernel().fold_in(
@@ -241,7 +241,7 @@ class Step(Incremental):
             n_users, n_items, config.embedding_dim, config.batch_size, self._negatives
         )
 
-    def _arrays(self) -> tuple[Any, Any, Any, Any]:
+    def arrays(self) -> tuple[Any, Any, Any, Any]:
         """Return tables, rule, sampler and scratch over the memory of the tensors."""
         kernel, config, net = _kernel(), self.config, self.network
         tables = kernel.Tables(

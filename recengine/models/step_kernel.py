@@ -25,6 +25,8 @@ OPTIMIZERS = ("sgd", "adagrad", "adam")
 SOURCES = ("known", "any", "oldest")
 FIRST, SECOND = 0.9, 0.999
 """Decay of Adam's two moments."""
+BLOCK = 64
+"""Items that are scored before any of them is compared."""
 TRIES = 20
 """Draws for each negative before fewer of them are taken, as where a person has nearly everything."""
 
@@ -354,29 +356,33 @@ def rank(vector, items, bias, mark, stamp, target, limit, top_items, top_scores)
     top_items, top_scores : (k,) filled with the best items, -1 and -inf where there are too few; k = 0 for no list
     NaN counts as -inf. The target itself is ranked whether or not it is marked.
     """
-    k, better, dim = len(top_items), 0, len(vector)
-    top_items[:], top_scores[:] = -1, -np.inf
+    k, better, lowest = len(top_items), 0, -np.float32(np.inf)
+    top_items[:], top_scores[:] = -1, lowest
     own = bias[target, 0]
-    for d in range(dim):
+    for d in range(len(vector)):
         own += vector[d] * items[target, d]
-    own = own if own == own else -np.float32(np.inf)
-    for place in range(len(items)):
-        if mark[place] == stamp:
-            continue
-        score, row = bias[place, 0], items[place]
-        for d in range(dim):
-            score += vector[d] * row[d]
-        score = score if score == score else -np.float32(np.inf)
-        if place != target and (score > own or (score == own and place < target)):
-            better += 1
-            if better == limit:
-                break
-        if k > 0 and score > top_scores[k - 1]:
-            at = k - 1
-            while at > 0 and score > top_scores[at - 1]:
-                top_items[at], top_scores[at] = top_items[at - 1], top_scores[at - 1]
-                at -= 1
-            top_items[at], top_scores[at] = place, score
+    own = own if own == own else lowest
+    scores = np.empty(BLOCK, np.float32)
+    for start in range(0, len(items), BLOCK):
+        size = min(BLOCK, len(items) - start)
+        for b in range(size):
+            row, score = items[start + b], np.float32(0.0)
+            for d in range(len(vector)):
+                score += row[d] * vector[d]
+            score += bias[start + b, 0]
+            scores[b] = score if score == score else lowest
+        for b in range(size):  # without a branch, since half of them would be guessed wrong
+            ahead = (scores[b] > own) | ((scores[b] == own) & (start + b < target))
+            better += ahead & (mark[start + b] != stamp) & (start + b != target)
+        if 0 < limit <= better:
+            return limit + 1
+        for b in range(size if k > 0 else 0):
+            if scores[b] > top_scores[k - 1] and mark[start + b] != stamp:
+                at = k - 1
+                while at > 0 and scores[b] > top_scores[at - 1]:
+                    top_items[at], top_scores[at] = top_items[at - 1], top_scores[at - 1]
+                    at -= 1
+                top_items[at], top_scores[at] = start + b, scores[b]
     return better + 1
 
 

@@ -24,7 +24,7 @@ class StreamBlendConfig(StepConfig, StreamItemKNNConfig):
     """Settings of `stream-blend`: those of both its parts, and their balance."""
 
     step_weight: float = option(
-        1.0, "weight of `step` beside 1 for `stream-item-knn`", low=0, high=1000, search=Range(0.2, 5, log=True)
+        0.6, "weight of `step` beside 1 for `stream-item-knn`", low=0, high=1000, search=Range(0.2, 5, log=True)
     )
 
 
@@ -35,7 +35,7 @@ class StreamBlend(Incremental):
     """
 
     name = "stream-blend"
-    summary = "Films that come together and factors that learn from each event, half and half."
+    summary = "Films that come together and factors that learn from each event, in one score."
     Config = StreamBlendConfig
 
     def __init__(self, config: BaseConfig | None = None) -> None:

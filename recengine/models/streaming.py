@@ -129,7 +129,7 @@ class StreamItemKNNConfig(BaseConfig):
         3.0, "added to the norm, so that rare items count less", low=0, high=10_000, search=Range(0.5, 30, log=True)
     )
     history_half_life: float | None = option(
-        4.0,
+        2.0,
         "events of the person's own after which a past item counts half as much more in the score; empty: all alike",
         low=0,
         high=10_000,
