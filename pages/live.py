@@ -71,10 +71,15 @@ def incremental() -> list[str]:
 def task(dataset: Dataset) -> Task:
     """Return what the form asks for; the address and the session say it before the form is drawn."""
     known, state = incremental(), st.session_state
-    recall("replayed", list(FIRST), lambda text: [name for name in text.split(",") if name in known][:MOST] or None)
+    recall("replayed", list(FIRST), lambda text: _models(text, known))
     for name, options in (("ratings", KINDS), ("events", EVENTS), ("speed", tuple(SPEEDS))):
         recall(name, DEFAULTS[name], lambda text, options=options: text if text in options else None)  # type: ignore[misc]
     return Task(tuple(state["replayed"]), state["ratings"], state["events"], state["speed"])
+
+
+def _models(text: str, known: list[str]) -> list[str] | None:
+    """Return the models that an address names; none where it names none, None where it is wrong."""
+    return [name for name in text.split(",") if name in known][:MOST] or (None if text else [])
 
 
 def _record(name: str) -> None:
