@@ -84,6 +84,7 @@ def test_watch_pause_reload_go_on_leave_come_back_and_take_it_away(open_page: Op
 def test_on_a_phone_it_fits_and_cancelling_ends_the_process(open_page: OpenPage, jobs: Jobs, scheme: str) -> None:
     page = open_page("/live?replayed=recent-popularity&speed=50", width=390, height=844, scheme=scheme)
     page.get_by_role("button", name="Replay", exact=True).click()
+    page.locator(".figures").wait_for()  # of what runs now
     page.locator(CURVES).wait_for()
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
     (job,) = [job for job in jobs.all() if job.active]
