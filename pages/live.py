@@ -26,9 +26,9 @@ EVENTS = ("5000", "20000", "100000", "all")
 """Events that are replayed at most, after those that the models start from."""
 SPEEDS = {
     "full": "as fast as they can",
-    "1000": "1,000 events a second",
-    "200": "200 events a second",
-    "50": "50 events a second",
+    "1000": "at 1,000 events a second",
+    "200": "at 200 events a second",
+    "50": "at 50 events a second",
 }
 DEFAULTS = {"ratings": "top", "events": "20000", "speed": "1000"}
 ROWS = 1_000_000
@@ -90,8 +90,8 @@ def _record(name: str) -> None:
         record(name, DEFAULTS[name])
 
 
-def form(dataset: Dataset, asked: Task) -> None:
-    """Draw what can be chosen, and the button that starts it."""
+def form(dataset: Dataset, asked: Task, running: Job | None) -> None:
+    """Draw what can be chosen, and the button that starts it, unless it is `running`."""
 
     def kind_said(kind: str) -> str:
         lowest = least(dataset, kind)
@@ -126,13 +126,15 @@ def form(dataset: Dataset, asked: Task) -> None:
                 icon=":material/play_arrow:",
                 on_click=start,
                 args=(dataset, asked),
-                disabled=not asked.models,
+                disabled=not asked.models or running is not None,
                 key="replay",
             )
             with st.popover("On the command line", icon=":material/terminal:"):
                 st.code(command(dataset, asked), language="bash", wrap_lines=True)
         if not asked.models:
             st.html('<p class="fault" role="alert">Choose at least one model to run beside the count.</p>')
+        if running is not None and running.about["speed"] != asked.speed:
+            st.caption(f"It runs {SPEEDS[running.about['speed']]}; cancel it to replay it at another speed.")
         if not dataset.timed:
             st.caption("This data has no timestamps: the order of its rows stands for time.")
         elif dataset.simulated:
@@ -215,19 +217,20 @@ with states.guard(states.start_again):
     with st.skeleton(height=420):
         dataset = frame.dataset()
     asked = task(dataset)
-    form(dataset, asked)
     job = jobs.jobs().latest(key_of(dataset, asked, frame.choice().device))
+    form(dataset, asked, job if job is not None and job.active else None)
     if job is not None and job.active:
         live(job.id, dataset)
     elif job is not None and job.state == "done":
         look(job, dataset)
     elif job is not None:
+        told, args = replay.told(job), (dataset, asked)
         jobs.ended_badly(
             job,
-            lambda: st.button("Run it again", type="primary", on_click=start, args=(dataset, asked)),
-            kept="this is as far as it came",
+            lambda: st.button("Run it again", type="primary", on_click=start, args=args),
+            kept="this is as far as it came" if told else "nothing had been replayed yet",
         )
-        if told := replay.told(job):
+        if told:
             replay.draw(told)
     else:
         states.empty(

@@ -33,7 +33,7 @@ Jorge & Gama 2014). Nothing is ever tested on what was learned before.
 - $\\text{{Recall@10}}$ of an event is 1 if the film stood among the first ten, else 0; precision@10 is a tenth of it.
   The strong line is its mean over the last {WINDOW:,} events (or all, before there are so many), the thin one over each
   sixtieth of the stream by itself.
-- Only people who had an event before are tested; new ones are told apart below the figures.
+- Only people who had an event before are tested; new ones are told apart in a fold.
 - The **running count** ranks films by how often they came so far, the same for everyone. A model that is not ahead of
   it has learned nothing about people.
 - A **dashed** line is a copy of the model that stopped learning after the first fifth: the gap is what learning event
@@ -103,7 +103,8 @@ def chart(rows: Sequence[Row], *, height: int) -> None:
     spec = curves.axes("events replayed") | {"series": series}
     spec["grid"] |= {"left": 50, "right": 28}
     spec["tooltip"] |= {"valueFormatter": "%.1f %%"}
-    spec["xAxis"] |= {"max": rows[-1]["of"], "splitNumber": 4}
+    spec["xAxis"] |= {"max": rows[-1]["of"], "splitNumber": 4, "axisPointer": {"label": {"precision": 0}}}
+    spec["xAxis"]["axisLabel"] = {"showMaxLabel": rows[-1]["of"] % 1_000 == 0}  # else it stands beside a round one
     spec["yAxis"] |= {"scale": False, "min": 0, "splitNumber": 4, "axisLabel": {"formatter": "{value} %"}}
     ends = ", ".join(f"{name_of(model)} {_percent(rows[-1]['moving'][model])}" for model in models)
     alt = f"Curves of recall@{K} by event; at event {rows[-1]['done']}: {ends}"
@@ -224,7 +225,7 @@ def groups(result: Mapping[str, Any]) -> None:
         heads = (f"{text} ({counts[group]['events']:,})" for group, text in said.items())
         _table(("", "Model", *heads, "speed"), body)
         st.caption(
-            "Recall apart; new is who or what has no event before, and new people are not part of the figures above. "
+            "Recall of each part; new is who or what has no event before. New people are no part of the figures above. "
             "Speed: events a second that the model alone ranks and learns."
         )
 

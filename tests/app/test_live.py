@@ -193,6 +193,18 @@ def test_a_replay_is_kept_by_what_was_asked_but_for_its_speed(open_app: Open, wo
         assert 'class="verdict"' not in markup(open_app(PAGE, **other))
 
 
+def test_what_runs_is_not_started_twice_and_keeps_its_speed(open_app: Open, worker: Worker, ran: Ran) -> None:
+    worker.does(*ran.lines)
+    app = begun(open_app(PAGE), worker, ran)
+    assert app.button(key="replay").disabled
+    app.selectbox(key="speed").select("50").run()
+    assert app.button(key="replay").disabled
+    assert any("It runs at 1,000 events a second; cancel it" in said.value for said in app.caption)
+    worker.ends()
+    app.run()
+    assert not app.button(key="replay").disabled
+
+
 def test_an_address_with_nonsense_is_the_default(open_app: Open) -> None:
     app = open_app(PAGE, replayed="<script>,ease,nope", ratings="x", events="9", speed="-1")
     assert app.multiselect(key="replayed").value == ["step", "stream-item-knn", "recent-popularity"]
