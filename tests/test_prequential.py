@@ -110,6 +110,8 @@ def test_the_same_ranks_are_ahead_by_nothing_at_all_and_better_ones_by_more() ->
     assert recall["a"][0] == pytest.approx((ranks <= 10).mean())
     assert ahead["c"][0] == pytest.approx((ranks <= 10).mean() - (ranks <= 6).mean())
     assert 0 < ahead["c"][1] < ahead["c"][0] < ahead["c"][2]
+    later, _ = replay.intervals(since=60)
+    assert later["a"][0] == pytest.approx((ranks[60:] <= 10).mean())
 
 
 # Replaying ------------------------------------------------------------------------------------------------------

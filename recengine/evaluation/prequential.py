@@ -31,6 +31,9 @@ RESAMPLES = 1000
 FROZEN = "-frozen"
 """Ends the name of a model that stays as the bootstrap left it."""
 
+Interval = tuple[float, float, float]
+"""A value with the ends of its 95 % interval."""
+
 OnStream = Callable[[Mapping[str, Any]], None]
 """Called as a stream goes on, with a row as `Replay.progress` returns; may raise to stop."""
 
@@ -124,17 +127,19 @@ class Replay:
                 found[f"{user}_{item}"] = {"events": int(rows.sum()), "recall": value}
         return found
 
-    def intervals(self) -> tuple[dict[str, tuple[float, float, float]], dict[str, tuple[float, float, float]]]:
+    def intervals(self, since: int = 0) -> tuple[dict[str, Interval], dict[str, Interval]]:
         """Return each model's recall@k, and how far the first model is ahead of each other one, as (value, low, high).
 
+        since : count only the events from this place of the replay on
         95 % by the bootstrap over people, whose events are drawn together, the same people for all models: events of
         one person follow each other, so that drawing events would make the intervals too narrow.
         """
-        users = self.stream.rest.user_idx[: self.done][self.evaluated]
+        counted = self.evaluated & (np.arange(self.done) >= since)
+        users = self.stream.rest.user_idx[: self.done][counted]
         people, place = np.unique(users, return_inverse=True)
         events = np.bincount(place, minlength=len(people)).astype(np.float64)
         names = list(self.ranks)
-        hits = np.stack([np.bincount(place, self.hits(n)[self.evaluated], len(people)) for n in names])  # (M, people)
+        hits = np.stack([np.bincount(place, self.hits(n)[counted], len(people)) for n in names])  # (M, people)
         if not len(people):
             nothing = (math.nan, math.nan, math.nan)
             return dict.fromkeys(names, nothing), dict.fromkeys(names[1:], nothing)
@@ -145,7 +150,7 @@ class Replay:
             drawn.append(hits @ times / (events @ times))
         recalls, values = np.array(drawn).T, hits.sum(1) / events.sum()  # (M, RESAMPLES), (M,)
 
-        def interval(value: float, draws: NDArray[np.float64]) -> tuple[float, float, float]:
+        def interval(value: float, draws: NDArray[np.float64]) -> Interval:
             low, high = np.percentile(draws, [2.5, 97.5])
             return float(value), float(low), float(high)
 
