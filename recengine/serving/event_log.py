@@ -139,9 +139,14 @@ class EventLog:
 
     def __init__(self, url: str | None = None) -> None:
         self.url = url or os.environ.get("DATABASE_URL") or f"sqlite:///{settings.home() / 'ratings.db'}"
-        self.url = re.sub(r"^postgres://", "postgresql://", self.url)  # SQLAlchemy knows the long name alone
+        self.url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", self.url)  # hosts give it without a driver
         settings.home().mkdir(parents=True, exist_ok=True)
-        self._engine = sa.create_engine(self.url, pool_pre_ping=not self.url.startswith("sqlite"))
+        try:
+            self._engine = sa.create_engine(self.url, pool_pre_ping=not self.url.startswith("sqlite"))
+        except ModuleNotFoundError as fault:
+            raise BadInput(
+                f'DATABASE_URL names a database whose driver, {fault.name}, is missing; pip install "psycopg[binary]"'
+            ) from fault
         self._writing = threading.Lock()
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
