@@ -27,6 +27,7 @@ TITLES = [
     "Twin Peaks Return (1991)",
     "King Lear (1987)",
     "King Lear (1987)",
+    "Harry Potter and the Deathly Hallows: Part 2 (2011)",
 ]
 
 
@@ -84,6 +85,11 @@ def found(title: str, year: str) -> tuple[str, int]:
         ("Babylon 5", "", ("matched", 9)),
         ("The Shawshank Redemtion", "1994", ("to_confirm", 10)),
         ("The Shawshank Redemtion", "1990", ("unmatched", -1)),
+        ("The Shawshenk Redemption", "1994", ("to_confirm", 10)),  # 95
+        ("The Shawshenk Redamption", "1994", ("unmatched", -1)),  # 90
+        ("Harry Potter and the Deathly Hallows: Part Two", "2011", ("to_confirm", 16)),
+        ("Harry Potter and the Deathly Hallows: Part One", "2010", ("unmatched", -1)),  # much alike, but another
+        ("Harry Potter and the Deathly Hallows: Part I", "2010", ("unmatched", -1)),
         ("Death Note", "2006", ("matched", 11)),
         ("Twin Peaks Returned", "1990", ("unmatched", -1)),  # two are as much alike
         ("King Lear", "1987", ("to_confirm", 15)),
