@@ -61,8 +61,9 @@ def bring(dataset: Dataset) -> None:
         return
     if found.source == "csv":
         st.segmented_control("The best rating in this file is", [5, 10, 100], default=5, key="rate out of")
+    counts(found)
     wanted = [*found.matched, *confirmed(dataset, found, given.file_id)]
-    summary(dataset, found)
+    details(dataset, found)
     with st.container(horizontal=True, vertical_alignment="center", key="import-actions"):
         st.button(
             f"Keep {len(wanted):,} rating{'' if len(wanted) == 1 else 's'}",
@@ -103,18 +104,23 @@ def confirmed(dataset: Dataset, found: MatchReport, key: str) -> list[Match]:
     return wanted
 
 
-def summary(dataset: Dataset, found: MatchReport) -> None:
-    """Draw the counts of the report, and the rows behind them."""
-    unsure = len(found.by_number) + len(found.to_confirm)
-    parts = (("Found", found.matched), ("Not here", found.unmatched), ("Rated twice", found.replaced))
+def counts(found: MatchReport) -> None:
+    """Draw the counts of the report, and what was guessed."""
     with st.grid(4, min_column_width=130, gap="small", key="import-counts"):
-        st.metric("Found", f"{len(found.matched):,}", border=True)
-        st.metric("To confirm", f"{unsure:,}", border=True)
-        st.metric("Not here", f"{len(found.unmatched):,}", border=True)
-        st.metric("Not usable", f"{len(found.refused):,}", border=True, help="Each with its line and the reason.")
+        for name, rows in (
+            ("Found", found.matched),
+            ("To confirm", [*found.by_number, *found.to_confirm]),
+            ("Not here", found.unmatched),
+            ("Not usable", found.refused),
+        ):
+            st.metric(name, f"{len(rows):,}", border=True)
     for note in found.notes:
         st.caption(markdown(note))
-    for name, matches in parts:
+
+
+def details(dataset: Dataset, found: MatchReport) -> None:
+    """Draw the rows behind the counts, each with its line and its reason."""
+    for name, matches in (("Found", found.matched), ("Not here", found.unmatched), ("Rated twice", found.replaced)):
         _rows(name, [(m.row.line, m.row.title or m.row.movielens_id, _told(dataset, m)) for m in matches])
     _rows("Not usable", [(row.line, row.title, row.why) for row in found.refused])
 
@@ -122,7 +128,10 @@ def summary(dataset: Dataset, found: MatchReport) -> None:
 def _rows(name: str, rows: Sequence[tuple[int, str, str]]) -> None:
     if not rows:
         return
-    said = "".join(f"<li>line {n:,}: <b>{html(title)}</b> {html(why)}</li>" for n, title, why in rows[:LISTED])
+    said = "".join(
+        f"<li>line {n:,}: {f'<b>{html(title)}</b>, ' if title else ''}{html(why)}</li>"
+        for n, title, why in rows[:LISTED]
+    )
     rest = f"<li>and {len(rows) - LISTED:,} more, in the file below</li>" if len(rows) > LISTED else ""
     with st.expander(f"{name} · {len(rows):,}"):
         st.html(f'<ul class="findings">{said}{rest}</ul>')

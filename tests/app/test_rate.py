@@ -47,7 +47,7 @@ def test_an_export_is_looked_at_confirmed_and_kept_once(app: AppTest) -> None:
     upload(app, EXPORT)
     assert counts(app) == {"Found": "2", "To confirm": "1", "Not here": "1", "Not usable": "1"}
     assert "&lt;script&gt;" in markup(app)
-    assert "line 6: <b>Heat</b> it has no rating" in markup(app)
+    assert "line 6: <b>Heat</b>, it has no rating" in markup(app)
     assert app.button(key="import-keep").label == "Keep 2 ratings"
     assert "Rocky IV" in app.checkbox[-1].label
     app.checkbox[-1].check().run()
@@ -119,3 +119,14 @@ def test_what_is_taken_away_can_be_brought_back(app: AppTest) -> None:
     assert "number 839 is **The Matrix" in app.checkbox[-1].label
     app.checkbox[-1].check().run()
     assert app.button(key="import-keep").label == "Keep 2 ratings"
+
+
+def test_strangers_upload_a_few_files_and_then_wait(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECENGINE_HOSTED", "1")
+    for n in range(3):
+        upload(app, EXPORT, f"{n}.csv")
+        assert not app.error
+        app.run()  # looking again costs nothing
+    upload(app, EXPORT, "3.csv")
+    assert "more than 3 uploads at once" in app.error[0].value
+    assert not app.metric

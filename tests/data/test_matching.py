@@ -1,5 +1,9 @@
 """Which film a person means: certain by id or by title and year, asked about when much alike, else not at all."""
 
+import csv
+import zipfile
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -8,7 +12,9 @@ from hypothesis import strategies as st
 from recengine.data.dataset import Dataset, build_dataset
 from recengine.data.exports import read_export
 from recengine.data.matching import Matcher, MatchReport
+from recengine.data.sources import load_dataset
 from recengine.data.tabular import item_table
+from recengine.report import csv_text
 
 TITLES = [
     "Matrix, The (1999)",
@@ -146,3 +152,16 @@ def test_every_row_is_in_exactly_one_part_of_the_report() -> None:
 def test_any_title_has_an_answer(title: str, year: int | None) -> None:
     for place in MATCHER.titled([title], year):
         assert year is None or abs(int(MATCHER.years[place]) - year) <= 1
+
+
+@pytest.mark.real
+def test_the_titles_of_movielens_find_their_own_films(mirror: Path) -> None:
+    dataset = load_dataset(mirror / "ml-latest-small.zip")
+    with zipfile.ZipFile(mirror / "ml-latest-small.zip") as archive:
+        text = archive.read("ml-latest-small/movies.csv").decode()
+    films = list(csv.reader(text.splitlines()))[1:]
+    what = report(csv_text(("title", "rating"), [(film[1], 4) for film in films]), Matcher(dataset))
+    own = {n: int(film[0]) for n, film in enumerate(films, start=2)}
+    assert all(dataset.item_ids[m.item_idx] == own[m.row.line] for m in what.matched)
+    assert len(what.matched) > 0.998 * len(films)
+    assert len(what.to_confirm) + len(what.matched) + len(what.unmatched) == len(films)
