@@ -32,6 +32,10 @@ PAGES = {
     ],
     "Understand": [
         (
+            st.Page("live.py", title="Live", icon=":material/stream:"),
+            "Ratings replayed as they came: before each one the models are asked, after it they learn.",
+        ),
+        (
             st.Page("compare.py", title="Compare", icon=":material/leaderboard:"),
             "Which model is best here, by what, and whether that could be chance.",
         ),

@@ -3,6 +3,9 @@
 import copy
 import csv
 import json
+import math
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,15 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.sources import load_dataset
 from recengine.errors import BadInput
-from recengine.evaluation.prequential import Checkpoint, Replay, Stream, bootstrapped, make_stream, prequential
+from recengine.evaluation.prequential import (
+    Checkpoint,
+    Replay,
+    Stream,
+    Throttle,
+    bootstrapped,
+    make_stream,
+    prequential,
+)
 from recengine.models.base import Recommender
 from recengine.models.registry import model_class
 from recengine.models.step import Step, StepConfig
@@ -152,6 +163,61 @@ def test_a_replay_that_was_cut_off_goes_on_to_the_very_same_end(tmp_path: Path) 
     assert begun[0] > 100
     for name, ranks in whole.ranks.items():
         assert again.ranks[name].tolist() == ranks.tolist(), name
+
+
+def test_a_slow_replay_keeps_its_pace_and_comes_to_the_same_end() -> None:
+    stream, reports = make_stream(events(300)), list[Any]()
+    whole = prequential(fitted(stream), stream)
+    slow = prequential(fitted(stream), stream, on_progress=reports.append, throttle=Throttle(pace=240))
+    assert len(stream.rest) == 240
+    assert 0.98 < reports[-1]["seconds"] < 3  # a busy machine may be slower, never faster
+    assert reports[10]["seconds_left"] > 0.5
+    for name, ranks in whole.ranks.items():
+        assert slow.ranks[name].tolist() == ranks.tolist(), name
+
+
+def test_a_slow_replay_reports_each_second_at_least() -> None:
+    stream, reports = make_stream(events(3_600, n_users=60, n_items=60)), list[Any]()
+
+    def on_progress(row: Any) -> None:
+        reports.append(row["done"])
+        if len(reports) == 2:
+            raise KeyboardInterrupt
+
+    for pace, done in ((2_000, [10, 20]), (4, [4, 8])):
+        reports.clear()
+        with pytest.raises(KeyboardInterrupt):
+            prequential(fitted(stream), stream, on_progress=on_progress, throttle=Throttle(pace=pace))
+        assert reports == done
+
+
+def test_a_replay_stands_still_while_a_file_is_there_and_counts_no_time_for_it(tmp_path: Path) -> None:
+    stream, hold = make_stream(events(300)), tmp_path / "hold"
+    reports, stood = list[Any](), list[int]()
+
+    def let_go() -> None:
+        before = len(reports)
+        time.sleep(0.6)
+        stood.append(len(reports) - before)
+        hold.unlink()
+
+    def on_progress(row: Any) -> None:
+        reports.append(row)
+        if len(reports) == 5:
+            hold.touch()
+            threading.Thread(target=let_go).start()
+
+    began = time.perf_counter()
+    prequential(fitted(stream), stream, on_progress=on_progress, throttle=Throttle(hold=hold))
+    assert stood == [0]
+    assert reports[-1]["done"] == len(stream.rest)
+    assert reports[-1]["seconds"] < time.perf_counter() - began - 0.5
+
+
+@pytest.mark.parametrize("pace", [0.0, -1.0, math.nan, math.inf])
+def test_a_pace_that_is_none_is_bad_input(pace: float) -> None:
+    with pytest.raises(BadInput, match="expected events a second, more than 0"):
+        Throttle(pace=pace)
 
 
 def test_a_model_that_cannot_learn_from_events_is_bad_input() -> None:

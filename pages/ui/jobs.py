@@ -61,7 +61,8 @@ def visible(*kinds: str) -> list[Job]:
 def progress(job: Job) -> Progress:
     """Return how far a job is, and while it waits, what for."""
     if job.state != "queued":
-        return progress_of(jobs().rows(job.id), job.spent)
+        how = progress_of(jobs().rows(job.id), job.spent)
+        return how._replace(said=f"paused · {how.said}", seconds_left=None) if job.state == "paused" else how
     ahead = jobs().ahead(job)
     return Progress(0.0, f"waiting for {ahead} other job{'s' if ahead > 1 else ''}" if ahead else "starting", None)
 
@@ -94,13 +95,17 @@ def bar(job: Job, *, whole: bool = True) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=f"job-{job.id}"):
         said = (markdown(job.title), markdown(how.said), time_left(how)) if whole else (markdown(how.said),)
         st.progress(min(max(how.share, 0.0), 1.0), " · ".join(filter(None, said)))
+        if job.state == "paused":
+            st.button("Go on", on_click=jobs().resume, args=(job.id,), key=f"go_{job.id}", icon=":material/play_arrow:")
+        elif job.state == "running" and job.can_pause:
+            st.button("Pause", on_click=jobs().pause, args=(job.id,), key=f"pause_{job.id}", icon=":material/pause:")
         st.button("Cancel", on_click=jobs().cancel, args=(job.id,), key=f"cancel_{job.id}", icon=":material/close:")
 
 
-def ended_badly(job: Job, again: states.Action) -> None:
+def ended_badly(job: Job, again: states.Action, *, kept: str = "nothing half-made was kept") -> None:
     """Draw why a job has no result, and the way to run it again."""
     if job.state == "cancelled":
-        st.info(f"{markdown(job.title)} was cancelled; nothing half-made was kept.", icon=":material/info:")
+        st.info(f"{markdown(job.title)} was cancelled; {kept}.", icon=":material/info:")
     else:
         st.error(f"{markdown(job.title)} failed. {markdown(states.sentence(reason(job)))}", icon=":material/error:")
     again()

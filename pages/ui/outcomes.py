@@ -27,6 +27,14 @@ class Figure(NamedTuple):
     about: str
 
 
+def draw(found: Sequence[Figure]) -> None:
+    """Draw figures side by side."""
+    cells = "".join(
+        f'<div title="{html(about)}"><dt>{html(name)}</dt><dd>{html(value)}</dd></div>' for name, value, about in found
+    )
+    st.html(f'<dl class="figures">{cells}</dl>')
+
+
 def figures(job: Job) -> list[Figure]:
     """Return what to say of a run in figures: how it goes, or what it came to."""
     if job.kind == "tune":

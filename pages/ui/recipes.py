@@ -124,10 +124,13 @@ def search(dataset: Dataset, wanted: Recipe, device: str, trials: int) -> Job:
     )
 
 
-def flags(dataset: Dataset, settings: Mapping[str, str], seed: int, device: str) -> list[str]:
-    """Return the arguments of the command line that `train` and `tune` share, but for the data set."""
+def flags(
+    dataset: Dataset, settings: Mapping[str, str], seed: int, device: str, positive: float | None = None
+) -> list[str]:
+    """Return the arguments of the command line that commands share, but for the data set."""
     chosen = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    return ["--positive", str(positive_threshold(dataset)), "--seed", str(seed), "--device", device, *chosen]
+    least = positive_threshold(dataset) if positive is None else positive
+    return ["--positive", str(least), "--seed", str(seed), "--device", device, *chosen]
 
 
 def start_on(

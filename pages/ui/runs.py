@@ -68,11 +68,8 @@ def shown(dataset: Dataset) -> list[Job]:
 
 def headline(job: Job) -> None:
     """Draw the title of a run and its figures."""
-    cells = "".join(
-        f'<div title="{html(about)}"><dt>{html(name)}</dt><dd>{html(value)}</dd></div>'
-        for name, value, about in outcomes.figures(job)
-    )
-    st.html(f'<h2 class="run-title">{html(job.title)}</h2><dl class="figures">{cells}</dl>')
+    st.html(f'<h2 class="run-title">{html(job.title)}</h2>')
+    outcomes.draw(outcomes.figures(job))
 
 
 def finished(job: Job) -> None:

@@ -124,6 +124,8 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("-k", type=int, default=10)
     command.add_argument("--events", type=_from(1), metavar="N", help="replay no more than N")
     command.add_argument("--resume", action="store_true", help="go on where the same command was cut off")
+    command.add_argument("--pace", type=float, metavar="N", help="replay no more than N events a second, to watch")
+    command.add_argument("--hold", type=Path, metavar="F", help="stand still while this file is there")
     command.add_argument("--out", type=Path, metavar="F.csv", help="one row for each event and model")
 
     command = with_data("recommend", recommend_items, "recommend for a user, for all, or for a person of your own")

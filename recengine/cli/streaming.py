@@ -21,6 +21,7 @@ from recengine.evaluation.prequential import (
     Checkpoint,
     OnStream,
     Replay,
+    Throttle,
     bootstrapped,
     make_stream,
     prequential,
@@ -40,6 +41,7 @@ POINTS = 200
 
 def stream_models(options: argparse.Namespace, report: Reporter) -> None:
     names = list(dict.fromkeys(options.model or ["step"]))
+    throttle = Throttle(options.pace, options.hold)
     for name in names:
         if "incremental" not in abilities(model_class(name)):
             able = [model for model in MODELS if "incremental" in abilities(MODELS[model])]
@@ -74,6 +76,7 @@ def stream_models(options: argparse.Namespace, report: Reporter) -> None:
         masked=masked,
         on_progress=_with_ids(report.stream(), data),
         checkpoint=checkpoint,
+        throttle=throttle,
     )
     checkpoint.forget()
     if options.out:

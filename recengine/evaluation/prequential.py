@@ -52,6 +52,27 @@ class Stream:
     known_item: NDArray[np.bool_]
 
 
+class Throttle:
+    """Slows a replay down for those who watch: to so many events a second, and to none for as long as a file is there.
+
+    Neither changes what is ranked and learned.
+    """
+
+    def __init__(self, pace: float | None = None, hold: Path | None = None) -> None:
+        if pace is not None and not 0 < pace < math.inf:
+            raise BadInput(f"pace={pace:g} is out of range; expected events a second, more than 0")
+        self.pace, self.hold = pace, hold
+
+    def wait(self, events: int, seconds: float) -> float:
+        """Wait after so many events, which took so many seconds; return the seconds for which the file was there."""
+        if self.pace is not None:
+            time.sleep(max(0.0, events / self.pace - seconds))
+        began = time.perf_counter()
+        while self.hold is not None and self.hold.exists():
+            time.sleep(0.05)
+        return time.perf_counter() - began
+
+
 def make_stream(events: Interactions, *, bootstrap: float = 0.2, most: int | None = None) -> Stream:
     """Sort the events by time, ties in the order of the source, and cut off the first share.
 
@@ -217,12 +238,14 @@ def prequential(
     masked: bool = True,
     on_progress: OnStream | None = None,
     checkpoint: Checkpoint | None = None,
+    throttle: Throttle | None = None,
 ) -> Replay:
     """Replay a stream before models that have learned its bootstrap; they learn on, in place.
 
     Each event is ranked among the whole catalogue, then learned; those whose name ends with FROZEN only remember it.
     masked : leave out of the ranking what a person had in the stream before
     checkpoint : where to go on from and to keep the state now and then
+    throttle : waits between one report and the next; what it holds back on a file is not counted as time spent
     """
     check_k(k, stream.rest.n_items)
     replay = Replay(stream, k, {n: np.zeros(0, np.int32) for n in models}, dict.fromkeys(models, 0.0))
@@ -232,6 +255,9 @@ def prequential(
         replay = replace(replay, ranks=ranks, seconds=seconds)
     began = time.perf_counter() - spent
     step = max(1, math.ceil(len(stream.rest) / LINES))
+    if throttle is not None and throttle.pace is not None:
+        step = min(step, math.ceil(throttle.pace))  # a report a second at least
+    reported = time.perf_counter()
     while replay.done < len(stream.rest):
         since = replay.done
         chunk = stream.rest.select(slice(since, since + step))
@@ -248,6 +274,9 @@ def prequential(
             on_progress(replay.progress(since, now))
         if checkpoint is not None:
             checkpoint.keep(replay, models, now)
+        if throttle is not None:
+            began += throttle.wait(replay.done - since, time.perf_counter() - reported)
+            reported = time.perf_counter()
     return replay
 
 

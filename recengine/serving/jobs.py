@@ -2,7 +2,7 @@
 
     jobs = Jobs()                                   # over RECENGINE_HOME/jobs; one object per app
     job = jobs.start(["evaluate", "ease", "mf", "--split", "leave-last"], kind="evaluate", title="EASE against MF")
-    jobs.get(job.id).state                          # queued, running, done, failed or cancelled
+    jobs.get(job.id).state                          # queued, running, paused, done, failed or cancelled
     progress_of(jobs.rows(job.id), job.spent)       # share, words, seconds left (recengine.serving.progress)
     jobs.result(job.id)                             # the JSON object that the command printed, or None
     jobs.cancel(job.id)                             # gone within a second
@@ -46,7 +46,9 @@ TICK = 0.2
 """Seconds between two looks at the running process."""
 HERE = "{job}"
 """Stands for the job's own folder in a command."""
-ACTIVE = ("queued", "running")
+HOLD = "hold"
+"""A file in the job's folder: a command that is given "{job}/hold" stands still while it is there."""
+ACTIVE = ("queued", "running", "paused")
 _KEPT_FILES = ("record.json", "progress.jsonl", "result.json", "people.csv", "events.csv")
 """Files of a job that stay when it is over; what it was given to read goes."""
 log = logging.getLogger("recengine.jobs")
@@ -83,6 +85,11 @@ class Job:
     @property
     def active(self) -> bool:
         return self.state in ACTIVE
+
+    @property
+    def can_pause(self) -> bool:
+        """Tell whether its command looks for the file that makes it stand still."""
+        return f"{HERE}/{HOLD}" in self.command
 
     @property
     def spent(self) -> float:
@@ -162,7 +169,8 @@ class Jobs:
 
     def ahead(self, job: Job) -> int:
         """Return how many jobs are to end before this one starts."""
-        return sum(other.active and other.id < job.id for other in self.all()) if job.state == "queued" else 0
+        before = [other for other in self.all() if other.state in ("queued", "running") and other.id < job.id]
+        return len(before) if job.state == "queued" else 0
 
     def rows(self, id: str) -> list[dict[str, Any]]:
         """Return the lines of progress so far; one that is no JSON has `event` = text."""
@@ -212,6 +220,23 @@ class Jobs:
             _end(process)
         self._wake.set()
 
+    def pause(self, id: str) -> None:
+        """Let a running job that can stand still do so; another one has its turn meanwhile."""
+        with self._lock:
+            job = self.get(id)
+            if job is not None and job.state == "running" and job.can_pause:
+                (self._folder(id) / HOLD).touch()
+                self._write(replace(job, state="paused"))
+        self._wake.set()
+
+    def resume(self, id: str) -> None:
+        """Let a paused job go on, when it is its turn."""
+        with self._lock:
+            job = self.get(id)
+            if job is not None and job.state == "paused":
+                self._write(replace(job, state="queued"))
+        self._wake.set()
+
     def rename(self, id: str, title: str) -> None:
         """Give a job another title."""
         with self._lock:
@@ -229,8 +254,9 @@ class Jobs:
         """Settle what has ended, start what is next, and return whether anything is left to do."""
         with self._lock:
             active = [job for job in reversed(self.all()) if job.active]
-            running = [job for job in active if job.state == "running" and not self._ended(job)]
-            waiting = [job for job in active if job.state == "queued"]
+            begun = [job for job in active if job.pid is not None and not self._ended(job)]
+            running = [job for job in begun if job.state == "running"]
+            waiting = [job for job in active if job.state == "queued" and (job.pid is None or job in begun)]
             if waiting and not running:
                 self._launch(waiting[0])
             for job in running:
@@ -238,7 +264,7 @@ class Jobs:
             for id in self._children.keys() - {job.id for job in active}:
                 if self._children[id].poll() is not None:
                     del self._children[id]
-        return bool(running or waiting)
+        return bool(begun or waiting)
 
     def _follow(self) -> None:
         """Keep the queue going, whoever looks."""
@@ -254,7 +280,12 @@ class Jobs:
                 self._wake.set()
 
     def _launch(self, job: Job) -> None:
+        """Start a job's process, or let go on the one that stands still."""
         folder = self._folder(job.id)
+        if job.pid is not None:
+            (folder / HOLD).unlink(missing_ok=True)
+            self._write(replace(job, state="running"))
+            return
         arguments = [part.replace(HERE, str(folder)) for part in job.command]
         threads = str(max(1, (os.cpu_count() or 2) // 2))  # the pages need the other half
         paths = [str(Path(settings.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
@@ -285,7 +316,7 @@ class Jobs:
         self._write(replace(job, state="running", started=time.time(), pid=child.pid, pid_started=pid_started))
 
     def _ended(self, job: Job) -> bool:
-        """Tell whether a running job's process is gone, and if so write down how it went."""
+        """Tell whether the process of a job that has begun is gone, and if so write down how it went."""
         child = self._children.get(job.id)
         code = child.poll() if child else None
         if code is None and (child or _process(job)):

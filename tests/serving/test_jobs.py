@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from recengine.serving import jobs as module
-from recengine.serving.jobs import Job, Jobs
+from recengine.serving.jobs import HERE, HOLD, Job, Jobs
 from recengine.serving.progress import STAGES, epochs_of, line_said, progress_of
 from recengine.training import loop
 
@@ -33,6 +33,10 @@ sleeper = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
 if what == "parent": say(event="child", pid=subprocess.Popen(sleeper).pid)
 if what == "wait":
     while not Path(sys.argv[2]).exists(): time.sleep(0.01)
+if what == "steps":
+    for n in range(int(sys.argv[2])):
+        while Path(sys.argv[3]).exists(): time.sleep(0.005)
+        say(event="stream", done=n + 1, of=int(sys.argv[2])); time.sleep(0.01)
 if what in ("hang", "stubborn", "parent"): say(event="step", text="hanging"); time.sleep(60)
 if what == "fail": print("recengine: the loss is nan; lower learning_rate", file=sys.stderr); sys.exit(2)
 if what == "flood":
@@ -151,6 +155,67 @@ def test_a_queued_job_is_cancelled_without_ever_running(jobs: Jobs) -> None:
     found = jobs.get(second.id)
     assert found is not None
     assert (found.state, found.started, jobs.result(second.id)) == ("cancelled", None, None)
+
+
+def stepping(jobs: Jobs, steps: int) -> Job:
+    """Start a job that can be paused, and wait until it has made a step."""
+    job = start(jobs, "steps", str(steps), f"{HERE}/{HOLD}")
+    wait(lambda: jobs.rows(job.id)[1:])
+    wait(lambda: state(jobs, job) == "running")
+    return job
+
+
+def test_a_paused_job_stands_still_gives_its_turn_away_and_goes_on_where_it_was(jobs: Jobs, tmp_path: Path) -> None:
+    job = stepping(jobs, 60)
+    pid = jobs.get(job.id).pid  # type: ignore[union-attr]
+    jobs.pause(job.id)
+    time.sleep(0.1)
+    stood = len(jobs.rows(job.id))
+    gate = tmp_path / "gate"
+    other = start(jobs, "wait", str(gate))
+    assert jobs.ahead(other) == 0
+    wait(lambda: state(jobs, other) == "running")
+    jobs.resume(job.id)
+    wait(lambda: state(jobs, job) == "queued")
+    time.sleep(3 * module.TICK)
+    assert state(jobs, job) == "queued", "it does not run beside another one"
+    assert len(jobs.rows(job.id)) == stood < 61
+    gate.touch()
+    wait(lambda: state(jobs, job) == "done")
+    assert [row["done"] for row in jobs.rows(job.id)[1:]] == list(range(1, 61))
+    assert jobs.get(job.id).pid == pid  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_paused_job_whose_process_is_killed_has_failed(jobs: Jobs, goes_on: bool) -> None:
+    job = stepping(jobs, 10_000)
+    jobs.pause(job.id)
+    os.kill(jobs.get(job.id).pid, signal.SIGKILL)  # type: ignore[union-attr,arg-type]
+    if goes_on:
+        jobs.resume(job.id)
+    wait(lambda: state(jobs, job) == "failed")
+
+
+def test_a_paused_job_is_found_by_a_restarted_app_and_cancelled_within_a_second(jobs: Jobs) -> None:
+    job = stepping(jobs, 10_000)
+    jobs.pause(job.id)
+    again = over(jobs.root)
+    assert state(again, job) == "paused"
+    pid = again.get(job.id).pid  # type: ignore[union-attr]
+    started = time.monotonic()
+    again.cancel(job.id)
+    assert time.monotonic() - started < 1
+    assert state(jobs, job) == "cancelled"
+    wait(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_job_that_does_not_look_for_the_file_cannot_be_paused(jobs: Jobs) -> None:
+    job = start(jobs, "hang")
+    hanging(jobs, job)
+    jobs.pause(job.id)
+    assert state(jobs, job) == "running"
+    jobs.resume(job.id)
+    assert state(jobs, job) == "running"
 
 
 def test_a_process_killed_from_outside_has_failed_with_its_last_line(jobs: Jobs) -> None:

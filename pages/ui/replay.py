@@ -1,0 +1,290 @@
+"""A replayed stream as the Live page draws it: its curves, where each model stands, the latest events in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from pages.ui import cards, curves, outcomes, recipes
+from pages.ui.jobs import duration, jobs
+from pages.ui.text import html
+from recengine.data.dataset import Dataset
+from recengine.evaluation.prequential import FROZEN, WINDOW
+from recengine.serving.jobs import Job
+
+Row = Mapping[str, Any]
+"""One report of progress, as `Replay.progress` returns it."""
+COUNT = "stream-popularity"
+"""The running count, beside every stream."""
+PARTS = 60
+"""Parts of a stream whose own recall is drawn beside the moving one."""
+K = 10
+"""Films in the list that a hit stands in."""
+LATEST = 6
+"""Events that are told in words."""
+EXPLANATION = f"""
+The earliest fifth of the ratings is what the models start from. Each later one is an event: first every model ranks
+all films that the person has not had yet, then it learns from what the person chose (prequential evaluation: Gama,
+Sebastião & Rodrigues, *On evaluating stream learning algorithms*, Machine Learning 2013; for recommenders Vinagre,
+Jorge & Gama 2014). Nothing is ever tested on what was learned before.
+
+- $\\text{{Recall@10}}$ of an event is 1 if the film stood among the first ten, else 0; precision@10 is a tenth of it.
+  The strong line is its mean over the last {WINDOW:,} events (or all, before there are so many), the thin one over each
+  sixtieth of the stream by itself.
+- Only people who had an event before are tested; new ones are told apart below the figures.
+- The **running count** ranks films by how often they came so far, the same for everyone. A model that is not ahead of
+  it has learned nothing about people.
+- A **dashed** line is a copy of the model that stopped learning after the first fifth: the gap is what learning event
+  by event is worth.
+- Presets were chosen on the first fifth of MovieLens streams: what comes **after the first fifth** is given apart.
+- Intervals are 95 %, by drawing whole people (1,000 bootstrap samples): the events of one person hang together.
+"""
+
+
+def told(job: Job) -> list[Row]:
+    """Return the reports of a replay so far."""
+    return [row for row in jobs().rows(job.id) if row["event"] == "stream"]
+
+
+def name_of(model: str) -> str:
+    """Return a model's name as people write it; a copy that learns nothing more says so."""
+    if model == COUNT:
+        return "Running count"
+    return recipes.label(model.removesuffix(FROZEN)) + (", not learning" if model.endswith(FROZEN) else "")
+
+
+def places(models: Sequence[str]) -> dict[str, int]:
+    """Return the place of each model among the colours; a copy has that of its model."""
+    own = [model for model in models if not model.endswith(FROZEN)]
+    return {model: own.index(model.removesuffix(FROZEN)) for model in models}
+
+
+def figures(rows: Sequence[Row]) -> None:
+    """Draw how the replay goes in figures."""
+    if not rows:
+        return
+    last, before = rows[-1], rows[max(0, len(rows) - 12)]
+    took = last["seconds"] - before["seconds"]
+    pace = (last["done"] - before["done"]) / took if took > 0 else last["done"] / max(last["seconds"], 1e-9)
+    left = last["seconds_left"]
+    found = [
+        outcomes.Figure("Events", f"{last['done']:,} / {last['of']:,}", "Replayed so far, and in all"),
+        outcomes.Figure("Tested", f"{last['evaluated']:,}", "Events of people who had one before"),
+        outcomes.Figure("Pace", f"{pace:,.0f}/s", "Events a second lately, all models together"),
+        outcomes.Figure("Slowest model", f"{last['events_per_second']:,.0f}/s", "What it could do alone"),
+        outcomes.Figure("Time left", "–" if left is None else duration(left), "At the pace so far"),
+    ]
+    outcomes.draw(found)
+
+
+def draw(rows: Sequence[Row], result: Mapping[str, Any] | None = None) -> None:
+    """Draw the curves beside where each model stands: so far, or with its interval when the replay is over."""
+    with st.container(key="stream"):
+        left, right = st.columns([7, 5], gap="large")
+        with left:
+            if rows:
+                chart(rows, height=520 if result else 340)
+        with right:
+            if result:
+                standings(result)
+                how_sure(result)
+            elif rows:
+                race(rows[-1])
+
+
+def chart(rows: Sequence[Row], *, height: int) -> None:
+    """Draw the moving recall of each model: strong over the last events, thin each part by itself."""
+    models = list(rows[-1]["recall"])
+    said = f"share of films found among the first {K}; strong: the last {WINDOW:,}, dashed: without learning on"
+    st.html(f'<div class="chart-head curve"><h3>Recall@{K} as it goes</h3><p>{said}</p></div>')
+    series = [part for model in models for part in _series(rows, model)]
+    spec = curves.axes("events replayed") | {"series": series}
+    spec["grid"] |= {"left": 50, "right": 28}
+    spec["tooltip"] |= {"valueFormatter": "%.1f %%"}
+    spec["xAxis"] |= {"max": rows[-1]["of"], "splitNumber": 4}
+    spec["yAxis"] |= {"scale": False, "min": 0, "splitNumber": 4, "axisLabel": {"formatter": "{value} %"}}
+    ends = ", ".join(f"{name_of(model)} {_percent(rows[-1]['moving'][model])}" for model in models)
+    alt = f"Curves of recall@{K} by event; at event {rows[-1]['done']}: {ends}"
+    st.echarts_chart(spec, height=height, key="stream chart", alt=alt, renderer="svg")
+
+
+def _series(rows: Sequence[Row], model: str) -> list[dict[str, Any]]:
+    """Return what is drawn of one model; a copy is dashed, in its model's colour."""
+    moving = [[row["done"], 100 * row["moving"][model]] for row in rows if row["moving"][model] is not None]
+    frozen = model.endswith(FROZEN)
+    shared = {"name": name_of(model.removesuffix(FROZEN)), "type": "line", "showSymbol": False}  # one name, one colour
+    quiet = {"tooltip": {"show": False}, "silent": True}
+    if frozen:
+        return [{**shared, **quiet, "data": moving, "lineStyle": {"width": 1.5, "type": "dashed"}}]
+    return [
+        {**shared, **quiet, "data": raw(rows, model), "lineStyle": {"width": 1, "opacity": 0.4}},
+        {**shared, "data": moving, "lineStyle": {"width": 2.75}},
+    ]
+
+
+def raw(rows: Sequence[Row], model: str) -> list[list[float]]:
+    """Return (event, recall in percent) of each sixtieth of the stream that is over, from the reports within it."""
+    found, hits, tested, before, part = [], 0.0, 0, 0, 0
+    for row in rows:
+        fresh, reached = row["evaluated"] - before, PARTS * row["done"] // row["of"]
+        hits, tested, before = hits + fresh * (row["raw"][model] or 0.0), tested + fresh, row["evaluated"]
+        if reached > part and tested:
+            found.append([row["done"], 100 * hits / tested])
+            hits, tested, part = 0.0, 0, reached
+    return found
+
+
+def race(last: Row) -> None:
+    """Draw where each model stands now, the best lately first."""
+    order = sorted(last["moving"], key=lambda model: -(last["moving"][model] or 0.0))
+    colour, top = places(list(last["moving"])), max((value or 0.0 for value in last["moving"].values()), default=0.0)
+    body = ""
+    for model in order:
+        value = last["moving"][model]
+        body += (
+            f"<tr>{_title(model, colour)}<td><b>{_percent(value)}</b>{_span(colour[model], 0, value, top)}</td>"
+            f"<td>{_percent(last['recall'][model])}</td></tr>"
+        )
+    _table(("", "Model", f"Last {min(WINDOW, last['evaluated']):,}", "So far"), body)
+
+
+def standings(result: Mapping[str, Any]) -> None:
+    """Draw what each model came to, with its interval."""
+    key, found = f"recall@{result['k']}", result["results"]
+    known = [model for model in found if found[model][key]["value"] is not None]
+    order, colour = sorted(known, key=lambda model: -found[model][key]["value"]), places(list(found))
+    top = max((found[model][key]["high"] for model in order), default=1.0)
+    body = ""
+    for model in order:
+        cell = found[model][key]
+        body += (
+            f'<tr>{_title(model, colour)}<td title="{html(cell["value"])}"><b>{_percent(cell["value"])}</b> '
+            f"<small>{100 * cell['low']:.1f} to {100 * cell['high']:.1f}</small>"
+            f"{_span(colour[model], cell['low'], cell['high'], top, cell['value'])}</td>"
+            f"<td>{_percent(found[model][f'{key}_rest']['value'])}</td></tr>"
+        )
+    _table(("", "Model", f"Recall@{result['k']}", "After the first fifth"), body)
+
+
+def how_sure(result: Mapping[str, Any]) -> None:
+    """Say what of the order may be chance."""
+    rows = "".join(f'<li class="{"sure" if sure else ""}">{html(said)}</li>' for said, sure in paired(result))
+    if rows:
+        st.html(f'<section class="notebook"><h3>How sure is that?</h3><ul class="paired">{rows}</ul></section>')
+
+
+def paired(result: Mapping[str, Any]) -> list[tuple[str, bool]]:
+    """Return in words how far the first model is ahead of each other one, and whether that is more than chance."""
+    first, found = next(iter(result["results"]), ""), []
+    for model, cell in result["ahead_of"].items():
+        if cell["value"] is None:
+            continue
+        side = "ahead of" if cell["value"] >= 0 else "behind"
+        low, high = sorted((cell["low"], cell["high"])) if cell["value"] >= 0 else (-cell["high"], -cell["low"])
+        sure = cell["low"] > 0 or cell["high"] < 0
+        said = (
+            f"{name_of(first)} is {abs(cell['value']):.4f} {side} {name_of(model)}, 95 % from {low:.4f} to {high:.4f}"
+        )
+        found.append((f"{said}." if sure else f"{said}: no difference beyond chance.", sure))
+    return found
+
+
+def verdict(result: Mapping[str, Any]) -> None:
+    """Say in a sentence what the replay came to."""
+    key = f"recall@{result['k']}"
+    value = {model: cell[key]["value"] for model, cell in result["results"].items()}
+    if any(part is None for part in value.values()):
+        st.caption(f"{result['events']:,} events, all of people who had none before: there was nothing to test.")
+        return
+    best = max(value, key=lambda model: value[model])
+    beside = "" if best == COUNT else f"; the running count <b>{_percent(value[COUNT])}</b>"
+    st.html(
+        f'<p class="verdict"><b>{html(name_of(best))}</b> had <b>{_percent(value[best])}</b> of the films among its '
+        f"first {result['k']} before they were rated{beside}. {result['evaluated']:,} events tested.</p>"
+    )
+
+
+def groups(result: Mapping[str, Any]) -> None:
+    """Draw the recall apart by who and what was known before."""
+    said = {
+        "known_user_known_item": "known person, known film",
+        "known_user_new_item": "known person, new film",
+        "new_user_known_item": "new person, known film",
+        "new_user_new_item": "new person, new film",
+    }
+    found, colour = result["results"], places(list(result["results"]))
+    counts = next(iter(found.values()))["groups"]
+    with st.expander("Known and new people and films, and speed", icon=":material/person_add:"):
+        body = ""
+        for model, cell in found.items():
+            values = "".join(f"<td>{_percent(cell['groups'][group]['recall'])}</td>" for group in said)
+            body += f"<tr>{_title(model, colour)}{values}<td>{cell['events_per_second']:,.0f}/s</td></tr>"
+        heads = (f"{text} ({counts[group]['events']:,})" for group, text in said.items())
+        _table(("", "Model", *heads, "speed"), body)
+        st.caption(
+            "Recall apart; new is who or what has no event before, and new people are not part of the figures above. "
+            "Speed: events a second that the model alone ranks and learns."
+        )
+
+
+def latest(dataset: Dataset, rows: Sequence[Row]) -> None:
+    """Tell the latest events in words, the last one first."""
+    events = [event for row in rows[-LATEST:] for event in row["last"]][-LATEST:][::-1]
+    if not events:
+        return
+    st.html('<h2 class="row-title">The latest events</h2>')
+    models = [model for model in events[0]["rank"] if not model.endswith(FROZEN)]
+    colour = places(models)
+    found = dataset.item_index([event["item_id"] for event in events])
+    told = "".join(_event(cards.film(dataset, int(i)), e, models, colour) for i, e in zip(found, events, strict=True))
+    st.html(f'<div class="happened">{told}</div>')
+
+
+def said_of(event: Mapping[str, Any], models: Sequence[str]) -> str:
+    """Return an event in a sentence, not escaped: where the film stood for the first model."""
+    return (
+        f"Person {event['user_id']} rated {event['title']} {event['rating']:g} ★. "
+        f"It stood at rank {event['rank'][models[0]]:,} for {name_of(models[0])}."
+    )
+
+
+def _event(film: cards.Film, event: Mapping[str, Any], models: Sequence[str], colour: Mapping[str, int]) -> str:
+    ranks = "".join(
+        f'<span class="{"hit" if event["rank"][model] <= K else ""}" title="{html(name_of(model))}">'
+        f'<i class="swatch c{colour[model]}"></i>{event["rank"][model]:,}</span>'
+        for model in models
+    )
+    mark = "found" if event["rank"][models[0]] <= K else ""
+    return (
+        f'<article class="{mark}"><div class="poster">{cards.poster_html(film)}</div><div>'
+        f'<p>{html(said_of(event, models))}</p><p class="ranks">{ranks}</p></div></article>'
+    )
+
+
+def _title(model: str, colour: Mapping[str, int]) -> str:
+    """Return the cells with the colour and the name of a model."""
+    hollow = " hollow" if model.endswith(FROZEN) else ""
+    return f'<td><i class="swatch c{colour[model]}{hollow}"></i></td><th>{html(name_of(model))}</th>'
+
+
+def _span(colour: int, low: float, high: float | None, top: float, dot: float | None = None) -> str:
+    """Return a bar from one value to another on a scale from 0 to `top`, with a dot on it."""
+    if high is None or not top:
+        return ""
+    mark = "" if dot is None else f'<u style="left:{100 * dot / top:.1f}%"></u>'
+    start, width = 100 * low / top, 100 * (high - low) / top
+    return (
+        f'<span class="span"><i class="swatch c{colour}" style="left:{start:.1f}%;width:{width:.1f}%"></i>{mark}</span>'
+    )
+
+
+def _table(head: Sequence[str], body: str) -> None:
+    top = "".join(f"<th>{html(text)}</th>" for text in head)
+    table = f'<table class="compare race"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+    st.html(f'<div class="scroll">{table}</div>')
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"

@@ -1,0 +1,250 @@
+"""Live: a replay in each of its states, its figures to the last digit, and what it says of single events."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import re
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any, NamedTuple
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.ui import replay
+from recengine.cli import main
+from tests.app.conftest import Open, Worker, markup, press
+from tests.app.test_data import ratings_csv, upload
+
+PAGE = "live.py"
+HOSTILE = "<img src=x onerror=alert(1)> ![](http://away.example/a.png)"
+
+
+class Ran(NamedTuple):
+    """What a real replay said: its lines of progress and its result."""
+
+    lines: list[dict[str, Any]]
+    result: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def ran() -> Ran:
+    """Replay a little of the sample."""
+    said, noted = io.StringIO(), io.StringIO()
+    models = ["--model", "recent-popularity", "--model", "stream-item-knn"]
+    with redirect_stdout(said), redirect_stderr(noted):
+        status = main(["stream", "--dataset", "sample", *models, "--events", "600", "--json", "--progress", "jsonl"])
+    assert status == 0, noted.getvalue()
+    return Ran([json.loads(line) for line in noted.getvalue().splitlines()], json.loads(said.getvalue()))
+
+
+def reports(ran: Ran) -> list[dict[str, Any]]:
+    return [line for line in ran.lines if line["event"] == "stream"]
+
+
+def drawn(app: AppTest) -> list[dict[str, Any]]:
+    """Return the series of the chart."""
+    (chart,) = app.get("echarts_chart")
+    return json.loads(chart.proto.spec)["series"]
+
+
+def rows_of(app: AppTest, place: int = 0) -> dict[str, list[str]]:
+    """Return model -> the texts of its cells in a table of the page."""
+    table = re.findall(r'<table class="compare race">.*?</table>', markup(app))[place]
+    found = {}
+    for row in re.findall(r"<tr>(.*?)</tr>", table.partition("<tbody>")[2]):
+        name, *cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)[1:]
+        found[html.unescape(name)] = [" ".join(re.sub(r"<[^>]*>", " ", cell).split()) for cell in cells]
+    return found
+
+
+def begun(app: AppTest, worker: Worker, ran: Ran, lines: int | None = None) -> AppTest:
+    """Press Replay and wait until the worker has told so many lines."""
+    press(app, "Replay")
+    worker.told(len(ran.lines) if lines is None else lines)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def test_nothing_replayed_yet_offers_one_thing_to_do(open_app: Open, worker: Worker) -> None:
+    app = open_app(PAGE, replayed="stream-blend")
+    assert "Nothing has been replayed here yet" in markup(app)
+    press(app, "Replay for Step, Stream-item-KNN, Recent-popularity")
+    command = worker.jobs.all()[0].command
+    assert command[:3] == ("stream", "--dataset", "sample")
+    models = [command[i + 1] for i, part in enumerate(command) if part == "--model"]
+    assert models == ["step", "stream-item-knn", "recent-popularity"]
+    for option, value in (("--positive", "5.0"), ("--events", "20000"), ("--pace", "1000"), ("--hold", "{job}/hold")):
+        assert command[command.index(option) + 1] == value
+
+
+def test_what_the_page_starts_the_command_line_takes(open_app: Open, worker: Worker, ran: Ran) -> None:
+    app = open_app(PAGE, replayed="recent-popularity", ratings="all", events="5000", speed="full")
+    line = app.code[0].value.split()
+    assert line[:4] == ["python", "-m", "recengine", "stream"]
+    said, noted = io.StringIO(), io.StringIO()
+    with redirect_stdout(said), redirect_stderr(noted):
+        assert main([*line[3:], "--events", "50", "--json", "--quiet"]) == 0, noted.getvalue()
+    assert json.loads(said.getvalue())["results"].keys() == {"recent-popularity", "stream-popularity"}
+
+
+def test_a_running_replay_shows_where_each_model_stands_as_it_was_told(
+    open_app: Open, worker: Worker, ran: Ran
+) -> None:
+    half = [line for line in ran.lines if line["event"] != "stream" or line["done"] <= 300]
+    worker.does(*half)
+    app = begun(open_app(PAGE), worker, ran, len(half))
+    last = half[-1]
+    assert (last["done"], last["of"]) == (300, 600)
+    page = markup(app)
+    assert "<dt>Events</dt><dd>300 / 600</dd>" in page
+    assert re.search(r"<dt>Pace</dt><dd>[\d,]+/s</dd>", page)
+    moving = {"Stream-item-KNN": "stream-item-knn", "Running count": "stream-popularity"}
+    for title, model in moving.items():
+        strong = next(s for s in drawn(app) if s["name"] == title and s["lineStyle"]["width"] > 2)
+        assert strong["data"][-1] == [300, 100 * last["moving"][model]]
+        assert rows_of(app)[title] == [f"{100 * last['moving'][model]:.1f} %", f"{100 * last['recall'][model]:.1f} %"]
+    assert [s["name"] for s in drawn(app) if s["lineStyle"].get("type") == "dashed"] == ["Stream-item-KNN"]
+    values = [float(cells[0].removesuffix(" %")) for cells in rows_of(app).values()]
+    assert values == sorted(values, reverse=True)
+
+
+def test_events_are_told_in_words_and_their_titles_are_text(open_app: Open, worker: Worker, ran: Ran) -> None:
+    lines = json.loads(json.dumps(ran.lines))
+    event = lines[-1]["last"][-1]
+    event |= {"user_id": 42, "title": HOSTILE, "rating": 5.0}
+    event["rank"] |= {"recent-popularity": 3, "stream-item-knn": 1_203}
+    worker.does(*lines)
+    page = markup(begun(open_app(PAGE), worker, ran))
+    first = page.split("<article", 2)[1]
+    assert html.escape(f"Person 42 rated {HOSTILE} 5 ★. It stood at rank 3 for Recent-popularity.") in first
+    assert first.startswith(' class="found"')
+    assert "1,203</span>" in first
+    assert "<img src=x" not in page
+    assert page.count("<article") == replay.LATEST
+
+
+def test_pausing_and_going_on(open_app: Open, worker: Worker, ran: Ran) -> None:
+    worker.does(*ran.lines)
+    app = begun(open_app(PAGE), worker, ran)
+    press(app, "Pause")
+    (job,) = worker.jobs.all()
+    assert job.state == "paused"
+    assert (worker.jobs.root / job.id / "hold").exists()
+    assert "paused" in app.get("progress")[0].proto.text
+    again = open_app(PAGE)  # as after F5
+    assert [b.label for b in again.button if b.label in ("Pause", "Go on", "Cancel")] == ["Go on", "Cancel"]
+    press(again, "Go on")
+    worker.ends()
+    assert not (worker.jobs.root / job.id / "hold").exists()
+    assert worker.jobs.all()[0].state == "done"
+
+
+def test_figures_are_those_of_stream_to_the_last_digit(open_app: Open, worker: Worker, ran: Ran) -> None:
+    worker.does(*ran.lines, result=ran.result)
+    app = begun(open_app(PAGE), worker, ran)
+    worker.ends()
+    app.run()
+    assert not app.exception
+    page, results = markup(app), ran.result["results"]
+    shown = re.findall(r'<td title="([^"]*)"><b>', page)
+    assert shown == [str(v) for v in sorted((m["recall@10"]["value"] for m in results.values()), reverse=True)]
+    best = max(results, key=lambda name: results[name]["recall@10"]["value"])
+    assert f"<b>{replay.name_of(best)}</b> had <b>{100 * results[best]['recall@10']['value']:.1f} %</b>" in page
+    for model, cell in results.items():
+        value, low, high = (100 * cell["recall@10"][key] for key in ("value", "low", "high"))
+        rest = cell["recall@10_rest"]["value"]
+        assert rows_of(app)[replay.name_of(model)] == [
+            f"{value:.1f} % {low:.1f} to {high:.1f}",
+            f"{100 * rest:.1f} %",
+        ]
+        apart = [cell["groups"][group]["recall"] for group in cell["groups"]]
+        said = ["–" if part is None else f"{100 * part:.1f} %" for part in apart]
+        assert rows_of(app, 1)[replay.name_of(model)][:4] == said
+    assert page.count("<li class=") == len(ran.result["ahead_of"])
+    assert {button.proto.label for button in app.get("download_button")} == {"All events, CSV", "JSON"}
+
+
+@pytest.mark.parametrize("code", [None, 1])
+def test_what_was_cut_off_stays_as_far_as_it_came(open_app: Open, worker: Worker, ran: Ran, code: int | None) -> None:
+    worker.does(*ran.lines, last="recengine: failed: MemoryError: too much\n", code=1)
+    app = begun(open_app(PAGE), worker, ran)
+    if code is None:
+        press(app, "Cancel")
+        said = app.info[0].value
+    else:
+        worker.ends()
+        app.run()
+        said = app.error[0].value
+    assert ("MemoryError" if code else "was cancelled; this is as far as it came") in said
+    assert drawn(app)[1]["data"][-1][0] == 600
+    press(app, "Run it again")
+    assert len(worker.jobs.all()) == 2
+
+
+def test_a_replay_is_kept_by_what_was_asked_but_for_its_speed(open_app: Open, worker: Worker, ran: Ran) -> None:
+    worker.does(*ran.lines, result=ran.result)
+    begun(open_app(PAGE), worker, ran)
+    worker.ends()
+    assert 'class="verdict"' in markup(open_app(PAGE, speed="50"))
+    for other in ({"events": "5000"}, {"ratings": "all"}, {"replayed": "step"}):
+        assert 'class="verdict"' not in markup(open_app(PAGE, **other))
+
+
+def test_an_address_with_nonsense_is_the_default(open_app: Open) -> None:
+    app = open_app(PAGE, replayed="<script>,ease,nope", ratings="x", events="9", speed="-1")
+    assert app.multiselect(key="replayed").value == ["step", "stream-item-knn", "recent-popularity"]
+    assert app.selectbox(key="speed").value == "1000"
+    app.multiselect(key="replayed").set_value([]).run()
+    assert "Choose at least one model" in markup(app)
+    assert app.button(key="replay").disabled
+
+
+def test_data_without_timestamps_says_what_stands_for_time(open_app: Open, worker: Worker) -> None:
+    app = open_app("data.py")
+    untimed = "\n".join(line.rpartition(",")[0] for line in ratings_csv().splitlines())
+    upload(app, "mine.csv", untimed.encode())
+    press(app, "Use it")
+    app.switch_page(PAGE)
+    app.run()
+    assert any("the order of its rows stands for time" in said.value for said in app.caption)
+    press(app, "Replay")
+    (job,) = worker.jobs.all()
+    assert job.owner
+    assert job.command[2] == "{job}/ratings.csv"
+
+
+# What is drawn, by itself ---------------------------------------------------------------------------------------
+
+
+def test_parts_of_the_stream_hold_every_tested_event_once(ran: Ran) -> None:
+    rows = reports(ran)
+    points = replay.raw(rows, "stream-item-knn")
+    assert len(points) == replay.PARTS
+    ends = [row["done"] for row in rows]
+    tested = [row["evaluated"] for row in rows]
+    at = [0, *(tested[ends.index(end)] for end, _ in points)]
+    hits = sum(value / 100 * (b - a) for (_, value), a, b in zip(points, at, at[1:], strict=False))
+    assert hits == pytest.approx(ran.result["results"]["stream-item-knn"]["recall@10"]["value"] * tested[-1], abs=0.01)
+
+
+def test_chance_is_told_from_more_than_chance() -> None:
+    ahead = {
+        "step-frozen": {"value": 0.02, "low": -0.01, "high": 0.05},
+        "stream-item-knn": {"value": -0.06, "low": -0.072, "high": -0.05},
+        "stream-popularity": {"value": None, "low": None, "high": None},
+    }
+    assert replay.paired({"results": {"step": {}, "step-frozen": {}}, "ahead_of": ahead}) == [
+        (
+            "Step is 0.0200 ahead of Step, not learning, 95 % from -0.0100 to 0.0500: no difference beyond chance.",
+            False,
+        ),
+        ("Step is 0.0600 behind Stream-item-KNN, 95 % from 0.0500 to 0.0720.", True),
+    ]
+
+
+def test_a_copy_has_the_colour_of_its_model() -> None:
+    models = ["step", "stream-item-knn", "stream-popularity", "step-frozen", "stream-item-knn-frozen"]
+    assert list(replay.places(models).values()) == [0, 1, 2, 0, 1]
