@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent
 if str(ROOT) not in sys.path:  # Streamlit puts the folder of pages/main.py there, not this one
     sys.path.insert(0, str(ROOT))
 
+from recengine import settings  # noqa: E402 - needs the path above
 from recengine.serving import identity  # noqa: E402 - needs the path above
 from recengine.serving.posters import poster_svg  # noqa: E402 - needs the path above
 
@@ -48,6 +49,27 @@ async def poster(request: Request) -> Response:
 @lru_cache(maxsize=2048)
 def _drawn(title: str, year: int | None, genres: str) -> str:
     return poster_svg(title, year, genres)
+
+
+async def health(_: Request) -> Response:
+    """Say whether the database answers and the default model is ready; 503 where either is not."""
+
+    def look() -> dict[str, str]:
+        from pages.ui import models, visit
+
+        found = {"database": "ok", "model": "ok"}
+        try:
+            visit.log().check()
+        except Exception as fault:  # of whatever database it is
+            log.error("the database does not answer", exc_info=fault)
+            found["database"] = "does not answer"
+        data = models.shared_dataset(settings.default_dataset())
+        if models.known_model(data, models.DEFAULT_MODEL, settings.default_device()) is None:
+            found["model"] = "is not ready"
+        return found
+
+    found = await asyncio.to_thread(look)
+    return JSONResponse(found, 200 if set(found.values()) == {"ok"} else 503)
 
 
 class VisitorCookie:
@@ -101,7 +123,7 @@ def script_error(fault: Exception) -> bool:
 app = st.App(
     str(ROOT / "pages" / "main.py"),
     lifespan=lifespan,
-    routes=[Route("/poster/v1.svg", poster)],
+    routes=[Route("/poster/v1.svg", poster), Route("/healthz", health)],
     middleware=[Middleware(VisitorCookie), Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)],
     on_script_error=script_error,
 )

@@ -25,7 +25,7 @@ from recengine.serving.store import Trained
 SHOWN, DEALT = 10, 6
 """Films of the list, and films that are offered to rate."""
 BOARDS = ("board-hand", "board-list")
-BESIDE = ("ease", "gru", "ials", "popularity")
+BESIDE = ("step", "gru", "ease", "popularity")
 """Models that answer side by side."""
 WELL_KNOWN = 60
 """Films among which those to rate are chosen."""
@@ -42,14 +42,46 @@ def lists(
     model: Recommender, dataset: Dataset, now: Visit, lengths: Sequence[int], positive: float, k: int = SHOWN
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return (len(lengths), k) items after the first ratings, and which lists are popularity (nothing liked yet)."""
-    people_then = visit.histories(dataset, now.ratings, lengths)
     among = None
     if now.passed:
         among = np.setdiff1d(np.arange(dataset.n_items), np.fromiter(now.passed, np.int64))
+    if model.name == "step":
+        return online_lists(model, dataset, now, lengths, positive, min(k, dataset.n_items), among)
+    people_then = visit.histories(dataset, now.ratings, lengths)
     listing = recommend_newcomers(
         model, dataset, people_then, k=min(k, dataset.n_items), positive=positive, among=among
     )
     return listing.ranking.items.numpy(), listing.fallback
+
+
+def online_lists(
+    model: Recommender,
+    dataset: Dataset,
+    now: Visit,
+    lengths: Sequence[int],
+    positive: float,
+    k: int,
+    among: NDArray[np.int64] | None,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return what `lists` does, from a session that learned from one rating after the other.
+
+    What is not liked is only remembered. The session goes on from where it was, as long as nothing is taken back.
+    """
+    from recengine.serving.online import OnlineSession, Taken  # brings a compiler
+
+    rated = [(item, visit.in_scale(dataset, stars)) for item, stars in now.ratings.items()]
+    events = [Taken(item, rating, rating >= positive) for item, rating in rated]
+    if list(lengths) == [len(events)]:
+        held = st.session_state.get("rate session")
+        if held is None or held.model is not model:
+            held = st.session_state["rate session"] = OnlineSession(model)  # type: ignore[arg-type]
+    else:
+        held = OnlineSession(model)  # type: ignore[arg-type]
+    found = []
+    for length in lengths:
+        held.follow(events[:length])
+        found.append(held.top(k, among=among).items[0].numpy())
+    return np.stack(found), np.array([not any(event.learned for event in events[:n]) for n in lengths])
 
 
 def moved(before: list[int], items: Sequence[int]) -> dict[int, str]:
@@ -256,9 +288,9 @@ def side_by_side(dataset: Dataset, model: Recommender, now: Visit, positive: flo
     """Draw what other models would say to the same ratings, and how much they agree."""
     own, _ = lists(model, dataset, now, [len(now.ratings)], positive)
     known = {int(item) for item in own[0] if item >= 0}
-    with st.grid(4, min_column_width=220, gap="medium", key="beside"):
+    with st.grid(5, min_column_width=190, gap="small", key="beside"):
         column(dataset, recipes.label(model.name), "your list", own[0].tolist(), known)
-        for name in [name for name in BESIDE if name != model.name][:3]:
+        for name in (name for name in BESIDE if name != model.name):
             with st.container(key=f"beside-{name}"):
                 found = models.known_model(dataset, name, frame.choice().device)
                 if found is None and models.is_quick(dataset, name):

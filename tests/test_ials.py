@@ -42,7 +42,14 @@ def test_training_comes_near_the_same_vectors_and_nearer_each_time(case) -> None
     vectors = torch.randn(N_USERS, DIM, generator=torch.Generator().manual_seed(0))
     errors = []
     for _ in range(4):
-        vectors = model._refine(histories, items, vectors)
+        vectors, error = model._refine(histories, items, vectors)
+        told = sum(
+            float(w) * (1 - float(vectors[owner] @ items[item])) ** 2
+            for owners, other, weight in histories.batches(DIM)
+            for owner, row, weights in zip(owners, other, weight, strict=True)
+            for item, w in zip(row, weights, strict=True)
+        )
+        assert float(error) == pytest.approx(told, rel=1e-4)
         errors.append(np.linalg.norm(vectors.numpy() - exact) / np.linalg.norm(exact))
     assert errors[0] < 0.2
     assert all(later < 0.1 * earlier for earlier, later in pairwise(errors))

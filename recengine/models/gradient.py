@@ -86,6 +86,9 @@ class GradientConfig(BaseConfig):
     y_range: tuple[float, float] | None = option(
         None, "low,high: a sigmoid maps every score into this range; empty: a score is any number"
     )
+    initialiser: Literal["normal", "truncated", "uniform", "xavier"] = option(
+        "normal", "what the vectors start as; truncated: no further than two standard deviations from 0"
+    )
     init_std: float = option(0.1, "standard deviation of the starting vectors", low=0, high=10, open_low=True)
     mixed_precision: bool = option(False, "compute products in bfloat16, on CUDA alone")
 
@@ -277,7 +280,7 @@ class GradientModel(Recommender):
             margin = margin - shared.clamp(max=1).view(-1, k)
         loss = LOSSES[self.config.loss](positive, scores, margin)
         if self.config.weight_decay:
-            squares = u.square().sum() + v.square().sum() + n.square().sum() * (len(user) / negative.numel())
+            squares = _squared(u) + _squared(v) + _squared(n) * (len(user) / negative.numel())
             loss = loss + self.config.weight_decay * squares / len(user)
         return loss
 
@@ -318,3 +321,9 @@ class GradientModel(Recommender):
         self.network = self._build(state.get("features"))
         self.network.load_state_dict(state)
         self.network.eval()
+
+
+def _squared(vectors: Tensor) -> Tensor:
+    """Return the sum of squares, as one product."""
+    flat = vectors.flatten()
+    return flat @ flat

@@ -84,9 +84,10 @@ class IALS(HistoryModel):
         @torch.no_grad()
         def epoch() -> float:
             tables = self.network
-            tables.items.copy_(self._refine(by_item, tables.users, tables.items))
-            tables.users.copy_(self._refine(by_user, tables.items, tables.users))
-            return float(self._loss(by_user))
+            tables.items.copy_(self._refine(by_item, tables.users, tables.items)[0])
+            users, error = self._refine(by_user, tables.items, tables.users)
+            tables.users.copy_(users)
+            return float(self._mean_loss(error, by_user))
 
         self.network.users.copy_(self._solve(by_user, self.network.items))
         self.history = run_epochs(
@@ -125,8 +126,11 @@ class IALS(HistoryModel):
             solved[torch.from_numpy(owners)] = torch.cholesky_solve(vectors.sum(1)[:, :, None], factor)[:, :, 0]
         return solved
 
-    def _refine(self, histories: Histories, fixed: Tensor, vectors: Tensor) -> Tensor:
+    def _refine(self, histories: Histories, fixed: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return nearly what `_solve` does, (n, D), by `STEPS` of conjugate gradients from `vectors`, much faster.
+
+        Beside it the squared error over the chosen pairs that is left, which the last residual tells: with s the scores
+        of the chosen, b = sum w v and r = b - A x, sum w s = x.b and sum w s (1 - s) = x.r + x.own x.
 
         After Takács, Pilászy & Tikk (Applications of the conjugate gradient method for implicit feedback collaborative
         filtering, RecSys 2011), preconditioned: each system is one that all owners share plus a few rows of their own,
@@ -135,14 +139,15 @@ class IALS(HistoryModel):
         dim = fixed.shape[1]
         shared, basis = torch.linalg.eigh(self.config.unobserved_weight * fixed.T @ fixed)  # (D,), (D, D)
         shared, turned, start = shared.clamp(min=1e-6), fixed @ basis, vectors @ basis
-        refined = torch.zeros_like(start)
+        refined, error = torch.zeros_like(start), torch.zeros((), dtype=torch.float64, device=fixed.device)
         for owners, other, weight in histories.batches(dim, per_owner=0):
             rows = torch.from_numpy(owners).to(fixed.device)
             v = gather(turned, other)  # (B, L, D)
             w, across = weight.to(fixed.device)[:, None], v.mT  # (B, 1, L), 0 where padded, and (B, D, L)
             own = (shared + self._ridge(histories.counts[owners], fixed))[:, None]  # (B, 1, D)
             x = start.index_select(0, rows)[:, None]
-            left = torch.addcmul(w * (1 - x @ across) @ v, own, x, value=-1)
+            right = w @ v
+            left = torch.addcmul(right - w * (x @ across) @ v, own, x, value=-1)
             step = left / own
             size = (left * step).sum(2, keepdim=True)
             for _ in range(STEPS):
@@ -154,7 +159,8 @@ class IALS(HistoryModel):
                 before, size = size.clamp(min=TINY), (left * scaled).sum(2, keepdim=True)
                 step = torch.addcmul(scaled, size / before, step)
             refined[rows] = x[:, 0]
-        return refined @ basis.T
+            error += w.sum(dtype=torch.float64) - (x * (right + left + own * x)).sum(dtype=torch.float64)
+        return refined @ basis.T, error
 
     def _ridge(self, counts: NDArray[np.int64], fixed: Tensor) -> Tensor:
         """Return (B, 1) the penalties of owners of so many rows each, never so small that a solve could fail."""
@@ -165,10 +171,15 @@ class IALS(HistoryModel):
     def _loss(self, by_user: Histories) -> Tensor:
         """Return the mean squared error over the chosen pairs plus the weighted error over all pairs."""
         users, items = self.network.users, self.network.items
-        error = torch.zeros((), device=users.device)
+        error = torch.zeros((), dtype=torch.float64, device=users.device)
         for owners, other, weight in by_user.batches(users.shape[1], per_owner=0):
             u, v = users[torch.from_numpy(owners)][:, None], gather(items, other)  # (B, 1, D), (B, L, D)
             error += (weight.to(u.device)[:, None] * (1 - u @ v.mT).square()).sum()
+        return self._mean_loss(error, by_user)
+
+    def _mean_loss(self, error: Tensor, by_user: Histories) -> Tensor:
+        """Add the weighted error over all pairs, and share the sum out over the chosen ones."""
+        users, items = self.network.users, self.network.items
         everywhere = ((users.T @ users) * (items.T @ items)).sum()
         return (error + self.config.unobserved_weight * everywhere) / by_user.counts.sum()
 

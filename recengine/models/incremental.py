@@ -93,16 +93,12 @@ class Log(NamedTuple):
 class Incremental(Recommender):
     """Base of models that learn from one event at a time; `learn` takes the training rows in the order of time.
 
-    Subclasses fill `take` and `scores_of`, or write `advance` and `score` anew with a compiled loop.
+    Subclasses fill `grow`, `take` and `scores_of`; one with a compiled loop has an `advance` of its own.
     """
 
     family = "collaborative"
     ordered = True
     log: Log
-
-    def weigh(self, rating: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return how much each event counts."""
-        return np.ones(len(rating), np.float32)
 
     def partial_fit(self, events: Interactions) -> Self:
         """Learn from the events in the order given; users and items that are new to the model are added."""
@@ -134,22 +130,24 @@ class Incremental(Recommender):
     ) -> Ranks:
         """Take the events in order, for which there is room; return their ranks as `test_then_train`, or none."""
         ranks = np.zeros(len(events) if ranked else 0, np.int32)
-        weights = self.weigh(events.rating)
-        for e, (user, item) in enumerate(zip(events.user_idx.tolist(), events.item_idx.tolist(), strict=True)):
+        rows = zip(events.user_idx.tolist(), events.item_idx.tolist(), events.rating.tolist(), strict=True)
+        for e, (user, item, rating) in enumerate(rows):
             if ranked:
                 ranks[e] = rank_of(item, self.scores_of(user), self.log.items_of(user) if masked else None)
-            if learns:
-                self.take(user, item, float(weights[e]))
-            self.log.append(user, item, weights[e])
+            (self.take if learns else self.remember)(user, item, rating)
         return np.minimum(ranks, limit + 1) if limit else ranks
 
-    def take(self, user: int, item: int, weight: float) -> None:
-        """Learn from one event, which the log does not hold yet."""
-        raise NotImplementedError  # not abstract: a compiled loop does without
+    @abstractmethod
+    def take(self, user: int, item: int, rating: float) -> None:
+        """Learn from one event, for which there is room, and put it into the log."""
 
+    def remember(self, user: int, item: int, rating: float) -> None:
+        """Put one event into the log."""
+        self.log.append(user, item, 1.0)
+
+    @abstractmethod
     def scores_of(self, user: int) -> NDArray[np.float32]:
         """Return the scores (n_items,) of one user."""
-        raise NotImplementedError
 
     @torch.inference_mode()
     def score(self, user_idx: ArrayLike) -> Tensor:

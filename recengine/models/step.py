@@ -38,20 +38,22 @@ class StepConfig(BaseConfig):
     negatives: int = option(
         16, "other items that an event is set against; linear takes none", low=0, high=10_000, search=Range(4, 32)
     )
-    negatives_from: Literal["any", "oldest"] = option(
-        "any", "any: drawn evenly; oldest: those that have not come for longest (recency-based negative feedback)"
+    negatives_from: Literal["known", "any", "oldest"] = option(
+        "known",
+        "known: drawn evenly from the items that anybody has had; any: from all items; oldest: those that have not "
+        "come for longest (recency-based negative feedback)",
     )
     passes: int = option(8, "steps on each event, with fresh negatives", low=1, high=1000, search=Range(1, 12))
     replay: int = option(8, "steps on events of the past that follow each event", low=0, high=1000)
-    learning_rate: float = option(0.5, "step size", low=0, high=1000, open_low=True, search=Range(0.05, 2, log=True))
+    learning_rate: float = option(0.2, "step size", low=0, high=1000, open_low=True, search=Range(0.02, 1, log=True))
     regularisation: float = option(
-        0.0003, "penalty on the squares of what a step uses", low=0, high=100, search=Range(0.00001, 0.01, log=True)
+        0.012, "penalty on the squares of the vectors in a step", low=0, high=100, search=Range(0.0005, 0.1, log=True)
     )
-    optimizer: Literal["sgd", "adagrad", "adam"] = option("sgd", "how a step follows from the gradient")
+    optimizer: Literal["sgd", "adagrad", "adam"] = option("adagrad", "how a step follows from the gradient")
     item_bias: bool = option(True, "learn how well liked each item is, whoever asks")
     confidence: float = option(0.0, "an event weighs 1 + confidence x rating", low=0, high=1000)
     sigmoid: bool = option(False, "scores are squashed to 0..1; squared and linear then compare these")
-    init_std: float = option(0.1, "spread of the vectors that items start from", low=0, high=10)
+    init_std: float = option(0.03, "spread of the vectors that items start from", low=0, high=10)
     user_init_std: float = option(0.1, "spread of the vectors that users start from", low=0, high=10)
     freeze_users: bool = option(False, "leave the users' vectors as they start, such as pretrained ones")
     freeze_items: bool = option(False, "leave the items' vectors as they start; biases are learned all the same")
@@ -75,7 +77,7 @@ class Step(Incremental):
     summary = "Learns from one rating at a time: every event moves the person and the film."
     reference = "Vinagre, Jorge & Gama, Fast incremental matrix factorization for recommendation, UMAP 2014"
     Config = StepConfig
-    preset_epochs = 10
+    preset_epochs = 20
 
     def __init__(self, config: BaseConfig | None = None) -> None:
         super().__init__(config)
@@ -104,7 +106,7 @@ class Step(Incremental):
         def epoch(moving: bool = True) -> float:
             self._served = None
             kernel, config = _kernel(), self.config
-            tables, rule, sampler, scratch = self._arrays()
+            tables, rule, sampler, scratch = self.arrays()
             if not moving:
                 sampler = sampler._replace(state=sampler.state.copy())
             return float(
@@ -129,6 +131,7 @@ class Step(Incremental):
         return {"embedding_dim": 4 * config.embedding_dim * (tables * (n_users + n_items) + rows)}
 
     def weigh(self, rating: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return how much events of these ratings weigh."""
         return (1 + self.config.confidence * rating).astype(np.float32)
 
     def grow(self, n_users: int, n_items: int) -> None:
@@ -146,7 +149,7 @@ class Step(Incremental):
         lists: NDArray[np.int32] | None = None,
     ) -> Ranks:
         """Take the events as the base says; `lists` (n, k) int32, if given, is filled with the top k before each."""
-        tables, rule, sampler, scratch = self._arrays()
+        tables, rule, sampler, scratch = self.arrays()
         ranks = np.zeros(len(events) if ranked else 0, np.int32)
         _kernel().advance(
             tables,
@@ -167,6 +170,18 @@ class Step(Incremental):
         self._served = None
         return ranks
 
+    def take(self, user: int, item: int, rating: float) -> None:
+        self.advance(self._one(user, item, rating), ranked=False)
+
+    def remember(self, user: int, item: int, rating: float) -> None:
+        self.advance(self._one(user, item, rating), ranked=False, learns=False)
+
+    def _one(self, user: int, item: int, rating: float) -> Interactions:
+        return Interactions.from_pairs([user], [item], rating=[rating], n_users=self.n_users, n_items=self.n_items)
+
+    def scores_of(self, user: int) -> NDArray[np.float32]:
+        return self.score(user)[0].cpu().numpy()
+
     @torch.inference_mode()
     def score(self, user_idx: ArrayLike) -> Tensor:
         users = torch.as_tensor(np.atleast_1d(np.asarray(user_idx, dtype=np.int64)))
@@ -177,7 +192,7 @@ class Step(Incremental):
         """Return (histories.n_users, n_items): each newcomer's vector is learned, from zero, all else left alone."""
         rows = histories.select(histories.chronological()[::-1])  # the links run backwards, the steps forwards
         log = Log.of(rows.user_idx, rows.item_idx, self.weigh(rows.rating), histories.n_users)
-        tables, rule, sampler, _ = self._arrays()
+        tables, rule, sampler, _ = self.arrays()
         moments = _moments(self.config.optimizer)
         own = torch.zeros(histories.n_users, self.config.embedding_dim)
         _kernel().fold_in(
@@ -213,16 +228,20 @@ class Step(Incremental):
         return 0 if self.config.objective == "linear" else self.config.negatives
 
     def _prepare(self) -> None:
-        """Make the working arrays, which hold nothing between two calls."""
+        """Make the working arrays, which hold nothing between two calls that the log does not tell."""
         kernel, config = _kernel(), self.config
         self._served = None
         n_users, n_items = len(self.network.users), len(self.network.items)
         self._mark, self._stamp = np.zeros(n_items, np.int64), np.zeros(1, np.int64)
+        items, first = np.unique(self.log.item[: self.log.size[0]], return_index=True)
+        self._came = np.zeros(n_items, np.bool_), np.zeros(n_items, np.int32), np.array([len(items)])
+        self._came[0][items] = True
+        self._came[1][: len(items)] = items[np.argsort(first)]
         self._scratch = kernel.Scratch.for_batches(
             n_users, n_items, config.embedding_dim, config.batch_size, self._negatives
         )
 
-    def _arrays(self) -> tuple[Any, Any, Any, Any]:
+    def arrays(self) -> tuple[Any, Any, Any, Any]:
         """Return tables, rule, sampler and scratch over the memory of the tensors."""
         kernel, config, net = _kernel(), self.config, self.network
         tables = kernel.Tables(
@@ -247,7 +266,8 @@ class Step(Incremental):
             self._stamp,
             net.older.numpy(),
             net.newer.numpy(),
-            config.negatives_from == "oldest",
+            *self._came,
+            kernel.SOURCES.index(config.negatives_from),
         )
         return tables, rule, sampler, self._scratch
 

@@ -22,8 +22,11 @@ Ints = NDArray[np.int32]
 
 OBJECTIVES = ("squared", "logistic", "bpr", "softmax", "linear")
 OPTIMIZERS = ("sgd", "adagrad", "adam")
+SOURCES = ("known", "any", "oldest")
 FIRST, SECOND = 0.9, 0.999
 """Decay of Adam's two moments."""
+BLOCK = 64
+"""Items that are scored before any of them is compared."""
 TRIES = 20
 """Draws for each negative before fewer of them are taken, as where a person has nearly everything."""
 
@@ -61,7 +64,9 @@ class Sampler(NamedTuple):
 
     state : (1,) uint64 of the random numbers; mark : (I,) int64, an item is known where it equals the stamp in force
     stamp : (1,) int64; older, newer : (I + 1,) ring of the items by when they last came: item i at place i + 1, and
-    place 0 between its ends; oldest : take the items that have not come for longest, instead of any
+    place 0 between its ends
+    come : (I,) bool, the items that ever came; came : (I,) these items in that order; n_came : (1,) how many they are
+    source : place in SOURCES
     """
 
     state: NDArray[np.uint64]
@@ -69,7 +74,10 @@ class Sampler(NamedTuple):
     stamp: NDArray[np.int64]
     older: Ints
     newer: Ints
-    oldest: bool
+    come: NDArray[np.bool_]
+    came: Ints
+    n_came: NDArray[np.int64]
+    source: int
 
 
 class Scratch(NamedTuple):
@@ -157,6 +165,15 @@ def append(log, user, item, weight):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def welcome(sampler, item):  # type: ignore[no-untyped-def]
+    """Note that an item has come, if it is for the first time."""
+    if not sampler.come[item]:
+        sampler.come[item] = True
+        sampler.came[sampler.n_came[0]] = item
+        sampler.n_came[0] += 1
+
+
+@compiled
 def renew(sampler, item):  # type: ignore[no-untyped-def]
     """Make an item the one that came latest."""
     older, newer, place = sampler.older, sampler.newer, item + 1
@@ -170,7 +187,7 @@ def pick(sampler, item, negatives, picked):  # type: ignore[no-untyped-def]
     """Fill `picked` with the item and distinct unmarked others; return how many there are in all."""
     n_items, stamp, count = len(sampler.mark), sampler.stamp[0], 1
     picked[0] = item
-    if sampler.oldest:
+    if sampler.source == 2:
         place = sampler.newer[0]
         for _ in range(n_items):
             if count > negatives:
@@ -182,10 +199,14 @@ def pick(sampler, item, negatives, picked):  # type: ignore[no-untyped-def]
                 renew(sampler, place - 1)
             place = following
         return count
-    for _ in range(TRIES * negatives):
+    known = sampler.source == 0
+    below = sampler.n_came[0] if known else n_items
+    for _ in range(TRIES * negatives if below > 0 else 0):
         if count > negatives:
             break
-        other = draw(sampler.state, n_items)
+        other = draw(sampler.state, below)
+        if known:
+            other = np.int64(sampler.came[other])
         if sampler.mark[other] != stamp:
             sampler.mark[other] = stamp
             picked[count] = other
@@ -270,8 +291,8 @@ def move(row, gradient, moments, place, updates, rule):  # type: ignore[no-untyp
 def learn(tables, rule, scratch, n, moving=True):  # type: ignore[no-untyped-def]
     """Take one step of the optimiser on the mean loss of the first n examples of `scratch`; return that loss.
 
-    The loss of an example is `differentiate`'s plus regularisation / 2 * the squares of the rows that it uses. All
-    gradients are taken before anything moves. `moving` = False only computes the loss.
+    The loss of an example is `differentiate`'s plus regularisation / 2 * the squares of the vectors that it uses;
+    biases are free. All gradients are taken before anything moves. `moving` = False only computes the loss.
     """
     users, items, bias = tables.users, tables.items, tables.bias
     dim, total, n_users, n_items = users.shape[1], 0.0, 0, 0
@@ -309,7 +330,7 @@ def learn(tables, rule, scratch, n, moving=True):  # type: ignore[no-untyped-def
             for d in range(dim):
                 user_grad[d] += slope * item[d]
                 item_grad[d] += slope * user[d] + decay * item[d]
-            scratch.bias_grad[slot, 0] += slope + decay * bias[picked[j], 0]
+            scratch.bias_grad[slot, 0] += slope
     if moving:
         tables.updates[0] += 1
     for slot in range(n_users):
@@ -335,29 +356,33 @@ def rank(vector, items, bias, mark, stamp, target, limit, top_items, top_scores)
     top_items, top_scores : (k,) filled with the best items, -1 and -inf where there are too few; k = 0 for no list
     NaN counts as -inf. The target itself is ranked whether or not it is marked.
     """
-    k, better, dim = len(top_items), 0, len(vector)
-    top_items[:], top_scores[:] = -1, -np.inf
+    k, better, lowest = len(top_items), 0, -np.float32(np.inf)
+    top_items[:], top_scores[:] = -1, lowest
     own = bias[target, 0]
-    for d in range(dim):
+    for d in range(len(vector)):
         own += vector[d] * items[target, d]
-    own = own if own == own else -np.float32(np.inf)
-    for place in range(len(items)):
-        if mark[place] == stamp:
-            continue
-        score, row = bias[place, 0], items[place]
-        for d in range(dim):
-            score += vector[d] * row[d]
-        score = score if score == score else -np.float32(np.inf)
-        if place != target and (score > own or (score == own and place < target)):
-            better += 1
-            if better == limit:
-                break
-        if k > 0 and score > top_scores[k - 1]:
-            at = k - 1
-            while at > 0 and score > top_scores[at - 1]:
-                top_items[at], top_scores[at] = top_items[at - 1], top_scores[at - 1]
-                at -= 1
-            top_items[at], top_scores[at] = place, score
+    own = own if own == own else lowest
+    scores = np.empty(BLOCK, np.float32)
+    for start in range(0, len(items), BLOCK):
+        size = min(BLOCK, len(items) - start)
+        for b in range(size):
+            row, score = items[start + b], np.float32(0.0)
+            for d in range(len(vector)):
+                score += row[d] * vector[d]
+            score += bias[start + b, 0]
+            scores[b] = score if score == score else lowest
+        for b in range(size):  # without a branch, since half of them would be guessed wrong
+            ahead = (scores[b] > own) | ((scores[b] == own) & (start + b < target))
+            better += ahead & (mark[start + b] != stamp) & (start + b != target)
+        if 0 < limit <= better:
+            return limit + 1
+        for b in range(size if k > 0 else 0):
+            if scores[b] > top_scores[k - 1] and mark[start + b] != stamp:
+                at = k - 1
+                while at > 0 and scores[b] > top_scores[at - 1]:
+                    top_items[at], top_scores[at] = top_items[at - 1], top_scores[at - 1]
+                    at -= 1
+                top_items[at], top_scores[at] = start + b, scores[b]
     return better + 1
 
 
@@ -391,6 +416,7 @@ def advance(  # type: ignore[no-untyped-def]
             vector, known = tables.users[user[e]], stamp if masked else nothing
             ranks[e] = rank(vector, tables.items, tables.bias, sampler.mark, known, item[e], limit, listed, scores)
         append(log, user[e], item[e], weight[e])
+        welcome(sampler, item[e])
         if not learns:
             continue
         sampler.mark[item[e]] = stamp

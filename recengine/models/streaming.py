@@ -47,8 +47,9 @@ class Counting(Incremental):
             wider[name][tuple(slice(size) for size in table.shape)] = table
         self.tables = wider
 
-    def take(self, user: int, item: int, weight: float) -> None:
+    def take(self, user: int, item: int, rating: float) -> None:
         self.count(user, item, self.next_weight)
+        self.remember(user, item, rating)
         if self.half_life is not None:
             self.next_weight *= 2 ** (1 / self.half_life)
             if self.next_weight > LARGEST:
@@ -128,7 +129,7 @@ class StreamItemKNNConfig(BaseConfig):
         3.0, "added to the norm, so that rare items count less", low=0, high=10_000, search=Range(0.5, 30, log=True)
     )
     history_half_life: float | None = option(
-        4.0,
+        2.0,
         "events of the person's own after which a past item counts half as much more in the score; empty: all alike",
         low=0,
         high=10_000,

@@ -1,132 +1,177 @@
-"""The Rate page without a browser: ratings brought in from elsewhere, and taken away again."""
+"""Rate: what a visitor's ratings lead to, by every way of serving them, and what a browser may send."""
 
-from __future__ import annotations
+import json
+from dataclasses import replace
+from typing import Any
 
-import csv
-import io
-from pathlib import Path
-
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import board, exchange, visit
-from recengine.serving.event_log import rated as rated_now
+from pages.ui import board, visit
+from pages.ui.board import Act, Square
+from recengine.data.dataset import Dataset
+from recengine.data.sources import load_dataset
+from recengine.serving.event_log import EventLog, rated
+from recengine.serving.recommendations import recommend_newcomers
+from recengine.serving.training import obtain
 from tests.app.conftest import Open, markup, press
 
-EXPORT = """Date,Name,Year,Letterboxd URI,Rating
-2024-05-31,The Matrix,1999,https://boxd.it/1,5
-2024-06-01,Se7en,1995,https://boxd.it/2,4.5
-2024-06-02,Rocky 4,1985,https://boxd.it/3,3
-2024-06-03,<script>alert(1)</script>,2001,https://boxd.it/4,3
-2024-06-04,Heat,1995,https://boxd.it/5,
-"""
+PAGE = "rate.py"
+ID = "0123456789abcdef" * 2
 
 
-@pytest.fixture
-def app(open_app: Open, fresh_home: Path) -> AppTest:
-    """Open the page in a home where nobody has rated anything."""
-    return open_app("rate.py")
+@pytest.fixture(scope="module")
+def sample() -> Dataset:
+    return load_dataset("sample")
 
 
-def upload(app: AppTest, text: str, name: str = "ratings.csv") -> None:
-    app.file_uploader[0].upload(name, text.encode(), "text/csv").run()
-    assert not app.exception, app.exception
+def drawn(app: AppTest, name: str) -> list[dict[str, Any]]:
+    """Return the cards of a board, as they were sent to the browser."""
+    found = [element.proto for element in app.get("bidi_component") if element.proto.id.endswith(f"board-{name}")]
+    return json.loads(found[0].json)["cards"]
 
 
-def counts(app: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in app.metric}
+def visitor(app: AppTest) -> str:
+    return app.session_state["visitor"]
 
 
-def rated(app: AppTest) -> str:
+def give(app: AppTest, ratings: dict[int, float]) -> AppTest:
+    """Put ratings into the log of the app's visitor, as a board would, and draw the page again."""
+    log = EventLog()
+    log.append(visitor(app), "sample", [rated(str(item), stars) for item, stars in ratings.items()])
+    log.close()
+    return app.run()
+
+
+def test_somebody_new_sees_everybody_s_favourites_and_films_to_rate(open_app: Open, sample: Dataset) -> None:
+    app = open_app(PAGE)
+    shown = drawn(app, "list")
+    assert [card["rank"] for card in shown] == list(range(1, 11))
+    assert {tuple(card["note"]) for card in shown} == {("a favourite of everybody", "", "")}
+    assert "favourites of everybody" in markup(app)
+    hand = drawn(app, "hand")
+    assert len(hand) == 6
+    assert not {card["item"] for card in hand} & {card["item"] for card in shown}
+
+
+def test_the_list_is_what_the_model_gives_a_newcomer_with_these_ratings(open_app: Open, sample: Dataset) -> None:
+    app = give(open_app(PAGE), {839: 5.0, 460: 4.5, 12: 1.0})
+    model = obtain(sample, "ease", settings={"recency_half_life": "auto"}).model
+    items = sample.item_index([839, 460, 12])
+    history = visit.histories(sample, dict(zip(items.tolist(), [5.0, 4.5, 1.0], strict=True)), [3])
+    expected = recommend_newcomers(model, sample, history, k=10).ranking.items[0].numpy()
+    assert [card["item"] for card in drawn(app, "list")] == [str(i) for i in sample.item_ids[expected]]
+    notes = {card["note"][0] for card in drawn(app, "list")}
+    assert notes == {"because you rated"}
+    assert "after <b>" in markup(app)
+
+
+def test_what_moved_is_marked_until_something_else_is_done(open_app: Open) -> None:
+    app = give(open_app(PAGE), {839: 5.0})
+    assert {card["moved"] for card in drawn(app, "list")} - {""}
+    before = [card["item"] for card in drawn(app, "list")]
+    app = give(app, {1014: 5.0})
+    for place, card in enumerate(drawn(app, "list")):
+        if card["item"] not in before:
+            assert card["moved"] == "NEW"
+        else:
+            rise = before.index(card["item"]) - place
+            assert card["moved"] == ("" if not rise else f"▲{rise}" if rise > 0 else f"▼{-rise}")
+
+
+def test_a_visitor_comes_back_to_what_they_rated_and_another_sees_nothing_of_it(open_app: Open) -> None:
+    first = give(open_app(PAGE), {839: 5.0})
+    back = open_app(PAGE)
+    assert "liked nothing yet" in markup(back)
+    back.session_state["visitor"] = visitor(first)
+    back.run()
+    assert [card["item"] for card in drawn(back, "list")] == [card["item"] for card in drawn(first, "list")]
+
+
+@pytest.mark.parametrize(
+    "panel", ["Side by side", "Rank over time", "After 0, 1, 2, 5", "Your taste", "Import and export"]
+)
+def test_every_panel_draws(open_app: Open, panel: str) -> None:
+    app = give(open_app(PAGE), {839: 5.0, 460: 4.5, 12: 1.0, 927: 4.0, 707: 3.0, 800: 2.5})
+    app.segmented_control(key="rate panel").set_value(panel).run()
+    assert not app.exception
+    if panel == "After 0, 1, 2, 5":
+        assert [f"<h3>After {n}</h3>" in markup(app) for n in (0, 1, 2, 5)] == [True] * 4
+    if panel == "Import and export":
+        assert "6 films rated" in markup(app)
+
+
+def test_step_serves_a_visitor_by_a_session_of_their_own(open_app: Open, sample: Dataset) -> None:
+    obtain(sample, "step")
+    app = give(open_app(PAGE, model="step"), {839: 5.0, 927: 5.0})
+    shown = drawn(app, "list")
+    assert "Step answered in" in markup(app)
+    assert not {"839", "927"} & {card["item"] for card in shown}
+    app = give(app, {460: 5.0})
+    assert [card["item"] for card in drawn(app, "list")] != [card["item"] for card in shown]
+
+
+def test_a_persona_s_favourites_are_a_start(open_app: Open) -> None:
+    app = open_app(PAGE)
+    next(button for button in app.button if (button.key or "").startswith("persona ")).click()
+    app.run()
     app.segmented_control(key="rate panel").set_value("Import and export").run()
-    assert not app.exception, app.exception
-    return markup(app)
+    assert "8 films rated" in markup(app)
+    press(app, "Erase")
+    assert "liked nothing yet" in markup(app)
 
 
-def test_an_export_is_looked_at_confirmed_and_kept_once(app: AppTest) -> None:
-    upload(app, EXPORT)
-    assert counts(app) == {"Found": "2", "To confirm": "1", "Not here": "1", "Not usable": "1"}
-    assert "&lt;script&gt;" in markup(app)
-    assert "line 6: <b>Heat</b>, it has no rating" in markup(app)
-    assert app.button(key="import-keep").label == "Keep 2 ratings"
-    assert "Rocky IV" in app.checkbox[-1].label
-    app.checkbox[-1].check().run()
-    press(app, "Keep 3 ratings")
-    assert [said.value for said in app.success] == ["3 ratings came in from Letterboxd."]
-    said = rated(app)
-    assert "3 films rated" in said
-    assert "Se7en (1995) <b>4.5 ★</b>" in said
-    upload(app, EXPORT)
-    press(app, "Keep 2 ratings")
-    assert [said.value for said in app.success] == ["0 ratings came in from Letterboxd; 2 were here already."]
-    assert "3 films rated" in rated(app)
+def test_a_model_that_serves_no_newcomers_is_stood_in_for_and_it_is_said(open_app: Open) -> None:
+    app = open_app(PAGE, model="random")
+    assert any("serves only people it was trained on" in said.value for said in app.info)
+    assert len(drawn(app, "list")) == 10
 
 
-def test_a_file_in_no_known_form_is_one_sentence_and_an_example_that_works(app: AppTest) -> None:
-    upload(app, "colour,size\nred,3\n")
-    assert "Ratings from elsewhere" in app.file_uploader[0].label
-    assert "has the columns" in app.error[0].value
-    upload(app, "title,year,rating\nThe Matrix,1999,★★★★½\nAlien,1979,8\n", "mine.csv")
-    assert counts(app) == {"Found": "1", "To confirm": "0", "Not here": "0", "Not usable": "1"}
-    app.segmented_control(key="rate out of").set_value(10).run()
-    assert counts(app) == {"Found": "2", "To confirm": "0", "Not here": "0", "Not usable": "0"}
-    press(app, "Keep 2 ratings")
-    assert "Alien (1979) <b>4 ★</b>" in rated(app)
+# What a browser sends -------------------------------------------------------------------------------------------
 
 
-def test_what_was_rated_here_since_stays(app: AppTest) -> None:
-    upload(app, EXPORT)
-    press(app, "Keep 2 ratings")
-    rated(app)
-    upload(app, "title,year,rating\nThe Matrix,1999,1\n", "undated.csv")  # counts as rated now
-    press(app, "Keep 1 rating")
-    rated(app)
-    upload(app, EXPORT.replace("boxd.it/1,5", "boxd.it/1,3"))
-    press(app, "Keep 2 ratings")
-    (said,) = app.success
-    assert "1 of films that you have rated here since stay" in said.value
-    assert "The Matrix (1999) <b>1 ★</b>" in rated(app)
-
-
-def test_what_comes_in_does_not_make_a_board_send_its_acts_again(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[list[str]] = []
-    monkeypatch.setattr(visit, "REMEMBERED", 2)
-    monkeypatch.setattr(board, "draw", lambda *_, acknowledged, **__: told.append(list(acknowledged)))
-    visit.log().append(app.session_state["visitor"], "sample", [rated_now("839", 4.0, event_id="a" * 32)])
-    rated(app.run())
-    upload(app, EXPORT)
-    press(app, "Keep 2 ratings")
-    assert told
-    assert all(ids == ["a" * 32] for ids in told)
-
-
-def test_what_is_taken_away_can_be_brought_back(app: AppTest) -> None:
-    upload(app, EXPORT)
-    press(app, "Keep 2 ratings")
-    rated(app)
-    taken = {button.proto.label for button in app.get("download_button")}
-    assert {"My ratings, as MovieLens has them", "My ratings, for Letterboxd", "My list, 50 films"} <= taken
-    films = [
-        (exchange.cards.Film("839", "The Matrix", 1999, ""), 5.0),
-        (exchange.cards.Film("730", "Se7en", 1995, ""), 4.5),
+def test_acts_are_read_and_anything_else_is_not(tiny: Dataset) -> None:
+    good = {"id": ID, "kind": "rate", "item": "101", "stars": 4.5}
+    assert board.read(tiny, [good]) == [Act(ID, "rate", 0, 4.5)]
+    assert board.read(tiny, [{**good, "kind": "undo", "stars": None}]) == [Act(ID, "undo", 0, 0.0)]
+    bad: list[Any] = [
+        None,
+        7,
+        [],
+        {},
+        {**good, "stars": 4.7},
+        {**good, "stars": 0},
+        {**good, "stars": 5.5},
+        {**good, "stars": "5"},
+        {**good, "stars": float("nan")},
+        {**good, "kind": "erase"},
+        {**good, "kind": ["rate"]},
+        {**good, "item": "999"},
+        {**good, "item": 101},
+        {**good, "item": "'; DROP TABLE event; --"},
+        {**good, "id": "x" * 33},
+        {**good, "id": 5},
     ]
-    letterboxd = exchange.letterboxd_csv(films, {"839": 1717113600})
-    assert list(csv.reader(io.StringIO(letterboxd)))[1] == ["The Matrix", "1999", "5.0", "2024-05-31"]
-    upload(app, letterboxd, "letterboxd.csv")
-    assert counts(app)["Found"] == "2"
-    upload(app, exchange.movielens_csv(films, {}), "movielens.csv")
-    assert counts(app) == {"Found": "0", "To confirm": "2", "Not here": "0", "Not usable": "0"}
-    assert "number 839 is **The Matrix" in app.checkbox[-1].label
-    app.checkbox[-1].check().run()
-    assert app.button(key="import-keep").label == "Keep 2 ratings"
+    assert board.read(tiny, bad) == []
+    for whole in (None, "events", {"0": good}, 5):
+        assert board.read(tiny, whole) == []
+    assert len(board.read(tiny, [good] * 5000)) == 200
 
 
-def test_strangers_upload_a_few_files_and_then_wait(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RECENGINE_HOSTED", "1")
-    for n in range(3):
-        upload(app, EXPORT, f"{n}.csv")
-        assert not app.error
-        app.run()  # looking again costs nothing
-    upload(app, EXPORT, "3.csv")
-    assert "more than 3 uploads at once" in app.error[0].value
-    assert not app.metric
+def test_titles_reach_the_browser_as_text(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    hostile = "<img src=x onerror=alert(1)>\u202e\x00" + "a" * 10_000
+    items = tiny.items.assign(title=hostile)
+    card = board._card(replace(tiny, items=items), Square(0, note=("because you rated", hostile, "")))
+    assert card["title"].startswith("<img src=x onerror=alert(1)>")  # board.js sets textContent
+    assert len(card["title"]) == len(card["note"][1]) == 300
+    assert "\u202e" not in json.dumps(card, ensure_ascii=False)
+
+
+def test_stars_fit_any_scale(tiny: Dataset) -> None:
+    assert [visit.in_scale(tiny, stars) for stars in (0.5, 4.5, 5.0)] == [1.0, 4.5, 5.0]
+    rows = tiny.ratings
+    ten = replace(tiny, ratings=replace(rows, rating=rows.rating * 20))
+    low, high = ten.rating_range
+    assert [visit.in_scale(ten, stars) for stars in (0.5, 5.0)] == [low, high]
+    assert np.isclose(visit.in_scale(ten, 2.75), (low + high) / 2)

@@ -54,6 +54,7 @@ class Server:
             stdout=self.log.open("wb"),
             stderr=subprocess.STDOUT,
         )
+        self.pid = self._process.pid
         for _ in range(300):
             assert self._process.poll() is None, self.log.read_text()
             try:

@@ -1,6 +1,8 @@
 """Journeys through the running app, as a visitor makes them."""
 
+import json
 import re
+import urllib.request
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -190,3 +192,20 @@ CONTRAST = """selector => {
   while (ground && rgb(getComputedStyle(ground).backgroundColor)[3] < 255) ground = ground.parentElement;
   const [a, b] = [rgb(getComputedStyle(element).color), rgb(getComputedStyle(ground).backgroundColor)].map(light);
   return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) }"""
+
+
+def test_health_is_told_of_database_and_model(open_page: OpenPage, server: Server) -> None:
+    expect(open_page("/").locator(".st-key-top .film").first).to_be_visible()
+    with urllib.request.urlopen(f"{server.url}/healthz") as answer:
+        assert json.load(answer) == {"database": "ok", "model": "ok"}
+
+
+def test_the_visitor_s_cookie_is_set_once_and_out_of_reach_of_scripts(open_page: OpenPage, server: Server) -> None:
+    page = open_page("/")
+    held = page.context.cookies()
+    assert [(cookie["name"], cookie["httpOnly"], cookie["sameSite"]) for cookie in held] == [
+        ("recengine_visitor", True, "Lax")
+    ]
+    page.goto(server.url + "/data")
+    assert page.context.cookies()[0]["value"] == held[0]["value"]
+    assert "recengine" not in page.evaluate("document.cookie")

@@ -1,0 +1,57 @@
+"""Megabytes of the whole app on the sample: after the first visitor, and after twenty who each look at every page.
+
+python -m benchmarks.memory [--visitors 20]
+
+The target is under 900 MB, the processes that the app starts included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import sync_playwright
+
+from tests.browser.conftest import FLAGS, Server, chromium
+
+PAGES = {
+    "/": ".st-key-top .film",
+    "/similar?item=600": ".st-key-near .film",
+    "/rate": ".card",
+    "/compare": ".family",
+    "/train": ".st-key-form",
+    "/data": "[data-testid=stMetric]",
+}
+
+
+def megabytes(server: Server) -> float:
+    """Return the resident memory of the app and of what it has started."""
+    main = psutil.Process(server.pid)
+    return sum(process.memory_info().rss for process in (main, *main.children(recursive=True))) / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--visitors", type=int, default=20)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+        server = Server(Path(home))
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        try:
+            for visitor in range(1, options.visitors + 1):
+                context = browser.new_context()
+                page = context.new_page()
+                for address, sign in PAGES.items():
+                    page.goto(server.url + address)
+                    page.locator(sign).first.wait_for(timeout=120_000)
+                context.close()
+                if visitor in (1, options.visitors):
+                    print(f"after {visitor} visitor(s) of all pages: {megabytes(server):,.0f} MB", flush=True)
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()
