@@ -1,4 +1,4 @@
-"""The Rate page without a browser: ratings brought in from elsewhere, and taken away again."""
+"""Import and export on the Rate page: ratings brought in from elsewhere, and taken away again."""
 
 from __future__ import annotations
 

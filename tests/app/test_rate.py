@@ -89,7 +89,9 @@ def test_a_visitor_comes_back_to_what_they_rated_and_another_sees_nothing_of_it(
     assert [card["item"] for card in drawn(back, "list")] == [card["item"] for card in drawn(first, "list")]
 
 
-@pytest.mark.parametrize("panel", ["Side by side", "Rank over time", "After 0, 1, 2, 5", "Your taste", "Import and export"])
+@pytest.mark.parametrize(
+    "panel", ["Side by side", "Rank over time", "After 0, 1, 2, 5", "Your taste", "Import and export"]
+)
 def test_every_panel_draws(open_app: Open, panel: str) -> None:
     app = give(open_app(PAGE), {839: 5.0, 460: 4.5, 12: 1.0, 927: 4.0, 707: 3.0, 800: 2.5})
     app.segmented_control(key="rate panel").set_value(panel).run()

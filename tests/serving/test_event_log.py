@@ -1,13 +1,12 @@
 """The event log: nothing acknowledged is lost, nothing counts twice, and what stands follows from the events alone."""
 
 import json
-import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -174,39 +173,41 @@ def test_a_file_that_is_brought_twice_changes_nothing(open_log: Open) -> None:
     assert log.events("ann", source="app") == []
 
 
-def write(url: str, replica: int, ids: Sequence[str]) -> None:
-    """Append as one replica of the app, in ten threads at once; every event is sent twice."""
-    log = EventLog(url)
+WRITER = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from recengine.serving.event_log import Event, EventLog
+url, visitor, first, last = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+log = EventLog(url)
 
-    def send(id: str) -> None:
-        event = Event(id, "rate", str(int(id[1:]) % 7), 0.5 + int(id[1:]) % 10 / 2, 1)
-        log.append(f"v{replica}", "sample", [event])
-        log.append(f"v{replica}", "sample", [event])
+def send(n):
+    event = Event(f"e{n}", "rate", str(n % 7), 0.5 + n % 10 / 2, 1)
+    log.append(visitor, "sample", [event])
+    log.append(visitor, "sample", [event])
 
-    with ThreadPoolExecutor(10) as threads:
-        list(threads.map(send, ids))
-    log.close()
+with ThreadPoolExecutor(10) as threads:
+    list(threads.map(send, range(first, last)))
+"""
+"""Appends as one replica of the app, in ten threads at once; every event is sent twice."""
 
 
 def test_two_replicas_with_twenty_writers_lose_and_skip_nothing(open_log: Open, database: str) -> None:
     """A reader that goes on from the last number it saw meets every event: none appears behind its back."""
     log, each = open_log(), 100
     ids = [[f"e{replica * each + n}" for n in range(each)] for replica in range(2)]
-    spawn = multiprocessing.get_context("spawn")
-    writers = [spawn.Process(target=write, args=(database, n, ids[n])) for n in range(2)]
-    for writer in writers:
-        writer.start()
+    spans = [(f"v{replica}", str(replica * each), str((replica + 1) * each)) for replica in range(2)]
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, database, *span]) for span in spans]
     seen: list[str] = []
     last, engine = 0, connect(database)
     while True:
-        done = not any(writer.is_alive() for writer in writers)
+        done = not any(writer.poll() is None for writer in writers)
         with engine.connect() as raw:
             new = raw.execute(sa.text(f"SELECT seq, event_id FROM event WHERE seq > {last} ORDER BY seq")).all()
         seen += [row.event_id for row in new]
         last = new[-1].seq if new else last
         if done:
             break
-    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert [writer.wait() for writer in writers] == [0, 0]
     assert sorted(seen) == sorted(ids[0] + ids[1])
     for replica in range(2):
         events = log.events(f"v{replica}")
