@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 
 import altair as alt
 import numpy as np
@@ -12,14 +11,12 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.ui import board, cards, frame, models, people, recipes, states, visit
+from pages.ui import board, cards, exchange, frame, models, people, recipes, states, visit
 from pages.ui.board import Act, Square
-from pages.ui.jobs import visitor
 from pages.ui.text import html, markdown, plain
 from pages.ui.visit import Visit
 from recengine.data.dataset import Dataset
 from recengine.models.base import Recommender, abilities
-from recengine.report import csv_text
 from recengine.serving.event_log import rated
 from recengine.serving.explain import Reason, reasons
 from recengine.serving.recommendations import recommend_newcomers
@@ -36,7 +33,7 @@ STEPS = (0, 1, 2, 5)
 """Numbers of ratings after which the lists are set side by side."""
 TRACED = 12
 """Ratings that the chart of ranks looks back on."""
-PANELS = ("Side by side", "Rank over time", "After 0, 1, 2, 5", "Your taste", "Take it away")
+PANELS = ("Side by side", "Rank over time", "After 0, 1, 2, 5", "Your taste", "Import and export")
 LIKED_MOST = 8
 """Films of a persona that a visitor starts from."""
 
@@ -139,9 +136,9 @@ def your_list(dataset: Dataset, model: Recommender, now: Visit, positive: float)
     items, fallback = lists(model, dataset, now, [len(now.ratings)], positive)
     took = time.perf_counter() - started
     shown = placed([int(item) for item in items[0] if item >= 0], pins)
-    done = [event.event_id for event in now.latest]
-    if state.get("rate acts") != done:  # the marks stay until something else is done
-        state["rate before"], state["rate acts"] = state.get("rate shown", []), done
+    stands = (list(now.ratings.items()), now.passed)
+    if state.get("rate stands") != stands:  # the marks stay until something else is done
+        state["rate before"], state["rate stands"] = state.get("rate shown", []), stands
     state["rate shown"] = shown
     change = moved(state["rate before"], shown) if len(state["rate before"]) == len(shown) else dict.fromkeys(shown, "")
     with st.container(horizontal=True, vertical_alignment="center", key="list-head"):
@@ -175,8 +172,7 @@ def your_list(dataset: Dataset, model: Recommender, now: Visit, positive: float)
 
 def draw(dataset: Dataset, now: Visit, squares: list[Square], key: str) -> None:
     """Draw a board whose acts are kept."""
-    known = [event.event_id for event in now.latest]
-    board.draw(dataset, squares, key=key, acknowledged=known)
+    board.draw(dataset, squares, key=key, acknowledged=now.acts)
 
 
 def deal(dataset: Dataset, now: Visit) -> None:
@@ -241,11 +237,11 @@ def studio(model: Recommender, positive: float) -> None:
     with states.guard(states.start_again):
         dataset = frame.dataset()
         now = visit.now(dataset)
-        known = {event.event_id for event in now.latest}
-        if acts := [act for key in BOARDS for act in board.done(dataset, key, known)]:
+        if acts := [act for key in BOARDS for act in board.done(dataset, key, set(now.acts))]:
             states.told(take)(dataset, acts)
             now = visit.now(dataset)
         states.say_told()
+        exchange.say_brought()
         left, right = st.columns([5, 8], gap="large")
         with right:
             your_list(dataset, model, now, positive)
@@ -253,6 +249,8 @@ def studio(model: Recommender, positive: float) -> None:
             to_rate(dataset, now)
         if not now.ratings:
             starts(dataset, positive)
+            with st.expander("Bring your ratings from Letterboxd, IMDb or MovieLens", icon=":material/upload:"):
+                exchange.bring(dataset)
             return
         panel = st.segmented_control("Look closer", PANELS, default=PANELS[0], required=True, key="rate panel")
         if panel == PANELS[0]:
@@ -264,7 +262,10 @@ def studio(model: Recommender, positive: float) -> None:
         elif panel == PANELS[3]:
             taste(dataset, now, positive)
         else:
-            take_away(dataset, model, now, positive)
+            items, _ = lists(model, dataset, now, [len(now.ratings)], positive, k=50)
+            exchange.take_away(dataset, now, [cards.film(dataset, int(item)) for item in items[0] if item >= 0])
+            st.html('<h2 class="row-title">Bring ratings in</h2>')
+            exchange.bring(dataset)
 
 
 def column(dataset: Dataset, title: str, said: str, items: Sequence[int], known: set[int]) -> None:
@@ -387,55 +388,6 @@ def taste(dataset: Dataset, now: Visit, positive: float) -> None:
             alt=f"Bars: your share by {title.lower()}; ticks: everybody’s",
         )
     st.caption(f"Bars: the {len(mine)} films you liked. Ticks: what everybody here liked.")
-
-
-def take_away(dataset: Dataset, model: Recommender, now: Visit, positive: float) -> None:
-    """List what the visitor rated, offer it and the list as files, and offer to erase it all."""
-    items, _ = lists(model, dataset, now, [len(now.ratings)], positive, k=min(50, dataset.n_items))
-    films = [cards.film(dataset, int(item)) for item in items[0] if item >= 0]
-    moments = {event.item_id: event.ts for event in now.latest}
-    rows = [(cards.film(dataset, item), stars) for item, stars in now.ratings.items()]
-    said = "".join(f"<li>{html(cards.named(it))} <b>{stars:g} ★</b></li>" for it, stars in reversed(rows))
-    st.html(f'<section class="rated-list"><h3>{len(rows)} films rated</h3><ol>{said}</ol></section>')
-    with st.container(horizontal=True, key="take-away"):
-        for label, name, text in (
-            ("My list, 50 films", "recommendations.csv", recommendations_csv(films)),
-            ("My ratings, as MovieLens has them", "ratings.csv", movielens_csv(rows, moments)),
-            ("My ratings, for Letterboxd", "letterboxd.csv", letterboxd_csv(rows, moments)),
-        ):
-            st.download_button(label, text, name, "text/csv", icon=":material/download:", on_click="ignore")
-        with st.popover("Erase everything of mine", icon=":material/delete:"):
-            st.markdown("All your ratings, on every data set, are deleted for good. That they were is recorded.")
-            st.button("Erase", type="primary", on_click=erase, key="rate-erase")
-
-
-def recommendations_csv(films: Sequence[cards.Film]) -> str:
-    """Return the list as CSV."""
-    rows = [(rank, it.item_id, it.title, it.year) for rank, it in enumerate(films, start=1)]
-    return csv_text(("rank", "item_id", "title", "year"), rows)
-
-
-def movielens_csv(rows: Sequence[tuple[cards.Film, float]], moments: Mapping[str, int]) -> str:
-    """Return ratings in the layout of MovieLens; the user is 0."""
-    header = ("userId", "movieId", "rating", "timestamp")
-    return csv_text(header, [(0, it.item_id, stars, moments.get(it.item_id, 0)) for it, stars in rows])
-
-
-def letterboxd_csv(rows: Sequence[tuple[cards.Film, float]], moments: Mapping[str, int]) -> str:
-    """Return ratings in the layout that Letterboxd imports: title, year, stars and the day of the rating."""
-
-    def day(item_id: str) -> str:
-        return datetime.fromtimestamp(moments[item_id], UTC).date().isoformat() if item_id in moments else ""
-
-    header = ("Title", "Year", "Rating", "WatchedDate")
-    return csv_text(header, [(it.title, it.year, stars, day(it.item_id)) for it, stars in rows])
-
-
-def erase() -> None:
-    """Forget this visitor. For callbacks."""
-    visit.log().erase(visitor())
-    for key in [key for key in st.session_state if str(key).startswith("rate ")]:
-        del st.session_state[key]
 
 
 ready = frame.ready()

@@ -114,6 +114,22 @@ def test_warp_weighs_a_row_by_how_many_negatives_come_within_the_margin() -> Non
     assert one == pytest.approx(math.log(2) * 0.5)
 
 
+@pytest.mark.parametrize("margin", [0.0, 0.5])
+def test_the_softmax_and_its_gradient_are_those_of_the_logarithm_written_out(margin: float) -> None:
+    draws = torch.Generator().manual_seed(0)
+    positive = torch.randn(5, dtype=torch.float64, generator=draws).requires_grad_()
+    scores = 3 * torch.randn(5, 4, dtype=torch.float64, generator=draws)
+    scores[0, 1], scores[3] = -torch.inf, -torch.inf  # left out: one, and all of a row
+    negative = scores.requires_grad_()
+    loss = softmax_loss(positive, negative, margin)
+    weights = torch.autograd.grad(loss, (positive, negative))
+    together = (positive.exp() + (negative + margin).exp().sum(1)).log() - positive
+    expected = torch.autograd.grad(together.mean(), (positive, negative))
+    assert loss.item() == pytest.approx(together.mean().item())
+    for found, wanted in zip(weights, expected, strict=True):
+        assert torch.allclose(found, wanted.nan_to_num(0.0), atol=1e-12)
+
+
 def test_softmax_against_all_other_items_is_the_cross_entropy_over_the_catalogue() -> None:
     scores = torch.randn(4, 9, generator=torch.Generator().manual_seed(1))
     target = torch.tensor([0, 8, 3, 3])

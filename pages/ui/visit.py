@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +13,9 @@ from pages.ui.jobs import allow, visitor
 from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
+from recengine.data.matching import Match
 from recengine.errors import BadInput
-from recengine.serving.event_log import Event, EventLog
+from recengine.serving.event_log import Event, EventLog, imported
 
 REMEMBERED = 400
 """The latest acts that a board is told of as kept; a browser sends no more than half as many at once."""
@@ -25,12 +26,12 @@ class Visit(NamedTuple):
 
     ratings : item index -> stars, in the order in which they were given; a film that is rated again moves to the end
     passed  : films put aside
-    latest  : the latest events, oldest first
+    acts    : ids of what was done on boards lately, oldest first
     """
 
     ratings: dict[int, float]
     passed: set[int]
-    latest: list[Event]
+    acts: list[str]
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -62,13 +63,25 @@ def now(dataset: Dataset) -> Visit:
             passed.add(place)
         elif row.stars is not None:
             ratings[place] = row.stars
-    return Visit(ratings, passed, log().events(visitor(), catalogue(dataset), latest=REMEMBERED))
+    done = log().events(visitor(), catalogue(dataset), latest=REMEMBERED, source="app")
+    return Visit(ratings, passed, [event.event_id for event in done])
 
 
 def keep(dataset: Dataset, events: Sequence[Event]) -> int:
     """Keep events, and return how many were new. Raises BadInput where the app is hosted and they are too many."""
     allow("rating", len(events))
     return log().append(visitor(), catalogue(dataset), events)
+
+
+def bring_in(dataset: Dataset, source: str, matches: Iterable[Match]) -> tuple[int, int]:
+    """Keep the ratings of a file, all or none; return how many are new, and how many films were rated here since."""
+    mine = visitor(), catalogue(dataset)
+    here: dict[str, int] = {}
+    for event in log().events(*mine):
+        here[event.item_id] = max(event.ts, here.get(event.item_id, 0))
+    rows = [(str(dataset.item_ids[m.item_idx]), m.row.stars, m.row.date, m.row.ts) for m in matches]
+    wanted = [row for row in rows if not 0 < row[3] < here.get(row[0], 0)]
+    return log().append(*mine, imported(*mine, source, wanted)), len(rows) - len(wanted)
 
 
 def take(dataset: Dataset, acts: Sequence[Act]) -> None:

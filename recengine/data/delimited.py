@@ -46,7 +46,7 @@ class Rows:
         self.delimiter = separator(first)
         text.seek(0)
         self._reader = csv.reader(text, delimiter=self.delimiter, strict=True)
-        self.header = [cell.strip() for cell in next(self._lines(), [])]
+        self.header = [cell.strip() for cell in next(self.lines(), [])]
 
     @property
     def line(self) -> int:
@@ -58,7 +58,7 @@ class Rows:
 
     def __iter__(self) -> Iterator[list[str]]:
         expected = len(self.header)
-        for row in self._lines():
+        for row in self.lines():
             if len(row) != expected:
                 self.fail(
                     f"has {len(row)} fields where the header has {expected}; "
@@ -66,7 +66,8 @@ class Rows:
                 )
             yield row
 
-    def _lines(self) -> Iterator[list[str]]:
+    def lines(self) -> Iterator[list[str]]:
+        """Yield the rows as they are, even or not."""
         try:
             for row in self._reader:
                 if row:
@@ -194,7 +195,14 @@ def _rating(cell: str, rows: Rows, column: str = "") -> float:
 
 
 def _seconds(cell: str, rows: Rows) -> int:
-    """Return seconds since 1970 from seconds or an ISO date (UTC unless it says otherwise)."""
+    moment = seconds(cell)
+    if moment is None:
+        rows.fail(f"has the timestamp {cell[:40]!r}; expected seconds since 1970 or a date such as 2024-05-31")
+    return moment
+
+
+def seconds(cell: str) -> int | None:
+    """Return seconds since 1970 from seconds or an ISO date (UTC unless it says otherwise); None from neither."""
     try:
         return _int64(int(cell))
     except ValueError:
@@ -207,7 +215,7 @@ def _seconds(cell: str, rows: Rows) -> int:
     try:
         return _int64(int(float(cell)))
     except (ValueError, OverflowError):
-        rows.fail(f"has the timestamp {cell[:40]!r}; expected seconds since 1970 or a date such as 2024-05-31")
+        return None
 
 
 def _int64(value: int) -> int:

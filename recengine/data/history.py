@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from recengine.data.dataset import Dataset
 from recengine.data.delimited import Rows, roles
 from recengine.data.interactions import Interactions
-from recengine.data.titles import normalise, split_title
+from recengine.data.matching import Matcher
+from recengine.data.titles import split_title
 from recengine.errors import BadInput
 
 
@@ -48,7 +49,7 @@ def read_history(path: Path, dataset: Dataset) -> tuple[Interactions, list[str]]
         raise BadInput(
             f"{path.name} has the columns {', '.join(rows.header)[:200]!r}; expected item_id or title, and rating"
         )
-    finder = _TitleFinder(dataset) if by_title else None
+    matcher = Matcher(dataset) if by_title else None
     rated: dict[int, float] = {}
     missing: list[str] = []
     repeated = 0
@@ -57,7 +58,7 @@ def read_history(path: Path, dataset: Dataset) -> tuple[Interactions, list[str]]
         wanted = row[found["item_id"]].strip()
         rating = _rating(row[found["rating"]], rows, low, high)
         year = row[names.index("year")] if "year" in names else ""
-        item = finder.find(wanted, year) if finder else _item(dataset, wanted)
+        item = _titled(matcher, wanted, year) if matcher else _item(dataset, wanted)
         if item is None:
             missing.append(wanted)
         else:
@@ -76,24 +77,10 @@ def read_history(path: Path, dataset: Dataset) -> tuple[Interactions, list[str]]
     ), notes
 
 
-class _TitleFinder:
-    """Finds items by their normalised title, and by year where several share it."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self.places: dict[str, list[tuple[int | None, int]]] = {}
-        years = dataset.items["year"].array
-        for place, title in enumerate(dataset.items["title"]):
-            year = None if years.isna()[place] else int(years[place])
-            self.places.setdefault(normalise(title), []).append((year, place))
-
-    def find(self, title: str, year_text: str = "") -> int | None:
-        """Return the index of the only match, of the one with that year, or None."""
-        name, year, _ = split_title(title)
-        year = int(year_text) if year_text.strip().isdigit() else year
-        matches = self.places.get(normalise(name), [])
-        if year is not None:
-            matches = [m for m in matches if m[0] == year] or [m for m in matches if m[0] and abs(m[0] - year) == 1]
-        return matches[0][1] if len(matches) == 1 else None
+def _titled(matcher: Matcher, wanted: str, year_text: str) -> int | None:
+    name, year, _ = split_title(wanted)
+    found = matcher.titled([name], int(year_text) if year_text.strip().isdigit() else year)
+    return found[0] if len(found) == 1 else None
 
 
 def _item(dataset: Dataset, wanted: Any) -> int | None:

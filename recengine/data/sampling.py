@@ -32,8 +32,11 @@ class KnownPairs:
             self.keys = keys.to(device)
 
     def __call__(self, users: Tensor, items: Tensor) -> Tensor:
-        """Return (B, K) bool for users (B,) and their items (B, K)."""
-        wanted = users[:, None] * self.n_items + items
+        """Return (B, K) bool for users (B,) and items (G, K), each row of which is that of B / G users."""
+        kind = torch.int64 if self.table is None else torch.int32  # of half the width where the table is small enough
+        groups, k = items.shape
+        wanted = users.to(kind).view(groups, -1, 1) * self.n_items + items.to(kind)[:, None]
+        wanted = wanted.view(len(users), k)
         if self.table is not None:
             return self.table.index_select(0, wanted.flatten()).view(wanted.shape)  # half the time of [wanted]
         place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)

@@ -20,6 +20,12 @@ _LETTERS = str.maketrans(
 )
 _SILENT = re.compile(r"[.'’‘`*]")
 _WORDS = re.compile(r"[^\W_]+")
+_ROMAN = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx"
+_NAMES = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+)
+_NUMERALS = {word: str(n) for words in (_ROMAN, _NAMES) for n, word in enumerate(words.split(), start=1)}
 
 
 def split_title(raw: str) -> tuple[str, int | None, str]:
@@ -56,6 +62,15 @@ def normalise(title: str) -> str:
     if len(words) > 1 and words[0] in _LEADING:
         words = words[1:]
     return " ".join(words) or title.strip().casefold()
+
+
+def with_numbers(normalised: str) -> str:
+    """Return a normalised title with numerals as numbers: "rocky iii" and "rocky three" both give "rocky 3".
+
+    A lone "i" is a number only at the end: it is more often a person.
+    """
+    *rest, last = normalised.split(" ")
+    return " ".join([*(word if word == "i" else _NUMERALS.get(word, word) for word in rest), _NUMERALS.get(last, last)])
 
 
 def _article_first(title: str) -> str:

@@ -258,7 +258,7 @@ class GradientModel(Recommender):
                     negative = sampler.draw((len(rows) // shared_by, self.config.negatives), draws)
                 taken = None
                 if known is not None:
-                    taken = known(user, negative.repeat_interleave(len(rows) // len(negative), dim=0))  # (B, K)
+                    taken = known(user, negative)  # (B, K)
                 elif whole:
                     taken = negative == item[:, None]
                 yield user, item, negative, taken

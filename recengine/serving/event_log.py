@@ -34,6 +34,7 @@ SAFE_WAL = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 _ID = re.compile(r"[!-~]{1,100}")
 _APPENDERS = 0x5EC0
 """Names the lock under which PostgreSQL hands out sequence numbers in the order of commits."""
+_IMPORTS = uuid.UUID("5f0d2f62-6d0c-5b0a-9a53-2f3f6b1b7c11")
 _META = sa.MetaData()
 _SEQ = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _EVENT = sa.Table(
@@ -112,6 +113,24 @@ def rated(item_id: str, stars: float, *, event_id: str | None = None, source: st
     return Event(event_id or uuid.uuid4().hex, "rate", item_id, stars, int(time.time()), source)
 
 
+def imported(visitor: str, catalogue: str, source: str, rows: Iterable[tuple[str, float, str, int]]) -> list[Event]:
+    """Return events of (item_id, stars, date as it was written, ts), the oldest first, to be appended together.
+
+    The id follows from the content, so that a file that is brought twice changes nothing.
+    """
+    return [
+        Event(
+            uuid.uuid5(_IMPORTS, "\x1f".join((visitor, catalogue, source, item_id, date, f"{stars:g}"))).hex,
+            "rate",
+            item_id,
+            stars,
+            ts,
+            source,
+        )
+        for item_id, stars, date, ts in sorted(rows, key=lambda row: row[3])
+    ]
+
+
 class EventLog:
     """Events in a database; one object serves all threads of a process, and processes may share the database.
 
@@ -120,9 +139,14 @@ class EventLog:
 
     def __init__(self, url: str | None = None) -> None:
         self.url = url or os.environ.get("DATABASE_URL") or f"sqlite:///{settings.home() / 'ratings.db'}"
-        self.url = re.sub(r"^postgres://", "postgresql://", self.url)  # SQLAlchemy knows the long name alone
+        self.url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", self.url)  # hosts give it without a driver
         settings.home().mkdir(parents=True, exist_ok=True)
-        self._engine = sa.create_engine(self.url, pool_pre_ping=not self.url.startswith("sqlite"))
+        try:
+            self._engine = sa.create_engine(self.url, pool_pre_ping=not self.url.startswith("sqlite"))
+        except ModuleNotFoundError as fault:
+            raise BadInput(
+                f'DATABASE_URL names a database whose driver, {fault.name}, is missing; pip install "psycopg[binary]"'
+            ) from fault
         self._writing = threading.Lock()
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
@@ -168,10 +192,14 @@ class EventLog:
         with self._engine.connect() as connection:
             return [Standing(*row) for row in connection.execute(chosen.order_by(table.c.seq))]
 
-    def events(self, visitor: str, catalogue: str | None = None, *, latest: int | None = None) -> list[Event]:
-        """Return a visitor's events, oldest first: on one catalogue or on all, all or the latest."""
+    def events(
+        self, visitor: str, catalogue: str | None = None, *, latest: int | None = None, source: str | None = None
+    ) -> list[Event]:
+        """Return a visitor's events, oldest first: of a catalogue, of a source, the latest, or all."""
         table = _EVENT
         chosen = sa.select(*(table.c[name] for name in Event._fields)).where(_of(table, visitor, catalogue))
+        if source is not None:
+            chosen = chosen.where(table.c.source == source)
         with self._reading.connect() as connection:
             found = connection.execute(chosen.order_by(table.c.seq.desc()).limit(latest))
             return [Event(*row) for row in found][::-1]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,7 +53,26 @@ def squared_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 1.
 
 def softmax_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 0.0) -> Tensor:
     """Sampled softmax: -log of the positive's share of exp(score) among itself and its negatives."""
-    return (torch.logsumexp(torch.cat([positive[:, None], negative + margin], dim=1), dim=1) - positive).mean()
+    if isinstance(margin, Tensor) or margin:
+        negative = negative + margin
+    return _Softmax.apply(positive, negative).mean()
+
+
+class _Softmax(torch.autograd.Function):
+    """-log of the positive's share, (B,), with its gradient at once: a third of the passes over the scores."""
+
+    @staticmethod
+    def forward(ctx: Any, positive: Tensor, negative: Tensor) -> Tensor:
+        top = torch.maximum(positive, negative.amax(dim=1))
+        shares = (negative - top[:, None]).exp_()  # a score of -inf takes no part
+        total = shares.sum(dim=1).add_((positive - top).exp_())
+        ctx.save_for_backward(shares.div_(total[:, None]))
+        return total.log_().add_(top).sub_(positive)
+
+    @staticmethod
+    def backward(ctx: Any, grown: Tensor) -> tuple[Tensor, Tensor]:
+        (shares,) = ctx.saved_tensors
+        return -grown * shares.sum(dim=1), shares * grown[:, None]
 
 
 def logistic_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 0.0) -> Tensor:

@@ -89,14 +89,16 @@ def test_a_visitor_comes_back_to_what_they_rated_and_another_sees_nothing_of_it(
     assert [card["item"] for card in drawn(back, "list")] == [card["item"] for card in drawn(first, "list")]
 
 
-@pytest.mark.parametrize("panel", ["Side by side", "Rank over time", "After 0, 1, 2, 5", "Your taste", "Take it away"])
+@pytest.mark.parametrize(
+    "panel", ["Side by side", "Rank over time", "After 0, 1, 2, 5", "Your taste", "Import and export"]
+)
 def test_every_panel_draws(open_app: Open, panel: str) -> None:
     app = give(open_app(PAGE), {839: 5.0, 460: 4.5, 12: 1.0, 927: 4.0, 707: 3.0, 800: 2.5})
     app.segmented_control(key="rate panel").set_value(panel).run()
     assert not app.exception
     if panel == "After 0, 1, 2, 5":
         assert [f"<h3>After {n}</h3>" in markup(app) for n in (0, 1, 2, 5)] == [True] * 4
-    if panel == "Take it away":
+    if panel == "Import and export":
         assert "6 films rated" in markup(app)
 
 
@@ -114,7 +116,7 @@ def test_a_persona_s_favourites_are_a_start(open_app: Open) -> None:
     app = open_app(PAGE)
     next(button for button in app.button if (button.key or "").startswith("persona ")).click()
     app.run()
-    app.segmented_control(key="rate panel").set_value("Take it away").run()
+    app.segmented_control(key="rate panel").set_value("Import and export").run()
     assert "8 films rated" in markup(app)
     press(app, "Erase")
     assert "liked nothing yet" in markup(app)

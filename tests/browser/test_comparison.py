@@ -22,7 +22,7 @@ def test_three_models_meet_and_one_of_them_is_a_person_s_own(open_page: OpenPage
     expect(table.locator("tbody tr th")).to_have_text(["1EASE", "2Own-function", "3Popularity"])
     expect(page.locator(".paired li")).to_have_count(2)
     expect(page.locator(".st-key-through .column")).to_have_count(3)
-    page.get_by_text("Cost", exact=True).click()
+    page.get_by_role("radio", name="Cost").or_(page.get_by_role("button", name="Cost")).first.click()
     expect(table.locator("thead")).to_contain_text("Training, s")
     page.reload()
     expect(page.locator(".verdict")).to_contain_text("EASE leads with NDCG@10")

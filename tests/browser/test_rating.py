@@ -69,6 +69,43 @@ def test_a_rated_card_stays_in_its_place_until_the_rated_ones_are_cleared(open_p
     expect(board(page, "list").locator(".name").get_by_text(name, exact=True)).to_have_count(0)
 
 
+def import_and_export(page: Page) -> None:
+    name = "Import and export"
+    page.get_by_role("radio", name=name).or_(page.get_by_role("button", name=name)).first.click()
+
+
+EXPORT = """Date,Name,Year,Letterboxd URI,Rating
+2024-05-31,The Matrix,1999,https://boxd.it/1,5
+2024-06-01,Rocky 4,1985,https://boxd.it/2,3
+2024-06-02,"<img src=x onerror=alert(1)> ![](http://example.com/a.png)",2001,https://boxd.it/3,3
+2024-06-03,Heat,1995,https://boxd.it/4,
+"""
+
+
+def test_an_export_is_brought_in_after_a_look_at_it_and_can_be_taken_away(open_page: OpenPage) -> None:
+    page = open_page("/rate")
+    settled(page)
+    page.get_by_text("Bring your ratings from Letterboxd").click()
+    file = {"name": "ratings.csv", "mimeType": "text/csv", "buffer": EXPORT.encode()}
+    page.locator("input[type=file]").set_input_files(file)
+    expect(page.locator(".st-key-import-counts")).to_contain_text("Not usable")
+    page.get_by_text("Rocky 4 (1985) is Rocky IV (1985)").click()
+    for part in ("Not here · 1", "Not usable · 1"):
+        page.get_by_text(part).click()
+    expect(page.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
+    page.get_by_role("button", name="Keep 2 ratings").click()
+    expect(page.get_by_text("2 ratings came in from Letterboxd.")).to_be_visible()
+    page.reload()
+    settled(page)
+    import_and_export(page)
+    expect(page.locator(".rated-list")).to_contain_text("Rocky IV (1985) 3 ★")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="My ratings, for Letterboxd").click()
+    taken = download.value.path().read_text(encoding="utf-8").splitlines()
+    assert taken[0] == "Title,Year,Rating,WatchedDate"
+    assert sorted(taken[1:]) == ["Rocky IV,1985,3.0,2024-06-01", "The Matrix,1999,5.0,2024-05-31"]
+
+
 CLICKS = """async () => {
   const names = [];
   for (let click = 0; click < 8; click++) {
@@ -92,7 +129,7 @@ def test_eight_quick_clicks_are_all_kept_and_survive_a_reload(open_page: OpenPag
     settled(page)
     page.reload()
     settled(page)
-    page.get_by_role("radio", name="Take it away").or_(page.get_by_role("button", name="Take it away")).first.click()
+    import_and_export(page)
     expect(page.locator(".rated-list")).to_contain_text("8 films rated")
     for name in names:
         expect(page.locator(".rated-list")).to_contain_text(name)

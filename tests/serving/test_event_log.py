@@ -4,7 +4,6 @@ import json
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,17 +17,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from recengine.errors import BadInput
-from recengine.serving.event_log import STARS, Event, EventLog, Standing, rated, safe_wal
+from recengine.serving.event_log import STARS, Event, EventLog, Standing, imported, rated, safe_wal
+from tests.serving.conftest import connect
 
 Open = Callable[[], EventLog]
 STEPS = 10_000 if os.environ.get("RECENGINE_LONG") else 500
 
 
 @pytest.fixture
-def open_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+def open_log(database: str) -> Iterator[Open]:
     """Return a function that opens the log of an empty home, each time anew."""
-    monkeypatch.setenv("RECENGINE_HOME", str(tmp_path))
-    monkeypatch.delenv("DATABASE_URL", raising=False)
     opened: list[EventLog] = []
 
     def open_one() -> EventLog:
@@ -98,27 +96,30 @@ def test_an_event_that_cannot_be_is_refused_and_nothing_beside_it_is_kept(
     assert log.events("ann") == []
 
 
-def test_events_are_never_changed_and_only_an_erasure_deletes_them(open_log: Open, tmp_path: Path) -> None:
+def refuses(database: str, change: str) -> None:
+    with pytest.raises(sa.exc.DBAPIError, match="events are never"), connect(database).begin() as raw:
+        raw.execute(sa.text(change))
+
+
+def test_events_are_never_changed_and_only_an_erasure_deletes_them(open_log: Open, database: str) -> None:
     log = open_log()
     log.append("ann", "sample", [rated("1", 4.0)])
-    with sqlite3.connect(tmp_path / "ratings.db") as raw:
-        for change in ("UPDATE event SET stars = 1", "DELETE FROM event"):
-            with pytest.raises(sqlite3.IntegrityError, match="events are never"):
-                raw.execute(change)
+    refuses(database, "UPDATE event SET stars = 1")
+    refuses(database, "DELETE FROM event")
+    assert what(log) == [("1", "rate", 4.0)]
 
 
-def test_erasing_removes_one_person_and_records_it(open_log: Open, tmp_path: Path) -> None:
+def test_erasing_removes_one_person_and_records_it(open_log: Open, database: str) -> None:
     log = open_log()
     log.append("ann", "sample", [rated("1", 4.0), rated("2", 4.0)])
     log.append("bob", "sample", [rated("1", 2.0)])
     assert log.erase("ann") == 2
     assert log.events("ann") == log.standing("ann", "sample") == []
     assert what(log, "bob") == [("1", "rate", 2.0)]
-    with sqlite3.connect(tmp_path / "ratings.db") as raw:
-        assert raw.execute("SELECT visitor, events FROM erasure").fetchall() == [("ann", 2)]
+    with connect(database).connect() as raw:
+        assert raw.execute(sa.text("SELECT visitor, events FROM erasure")).all() == [("ann", 2)]
     log.append("ann", "sample", [rated("1", 4.0)])
-    with sqlite3.connect(tmp_path / "ratings.db") as raw, pytest.raises(sqlite3.IntegrityError):
-        raw.execute("DELETE FROM event WHERE visitor = 'ann'")  # her erasure is over: what comes after it is guarded
+    refuses(database, "DELETE FROM event WHERE visitor = 'ann'")  # her erasure is over: what comes after it is guarded
 
 
 def test_the_latest_events_come_oldest_first(open_log: Open) -> None:
@@ -146,19 +147,84 @@ def test_a_write_ahead_log_is_used_only_where_it_is_safe() -> None:
 def test_an_old_name_of_postgresql_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RECENGINE_HOME", str(tmp_path))
     monkeypatch.setattr(sa, "create_engine", lambda url, **_: (_ for _ in ()).throw(InterruptedError(url)))
-    with pytest.raises(InterruptedError, match=r"^postgresql://ann@db/x$"):
+    for url in ("postgres://ann@db/x", "postgresql://ann@db/x"):
+        with pytest.raises(InterruptedError, match=r"^postgresql\+psycopg://ann@db/x$"):
+            EventLog(url)
+
+
+def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch, fresh_home: Path) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(BadInput, match=r'driver, psycopg, is missing; pip install "psycopg\[binary\]"'):
         EventLog("postgres://ann@db/x")
+
+
+def test_a_file_that_is_brought_twice_changes_nothing(open_log: Open) -> None:
+    log = open_log()
+    rows = [("2", 4.0, "2024-05-31", 1717113600), ("1", 3.0, "2024-01-01", 1704067200), ("3", 5.0, "", 0)]
+    events = imported("ann", "sample", "imdb", rows)
+    assert [log.append("ann", "sample", imported("ann", "sample", "imdb", rows[::-1])) for _ in range(2)] == [3, 0]
+    assert what(log) == [("3", "rate", 5.0), ("1", "rate", 3.0), ("2", "rate", 4.0)]
+    others = [("bob", "sample", "imdb"), ("ann", "ml-1m", "imdb"), ("ann", "sample", "csv")]
+    ids = {event.event_id for who in others for event in imported(*who, rows)} | {event.event_id for event in events}
+    assert len(ids) == 12
+    (changed,) = imported("ann", "sample", "imdb", [("1", 3.5, "2024-01-01", 1704067200)])
+    assert log.append("ann", "sample", [changed]) == 1
+    assert [event.source for event in log.events("ann", source="imdb")] == ["imdb"] * 4
+    assert log.events("ann", source="app") == []
+
+
+WRITER = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from recengine.serving.event_log import Event, EventLog
+url, visitor, first, last = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+log = EventLog(url)
+
+def send(n):
+    event = Event(f"e{n}", "rate", str(n % 7), 0.5 + n % 10 / 2, 1)
+    log.append(visitor, "sample", [event])
+    log.append(visitor, "sample", [event])
+
+with ThreadPoolExecutor(10) as threads:
+    list(threads.map(send, range(first, last)))
+"""
+"""Appends as one replica of the app, in ten threads at once; every event is sent twice."""
+
+
+def test_two_replicas_with_twenty_writers_lose_and_skip_nothing(open_log: Open, database: str) -> None:
+    """A reader that goes on from the last number it saw meets every event: none appears behind its back."""
+    log, each = open_log(), 100
+    ids = [[f"e{replica * each + n}" for n in range(each)] for replica in range(2)]
+    spans = [(f"v{replica}", str(replica * each), str((replica + 1) * each)) for replica in range(2)]
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, database, *span]) for span in spans]
+    seen: list[str] = []
+    last, engine = 0, connect(database)
+    while True:
+        done = not any(writer.poll() is None for writer in writers)
+        with engine.connect() as raw:
+            new = raw.execute(sa.text(f"SELECT seq, event_id FROM event WHERE seq > {last} ORDER BY seq")).all()
+        seen += [row.event_id for row in new]
+        last = new[-1].seq if new else last
+        if done:
+            break
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert sorted(seen) == sorted(ids[0] + ids[1])
+    for replica in range(2):
+        events = log.events(f"v{replica}")
+        assert sorted(event.event_id for event in events) == sorted(ids[replica])
+        assert what(log, f"v{replica}") == modelled(events)
 
 
 class Operations(RuleBasedStateMachine):
     """The log beside a list of what was done: whatever is done, both say the same."""
 
-    home: Path
+    url: str
 
     @initialize()
     def start(self) -> None:
-        (self.home / "ratings.db").unlink(missing_ok=True)
-        self.log = EventLog(f"sqlite:///{self.home / 'ratings.db'}")
+        self.log = EventLog(self.url)
+        for who in ("ann", "bob"):
+            self.log.erase(who)
         self.done: dict[str, list[Event]] = {"ann": [], "bob": []}
         self.count = 0
 
@@ -189,7 +255,7 @@ class Operations(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.log.close()
-        self.log = EventLog(f"sqlite:///{self.home / 'ratings.db'}")
+        self.log = EventLog(self.url)
 
     @rule()
     def rebuild(self) -> None:
@@ -225,8 +291,8 @@ def modelled(events: list[Event]) -> list[tuple[str, str, float | None]]:
     return [(event.item_id, event.kind, event.stars) for _, event in tops if event.kind != "clear"]
 
 
-def test_the_log_agrees_with_a_simple_model_after_any_operations(tmp_path: Path) -> None:
-    Operations.home = tmp_path
+def test_the_log_agrees_with_a_simple_model_after_any_operations(database: str) -> None:
+    Operations.url = database
     run_state_machine_as_test(
         Operations,
         settings=settings(

@@ -1,19 +1,23 @@
 """Online sessions: exactly what the model would learn, undone to the byte, and nobody else's business."""
 
 import copy
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.step import Step, StepConfig
+from recengine.serving.event_log import Event, EventLog
 from recengine.serving.online import OnlineSession, Taken
 from recengine.training.config import RunConfig
 
@@ -148,3 +152,74 @@ def test_many_events_find_room(fit: Fit) -> None:
     again = OnlineSession(model)
     again.replay(session.events)
     assert again.state() == session.state()
+
+
+class Visits(RuleBasedStateMachine):
+    """A visitor's log and session beside a plain list of what stands: whatever is done, all three agree."""
+
+    home: Path
+    model: Step
+
+    @initialize()
+    def start(self) -> None:
+        (self.home / "ratings.db").unlink(missing_ok=True)
+        self.count, self.stacks = 0, {}
+        self._open()
+
+    def _open(self) -> None:
+        self.log = EventLog(f"sqlite:///{self.home / 'ratings.db'}")
+        self.session = OnlineSession(self.model)
+
+    def _act(self, *acts: tuple[str, int, float | None]) -> None:
+        events = []
+        for kind, item, stars in acts:
+            self.count += 1
+            events.append(Event(f"e{self.count}", kind, str(item), stars, 1))
+            stack = self.stacks.setdefault(item, [])
+            if kind == "undo":
+                del stack[-1:]
+            else:
+                stack.append((self.count, kind, stars))
+        assert self.log.append("ann", "tiny", events) == len(events)
+
+    @rule(item=st.integers(0, 6), stars=st.sampled_from([0.5, 3.0, 4.0, 5.0]))
+    def rate(self, item: int, stars: float) -> None:
+        self._act(("rate", item, stars))
+
+    @rule(item=st.integers(0, 6), kind=st.sampled_from(["undo", "clear", "pass"]))
+    def other(self, item: int, kind: str) -> None:
+        self._act((kind, item, None))
+
+    @rule(items=st.lists(st.integers(0, 9), max_size=4, unique=True))
+    def bring_in(self, items: list[int]) -> None:
+        self._act(*(("rate", item, 4.5) for item in items))
+
+    @rule()
+    def restart(self) -> None:
+        self.log.close()
+        self._open()
+
+    @invariant()
+    def all_agree(self) -> None:
+        tops = sorted((stack[-1], item) for item, stack in self.stacks.items() if stack)
+        wanted = [(item, kind, stars) for (_, kind, stars), item in tops if kind != "clear"]
+        standing = self.log.standing("ann", "tiny")
+        assert [(int(row.item_id), row.kind, row.stars) for row in standing] == wanted
+        rated = [(int(row.item_id), row.stars) for row in standing if row.stars is not None]
+        events = [Taken(item, stars, stars >= 4) for item, stars in rated]
+        self.session.follow(events)
+        fresh = OnlineSession(self.model)
+        fresh.replay(events)
+        assert self.session.state() == fresh.state()
+        assert self.session.top().items.tolist() == fresh.top().items.tolist()
+
+    def teardown(self) -> None:
+        self.log.close()
+
+
+def test_log_projection_and_session_agree_after_any_operations(model: Step, tmp_path: Path) -> None:
+    Visits.home, Visits.model = tmp_path, model
+    steps = 10_000 if os.environ.get("RECENGINE_LONG") else 500
+    checks = list(HealthCheck)
+    how = settings(max_examples=steps // 50, stateful_step_count=50, deadline=None, suppress_health_check=checks)
+    run_state_machine_as_test(Visits, settings=how)
