@@ -28,6 +28,7 @@ from recengine.training.config import Config, Range, RunConfig, option
 from recengine.training.loop import ranking_validator
 
 CPU = RunConfig(device="cpu")
+NOTHING_TO_SEARCH = ("random", "popularity", "stream-popularity")
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def search(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tune
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_model_declares_where_to_look_and_its_presets_lie_there(name: str) -> None:
     kind = model_class(name).Config
-    if name in ("random", "popularity", "stream-popularity"):
+    if name in NOTHING_TO_SEARCH:
         with pytest.raises(BadInput, match=f"model '{name}' has nothing left to search"):
             search_space(name, {}, {})
         return
@@ -285,7 +286,7 @@ def test_the_test_rows_are_not_looked_at(search, tiny: Dataset, name: str, fixed
     assert [(t.settings, t.value) for t in one] == [(t.settings, t.value) for t in two]
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("random", "popularity")])
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in NOTHING_TO_SEARCH])
 def test_every_model_trains_with_what_is_drawn_for_it(search, name: str) -> None:
     fixed = {"epochs": "1"} if model_class(name).preset_epochs else {}
     found = search(name, trials=3, fixed=fixed)
