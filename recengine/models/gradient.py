@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -268,19 +268,21 @@ class GradientModel(Recommender):
     def _loss(self, user: Tensor, item: Tensor, negative: Tensor, taken: Tensor | None) -> Tensor:
         """Return the loss of one step: users and items (B,), negatives (G, K) that B / G users share each."""
         network, (groups, k) = self.network, negative.shape
-        u, v, n = network.users(user), network.items(item), network.items(negative)  # (B, D), (B, D), (G, K, D)
+        u, u_squared = with_squares(network.users(user))  # (B, D)
+        v, v_squared = with_squares(network.items(item))  # (B, D)
+        n, n_squared = with_squares(network.items(negative))  # (G, K, D)
         positive = self._meet(user[:, None], u[:, None], v[:, None], network.bias(item[:, None]))[:, 0, 0]  # (B,)
         grouped = u.view(groups, -1, u.shape[1])
         scores = self._meet(user.view(groups, -1), grouped, n, network.bias(negative)).view(-1, k)  # (B, K)
         if taken is not None:
-            scores = scores.masked_fill(taken, -torch.inf)
+            scores = scores + torch.where(taken, -torch.inf, 0.0)  # nothing to do on the way back, unlike masked_fill
         margin: Tensor | float = MARGINS[self.config.loss]
         if self.credit is not None:  # what the two share narrows the gap, by 1 at most
             shared = self.credit[item].view(groups, -1, self.credit.shape[1]) @ self.credit[negative].mT
             margin = margin - shared.clamp(max=1).view(-1, k)
         loss = LOSSES[self.config.loss](positive, scores, margin)
         if self.config.weight_decay:
-            squares = _squared(u) + _squared(v) + _squared(n) * (len(user) / negative.numel())
+            squares = u_squared + v_squared + n_squared * (len(user) / negative.numel())
             loss = loss + self.config.weight_decay * squares / len(user)
         return loss
 
@@ -323,7 +325,19 @@ class GradientModel(Recommender):
         self.network.eval()
 
 
-def _squared(vectors: Tensor) -> Tensor:
-    """Return the sum of squares, as one product."""
-    flat = vectors.flatten()
-    return flat @ flat
+def with_squares(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the vectors and the sum of their squares; the gradients of both come back in one pass."""
+    return _WithSquares.apply(vectors)
+
+
+class _WithSquares(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(vectors)
+        flat = vectors.flatten()
+        return vectors.view_as(vectors), flat @ flat
+
+    @staticmethod
+    def backward(ctx: Any, grown: Tensor, squares_grown: Tensor) -> Tensor:
+        (vectors,) = ctx.saved_tensors
+        return torch.addcmul(grown, vectors, 2 * squares_grown)
