@@ -69,7 +69,7 @@ def online_lists(
     """
     from recengine.serving.online import OnlineSession, Taken  # brings a compiler
 
-    rated = [(item, visit.in_scale(dataset, stars)) for item, stars in now.ratings.items()]
+    rated = [(item, dataset.in_scale(stars)) for item, stars in now.ratings.items()]
     events = [Taken(item, rating, rating >= positive) for item, rating in rated]
     if list(lengths) == [len(events)]:
         held = st.session_state.get("rate session")
@@ -145,7 +145,7 @@ def your_list(dataset: Dataset, model: Recommender, now: Visit, positive: float)
         st.html('<h2 class="row-title">Your list</h2>', width="stretch")
         if pins:
             st.button("Clear the rated ones", on_click=pins.clear, icon=":material/refresh:", key="rate-refresh")
-    liked = [item for item, stars in now.ratings.items() if visit.in_scale(dataset, stars) >= positive]
+    liked = [item for item, stars in now.ratings.items() if dataset.in_scale(stars) >= positive]
     last = next(reversed(now.ratings), None)
     told = f"{recipes.label(model.name)} answered in <b>{1e3 * took:.1f} ms</b>"
     if last is not None:
@@ -361,7 +361,7 @@ def step_by_step(dataset: Dataset, model: Recommender, now: Visit, positive: flo
 
 def taste(dataset: Dataset, now: Visit, positive: float) -> None:
     """Draw which genres and decades the visitor likes, against what everybody likes."""
-    mine = np.array([i for i, stars in now.ratings.items() if visit.in_scale(dataset, stars) >= positive], np.int64)
+    mine = np.array([i for i, stars in now.ratings.items() if dataset.in_scale(stars) >= positive], np.int64)
     if not len(mine):
         st.caption("You have liked nothing yet; there is no taste to draw.")
         return

@@ -21,6 +21,7 @@ from recengine.models.contract import Finding, check
 from recengine.models.recency import HistoryModel
 from recengine.models.registry import model_class
 from recengine.serving.jobs import Job
+from recengine.serving.promotion import served_folder
 from recengine.serving.search import TitleIndex, UserIndex
 from recengine.serving.store import ArtefactStore, Trained
 from recengine.serving.training import artefact_folder, obtain
@@ -38,7 +39,7 @@ def shared_dataset(name: str) -> Dataset:
 
 
 class Shelf:
-    """The last few trained models, by the name of their folder in the store and when it was written."""
+    """The last few trained models, by their folder in the store and when it was written."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, int], Trained] = OrderedDict()
@@ -80,18 +81,18 @@ def recency_said(model: Recommender, wanted: Recipe) -> str:
 
 
 def known_model(dataset: Dataset, choice: str, device: str) -> Trained | None:
-    """Return the model if it is in memory or in the store; nothing is trained."""
+    """Return the model, or the snapshot promoted in its place, if it is in memory or stored; nothing is trained."""
     wanted = recipe(choice)
-    folder = artefact_folder(dataset, wanted.model, **how(dataset, wanted, device))
+    folder = served_folder(artefact_folder(dataset, wanted.model, **how(dataset, wanted, device)))
     key = _written(folder)
     found = key and (shelf().get(key) or ArtefactStore().find(folder))
     return shelf().put(key, found) if key and found else None
 
 
 def _written(folder: Path) -> tuple[str, int] | None:
-    """Return the folder's name and when it was last written, or None where nothing is."""
+    """Return the folder and when it was last written, or None where nothing is."""
     try:
-        return folder.name, (folder / "manifest.json").stat().st_mtime_ns
+        return str(folder), (folder / "manifest.json").stat().st_mtime_ns
     except OSError:
         return None
 

@@ -89,17 +89,9 @@ def take(dataset: Dataset, acts: Sequence[Act]) -> None:
     keep(dataset, [Event(a.id, a.kind, str(dataset.item_ids[a.item_idx]), a.stars or None) for a in acts])
 
 
-def in_scale(dataset: Dataset, stars: float) -> float:
-    """Return stars from 0.5 to 5 in the scale of the data."""
-    low, high = dataset.rating_range
-    if high <= 5:
-        return float(np.clip(stars, low, high))
-    return low + (stars - 0.5) / 4.5 * (high - low)
-
-
 def histories(dataset: Dataset, ratings: dict[int, float], lengths: Sequence[int]) -> Interactions:
     """Return the first ratings of the visitor as those of people 0, 1, ...: one for each length."""
-    items, stars = list(ratings), [in_scale(dataset, value) for value in ratings.values()]
+    items, stars = list(ratings), [dataset.in_scale(value) for value in ratings.values()]
     place = np.concatenate([np.arange(n) for n in lengths]).astype(np.int64)
     return Interactions.from_pairs(
         np.repeat(np.arange(len(lengths)), lengths),

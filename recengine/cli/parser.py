@@ -10,12 +10,14 @@ from typing import Any, NoReturn
 from recengine import __version__, settings
 from recengine.cli.evaluation import evaluate_models
 from recengine.cli.predicting import estimates, predict, score
+from recengine.cli.promotion import promote_log, roll_back
 from recengine.cli.serving import recommend_items, similar_items
 from recengine.cli.streaming import stream_models
 from recengine.cli.training import datasets, models, train
 from recengine.cli.tuning import tune_model
 from recengine.data.splits import SPLITS
 from recengine.errors import BadInput
+from recengine.serving.promotion import CAP, MODEL
 
 
 def _from(least: int) -> Callable[[str], int]:
@@ -127,6 +129,17 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--pace", type=float, metavar="N", help="replay no more than N events a second, to watch")
     command.add_argument("--hold", type=Path, metavar="F", help="stand still while this file is there")
     command.add_argument("--out", type=Path, metavar="F.csv", help="one row for each event and model")
+
+    for name, run, text in (
+        ("promote", promote_log, "let everybody's model learn what visitors rated, if it is no worse for it"),
+        ("rollback", roll_back, "serve the model from before the last promotion again"),
+    ):
+        command = with_data(name, run, text, model=False)
+        command.add_argument(
+            "--model", default=MODEL, metavar="M", help=f"one that learns from events; default: {MODEL}"
+        )
+        if name == "promote":
+            command.add_argument("--cap", type=_from(1), default=CAP, help="ratings of one visitor that count at most")
 
     command = with_data("recommend", recommend_items, "recommend for a user, for all, or for a person of your own")
     command.add_argument("--user")

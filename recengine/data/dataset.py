@@ -109,6 +109,11 @@ class Dataset:
         r = self.ratings.rating
         return (float(r.min()), float(r.max())) if len(r) else (0.0, 0.0)
 
+    def in_scale(self, stars: float) -> float:
+        """Return stars, from 0.5 to 5, in the scale of the data."""
+        low, high = self.rating_range
+        return float(np.clip(stars, low, high)) if high <= 5 else low + (stars - 0.5) / 4.5 * (high - low)
+
     def user_index(self, ids: ArrayLike) -> NDArray[np.int64]:
         """Return the indices of raw user ids; BadInput names the first unknown one."""
         return _lookup(self.user_ids, ids, "user", self.name)

@@ -121,6 +121,14 @@ class Incremental(Recommender):
             self.n_users, self.n_items = users, items
         self.log = self.log.with_room(len(events), self.n_users)
 
+    def forget_from(self, n_users: int) -> Self:
+        """Forget the users from `n_users` on, and their events; what the items learned from them stays."""
+        held = slice(0, int(self.log.size[0]))
+        kept = self.log.user[held] < n_users
+        user, item, weight = (part[held][kept] for part in (self.log.user, self.log.item, self.log.weight))
+        self.log, self.n_users = Log.of(user, item, weight, n_users), n_users
+        return self
+
     @abstractmethod
     def grow(self, n_users: int, n_items: int) -> None:
         """Add what is needed for so many users and items, which are not fewer than before."""

@@ -138,6 +138,13 @@ class Step(Incremental):
         self.network.grow(n_users, n_items, self.config)
         self._prepare()
 
+    def forget_from(self, n_users: int) -> Self:
+        super().forget_from(n_users)
+        self.network.users = self.network.users[:n_users].clone()
+        self.network.user_moments = self.network.user_moments[:, :n_users].clone()
+        self._prepare()
+        return self
+
     def advance(
         self,
         events: Interactions,
@@ -285,6 +292,7 @@ class _Tables(nn.Module):
     users: Tensor
     items: Tensor
     bias: Tensor
+    user_moments: Tensor
     newer: Tensor
     older: Tensor
     random: Tensor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -60,6 +61,12 @@ class StreamBlend(Incremental):
         self.step.make_room(events)
         self.neighbours.make_room(events)
         self.n_users, self.n_items, self.log = self.step.n_users, self.step.n_items, self.neighbours.log
+
+    def forget_from(self, n_users: int) -> Self:
+        for part in (self.step, self.neighbours):
+            part.forget_from(n_users)
+        self.n_users, self.log = n_users, self.neighbours.log
+        return self
 
     def take(self, user: int, item: int, rating: float) -> None:
         self.step.take(user, item, rating)

@@ -108,6 +108,15 @@ class Standing(NamedTuple):
     seq: int
 
 
+class Rating(NamedTuple):
+    """A rating that stands, of whichever visitor."""
+
+    visitor: str
+    item_id: str
+    stars: float
+    seq: int
+
+
 def rated(item_id: str, stars: float, *, event_id: str | None = None, source: str = "app") -> Event:
     """Return an event of stars given now."""
     return Event(event_id or uuid.uuid4().hex, "rate", item_id, stars, int(time.time()), source)
@@ -189,8 +198,15 @@ class EventLog:
         chosen = sa.select(table.c.item_id, table.c.kind, table.c.stars, table.c.seq).where(
             _of(table, visitor, catalogue)
         )
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return [Standing(*row) for row in connection.execute(chosen.order_by(table.c.seq))]
+
+    def ratings(self, catalogue: str) -> list[Rating]:
+        """Return all ratings that stand in a catalogue, in the order of the log: what every replay starts from."""
+        chosen = sa.select(*(_STANDING.c[name] for name in Rating._fields))
+        chosen = chosen.where(_STANDING.c.catalogue == catalogue, _STANDING.c.kind == "rate")
+        with self._reading.connect() as connection:
+            return [Rating(*row) for row in connection.execute(chosen.order_by(_STANDING.c.seq))]
 
     def events(
         self, visitor: str, catalogue: str | None = None, *, latest: int | None = None, source: str | None = None

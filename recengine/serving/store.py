@@ -116,6 +116,10 @@ class ArtefactStore:
             self._shrink(keep=folder)
         return Trained(model, folder, manifest, fresh=True)
 
+    def remove(self, folder: Path) -> None:
+        """Remove an artefact at once: it has no name any more before its files go."""
+        self._set_aside(folder, None)
+
     def _write(self, folder: Path, model: Recommender, manifest: dict[str, Any]) -> dict[str, Any]:
         """Write the artefact beside its place, sync it, and rename it into place."""
         temporary = self.root / f".{folder.name}.{uuid.uuid4().hex}.tmp"

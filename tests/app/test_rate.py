@@ -2,17 +2,21 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 from pages.ui import board, visit
 from pages.ui.board import Act, Square
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
+from recengine.models.step import Step
 from recengine.serving.event_log import EventLog, rated
+from recengine.serving.promotion import promote
 from recengine.serving.recommendations import recommend_newcomers
 from recengine.serving.training import obtain
 from tests.app.conftest import Open, markup, press
@@ -102,6 +106,13 @@ def test_every_panel_draws(open_app: Open, panel: str) -> None:
         assert "6 films rated" in markup(app)
 
 
+@pytest.fixture
+def quick_step(fresh_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `step` take a second to train, in a home of its own."""
+    monkeypatch.setattr(Step, "preset_epochs", 1)
+
+
+@pytest.mark.usefixtures("quick_step")
 def test_step_serves_a_visitor_by_a_session_of_their_own(open_app: Open, sample: Dataset) -> None:
     obtain(sample, "step")
     app = give(open_app(PAGE, model="step"), {839: 5.0, 927: 5.0})
@@ -110,6 +121,20 @@ def test_step_serves_a_visitor_by_a_session_of_their_own(open_app: Open, sample:
     assert not {"839", "927"} & {card["item"] for card in shown}
     app = give(app, {460: 5.0})
     assert [card["item"] for card in drawn(app, "list")] != [card["item"] for card in shown]
+
+
+@pytest.mark.usefixtures("quick_step")
+def test_a_promoted_snapshot_is_served_at_once_and_nobody_loses_their_ratings(open_app: Open, sample: Dataset) -> None:
+    obtain(sample, "step")
+    app = give(open_app(PAGE, model="step"), {839: 5.0, 927: 5.0})
+    old = app.session_state["rate session"]
+    EventLog().append("somebody else", "sample", [rated(str(i), 5.0) for i in (839, 927, 460)])
+    assert promote(sample, EventLog()).promoted
+    app = give(app, {460: 5.0})
+    new = app.session_state["rate session"]
+    assert new.model is not old.model
+    assert not torch.equal(new.model.item_vectors(), old.model.item_vectors())
+    assert len(new.events) == 3
 
 
 def test_a_persona_s_favourites_are_a_start(open_app: Open) -> None:
@@ -169,9 +194,9 @@ def test_titles_reach_the_browser_as_text(tiny: Dataset, monkeypatch: pytest.Mon
 
 
 def test_stars_fit_any_scale(tiny: Dataset) -> None:
-    assert [visit.in_scale(tiny, stars) for stars in (0.5, 4.5, 5.0)] == [1.0, 4.5, 5.0]
+    assert [tiny.in_scale(stars) for stars in (0.5, 4.5, 5.0)] == [1.0, 4.5, 5.0]
     rows = tiny.ratings
     ten = replace(tiny, ratings=replace(rows, rating=rows.rating * 20))
     low, high = ten.rating_range
-    assert [visit.in_scale(ten, stars) for stars in (0.5, 5.0)] == [low, high]
-    assert np.isclose(visit.in_scale(ten, 2.75), (low + high) / 2)
+    assert [ten.in_scale(stars) for stars in (0.5, 5.0)] == [low, high]
+    assert np.isclose(ten.in_scale(2.75), (low + high) / 2)

@@ -1,0 +1,226 @@
+"""Shared learning: what visitors rated becomes part of the model that everybody starts from, if it is no worse for it.
+
+    done = promote(dataset, EventLog())       # replay the log onto a new snapshot, test it, let the app serve it
+    rollback(dataset)                         # serve the one before again
+
+The base is the model trained on the data set alone. A promotion replays what stands in the log onto it, in the order of
+the log, so that the same log gives the same bytes, and who has erased their ratings is not in the next snapshot. What
+is tested is the same replay onto a base that lacks the hold-out, the last positive of each person of the data set,
+which no visitor can change. Snapshots are artefacts; `current.json`, written last and whole, says which one is served.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock
+
+from recengine import settings
+from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
+from recengine.data.splits import Split, make_split
+from recengine.errors import BadInput
+from recengine.evaluation.ranking import evaluate
+from recengine.files import sha256_of, whole_text_file
+from recengine.metrics import RANKING_METRICS
+from recengine.models.base import Recommender
+from recengine.models.incremental import Incremental
+from recengine.models.registry import model_class
+from recengine.serving.event_log import EventLog, Rating
+from recengine.serving.store import ArtefactStore
+from recengine.serving.training import artefact_folder, obtain
+from recengine.training.config import RunConfig
+from recengine.training.loop import OnEpoch
+
+MODEL = "step"
+CAP = 100
+"""Ratings of one visitor that count, the latest: nobody outweighs a busy person of the data set."""
+KEPT = 3
+"""Snapshots that are kept, the served one among them."""
+
+
+class Reached(NamedTuple):
+    """A metric of the new snapshot, and of a rival with its 95 % interval over people."""
+
+    value: float
+    rival: float
+    low: float
+    high: float
+
+    @property
+    def is_worse(self) -> bool:
+        return self.value < self.low
+
+
+class Promoted(NamedTuple):
+    """What a promotion or a rollback came to.
+
+    promoted : whether the app now serves another snapshot than before
+    version  : of the snapshot that is served; 0 is the base
+    why      : a sentence
+    visitors, ratings : what was replayed
+    metrics  : rival (`served`, `base`) -> metric -> what the new snapshot and the rival reached on the hold-out
+    """
+
+    promoted: bool
+    version: int
+    why: str
+    visitors: int = 0
+    ratings: int = 0
+    metrics: dict[str, dict[str, Reached]] = {}  # noqa: RUF012 - never changed
+
+
+def served_folder(base: Path) -> Path:
+    """Return the folder of the snapshot that is served in place of the artefact `base`: itself before any promotion."""
+    current = _current(_root(base))
+    return _root(base) / f"{current[-1]}-served" if current else base
+
+
+def promote(
+    dataset: Dataset,
+    log: EventLog,
+    *,
+    name: str = MODEL,
+    run: RunConfig = RunConfig(),  # noqa: B008 - frozen
+    positive: float = 4.0,
+    cap: int = CAP,
+    on_epoch: OnEpoch | None = None,
+) -> Promoted:
+    """Replay the log onto a new snapshot; serve it unless some metric falls below its interval from before.
+
+    It is compared with what is served and with the base, so that no row of small losses adds up.
+    Raises BadInput for a model that does not learn from single events.
+    """
+    if not issubclass(model_class(name), Incremental):
+        raise BadInput(f"model {name!r} does not learn from single ratings; expected one that does, such as {MODEL!r}")
+    base = artefact_folder(dataset, name, run=run, positive=positive)
+    root, split = _root(base), make_split(dataset, "leave-last", positive=positive)
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / ".lock"):
+        rows = capped(log.ratings(dataset.name), cap)
+        events, visitors = as_events(rows, dataset, positive)
+        kept, store = _current(root), ArtefactStore(root)
+        version = kept[-1] if kept else 0
+        content = sha256_of(repr([row[:3] for row in rows]).encode())
+        served = store.find(root / f"{version}-served") if version else None
+        if not len(events) or (served is not None and served.manifest["log"] == content):
+            return Promoted(False, version, "the log holds nothing that is not learned already", visitors, len(events))
+
+        def learned(part: Split | None) -> Incremental:
+            trained = obtain(dataset, name, run=run, positive=positive, split=part, on_epoch=on_epoch)
+            assert isinstance(trained.model, Incremental)
+            return trained.model.partial_fit(events).forget_from(dataset.n_users)
+
+        judged = learned(split)
+        rivals: dict[str, Recommender] = {"base": obtain(dataset, name, run=run, positive=positive, split=split).model}
+        if version and (before := store.find(root / f"{version}-judged")):
+            rivals["served"] = before.model
+        ours = _reached(judged, split)
+        metrics = {
+            rival: {key: Reached(ours[key][0], *theirs) for key, theirs in _reached(model, split).items()}
+            for rival, model in rivals.items()
+        }
+        worse = [f"{key} than the {r}" for r, found in metrics.items() for key, m in found.items() if m.is_worse]
+        if worse:
+            why = f"the new snapshot is worse in {', '.join(worse)}, beyond its interval; the old one stays"
+            return Promoted(False, version, why, visitors, len(events), metrics)
+        new = 1 + max([0, *kept, *_versions(root).values()])
+        about = {"dataset": dataset.name, "log": content, "visitors": visitors, "ratings": len(events), "device": "cpu"}
+        store.obtain(root / f"{new}-judged", lambda: judged, about, force=True)
+        store.obtain(root / f"{new}-served", lambda: learned(None), about, force=True)
+        _serve(root, [*kept, new][-KEPT:])
+        why = (
+            f"{len(events):,} ratings of {visitors:,} visitors are learned, and no metric is worse beyond its interval"
+        )
+        return Promoted(True, new, why, visitors, len(events), metrics)
+
+
+def rollback(
+    dataset: Dataset,
+    *,
+    name: str = MODEL,
+    run: RunConfig = RunConfig(),  # noqa: B008 - frozen
+    positive: float = 4.0,
+) -> Promoted:
+    """Serve the snapshot before the one that is served, or after the first of them the base; it is forgotten.
+
+    Raises BadInput where nothing was promoted.
+    """
+    root = _root(artefact_folder(dataset, name, run=run, positive=positive))
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / ".lock"):
+        kept = _current(root)
+        if not kept:
+            raise BadInput(
+                f"no snapshot of {name!r} on {dataset.name!r} was promoted, so there is none to go back from"
+            )
+        _serve(root, kept[:-1])
+        version = kept[-2] if len(kept) > 1 else 0
+        return Promoted(True, version, f"version {kept[-1]} is taken back")
+
+
+def capped(rows: Sequence[Rating], cap: int) -> list[Rating]:
+    """Return the latest `cap` ratings of each visitor, in the order given."""
+    left: Counter[str] = Counter()
+    found = []
+    for row in reversed(rows):
+        left[row.visitor] += 1
+        if left[row.visitor] <= cap:
+            found.append(row)
+    return found[::-1]
+
+
+def as_events(rows: Sequence[Rating], dataset: Dataset, positive: float) -> tuple[Interactions, int]:
+    """Return the liked ones among the ratings, of visitors who come after the people of the data set, and their number.
+
+    Films that the data set does not have are left out.
+    """
+    place = {item_id: place for place, item_id in enumerate(map(str, dataset.item_ids.tolist()))}
+    known = [(row.visitor, place[row.item_id], dataset.in_scale(row.stars)) for row in rows if row.item_id in place]
+    liked = [row for row in known if row[2] >= positive]
+    visitors = {visitor: dataset.n_users + n for n, visitor in enumerate(dict.fromkeys(row[0] for row in liked))}
+    events = Interactions.from_pairs(
+        [visitors[visitor] for visitor, _, _ in liked],
+        [item for _, item, _ in liked],
+        rating=[rating for _, _, rating in liked],
+        n_users=dataset.n_users + len(visitors),
+        n_items=dataset.n_items,
+    )
+    return events, len(visitors)
+
+
+def _reached(model: Recommender, split: Split) -> dict[str, tuple[float, float, float]]:
+    """Return each metric of accuracy on the hold-out, with its interval."""
+    found = evaluate(model, split).means()
+    return {key: value for key, value in found.items() if key.partition("@")[0] in (*RANKING_METRICS, "auc")}
+
+
+def _root(base: Path) -> Path:
+    return settings.home() / "snapshots" / base.name
+
+
+def _current(root: Path) -> list[int]:
+    """Return the versions that are kept, the served one last; nothing where the file is not ours."""
+    try:
+        kept = json.loads((root / "current.json").read_text(encoding="utf-8"))["kept"]
+        return [int(version) for version in kept]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+
+
+def _versions(root: Path) -> dict[Path, int]:
+    """Return the folders of all snapshots that lie there, kept or left by a crash, with their versions."""
+    return {path: int(path.name.partition("-")[0]) for path in root.glob("[0-9]*-*")}
+
+
+def _serve(root: Path, kept: list[int]) -> None:
+    """Let the last of these versions be served, in one step, then remove what is not among them."""
+    with whole_text_file(root / "current.json") as file:
+        json.dump({"kept": kept}, file)
+    for path, version in _versions(root).items():
+        if version not in kept:
+            ArtefactStore(root).remove(path)

@@ -1,0 +1,204 @@
+"""Shared learning: the log is replayed as it stands, judged on people it cannot touch, and can be taken back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recengine.cli import main
+from recengine.data.dataset import Dataset
+from recengine.data.sources import load_dataset
+from recengine.errors import BadInput
+from recengine.serving import promotion
+from recengine.serving.event_log import Event, EventLog, Rating, rated
+from recengine.serving.promotion import Promoted, as_events, capped, promote, rollback, served_folder
+from recengine.serving.store import ArtefactStore
+from recengine.serving.training import artefact_folder, obtain
+from recengine.training.config import RunConfig
+
+RUN = RunConfig(device="cpu", epochs=2)
+
+
+@pytest.fixture
+def log(fresh_home: Path) -> Iterator[EventLog]:
+    made = EventLog()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def shared(tiny: Dataset, log: EventLog) -> Callable[..., Promoted]:
+    """Return a function that promotes the log, by default onto `step` with two epochs."""
+    return lambda name="step", **about: promote(tiny, log, name=name, run=RUN, **about)
+
+
+def fans(log: EventLog, tiny: Dataset, visitors: range, kind: int = 0) -> None:
+    """Let visitors like the films of one of the four kinds, as people of the data set do."""
+    for v in visitors:
+        items = np.random.default_rng(v).permutation(10)[:6] * 4 + kind
+        log.append(f"v{v}", "tiny", [rated(str(tiny.item_ids[i]), 5.0) for i in items])
+
+
+def served(tiny: Dataset) -> Path:
+    return served_folder(artefact_folder(tiny, "step", run=RUN))
+
+
+def test_what_visitors_liked_is_learned_and_served_and_nobody_is_kept(tiny: Dataset, log: EventLog, shared) -> None:
+    fans(log, tiny, range(8))
+    log.append("v0", "tiny", [rated(str(tiny.item_ids[1]), 1.0)])  # not liked: nothing to learn from
+    base = obtain(tiny, "step", run=RUN)
+    done = shared()
+    assert (done.promoted, done.version, done.visitors, done.ratings) == (True, 1, 8, 48)
+    assert set(done.metrics) == {"base"}
+    found = ArtefactStore().find(served(tiny))
+    assert found is not None
+    assert found.model.n_users == tiny.n_users
+    moved = (found.model.item_vectors() != base.model.item_vectors()).any(1)
+    assert moved[::4].any()
+    assert len(found.model.log.user) == len(base.model.log.user)
+
+
+def test_the_same_log_gives_the_same_bytes_and_is_not_learned_twice(tiny: Dataset, log: EventLog, shared) -> None:
+    fans(log, tiny, range(4))
+    shared()
+    first = ArtefactStore().find(served(tiny))
+    assert not shared().promoted
+    rollback(tiny, run=RUN)
+    assert shared().promoted
+    again = ArtefactStore().find(served(tiny))
+    assert first is not None
+    assert again is not None
+    assert first.manifest["files"] == again.manifest["files"]
+
+
+def test_who_erases_their_ratings_is_gone_with_the_next_promotion(tiny: Dataset, log: EventLog, shared) -> None:
+    fans(log, tiny, range(4))
+    shared()
+    before = ArtefactStore().find(served(tiny))
+    fans(log, tiny, range(4, 5), kind=1)
+    shared()
+    log.erase("v4")
+    assert shared().visitors == 4
+    after = ArtefactStore().find(served(tiny))
+    assert before is not None
+    assert after is not None
+    assert before.manifest["files"] == after.manifest["files"]
+
+
+def test_what_makes_it_worse_is_refused_and_the_old_snapshot_stays(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = load_dataset("sample")
+    least = [str(item) for item in sample.item_ids[np.argsort(sample.ratings.item_counts)[:10]]]
+    run, crowd = RunConfig(device="cpu"), range(2_500)
+
+    def liked(items: list[str]) -> None:
+        rows = [Rating(f"v{n}", item, 5.0, n) for n in crowd for item in items]
+        monkeypatch.setattr(log, "ratings", lambda catalogue: rows)
+
+    most = [str(item) for item in sample.item_ids[np.argsort(-sample.ratings.at_least(4).item_counts)[:10]]]
+    liked(most)
+    assert promote(sample, log, name="stream-popularity", run=run).promoted
+    base = artefact_folder(sample, "stream-popularity", run=run)
+    kept = served_folder(base)
+    liked(least)
+    done = promote(sample, log, name="stream-popularity", run=run)
+    assert not done.promoted
+    assert "worse in ndcg@10 than the base" in done.why
+    assert set(done.metrics) == {"base", "served"}
+    assert served_folder(base) == kept != base
+
+
+def test_one_visitor_counts_no_more_than_the_cap() -> None:
+    rows = [Rating("loud", str(n), 5.0, n) for n in range(500)] + [Rating("quiet", "7", 4.0, 500)]
+    left = capped(rows, 100)
+    assert [row.seq for row in left] == [*range(400, 501)]
+    assert [row.seq for row in left] == sorted(row.seq for row in left)
+
+
+def test_films_of_another_edition_are_left_out_and_stars_are_in_the_scale_of_the_data(tiny: Dataset) -> None:
+    rows = [Rating("a", "nowhere", 5.0, 1), Rating("b", str(tiny.item_ids[3]), 0.5, 2), Rating("b", "105", 4.5, 3)]
+    events, visitors = as_events(rows, tiny, 4.0)
+    assert (visitors, events.item_idx.tolist(), events.user_idx.tolist()) == (1, [4], [60])
+    assert events.rating.tolist() == [4.5]
+
+
+def test_three_snapshots_are_kept_and_each_rollback_serves_the_one_before(tiny: Dataset, log: EventLog, shared) -> None:
+    for n in range(4):
+        fans(log, tiny, range(2 * n, 2 * n + 2), kind=n)
+        assert shared().version == n + 1
+    root = served(tiny).parent
+    assert sorted(p.name for p in root.glob("*-served")) == ["2-served", "3-served", "4-served"]
+    assert [rollback(tiny, run=RUN).version for _ in range(3)] == [3, 2, 0]
+    assert served(tiny) == artefact_folder(tiny, "step", run=RUN)
+    with pytest.raises(BadInput, match="no snapshot of 'step' on 'tiny' was promoted"):
+        rollback(tiny, run=RUN)
+
+
+def test_a_crash_before_the_switch_leaves_the_old_snapshot_and_is_swept(
+    tiny: Dataset, log: EventLog, shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fans(log, tiny, range(2))
+    shared()
+    kept = served(tiny)
+    fans(log, tiny, range(2, 4))
+    with monkeypatch.context() as patch:
+        patch.setattr(promotion, "_serve", lambda root, kept: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            shared()
+    assert served(tiny) == kept
+    assert shared().version == 3
+    assert sorted(p.name for p in kept.parent.glob("*-served")) == ["1-served", "3-served"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"kept": ["x"]}', '{"kept": 3}', "\0"])
+def test_a_damaged_pointer_serves_the_base(tiny: Dataset, fresh_home: Path, content: str) -> None:
+    base = artefact_folder(tiny, "step", run=RUN)
+    root = fresh_home / "snapshots" / base.name
+    root.mkdir(parents=True)
+    (root / "current.json").write_text(content)
+    assert served_folder(base) == base
+
+
+def test_counts_of_items_learn_in_the_same_way(shared, tiny: Dataset, log: EventLog) -> None:
+    fans(log, tiny, range(2))
+    assert shared("stream-item-knn").promoted
+    assert shared("stream-blend").promoted
+    with pytest.raises(BadInput, match="'ease' does not learn from single ratings"):
+        shared("ease")
+
+
+def test_the_commands_say_what_they_did(
+    fresh_home: Path, log: EventLog, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tiny: Dataset
+) -> None:
+    monkeypatch.setattr("recengine.cli.common.load_dataset", lambda name, on_progress: tiny)
+    fans(log, tiny, range(2))
+    assert main(["promote", "--dataset", "sample", "--model", "stream-popularity", "--json", "--quiet"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["promoted"], said["version"], said["visitors"]) == (True, 1, 2)
+    assert set(said["metrics"]["base"]["ndcg@10"]) == {"value", "rival", "low", "high"}
+    assert main(["rollback", "--dataset", "sample", "--model", "stream-popularity", "--quiet"]) == 0
+    assert "Now serving version 0" in capsys.readouterr().out
+    assert main(["promote", "--dataset", "sample", "--set", "negatives=3", "--quiet"]) == 2
+    assert "serves the presets alone" in capsys.readouterr().err
+
+
+def test_what_is_put_aside_or_taken_back_teaches_nothing(tiny: Dataset, log: EventLog, shared) -> None:
+    one = str(tiny.item_ids[0])
+    log.append("v", "tiny", [rated(one, 5.0), Event("u", "undo", one), Event("p", "pass", str(tiny.item_ids[4]))])
+    assert shared().ratings == 0
+
+
+def test_forgetting_people_leaves_what_the_others_are_shown(tiny: Dataset) -> None:
+    events, _ = as_events([Rating("a", str(i), 5.0, n) for n, i in enumerate(tiny.item_ids[:8])], tiny, 4.0)
+    for name in ("step", "stream-item-knn", "stream-blend", "recent-popularity"):
+        model = obtain(tiny, name, run=RUN).model.partial_fit(events)
+        before = model.score(np.arange(tiny.n_users))
+        model.forget_from(tiny.n_users)
+        assert model.n_users == tiny.n_users
+        assert torch.equal(model.score(np.arange(tiny.n_users)), before)
