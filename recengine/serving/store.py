@@ -1,8 +1,8 @@
 """The artefact store: trained models on disk, found again by what they were trained from.
 
 A folder holds `model.safetensors`, `model.json` and `manifest.json`, which is written last and carries the sha256
-of the others. Folders are written under a temporary name, synced and renamed, so a crash leaves either the whole
-artefact or none. What does not verify is set aside and trained again. Nothing is unpickled.
+of the others and of what itself says. Folders are written under a temporary name, synced and renamed, so a crash
+leaves either the whole artefact or none. What does not verify is set aside and trained again. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ from recengine.models.base import Recommender
 from recengine.models.registry import model_class
 from recengine.training.config import Config, RunConfig
 
-FORMAT = 1
+FORMAT = 2
 BYTE_BUDGET = 8 * 2**30
 """Artefacts beyond this many bytes in all are removed, least recently used first."""
 ABANDONED = 86_400
@@ -68,20 +68,28 @@ class ArtefactStore:
         return self.root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
     def find(self, folder: Path) -> Trained | None:
-        """Return the artefact in `folder` if it is there and whole; a damaged one is set aside."""
-        if not folder.is_dir():
+        """Return the artefact in `folder` if it is there and whole; a damaged one is set aside.
+
+        While another takes its place, or where a crash kept it from doing so, the old one is still found.
+        """
+        place = folder if folder.is_dir() else next(self._replaced(folder), None)
+        if place is None:
             return None
         try:
-            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+            if manifest["format"] != FORMAT:
+                raise ValueError(f"format {manifest['format']} is not {FORMAT}")
+            if manifest.pop("sha256") != _seal(manifest):
+                raise ValueError("manifest.json does not have its recorded sha256")
             for name, digest in manifest["files"].items():
-                if sha256_of(folder / name) != digest:
+                if sha256_of(place / name) != digest:
                     raise ValueError(f"{name} does not have its recorded sha256")
-            model = model_class(manifest["model"]).load(folder)
+            model = model_class(manifest["model"]).load(place)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as fault:
-            self._set_aside(folder, fault)
+            self._set_aside(place, fault)
             return None
         with suppress(OSError):  # a store that is read-only, or a folder that was just evicted
-            os.utime(folder)  # the time of last use, for the byte budget
+            os.utime(place)  # the time of last use, for the byte budget
         return Trained(model, folder, manifest, fresh=False)
 
     def obtain(
@@ -132,16 +140,23 @@ class ArtefactStore:
                 "bytes": sum(path.stat().st_size for path in files),
                 "files": {path.name: sha256_of(path) for path in files},
             }
-            (temporary / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+            sealed = {**manifest, "sha256": _seal(manifest)}
+            (temporary / "manifest.json").write_text(json.dumps(sealed, indent=1), encoding="utf-8")
             for path in (*files, temporary / "manifest.json", temporary):
                 sync(path)
             if folder.exists():
-                self._set_aside(folder, None)
+                folder.rename(self.root / f".{folder.name}.{uuid.uuid4().hex}.old")
             temporary.rename(folder)
             sync(self.root)
+            for old in self._replaced(folder):
+                shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return manifest
+
+    def _replaced(self, folder: Path) -> Iterator[Path]:
+        """Return where the versions lie that a new one is replacing, or was when its process died."""
+        return self.root.glob(f".{folder.name}.*.old")
 
     def _set_aside(self, folder: Path, fault: Exception | None) -> None:
         """Move a damaged artefact (or, without a fault, a replaced one) out of the way."""
@@ -172,3 +187,8 @@ class ArtefactStore:
             if folder != keep:
                 self._set_aside(folder, None)
                 total -= sizes[folder]
+
+
+def _seal(manifest: dict[str, Any]) -> str:
+    """Return the sha256 of what a manifest says, however it is laid out."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()

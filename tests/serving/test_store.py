@@ -206,7 +206,8 @@ def sealed(change: Callable[[Path], None]) -> Callable[[Path], None]:
         change(folder)
         manifest = json.loads((folder / "manifest.json").read_text())
         manifest["files"] = {name: sha256_of(folder / name) for name in manifest["files"] if (folder / name).exists()}
-        (folder / "manifest.json").write_text(json.dumps(manifest))
+        del manifest["sha256"]
+        (folder / "manifest.json").write_text(json.dumps({**manifest, "sha256": store_module._seal(manifest)}))
 
     return change_and_seal
 
