@@ -25,7 +25,7 @@ if str(ROOT) not in sys.path:  # Streamlit puts the folder of pages/main.py ther
     sys.path.insert(0, str(ROOT))
 
 from recengine import settings  # noqa: E402 - needs the path above
-from recengine.serving import identity  # noqa: E402 - needs the path above
+from recengine.serving import identity, logs  # noqa: E402 - needs the path above
 from recengine.serving.posters import poster_svg  # noqa: E402 - needs the path above
 
 POSTER_HEADERS = {
@@ -98,6 +98,9 @@ class VisitorCookie:
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Load the default data set and model in a thread, so that the first page waits less."""
+    if settings.hosted():  # elsewhere somebody wants to read whole tracebacks
+        logs.configure()
+    logs.tell("the app started")
 
     def warm_up() -> None:
         try:

@@ -17,6 +17,7 @@ from recengine.data.exports import read_export
 from recengine.data.matching import Match, Matcher, MatchReport
 from recengine.errors import BadInput
 from recengine.report import csv_text
+from recengine.serving.logs import tell
 
 FROM = {"letterboxd": "Letterboxd", "imdb": "IMDb", "movielens": "MovieLens", "csv": "your CSV"}
 EXAMPLE = "title,year,rating,date\nThe Matrix,1999,4.5,2024-05-31\nSpirited Away,2001,★★★★★,2024-06-01\n"
@@ -241,6 +242,6 @@ def letterboxd_csv(rows: Sequence[tuple[cards.Film, float]], moments: Mapping[st
 
 def erase() -> None:
     """Forget this visitor. For callbacks."""
-    visit.log().erase(visitor())
+    tell("everything of a visitor was erased", count=visit.log().erase(visitor()))
     for key in [key for key in st.session_state if str(key).startswith("rate ")]:
         del st.session_state[key]

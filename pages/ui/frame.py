@@ -90,6 +90,27 @@ def sidebar() -> None:
             st.warning(markdown(states.sentence(fault)), icon=":material/extension_off:")
         if torch.cuda.is_available():
             _picker("device", "Device", ["auto", "cpu", "cuda"], settings.default_device())
+    account()
+
+
+def account() -> None:
+    """Offer to sign in, where the secrets name an identity provider; say who has, and let them sign out."""
+    if not st.secrets.load_if_toml_exists() or "auth" not in st.secrets:
+        return
+    from pages.ui import jobs, visit
+
+    with st.sidebar, st.container(key="account", gap="small"):
+        if jobs.account() is None:
+            named = [name for name, part in st.secrets["auth"].items() if isinstance(part, Mapping)]
+            for name in named or [None]:
+                label = f"Sign in with {markdown(name.capitalize())}" if name else "Sign in"
+                st.button(label, on_click=st.login, args=(name,) if name else (), icon=":material/login:", key=label)
+            return
+        st.caption(f"Signed in as {markdown(str(st.user.get('name') or 'yourself'))}; your ratings go with you.")
+        if count := visit.unclaimed():
+            label = f"Add what was rated here before ({count})"
+            st.button(label, on_click=visit.claim, icon=":material/move_group:", key="claim")
+        st.button("Sign out", on_click=st.logout, icon=":material/logout:", key="sign out")
 
 
 def _picker(

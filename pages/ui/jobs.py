@@ -10,9 +10,11 @@ import streamlit as st
 from pages.ui import states
 from pages.ui.text import markdown
 from recengine import settings
+from recengine.errors import BadInput
 from recengine.serving import identity
 from recengine.serving.jobs import Job, Jobs
 from recengine.serving.limits import Buckets
+from recengine.serving.logs import tell
 from recengine.serving.progress import Progress, progress_of
 
 TICK = 0.7
@@ -30,15 +32,30 @@ def jobs() -> Jobs:
 
 
 def visitor() -> str:
-    """Return who this is: the same person in every tab and after every restart, as long as the cookie is kept.
+    """Return who this is: who has signed in, or else whoever holds this browser's cookie, in every tab.
 
-    A browser that keeps no cookies is a new visitor in each session. Nothing in the address can name another visitor.
+    Nothing in the address can name another visitor.
     """
+    return account() or browser()
+
+
+def browser() -> str:
+    """Return the visitor of the signed cookie; a browser that keeps no cookies is a new one in each session."""
     if "visitor" not in st.session_state:
         token = st.context.cookies.get(identity.COOKIE)
         known = identity.read(token) if isinstance(token, str) else None  # without a browser there are no cookies
         st.session_state["visitor"] = known or uuid.uuid4().hex
+        tell("a visit began")
     return st.session_state["visitor"]
+
+
+def account() -> str | None:
+    """Return the visitor who has signed in with an identity provider, by its issuer and subject; None for nobody."""
+    who = st.user.to_dict()
+    issuer, subject = who.get("iss"), who.get("sub")
+    if not who.get("is_logged_in") or not isinstance(issuer, str) or not isinstance(subject, str):
+        return None
+    return identity.account(issuer, subject)
 
 
 @st.cache_resource(show_spinner=False)
@@ -50,7 +67,11 @@ def allow(kind: str, count: int = 1) -> None:
     """Count what this visitor asks for. Raises BadInput, in a hosted app alone, when it is more than their share."""
     if settings.hosted():
         address = st.context.ip_address
-        _buckets().take(kind, visitor(), address if isinstance(address, str) else "", count=count)
+        try:
+            _buckets().take(kind, visitor(), address if isinstance(address, str) else "", count=count)
+        except BadInput:
+            tell("a limit was reached", count=count)
+            raise
 
 
 def visible(*kinds: str) -> list[Job]:

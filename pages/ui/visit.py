@@ -9,13 +9,14 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.board import Act
-from pages.ui.jobs import allow, visitor
+from pages.ui.jobs import account, allow, browser, visitor
 from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.matching import Match
 from recengine.errors import BadInput
 from recengine.serving.event_log import Event, EventLog, imported
+from recengine.serving.logs import tell
 
 REMEMBERED = 400
 """The latest acts that a board is told of as kept; a browser sends no more than half as many at once."""
@@ -70,7 +71,9 @@ def now(dataset: Dataset) -> Visit:
 def keep(dataset: Dataset, events: Sequence[Event]) -> int:
     """Keep events, and return how many were new. Raises BadInput where the app is hosted and they are too many."""
     allow("rating", len(events))
-    return log().append(visitor(), catalogue(dataset), events)
+    new = log().append(visitor(), catalogue(dataset), events)
+    tell("ratings were kept", count=new)
+    return new
 
 
 def bring_in(dataset: Dataset, source: str, matches: Iterable[Match]) -> tuple[int, int]:
@@ -81,7 +84,25 @@ def bring_in(dataset: Dataset, source: str, matches: Iterable[Match]) -> tuple[i
         here[event.item_id] = max(event.ts, here.get(event.item_id, 0))
     rows = [(str(dataset.item_ids[m.item_idx]), m.row.stars, m.row.date, m.row.ts) for m in matches]
     wanted = [row for row in rows if not 0 < row[3] < here.get(row[0], 0)]
-    return log().append(*mine, imported(*mine, source, wanted)), len(rows) - len(wanted)
+    new = log().append(*mine, imported(*mine, source, wanted))
+    tell("ratings were brought in", count=new)
+    return new, len(rows) - len(wanted)
+
+
+def unclaimed() -> int:
+    """Return how many films somebody rated in this browser before they signed in, that are not their account's yet."""
+    return 0 if account() is None else len(log().events(browser()))
+
+
+def claim() -> None:
+    """Make what was rated in this browser before signing in the account's; the browser's own log is erased."""
+    mine = account()
+    if mine is None:
+        return
+    for name in log().catalogues(browser()):
+        events = log().events(browser(), name)
+        log().append(mine, name, [event._replace(event_id=f"{event.event_id[:90]}-claimed") for event in events])
+    log().erase(browser())
 
 
 def take(dataset: Dataset, acts: Sequence[Act]) -> None:

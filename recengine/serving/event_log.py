@@ -220,6 +220,12 @@ class EventLog:
             found = connection.execute(chosen.order_by(table.c.seq.desc()).limit(latest))
             return [Event(*row) for row in found][::-1]
 
+    def catalogues(self, visitor: str) -> list[str]:
+        """Return the catalogues of which a visitor has events."""
+        chosen = sa.select(_EVENT.c.catalogue).where(_EVENT.c.visitor == visitor).distinct()
+        with self._reading.connect() as connection:
+            return sorted(connection.execute(chosen).scalars())
+
     def erase(self, visitor: str) -> int:
         """Remove everything of a visitor, and record that it was done; return how many events there were."""
         with self._writing, self._engine.begin() as connection:

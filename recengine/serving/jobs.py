@@ -34,6 +34,7 @@ from filelock import FileLock
 
 from recengine import settings
 from recengine.files import whole_text_file
+from recengine.serving.logs import tell
 from recengine.serving.progress import line_said
 
 KEPT = 50
@@ -313,6 +314,7 @@ class Jobs:
             self._settle(replace(job, last_line=f"the process could not be started: {fault}"), "failed", None)
             return
         self._children[job.id] = child
+        tell(f"a job began: {job.kind}")
         self._write(replace(job, state="running", started=time.time(), pid=child.pid, pid_started=pid_started))
 
     def _ended(self, job: Job) -> bool:
@@ -333,6 +335,7 @@ class Jobs:
             if path.name not in _KEPT_FILES:
                 path.unlink(missing_ok=True)
         self._write(replace(job, state=state, ended=time.time(), returncode=returncode, last_line=said))
+        tell(f"a job is {state}: {job.kind}", seconds=round(job.spent, 1))
         for old in [other for other in self.all() if not other.active][KEPT:]:
             shutil.rmtree(self._folder(old.id), ignore_errors=True)
 
