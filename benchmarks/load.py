@@ -1,0 +1,227 @@
+"""Many visitors at once, over Streamlit's own protocol: what a rating costs, and whether memory stays where it is.
+
+python -m benchmarks.load [--visitors 50] [--seconds 120] [--every 5]     # all at once, one rating each per 5 s
+python -m benchmarks.load --soak 30 [--visitors 20]                       # coming and going, for 30 minutes
+
+Each visitor has a cookie of their own and speaks protobuf over a WebSocket, as a browser does: it opens the page Rate,
+sends the state of its board, and reads what is drawn until the script has finished. The server is a process of its own
+on this machine, on the sample. Targets: no error, as many events as clicks, p95 <= 2 s, at most 60 ms of the server's
+CPU a rating, nobody sees what is another's; in a soak less than 20 MB more after the first tenth, threads and open
+files flat.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import tempfile
+import time
+import urllib.request
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+import streamlit
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.asyncio.client import ClientConnection, connect
+
+from recengine.serving.event_log import EventLog
+from recengine.serving.identity import COOKIE
+from tests.browser.conftest import Server
+
+VERSION = "1.67.0"
+"""The Streamlit whose protocol this speaks; another may have another."""
+PATIENCE = 60.0
+"""Seconds after which an answer counts as an error."""
+
+
+@dataclass
+class Visitor:
+    """One person with a board of films.
+
+    boards : name -> (id of the widget, fragment, what it shows); sent : what was done; took : seconds of each answer
+    """
+
+    url: str
+    luck: random.Random
+    cookie: str = ""
+    boards: dict[str, tuple[str, str, dict]] = field(default_factory=dict)
+    sent: list[dict] = field(default_factory=list)
+    took: list[float] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    async def arrive(self) -> ClientConnection:
+        """Fetch the page for its cookie, open the WebSocket, and wait until the page is drawn."""
+
+        def fetch() -> str:
+            with urllib.request.urlopen(f"{self.url}/rate", timeout=PATIENCE) as page:
+                cookies = page.headers.get_all("Set-Cookie") or []
+            return next(text.partition(";")[0] for text in cookies if text.startswith(COOKIE))
+
+        self.cookie = await asyncio.to_thread(fetch)
+        socket = await connect(
+            f"{self.url.replace('http', 'ws', 1)}/_stcore/stream",
+            subprotocols=["streamlit", "PLACEHOLDER_AUTH_TOKEN"],  # type: ignore[list-item]
+            origin=self.url,  # type: ignore[arg-type]
+            additional_headers={"Cookie": self.cookie},
+            max_size=None,
+        )
+        message = BackMsg()
+        message.rerun_script.page_name = "rate"
+        await socket.send(message.SerializeToString())
+        await self.read(socket)
+        return socket
+
+    async def read(self, socket: ClientConnection) -> None:
+        """Read what is drawn until the script has finished."""
+        while True:
+            said = ForwardMsg()
+            said.ParseFromString(await asyncio.wait_for(socket.recv(), PATIENCE))  # type: ignore[arg-type]
+            kind = said.WhichOneof("type")
+            if kind == "delta" and said.delta.WhichOneof("type") == "new_element":
+                element = said.delta.new_element
+                if element.WhichOneof("type") == "bidi_component":
+                    name = "list" if "board-list" in element.bidi_component.id else "hand"
+                    shown = json.loads(element.bidi_component.json or "{}")
+                    self.boards[name] = (element.bidi_component.id, said.delta.fragment_id, shown)
+                elif element.WhichOneof("type") == "exception":
+                    self.faults.append(element.exception.message)
+            elif kind == "script_finished":
+                ended = ForwardMsg.ScriptFinishedStatus.Name(said.script_finished)
+                if "SUCCESSFULLY" in ended:
+                    return
+                if "EARLY" not in ended:
+                    self.faults.append(ended)
+                    return
+
+    async def rate(self, socket: ClientConnection) -> None:
+        """Give a film of the list half stars, and wait for the new list; whatever it shows must be one's own."""
+        widget, fragment, shown = self.boards["list"]
+        known = {act["item"] for act in self.sent}
+        film = self.luck.choice([card for card in shown["cards"] if card["item"] not in known] or shown["cards"])
+        stars = self.luck.randint(1, 10) / 2
+        self.sent.append({"id": uuid.uuid4().hex, "kind": "rate", "item": film["item"], "stars": stars})
+        message = BackMsg()
+        message.rerun_script.page_name = "rate"
+        message.rerun_script.fragment_id = fragment
+        state = message.rerun_script.widget_states.widgets.add()
+        state.id, state.json_value = widget, json.dumps({"events": self.sent[-20:]})
+        started = time.perf_counter()
+        await socket.send(message.SerializeToString())
+        await self.read(socket)
+        self.took.append(time.perf_counter() - started)
+        kept = self.boards["list"][2].get("acknowledged", [])
+        if kept != [act["id"] for act in self.sent][-len(kept) :] or self.sent[-1]["id"] not in kept:
+            self.faults.append(f"shows {len(kept)} acts as kept, of {len(self.sent)} that were sent")
+
+    async def stay(self, all_here: asyncio.Barrier, seconds: float, every: float) -> None:
+        """Come, wait for the others, rate at a steady pace, and go. A fault is noted, and ends the visit."""
+        socket = None
+        try:
+            socket = await self.arrive()
+        except Exception as fault:  # whatever goes wrong between here and the server
+            self.faults.append(f"{type(fault).__name__}: {fault}")
+        await all_here.wait()
+        try:
+            end = time.monotonic() + seconds
+            await asyncio.sleep(self.luck.random() * every)
+            while socket and time.monotonic() < end:
+                began = time.monotonic()
+                await self.rate(socket)
+                await asyncio.sleep(max(0.0, every - (time.monotonic() - began)))
+        except Exception as fault:
+            self.faults.append(f"{type(fault).__name__}: {fault}")
+        if socket:
+            await socket.close()
+
+
+def visitor_of(cookie: str) -> str:
+    return cookie.partition("=")[2].partition(".")[0]
+
+
+async def crowd(server: Server, visitors: int, seconds: float, every: float) -> tuple[list[Visitor], float]:
+    """Let visitors come one after the other and rate for some seconds; return them and the server's CPU since then."""
+    people = [Visitor(server.url, random.Random(n)) for n in range(visitors)]
+    all_here, process = asyncio.Barrier(visitors + 1), psutil.Process(server.pid)
+    stays = []
+    for person in people:
+        stays.append(asyncio.create_task(person.stay(all_here, seconds, every)))
+        await asyncio.sleep(every / visitors)
+    await all_here.wait()
+    before = sum(process.cpu_times()[:2])
+    await asyncio.gather(*stays)
+    return people, sum(process.cpu_times()[:2]) - before
+
+
+def checked(people: list[Visitor], home: Path) -> list[str]:
+    """Return what was wrong: faults of visitors, and logs that do not hold exactly what each of them did."""
+    wrong = [fault for person in people for fault in person.faults]
+    log = EventLog(f"sqlite:///{home / 'ratings.db'}")
+    for person in people:
+        held = [event.event_id for event in log.events(visitor_of(person.cookie))]
+        if held != [act["id"] for act in person.sent]:
+            wrong.append(f"{len(held)} events of a visitor who clicked {len(person.sent)} times")
+    log.close()
+    return wrong
+
+
+def load(server: Server, visitors: int, seconds: float, every: float) -> list[str]:
+    """Measure a crowd, print what it took, and return what was wrong."""
+    asyncio.run(crowd(server, 1, 3.0, 0.5))  # what the first visitor waits for
+    people, spent = asyncio.run(crowd(server, visitors, seconds, every))
+    took = np.array([t for person in people for t in person.took])
+    wrong = checked(people, server.home)
+    p50, p95 = np.percentile(took, [50, 95]) if len(took) else (np.nan, np.nan)
+    print(
+        f"{visitors} visitors, one rating per {every:g} s each, {seconds:g} s: {len(took)} ratings, {len(wrong)} errors; "
+        f"p50 {1e3 * p50:.0f} ms, p95 {1e3 * p95:.0f} ms (target: 2,000); "
+        f"{1e3 * spent / max(1, len(took)):.0f} ms of the server's CPU a rating (target: 60)",
+        flush=True,
+    )
+    return wrong
+
+
+def soak(server: Server, visitors: int, minutes: float) -> list[str]:
+    """Let visitors come and go; print memory, threads and files after each tenth, and return what was wrong."""
+    process, wrong = psutil.Process(server.pid), []
+    for tenth in range(11):
+        for _ in range(3):
+            people, _ = asyncio.run(crowd(server, visitors, 60 * minutes / 33, 6.0))
+            wrong += checked(people, server.home)
+        memory = process.memory_info().rss / 1e6
+        if tenth == 0:
+            first = memory
+        said = f"{memory:.0f} MB ({memory - first:+.0f}), {process.num_threads()} threads, {process.num_fds()} files"
+        print(f"after {tenth + 1}/11 of {minutes:g} min: {said}, {len(wrong)} errors", flush=True)
+    return wrong
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--visitors", type=int, default=None)
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--every", type=float, default=5.0)
+    parser.add_argument("--soak", type=float, metavar="MINUTES")
+    options = parser.parse_args()
+    if streamlit.__version__ != VERSION:
+        parser.error(f"Streamlit {streamlit.__version__} is installed; this speaks the protocol of {VERSION}")
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(Path(folder))
+        try:
+            if options.soak:
+                wrong = soak(server, options.visitors or 20, options.soak)
+            else:
+                wrong = load(server, options.visitors or 50, options.seconds, options.every)
+        finally:
+            server.stop()
+    for fault in sorted(set(wrong))[:10]:
+        print(f"wrong: {fault}")
+
+
+if __name__ == "__main__":
+    main()
