@@ -178,7 +178,7 @@ def load(server: Server, visitors: int, seconds: float, every: float) -> list[st
     wrong = checked(people, server.home)
     p50, p95 = np.percentile(took, [50, 95]) if len(took) else (np.nan, np.nan)
     print(
-        f"{visitors} visitors, one rating per {every:g} s each, {seconds:g} s: {len(took)} ratings, {len(wrong)} errors; "
+        f"{visitors} visitors, a rating per {every:g} s each, {seconds:g} s: {len(took)} ratings, {len(wrong)} errors; "
         f"p50 {1e3 * p50:.0f} ms, p95 {1e3 * p95:.0f} ms (target: 2,000); "
         f"{1e3 * spent / max(1, len(took)):.0f} ms of the server's CPU a rating (target: 60)",
         flush=True,
