@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import AsyncIterator
@@ -107,6 +108,9 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
             from pages.ui.models import warm_up
 
             warm_up()
+            # Streamlit collects garbage after every run of a script; what is there by now stays, and is not looked at.
+            gc.collect()
+            gc.freeze()
         except Exception:  # the page meets the same fault and tells the person
             log.exception("warming up failed")
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
-import pandas as pd
 import streamlit as st
 
 from pages.ui.address import link
@@ -26,9 +25,7 @@ class Film(NamedTuple):
 
 def film(dataset: Dataset, item_idx: int) -> Film:
     """Return the film at an item index."""
-    row = dataset.items.iloc[int(item_idx)]
-    year = None if pd.isna(row["year"]) else int(row["year"])
-    return Film(str(row["item_id"]), str(row["title"]), year, str(row["genres"]))
+    return Film(*dataset.films[item_idx])
 
 
 def named(it: Film) -> str:

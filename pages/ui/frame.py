@@ -95,10 +95,10 @@ def sidebar() -> None:
 
 def account() -> None:
     """Offer to sign in, where the secrets name an identity provider; say who has, and let them sign out."""
-    if not st.secrets.load_if_toml_exists() or "auth" not in st.secrets:
-        return
     from pages.ui import jobs, visit
 
+    if not jobs.has_provider():
+        return
     with st.sidebar, st.container(key="account", gap="small"):
         if jobs.account() is None:
             named = [name for name, part in st.secrets["auth"].items() if isinstance(part, Mapping)]

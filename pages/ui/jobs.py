@@ -49,8 +49,16 @@ def browser() -> str:
     return st.session_state["visitor"]
 
 
+@st.cache_resource(show_spinner=False)
+def has_provider() -> bool:
+    """Return whether the secrets, as they were when the app started, name an identity provider."""
+    return bool(st.secrets.load_if_toml_exists() and "auth" in st.secrets)
+
+
 def account() -> str | None:
     """Return the visitor who has signed in with an identity provider, by its issuer and subject; None for nobody."""
+    if not has_provider():
+        return None
     who = st.user.to_dict()
     issuer, subject = who.get("iss"), who.get("sub")
     if not who.get("is_logged_in") or not isinstance(issuer, str) or not isinstance(subject, str):

@@ -40,11 +40,10 @@ def recommend(
     items, marked as fallback.
     """
     users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
-    liked = dataset.ratings.select(dataset.ratings.rating >= positive)
     seen = None if include_seen else dataset.ratings
     ranking = model.recommend(users, k=k, seen=seen, among=among)
     learned = readable(model, dataset.ratings, positive)
-    return _with_fallback(ranking, model, liked, learned.user_counts[users] == 0, users, seen, among)
+    return _with_fallback(ranking, model, dataset, positive, learned.user_counts[users] == 0, users, seen, among)
 
 
 def recommend_newcomers(
@@ -73,8 +72,7 @@ def recommend_newcomers(
     with torch.inference_mode():
         scores = model.score_history(own).to("cpu", torch.float32, copy=True)
         ranking = top_k(mask_scores(scores, people, seen=seen, among=among), k)
-    liked = dataset.ratings.select(dataset.ratings.rating >= positive)
-    return _with_fallback(ranking, model, liked, own.user_counts == 0, people, seen, among)
+    return _with_fallback(ranking, model, dataset, positive, own.user_counts == 0, people, seen, among)
 
 
 def recommend_profile(
@@ -100,8 +98,7 @@ def similar(model: Recommender, dataset: Dataset, item_idx: int, *, k: int = 10,
     ranking = model.similar_items([item_idx], k=k)
     unknown = np.array([readable(model, dataset.ratings, positive).item_counts[item_idx] == 0])
     if unknown[0]:
-        liked = dataset.ratings.select(dataset.ratings.rating >= positive).item_counts
-        counts = torch.from_numpy(liked.astype(np.float32))[None]
+        counts = torch.from_numpy(dataset.liked_counts(positive).astype(np.float32))[None]
         counts[0, item_idx] = -torch.inf
         ranking = top_k(counts, k)
     return Listing(ranking, unknown)
@@ -121,7 +118,8 @@ def estimate_rows(model: PredictsRatings, dataset: Dataset, *, batch: int = 1024
 def _with_fallback(
     ranking: Ranking,
     model: Recommender,
-    liked: Interactions,
+    dataset: Dataset,
+    positive: float,
     unknown: np.ndarray,
     users: np.ndarray,
     seen: Interactions | None,
@@ -131,7 +129,7 @@ def _with_fallback(
     unknown = unknown & (model.family not in NEED_NO_RATINGS)
     if unknown.any():
         rows = torch.from_numpy(unknown.nonzero()[0])
-        counts = torch.from_numpy(liked.item_counts.astype(np.float32)).repeat(len(rows), 1)
+        counts = torch.from_numpy(dataset.liked_counts(positive).astype(np.float32)).repeat(len(rows), 1)
         popular = top_k(mask_scores(counts, users[unknown], seen=seen, among=among), ranking.items.shape[1])
         ranking = Ranking(ranking.items.clone(), ranking.scores.clone())
         ranking.items[rows], ranking.scores[rows] = popular.items, popular.scores

@@ -32,6 +32,7 @@ ANN = Person(is_logged_in=True, iss="https://id.example", sub="17", name="Ann *A
 def provider(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the secrets name an identity provider."""
     secrets = {"auth": {"client_id": "app", "redirect_uri": "http://localhost:8501/oauth2callback"}}
+    monkeypatch.setattr(jobs, "has_provider", lambda: True)
     monkeypatch.setattr(secrets_singleton, "load_if_toml_exists", lambda: True)
     monkeypatch.setattr(secrets_singleton, "_secrets", secrets)
 
@@ -61,6 +62,7 @@ def test_with_one_a_visitor_can_sign_in_and_is_the_cookie_s_until_then(open_app:
         {"is_logged_in": True, "iss": 1, "sub": None, "email": "ann@example.org"},
     ],
 )
+@pytest.mark.usefixtures("provider")
 def test_nobody_is_signed_in_by_half_a_claim(claims: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(st, "user", Person(**claims))
     assert jobs.account() is None
