@@ -41,6 +41,7 @@ export default function ({ data, parentElement, setStateValue }) {
 
   function send(event) {
     board.pending.push({ id: newId(), ...event });
+    root.dataset.waiting = board.pending.length;
     setStateValue("events", [...board.pending]);
   }
 
