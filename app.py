@@ -108,7 +108,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
             from pages.ui.models import warm_up
 
             warm_up()
-            # Streamlit collects garbage after every run of a script; what is there by now stays, and is not looked at.
+            # What is there by now stays: no collection of garbage need look through it.
             gc.collect()
             gc.freeze()
         except Exception:  # the page meets the same fault and tells the person

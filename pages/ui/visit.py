@@ -14,7 +14,6 @@ from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.matching import Match
-from recengine.errors import BadInput
 from recengine.serving.event_log import Event, EventLog, imported
 from recengine.serving.logs import tell
 
@@ -56,9 +55,8 @@ def now(dataset: Dataset) -> Visit:
     ratings: dict[int, float] = {}
     passed: set[int] = set()
     for row in log().standing(visitor(), catalogue(dataset)):
-        try:
-            place = int(dataset.item_index([row.item_id])[0])
-        except BadInput:  # of another edition
+        place = dataset.place_of.get(row.item_id)
+        if place is None:  # of another edition
             continue
         if row.kind == "pass":
             passed.add(place)

@@ -117,6 +117,11 @@ class Dataset:
         ids, titles, genres = (self.items[name].astype(str).tolist() for name in ("item_id", "title", "genres"))
         return list(zip(ids, titles, years, genres, strict=True))
 
+    @cached_property
+    def place_of(self) -> dict[str, int]:
+        """Return item id, as text -> index."""
+        return {item_id: place for place, (item_id, *_) in enumerate(self.films)}
+
     def liked_counts(self, positive: float) -> NDArray[np.int64]:
         """Return how many people rated each item (n_items,) `positive` or higher."""
         return np.bincount(self.ratings.item_idx[self.ratings.rating >= positive], minlength=self.n_items)

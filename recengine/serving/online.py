@@ -103,7 +103,10 @@ class OnlineSession:
             outside[np.asarray(among, np.int64)] = False
             self._sampler.mark[outside] = stamp
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
-        _top(self._own, self._base, self._slots, self._sampler.mark, stamp, items, scores)
+        own, rows, vector = self._own, slice(0, self.n_touched), self._own.users[0]
+        everything = self._base.items @ vector + self._base.bias[:, 0]  # (n_items,)
+        everything[self._owners[rows]] = own.items[rows] @ vector + own.bias[rows, 0]
+        _top(everything, self._sampler.mark, stamp, items, scores)
         return Ranking(torch.from_numpy(items.astype(np.int64))[None], torch.from_numpy(scores)[None])
 
     def state(self) -> bytes:
@@ -199,20 +202,13 @@ def _learn_one(  # type: ignore[no-untyped-def]
 
 
 @kernel.compiled
-def _top(own, base, slots, mark, stamp, top_items, top_scores):  # type: ignore[no-untyped-def]
+def _top(scores, mark, stamp, top_items, top_scores):  # type: ignore[no-untyped-def]
     """Fill the lists (k,) with the best items that `stamp` does not mark, ties by place; -1 where there are too few."""
-    k, vector, dim = len(top_items), own.users[0], own.users.shape[1]
+    k = len(top_items)
     top_items[:], top_scores[:] = -1, -np.inf
-    for place in range(len(slots)):
-        if mark[place] == stamp:
-            continue
-        if slots[place] < 0:
-            row, score = base.items[place], base.bias[place, 0]
-        else:
-            row, score = own.items[slots[place]], own.bias[slots[place], 0]
-        for d in range(dim):
-            score += vector[d] * row[d]
-        if score > top_scores[k - 1]:
+    for place in range(len(scores)):
+        score = scores[place]
+        if score > top_scores[k - 1] and mark[place] != stamp:
             at = k - 1
             while at > 0 and score > top_scores[at - 1]:
                 top_items[at], top_scores[at] = top_items[at - 1], top_scores[at - 1]

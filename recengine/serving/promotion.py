@@ -179,7 +179,7 @@ def as_events(rows: Sequence[Rating], dataset: Dataset, positive: float) -> tupl
 
     Films that the data set does not have are left out.
     """
-    place = {item_id: place for place, item_id in enumerate(map(str, dataset.item_ids.tolist()))}
+    place = dataset.place_of
     known = [(row.visitor, place[row.item_id], dataset.in_scale(row.stars)) for row in rows if row.item_id in place]
     liked = [row for row in known if row[2] >= positive]
     visitors = {visitor: dataset.n_users + n for n, visitor in enumerate(dict.fromkeys(row[0] for row in liked))}
