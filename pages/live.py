@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from pages.ui import frame, jobs, recipes, replay, states
+from pages.ui import frame, jobs, recipes, replay, states, visit
 from pages.ui.address import recall, record
 from recengine.data.dataset import Dataset
 from recengine.models.base import abilities
 from recengine.models.registry import MODELS
+from recengine.report import csv_text
 from recengine.serving.jobs import HERE, HOLD, Job
 
 FIRST = ("step", "stream-item-knn", "recent-popularity")
@@ -117,6 +118,9 @@ def form(dataset: Dataset, asked: Task, running: Job | None) -> None:
                 ("speed", "Speed", tuple(SPEEDS), SPEEDS.__getitem__),
             ):
                 st.selectbox(title, options, key=name, format_func=said, on_change=_record, args=(name,))
+        if count := len(mine(dataset, asked.kind)):
+            label = f"Mix in what I rated: {count} of these are mine, spread over the stream"
+            st.toggle(label, key="mix", help="They stand there as of the person “guest”; only you see this replay.")
         for name in ("replayed", *DEFAULTS):
             _record(name)
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -141,10 +145,22 @@ def form(dataset: Dataset, asked: Task, running: Job | None) -> None:
             st.caption("People and times are simulated here: this shows how a stream works, not how people are.")
 
 
+def mine(dataset: Dataset, kind: str) -> list[tuple[str, float]]:
+    """Return (item id, rating) of what the visitor rated and such a replay takes, in the order of rating."""
+    rated = [(i, dataset.in_scale(stars)) for i, stars in visit.now(dataset).ratings.items()]
+    return [(dataset.films[item][0], rating) for item, rating in rated if rating >= least(dataset, kind)]
+
+
+def mixed_in(dataset: Dataset, asked: Task) -> str:
+    """Return the visitor's ratings as CSV if they are to be mixed in, or else nothing."""
+    rows = mine(dataset, asked.kind) if st.session_state.get("mix") else []
+    return csv_text(("item_id", "rating"), rows) if rows else ""
+
+
 def key_of(dataset: Dataset, asked: Task, device: str) -> str:
     """Return a name for the replay, the same at any speed."""
     versions = [MODELS[name].version for name in asked.models]
-    said = json.dumps([dataset.fingerprint, versions, asked.arguments(dataset, device)])
+    said = json.dumps([dataset.fingerprint, versions, asked.arguments(dataset, device), mixed_in(dataset, asked)])
     return f"stream {hashlib.sha256(said.encode()).hexdigest()[:20]}"
 
 
@@ -159,6 +175,7 @@ def start(dataset: Dataset, asked: Task) -> None:
     """Start the replay. For callbacks."""
     device = frame.choice().device
     events = len(dataset.ratings) if asked.events == "all" else int(asked.events)
+    more = mixed_in(dataset, asked)
     written = events * (2 * len(asked.models) + 1) <= ROWS  # those that learn have a copy that does not
     recipes.start_on(
         dataset,
@@ -168,10 +185,12 @@ def start(dataset: Dataset, asked: Task) -> None:
             *asked.pace,
             *("--hold", f"{HERE}/{HOLD}"),
             *(["--out", f"{HERE}/events.csv"] if written else []),
+            *(["--mix", f"{HERE}/mine.csv"] if more else []),
         ],
         title=f"Replay for {', '.join(recipes.label(name) for name in asked.models)}"[:80],
         key=key_of(dataset, asked, device),
         about=asked._asdict(),
+        files={"mine.csv": more.encode()} if more else None,
     )
 
 

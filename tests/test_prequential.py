@@ -73,6 +73,23 @@ def test_events_stand_in_the_order_of_time_and_ties_in_that_of_the_source() -> N
     assert len(make_stream(rows, bootstrap=0.4, most=2).rest) == 2
 
 
+@pytest.mark.parametrize("most", [None, 2])
+def test_a_guest_stands_evenly_among_those_replayed_in_their_own_order(most: int | None) -> None:
+    rows = Interactions.from_pairs([0, 1, 0, 1, 1, 0], [3, 1, 2, 0, 3, 1], n_users=2, n_items=5, rating=[5] * 6)
+    guest = Interactions.from_pairs([0, 0], [4, 2], n_users=1, n_items=5, rating=[5, 4])
+    alone, stream = (
+        make_stream(rows, bootstrap=0.4, most=most),
+        make_stream(rows, bootstrap=0.4, most=most, guest=guest),
+    )
+    assert stream.bootstrap.item_idx.tolist() == alone.bootstrap.item_idx.tolist()
+    theirs = stream.rest.user_idx == 2
+    assert stream.rest.item_idx[theirs].tolist() == [4, 2]
+    assert stream.rest.item_idx[~theirs].tolist() == alone.rest.item_idx.tolist()
+    assert not theirs[0]
+    assert stream.known[theirs].tolist() == [False, True]
+    assert stream.known[~theirs].tolist() == alone.known.tolist()
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 0.001])
 def test_a_share_that_leaves_nothing_to_start_from_or_to_replay_is_bad_input(share: float) -> None:
     with pytest.raises(BadInput, match=r"bootstrap=|too few to start from"):
@@ -339,6 +356,14 @@ def test_the_streams_are_those_of_the_published_count_and_of_r0(mirror: Path, ru
     small, _, _ = run("--dataset", "ml-latest-small", "--model", "stream-popularity")
     assert (small["bootstrap"] + small["events"], small["evaluated"]) == (13_211, 10_153)
     assert small["recall@10"]["value"] == pytest.approx(0.069, abs=0.0015)  # equal counts go by the smaller id
+
+
+def test_somebody_more_is_mixed_in_as_the_guest(folder: Path, run: Run, tiny: Dataset, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.csv"
+    mine.write_text("item_id,rating\n101,5\n102,1\n105,4.5\n")
+    _, _, rows = run("--dataset", folder, "--positive", 4, "--model", "stream-popularity", "--mix", mine)
+    theirs = [row for row in rows if row[2] == "guest"]
+    assert [(row[3], row[4]) for row in theirs] == [("101", "0"), ("105", "1")]  # what they did not like is left out
 
 
 def test_the_json_object_has_every_model_with_an_interval_and_the_count_always(folder: Path, run: Run) -> None:

@@ -134,10 +134,18 @@ def flags(
 
 
 def start_on(
-    dataset: Dataset, command: list[str], arguments: list[str], *, title: str, key: str, about: dict[str, Any]
+    dataset: Dataset,
+    command: list[str],
+    arguments: list[str],
+    *,
+    title: str,
+    key: str,
+    about: dict[str, Any],
+    files: Mapping[str, bytes] | None = None,
 ) -> Job:
     """Queue a command that reads a data set: by its name, or for a visitor's own from a copy beside the job.
 
+    files : name -> content of what else lies beside the job, of this visitor, who then owns it
     Raises BadInput where the app is hosted and this visitor has asked for too much.
     """
     allow("job")
@@ -148,9 +156,9 @@ def start_on(
         kind=command[0],
         title=title,
         key=key,
-        owner=own,
+        owner=own or (visitor() if files else ""),
         about={**about, "data": dataset.name, "fingerprint": dataset.fingerprint},
-        files={name: st.session_state["uploaded_bytes"]} if own else None,
+        files={**(files or {}), **({name: st.session_state["uploaded_bytes"]} if own else {})},
     )
 
 

@@ -125,6 +125,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--include-seen", action="store_true", help="rank what a person had before, too")
     command.add_argument("-k", type=int, default=10)
     command.add_argument("--events", type=_from(1), metavar="N", help="replay no more than N")
+    command.add_argument("--mix", type=Path, metavar="F.csv", help="item_id or title, rating: one person more")
     command.add_argument("--resume", action="store_true", help="go on where the same command was cut off")
     command.add_argument("--pace", type=float, metavar="N", help="replay no more than N events a second, to watch")
     command.add_argument("--hold", type=Path, metavar="F", help="stand still while this file is there")

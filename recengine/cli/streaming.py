@@ -14,6 +14,7 @@ import numpy as np
 from recengine import settings
 from recengine.cli.common import load_data, read_settings
 from recengine.data.dataset import Dataset
+from recengine.data.history import read_history
 from recengine.errors import BadInput
 from recengine.evaluation.prequential import (
     FROZEN,
@@ -26,6 +27,7 @@ from recengine.evaluation.prequential import (
     make_stream,
     prequential,
 )
+from recengine.files import sha256_of
 from recengine.models.base import abilities
 from recengine.models.registry import MODELS, configure, model_class
 from recengine.report import Reporter, table, write_csv
@@ -35,6 +37,8 @@ COUNT = "stream-popularity"
 """The running count, which stands beside every stream."""
 CHOSEN_ON = 5
 """The presets were chosen on the bootstrap and on one such part of the replay; recall is given for the rest, too."""
+GUEST = "guest"
+"""The id of the person whose ratings are mixed in."""
 POINTS = 200
 """Of each moving average in the JSON object."""
 
@@ -55,7 +59,15 @@ def stream_models(options: argparse.Namespace, report: Reporter) -> None:
     run = RunConfig(device=options.device, seed=options.seed)
     configured = {name: configure(name, chosen, run) for name, chosen in per_model.items()}
     data = load_data(options, report)
-    stream = make_stream(data.positives(options.positive), bootstrap=options.bootstrap, most=options.events)
+    guest = None
+    if options.mix is not None:
+        theirs, notes = read_history(options.mix, data)
+        guest = theirs.at_least(options.positive)
+        for note in notes:
+            report.note(note)
+    stream = make_stream(
+        data.positives(options.positive), bootstrap=options.bootstrap, most=options.events, guest=guest
+    )
     masked = not options.include_seen
     fitted = {}
     for name, (config, its_run) in configured.items():
@@ -94,6 +106,7 @@ def _key(options: argparse.Namespace, data: Dataset, configured: Mapping[str, An
     about = {
         "data": data.fingerprint,
         "stream": [options.positive, options.bootstrap, options.events, options.k, options.include_seen],
+        "mix": None if options.mix is None else sha256_of(options.mix),
         "models": {
             name: [MODELS[name].version, config.to_dict(), dataclasses.asdict(run)]
             for name, (config, run) in configured.items()
@@ -105,10 +118,12 @@ def _key(options: argparse.Namespace, data: Dataset, configured: Mapping[str, An
 def _with_ids(on_stream: OnStream, data: Dataset) -> OnStream:
     """Return the callback with the ids and titles of the latest events in place of their indices."""
 
+    user_ids = _user_ids(data)
+
     def named(row: Mapping[str, Any]) -> None:
         last = [
             {
-                "user_id": data.user_ids[event["user_idx"]],
+                "user_id": user_ids[event["user_idx"]],
                 "item_id": data.item_ids[event["item_idx"]],
                 "title": data.items["title"].iat[event["item_idx"]],
                 "rating": event["rating"],
@@ -121,10 +136,16 @@ def _with_ids(on_stream: OnStream, data: Dataset) -> OnStream:
     return named
 
 
+def _user_ids(data: Dataset) -> list[Any]:
+    """Return the ids of the people of a stream; the last is who was mixed in, if somebody was."""
+    return [*data.user_ids.tolist(), GUEST]
+
+
 def _rows(replay: Replay, data: Dataset) -> Iterator[list[Any]]:
     """Yield one row for each model and event; an event that is not evaluated has no rank and no hit."""
     rest, tested = replay.stream.rest, replay.evaluated.astype(int).tolist()
-    users, items = data.user_ids[rest.user_idx].tolist(), data.item_ids[rest.item_idx].tolist()
+    user_ids, items = _user_ids(data), data.item_ids[rest.item_idx].tolist()
+    users = [user_ids[user] for user in rest.user_idx.tolist()]
     for name, ranks in replay.ranks.items():
         hits = replay.hits(name).tolist()
         for e, rank in enumerate(ranks.tolist()):

@@ -73,10 +73,13 @@ class Throttle:
         return time.perf_counter() - began
 
 
-def make_stream(events: Interactions, *, bootstrap: float = 0.2, most: int | None = None) -> Stream:
+def make_stream(
+    events: Interactions, *, bootstrap: float = 0.2, most: int | None = None, guest: Interactions | None = None
+) -> Stream:
     """Sort the events by time, ties in the order of the source, and cut off the first share.
 
-    most : replay no more events than this
+    most  : replay no more events than this
+    guest : events of one person more, the last user of the stream, spread evenly among those replayed, in their order
     Raises BadInput unless both parts hold an event.
     """
     if not 0 < bootstrap < 1:
@@ -88,8 +91,15 @@ def make_stream(events: Interactions, *, bootstrap: float = 0.2, most: int | Non
             f"{len(rows):,} positives are too few to start from a share of {bootstrap:g} of them and replay the rest; "
             "lower --positive or choose a larger data set"
         )
-    rest = rows.select(slice(start, None if most is None else start + most))
-    places = np.arange(start, start + len(rest))
+    order = np.arange(len(rows) if most is None else min(len(rows), start + most))
+    if guest is not None:
+        rows, n = replace(rows, n_users=rows.n_users + 1), len(rows)
+        among = np.linspace(start, len(order), len(guest) + 2)[1:-1].round().astype(int)
+        order = np.insert(order, among, n + np.arange(len(guest)))
+        joined = replace(guest, user_idx=guest.user_idx + np.int32(rows.n_users - 1), n_users=rows.n_users)
+        rows = rows.concat(joined).select(order)
+    rest = rows.select(slice(start, len(order)))
+    places = np.arange(start, len(order))
     return Stream(
         rows.select(slice(0, start)),
         rest,

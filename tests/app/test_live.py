@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.ui import replay
 from recengine.cli import main
+from recengine.serving.event_log import EventLog, rated
 from tests.app.conftest import Open, Worker, markup, press
 from tests.app.test_data import ratings_csv, upload
 
@@ -88,6 +89,24 @@ def test_what_the_page_starts_the_command_line_takes(open_app: Open, worker: Wor
     with redirect_stdout(said), redirect_stderr(noted):
         assert main([*line[3:], "--events", "50", "--json", "--quiet"]) == 0, noted.getvalue()
     assert json.loads(said.getvalue())["results"].keys() == {"recent-popularity", "stream-popularity"}
+
+
+def test_a_visitor_s_own_ratings_are_mixed_in_and_the_replay_is_theirs_alone(
+    open_app: Open, worker: Worker, ran: Ran
+) -> None:
+    app = open_app(PAGE, ratings="liked")
+    assert not app.toggle
+    EventLog().append(app.session_state["visitor"], "sample", [rated("839", 5.0), rated("460", 4.0), rated("12", 1.0)])
+    app.run()
+    (toggle,) = app.toggle
+    assert "2 of these are mine" in toggle.label
+    toggle.set_value(True).run()
+    press(app, "Replay")
+    job = worker.jobs.all()[0]
+    assert job.owner == app.session_state["visitor"]
+    assert (worker.jobs.root / job.id / "mine.csv").read_text().split() == ["item_id,rating", "839,5.0", "460,4.0"]
+    assert "--mix" in job.command
+    worker.ends()
 
 
 def test_a_running_replay_shows_where_each_model_stands_as_it_was_told(
