@@ -119,7 +119,7 @@ def form(dataset: Dataset, asked: Task, running: Job | None) -> None:
             ):
                 st.selectbox(title, options, key=name, format_func=said, on_change=_record, args=(name,))
         if count := len(mine(dataset, asked.kind)):
-            label = f"Mix in what I rated: {count} of these are mine, spread over the stream"
+            label = f"Mix in my own {count} ratings, spread over the stream"
             st.toggle(label, key="mix", help="They stand there as of the person “guest”; only you see this replay.")
         for name in ("replayed", *DEFAULTS):
             _record(name)

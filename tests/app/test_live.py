@@ -99,7 +99,7 @@ def test_a_visitor_s_own_ratings_are_mixed_in_and_the_replay_is_theirs_alone(
     EventLog().append(app.session_state["visitor"], "sample", [rated("839", 5.0), rated("460", 4.0), rated("12", 1.0)])
     app.run()
     (toggle,) = app.toggle
-    assert "2 of these are mine" in toggle.label
+    assert "my own 2 ratings" in toggle.label
     toggle.set_value(True).run()
     press(app, "Replay")
     job = worker.jobs.all()[0]
