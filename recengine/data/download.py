@@ -12,31 +12,29 @@ from typing import IO
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from recengine.errors import BadInput
 from recengine.files import put_in_place
 
 OnProgress = Callable[[int, int], None]
-TIMEOUT = (5, 30)
+PATIENCE = 45.0
+"""Seconds that all addresses together may take without delivering; a third of them more may pass in a last wait."""
 RESUMES = 8
 """How often a broken transfer is taken up again before the next address is tried."""
-_PROGRESS = 1 << 20
-"""Bytes gained that wipe out earlier failures."""
-_LONGEST_WAIT = 60.0
+_GAIN = 1 << 16
+"""Bytes gained that make up for earlier failures, and for which there is new patience."""
+_CONNECT = 5.0
+_BUSY = (429, 500, 502, 503, 504)
 
 
 class _GaveUpError(Exception):
     """This address cannot deliver; the message says why in a few words."""
 
 
-class _PatientRetry(Retry):
-    """Obeys Retry-After, but not for hours."""
-
-    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        asked = super().get_retry_after(response)
-        return None if asked is None else min(asked, _LONGEST_WAIT)
+class _BusyError(Exception):
+    """This address answers, but not now."""
 
 
 def download(
@@ -48,6 +46,7 @@ def download(
     problem_with: Callable[[Path], str | None],
     on_progress: OnProgress | None = None,
     pause: float = 0.5,
+    patience: float = PATIENCE,
 ) -> Path:
     """Fetch `target` from the first address that delivers a file without a problem, and return its path.
 
@@ -56,6 +55,7 @@ def download(
     problem_with : says in a few words what is wrong with the finished file, None if nothing is
     on_progress  : called with (done_bytes, size); what it raises ends the download and leaves nothing behind
     pause        : seconds before the first retry, doubled each time
+    patience     : seconds without any gain after which all addresses are given up
 
     Raises BadInput that names what each address answered.
     """
@@ -69,7 +69,16 @@ def download(
         with os.fdopen(handle, "wb") as out, _session(pause) as session:
             for url in urls:
                 try:
-                    _receive(session, url, out, size=size, limit=limit, on_progress=on_progress, pause=pause)
+                    _receive(
+                        session,
+                        url,
+                        out,
+                        size=size,
+                        limit=limit,
+                        on_progress=on_progress,
+                        pause=pause,
+                        patience=patience / len(urls),
+                    )
                     out.flush()
                     problem = problem_with(Path(temporary))
                 except _GaveUpError as fault:
@@ -89,15 +98,8 @@ def download(
 
 
 def _session(pause: float) -> requests.Session:
-    retry = _PatientRetry(
-        total=5,
-        connect=2,
-        read=2,
-        backoff_factor=pause,
-        backoff_jitter=pause,
-        status_forcelist=(429, 500, 502, 503, 504),
-        respect_retry_after_header=True,
-    )
+    """Return a session that tries to connect three times; what comes after that is for `_receive`."""
+    retry = Retry(connect=2, read=False, status=0, backoff_factor=pause, respect_retry_after_header=False)
     session = requests.Session()
     for scheme in ("https://", "http://"):
         session.mount(scheme, HTTPAdapter(max_retries=retry))
@@ -114,15 +116,24 @@ def _receive(
     limit: int,
     on_progress: OnProgress | None,
     pause: float,
+    patience: float,
 ) -> None:
     """Fill `out` with the whole file, taking up a broken transfer where it broke; raises _GaveUpError."""
     done, furthest, validator, tries = 0, 0, "", 0
+    deadline = time.monotonic() + patience
     while True:
         headers = {"Range": f"bytes={done}-"} if done else {}
         if done and validator:
             headers["If-Range"] = validator
+        wait = min(pause * 2**tries, 10.0)
         try:
-            with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+            with session.get(url, headers=headers, stream=True, timeout=(_CONNECT, patience / 3)) as response:
+                if response.status_code in _BUSY:
+                    why = f"answers {response.status_code} {response.reason}".strip()
+                    asked = Retry().get_retry_after(response.raw)
+                    if asked is not None:
+                        why, wait = f"{why} and asks to wait {asked:.0f} s", asked
+                    raise _BusyError
                 if done and response.status_code != 200 and not _continues(response, done):
                     done = 0  # it cannot resume: begin again
                     raise requests.exceptions.ChunkedEncodingError
@@ -136,31 +147,36 @@ def _receive(
                     raise _GaveUpError(f"offers {whole:,} bytes instead of {size:,}")
                 out.seek(done)
                 out.truncate()
-                for block in response.iter_content(1 << 16):
+                while block := response.raw.read1(_GAIN, decode_content=False):  # what has come, however little
                     done += len(block)
                     if done > limit:
                         raise _GaveUpError(f"sends more than the expected {limit:,} bytes")
                     _write(out, block)
                     if on_progress:
                         on_progress(done, max(size, done))
+                    if done >= furthest + _GAIN:
+                        furthest, tries, deadline = done, 0, time.monotonic() + patience
+                    if time.monotonic() > deadline:
+                        raise _GaveUpError(f"it is too slow ({done:,} of {size:,} bytes came)")
             if done >= whole:
                 return
             why = f"the transfer ended after {done:,} of {whole:,} bytes"
+        except _BusyError:
+            pass
         except requests.exceptions.SSLError:
             raise _GaveUpError("no secure connection (its certificate may have lapsed)") from None
-        except requests.exceptions.RetryError:
-            raise _GaveUpError("it is out of service") from None
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as fault:
-            if not furthest and not done and isinstance(fault, requests.ConnectionError):
-                raise _GaveUpError("no connection") from None  # the session has retried already
+        except (requests.Timeout, ReadTimeoutError):
+            why = f"it fell silent after {done:,} of {size:,} bytes"
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, HTTPError) as fault:
+            if fault.args and isinstance(fault.args[0], MaxRetryError):  # the session has tried already
+                raise _GaveUpError("no connection") from None
             why = f"the transfer broke after {done:,} of {size:,} bytes"
         except requests.RequestException as fault:
             raise _GaveUpError(f"it cannot be used ({type(fault).__name__})") from None
-        tries = 0 if done > furthest + _PROGRESS else tries + 1
-        furthest = max(furthest, done)
-        if tries > RESUMES:
+        tries += 1
+        if tries > RESUMES or time.monotonic() + wait > deadline:
             raise _GaveUpError(why)
-        time.sleep(min(pause * 2**tries, 10.0))
+        time.sleep(wait)
 
 
 def _continues(response: requests.Response, done: int) -> bool:

@@ -2,15 +2,23 @@
 
 import hashlib
 import random
+import socket
+import ssl
+import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from recengine.data.download import download
+from recengine.data.download import PATIENCE, download
 from recengine.errors import BadInput
 
 CONTENT = random.Random(1).randbytes(300_000)
@@ -55,7 +63,7 @@ def resumed(handler: BaseHTTPRequestHandler, upto: int = len(CONTENT)) -> None:
 class Server:
     """Answers each request with the next of the given answers; `requests` keeps the headers that came."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: trustme.LeafCert | None = None) -> None:
         self.answers: list[Answer] = []
         self.requests: list[dict[str, str]] = []
         server = self
@@ -71,7 +79,12 @@ class Server:
                 pass
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/x.zip"
+        scheme = "http"
+        if certificate is not None:
+            scheme, context = "https", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.configure_cert(context)
+            self.http.socket = context.wrap_socket(self.http.socket, server_side=True)
+        self.url = f"{scheme}://127.0.0.1:{self.http.server_address[1]}/x.zip"
         threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
 
@@ -89,8 +102,8 @@ def problem_with(path: Path) -> str | None:
 
 def get(server: Server, folder: Path, *answers: Answer, urls: list[str] | None = None, **options: Any) -> Path:
     server.answers = list(answers)
-    settings: dict[str, Any] = {"size": len(CONTENT), "limit": len(CONTENT), "pause": 0.001} | options
-    return download(urls or [server.url], folder / "data" / "x.zip", problem_with=problem_with, **settings)
+    how: dict[str, Any] = {"size": len(CONTENT), "limit": len(CONTENT), "pause": 0.001} | options
+    return download(urls or [server.url], folder / "data" / "x.zip", problem_with=problem_with, **how)
 
 
 def refused(server: Server, folder: Path, *answers: Answer, **options: Any) -> str:
@@ -175,7 +188,114 @@ def test_endless_cuts_end(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_server_out_of_service_is_given_up(server: Server, tmp_path: Path) -> None:
-    assert "out of service" in refused(server, tmp_path, *[lambda h: send(h, b"", status=503)] * 20)
+    said = refused(server, tmp_path, *[lambda h: send(h, b"", status=503)] * 20)
+    assert "answers 503 Service Unavailable" in said
+
+
+def busy(seconds: str) -> Answer:
+    return lambda handler: send(handler, b"", status=429, Retry_After=seconds)
+
+
+def test_a_server_that_asks_to_wait_is_given_its_time(server: Server, tmp_path: Path) -> None:
+    started = time.monotonic()
+    assert get(server, tmp_path, busy("1"), whole).read_bytes() == CONTENT
+    assert time.monotonic() - started >= 1.0
+    soon = (datetime.now(UTC) + timedelta(seconds=1)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    assert get(server, tmp_path, cut, busy(soon), resumed).read_bytes() == CONTENT
+
+
+def test_a_server_that_asks_to_wait_for_longer_than_anybody_does_is_given_up_at_once(
+    server: Server, tmp_path: Path
+) -> None:
+    started = time.monotonic()
+    assert "answers 429 Too Many Requests and asks to wait 3600 s" in refused(server, tmp_path, busy("3600"))
+    assert time.monotonic() - started < PATIENCE / 2
+
+
+def dripping(handler: BaseHTTPRequestHandler) -> None:
+    """Send the headers, then a byte now and then, for as long as somebody listens."""
+    send(handler, b"", length=len(CONTENT))
+    for place in range(len(CONTENT)):
+        handler.wfile.write(CONTENT[place : place + 1])
+        time.sleep(0.05)
+
+
+def silent(handler: BaseHTTPRequestHandler, *, after: bytes = b"", seconds: float = 3.0) -> None:
+    if after:
+        send(handler, after, length=len(CONTENT))
+    time.sleep(seconds)
+    handler.close_connection = True
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (dripping, "it is too slow ("),
+        (silent, "it fell silent after 0 of 300,000 bytes"),
+        (lambda h: silent(h, after=CONTENT[:70_000]), "it fell silent after 70,000 of 300,000 bytes"),
+        (lambda h: send(h, b"", status=500), "answers 500 Internal Server Error"),
+    ],
+)
+def test_no_address_takes_more_than_its_share_of_patience_without_delivering(
+    server: Server, tmp_path: Path, answer: Answer, said: str
+) -> None:
+    """A third more may pass in a last wait: the 45 seconds of all addresses together are never more than 60."""
+    assert PATIENCE * 4 / 3 <= 60
+    started = time.monotonic()
+    urls = [server.url, server.url]
+    assert refused(server, tmp_path, *[answer] * 99, urls=urls, patience=2.4, pause=0.05).count(said) == 2
+    assert time.monotonic() - started < 2.4 * 4 / 3 + 1.5  # the rest is for a busy machine
+
+
+def test_a_slow_server_that_goes_on_delivering_is_waited_for(server: Server, tmp_path: Path) -> None:
+    def slow(handler: BaseHTTPRequestHandler) -> None:
+        send(handler, b"", length=len(CONTENT))
+        for place in range(0, len(CONTENT), 30_000):
+            handler.wfile.write(CONTENT[place : place + 30_000])
+            time.sleep(0.2)
+
+    started = time.monotonic()
+    assert get(server, tmp_path, slow, patience=1.0).read_bytes() == CONTENT
+    assert time.monotonic() - started > 1.0
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cuts=st.lists(st.integers(0, len(CONTENT) - 1), max_size=4), resets=st.booleans())
+def test_wherever_it_is_cut_the_file_is_whole(server: Server, tmp_path: Path, cuts: list[int], resets: bool) -> None:
+    def cut_at(place: int) -> Answer:
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            start = int((handler.headers["Range"] or "bytes=0-")[6:-1])
+            stated = {"Content_Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"} if start else {}
+            rest = CONTENT[start : max(start, place)]
+            send(handler, rest, status=206 if start else 200, length=len(CONTENT) - start, ETag='"v1"', **stated)
+            if resets:  # a reset, not an end
+                handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        return answer
+
+    path = get(server, tmp_path, *[cut_at(place) for place in cuts], cut_at(len(CONTENT)), whole)
+    assert path.read_bytes() == CONTENT
+    path.unlink()
+
+
+def test_a_lapsed_certificate_is_not_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+    now = datetime.now(UTC)
+    lapsed = authority.issue_cert("127.0.0.1", not_before=now - timedelta(days=9), not_after=now - timedelta(days=1))
+    for certificate, good in ((authority.issue_cert("127.0.0.1"), True), (lapsed, False)):
+        server = Server(certificate)
+        try:
+            if good:
+                assert get(server, tmp_path, whole).read_bytes() == CONTENT
+                (tmp_path / "data" / "x.zip").unlink()
+            else:
+                assert "no secure connection (its certificate may have lapsed)" in refused(server, tmp_path, whole)
+                assert server.requests == []
+        finally:
+            server.http.shutdown()
+            server.http.server_close()
 
 
 def test_cancelling_leaves_nothing(server: Server, tmp_path: Path) -> None:
