@@ -22,7 +22,12 @@ KNOWN = frozenset(
 
 MEMBER_LIMIT = 4 << 30
 UPLOAD_LIMIT = 600 << 20
-RATIO_LIMIT = 200
+HOSTED_LIMIT = 20 << 20
+"""Bytes that an upload may unpack to, and where the app is open to strangers, who may send 10 MB."""
+RATIO_LIMIT = 20
+"""Times its packed size that a member may unpack to, once that is more than `FREE`; ratings pack five times or so."""
+FREE = 64 << 20
+MOST_MEMBERS = 10_000
 _FAULTS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -104,6 +109,8 @@ class Zip:
                 found = [info for info in archive.infolist() if not info.is_dir()]
         except _FAULTS as fault:
             raise BadInput(f"{label} is not a whole zip file ({fault}); download or export it again") from fault
+        if len(found) > MOST_MEMBERS:
+            raise BadInput(f"{label} holds {len(found):,} files; expected ratings.csv and a few beside it")
         by_folder: dict[PurePosixPath, dict[str, zipfile.ZipInfo]] = {}
         for info in found:
             place = PurePosixPath(info.filename.replace("\\", "/"))
@@ -121,17 +128,12 @@ class Zip:
 
     def blocks(self, member: str) -> Iterator[bytes]:
         info, done = self.members[member], 0
+        self._check(member, info.file_size)  # what it says itself
         try:
             with self._open() as raw, zipfile.ZipFile(raw) as archive, archive.open(info) as stream:
                 while block := stream.read(BLOCK):
                     done += len(block)
-                    self._unpacked[member] = done
-                    packed_too_well = done > BLOCK and done > RATIO_LIMIT * info.compress_size
-                    if packed_too_well or sum(self._unpacked.values()) > self.limit:
-                        raise BadInput(
-                            f"{member} in {self.label} unpacks to {done:,} bytes or more, beyond what is allowed "
-                            f"({self.limit:,} in all, {RATIO_LIMIT} times the packed size); send the plain CSV"
-                        )
+                    self._check(member, done)
                     yield block
         except BadInput:
             raise
@@ -139,3 +141,13 @@ class Zip:
             raise BadInput(
                 f"{member} in {self.label} is damaged ({fault}); download or export the file again"
             ) from fault
+
+    def _check(self, member: str, size: int) -> None:
+        """Raise BadInput if a member of that size, with what was unpacked before, is more than is allowed."""
+        self._unpacked[member] = size
+        packed_too_well = size > max(FREE, RATIO_LIMIT * self.members[member].compress_size)
+        if packed_too_well or sum(self._unpacked.values()) > self.limit:
+            raise BadInput(
+                f"{member} in {self.label} unpacks to {size:,} bytes or more, beyond what is allowed "
+                f"({self.limit:,} in all, {RATIO_LIMIT} times the packed size); send the plain CSV"
+            )

@@ -24,6 +24,9 @@ ALIASES = {
     "timestamp": ("timestamp", "time", "unixtimestamp", "date", "ratedat"),
 }
 RATING_RANGE = (0.0, 10.0)
+MOST_COLUMNS = 200_000
+_NAMED_COLUMNS = 1_000
+"""Columns up to which their names are looked at; a wider table is one of people and films."""
 _HEADER_LIMIT = 1 << 22
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
 
@@ -44,6 +47,8 @@ class Rows:
         if not first:
             raise BadInput(f"{label} is empty; expected a header and one row per line")
         self.delimiter = separator(first)
+        if first.count(self.delimiter) >= MOST_COLUMNS:
+            raise BadInput(f"{label} has more than {MOST_COLUMNS:,} columns; put one rating on each line instead")
         text.seek(0)
         self._reader = csv.reader(text, delimiter=self.delimiter, strict=True)
         self.header = [cell.strip() for cell in next(self.lines(), [])]
@@ -80,15 +85,16 @@ def separator(header: str) -> str:
     """Return which of comma, semicolon and tab splits a header line into most roles, or else most cells."""
 
     def worth(mark: str) -> tuple[int, int]:
-        cells = [cell.strip(' "\r\n') for cell in header.split(mark)]
-        return len(roles(cells)), len(cells)
+        cells = header.split(mark, _NAMED_COLUMNS)
+        return len(roles([cell.strip(' "\r\n') for cell in cells])), header.count(mark)
 
     return max(",;\t", key=worth)
 
 
 def roles(header: Iterable[str]) -> dict[str, int]:
     """Return the place of each column of ratings that a header names, by its common aliases."""
-    plain = [re.sub(r"[\W_]+", "", cell.lower()) for cell in header]
+    cells = list(header)
+    plain = [re.sub(r"[\W_]+", "", cell.lower()) for cell in cells] if len(cells) <= _NAMED_COLUMNS else []
     found = {}
     for role, names in ALIASES.items():
         place = next((plain.index(name) for name in names if name in plain), None)

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from recengine.data.archive import Zip, read
 from recengine.data.delimited import Rows, raw_id, seconds
-from recengine.data.titles import split_title
+from recengine.data.titles import LONGEST_TITLE, split_title
 from recengine.errors import BadInput
 
-LONGEST_TITLE = 500
-MOST_ROWS = 20_000
+MOST_ROWS, MOST_BYTES = 20_000, 4 << 20
 UNPACKED_LIMIT = 64 << 20
+"""Of a zip, in which much may stand beside the ratings."""
 SERIES = frozenset(
     ["tvseries", "tvminiseries", "tvepisode", "tvshort", "videogame", "podcastseries", "podcastepisode", "musicvideo"]
 )
@@ -24,7 +24,7 @@ _LAST_MOMENT = 4_102_444_800
 """The year 2100: later dates are mistakes."""
 _NUMBER = re.compile(r"[0-9]{1,3}(?:[.,][0-9]{0,9})?")
 _STARS = re.compile(r"(★*)(½?)")
-_IMDB = re.compile(r"(?:tt)?([0-9]{1,12})")
+_IMDB = re.compile(r"(?:tt)?(0*[1-9][0-9]{0,11})")
 _EXPECTED = (
     "expected Letterboxd's ratings.csv or its zip, IMDb's or MovieLens's export, "
     "or a CSV with the columns title, year and rating"
@@ -82,6 +82,10 @@ def read_export(label: str, content: bytes, *, out_of: int = 5) -> Export:
             raise BadInput(f"{label} holds no ratings.csv; {_EXPECTED}")
         label, content = f"ratings.csv in {label}", read(files, "ratings.csv")
         notes.append("Of the zip only ratings.csv is read: films that were watched but not rated are left out.")
+    if len(content) > MOST_BYTES:
+        raise BadInput(
+            f"{label} holds {len(content):,} bytes; an import takes the ratings of one person, up to {MOST_BYTES:,}"
+        )
     rows = Rows(label, content)
     places = _places(rows.header)
     source, best = _form(places, rows, out_of)
@@ -179,7 +183,8 @@ def _unusable(row: Mapping[str, str]) -> str:
     kind = row.get("type", "")
     if re.sub(r"[\W_]+", "", kind.lower()) in SERIES:
         return f"it is no film but a {kind[:40]}"
-    if not any(row.get(name) for name in ("title", "item", "movielens", "imdb", "tmdb")):
+    numbered = any(_IMDB.fullmatch(row.get(name, "")) for name in ("imdb", "tmdb"))
+    if not numbered and not any(row.get(name) for name in ("title", "item", "movielens")):
         return "it names no film"
     if len(row.get("title", "")) > LONGEST_TITLE:
         return f"its title has {len(row['title']):,} letters"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recengine.data.delimited import RATING_RANGE, roles, separator
+from recengine.data.delimited import MOST_COLUMNS, RATING_RANGE, roles, separator
 
 _DTYPES = {"user_id": np.int64, "item_id": np.int64, "rating": np.float64, "timestamp": np.int64}
 
@@ -34,6 +34,8 @@ def fast_long(
             except UnicodeDecodeError:
                 return None
             mark = separator(header).encode()
+            if header.count(mark.decode()) >= MOST_COLUMNS:
+                return None
             cells = header.split(mark.decode())
             found, width = roles(cells), len(cells)
             if {'"', "\0"} & set(header) or not {"user_id", "item_id", "rating"} <= found.keys():

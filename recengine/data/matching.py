@@ -75,7 +75,9 @@ class Matcher:
 
         Without a year, all of the first title that there is.
         """
-        keys = list(dict.fromkeys(normalise(name) for name in names))
+        return self._titled(_keys(names), year)
+
+    def _titled(self, keys: Sequence[str], year: int | None) -> list[int]:
         for apart in (0,) if year is None else (0, 1):
             for key in keys:
                 places = self._places.get(key, [])
@@ -86,7 +88,8 @@ class Matcher:
 
     def find(self, row: RatedTitle) -> tuple[str, Match]:
         """Return the part of the report that a row belongs to, and the row with its film."""
-        same = {place for name in row.names for place in self._places.get(normalise(name), [])}
+        keys = _keys(row.names)
+        same = {place for key in keys for place in self._places.get(key, [])}
         for place, name in (
             (self._ids.get(row.item_id, -1), "this data set's id"),
             (self._ids.get(row.movielens_id, -1) if self._movielens else -1, "MovieLens's id"),
@@ -104,7 +107,7 @@ class Matcher:
             if place >= 0:
                 return "by_number", Match(row, place, "its number alone")
             return "unmatched", Match(row, -1, "no film here has its id")
-        places = self.titled(row.names, row.year)
+        places = self._titled(keys, row.year)
         if len(places) == 1:
             exact = row.year is None or self.years[places[0]] == row.year
             said = "its title" if row.year is None else "title and year" if exact else "its title, a year apart"
@@ -115,8 +118,8 @@ class Matcher:
         undated = [place for place in same if not self.years[place]]
         if len(undated) == 1:
             return "to_confirm", Match(row, undated[0], "its title; the year is not known here")
-        for name in row.names:
-            place = -1 if row.year is None else self._alike(with_numbers(normalise(name)), row.year)
+        for key in keys:
+            place = -1 if row.year is None else self._alike(key, row.year)
             if place >= 0:
                 return "to_confirm", Match(row, place, "a title much alike")
         if same:
@@ -157,8 +160,15 @@ class Matcher:
                     found[pool][1].append(place)
         return dict(found)
 
-    def _alike(self, wanted: str, year: int) -> int:
+    @cached_property
+    def _longest(self) -> int:
+        return max(map(len, self._places), default=0)
+
+    def _alike(self, key: str, year: int) -> int:
         """Return the one film of about that year whose title is much like this one, with the same numbers, or -1."""
+        if len(key) > 2 * self._longest:  # no title here can be like it
+            return -1
+        wanted = with_numbers(key)
         titles, places = self._by_year.get(year, ([], []))
         near = process.extract(wanted, titles, scorer=fuzz.ratio, score_cutoff=ALIKE - AHEAD, limit=20)
         best: dict[int, float] = {}
@@ -169,6 +179,11 @@ class Matcher:
         if not ranked or ranked[0][1] < ALIKE or (len(ranked) > 1 and ranked[0][1] - ranked[1][1] < AHEAD):
             return -1
         return ranked[0][0]
+
+
+def _keys(names: Sequence[str]) -> list[str]:
+    """Return the forms of titles in which they are compared, each once."""
+    return list(dict.fromkeys(normalise(name) for name in names))
 
 
 def _digits(title: str) -> list[str]:

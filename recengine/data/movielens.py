@@ -156,7 +156,7 @@ def load_edition(edition: Edition, files: Files, *, min_ratings_per_user: int = 
     """Load an edition from a zip already known as genuine."""
     about: dict[str, Any] = {"licence": edition.licence, "min_ratings_per_user": min_ratings_per_user}
     if "ratings.csv" in files:
-        return load_layout(edition.name, files, fast=True, **about)
+        return load_layout(edition.name, files, **about)
     if "u.data" in files:
         return _load_100k(edition.name, files, **about)
     return _load_dat(edition.name, files, **about)

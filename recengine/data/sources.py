@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from recengine import settings
-from recengine.data.archive import MEMBER_LIMIT, UPLOAD_LIMIT, Folder, Upload, Zip
+from recengine.data.archive import HOSTED_LIMIT, MEMBER_LIMIT, UPLOAD_LIMIT, Folder, Upload, Zip
 from recengine.data.dataset import Dataset, build_dataset
 from recengine.data.download import OnProgress, download
 from recengine.data.movielens import EDITIONS, Edition, edition_of, load_edition, problem_with
@@ -112,10 +112,10 @@ def load_dataset(name: str | Path, *, on_progress: OnProgress | None = None, min
         return load_sessions(path, min_ratings_per_user=min_ratings_per_user)
     if path.is_dir():
         _refuse_other_layouts(Folder(path))
-        return load_layout(path.name, Folder(path), fast=True, min_ratings_per_user=min_ratings_per_user)
+        return load_layout(path.name, Folder(path), min_ratings_per_user=min_ratings_per_user)
     if _is_zip(path):
         return _load_zip(path.stem, str(path), path, min_ratings_per_user=min_ratings_per_user)
-    return load_single(path.stem, Folder(path.parent), path.name, fast=True, min_ratings_per_user=min_ratings_per_user)
+    return load_single(path.stem, Folder(path.parent), path.name, min_ratings_per_user=min_ratings_per_user)
 
 
 def load_upload(filename: str, content: bytes) -> Dataset:
@@ -129,7 +129,7 @@ def load_upload(filename: str, content: bytes) -> Dataset:
         raise BadInput(f"{label} is empty; choose a CSV or a zip with ratings in it")
     if content.startswith(b"PK\x03\x04") or label.lower().endswith(".zip"):
         return _load_zip(name, label, content)
-    return load_single(name, Upload(label, content), label, fast=False)
+    return load_single(name, Upload(label, content), label)
 
 
 def _path_of(text: str) -> Path:
@@ -150,10 +150,10 @@ def _load_zip(name: str, label: str, source: Path | bytes, *, min_ratings_per_us
     edition = edition_of(source, label)
     if edition:
         return load_edition(edition, Zip(label, source), min_ratings_per_user=min_ratings_per_user)
-    uploaded = isinstance(source, bytes)
-    files = Zip(label, source, UPLOAD_LIMIT if uploaded else MEMBER_LIMIT)
+    upload_limit = HOSTED_LIMIT if settings.hosted() else UPLOAD_LIMIT
+    files = Zip(label, source, upload_limit if isinstance(source, bytes) else MEMBER_LIMIT)
     _refuse_other_layouts(files)
-    return load_layout(name, files, fast=not uploaded, min_ratings_per_user=min_ratings_per_user)
+    return load_layout(name, files, min_ratings_per_user=min_ratings_per_user)
 
 
 def _refuse_other_layouts(files: Folder | Zip) -> None:

@@ -32,14 +32,14 @@ OCCUPATIONS = {str(code): name for code, name in enumerate(_OCCUPATIONS.split("|
 """The occupation codes of MovieLens 1M."""
 
 
-def load_layout(name: str, files: Files, *, fast: bool, min_ratings_per_user: int = 0, **about: Any) -> Dataset:
+def load_layout(name: str, files: Files, *, min_ratings_per_user: int = 0, **about: Any) -> Dataset:
     """Load a folder or zip that holds ratings.csv and, as far as they are there, the other files."""
     if "ratings.csv" not in files:
         raise BadInput(
             f"{files.label} holds no ratings.csv; expected ratings.csv (userId,movieId,rating[,timestamp]) and "
             "movies.csv (movieId,title,genres), or give a single CSV by its own path"
         )
-    ratings, notes = read_ratings(files, "ratings.csv", fast=fast)
+    ratings, notes = read_ratings(files, "ratings.csv")
     items: pd.DataFrame | None
     if "movies.csv" in files:
         items = _movies(files, notes)
@@ -53,22 +53,21 @@ def load_layout(name: str, files: Files, *, fast: bool, min_ratings_per_user: in
     return build_dataset(name, ratings, items, users, min_ratings_per_user=min_ratings_per_user, notes=notes, **about)
 
 
-def load_single(
-    name: str, files: Files, member: str, *, fast: bool, min_ratings_per_user: int = 0, **about: Any
-) -> Dataset:
+def load_single(name: str, files: Files, member: str, *, min_ratings_per_user: int = 0, **about: Any) -> Dataset:
     """Load one CSV: a rating per row, or a user per row and an item per column."""
-    ratings, notes = read_ratings(files, member, fast=fast, wide=True)
+    ratings, notes = read_ratings(files, member, wide=True)
     items = items_named_by_id(ratings["item_id"])
     return build_dataset(name, ratings, items, min_ratings_per_user=min_ratings_per_user, notes=notes, **about)
 
 
-def read_ratings(files: Files, member: str, *, fast: bool, wide: bool = False) -> tuple[pd.DataFrame, list[str]]:
+def read_ratings(files: Files, member: str, *, wide: bool = False) -> tuple[pd.DataFrame, list[str]]:
     """Return user_id, item_id, rating[, timestamp] rows in file order, and notes on what was guessed.
 
-    fast : try the C parser first; what is not plain goes row by row, which names the line of a fault
     wide : a user x item table is welcome too
+
+    What is plain goes through the C parser; all else goes row by row, which names the line of a fault.
     """
-    if fast and (frame := fast_long(lambda: files.blocks(member))) is not None:
+    if (frame := fast_long(lambda: files.blocks(member))) is not None:
         return frame, []
     rows = Rows(member if member == files.label else f"{member} in {files.label}", read(files, member))
     found = roles(rows.header)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import filterfalse
+
+LONGEST_TITLE = 250
+"""Letters of a title; what is longer is no title, and is taken as it is."""
+_MOST_OTHERS = 5
 
 _ARTICLES = "the|a|an|le|la|les|l'|un|une|der|die|das|ein|eine|el|los|las|una|il|lo|gli|i|o|os|det|den|de|het|en|et"
 _LEADING = frozenset(("the", "a", "an", "le", "la", "les", "el", "los", "las", "il"))
 """Only these are dropped in front: "die", "den" or "i" begin too many English titles."""
 
 _YEAR = re.compile(r"\((1[89]\d\d|20\d\d)(?:\s*[-–—]\s*(?:\d{4})?)?\)?\s*(?:\((?:V|TV|VG)\)\s*)?$")
-_MEDIUM = re.compile(r"\s*\((?:V|TV|VG|Video)\)\s*$")
-_GROUP = re.compile(r"\s*\(([^()]*)\)$")
+_MEDIUM = re.compile(r"\((?:V|TV|VG|Video)\)$")
 _ALIAS = re.compile(r"^a\.?k\.?a\.?:?\s+", re.IGNORECASE)
 _MOVED = re.compile(rf"^(.+),\s+({_ARTICLES})$", re.IGNORECASE)
 
@@ -35,17 +39,20 @@ def split_title(raw: str) -> tuple[str, int | None, str]:
     ("The City of Lost Children", 1995, "La Cité des enfants perdus"). Of a span of years the first counts.
     """
     title = raw.strip()
+    if len(title) > LONGEST_TITLE:
+        return title, None, ""
     year = None
     if found := _YEAR.search(title):
         year, title = int(found[1]), title[: found.start()].rstrip()
     else:
-        title = _MEDIUM.sub("", title)
+        title = _MEDIUM.sub("", title).rstrip()
     others: list[str] = []
-    while group := _GROUP.search(title):
-        rest = title[: group.start()]
-        if not rest or rest.endswith((":", " or", " Or", "-")):
+    while title.endswith(")") and len(others) < _MOST_OTHERS:
+        rest, bracket, other = title[:-1].rpartition("(")
+        rest = rest.rstrip()
+        if not bracket or ")" in other or not rest or rest.endswith((":", " or", " Or", "-")):
             break  # the brackets are the title itself: "(Untitled)", "Birdman: Or (The Unexpected Virtue ...)"
-        others.insert(0, _article_first(_ALIAS.sub("", group[1].strip())))
+        others.insert(0, _article_first(_ALIAS.sub("", other.strip())))
         title = rest
     title = _article_first(title)
     return (title, year, "|".join(filter(None, others))) if title else (raw.strip(), year, "")
@@ -56,12 +63,15 @@ def normalise(title: str) -> str:
 
     "Matrix, The" and "The Matrix!" both give "matrix". A title of signs alone is kept as it is, in lower case.
     """
-    plain = unicodedata.normalize("NFKD", _article_first(title.strip())).casefold().translate(_LETTERS)
-    plain = "".join(c for c in plain if not unicodedata.combining(c)) if not plain.isascii() else plain
+    title = title.strip()
+    if len(title) > LONGEST_TITLE or len(plain := unicodedata.normalize("NFKD", title)) > 2 * LONGEST_TITLE:
+        return title.casefold()  # a sign may stand for a sentence
+    plain = _article_first(plain).casefold().translate(_LETTERS)
+    plain = "".join(filterfalse(unicodedata.combining, plain)) if not plain.isascii() else plain
     words = _WORDS.findall(_SILENT.sub("", plain))
     if len(words) > 1 and words[0] in _LEADING:
         words = words[1:]
-    return " ".join(words) or title.strip().casefold()
+    return " ".join(words) or title.casefold()
 
 
 def with_numbers(normalised: str) -> str:

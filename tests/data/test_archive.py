@@ -58,12 +58,18 @@ def test_a_damaged_member_is_refused_by_name() -> None:
 
 
 def test_a_bomb_is_stopped_by_what_it_unpacks_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused for what it says it holds, and if it lies, for what comes out of it."""
+    monkeypatch.setattr(archive, "FREE", 1 << 12)
     monkeypatch.setattr(archive, "BLOCK", 1 << 12)
     bomb = Zip("bomb.zip", zipped(ratings_csv=b"0" * (1 << 20)))
     seen: list[int] = []
-    with pytest.raises(BadInput, match="beyond what is allowed"):
+    with pytest.raises(BadInput, match="1,048,576 bytes or more, beyond what is allowed"):
         seen.extend(len(block) for block in bomb.blocks("ratings.csv"))
-    assert 0 < sum(seen) <= 200 * bomb.members["ratings.csv"].compress_size
+    assert seen == []
+    (liar := Zip("bomb.zip", zipped(ratings_csv=b"0" * (1 << 20)))).members["ratings.csv"].file_size = 20_000
+    with pytest.raises(BadInput, match="is damaged"):
+        seen.extend(len(block) for block in liar.blocks("ratings.csv"))
+    assert sum(seen) <= 20_000
 
 
 def test_the_limit_counts_all_members_together() -> None:
