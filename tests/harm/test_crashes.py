@@ -1,0 +1,185 @@
+"""A process that dies between a click and what it leads to: at every line on the way, from the message to the list."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+from recengine.serving.event_log import EventLog
+from tests.app.conftest import ROOT
+from tests.harm.conftest import LONG
+from tests.serving.test_event_log import modelled
+
+ACTS: list[dict[str, Any]] = [
+    {"kind": "rate", "item": "839", "stars": 5.0},
+    {"kind": "rate", "item": "927", "stars": 4.5},
+    {"kind": "pass", "item": "12"},
+    {"kind": "undo", "item": "927"},
+    {"kind": "rate", "item": "839", "stars": 4.0},
+]
+ACTS = [{"id": f"{number:032x}", **act} for number, act in enumerate(ACTS)]
+FILES = [f"recengine/serving/{name}.py" for name in ("event_log", "online")]
+FILES += ["pages/rate.py", "pages/ui/board.py", "pages/ui/visit.py"]
+ON_THE_WAY = {str(ROOT / name): name for name in FILES}
+"""Files whose lines are failpoints."""
+Place = tuple[str, int]
+
+
+def send(app: AppTest, acts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Send acts, as a board does, and return what it is told then: `acknowledged`, ids that are kept, and `cards`."""
+    app.session_state["board-list"] = {"events": acts}
+    app.run()
+    assert not app.exception, app.exception
+    (board,) = [element.proto for element in app.get("bidi_component") if element.proto.id.endswith("board-list")]
+    return json.loads(board.json)
+
+
+def click_through(app: AppTest, told: Callable[[str], None]) -> None:
+    """Do one act after the other, each sent with those that are not kept yet, and tell of what is kept."""
+    kept: list[str] = []
+    for until in range(1, len(ACTS) + 1):
+        kept = send(app, [act for act in ACTS[:until] if act["id"] not in kept])["acknowledged"]
+        told(kept[-1])
+
+
+def follow_lines(seen: Callable[[Place], None]) -> None:
+    """Call `seen` before every line of the files on the way, and after every return, in threads that start from now."""
+
+    def trace(frame: Any, event: str, arg: Any) -> Any:
+        name = ON_THE_WAY.get(frame.f_code.co_filename)
+        if name is None:
+            return None
+        if event in ("line", "return"):
+            seen((name, frame.f_lineno))
+        return trace
+
+    threading.settrace(trace)
+
+
+def in_a_child(work: Callable[[Callable[[str], None]], None], *, dies: bool = False) -> list[str]:
+    """Do some work in a copy of this process, and return what it told before it ended, or was killed if it `dies`."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        code = 1
+        try:
+            work(lambda text: os.write(writing, f"{text}\n".encode()) and None)
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        lines = told.read().splitlines()
+    status = os.waitpid(child, 0)[1]
+    assert status == (signal.SIGKILL if dies else 0), f"a child ended with {status} after {lines}"
+    return lines
+
+
+def die_everywhere(share: int) -> None:
+    """Run the app once for each failpoint, die there, go on in a new process, and check what is kept.
+
+    share : one of so many failpoints is tried
+    """
+    from pages.ui import visit
+    from recengine.data.sources import load_dataset
+    from recengine.models.step import Step
+    from recengine.serving.online import OnlineSession
+    from recengine.serving.training import obtain
+    from tests.app.conftest import settle
+
+    Step.preset_epochs = 1
+    obtain(load_dataset("sample"), "step")
+    app = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=60)
+    app.query_params["model"] = "step"
+    app.run()
+    app.switch_page("rate.py")
+    settle(app)
+    send(app, [])
+    mine = app.session_state["visitor"]
+
+    def afresh() -> None:
+        """Leave no connection in this process, which is about to be copied, and nothing of the visitor."""
+        log = EventLog()
+        log.erase(mine)
+        log.close()
+        visit.log().close()
+        visit._log.clear()  # type: ignore[attr-defined]
+
+    places: dict[Place, int] = {}
+
+    def note(told: Callable[[str], None]) -> None:
+        follow_lines(lambda place: told(f"{place[0]} {place[1]}"))
+        click_through(app, lambda id: None)
+
+    afresh()
+    for line in in_a_child(note):
+        name, number = line.split(" ")
+        places[name, int(number)] = places.get((name, int(number)), 0) + 1
+
+    def die_at(place: Place, visits: int) -> Callable[[Callable[[str], None]], None]:
+        left = [visits]
+
+        def seen(here: Place) -> None:
+            left[0] -= here == place
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def work(told: Callable[[str], None]) -> None:
+            follow_lines(seen)
+            click_through(app, told)
+
+        return work
+
+    def go_on(told: Callable[[str], None]) -> None:
+        """Be the new process: the browser sends again what it was not told is kept."""
+        kept = send(app, [])["acknowledged"]
+        kept = send(app, [act for act in ACTS if act["id"] not in kept])["acknowledged"]
+        app.session_state["rate pins"] = {}  # films are held in the places where this tab showed them
+        items = [card["item"] for card in send(app, [])["cards"]]
+        held = app.session_state["rate session"]
+        replayed = OnlineSession(held.model)
+        replayed.replay(held.events)
+        assert held.state() == replayed.state()
+        told(json.dumps([kept, held.state().hex(), items]))
+
+    afresh()
+    (undisturbed,) = in_a_child(go_on)
+    chosen = [(place, k) for place, times in sorted(places.items()) for k in {1, (times + 1) // 2, times}]
+    for place, visits in chosen[::share]:
+        afresh()
+        acknowledged = in_a_child(die_at(place, visits), dies=True)
+        log = EventLog()
+        events = log.events(mine)
+        ids = [event.event_id for event in events]
+        assert ids == [act["id"] for act in ACTS][: len(ids)], f"{place}: an act is lost, or counts twice"
+        assert len(acknowledged) <= len(ids) <= len(acknowledged) + 1, f"{place}: told {acknowledged}, kept {ids}"
+        standing = [(row.item_id, row.kind, row.stars) for row in log.standing(mine, "sample")]
+        assert standing == modelled(events), place
+        log.close()
+        assert in_a_child(go_on) == [undisturbed], f"{place}: what follows differs from a full replay"
+    print(json.dumps({"failpoints": len(chosen[::share]), "files": sorted({name for name, _ in places})}))
+
+
+def test_a_kill_between_a_click_and_its_effect_leaves_every_kept_act_once(tmp_path: Path) -> None:
+    code = f"from tests.harm.test_crashes import die_everywhere; die_everywhere({1 if LONG else 45})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"RECENGINE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said["failpoints"] >= 20
+    assert said["files"] == sorted(FILES)
