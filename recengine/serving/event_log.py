@@ -17,7 +17,8 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -144,12 +145,15 @@ class EventLog:
     """Events in a database; one object serves all threads of a process, and processes may share the database.
 
     url : SQLAlchemy's, by default `DATABASE_URL`, else a SQLite file in RECENGINE_HOME
+
+    Every method raises BadInput, in one sentence, where the database cannot be read or written.
     """
 
     def __init__(self, url: str | None = None) -> None:
         self.url = url or os.environ.get("DATABASE_URL") or f"sqlite:///{settings.home() / 'ratings.db'}"
         self.url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", self.url)  # hosts give it without a driver
-        settings.home().mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # the database says it better
+            settings.home().mkdir(parents=True, exist_ok=True)
         try:
             self._engine = sa.create_engine(self.url, pool_pre_ping=not self.url.startswith("sqlite"))
         except ModuleNotFoundError as fault:
@@ -161,8 +165,7 @@ class EventLog:
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
         self._reading = self._engine.execution_options(reads=True)
-        with self._writing, self._engine.begin() as connection:
-            self._lock(connection)
+        with self._write() as connection:
             _META.create_all(connection)
             for guard in _GUARDS[self._engine.dialect.name]:
                 connection.exec_driver_sql(guard)
@@ -180,8 +183,7 @@ class EventLog:
         insert = (sqlite if self._engine.dialect.name == "sqlite" else postgresql).insert(_EVENT)
         insert = insert.on_conflict_do_nothing(index_elements=["event_id"])
         new = 0
-        with self._writing, self._engine.begin() as connection:
-            self._lock(connection)
+        with self._write() as connection:
             touched: dict[str, None] = {}
             for row in rows:
                 own = {**row._asdict(), "visitor": visitor, "catalogue": catalogue}
@@ -198,14 +200,14 @@ class EventLog:
         chosen = sa.select(table.c.item_id, table.c.kind, table.c.stars, table.c.seq).where(
             _of(table, visitor, catalogue)
         )
-        with self._reading.connect() as connection:
+        with self._read() as connection:
             return [Standing(*row) for row in connection.execute(chosen.order_by(table.c.seq))]
 
     def ratings(self, catalogue: str) -> list[Rating]:
         """Return all ratings that stand in a catalogue, in the order of the log: what every replay starts from."""
         chosen = sa.select(*(_STANDING.c[name] for name in Rating._fields))
         chosen = chosen.where(_STANDING.c.catalogue == catalogue, _STANDING.c.kind == "rate")
-        with self._reading.connect() as connection:
+        with self._read() as connection:
             return [Rating(*row) for row in connection.execute(chosen.order_by(_STANDING.c.seq))]
 
     def events(
@@ -216,20 +218,19 @@ class EventLog:
         chosen = sa.select(*(table.c[name] for name in Event._fields)).where(_of(table, visitor, catalogue))
         if source is not None:
             chosen = chosen.where(table.c.source == source)
-        with self._reading.connect() as connection:
+        with self._read() as connection:
             found = connection.execute(chosen.order_by(table.c.seq.desc()).limit(latest))
             return [Event(*row) for row in found][::-1]
 
     def catalogues(self, visitor: str) -> list[str]:
         """Return the catalogues of which a visitor has events."""
         chosen = sa.select(_EVENT.c.catalogue).where(_EVENT.c.visitor == visitor).distinct()
-        with self._reading.connect() as connection:
+        with self._read() as connection:
             return sorted(connection.execute(chosen).scalars())
 
     def erase(self, visitor: str) -> int:
         """Remove everything of a visitor, and record that it was done; return how many events there were."""
-        with self._writing, self._engine.begin() as connection:
-            self._lock(connection)
+        with self._write() as connection:
             record = sa.insert(_ERASURE).values(visitor=visitor, ts=int(time.time())).returning(_ERASURE.c.id)
             id = connection.execute(record).scalar_one()
             connection.execute(sa.delete(_STANDING).where(_STANDING.c.visitor == visitor))
@@ -240,20 +241,41 @@ class EventLog:
     def rebuild(self) -> None:
         """Make the projection anew from the events."""
         everything = sa.select(_EVENT.c.visitor, _EVENT.c.catalogue, _EVENT.c.item_id).distinct()
-        with self._writing, self._engine.begin() as connection:
-            self._lock(connection)
+        with self._write() as connection:
             connection.execute(sa.delete(_STANDING))
             for row in connection.execute(everything).all():
                 self._project(connection, *row)
 
     def check(self) -> None:
-        """Raise the database's own error if it does not answer."""
-        with self._reading.connect() as connection:
+        """Raise BadInput if the database does not answer."""
+        with self._read() as connection:
             connection.execute(sa.select(_EVENT.c.seq).limit(1)).all()
 
-    def _lock(self, connection: sa.Connection) -> None:
-        if self._engine.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_APPENDERS)))
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        """Begin what is kept as a whole or not at all, one after the other in the order of the numbers."""
+        with self._one_sentence("written"), self._writing, self._engine.begin() as connection:
+            if self._engine.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_APPENDERS)))
+            yield connection
+
+    @contextmanager
+    def _read(self) -> Iterator[sa.Connection]:
+        with self._one_sentence("read"), self._reading.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _one_sentence(self, done: str) -> Iterator[None]:
+        """Turn what a full disk, a closed folder or a lost server makes a database say into BadInput."""
+        try:
+            yield
+        except sa.exc.DBAPIError as fault:
+            local = self._engine.dialect.name == "sqlite"  # a server's words may name machines
+            why = f" ({str(fault.orig).partition(chr(10))[0]})" if local else ""
+            raise BadInput(
+                f"the database of ratings cannot be {done} just now{why}; what was kept is safe, "
+                + ("free some space or open its folder, then try again" if local else "try again in a moment")
+            ) from fault
 
     def _project(self, connection: sa.Connection, visitor: str, catalogue: str, item_id: str) -> None:
         """Work out what stands of an item from its events, which are few."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 import torch
 from streamlit.testing.v1 import AppTest
 
@@ -135,6 +136,31 @@ def test_a_promoted_snapshot_is_served_at_once_and_nobody_loses_their_ratings(op
     assert new.model is not old.model
     assert not torch.equal(new.model.item_vectors(), old.model.item_vectors())
     assert len(new.events) == 3
+
+
+def test_a_database_that_cannot_be_written_is_one_sentence_and_the_act_is_kept_later(open_app: Open) -> None:
+    app = give(open_app(PAGE), {839: 5.0})
+    engine = visit.log()._engine
+
+    def close(connection: object, *_: object) -> None:
+        connection.execute("PRAGMA query_only=ON")  # type: ignore[attr-defined]
+
+    sent = {"events": [{"id": "ab" * 16, "kind": "rate", "item": "460", "stars": 4.5}]}
+    sa.event.listen(engine, "checkout", close)
+    try:
+        app.session_state["board-list"] = sent
+        app.run()
+        assert not app.exception
+        (toast,) = app.toast
+        assert "cannot be written just now" in toast.value
+        assert [row.item_id for row in visit.log().standing(app.session_state["visitor"], "sample")] == ["839"]
+    finally:
+        sa.event.remove(engine, "checkout", close)
+        engine.dispose()
+    app.session_state["board-list"] = sent  # the browser sends it again
+    app.run()
+    assert not app.toast
+    assert [row.item_id for row in visit.log().standing(app.session_state["visitor"], "sample")] == ["839", "460"]
 
 
 def test_a_persona_s_favourites_are_a_start(open_app: Open) -> None:

@@ -1,0 +1,92 @@
+"""The database of ratings on a full and on a closed disk: one sentence, nothing kept is lost, and then it goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.harm.conftest import on_small_disk
+
+FILLED = """
+import os, sys
+from pathlib import Path
+from recengine.errors import BadInput
+from recengine.serving.event_log import EventLog, rated
+
+def check(log):
+    events = log.events("ann")
+    assert [event.event_id for event in events] == kept, (len(events), len(kept))
+    assert {row.item_id: row.stars for row in log.standing("ann", "sample")} == {e.item_id: e.stars for e in events}
+    with log._engine.connect() as raw:
+        assert raw.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+
+place, log, kept = Path(os.environ["PLACE"]), EventLog(), []
+refusals = 0
+for free in range(0, 60_000, 1_500):  # a write fails at another place each time
+    filler = place / "filler"
+    left = os.statvfs(place)
+    filler.write_bytes(bytes(max(0, left.f_bavail * left.f_frsize - free)))
+    for number in range(len(kept), len(kept) + 400):
+        try:
+            log.append("ann", "sample", [rated(str(number % 50), 0.5 + number % 10 / 2, event_id=f"e{number}")])
+            kept.append(f"e{number}")
+        except BadInput as fault:
+            refusals += 1
+            said = str(fault)
+            break
+    check(log)
+    filler.unlink()
+    log.append("ann", "sample", [rated("7", 3.0, event_id=f"e{len(kept)}")])  # with room again, the same log goes on
+    kept.append(f"e{len(kept)}")
+    if free % 15_000 == 0:
+        log.close()
+        log = EventLog()  # or another one
+    check(log)
+print(refusals, len(kept), said, sep="|")
+"""
+
+
+def test_a_full_disk_loses_no_kept_rating(tmp_path: Path) -> None:
+    script = f"""
+    export RECENGINE_HOME="$PLACE/home"
+    "$PYTHON" - <<'END'
+{FILLED}
+END
+    """
+    done = on_small_disk(script, tmp_path, megabytes=6)
+    assert done.returncode == 0, done.stderr[-2000:]
+    refusals, kept, said = done.stdout.strip().split("|")
+    assert int(refusals) >= 30
+    assert int(kept) > 100
+    assert said.startswith("the database of ratings cannot be written just now (")
+    assert "full" in said or "I/O" in said
+    assert "free some space" in said
+
+
+CLOSED = """
+from recengine.errors import BadInput
+from recengine.serving.event_log import EventLog, rated
+try:
+    EventLog().append("ann", "sample", [rated("1", 5.0)])
+except BadInput as fault:
+    print(fault)
+"""
+
+
+OPENED = "$PYTHON -c 'from recengine.serving.event_log import EventLog; EventLog()'"
+
+
+@pytest.mark.parametrize("before", ["", "mkdir $PLACE/home", OPENED])
+def test_a_closed_folder_is_one_sentence(tmp_path: Path, before: str) -> None:
+    script = f"""
+    export RECENGINE_HOME="$PLACE/home"
+    {before}
+    mount -o remount,ro "$PLACE"
+    "$PYTHON" -c '{CLOSED}'
+    """
+    done = on_small_disk(script, tmp_path, megabytes=6)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("the database of ratings cannot be written just now (")
+    assert "open its folder" in line
