@@ -1,0 +1,137 @@
+"""Hostile text in catalogues, uploads and addresses, on every page: it is shown as what it is, and nothing happens.
+
+That no dialog opened, no request left this machine and nothing failed is checked by `open_page` after each test.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.app.test_data import HOSTILE, hostile_zip
+from tests.browser.conftest import OpenPage
+from tests.browser.test_rating import board, import_and_export, rate
+from tests.browser.test_rating import settled as kept
+
+pytestmark = pytest.mark.browser
+NAME = "<img src=x onerror=alert(1)>"
+FOREIGN = """() => {
+  const found = [];
+  const look = root => root.querySelectorAll('*').forEach(e => {
+    if (e.shadowRoot) look(e.shadowRoot);
+    const handles = [...e.attributes].some(a => /^on/i.test(a.name));
+    const leaves = [e.src, e.href, e.action, e.data].some(value => typeof value === 'string' && value
+      && !['localhost', '127.0.0.1'].includes(new URL(value, location).hostname) && !/^(blob:|data:image)/.test(value));
+    if (handles || leaves || e.matches('script, iframe')) found.push(e.outerHTML.slice(0, 200));
+  });
+  for (const part of document.querySelectorAll('[data-testid=stMain], [data-testid=stSidebar]')) look(part);
+  return found }"""
+"""Returns elements that text has become: scripts, frames, what handles events, and what points to another machine."""
+NAMED = "user item model data genres years k unseen popularity trail runs models split at seeds sampled recent replayed"
+NAMED += " ratings events speed device visitor"
+"""Parameters of addresses, and one that must not be any."""
+ADDRESSES = ('"><script>alert(1)</script><img src=http://192.0.2.9/ onerror=alert(1)>\u202e', "![](//192.0.2.9/a)" * 80)
+
+
+def drawn(page: Page) -> None:
+    """Wait until the page's script has run, and check that no text has become anything else."""
+    expect(page.locator(".status")).to_have_count(1)
+    page.wait_for_function("document.querySelector('[data-test-script-state=notRunning]') !== null")
+    assert page.evaluate(FOREIGN) == []
+
+
+def go(page: Page, name: str) -> None:
+    page.locator("[data-testid=stSidebarNavLink]", has_text=name).click()
+    expect(page.locator(".head h1")).to_have_text(name)
+    drawn(page)
+
+
+def shows(page: Page, place: str, *texts: str) -> None:
+    """Wait until a place shows these texts, letter by letter."""
+    for text in texts:
+        expect(page.locator(place).get_by_text(text).first).to_be_attached()
+
+
+def give(page: Page, name: str, content: bytes) -> None:
+    """Upload a file."""
+    kind = "application/zip" if name.endswith(".zip") else "text/csv"
+    page.locator("input[type=file]").first.set_input_files([{"name": name, "mimeType": kind, "buffer": content}])
+
+
+def test_a_hostile_catalogue_is_text_on_every_page(open_page: OpenPage) -> None:
+    page = open_page("/data")
+    give(page, f"{NAME}.zip", hostile_zip())
+    page.get_by_role("button", name="Use it").click()
+    expect(page.locator(".status")).to_contain_text("your data")
+    shows(page, "[data-testid=stMain]", NAME)
+    drawn(page)
+
+    go(page, "For you")
+    expect(page.locator(".st-key-top .film").first).to_be_visible()
+    shows(page, ".st-key-top", "<b>x</b>")
+    drawn(page)
+
+    go(page, "More like this")
+    expect(page.locator(".st-key-start .film")).to_have_count(10)
+    for film in page.locator(".st-key-start [class*=st-key-film-start]").all():
+        title = film.locator(".name").inner_text()
+        said = film.locator("a").get_attribute("aria-label") or film.locator("a").text_content() or ""
+        assert title in said.replace("\u2060", "")
+    page.get_by_label("Find a film").press_sequentially("script", delay=20)
+    page.locator(".st-key-found a").first.click()
+    expect(page.locator(".seed h2")).to_have_text(HOSTILE[0])
+    drawn(page)
+
+    go(page, "Rate")
+    for place in range(2):
+        rate(board(page, "hand").locator(".card").nth(place), 5)
+        kept(page)
+    names = board(page, "list").locator(".card .name").all_inner_texts()
+    assert len({name for name in names if name in HOSTILE}) >= 5, names
+    for panel in ("Rank over time", "After 0, 1, 2, 5", "Your taste", "Side by side"):
+        page.get_by_role("radio", name=panel).or_(page.get_by_role("button", name=panel)).first.click()
+        drawn(page)
+    import_and_export(page)
+    cells = [title.replace('"', '""') for title in HOSTILE]
+    rows = "".join(f'"{cell}",1999,{"<b>4" if "x" in cell else 4}\n' for cell in cells)
+    give(page, f"{NAME}.csv", f"title,year,rating\n{rows}".encode())
+    expect(page.locator(".st-key-import-counts")).to_be_visible()
+    drawn(page)
+
+    go(page, "Compare")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    expect(page.locator(".st-key-through .column").first).to_be_visible(timeout=120_000)
+    shows(page, ".st-key-through", HOSTILE[0])
+    drawn(page)
+
+    go(page, "Train")
+    page.get_by_role("button", name="Train", exact=True).click()
+    shows(page, "[data-testid=stMain]", NAME)
+    drawn(page)
+
+    go(page, "Live")
+    page.get_by_role("button", name="Replay", exact=True).click()
+    expect(page.locator(".happened article").first).to_be_visible(timeout=120_000)
+    drawn(page)
+
+
+def test_hostile_uploads_are_refused_in_plain_text(open_page: OpenPage) -> None:
+    page = open_page("/data")
+    for text in (*HOSTILE[:5], HOSTILE[8]):
+        cell = text.replace('"', '""')
+        give(page, f"{NAME}.csv", f'userId,movieId,rating\n1,2,"{cell}"\n'.encode())
+        expect(page.locator("[data-testid=stAlert]")).to_contain_text(f"Line 2 of {NAME}.csv has the rating")
+        letters = "\u2060?".join(map(re.escape, text[:30]))  # addresses are broken up
+        expect(page.locator("[data-testid=stAlert]")).to_contain_text(re.compile(letters))
+        drawn(page)
+
+
+@pytest.mark.parametrize("name", ["", "similar", "rate", "live", "compare", "train", "data"])
+def test_a_hostile_address_is_text_on_every_page(open_page: OpenPage, name: str) -> None:
+    for text in ADDRESSES:
+        page = open_page(f"/{name}?" + "&".join(f"{key}={quote(text)}" for key in NAMED.split()))
+        drawn(page)
+        page.close()
