@@ -44,35 +44,39 @@ PATIENCE = 60.0
 class Visitor:
     """One person with a board of films.
 
-    boards : name -> (id of the widget, fragment, what it shows); sent : what was done; took : seconds of each answer
+    headers : of its requests; boards : name -> (id of the widget, fragment, what it shows); html : what else is drawn
+    sent : what was done; took : seconds of each answer
     """
 
     url: str
-    luck: random.Random
+    luck: random.Random = field(default_factory=random.Random)
     cookie: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
     boards: dict[str, tuple[str, str, dict]] = field(default_factory=dict)
+    html: list[str] = field(default_factory=list)
     sent: list[dict] = field(default_factory=list)
     took: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
-    async def arrive(self) -> ClientConnection:
-        """Fetch the page for its cookie, open the WebSocket, and wait until the page is drawn."""
+    async def arrive(self, page: str = "rate", query: str = "") -> ClientConnection:
+        """Fetch the page for its cookie unless there is one, open the WebSocket, and wait until the page is drawn."""
 
         def fetch() -> str:
-            with urllib.request.urlopen(f"{self.url}/rate", timeout=PATIENCE) as page:
-                cookies = page.headers.get_all("Set-Cookie") or []
+            asked = urllib.request.Request(f"{self.url}/{page}", headers=self.headers)
+            with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
+                cookies = answer.headers.get_all("Set-Cookie") or []
             return next(text.partition(";")[0] for text in cookies if text.startswith(COOKIE))
 
-        self.cookie = await asyncio.to_thread(fetch)
+        self.cookie = self.cookie or await asyncio.to_thread(fetch)
         socket = await connect(
             f"{self.url.replace('http', 'ws', 1)}/_stcore/stream",
             subprotocols=["streamlit", "PLACEHOLDER_AUTH_TOKEN"],  # type: ignore[list-item]
             origin=self.url,  # type: ignore[arg-type]
-            additional_headers={"Cookie": self.cookie},
+            additional_headers={"Cookie": self.cookie} | self.headers,
             max_size=None,
         )
         message = BackMsg()
-        message.rerun_script.page_name = "rate"
+        message.rerun_script.page_name, message.rerun_script.query_string = page, query
         await socket.send(message.SerializeToString())
         await self.read(socket)
         return socket
@@ -89,6 +93,8 @@ class Visitor:
                     name = "list" if "board-list" in element.bidi_component.id else "hand"
                     shown = json.loads(element.bidi_component.json or "{}")
                     self.boards[name] = (element.bidi_component.id, said.delta.fragment_id, shown)
+                elif element.WhichOneof("type") == "html":
+                    self.html.append(element.html.body)
                 elif element.WhichOneof("type") == "exception":
                     self.faults.append(element.exception.message)
             elif kind == "script_finished":
@@ -101,23 +107,28 @@ class Visitor:
 
     async def rate(self, socket: ClientConnection) -> None:
         """Give a film of the list half stars, and wait for the new list; whatever it shows must be one's own."""
-        widget, fragment, shown = self.boards["list"]
+        shown = self.boards["list"][2]
         known = {act["item"] for act in self.sent}
         film = self.luck.choice([card for card in shown["cards"] if card["item"] not in known] or shown["cards"])
         stars = self.luck.randint(1, 10) / 2
         self.sent.append({"id": uuid.uuid4().hex, "kind": "rate", "item": film["item"], "stars": stars})
-        message = BackMsg()
-        message.rerun_script.page_name = "rate"
-        message.rerun_script.fragment_id = fragment
-        state = message.rerun_script.widget_states.widgets.add()
-        state.id, state.json_value = widget, json.dumps({"events": self.sent[-20:]})
         started = time.perf_counter()
-        await socket.send(message.SerializeToString())
-        await self.read(socket)
+        await self.send(socket, self.sent[-20:])
         self.took.append(time.perf_counter() - started)
         kept = self.boards["list"][2].get("acknowledged", [])
         if kept != [act["id"] for act in self.sent][-len(kept) :] or self.sent[-1]["id"] not in kept:
             self.faults.append(f"shows {len(kept)} acts as kept, of {len(self.sent)} that were sent")
+
+    async def send(self, socket: ClientConnection, events: object) -> None:
+        """Send a state of the board with the list, and wait until what follows from it is drawn."""
+        widget, fragment, _ = self.boards["list"]
+        message = BackMsg()
+        message.rerun_script.page_name = "rate"
+        message.rerun_script.fragment_id = fragment
+        state = message.rerun_script.widget_states.widgets.add()
+        state.id, state.json_value = widget, json.dumps({"events": events})
+        await socket.send(message.SerializeToString())
+        await self.read(socket)
 
     async def stay(self, all_here: asyncio.Barrier, seconds: float, every: float) -> None:
         """Come, wait for the others, rate at a steady pace, and go. A fault is noted, and ends the visit."""

@@ -105,7 +105,7 @@ def read(dataset: Dataset, sent: Any) -> list[Act]:
     for event in sent[-_MOST:]:
         event = event if isinstance(event, dict) else {}
         id, kind, item, stars = (event.get(name) for name in ("id", "kind", "item", "stars"))
-        given = float(stars) if kind == "rate" and isinstance(stars, int | float) else 0.0
+        given = float(stars) if kind == "rate" and isinstance(stars, int | float) and stars is not True else 0.0
         fits = given in STARS if kind == "rate" else kind in ("undo", "pass")
         if fits and isinstance(item, str) and isinstance(id, str) and _ID.fullmatch(id):
             with suppress(BadInput):

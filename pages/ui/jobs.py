@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from ipaddress import ip_address
 from pathlib import Path
 
 import streamlit as st
@@ -74,12 +75,20 @@ def _buckets() -> Buckets:
 def allow(kind: str, count: int = 1) -> None:
     """Count what this visitor asks for. Raises BadInput, in a hosted app alone, when it is more than their share."""
     if settings.hosted():
-        address = st.context.ip_address
         try:
-            _buckets().take(kind, visitor(), address if isinstance(address, str) else "", count=count)
+            _buckets().take(kind, visitor(), client(), count=count)
         except BadInput:
             tell("a limit was reached", count=count)
             raise
+
+
+def client() -> str:
+    """Return the address that the visitor comes from, or "": a private one is a proxy's, behind which is everybody."""
+    address = st.context.ip_address
+    try:
+        return str(address) if ip_address(str(address)).is_global else ""
+    except ValueError:  # there is none
+        return ""
 
 
 def visible(*kinds: str) -> list[Job]:

@@ -1,0 +1,219 @@
+"""A hostile visitor against the hosted app, over its own protocol: floods, forgeries, nonsense, other people's ids."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import streamlit
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from benchmarks.load import VERSION, Visitor, visitor_of
+from recengine.serving.event_log import Event, EventLog
+from recengine.serving.limits import LIMITS, SHARED
+from tests.browser.conftest import Server
+
+FLOOD = 5_000
+
+
+@pytest.fixture(scope="module")
+def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run the app as strangers meet it."""
+    if streamlit.__version__ != VERSION:
+        pytest.skip(f"Streamlit {streamlit.__version__} may have another protocol than {VERSION}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECENGINE_HOSTED", "1")
+        server = Server(tmp_path_factory.mktemp("hosted"))
+    yield server
+    server.stop()
+    assert "Traceback" not in server.log.read_text()
+
+
+@pytest.fixture
+def log(hosted: Server) -> Iterator[EventLog]:
+    made = EventLog(f"sqlite:///{hosted.home / 'ratings.db'}")
+    yield made
+    made.close()
+
+
+def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run in a thread: this one may have a loop of events running, Playwright's."""
+    with ThreadPoolExecutor(1) as apart:
+        apart.submit(lambda: asyncio.run(work())).result()
+
+
+def from_address(number: int) -> dict[str, str]:
+    """Return headers as of a proxy on this machine, which the server believes."""
+    return {"X-Forwarded-For": f"1.0.0.{number}"}
+
+
+def rating(item: str, stars: float = 5.0) -> dict[str, Any]:
+    return {"id": uuid.uuid4().hex, "kind": "rate", "item": item, "stars": stars}
+
+
+def mine(log: EventLog, visitor: Visitor) -> list[Event]:
+    return log.events(visitor_of(visitor.cookie))
+
+
+async def sees(url: str, cookie: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return what a person is shown: their own list, and fifty films for each of three others of the data set."""
+    person = Visitor(url, cookie=cookie, headers=from_address(9))
+    await (await person.arrive()).close()
+    cards = person.boards["list"][2]["cards"]
+    lists = []
+    for user in (1, 2, 3):
+        person.html = []
+        await (await person.arrive("", f"user={user}&k=50")).close()
+        films = [text for text in person.html if 'class="name"' in text]
+        assert len(films) >= 50
+        lists += films
+    assert not person.faults
+    return cards, lists
+
+
+def test_a_flood_is_limited_and_changes_nothing_for_anybody_else(hosted: Server, log: EventLog) -> None:
+    async def scene() -> None:
+        victim = Visitor(hosted.url, headers=from_address(1))
+        socket = await victim.arrive()
+        for item in ("839", "460", "927"):
+            await victim.send(socket, [rating(item)])
+        before = await sees(hosted.url, victim.cookie), mine(log, victim)
+
+        flood = Visitor(hosted.url, headers=from_address(2))
+        pipe = await flood.arrive()
+        films = [card["item"] for card in flood.boards["list"][2]["cards"]]
+        began, sent = time.monotonic(), 0
+        while sent < FLOOD:  # sixty at once, as fast as the server answers: more than sixty a second
+            batch = [rating(films[n % len(films)], 0.5 + n % 10 / 2) for n in range(sent, sent + 60)]
+            await flood.send(pipe, batch)
+            sent += len(batch)
+        lasted = time.monotonic() - began
+        assert sent / lasted > 60
+        kept = len(mine(log, flood))
+        limit = LIMITS["rating"]
+        assert limit.burst <= kept <= limit.burst + lasted / limit.seconds + 1
+
+        assert (await sees(hosted.url, victim.cookie), mine(log, victim)) == before
+        await victim.send(socket, [rating("12", 1.0)])  # who is not hostile goes on
+        assert len(mine(log, victim)) == 4
+        assert not victim.faults + flood.faults
+
+    run(scene)
+
+
+def test_many_cookies_from_one_address_have_a_limit_together(hosted: Server, log: EventLog) -> None:
+    async def scene() -> None:
+        began, kept = time.monotonic(), 0
+        for _ in range(8):
+            visitor = Visitor(hosted.url, headers=from_address(3))
+            socket = await visitor.arrive()
+            await visitor.send(socket, [rating("839") for _ in range(60)])
+            kept += len(mine(log, visitor))
+            await socket.close()
+        limit, lasted = LIMITS["rating"], time.monotonic() - began
+        assert kept <= SHARED * (limit.burst + lasted / limit.seconds)
+        assert kept >= SHARED * limit.burst - 60
+
+    run(scene)
+
+
+def test_nobody_takes_another_s_id(hosted: Server, log: EventLog) -> None:
+    async def scene() -> None:
+        victim = Visitor(hosted.url, headers=from_address(4))
+        socket = await victim.arrive()
+        act = rating("839")
+        await victim.send(socket, [act])
+        before = await sees(hosted.url, victim.cookie)
+        name, _, token = victim.cookie.partition("=")
+        id, _, signature = token.partition(".")
+        turned = signature[:-1] + ("0" if signature[-1] != "0" else "1")
+        for forged in (id, f"{id}.", f"{id}.{'0' * 64}", f"{id}.{turned}", token.upper(), f'"{id}"', f"{token}.{id}"):
+            thief = Visitor(hosted.url, cookie=f"{name}={forged}", headers=from_address(5))
+            pipe = await thief.arrive(query=f"visitor={id}&user={id}&recengine_visitor={token}")
+            shown = thief.boards["list"][2]
+            assert shown["acknowledged"] == []
+            assert not any(card["stars"] for board in thief.boards.values() for card in board[2]["cards"])
+            again = act | {"stars": 0.5}  # the id of an act of theirs, and an undo of it
+            await thief.send(pipe, [again, {"id": uuid.uuid4().hex, "kind": "undo", "item": "839"}])
+            await pipe.close()
+        assert [(event.event_id, event.stars) for event in mine(log, victim)] == [(act["id"], 5.0)]
+        assert await sees(hosted.url, victim.cookie) == before
+
+    run(scene)
+
+
+GOOD = {"id": "0" * 32, "kind": "rate", "item": "839", "stars": 5}
+WRONG: dict[str, list[Any]] = {
+    "id": ["", "../../x", "0" * 31, "0" * 33, "é" * 32, "0" * 10_000, None, ["0" * 32]],
+    "kind": ["steal", "clear", "rate;", "", "RATE", {"a": 1}, None],
+    "item": ["", "-1", "1e9", "9" * 400, "' OR 1=1 --", 839, None],
+    "stars": [-1, 0, 5.5, 1e308, True, "5", None, []],
+}
+NONSENSE: list[Any] = [None, 7, "x", {"0": GOOD}, [None, 7, "x", [], {}], [[[]]] * 500, [{"id": "0" * 32}]]
+NONSENSE += [[GOOD | {name: value} for value in values] for name, values in WRONG.items()]
+
+
+def test_nonsense_is_left_out_and_the_page_stays(hosted: Server, log: EventLog) -> None:
+    async def scene() -> None:
+        visitor = Visitor(hosted.url, headers=from_address(6))
+        socket = await visitor.arrive()
+        for events in NONSENSE:
+            await visitor.send(socket, events)
+            assert mine(log, visitor) == [], events
+        widget, fragment, _ = visitor.boards["list"]
+        for fill in (
+            lambda state: setattr(state, "json_value", "{" * 5_000),
+            lambda state: setattr(state, "json_value", "not json"),
+            lambda state: setattr(state, "string_value", "x" * 100_000),
+            lambda state: setattr(state, "trigger_value", True),
+            lambda state: setattr(state, "bytes_value", b"\x80\x04."),
+        ):
+            message = BackMsg()
+            message.rerun_script.page_name, message.rerun_script.fragment_id = "rate", fragment
+            state = message.rerun_script.widget_states.widgets.add()
+            state.id = widget
+            fill(state)
+            await socket.send(message.SerializeToString())
+            await visitor.read(socket)
+        assert mine(log, visitor) == []
+        await visitor.send(socket, [rating("839")])
+        assert len(mine(log, visitor)) == 1
+        assert not visitor.faults
+
+    run(scene)
+
+
+def test_no_other_site_speaks_for_a_visitor(hosted: Server, log: EventLog) -> None:
+    """A page of another site can neither open the WebSocket nor upload, though the browser sends the cookie along."""
+
+    async def scene() -> None:
+        victim = Visitor(hosted.url, headers=from_address(7))
+        await (await victim.arrive()).close()
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(
+                f"{hosted.url.replace('http', 'ws', 1)}/_stcore/stream",
+                origin="https://elsewhere.example",  # type: ignore[arg-type]
+                additional_headers={"Cookie": victim.cookie},
+            )
+        assert refused.value.response.status_code == 403
+
+    run(scene)
+    upload = urllib.request.Request(
+        f"{hosted.url}/_stcore/upload_file/{uuid.uuid4()}/{uuid.uuid4()}",
+        data=json.dumps({}).encode(),
+        headers={"Origin": "https://elsewhere.example", "Content-Type": "multipart/form-data; boundary=x"},
+        method="PUT",
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(upload)
+    assert refused.value.code in (400, 403)
