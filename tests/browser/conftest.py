@@ -33,13 +33,17 @@ OpenPage = Callable[..., Page]
 
 
 class Server:
-    """`streamlit run app.py` on a free port."""
+    """`streamlit run app.py` on a free port, which replaces PORT in the secrets."""
 
-    def __init__(self, home: Path, dataset: str = "sample") -> None:
+    def __init__(self, home: Path, dataset: str = "sample", secrets: str = "") -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://localhost:{self.port}"
+        options = list(OPTIONS)
+        if secrets:
+            (home / "secrets.toml").write_text(secrets.replace("PORT", str(self.port)), encoding="utf-8")
+            options.append(f"--secrets.files={home / 'secrets.toml'}")
         own = str(ROOT / "examples" / "own_function.py")
         environment = os.environ | {"RECENGINE_HOME": str(home), "RECENGINE_DATASET": dataset, "RECENGINE_MODELS": own}
         if dataset == "sample":
@@ -48,7 +52,7 @@ class Server:
         self.log = home / "server.log"
         home.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={self.port}", *OPTIONS],
+            [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={self.port}", *options],
             cwd=ROOT,
             env=environment,
             stdout=self.log.open("wb"),
