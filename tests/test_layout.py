@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 LAYERS = ("data", "metrics", "training", "models", "evaluation", "serving", "cli")
@@ -89,3 +90,17 @@ def test_no_file_of_the_package_calls_bare_cuda_or_evaluates_text() -> None:
                 called = ast.unparse(node.func)
                 assert called not in {"eval", "exec"}, path
                 assert not called.endswith(".cuda"), path
+
+
+def test_the_versions_of_a_hosted_app_are_exact_and_what_its_users_may_have() -> None:
+    def named(file: str) -> dict[str, Requirement]:
+        lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+        found = [Requirement(line) for line in lines if line and not line.startswith("#")]
+        return {requirement.name.lower(): requirement for requirement in found}
+
+    hosted = {name: str(requirement.specifier) for name, requirement in named("requirements-hosted.txt").items()}
+    assert all(version.startswith("==") and "*" not in version for version in hosted.values())
+    for name, requirement in named("requirements.txt").items():
+        bounds = [str(bound) for bound in requirement.specifier]
+        assert any(bound.startswith(("<", "==")) for bound in bounds), f"{name} has no upper bound"
+        assert name == "torch" or requirement.specifier.contains(hosted[name].removeprefix("==")), name
