@@ -294,8 +294,9 @@ def one_person(dataset: Dataset, job: Job, order: list[str], key: str) -> None:
                 f'<li class="{"both" if item in liked else ""}">{html(cards.named(cards.film(dataset, item)))}</li>'
                 for item in lists[name]
             )
-            both = np.mean([len(set(lists[name]) & set(lists[other])) for other in order if other != name])
-            said = f"NDCG {own[key][name]:.3f} · {both:.1f} films shared with another model"
+            shared = [len(set(lists[name]) & set(lists[other])) for other in order if other != name]
+            said = f"NDCG {own[key][name]:.3f}"
+            said += f" · {np.mean(shared):.1f} films shared with another model" if shared else ""
             title = html(recipes.label(name))
             st.html(f'<section class="column"><h3>{title}</h3><p>{html(said)}</p><ol>{rows}</ol></section>')
     st.caption("Set in bold: films that this person loved and that were held back, which the models were to find.")

@@ -33,6 +33,7 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         pytest.skip(f"Streamlit {streamlit.__version__} may have another protocol than {VERSION}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECENGINE_HOSTED", "1")
+        patch.setenv("STREAMLIT_SERVER_ALLOWED_HOSTS", "localhost app.example")
         server = Server(tmp_path_factory.mktemp("hosted"))
     yield server
     server.stop()
@@ -226,6 +227,9 @@ def test_no_other_site_speaks_for_a_visitor(hosted: Server, log: EventLog) -> No
                 additional_headers={"Cookie": victim.cookie},
             )
         assert refused.value.response.status_code == 403
+        with pytest.raises(InvalidStatus) as rebound:  # a name of theirs that leads here
+            await connect(f"ws://elsewhere.example:{hosted.port}/_stcore/stream", host="localhost", port=hosted.port)
+        assert rebound.value.response.status_code == 403
 
     run(scene)
     upload = urllib.request.Request(
