@@ -28,7 +28,7 @@ ACTS: list[dict[str, Any]] = [
 ]
 ACTS = [{"id": f"{number:032x}", **act} for number, act in enumerate(ACTS)]
 FILES = [f"recengine/serving/{name}.py" for name in ("event_log", "online")]
-FILES += ["pages/rate.py", "pages/ui/board.py", "pages/ui/visit.py"]
+FILES += ["pages/rate.py", *(f"pages/ui/{name}.py" for name in ("board", "lists", "visit"))]
 ON_THE_WAY = {str(ROOT / name): name for name in FILES}
 """Files whose lines are failpoints."""
 Place = tuple[str, int]

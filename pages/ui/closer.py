@@ -1,0 +1,147 @@
+"""A closer look at a visitor's list: beside other models', rating by rating, and the taste that it follows from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.ui import cards, frame, models, people, recipes, states
+from pages.ui.lists import SHOWN, lists
+from pages.ui.text import html, plain
+from pages.ui.visit import Visit
+from recengine.data.dataset import Dataset
+from recengine.models.base import Recommender
+from recengine.serving.store import Trained
+
+BESIDE = ("step", "gru", "ease", "popularity")
+"""Models that answer side by side."""
+STEPS = (0, 1, 2, 5)
+"""Numbers of ratings after which the lists are set side by side."""
+TRACED = 12
+"""Ratings that the chart of ranks looks back on."""
+
+
+def column(dataset: Dataset, title: str, said: str, items: Sequence[int], known: set[int]) -> None:
+    """Draw one short list of titles; those that the main list has too are marked."""
+    rows = "".join(
+        f'<li class="{"both" if item in known else ""}">{html(cards.named(cards.film(dataset, item)))}</li>'
+        for item in items
+        if item >= 0
+    )
+    st.html(f'<section class="column"><h3>{html(title)}</h3><p>{html(said)}</p><ol>{rows}</ol></section>')
+
+
+@states.told
+def start_training(dataset: Dataset, name: str) -> None:
+    """Start a training that the visitor does not wait for. For callbacks."""
+    recipes.train(dataset, recipes.recipe(name), frame.choice().device)
+
+
+def side_by_side(dataset: Dataset, model: Recommender, now: Visit, positive: float) -> None:
+    """Draw what other models would say to the same ratings, and how much they agree."""
+    own, _ = lists(model, dataset, now, [len(now.ratings)], positive)
+    known = {int(item) for item in own[0] if item >= 0}
+    with st.grid(5, min_column_width=190, gap="small", key="beside"):
+        column(dataset, recipes.label(model.name), "your list", own[0].tolist(), known)
+        for name in (name for name in BESIDE if name != model.name):
+            with st.container(key=f"beside-{name}"):
+                found = models.known_model(dataset, name, frame.choice().device)
+                if found is None and models.is_quick(dataset, name):
+                    with st.spinner(f"Fitting {recipes.label(name)} …"):
+                        found = models.find_model(dataset, name, frame.choice().device)  # type: ignore[assignment]
+                if not isinstance(found, Trained):
+                    st.html(f'<section class="column"><h3>{html(recipes.label(name))}</h3></section>')
+                    st.button(
+                        f"Train {recipes.label(name)}",
+                        on_click=start_training,
+                        args=(dataset, name),
+                        key=f"train {name}",
+                        help="In the background; you can go on rating.",
+                    )
+                    continue
+                theirs, _ = lists(found.model, dataset, now, [len(now.ratings)], positive)
+                both = len(known & set(theirs[0].tolist()))
+                column(dataset, recipes.label(name), f"{both} of {SHOWN} in your list too", theirs[0].tolist(), known)
+
+
+def ranks_over_time(dataset: Dataset, model: Recommender, now: Visit, positive: float) -> None:
+    """Draw how the films of the list came to their places, rating by rating."""
+    count = len(now.ratings)
+    lengths = list(range(max(0, count - TRACED), count + 1))
+    then, _ = lists(model, dataset, now, lengths, positive)
+    final = [int(item) for item in then[-1] if item >= 0]
+    titles = {item: plain(cards.named(cards.film(dataset, item)))[:40] for item in final}
+    rows = [
+        {"ratings": length, "rank": place, "film": titles[int(item)], "now": final.index(int(item)) + 1}
+        for length, items in zip(lengths, then, strict=True)
+        for place, item in enumerate(items, start=1)
+        if int(item) in titles
+    ]
+    base = alt.Chart(pd.DataFrame(rows)).encode(
+        x=alt.X("ratings:Q", title="ratings given", axis=alt.Axis(tickMinStep=1, format="d")),
+        y=alt.Y("rank:Q", title="rank", scale=alt.Scale(domain=[SHOWN + 0.5, 0.5]), axis=alt.Axis(tickMinStep=1)),
+        color=alt.Color("film:N", legend=None),
+        tooltip=["film:N", "ratings:Q", "rank:Q"],
+    )
+    names = (
+        base.transform_filter(f"datum.ratings == {count}")
+        .mark_text(align="left", dx=10, fontSize=12)
+        .encode(text="film:N")
+    )
+    chart = base.mark_line(interpolate="monotone", strokeWidth=3) + base.mark_circle(size=70, opacity=1) + names
+    st.altair_chart(
+        chart.properties(height=380, background="transparent", padding={"right": 220}),
+        alt="Lines: the rank of each film of your list after each of your last ratings",
+    )
+    st.caption("A line that begins in the middle is a film that was not among the first ten before.")
+
+
+def step_by_step(dataset: Dataset, model: Recommender, now: Visit, positive: float) -> None:
+    """Draw the lists after none, one, two and five ratings side by side."""
+    lengths = [n for n in STEPS if n <= len(now.ratings)]
+    then, fallback = lists(model, dataset, now, lengths, positive)
+    final = set(lists(model, dataset, now, [len(now.ratings)], positive)[0][0].tolist())
+    rated = list(now.ratings.items())
+    with st.grid(4, min_column_width=220, gap="medium", key="steps"):
+        for length, items, popular in zip(lengths, then, fallback, strict=True):
+            said = "everybody’s favourites" if popular else "in the order you rated"
+            if length:
+                item, stars = rated[length - 1]
+                said = f"the last: {plain(cards.film(dataset, item).title)[:32]}, {stars:g} ★"
+            column(dataset, f"After {length}", said, items.tolist(), final)
+    st.caption("Marked: what stands in your list now.")
+
+
+def taste(dataset: Dataset, now: Visit, positive: float) -> None:
+    """Draw which genres and decades the visitor likes, against what everybody likes."""
+    mine = np.array([i for i, stars in now.ratings.items() if dataset.in_scale(stars) >= positive], np.int64)
+    if not len(mine):
+        st.caption("You have liked nothing yet; there is no taste to draw.")
+        return
+    liked = dataset.ratings.at_least(positive)
+    everybody = np.bincount(liked.item_idx, minlength=dataset.n_items) / max(1, len(liked))
+    years = dataset.items["year"].to_numpy(np.float64, na_value=np.nan)
+    decades = {f"{d:.0f}s": np.floor(years / 10) * 10 == d for d in np.unique(np.floor(years / 10) * 10) if d == d}
+    genres = {name: people.has_genre(dataset, name) for name in people.genre_names(dataset)}
+    for title, groups in (("Genres", genres), ("Decades", decades)):
+        rows = [(plain(name), float(has[mine].mean()), float(everybody[has].sum())) for name, has in groups.items()]
+        if title == "Genres":
+            rows = sorted(rows, key=lambda row: -row[1])[:12]
+        table = pd.DataFrame(rows, columns=["group", "you", "everybody"])
+        bars = alt.Chart(table).encode(y=alt.Y("group:N", sort=None, title=None))
+        share = alt.Axis(format="%", title="share of the films liked")
+        chart = bars.mark_bar(cornerRadiusEnd=3, height={"band": 0.7}).encode(
+            x=alt.X("you:Q", axis=share), tooltip=["group", alt.Tooltip("you", format=".0%")]
+        ) + bars.mark_tick(thickness=3, size=18, color="#888").encode(
+            x="everybody:Q", tooltip=["group", alt.Tooltip("everybody", format=".0%")]
+        )
+        st.html(f"<h3>{title}</h3>")
+        st.altair_chart(
+            chart.properties(height=26 * len(rows) + 40, background="transparent"),
+            alt=f"Bars: your share by {title.lower()}; ticks: everybody’s",
+        )
+    st.caption(f"Bars: the {len(mine)} films you liked. Ticks: what everybody here liked.")
