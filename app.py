@@ -122,7 +122,10 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
 def script_error(fault: Exception) -> bool:
     """Show one sentence for a fault of ours; the traceback goes to the log."""
     log.error("a page failed", exc_info=fault)
-    st.error("Something went wrong here, and the log says what.", icon=":material/error:")
+    from pages.ui.states import not_stored
+
+    said = not_stored(fault) or "Something went wrong here, and the log says what."
+    st.error(said, icon=":material/error:")
     st.page_link("for_you.py", label="Start again", icon=":material/refresh:")
     return True
 

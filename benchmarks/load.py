@@ -95,6 +95,8 @@ class Visitor:
                     self.boards[name] = (element.bidi_component.id, said.delta.fragment_id, shown)
                 elif element.WhichOneof("type") == "html":
                     self.html.append(element.html.body)
+                elif element.WhichOneof("type") == "alert":
+                    self.html.append(element.alert.body)
                 elif element.WhichOneof("type") == "exception":
                     self.faults.append(element.exception.message)
             elif kind == "script_finished":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -50,6 +53,17 @@ def problem(message: str, action: Action) -> None:
     """Draw an error state."""
     st.error(markdown(sentence(message)), icon=":material/error:")
     action()
+
+
+def not_stored(fault: BaseException) -> str:
+    """Return a sentence if a disk that is full or closed is what a fault comes from, else ""."""
+    numbers = [getattr(fault, "errno", None), *map(int, re.findall(r"\(os error (\d+)\)", str(fault)))]
+    for number in numbers:
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            why = os.strerror(number)
+            return f"Nothing can be stored just now ({why}): free some space or open the folder, then start again."
+    cause = fault.__cause__ or fault.__context__
+    return not_stored(cause) if cause else ""
 
 
 def empty(title: str, text: str, action: Action) -> None:

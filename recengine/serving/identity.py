@@ -13,6 +13,8 @@ from pathlib import Path
 from recengine import settings
 
 COOKIE = "recengine_visitor"
+_OF_THIS_PROCESS = secrets.token_hex(32).encode()
+"""Signs while no file can be written: visitors are then new ones after a restart."""
 _TOKEN = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{64})")
 
 
@@ -45,9 +47,12 @@ def _secret() -> bytes:
     path = settings.home() / "secret"
     with suppress(FileNotFoundError):
         return path.read_bytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write_once(path, secrets.token_hex(32).encode())
-    return path.read_bytes()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_once(path, secrets.token_hex(32).encode())
+        return path.read_bytes()
+    except OSError:  # a full or a closed disk is no reason to show nothing
+        return _OF_THIS_PROCESS
 
 
 def _write_once(path: Path, content: bytes) -> None:

@@ -35,7 +35,7 @@ OpenPage = Callable[..., Page]
 class Server:
     """`streamlit run app.py` on a free port, which replaces PORT in the secrets."""
 
-    def __init__(self, home: Path, dataset: str = "sample", secrets: str = "") -> None:
+    def __init__(self, home: Path, dataset: str = "sample", secrets: str = "", log: Path | None = None) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -49,7 +49,7 @@ class Server:
         if dataset == "sample":
             environment.pop("RECENGINE_MIRROR", None)
         self.home = home
-        self.log = home / "server.log"
+        self.log = log or home / "server.log"
         home.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={self.port}", *options],

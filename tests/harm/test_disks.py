@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,59 @@ def test_a_closed_folder_is_one_sentence(tmp_path: Path, before: str) -> None:
     (line,) = done.stdout.splitlines()
     assert line.startswith("the database of ratings cannot be written just now (")
     assert "open its folder" in line
+
+
+SERVED = """
+import asyncio, json, os, subprocess, sys, urllib.error, urllib.request
+from pathlib import Path
+from benchmarks.load import Visitor
+from tests.browser.conftest import Server
+
+async def look(page):
+    visitor = Visitor(server.url)
+    await (await visitor.arrive(page)).close()
+    assert not visitor.faults, visitor.faults
+    return [text for text in visitor.html if "stored just now" in text or "cannot be" in text], visitor
+
+place, harm, cure = Path(os.environ["PLACE"]), sys.argv[1], sys.argv[2]
+(place / "home").mkdir()
+server = Server(place / "home", log=Path(sys.argv[3]))
+try:
+    subprocess.run(harm, shell=True, check=True)
+    said = {page: asyncio.run(look(page))[0] for page in ("", "rate", "train", "live", "compare", "data")}
+    try:
+        urllib.request.urlopen(server.url + "/healthz")
+        health = 200
+    except urllib.error.HTTPError as answer:
+        health = answer.code
+    subprocess.run(cure, shell=True, check=True)
+    again, visitor = asyncio.run(look(""))
+    films = sum(text.count('class="name"') for text in visitor.html)
+    print(json.dumps({"said": said, "health": health, "again": again, "films": films}))
+finally:
+    server.stop()
+"""
+
+
+@pytest.mark.parametrize(
+    ("harm", "cure", "why"),
+    [
+        ("dd if=/dev/zero of=$PLACE/filler bs=4k 2>/dev/null || true", "rm $PLACE/filler", "No space left on device"),
+        ("mount -o remount,ro $PLACE", "mount -o remount,rw $PLACE", "Read-only file system"),
+    ],
+)
+def test_the_app_says_so_and_goes_on_when_there_is_room_again(tmp_path: Path, harm: str, cure: str, why: str) -> None:
+    script = f"""
+    "$PYTHON" - '{harm}' '{cure}' '{tmp_path / "server.log"}' <<'END'
+{SERVED}
+END
+    """
+    done = on_small_disk(script, tmp_path, megabytes=30)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    (first,) = found["said"][""]
+    assert first == f"Nothing can be stored just now ({why}): free some space or open the folder, then start again."
+    assert all(len(said) <= 1 for said in found["said"].values())
+    assert found["health"] == 503
+    assert found["again"] == []
+    assert found["films"] >= 10
