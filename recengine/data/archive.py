@@ -108,7 +108,7 @@ class Zip:
             with zipfile.ZipFile(self._open()) as archive:
                 found = [info for info in archive.infolist() if not info.is_dir()]
         except _FAULTS as fault:
-            raise BadInput(f"{label} is not a whole zip file ({fault}); download or export it again") from fault
+            raise BadInput(f"{label} is not a whole zip file ({_said(fault)}); download or export it again") from fault
         if len(found) > MOST_MEMBERS:
             raise BadInput(f"{label} holds {len(found):,} files; expected ratings.csv and a few beside it")
         by_folder: dict[PurePosixPath, dict[str, zipfile.ZipInfo]] = {}
@@ -139,7 +139,7 @@ class Zip:
             raise
         except _FAULTS as fault:
             raise BadInput(
-                f"{member} in {self.label} is damaged ({fault}); download or export the file again"
+                f"{member} in {self.label} is damaged ({_said(fault)}); download or export the file again"
             ) from fault
 
     def _check(self, member: str, size: int) -> None:
@@ -151,3 +151,8 @@ class Zip:
                 f"{member} in {self.label} unpacks to {size:,} bytes or more, beyond what is allowed "
                 f"({self.limit:,} in all, {RATIO_LIMIT} times the packed size); send the plain CSV"
             )
+
+
+def _said(fault: Exception) -> str:
+    """Return the start of what a fault says, which may quote the file."""
+    return str(fault)[:100]

@@ -89,6 +89,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "90,000 members": lambda: zipped({f"{n}/ratings.csv": b"" for n in range(90_000)}),
     "an encrypted zip": lambda: encrypted(zipped({"ratings.csv": GOOD, "movies.csv": b"x"})),
     "a zip that climbs": lambda: zipped({"../../../../etc/ratings.csv": GOOD, "C:\\ratings.csv": GOOD}),
+    "a zip whose names differ": lambda: zipped({"x" * 60_000 + "/ratings.csv": GOOD}).replace(b"x", b"y", 1),
     "a zip with a long name": lambda: zipped({"x/" * 30_000 + "ratings.csv": GOOD}),
     "a huge field": lambda: HEAD + b"1,2," + b"4" * SIZE,
     "a quote that never ends": lambda: HEAD + b'1,2,"' + b"x\n" * (SIZE // 2),
