@@ -154,5 +154,6 @@ class Zip:
 
 
 def _said(fault: Exception) -> str:
-    """Return the start of what a fault says, which may quote the file."""
-    return str(fault)[:100]
+    """Return what a fault says, which may quote the file at length."""
+    said = str(fault)
+    return said if len(said) <= 200 else f"{said[:100]} … {said[-80:]}"
