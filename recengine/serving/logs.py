@@ -14,8 +14,11 @@ import logging
 import sys
 import traceback
 from datetime import UTC, datetime
+from typing import Any
 
 _ROOT = logging.getLogger("recengine")
+_LONGEST = 120
+"""Letters of an event, which other packages may not keep constant."""
 Told = bool | int | float
 
 
@@ -27,7 +30,7 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.msg,  # without its arguments: ours are constants
+            "event": str(record.msg).partition("\n")[0][:_LONGEST],  # without its arguments: ours are constants
             **getattr(record, "counts", {}),
         }
         if record.exc_info and record.exc_info[0] is not None:
@@ -37,13 +40,26 @@ class JsonLines(logging.Formatter):
 
 
 def configure() -> None:
-    """Send what `recengine` logs to standard error as lines of JSON, once however often it is called."""
+    """Send what is logged to standard error as lines of JSON, once however often it is called.
+
+    What other packages log, Streamlit its tracebacks among it, goes where they send it, but says no more than ours.
+    """
     if not _ROOT.handlers:
+        logging.setLogRecordFactory(_told_by_others)
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(JsonLines())
         _ROOT.addHandler(handler)
         _ROOT.setLevel(logging.INFO)
         _ROOT.propagate = False
+
+
+def _told_by_others(*args: Any, **named: Any) -> logging.LogRecord:
+    """Return a record; the message of one that is not ours is its line of JSON."""
+    record = logging.LogRecord(*args, **named)
+    if record.name.partition(".")[0] != _ROOT.name:
+        record.msg = JsonLines().format(record)
+        record.args, record.exc_info = (), None
+    return record
 
 
 def tell(event: str, **counts: Told) -> None:

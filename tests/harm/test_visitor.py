@@ -24,6 +24,8 @@ from recengine.serving.limits import LIMITS, SHARED
 from tests.browser.conftest import ROOT, Server
 
 FLOOD = 5_000
+MET: set[str] = set()
+"""Ids of the visitors of these tests."""
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +35,17 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         pytest.skip(f"Streamlit {streamlit.__version__} may have another protocol than {VERSION}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECENGINE_HOSTED", "1")
+        patch.setenv("STREAMLIT_LOGGER_MESSAGE_FORMAT", "%(message)s")
         patch.setenv("STREAMLIT_SERVER_ALLOWED_HOSTS", "localhost app.example")
         server = Server(tmp_path_factory.mktemp("hosted"))
     yield server
     server.stop()
     said = server.log.read_text()
-    assert f'File "{ROOT}' not in said, "a fault went through our own code: " + said[-4000:]
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert len(lines) >= len(said.splitlines()) - 6, "beside where it runs, the log is lines of JSON"
+    through = [line for line in lines if any(str(ROOT / part) in str(line) for part in ("pages", "recengine"))]
+    assert through == [], "a fault went through our own code"
+    assert not [id for id in MET if id in said], "the log names a visitor"
 
 
 @pytest.fixture
@@ -64,6 +71,7 @@ def rating(item: str, stars: float = 5.0) -> dict[str, Any]:
 
 
 def mine(log: EventLog, visitor: Visitor) -> list[Event]:
+    MET.add(visitor_of(visitor.cookie))
     return log.events(visitor_of(visitor.cookie))
 
 

@@ -46,6 +46,12 @@ def test_every_line_that_a_process_writes_is_json_and_without_it_nothing_is_writ
         "import logging, sys; from recengine.serving import logs\n"
         "if sys.argv[1] == 'hosted': logs.configure(); logs.configure()\n"
         "logs.tell('one', n=1); logging.getLogger('recengine.jobs').error('two')\n"
+        "handler, other = logging.StreamHandler(), logging.getLogger('streamlit.error_util')\n"
+        "handler.setFormatter(logging.Formatter('%(message)s')); other.addHandler(handler)\n"
+        "other.propagate = False\n"
+        "try: raise KeyError('ann rated Alien')\n"
+        "except KeyError as fault:\n"
+        "    if sys.argv[1] == 'hosted': other.error('Uncaught, %d%%', 7, exc_info=fault)\n"
     )
     environment = os.environ | {"RECENGINE_HOME": str(tmp_path)}
 
@@ -53,5 +59,8 @@ def test_every_line_that_a_process_writes_is_json_and_without_it_nothing_is_writ
         command = [sys.executable, "-c", script, how]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr.splitlines()
 
-    assert [json.loads(text)["event"] for text in run("hosted")] == ["one", "two"]
+    lines = run("hosted")
+    assert [json.loads(text)["event"] for text in lines] == ["one", "two", "Uncaught, %d%%"]
+    assert json.loads(lines[2])["fault"] == "KeyError"
+    assert "Alien" not in "".join(lines)
     assert run("local") == ["two"]
