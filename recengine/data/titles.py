@@ -8,7 +8,7 @@ from itertools import filterfalse
 
 LONGEST_TITLE = 250
 """Letters of a title; what is longer is no title, and is taken as it is."""
-_MOST_OTHERS = 5
+_MOST_OTHERS = 3
 
 _ARTICLES = "the|a|an|le|la|les|l'|un|une|der|die|das|ein|eine|el|los|las|una|il|lo|gli|i|o|os|det|den|de|het|en|et"
 _LEADING = frozenset(("the", "a", "an", "le", "la", "les", "el", "los", "las", "il"))
