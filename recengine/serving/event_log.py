@@ -254,7 +254,7 @@ class EventLog:
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
         """Begin what is kept as a whole or not at all, one after the other in the order of the numbers."""
-        with self._one_sentence("written"), self._writing, self._engine.begin() as connection:
+        with self._one_sentence("kept"), self._writing, self._engine.begin() as connection:
             if self._engine.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_APPENDERS)))
             yield connection
@@ -273,8 +273,8 @@ class EventLog:
             local = self._engine.dialect.name == "sqlite"  # a server's words may name machines
             why = f" ({str(fault.orig).partition(chr(10))[0]})" if local else ""
             raise BadInput(
-                f"the database of ratings cannot be {done} just now{why}; what was kept is safe, "
-                + ("free some space or open its folder, then try again" if local else "try again in a moment")
+                f"ratings cannot be {done} just now{why}: "
+                + ("free some space or open their folder, then try again" if local else "try again in a moment")
             ) from fault
 
     def _project(self, connection: sa.Connection, visitor: str, catalogue: str, item_id: str) -> None:

@@ -152,7 +152,7 @@ def test_a_database_that_cannot_be_written_is_one_sentence_and_the_act_is_kept_l
         app.run()
         assert not app.exception
         (toast,) = app.toast
-        assert "cannot be written just now" in toast.value
+        assert "cannot be kept just now" in toast.value
         assert [row.item_id for row in visit.log().standing(app.session_state["visitor"], "sample")] == ["839"]
     finally:
         sa.event.remove(engine, "checkout", close)

@@ -60,7 +60,7 @@ END
     refusals, kept, said = done.stdout.strip().split("|")
     assert int(refusals) >= 30
     assert int(kept) > 100
-    assert said.startswith("the database of ratings cannot be written just now (")
+    assert said.startswith("ratings cannot be kept just now (")
     assert "full" in said or "I/O" in said
     assert "free some space" in said
 
@@ -89,8 +89,8 @@ def test_a_closed_folder_is_one_sentence(tmp_path: Path, before: str) -> None:
     done = on_small_disk(script, tmp_path, megabytes=6)
     assert done.returncode == 0, done.stderr[-2000:]
     (line,) = done.stdout.splitlines()
-    assert line.startswith("the database of ratings cannot be written just now (")
-    assert "open its folder" in line
+    assert line.startswith("ratings cannot be kept just now (")
+    assert "open their folder" in line
 
 
 SERVED = """
