@@ -54,7 +54,6 @@ def because(dataset: Dataset, reason: Reason) -> tuple[str, str, str]:
 
 def take(dataset: Dataset, acts: list[Act]) -> None:
     """Keep what was done, and hold the films of the list that it was done to in their places."""
-    visit.take(dataset, acts)
     shown: list[int] = st.session_state.get("rate shown", [])
     pins: dict[int, int] = st.session_state.setdefault("rate pins", {})
     for act in acts:
@@ -62,6 +61,7 @@ def take(dataset: Dataset, acts: list[Act]) -> None:
             pins.pop(act.item_idx, None)
         elif act.item_idx in shown:
             pins.setdefault(act.item_idx, shown.index(act.item_idx))
+    visit.take(dataset, acts)
 
 
 def placed(fresh: Sequence[int], pins: dict[int, int]) -> list[int]:

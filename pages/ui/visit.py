@@ -17,6 +17,8 @@ from recengine.data.matching import Match
 from recengine.serving.event_log import Event, EventLog, imported
 from recengine.serving.logs import tell
 
+AT_ONCE = 20
+"""Acts that are kept together, all or none: who was offline for long sends more than a limit lets through."""
 REMEMBERED = 400
 """The latest acts that a board is told of as kept; a browser sends no more than half as many at once."""
 
@@ -104,8 +106,13 @@ def claim() -> None:
 
 
 def take(dataset: Dataset, acts: Sequence[Act]) -> None:
-    """Keep what was done on a board; what is kept already changes nothing."""
-    keep(dataset, [Event(a.id, a.kind, str(dataset.item_ids[a.item_idx]), a.stars or None) for a in acts])
+    """Keep what was done on a board; what is kept already changes nothing.
+
+    Raises BadInput where the app is hosted and they are too many: the first are kept, and the rest is sent again.
+    """
+    events = [Event(a.id, a.kind, str(dataset.item_ids[a.item_idx]), a.stars or None) for a in acts]
+    for start in range(0, len(events), AT_ONCE):
+        keep(dataset, events[start : start + AT_ONCE])
 
 
 def histories(dataset: Dataset, ratings: dict[int, float], lengths: Sequence[int]) -> Interactions:

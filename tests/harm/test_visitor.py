@@ -121,6 +121,23 @@ def test_a_flood_is_limited_and_changes_nothing_for_anybody_else(hosted: Server,
     run(scene)
 
 
+def test_who_was_offline_for_long_loses_nothing(hosted: Server, log: EventLog) -> None:
+    async def scene() -> None:
+        visitor = Visitor(hosted.url, headers=from_address(11))
+        socket = await visitor.arrive()
+        films = [card["item"] for card in visitor.boards["list"][2]["cards"]]
+        acts = [rating(films[n % len(films)]) for n in range(70)]
+        await visitor.send(socket, acts)
+        assert [event.event_id for event in mine(log, visitor)] == [act["id"] for act in acts[:60]]
+        rest = [act for act in acts if act["id"] not in visitor.boards["list"][2]["acknowledged"]]
+        assert rest == acts[60:]
+        await asyncio.sleep(LIMITS["rating"].seconds * len(rest) + 1)
+        await visitor.send(socket, rest)  # the browser sends again what is not acknowledged
+        assert [event.event_id for event in mine(log, visitor)] == [act["id"] for act in acts]
+
+    run(scene)
+
+
 def test_many_cookies_from_one_address_have_a_limit_together(hosted: Server, log: EventLog) -> None:
     async def scene() -> None:
         began, kept = time.monotonic(), 0
