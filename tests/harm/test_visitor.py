@@ -126,7 +126,7 @@ def test_who_was_offline_for_long_loses_nothing(hosted: Server, log: EventLog) -
         visitor = Visitor(hosted.url, headers=from_address(11))
         socket = await visitor.arrive()
         films = [card["item"] for card in visitor.boards["list"][2]["cards"]]
-        acts = [rating(films[n % len(films)]) for n in range(70)]
+        acts = [rating(films[n % len(films)]) for n in range(62)]
         await visitor.send(socket, acts)
         assert [event.event_id for event in mine(log, visitor)] == [act["id"] for act in acts[:60]]
         rest = [act for act in acts if act["id"] not in visitor.boards["list"][2]["acknowledged"]]
