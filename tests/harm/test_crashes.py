@@ -172,7 +172,7 @@ def die_everywhere(share: int) -> None:
 
 
 def test_a_kill_between_a_click_and_its_effect_leaves_every_kept_act_once(tmp_path: Path) -> None:
-    code = f"from tests.harm.test_crashes import die_everywhere; die_everywhere({1 if LONG else 45})"
+    code = f"from tests.harm.test_crashes import die_everywhere; die_everywhere({1 if LONG else 49})"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"RECENGINE_HOME": str(tmp_path)},

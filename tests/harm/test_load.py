@@ -18,7 +18,7 @@ def test_visitors_at_once_lose_no_click_and_see_only_their_own(tmp_path: Path) -
     server = Server(tmp_path)
     try:
         with ThreadPoolExecutor(1) as apart:  # this thread may have a loop of events running, Playwright's
-            assert apart.submit(load, server, visitors=5, seconds=6, every=1.5).result() == []
+            assert apart.submit(load, server, visitors=4, seconds=4, every=1.0).result() == []
         assert "Traceback" not in server.log.read_text()
     finally:
         server.stop()

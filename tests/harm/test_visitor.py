@@ -22,8 +22,9 @@ from benchmarks.load import VERSION, Visitor, visitor_of
 from recengine.serving.event_log import Event, EventLog
 from recengine.serving.limits import LIMITS, SHARED
 from tests.browser.conftest import ROOT, Server
+from tests.harm.conftest import LONG
 
-FLOOD = 5_000
+FLOOD = 5_000 if LONG else 1_200
 MET: set[str] = set()
 """Ids of the visitors of these tests."""
 
