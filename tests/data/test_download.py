@@ -220,7 +220,7 @@ def dripping(handler: BaseHTTPRequestHandler) -> None:
         time.sleep(0.05)
 
 
-def silent(handler: BaseHTTPRequestHandler, *, after: bytes = b"", seconds: float = 3.0) -> None:
+def silent(handler: BaseHTTPRequestHandler, *, after: bytes = b"", seconds: float = 1.5) -> None:
     if after:
         send(handler, after, length=len(CONTENT))
     time.sleep(seconds)
@@ -243,8 +243,8 @@ def test_no_address_takes_more_than_its_share_of_patience_without_delivering(
     assert PATIENCE * 4 / 3 <= 60
     started = time.monotonic()
     urls = [server.url, server.url]
-    assert refused(server, tmp_path, *[answer] * 99, urls=urls, patience=2.4, pause=0.05).count(said) == 2
-    assert time.monotonic() - started < 2.4 * 4 / 3 + 1.5  # the rest is for a busy machine
+    assert refused(server, tmp_path, *[answer] * 99, urls=urls, patience=1.2, pause=0.05).count(said) == 2
+    assert time.monotonic() - started < 1.2 * 4 / 3 + 1.5  # the rest is for a busy machine
 
 
 def test_a_slow_server_that_goes_on_delivering_is_waited_for(server: Server, tmp_path: Path) -> None:

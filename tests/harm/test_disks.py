@@ -110,7 +110,7 @@ place, harm, cure = Path(os.environ["PLACE"]), sys.argv[1], sys.argv[2]
 server = Server(place / "home", log=Path(sys.argv[3]))
 try:
     subprocess.run(harm, shell=True, check=True)
-    said = {page: asyncio.run(look(page))[0] for page in ("", "rate", "train", "live", "compare", "data")}
+    said = {page: asyncio.run(look(page))[0] for page in ("", "rate", "train", "data")}
     try:
         urllib.request.urlopen(server.url + "/healthz")
         health = 200
