@@ -13,16 +13,12 @@ from recengine.data.dataset import Dataset, build_dataset
 torch.set_num_threads(1)  # the data sets here are tiny, and threads wait for each other on a busy machine
 
 
-ONE_AFTER_THE_OTHER = ("browser", "harm")
-"""Folders whose tests have the machine to themselves, or measure it: one process runs all of them."""
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, which its fixtures are made in."""
+    """Keep the tests of a file in one process, which its fixtures are made in, and all that share one browser."""
     for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder in ONE_AFTER_THE_OTHER else str(item.path)))
+        shared = item.path.parent if item.path.parent.name == "browser" else item.path
+        item.add_marker(pytest.mark.xdist_group(str(shared)))
 
 
 @pytest.fixture(scope="session", autouse=True)
