@@ -25,9 +25,9 @@ ROOT = Path(__file__).resolve().parent
 if str(ROOT) not in sys.path:  # Streamlit puts the folder of pages/main.py there, not this one
     sys.path.insert(0, str(ROOT))
 
+from pages.hosting import identity, logs  # noqa: E402 - needs the path above
+from pages.posters.posters import poster_svg  # noqa: E402 - needs the path above
 from recengine import settings  # noqa: E402 - needs the path above
-from recengine.serving import identity, logs  # noqa: E402 - needs the path above
-from recengine.serving.posters import poster_svg  # noqa: E402 - needs the path above
 
 POSTER_HEADERS = {
     "Cache-Control": "public, max-age=31536000, immutable",

@@ -30,8 +30,8 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
+from pages.hosting.identity import COOKIE
 from recengine.serving.event_log import EventLog
-from recengine.serving.identity import COOKIE
 from tests.browser.conftest import Server
 
 VERSION = "1.67.0"

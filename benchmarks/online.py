@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from recengine.data.interactions import Interactions
-from recengine.models.step import Step
-from recengine.serving.online import OnlineSession
+from recengine.models.streaming.step import Step
+from recengine.serving.sessions import OnlineSession
 from recengine.training.config import RunConfig
 
 

@@ -34,7 +34,7 @@ from recengine.data.interactions import Interactions
 from recengine.data.sources import load_dataset
 from recengine.errors import BadInput
 from recengine.evaluation.prequential import make_stream
-from recengine.models.step import Step, StepConfig
+from recengine.models.streaming.step import Step, StepConfig
 from recengine.training.config import RunConfig
 
 PLAIN = {

@@ -19,9 +19,9 @@ from pages.ui.text import html, markdown
 from recengine.data.dataset import Dataset
 from recengine.data.splits import SPLITS
 from recengine.evaluation import glossary
+from recengine.jobs.jobs import HERE, Job
 from recengine.models.base import FAMILIES, abilities
 from recengine.models.registry import MODELS
-from recengine.serving.jobs import HERE, Job
 
 QUICK = ("popularity", "ease", "mf")
 """What an empty page offers to compare."""

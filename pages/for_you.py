@@ -14,10 +14,10 @@ from pages.ui import cards, filters, frame, models, people, recipes, states
 from pages.ui.address import link, recall, record
 from pages.ui.text import html, markdown
 from recengine.data.dataset import Dataset
+from recengine.export import csv_text
 from recengine.models.base import PredictsRatings, Recommender
-from recengine.report import csv_text
 from recengine.serving.explain import Reason, reasons
-from recengine.serving.recommendations import estimate_rows, recommend
+from recengine.serving.recommend import estimate_rows, recommend
 
 
 def current_user(dataset: Dataset, positive: float) -> int:

@@ -12,10 +12,10 @@ import streamlit as st
 from pages.ui import frame, jobs, recipes, replay, states, visit
 from pages.ui.address import recall, record
 from recengine.data.dataset import Dataset
+from recengine.export import csv_text
+from recengine.jobs.jobs import HERE, HOLD, Job
 from recengine.models.base import abilities
 from recengine.models.registry import MODELS
-from recengine.report import csv_text
-from recengine.serving.jobs import HERE, HOLD, Job
 
 FIRST = ("step", "stream-item-knn", "recent-popularity")
 """What an empty page offers to replay, beside the running count."""

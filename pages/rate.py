@@ -14,10 +14,10 @@ from pages.ui.lists import SHOWN, lists
 from pages.ui.text import html, markdown
 from pages.ui.visit import Visit
 from recengine.data.dataset import Dataset
+from recengine.experiments.store import Trained
 from recengine.models.base import Recommender, abilities
 from recengine.serving.event_log import rated
 from recengine.serving.explain import Reason, reasons
-from recengine.serving.store import Trained
 
 DEALT = 6
 """Films that are offered to rate."""

@@ -11,9 +11,9 @@ from pages.ui import curves, form, frame, jobs, models, outcomes, recipes, runs,
 from pages.ui.text import html
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
+from recengine.experiments.train import memory_needed
+from recengine.jobs.jobs import Job
 from recengine.models.registry import MODELS, OWN, configure
-from recengine.serving.jobs import Job
-from recengine.serving.training import memory_needed
 from recengine.training.config import RunConfig
 
 LARGE = 1e9

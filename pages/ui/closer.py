@@ -14,8 +14,8 @@ from pages.ui.lists import SHOWN, lists
 from pages.ui.text import html, plain
 from pages.ui.visit import Visit
 from recengine.data.dataset import Dataset
+from recengine.experiments.store import Trained
 from recengine.models.base import Recommender
-from recengine.serving.store import Trained
 
 BESIDE = ("step", "gru", "ease", "popularity")
 """Models that answer side by side."""
@@ -23,6 +23,8 @@ STEPS = (0, 1, 2, 5)
 """Numbers of ratings after which the lists are set side by side."""
 TRACED = 12
 """Ratings that the chart of ranks looks back on."""
+NAMED = 125
+"""Pixels for the names beside that chart: a phone has three times as many for all of it."""
 
 
 def column(dataset: Dataset, title: str, said: str, items: Sequence[int], known: set[int]) -> None:
@@ -89,12 +91,12 @@ def ranks_over_time(dataset: Dataset, model: Recommender, now: Visit, positive: 
     )
     names = (
         base.transform_filter(f"datum.ratings == {count}")
-        .mark_text(align="left", dx=10, fontSize=12)
+        .mark_text(align="left", dx=8, fontSize=12, limit=NAMED)
         .encode(text="film:N")
     )
     chart = base.mark_line(interpolate="monotone", strokeWidth=3) + base.mark_circle(size=70, opacity=1) + names
     st.altair_chart(
-        chart.properties(height=380, background="transparent", padding={"right": 220}),
+        chart.properties(height=380, background="transparent"),
         alt="Lines: the rank of each film of your list after each of your last ratings",
     )
     st.caption("A line that begins in the middle is a film that was not among the first ten before.")

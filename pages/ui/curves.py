@@ -12,8 +12,8 @@ import streamlit as st
 
 from pages.ui.jobs import jobs
 from pages.ui.text import plain
-from recengine.serving.jobs import Job
-from recengine.serving.progress import epochs_of
+from recengine.jobs.jobs import Job
+from recengine.jobs.progress import epochs_of
 from recengine.training.loop import gain
 
 MOST = 8

@@ -8,16 +8,16 @@ from operator import itemgetter
 
 import streamlit as st
 
+from pages.hosting.logs import tell
 from pages.ui import cards, states, visit
 from pages.ui.jobs import allow, visitor
 from pages.ui.text import html, markdown
 from pages.ui.visit import Visit
 from recengine.data.dataset import Dataset
-from recengine.data.exports import read_export
 from recengine.data.matching import Match, Matcher, MatchReport
+from recengine.data.readers.exports import read_export
 from recengine.errors import BadInput
-from recengine.report import csv_text
-from recengine.serving.logs import tell
+from recengine.export import csv_text
 
 FROM = {"letterboxd": "Letterboxd", "imdb": "IMDb", "movielens": "MovieLens", "csv": "your CSV"}
 EXAMPLE = "title,year,rating,date\nThe Matrix,1999,4.5,2024-05-31\nSpirited Away,2001,★★★★★,2024-06-01\n"

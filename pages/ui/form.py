@@ -16,7 +16,7 @@ from pages.ui.states import sentence
 from pages.ui.text import html
 from recengine.errors import BadInput
 from recengine.models.base import Recommender
-from recengine.models.gradient import GradientConfig
+from recengine.models.pair.gradient import GradientConfig
 from recengine.models.recency import HistoryConfig
 from recengine.training.config import Config, RunConfig
 

@@ -16,7 +16,7 @@ from recengine import settings
 
 if TYPE_CHECKING:  # both bring PyTorch, which is loaded only when the title is on the screen
     from recengine.data.dataset import Dataset
-    from recengine.serving.store import Trained
+    from recengine.experiments.store import Trained
 
 HERE = Path(__file__).parent
 UPLOAD = "upload"

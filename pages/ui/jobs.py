@@ -8,15 +8,15 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.hosting import identity
+from pages.hosting.limits import Buckets
+from pages.hosting.logs import tell
 from pages.ui import states
 from pages.ui.text import markdown
 from recengine import settings
 from recengine.errors import BadInput
-from recengine.serving import identity
-from recengine.serving.jobs import Job, Jobs
-from recengine.serving.limits import Buckets
-from recengine.serving.logs import tell
-from recengine.serving.progress import Progress, progress_of
+from recengine.jobs.jobs import Job, Jobs
+from recengine.jobs.progress import Progress, progress_of
 
 TICK = 0.7
 """Seconds between two looks of a page at a running job."""

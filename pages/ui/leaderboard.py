@@ -19,7 +19,7 @@ import streamlit as st
 from pages.ui import recipes
 from pages.ui.text import html, markdown
 from recengine.evaluation import glossary
-from recengine.report import csv_text
+from recengine.export import csv_text
 
 Result = Mapping[str, Any]
 """What `evaluate --json` prints."""

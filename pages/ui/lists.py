@@ -12,7 +12,7 @@ from pages.ui import visit
 from pages.ui.visit import Visit
 from recengine.data.dataset import Dataset
 from recengine.models.base import Recommender
-from recengine.serving.recommendations import recommend_newcomers
+from recengine.serving.recommend import recommend_newcomers
 
 SHOWN = 10
 """Films of a list."""
@@ -47,7 +47,7 @@ def online_lists(
 
     What is not liked is only remembered. The session goes on from where it was, as long as nothing is taken back.
     """
-    from recengine.serving.online import OnlineSession, Taken  # brings a compiler
+    from recengine.serving.sessions import OnlineSession, Taken  # brings a compiler
 
     rated = [(item, dataset.in_scale(stars)) for item, stars in now.ratings.items()]
     events = [Taken(item, rating, rating >= positive) for item, rating in rated]

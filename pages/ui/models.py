@@ -16,15 +16,15 @@ from pages.ui.recipes import Recipe, how, job_key, recipe, train
 from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
+from recengine.experiments.store import ArtefactStore, Trained
+from recengine.experiments.train import artefact_folder, obtain
+from recengine.jobs.jobs import Job
 from recengine.models.base import Recommender
-from recengine.models.contract import Finding, check
 from recengine.models.recency import HistoryModel
 from recengine.models.registry import model_class
-from recengine.serving.jobs import Job
 from recengine.serving.promotion import served_folder
 from recengine.serving.search import TitleIndex, UserIndex
-from recengine.serving.store import ArtefactStore, Trained
-from recengine.serving.training import artefact_folder, obtain
+from recengine.testing import Finding, check
 
 DEFAULT_MODEL = "ease"
 _MODELS_KEPT = 6

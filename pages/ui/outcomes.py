@@ -11,8 +11,8 @@ import streamlit as st
 from pages.ui import curves, frame, jobs
 from pages.ui.recipes import recipe
 from pages.ui.text import html
+from recengine.jobs.jobs import Job
 from recengine.models.registry import MODELS
-from recengine.serving.jobs import Job
 from recengine.training.loop import gain
 
 NONE = "–"

@@ -10,11 +10,11 @@ import streamlit as st
 
 from pages.ui.jobs import allow, jobs, visible, visitor
 from recengine.data.dataset import Dataset
+from recengine.experiments.train import artefact_folder
+from recengine.jobs.jobs import HERE, Job
 from recengine.models.base import abilities
 from recengine.models.recency import HistoryModel
 from recengine.models.registry import MODELS
-from recengine.serving.jobs import HERE, Job
-from recengine.serving.training import artefact_folder
 from recengine.training.config import RunConfig
 
 _NAMES = {

@@ -12,7 +12,7 @@ from pages.ui.jobs import duration, jobs
 from pages.ui.text import html
 from recengine.data.dataset import Dataset
 from recengine.evaluation.prequential import FROZEN, WINDOW
-from recengine.serving.jobs import Job
+from recengine.jobs.jobs import Job
 
 Row = Mapping[str, Any]
 """One report of progress, as `Replay.progress` returns it."""

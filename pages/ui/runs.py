@@ -10,8 +10,8 @@ from pages.ui import curves, form, frame, jobs, outcomes, recipes, states
 from pages.ui.address import link
 from pages.ui.text import html, plain
 from recengine.data.dataset import Dataset
+from recengine.jobs.jobs import Job
 from recengine.models.registry import MODELS
-from recengine.serving.jobs import Job
 
 KINDS = ("train", "tune")
 TO_WATCH = "mf"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import streamlit as st
 
+from pages.hosting.logs import tell
 from pages.ui.board import Act
 from pages.ui.jobs import account, allow, browser, visitor
 from recengine import settings
@@ -15,7 +16,6 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.matching import Match
 from recengine.serving.event_log import Event, EventLog, imported
-from recengine.serving.logs import tell
 
 AT_ONCE = 20
 """Acts that are kept together, all or none: who was offline for long sends more than a limit lets through."""

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 
 from recengine.cli.parser import build_parser
+from recengine.cli.reporter import Reporter
 from recengine.errors import BadInput
-from recengine.report import Reporter, check_out
+from recengine.export import check_out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
 from recengine.data.sources import is_present, list_datasets, load_dataset
 from recengine.errors import BadInput
-from recengine.report import Reporter
-from recengine.serving.store import Trained
-from recengine.serving.training import obtain, unknown_items
+from recengine.experiments.store import Trained
+from recengine.experiments.train import obtain, unknown_items
 from recengine.training.config import RunConfig
 
 BATCH = 1024

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from recengine.cli.common import load_data, read_settings
+from recengine.cli.reporter import Reporter
 from recengine.errors import BadInput
 from recengine.evaluation.ranking import Evaluation
+from recengine.experiments.compare import compare
+from recengine.export import Cell, check_out, table, write_csv, write_json
 from recengine.metrics import RANKING_METRICS
 from recengine.models.registry import model_class
-from recengine.report import Cell, Reporter, check_out, table, write_csv, write_json
-from recengine.serving.comparison import compare
 from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch
 

@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from recengine.cli.common import BATCH, load_data, read_settings, train_or_find
+from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
-from recengine.data.history import read_pairs
+from recengine.data.readers.history import read_pairs
 from recengine.errors import BadInput
+from recengine.export import Cell, write_csv
 from recengine.models.base import PredictsRatings, Recommender, abilities
 from recengine.models.registry import MODELS, model_class
-from recengine.report import Cell, Reporter, write_csv
-from recengine.serving.recommendations import estimate_rows
+from recengine.serving.recommend import estimate_rows
 
 
 def score(options: argparse.Namespace, report: Reporter) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from recengine.cli.common import load_data, read_settings
+from recengine.cli.reporter import Reporter
 from recengine.errors import BadInput
-from recengine.report import Reporter, table
+from recengine.export import table
 from recengine.serving.event_log import EventLog
 from recengine.serving.promotion import Promoted, promote, rollback
 from recengine.training.config import RunConfig

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from recengine.cli.common import BATCH, load_data, read_settings, train_or_find
+from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
-from recengine.data.history import read_history
+from recengine.data.readers.history import read_history
 from recengine.errors import BadInput
-from recengine.report import Cell, Reporter, table, write_csv
-from recengine.serving.recommendations import Listing, recommend, recommend_newcomers, recommend_profile, similar
-from recengine.serving.store import Trained
+from recengine.experiments.store import Trained
+from recengine.export import Cell, table, write_csv
+from recengine.serving.recommend import Listing, recommend, recommend_newcomers, recommend_profile, similar
 
 
 def recommend_items(options: argparse.Namespace, report: Reporter) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 
 from recengine import settings
 from recengine.cli.common import load_data, read_settings
+from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
-from recengine.data.history import read_history
+from recengine.data.readers.history import read_history
 from recengine.errors import BadInput
 from recengine.evaluation.prequential import (
     FROZEN,
@@ -27,10 +28,10 @@ from recengine.evaluation.prequential import (
     make_stream,
     prequential,
 )
+from recengine.export import table, write_csv
 from recengine.files import sha256_of
 from recengine.models.base import abilities
 from recengine.models.registry import MODELS, configure, model_class
-from recengine.report import Reporter, table, write_csv
 from recengine.training.config import RunConfig
 
 COUNT = "stream-popularity"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 
 from recengine.cli.common import load_data, read_settings, train_or_find
+from recengine.cli.reporter import Reporter
 from recengine.data.sources import fetch, list_datasets
 from recengine.errors import BadInput
+from recengine.export import table
 from recengine.models.base import abilities
-from recengine.models.contract import check
 from recengine.models.registry import FAULTS, MODELS, model_class
-from recengine.report import Reporter, table
+from recengine.testing import check
 
 
 def datasets(options: argparse.Namespace, report: Reporter) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from recengine.cli.common import load_data, read_settings
+from recengine.cli.reporter import Reporter
 from recengine.data.splits import make_split
-from recengine.report import Reporter, write_json
-from recengine.serving.tuning import Tuned, load_optuna, search_space, tune
+from recengine.experiments.tune import Tuned, load_optuna, search_space, tune
+from recengine.export import write_json
 from recengine.training.config import RunConfig
 
 

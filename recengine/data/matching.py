@@ -13,7 +13,7 @@ import numpy as np
 from rapidfuzz import fuzz, process
 
 from recengine.data.dataset import Dataset
-from recengine.data.exports import Export, RatedTitle, Refused
+from recengine.data.readers.exports import Export, RatedTitle, Refused
 from recengine.data.titles import normalise, with_numbers
 
 ALIKE, AHEAD = 92.0, 4.0

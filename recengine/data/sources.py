@@ -8,13 +8,13 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from recengine import settings
-from recengine.data.archive import HOSTED_LIMIT, MEMBER_LIMIT, UPLOAD_LIMIT, Folder, Upload, Zip
 from recengine.data.dataset import Dataset, build_dataset
 from recengine.data.download import OnProgress, download
-from recengine.data.movielens import EDITIONS, Edition, edition_of, load_edition, problem_with
-from recengine.data.sample import LICENCE, sample_dataset
-from recengine.data.sessions import is_session_folder, load_sessions
-from recengine.data.tabular import load_layout, load_single
+from recengine.data.readers.archive import HOSTED_LIMIT, MEMBER_LIMIT, UPLOAD_LIMIT, Folder, Upload, Zip
+from recengine.data.readers.movielens import EDITIONS, Edition, edition_of, load_edition, problem_with
+from recengine.data.readers.sessions import is_session_folder, load_sessions
+from recengine.data.readers.tabular import load_layout, load_single
+from recengine.data.sample.build import LICENCE, sample_dataset
 from recengine.errors import BadInput, suggest
 
 OFFICIAL = "https://files.grouplens.org/datasets/movielens"

@@ -16,7 +16,7 @@ from recengine.errors import BadInput
 from recengine.evaluation.ranking import no_fold_in
 from recengine.metrics import mean_interval
 from recengine.models.base import PredictsRatings, Recommender, SupportsFoldIn
-from recengine.models.explicit import RatingModel
+from recengine.models.ratings.explicit import RatingModel
 
 Floats = NDArray[np.float64]
 PARTS = ("count", "squared", "absolute", "within")

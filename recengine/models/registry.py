@@ -11,25 +11,25 @@ import torch
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput, suggest
 from recengine.models.base import Recommender
-from recengine.models.baselines import Popularity, RandomRanking
-from recengine.models.content import Content
-from recengine.models.context import Contextual
-from recengine.models.explicit import Bias, RatingModel, RecommenderNet, rating_validator
-from recengine.models.gru import GRU
-from recengine.models.gru_rating import GRURating
-from recengine.models.hybrid import Hybrid, HybridJoint
-from recengine.models.ials import IALS
-from recengine.models.linear import EASE, SLIM, ItemKNN
-from recengine.models.mf import MF
-from recengine.models.mf_explicit import MFExplicit
-from recengine.models.neural import CML, MLP, MLPMF, ColdStartMF, DeepFM, NeuMF, NonlinearMF
-from recengine.models.own import find
-from recengine.models.profile import Demographic
+from recengine.models.factors.ials import IALS
+from recengine.models.factors.mf import MF
+from recengine.models.item_item.linear import EASE, SLIM, ItemKNN
+from recengine.models.item_item.slist import SLIST
+from recengine.models.pair.hybrid import Hybrid, HybridJoint
+from recengine.models.pair.neural import CML, MLP, MLPMF, ColdStartMF, DeepFM, NeuMF, NonlinearMF
+from recengine.models.plugins import find
+from recengine.models.ratings.explicit import Bias, RatingModel, RecommenderNet, rating_validator
+from recengine.models.ratings.mf_explicit import MFExplicit
 from recengine.models.recency import HALF_LIVES, HistoryModel
-from recengine.models.slist import SLIST
-from recengine.models.step import Step
-from recengine.models.stream_blend import StreamBlend
-from recengine.models.streaming import RecentPopularity, StreamItemKNN, StreamPopularity
+from recengine.models.sequence.gru import GRU
+from recengine.models.sequence.gru_rating import GRURating
+from recengine.models.simple.baselines import Popularity, RandomRanking
+from recengine.models.simple.content import Content
+from recengine.models.simple.contextual import Contextual
+from recengine.models.simple.demographic import Demographic
+from recengine.models.streaming.blend import StreamBlend
+from recengine.models.streaming.counts import RecentPopularity, StreamItemKNN, StreamPopularity
+from recengine.models.streaming.step import Step
 from recengine.training.config import Config, RunConfig
 from recengine.training.loop import OnEpoch, gain, mark_stage, ranking_validator
 

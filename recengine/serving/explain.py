@@ -9,9 +9,9 @@ import torch
 from numpy.typing import ArrayLike
 
 from recengine.models.base import Recommender, SupportsExplain
-from recengine.models.baselines import Popularity
-from recengine.models.context import Contextual
-from recengine.models.profile import Demographic
+from recengine.models.simple.baselines import Popularity
+from recengine.models.simple.contextual import Contextual
+from recengine.models.simple.demographic import Demographic
 
 
 class Reason(NamedTuple):

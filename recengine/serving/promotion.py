@@ -25,14 +25,14 @@ from recengine.data.interactions import Interactions
 from recengine.data.splits import Split, make_split
 from recengine.errors import BadInput
 from recengine.evaluation.ranking import evaluate
+from recengine.experiments.store import ArtefactStore
+from recengine.experiments.train import artefact_folder, obtain
 from recengine.files import sha256_of, whole_text_file
 from recengine.metrics import RANKING_METRICS
 from recengine.models.base import Recommender
-from recengine.models.incremental import Incremental
 from recengine.models.registry import model_class
+from recengine.models.streaming.base import Incremental
 from recengine.serving.event_log import EventLog, Rating
-from recengine.serving.store import ArtefactStore
-from recengine.serving.training import artefact_folder, obtain
 from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch
 

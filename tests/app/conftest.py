@@ -15,7 +15,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui import jobs as ui_jobs
-from recengine.serving.jobs import Job, Jobs
+from recengine.jobs.jobs import Job, Jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]

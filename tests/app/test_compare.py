@@ -13,10 +13,10 @@ from pages.ui import leaderboard
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.evaluation import glossary
+from recengine.experiments.compare import compare
+from recengine.export import json_ready
 from recengine.models.base import FAMILIES
 from recengine.models.registry import MODELS
-from recengine.report import json_ready
-from recengine.serving.comparison import compare
 from tests.app.conftest import Open, Worker, markup, press
 
 PAGE = "compare.py"

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.ui import models
 from recengine.data.sources import load_dataset
-from recengine.serving.training import artefact_folder, obtain
+from recengine.experiments.train import artefact_folder, obtain
 from tests.app.conftest import ROOT, Open, Worker, cards, epoch, markup, press
 
 MODEL = "contextual"

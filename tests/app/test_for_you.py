@@ -7,8 +7,8 @@ from pages.ui import models
 from pages.ui.people import history
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
+from recengine.experiments.train import obtain
 from recengine.models.base import PredictsRatings
-from recengine.serving.training import obtain
 from tests.app.conftest import Open, cards, links, markup, names, settle, text_of
 
 AS_THE_APP = {"recency_half_life": "auto"}

@@ -6,8 +6,8 @@ import pytest
 import streamlit as st
 from streamlit.runtime.secrets import secrets_singleton
 
+from pages.hosting import identity
 from pages.ui import jobs, visit
-from recengine.serving import identity
 from recengine.serving.event_log import EventLog, rated
 from tests.app.conftest import Open, press
 

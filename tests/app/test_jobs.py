@@ -3,7 +3,7 @@
 import pytest
 
 from pages.ui.jobs import duration, reason
-from recengine.serving.jobs import Job
+from recengine.jobs.jobs import Job
 from tests.app.conftest import Open, Worker, press
 
 

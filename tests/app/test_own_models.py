@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recengine.models import registry
-from recengine.models.own import find
+from recengine.models.plugins import find
 from tests.app.conftest import Open, Worker, cards, markup
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -15,11 +15,11 @@ from pages.ui import board, visit
 from pages.ui.board import Act, Square
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
-from recengine.models.step import Step
+from recengine.experiments.train import obtain
+from recengine.models.streaming.step import Step
 from recengine.serving.event_log import EventLog, rated
 from recengine.serving.promotion import promote
-from recengine.serving.recommendations import recommend_newcomers
-from recengine.serving.training import obtain
+from recengine.serving.recommend import recommend_newcomers
 from tests.app.conftest import Open, markup, press
 
 PAGE = "rate.py"

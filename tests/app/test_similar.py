@@ -4,7 +4,7 @@ import pytest
 
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
-from recengine.serving.training import obtain
+from recengine.experiments.train import obtain
 from tests.app.conftest import Open, cards, links, markup, names, settle, text_of
 
 PAGE = "similar.py"

@@ -17,10 +17,10 @@ from pages.ui import form, recipes
 from pages.ui.curves import smoothed
 from recengine.cli import main
 from recengine.data.sources import load_dataset
+from recengine.experiments import train as training
+from recengine.experiments.train import artefact_folder, obtain
+from recengine.jobs.jobs import Job
 from recengine.models.registry import MODELS
-from recengine.serving import training
-from recengine.serving.jobs import Job
-from recengine.serving.training import artefact_folder, obtain
 from recengine.training.config import RunConfig
 from tests.app.conftest import Open, Worker, cards, epoch, links, markup, press
 from tests.app.test_data import ratings_csv, upload

@@ -9,7 +9,7 @@ import oidc_provider_mock
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from recengine.serving import identity
+from pages.hosting import identity
 from recengine.serving.event_log import EventLog
 from tests.browser.conftest import NO_CHROMIUM, Server, chromium
 from tests.browser.test_rating import board, rate, settled

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from recengine.serving.jobs import Jobs
+from recengine.jobs.jobs import Jobs
 from tests.browser.conftest import OpenPage, Server
 from tests.browser.test_training import running, visit
 

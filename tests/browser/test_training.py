@@ -12,8 +12,8 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
-from recengine.serving.jobs import Job, Jobs
-from recengine.serving.progress import epochs_of
+from recengine.jobs.jobs import Job, Jobs
+from recengine.jobs.progress import epochs_of
 from tests.browser.conftest import OpenPage, Server
 
 pytestmark = pytest.mark.browser

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recengine.data import movielens
-from recengine.data.movielens import EDITIONS
+from recengine.data.readers import movielens
+from recengine.data.readers.movielens import EDITIONS
 
 Publish = Callable[[str, dict[str, str]], bytes]
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recengine.data.dataset import Dataset, build_dataset
-from recengine.data.exports import read_export
 from recengine.data.matching import Matcher, MatchReport
+from recengine.data.readers.exports import read_export
+from recengine.data.readers.tabular import item_table
 from recengine.data.sources import load_dataset
-from recengine.data.tabular import item_table
-from recengine.report import csv_text
+from recengine.export import csv_text
 
 TITLES = [
     "Matrix, The (1999)",

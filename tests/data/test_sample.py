@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recengine.data import audience, sample, taste
 from recengine.data.dataset import Dataset
-from recengine.data.sample import sample_dataset, sample_films
+from recengine.data.sample import audience, taste
+from recengine.data.sample import build as sample
+from recengine.data.sample.build import sample_dataset, sample_films
 from recengine.data.sources import load_dataset
 from recengine.data.splits import Split, leave_last
 from recengine.data.titles import normalise

@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 import torch
 
-import recengine.serving.store as store_module
+import recengine.experiments.store as store_module
 from recengine.data.interactions import Interactions
+from recengine.experiments.store import ArtefactStore, Trained, _seal
 from recengine.files import sha256_of
 from recengine.models.base import Recommender
 from recengine.models.registry import model_class
-from recengine.serving.store import ArtefactStore, Trained, _seal
 from tests.harm.conftest import LONG, on_small_disk
 
 KILLS, FLIPS = (200, 1_000) if LONG else (25, 150)

@@ -27,7 +27,7 @@ ACTS: list[dict[str, Any]] = [
     {"kind": "rate", "item": "839", "stars": 4.0},
 ]
 ACTS = [{"id": f"{number:032x}", **act} for number, act in enumerate(ACTS)]
-FILES = [f"recengine/serving/{name}.py" for name in ("event_log", "online")]
+FILES = [f"recengine/serving/{name}.py" for name in ("event_log", "sessions")]
 FILES += ["pages/rate.py", *(f"pages/ui/{name}.py" for name in ("board", "lists", "visit"))]
 ON_THE_WAY = {str(ROOT / name): name for name in FILES}
 """Files whose lines are failpoints."""
@@ -92,9 +92,9 @@ def die_everywhere(share: int) -> None:
     """
     from pages.ui import visit
     from recengine.data.sources import load_dataset
-    from recengine.models.step import Step
-    from recengine.serving.online import OnlineSession
-    from recengine.serving.training import obtain
+    from recengine.experiments.train import obtain
+    from recengine.models.streaming.step import Step
+    from recengine.serving.sessions import OnlineSession
     from tests.app.conftest import settle
 
     Step.preset_epochs = 1

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recengine.data.dataset import Dataset
-from recengine.data.exports import MOST_BYTES, MOST_ROWS, read_export
 from recengine.data.matching import Matcher
-from recengine.data.sample import sample_dataset
+from recengine.data.readers.exports import MOST_BYTES, MOST_ROWS, read_export
+from recengine.data.sample.build import sample_dataset
 from recengine.data.sources import load_upload
 from recengine.errors import BadInput
 from tests.harm.conftest import LONG

@@ -19,8 +19,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from benchmarks.load import VERSION, Visitor, visitor_of
+from pages.hosting.limits import LIMITS, SHARED
 from recengine.serving.event_log import Event, EventLog
-from recengine.serving.limits import LIMITS, SHARED
 from tests.browser.conftest import ROOT, Server
 from tests.harm.conftest import LONG
 

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from recengine.errors import BadInput
 from recengine.serving.event_log import STARS, Event, EventLog, Standing, imported, rated, safe_wal
-from tests.serving.conftest import connect
+from tests.support.postgres import connect
 
 Open = Callable[[], EventLog]
 STEPS = 10_000 if os.environ.get("RECENGINE_LONG") else 500

@@ -14,11 +14,11 @@ from recengine.cli import main
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.errors import BadInput
+from recengine.experiments.store import ArtefactStore
+from recengine.experiments.train import artefact_folder, obtain
 from recengine.serving import promotion
 from recengine.serving.event_log import Event, EventLog, Rating, rated
 from recengine.serving.promotion import Promoted, as_events, capped, promote, rollback, served_folder
-from recengine.serving.store import ArtefactStore
-from recengine.serving.training import artefact_folder, obtain
 from recengine.training.config import RunConfig
 
 RUN = RunConfig(device="cpu", epochs=2)

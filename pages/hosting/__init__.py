@@ -1,0 +1,1 @@
+"""What a hosted app needs: identity, limits, logs."""

@@ -1,0 +1,1 @@
+"""The embedded data set: real films and a simulated audience."""

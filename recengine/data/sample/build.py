@@ -1,0 +1,94 @@
+"""`sample`: real films and a simulated audience, the data set that needs no network."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recengine import settings
+from recengine.data.dataset import Dataset, build_dataset
+from recengine.data.sample.audience import simulate
+from recengine.files import put_in_place
+
+FILMS = Path(__file__).with_name("films.csv")
+LICENCE = "Free to use with RecEngine. The films are facts written down by hand; the audience is simulated."
+NOTE = "The films are real; the people, their ratings and the times are simulated."
+
+_SOURCES = (FILMS, FILMS.with_name("taste.py"), FILMS.with_name("audience.py"))
+_DIGEST_SIZE = 16
+_Tables = tuple[pd.DataFrame, pd.DataFrame]
+
+
+def sample_films() -> pd.DataFrame:
+    """Return the catalogue: item_id, title, year, genres and keywords (joined by `|`), director (by ` & `)."""
+    text = ("title", "genres", "director", "keywords")
+    return pd.read_csv(FILMS, dtype=dict.fromkeys(text, str), keep_default_na=False, encoding="utf-8")
+
+
+def sample_dataset() -> Dataset:
+    """Return the embedded data set, simulated on first use and then read from the cache in `settings.home()`."""
+    films = sample_films()
+    cache = settings.home() / "data" / f"sample-{_generator_key()}.cache"
+    tables = _read(cache)
+    if tables is None:
+        tables = simulate(films)
+        _write(cache, tables)
+    ratings, users = tables
+    return build_dataset("sample", ratings, films, users, notes=(NOTE,), licence=LICENCE, simulated=True)
+
+
+def _generator_key() -> str:
+    """Return a hash of all that the audience follows from, so that no change can meet an old cache."""
+    digest = hashlib.blake2b(digest_size=8)
+    for source in _SOURCES:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(cache: Path) -> _Tables | None:
+    """Return the cached tables, or None when they are missing or damaged: then they are made again."""
+    try:
+        content = cache.read_bytes()
+    except OSError:
+        return None
+    if content[:_DIGEST_SIZE] != _digest(content[_DIGEST_SIZE:]):
+        return None
+    columns: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = ({}, {})
+    with np.load(io.BytesIO(content[_DIGEST_SIZE:]), allow_pickle=False) as arrays:
+        for name in arrays.files:
+            table, column = name.split(".")
+            columns[int(table)][column] = arrays[name]
+    return pd.DataFrame(columns[0]), pd.DataFrame(columns[1])
+
+
+def _write(cache: Path, tables: _Tables) -> None:
+    """Write the tables as a digest and an npz: to a name of its own, to the disk, then to the final name."""
+    arrays: dict[str, Any] = {}
+    for table, frame in enumerate(tables):
+        for name, column in frame.items():
+            arrays[f"{table}.{name}"] = column.to_numpy(str if column.dtype.kind not in "if" else None)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, allow_pickle=False, **arrays)
+    content = stream.getvalue()
+    temporary = None
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix="sample-", suffix=".part", dir=cache.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(_digest(content) + content)
+        put_in_place(Path(temporary), cache)
+    except OSError:
+        # A full or read-only disk costs a second at the next start, no more: the data set itself is whole.
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=_DIGEST_SIZE).digest()

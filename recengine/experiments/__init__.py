@@ -1,0 +1,1 @@
+"""What makes a named, cached result: store, train, tune, compare."""

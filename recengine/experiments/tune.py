@@ -1,0 +1,291 @@
+"""Search a model's settings: trained on the training part of a split, judged on validation; the test is not touched."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
+from recengine.data.splits import Split
+from recengine.errors import BadInput, suggest
+from recengine.experiments.train import learning_rows
+from recengine.models.base import Recommender
+from recengine.models.ratings.explicit import RatingModel, rating_validator
+from recengine.models.registry import configure, model_class
+from recengine.training.config import Config, Range, RunConfig, Search
+from recengine.training.loop import OnEpoch, gain, ranking_validator
+
+if TYPE_CHECKING:
+    import optuna
+
+WARM_UP = 5
+"""Epochs that every trial is given before it can be pruned: slow starters overtake."""
+
+OnTrial = Callable[[Mapping[str, Any]], None]
+"""Called after each trial with the fields of `Trial`, `trials` (how many there will be) and `best` (value so far)."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One choice of settings that was tried; number 0 is the presets.
+
+    settings : name -> value as `--set` takes it, those that were fixed included
+    value    : the criterion on validation, mean over the seeds; None unless complete
+    state    : complete, pruned (at some epoch worse than the median trial) or failed, for `reason`
+    """
+
+    number: int
+    settings: dict[str, Any]
+    value: float | None
+    seconds: float
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found; `presets` are the values that settings have when nothing is set."""
+
+    model: str
+    criterion: str
+    trials: list[Trial]
+    best: Trial
+    presets: dict[str, Any]
+
+    @property
+    def preset(self) -> float | None:
+        """Return the value of the presets; None if they failed."""
+        return self.trials[0].value
+
+    def set_line(self, prefix: str = "") -> str:
+        """Return `--set key=value ...` for what the best trial sets and the presets do not."""
+        changed = {key: value for key, value in self.best.settings.items() if self.presets[key] != value}
+        return " ".join(f"--set {shlex.quote(f'{prefix}{key}={value}')}" for key, value in changed.items())
+
+
+def load_optuna() -> Any:
+    """Return the module that searches; BadInput when it is not installed."""
+    try:
+        import optuna
+    except ImportError:
+        raise BadInput("tune needs optuna, which is not installed; run `pip install optuna==5.0.0`") from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+def search_space(model: str, fixed: Mapping[str, Any], asked: Mapping[str, str]) -> dict[str, Search]:
+    """Return what is searched: what the model declares, less what is `fixed`, with `asked` (key -> text) in its place.
+
+    Raises BadInput for a text that cannot be read, a setting that is both fixed and asked for, and if nothing is left.
+    """
+    kind = model_class(model).Config
+    known = {f.name: f.metadata.get("search") for f in fields(kind)}
+    space = {key: _typed(kind, key, search) for key, search in known.items() if search is not None}
+    for key, text in asked.items():
+        if key not in known:
+            raise BadInput(
+                f"--search {key}: not a setting of {model!r}{suggest(key, list(known))}; "
+                f"expected one of: {', '.join(known) or 'none'}"
+            )
+        if key in fixed:
+            raise BadInput(f"--search {key}: it is fixed by --set {key}={fixed[key]}; choose one of the two")
+        space[key] = parse_search(kind, key, text)
+    space = {key: search for key, search in space.items() if key not in fixed}
+    if not space:
+        raise BadInput(f"model {model!r} has nothing left to search; fix fewer settings, or choose another model")
+    return space
+
+
+def parse_search(kind: type[Config], key: str, text: str) -> Search:
+    """Return the range of `low:high` or `low:high:log`, or the choices of `a,b,c`; BadInput if it is none."""
+    if ":" not in text or isinstance(kind.__dataclass_fields__[key].default, str):
+        return _typed(kind, key, tuple(part.strip() for part in text.split(",")))
+    low, high, *scale = text.split(":")
+    ends = kind.read(key, low), kind.read(key, high)
+    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends)
+    if not numbers or ends[0] >= ends[1] or scale not in ([], ["log"]) or (scale and ends[0] <= 0):
+        raise BadInput(
+            f"--search {key}={text} cannot be read; expected LOW:HIGH, LOW:HIGH:log with LOW above 0, or A,B,C"
+        )
+    return Range(*ends, log=bool(scale))
+
+
+def tune(
+    dataset: Dataset,
+    split: Split,
+    name: str,
+    *,
+    trials: int,
+    space: Mapping[str, Search],
+    fixed: Mapping[str, Any] | None = None,
+    run: RunConfig = RunConfig(),  # noqa: B008 - frozen
+    seeds: int = 1,
+    timeout: float = math.inf,
+    on_trial: OnTrial | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> Tuned:
+    """Try up to `trials` settings drawn from `space`; the same seed draws the same ones again.
+
+    The first trial is the presets (with what is `fixed`). A trial trains with the seeds run.seed, run.seed + 1, ...;
+    its value is the mean of the model's own criterion. No trial starts after `timeout` seconds. An interrupt ends the
+    search and what is complete counts. Settings that the data or the numbers do not bear fail their trial alone.
+    Raises BadInput when every trial failed, or when the split has no validation rows.
+    """
+    optuna = load_optuna()
+    kind = model_class(name)
+    config, run = configure(name, dict(fixed or {}), run)
+    train, valid = learning_rows(dataset, name, split)
+    if not len(valid):
+        raise BadInput(f"split {split.about.get('split')!r} leaves no validation rows to choose settings on")
+    objective = Objective(dataset, train, valid, kind, config, run, seeds)
+    presets = {key: _plain(value) for key, value in (RunConfig().to_dict() | kind.Config().to_dict()).items()}
+    pinned = {key: _plain(value) for key, value in (run.to_dict() | config.to_dict()).items() if key in (fixed or {})}
+    study = optuna.create_study(
+        direction="maximize" if gain(kind.criterion, 1.0) > 0 else "minimize",
+        sampler=optuna.samplers.TPESampler(seed=run.seed),
+        pruner=optuna.pruners.MedianPruner(n_warmup_steps=WARM_UP),
+    )
+    study.enqueue_trial({key: presets[key] for key, search in space.items() if _inside(search, presets[key])})
+
+    found: list[Trial] = []
+    started = time.perf_counter()
+    try:
+        while len(found) < trials and (not found or time.perf_counter() - started < timeout):
+            trial = study.ask()
+            drawn = _settings(trial, space, presets)
+            began = time.perf_counter()
+            value, state, reason = _run(study, trial, objective, drawn, on_epoch)
+            found.append(Trial(trial.number, pinned | drawn, value, time.perf_counter() - began, state, reason))
+            best = _best(found, kind.criterion)
+            if on_trial is not None:
+                on_trial({**asdict(found[-1]), "trials": trials, "best": best.value if best else None})
+    except KeyboardInterrupt:
+        if _best(found, kind.criterion) is None:
+            raise
+    best = _best(found, kind.criterion)
+    if best is None:
+        raise BadInput(f"no trial of {name!r} could be completed; the last one failed: {found[-1].reason}")
+    return Tuned(name, kind.criterion, found, best, presets)
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """Trains a model with some settings and says what validation thinks of it."""
+
+    dataset: Dataset
+    train: Interactions
+    valid: Interactions
+    kind: type[Recommender]
+    config: Config
+    run: RunConfig
+    seeds: int
+
+    def __call__(self, drawn: Mapping[str, Any], first: OnEpoch, others: OnEpoch | None) -> float:
+        """Return the mean criterion; the epochs of the first seed reach one callback, of the others another."""
+        reached: list[float] = []
+        for seed in range(self.run.seed, self.run.seed + self.seeds):
+            model = self.kind(replace(self.config, **drawn)).fit(
+                self.train,
+                valid=self.valid,
+                items=self.dataset.items,
+                users=self.dataset.people,
+                run=replace(self.run, seed=seed),
+                on_epoch=others if reached else first,
+            )
+            reached.append(validation_value(model, self.train, self.valid))
+        value = sum(reached) / self.seeds
+        if not math.isfinite(value):
+            raise BadInput(f"{self.kind.criterion} is {value}; expected a finite number")
+        return value
+
+
+def validation_value(model: Recommender, train: Interactions, valid: Interactions) -> float:
+    """Return the model's own criterion on validation: its best epoch's, or for a closed form what it scores now."""
+    if model.best_epoch is not None:
+        return next(row[model.criterion] for row in model.history if row["epoch"] == model.best_epoch)
+    if isinstance(model, RatingModel):
+        return rating_validator(model, valid)()[model.criterion]
+    return ranking_validator(model.score, train, valid)()[model.criterion]
+
+
+def _settings(trial: optuna.Trial, space: Mapping[str, Search], presets: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a trial tries: what the sampler draws, or the presets in the first."""
+    if trial.number:
+        return {key: _draw(trial, key, search) for key, search in space.items()}
+    for key, search in space.items():
+        if _inside(search, presets[key]):  # a preset outside the range is tried all the same, unknown to the sampler
+            _draw(trial, key, search)
+    return {key: presets[key] for key in space}
+
+
+def _run(
+    study: optuna.Study, trial: optuna.Trial, objective: Objective, drawn: Mapping[str, Any], on_epoch: OnEpoch | None
+) -> tuple[float | None, str, str]:
+    """Return (value, state, reason) of a trial, which the study is told too."""
+    from optuna import TrialPruned
+    from optuna.trial import TrialState
+
+    try:
+        value = objective(drawn, _pruned(trial, objective.kind.criterion, on_epoch), on_epoch)
+    except TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+        return None, "pruned", ""
+    except (BadInput, RuntimeError) as fault:  # RuntimeError: torch's word for a singular matrix or no memory
+        study.tell(trial, state=TrialState.FAIL)
+        return None, "failed", str(fault)
+    study.tell(trial, value)
+    return value, "complete", ""
+
+
+def _pruned(trial: optuna.Trial, criterion: str, on_epoch: OnEpoch | None) -> OnEpoch:
+    """Return a callback that ends a trial at an epoch at which the median of the others was better."""
+    from optuna import TrialPruned
+
+    def watch(row: Mapping[str, float]) -> None:
+        if on_epoch is not None:
+            on_epoch(row)
+        if criterion in row:
+            trial.report(row[criterion], int(row["epoch"]))
+            if trial.should_prune():
+                raise TrialPruned
+
+    return watch
+
+
+def _best(trials: Sequence[Trial], criterion: str) -> Trial | None:
+    """Return the best complete trial, the first of equals."""
+    complete = [(gain(criterion, trial.value), trial) for trial in trials if trial.value is not None]
+    return max(complete, key=lambda pair: pair[0])[1] if complete else None
+
+
+def _typed(kind: type[Config], key: str, search: Search) -> Search:
+    """Return the search with its values as the field has them, so that 1 and 1.0 are one."""
+    if isinstance(search, Range):
+        return Range(kind.read(key, search.low), kind.read(key, search.high), search.log)
+    return tuple(dict.fromkeys(_plain(kind.read(key, value)) for value in search))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as `--set` takes it: the numbers of a tuple joined by commas."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+def _inside(search: Search, value: Any) -> bool:
+    if isinstance(search, Range):
+        return value is not None and search.low <= value <= search.high
+    return value in search
+
+
+def _draw(trial: optuna.Trial, key: str, search: Search) -> Any:
+    """Return a value of the search; numbers with a point keep three digits, as a person would write them."""
+    if not isinstance(search, Range):
+        return trial.suggest_categorical(key, search)
+    if isinstance(search.low, int) and isinstance(search.high, int):
+        return trial.suggest_int(key, search.low, search.high, log=search.log)
+    value = trial.suggest_float(key, search.low, search.high, log=search.log)
+    return min(max(float(f"{value:.3g}"), search.low), search.high)

@@ -1,0 +1,150 @@
+"""SLIST: an item-item model that learns what is chosen next from what came before, in closed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recengine.data.interactions import Interactions
+from recengine.models.item_item.linear import EASEConfig, ItemItem, gram_matrix
+from recengine.training.config import option, preset
+
+LONGEST = 4096
+"""Latest rows of a person that are learned from: bounds the weights between any two of them, (LONGEST, LONGEST)."""
+
+
+@dataclass(frozen=True)
+class SLISTConfig(EASEConfig):
+    """Settings of `slist`."""
+
+    l2: float = preset(EASEConfig, "l2", 300.0)
+    recency_half_life: float | Literal["auto"] | None = preset(EASEConfig, "recency_half_life", 2.0)
+    set_weight: float = option(
+        0.1, "share of the whole set, order aside, beside that of what came next; 1 is EASE", low=0, high=1
+    )
+    horizon: Literal["next", "later"] = option(
+        "next", "what is predicted: the next item after any history, or all later ones after a person's first few"
+    )
+    first: int = option(
+        10, "horizon=later: how many first items are learned from, one, two, ... at a time", low=1, high=200
+    )
+
+
+class SLIST(ItemItem):
+    """Session-aware linear item-item model: ridge regression of the next item on the history before it.
+
+    min (1 - a) |Y - HB|^2 + a |X - XB|^2 + l2 |B|^2 with a zero diagonal, where each row of Y is one event, the same
+    row of H the weights by recency of all events of the person before it, X the people's whole sets, and `a` the
+    `set_weight`. Learning weighs a history as serving does (Choi, Kim, Lee, Shim & Lee, WWW 2021, who decay by the
+    distance of two events and cap the diagonal; here the diagonal is zero, as in EASE, and the target is one event).
+
+    With `horizon` "later" the rows are each person's first 0, 1, ... `first` events, which count 1 together, a row of Y
+    is all that follows, and an intercept says what follows anyway: a list for people of whom little is known.
+    """
+
+    name = "slist"
+    summary = "Like EASE, but learned in order: predicts what is chosen next from the latest films; exact reasons."
+    reference = "Choi et al., Session-aware linear item-item models for session-based recommendation, WWW 2021"
+    Config = SLISTConfig
+    version = 2
+    ordered = True
+    matrices = 6
+
+    def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
+        config, later = self.config, self.config.horizon == "later"
+        parts = self._starts(train) if later else self._transitions(train)
+        left, right = (part.to(device) * (1 - config.set_weight) for part in parts)
+        whole = config.set_weight * gram_matrix(train, device)
+        left += whole
+        right += whole
+        if later:  # an intercept without a penalty is a regression of what is left of both sides' means
+            read, wanted, people = self._sums(train, device)
+            left -= torch.outer(read, read) / people
+            right -= torch.outer(read, wanted) / people
+        left.diagonal().add_(config.l2)
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(left))
+        weights = inverse @ right
+        weights -= inverse * (weights.diagonal() / inverse.diagonal())
+        weights.fill_diagonal_(0)
+        self.intercept = ((wanted - read @ weights) / people).cpu() if later else torch.zeros(self.n_items)
+        return weights
+
+    def score_history(self, histories: Interactions) -> Tensor:
+        """Return (histories.n_users, n_items): each person's weighted rows of the weights, and the intercept."""
+        return super().score_history(histories) + self.intercept
+
+    def state(self) -> dict[str, Tensor]:
+        return {**super().state(), "intercept": self.intercept}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        super().restore(state)
+        self.intercept = state["intercept"]
+
+    def _starts(self, train: Interactions) -> tuple[Tensor, Tensor]:
+        """Return (H'H, H'Y), each (n_items, n_items), of the first 0, 1, ... m events of everybody and all that follow.
+
+        Event p stands in the rows of n = p + 1, ... m events, with the weight of n - 1 - p later ones; the row of n
+        events asks for the events n, n + 1, ... So two events meet in a sum over n that is looked up.
+        """
+        item, place, m = self._placed(train)
+        weight = self.config.recency(np.arange(2 * self.config.first)).astype(np.float64)
+        ages = np.arange(self.config.first)
+        alone = np.append(0, weight.cumsum())  # [k]: sum of weight(j) over j < k
+        both = weight[ages] * weight[ages[:, None] + ages]
+        both = np.pad(both.cumsum(1), ((0, 0), (1, 0)))  # [d, k]: sum of weight(j) weight(j + d) over j < k
+        left, right = torch.zeros(2, self.n_items**2)
+        for p in range(min(self.config.first, int(m.max(initial=0)))):
+            rows = np.flatnonzero(m > p)  # of the people whose event p is in a row at all
+            q, most = place[rows], m[rows]  # look-ups below are kept in range where np.where does not take them
+            key = torch.from_numpy(item[rows - q + p] * self.n_items + item[rows])
+            met = np.where(q < most, both[abs(q - p) % len(both), (most - np.maximum(p, q)).clip(min=0)], 0)
+            asked = np.where(q > p, alone[(np.minimum(q, most) - p).clip(min=0)], 0)
+            left.index_add_(0, key, torch.from_numpy((met / (most + 1)).astype(np.float32)))
+            right.index_add_(0, key, torch.from_numpy((asked / (most + 1)).astype(np.float32)))
+        return left.view(self.n_items, -1), right.view(self.n_items, -1)
+
+    def _sums(self, train: Interactions, device: torch.device) -> tuple[Tensor, Tensor, int]:
+        """Return the sums over all rows of what they read and ask for, each (n_items,), and the number of people."""
+        item, place, m = self._placed(train)
+        alone = np.append(0, self.config.recency(np.arange(self.config.first)).cumsum(dtype=np.float64))
+        shares = (alone[(m - place).clip(min=0)] / (m + 1), (np.minimum(place, m) + 1) / (m + 1))
+        a, counts = self.config.set_weight, train.item_counts
+        sums = ((1 - a) * np.bincount(item, share, minlength=self.n_items) + a * counts for share in shares)
+        read, wanted = (torch.from_numpy(x.astype(np.float32)).to(device) for x in sums)
+        return read, wanted, max(1, int((train.user_counts > 0).sum()))
+
+    def _placed(self, train: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return of each row, by person and time, its item, its place from 0, and m: how many first events are read."""
+        rows = train.select(train.chronological())
+        counts = train.user_counts[rows.user_idx]
+        place = np.arange(len(rows)) - (np.cumsum(train.user_counts) - train.user_counts)[rows.user_idx]
+        return rows.item_idx.astype(np.int64), place, np.minimum(counts - 1, self.config.first)
+
+    def _transitions(self, train: Interactions) -> tuple[Tensor, Tensor]:
+        """Return (H'H, H'Y), each (n_items, n_items): sums over the people of their items' weights for each other.
+
+        Two items of a person meet with a weight that only their ages decide, so that H, with its row for each
+        event, is never written down: everybody takes the first rows and columns of the same two tables.
+        """
+        rows = train.chronological()
+        longest = min(LONGEST, int(train.user_counts.max(initial=0)))
+        ages = np.arange(longest)
+        ahead = ages[:, None] - 1 - ages[None, :]  # age of an event when another, of a lesser age, is next
+        recency = self.config.recency(ahead.clip(min=0))
+        before_next = torch.from_numpy(np.where(ahead >= 0, recency, 0).astype(np.float32))
+        together = before_next @ before_next.T
+        left, right = torch.zeros(2, self.n_items**2)
+        item = torch.from_numpy(train.item_idx[rows].astype(np.int64))
+        for end, count in zip(np.cumsum(train.user_counts), train.user_counts, strict=True):
+            n = min(int(count), longest)
+            latest = item[end - n : end].flip(0)
+            place = (latest[:, None] * self.n_items + latest).view(-1)
+            left.scatter_add_(0, place, together[:n, :n].reshape(-1))
+            right.scatter_add_(0, place, before_next[:n, :n].reshape(-1))
+        return left.view(self.n_items, -1), right.view(self.n_items, -1)

@@ -1,0 +1,1 @@
+"""Networks that score a (user, item) pair, trained on sampled negatives."""

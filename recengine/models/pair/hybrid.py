@@ -1,0 +1,105 @@
+"""Hybrids: matrix factorisation joined with what is known of the items."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from recengine.data.interactions import Interactions
+from recengine.errors import BadInput
+from recengine.models.base import Given
+from recengine.models.factors.fold_in import FoldInConfig
+from recengine.models.factors.mf import MF
+from recengine.models.metadata import COLUMNS, parse_columns
+from recengine.models.pair.gradient import GradientConfig, GradientModel, Phase
+from recengine.models.pair.networks import HybridNetwork, PairNetwork
+from recengine.models.pair.neural import LayeredConfig
+from recengine.training.config import Range, option
+from recengine.training.loop import mark_stage
+
+TABLES = ("user_embedding", "item_embedding", "item_bias", "user_bias")
+
+
+@dataclass(frozen=True)
+class HybridJointConfig(LayeredConfig):
+    """Settings of `hybrid-joint`."""
+
+    metadata: str = option("genres,year", "what is read of the items: genres, year, keywords, tags, director")
+    metadata_layers: tuple[int, ...] = option(
+        (16, 8),
+        "sizes of the layers over the metadata, joined by commas",
+        low=1,
+        high=4096,
+        search=((8,), (16, 8), (32, 16)),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not parse_columns(self.metadata):
+            raise BadInput(f"metadata={self.metadata!r} names no column; expected some of: {', '.join(COLUMNS)}")
+        if not self.metadata_layers:
+            object.__setattr__(self, "metadata_layers", (8,))
+
+
+@dataclass(frozen=True)
+class HybridConfig(HybridJointConfig):
+    """Settings of `hybrid`."""
+
+    pretrain_epochs: int = option(
+        10, "epochs of the matrix factorisation that it starts from", low=0, high=10_000, search=Range(5, 20)
+    )
+    frozen_epochs: int = option(
+        5, "epochs of phase 1, in which only the new layers learn", low=0, high=10_000, search=Range(0, 10)
+    )
+    second_rate: float = option(
+        0.1,
+        "step size of phase 2 beside that of phase 1",
+        low=0,
+        high=1,
+        open_low=True,
+        search=Range(0.03, 1, log=True),
+    )
+
+
+class HybridJoint(GradientModel):
+    """Vectors of user and item and layers over the metadata, all trained together from the start."""
+
+    name = "hybrid-joint"
+    family = "hybrid"
+    summary = "Matrix factorisation plus a network over genres and years, trained in one go."
+    reference = "Cheng et al., Wide & deep learning for recommender systems, DLRS 2016"
+    Config = HybridJointConfig
+    network_class = HybridNetwork
+    preset_epochs = 30
+    preset_patience = 4
+
+    def columns(self) -> Sequence[str]:
+        return parse_columns(self.config.metadata)
+
+
+class Hybrid(HybridJoint):
+    """Start from a trained matrix factorisation, add layers over the metadata, then tune the whole.
+
+    The new layers' score is added to the factorisation's and starts at zero, so that training starts from its
+    accuracy. Phase 1 trains the layers beside frozen tables; phase 2 trains all from the best weights of phase 1, at
+    a much lower rate. A trained `mf` of the same size can be given: `Hybrid(config, tables=mf.network.state_dict())`.
+    """
+
+    name = "hybrid"
+    summary = "A trained matrix factorisation, then a network over genres and years on top, then both together."
+    Config = HybridConfig
+
+    def phases(self, epochs: int) -> list[Phase]:
+        first = min(self.config.frozen_epochs, epochs)
+        phases = [Phase(first, frozen=TABLES), Phase(epochs - first, rate=self.config.second_rate)]
+        return [phase for phase in phases if phase.epochs]
+
+    def _start(self, train: Interactions, given: Given) -> PairNetwork:
+        if not self.tables and self.config.pretrain_epochs:
+            shared = {f.name for f in dataclasses.fields(GradientConfig)} - {"negatives", "learning_rate"}
+            config = FoldInConfig(**{name: getattr(self.config, name) for name in shared})
+            run = dataclasses.replace(given.run, epochs=self.config.pretrain_epochs)
+            on_epoch = mark_stage(given.on_epoch, "pretraining")
+            self.tables = MF(config).fit(train, items=given.items, run=run, on_epoch=on_epoch).network.state_dict()
+        return super()._start(train, given)

@@ -1,0 +1,197 @@
+"""Neural ranking models: one estimator (`GradientModel`) over small networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from recengine.errors import BadInput
+from recengine.models.factors.fold_in import FoldInConfig, FoldInModel, RidgeModel
+from recengine.models.pair.gradient import GradientConfig, GradientModel, Phase
+from recengine.models.pair.networks import (
+    BucketNetwork,
+    DeepFMNetwork,
+    JoinedNetwork,
+    MetricNetwork,
+    NeuMFNetwork,
+    ResidualNetwork,
+    TwoTowers,
+)
+from recengine.training.config import Range, option
+
+
+@dataclass(frozen=True)
+class LayeredConfig(GradientConfig):
+    """Settings of models with layers above the vectors."""
+
+    layers: tuple[int, ...] = option(
+        (16, 8), "sizes of the layers, joined by commas", low=1, high=4096, search=((16, 8), (32, 16), (64, 32), (64,))
+    )
+    layer_learning_rate: float = option(
+        0.002, "step size of the layers", low=0, high=1000, open_low=True, search=Range(0.0003, 0.03, log=True)
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.layers:
+            raise BadInput("layers='' names no layer; expected at least one size, such as 16,8")
+
+
+@dataclass(frozen=True)
+class MLPConfig(LayeredConfig):
+    """Settings of `mlp`, whose layers have all the work to do."""
+
+    layer_learning_rate: float = option(
+        0.015, "step size of the layers", low=0, high=1000, open_low=True, search=Range(0.001, 0.05, log=True)
+    )
+
+
+class MLP(GradientModel):
+    """Layers over the joined vectors of user and item (He et al. 2017, the network of R3)."""
+
+    name = "mlp"
+    summary = "A neural network reads a person's and a film's vector and judges how well they fit."
+    reference = "He et al., Neural collaborative filtering, WWW 2017"
+    Config = MLPConfig
+    network_class = JoinedNetwork
+    preset_epochs = 30
+    preset_patience = 4
+
+
+@dataclass(frozen=True)
+class NeuMFConfig(LayeredConfig):
+    """Settings of `neumf`."""
+
+    layers: tuple[int, ...] = option(
+        (32, 16, 8),
+        "sizes of the layers, joined by commas",
+        low=1,
+        high=4096,
+        search=((16, 8), (32, 16, 8), (64, 32, 16)),
+    )
+
+
+class NeuMF(GradientModel):
+    """A weighted product and a network, each over vectors of its own, added up (He et al. 2017)."""
+
+    name = "neumf"
+    summary = "Matrix factorisation and a neural network side by side, each with vectors of its own."
+    reference = "He et al., Neural collaborative filtering, WWW 2017"
+    Config = NeuMFConfig
+    network_class = NeuMFNetwork
+    preset_epochs = 30
+    preset_patience = 4
+
+
+class MLPMF(GradientModel):
+    """Matrix factorisation plus a network over the same vectors, which starts at nothing."""
+
+    name = "mlp-mf"
+    summary = "Matrix factorisation corrected by a neural network over the same vectors."
+    reference = "He et al., Neural collaborative filtering, WWW 2017; Cheng et al., Wide & deep learning, DLRS 2016"
+    Config = LayeredConfig
+    network_class = ResidualNetwork
+    preset_epochs = 30
+    preset_patience = 4
+
+
+@dataclass(frozen=True)
+class NonlinearMFConfig(LayeredConfig, FoldInConfig):
+    """Settings of `nonlinear-mf`."""
+
+    layers: tuple[int, ...] = option(
+        (64,),
+        "sizes of the layers of each side, joined by commas",
+        low=1,
+        high=4096,
+        search=((32,), (64,), (128,), (64, 64)),
+    )
+    dropout: float = option(
+        0.3, "share of each vector and layer that is dropped in training", low=0, high=0.95, search=Range(0, 0.6)
+    )
+
+
+class NonlinearMF(FoldInModel):
+    """A network on each side, user and item, before the dot product (Yi et al. 2019)."""
+
+    name = "nonlinear-mf"
+    summary = "A small network reshapes each person's and each film's vector before they are multiplied."
+    reference = "Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019"
+    Config = NonlinearMFConfig
+    network_class = TwoTowers
+    preset_epochs = 60
+    preset_patience = 5
+
+
+@dataclass(frozen=True)
+class CMLConfig(FoldInConfig):
+    """Settings of `cml`: the ball takes the place of a penalty, and nearness that of a bias."""
+
+    loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "warp", "logistic", "squared"] = option(
+        "warp", "how a positive is set against its negatives"
+    )
+    weight_decay: float = option(
+        0.0, "L2 penalty of the vectors of a step, each as often as it is used", low=0, high=10
+    )
+    item_bias: bool = option(False, "learn a bias of each item")
+
+
+class CML(FoldInModel):
+    """Collaborative metric learning: who likes what lies near it, so that near items are alike (Hsieh et al. 2017)."""
+
+    name = "cml"
+    summary = "People and films as points in one space: what you like lies near you, and like films near each other."
+    reference = "Hsieh et al., Collaborative metric learning, WWW 2017"
+    Config = CMLConfig
+    network_class = MetricNetwork
+    preset_epochs = 60
+    preset_patience = 5
+
+
+class DeepFM(GradientModel):
+    """A factorisation machine and a network over user, item and genres (Guo et al. 2017)."""
+
+    name = "deepfm"
+    family = "hybrid"
+    summary = "Person, film and genres, each pair multiplied, plus a neural network over all three."
+    reference = "Guo et al., DeepFM: a factorization-machine based neural network for CTR prediction, IJCAI 2017"
+    Config = LayeredConfig
+    network_class = DeepFMNetwork
+    metadata = ("genres",)
+    preset_epochs = 30
+    preset_patience = 4
+
+
+@dataclass(frozen=True)
+class ColdStartConfig(FoldInConfig):
+    """Settings of `cold-start-mf`."""
+
+    bucket_epochs: int = option(
+        5, "epochs in which only people and buckets learn", low=0, high=10_000, search=Range(0, 10)
+    )
+    least: int = option(
+        5,
+        "positives below which an item keeps its bucket's vector and bias",
+        low=0,
+        high=1_000_000,
+        search=Range(0, 20),
+    )
+
+
+class ColdStartMF(RidgeModel):
+    """Matrix factorisation whose items start from the mean vector of their genres, and stay there while unknown."""
+
+    name = "cold-start-mf"
+    family = "hybrid"
+    summary = "Matrix factorisation in which a new film starts from its genres and earns a vector of its own."
+    reference = "Kula, Metadata embeddings for user and item cold-start recommendations, CBRecSys 2015"
+    Config = ColdStartConfig
+    network_class = BucketNetwork
+    metadata = ("genres",)
+    preset_epochs = 60
+    preset_patience = 5
+
+    def phases(self, epochs: int) -> list[Phase]:
+        first = min(self.config.bucket_epochs, epochs)
+        phases = [Phase(first, frozen=("item_embedding", "item_bias")), Phase(epochs - first)]
+        return [phase for phase in phases if phase.epochs]

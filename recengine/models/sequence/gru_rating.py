@@ -1,0 +1,269 @@
+"""A recurrent network that predicts ratings: a person is the sequence of what they rated and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from recengine.data.interactions import Interactions
+from recengine.data.sequences import Sequences, past_rows, past_tensors
+from recengine.errors import BadInput
+from recengine.models.base import Given
+from recengine.models.ratings.explicit import Bias, BiasConfig, RatingModel, rating_range, rating_validator
+from recengine.training.config import Config, Range, option, preset
+from recengine.training.loop import one_thread
+from recengine.training.loop import train as train_loop
+
+PEOPLE, CELLS = 512, 2**24
+"""People that are read at once; numbers of the hidden layer that are held while all items are predicted."""
+
+
+@dataclass(frozen=True)
+class GRURatingConfig(Config):
+    """Settings of `gru-rating`: of the network, and of the offsets that it corrects."""
+
+    embedding_dim: int = option(16, "length of an item's vector", low=1, high=4096, search=Range(4, 64, log=True))
+    hidden_dim: int = option(
+        32, "length of the state that stands for the person", low=1, high=4096, search=Range(8, 128, log=True)
+    )
+    dropout: float = option(
+        0.5, "share of inputs and hidden numbers dropped in training", low=0, high=0.95, search=Range(0.2, 0.7)
+    )
+    loss: Literal["absolute", "squared"] = option(
+        "absolute", "error that is made small: absolute aims at the median of what may come, squared at its mean"
+    )
+    learning_rate: float = option(
+        0.002, "step size of AdamW", low=0, high=10, open_low=True, search=Range(0.0005, 0.01, log=True)
+    )
+    weight_decay: float = option(0.1, "decay of AdamW", low=0, high=10, search=Range(0.01, 1, log=True))
+    batch_size: int = option(32, "sequences in one step", low=1, high=100_000, search=(16, 32, 64))
+    schedule: Literal["none", "plateau", "cosine"] = option("cosine", "how the step size falls as epochs pass")
+    max_length: int = option(100, "latest events that are read", low=1, high=100_000)
+    targets: int = option(8, "later ratings drawn for each event of a sequence", low=1, high=1000)
+    item_shrink: float = preset(BiasConfig, "item_shrink", 2.0)
+    user_shrink: float = preset(BiasConfig, "user_shrink", 10.0)
+
+
+class GRURatingNetwork(nn.Module):
+    """(item, residual) pairs in, a state of the person before and after each of them out; `head` joins it to an item.
+
+    A residual is a rating less the mean and the item's offset, which stand here as what is learned in closed form.
+    """
+
+    bounds: Tensor
+    mean: Tensor
+    item_offset: Tensor
+
+    def __init__(self, n_items: int, config: GRURatingConfig) -> None:
+        super().__init__()
+        dim, hidden = config.embedding_dim, config.hidden_dim
+        self.item_embedding = nn.Embedding(n_items + 1, dim, padding_idx=n_items)
+        self.gru = nn.GRU(dim + 1, hidden, batch_first=True)
+        self.from_state = nn.Linear(hidden, hidden)  # of the joined pair, in two parts: each is computed once
+        self.from_item = nn.Linear(dim, hidden, bias=False)
+        self.output = nn.Linear(hidden, 1)
+        self.dropout = nn.Dropout(config.dropout)
+        self.register_buffer("bounds", torch.tensor([0.0, 1.0]))
+        self.register_buffer("mean", torch.zeros(1))
+        self.register_buffer("item_offset", torch.zeros(n_items + 1))
+        for zeroed in (self.output.weight, self.output.bias):  # it starts as the offsets alone
+            nn.init.zeros_(zeroed)
+
+    def forward(self, items: Tensor, residuals: Tensor) -> Tensor:
+        """Return the states (B, L + 1, H) after the first 0, 1, ... L events (B, L), padded at the end."""
+        inputs = torch.cat([self.dropout(self.item_embedding(items)), residuals[:, :, None]], dim=2)  # (B, L, D + 1)
+        states, _ = self.gru(inputs)
+        return nn.functional.pad(states, (0, 0, 1, 0))  # a GRU's state before the first event is zero
+
+    def head(self, states: Tensor, items: Tensor) -> Tensor:
+        """Return what is added to the offsets, for states (..., H) and items (...) that broadcast."""
+        hidden = self.from_state(self.dropout(states)) + self.from_item(self.dropout(self.item_embedding(items)))
+        return self.output(self.dropout(torch.relu(hidden)))[..., 0]
+
+    def base(self, items: Tensor) -> Tensor:
+        """Return the mean plus the items' offsets, of the same shape; the padding's offset is 0."""
+        return self.mean + self.item_offset[items]
+
+
+class GRURating(RatingModel):
+    """rating = mean + item's offset + person's offset + what a GRU over the (item, rating) pairs so far adds.
+
+    There is no table of users: offset and state are computed from the pairs, so newcomers are served like everybody
+    else. In training each person's sequence is drawn afresh every epoch, and each of its events predicts ratings
+    drawn from those that follow it. The item's offset is then computed without the person's own rating of it, as it
+    is for a newcomer; otherwise it would already tell part of the answer.
+    """
+
+    name = "gru-rating"
+    family = "collaborative"
+    summary = "A recurrent network reads what a person rated and how, and corrects the offsets; needs no retraining."
+    reference = "Cho et al., Learning phrase representations using RNN encoder-decoder, EMNLP 2014 (the GRU)"
+    ordered = True
+    criterion = "valid_mae"
+    Config = GRURatingConfig
+    preset_epochs = 10
+    preset_patience = 10
+
+    def learn(self, train: Interactions, given: Given) -> None:
+        config, device = self.config, given.run.torch_device()
+        if not (train.user_counts > 1).any():
+            raise BadInput(
+                f"model 'gru-rating' learns from people with at least 2 ratings, and none of {train.n_users:,} has "
+                "as many; choose 'bias'"
+            )
+        self._remember(train)
+        offsets = Bias(BiasConfig(item_shrink=config.item_shrink, user_shrink=config.user_shrink)).fit(train)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), one_thread(device):
+            torch.manual_seed(given.run.seed)  # dropout and the layers' own initialisation take no generator
+            network = self.network = GRURatingNetwork(self.n_items, config)
+            nn.init.normal_(network.item_embedding.weight, std=0.05)
+            network.item_embedding.weight.data[np.append(train.item_counts == 0, True)] = 0
+            network.bounds.copy_(rating_range(train))
+            network.mean.copy_(offsets.mean)
+            network.item_offset[:-1] = offsets.items
+            network.to(device)
+            self.history = train_loop(
+                network,
+                batches=self._batches(
+                    residuals_without_own(train, offsets), device, torch.Generator().manual_seed(given.run.seed)
+                ),
+                loss=self._loss,
+                optimizers=[
+                    torch.optim.AdamW(
+                        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+                    )
+                ],
+                epochs=given.run.epochs or self.preset_epochs,
+                patience=given.run.patience or self.preset_patience,
+                validate=rating_validator(self, given.valid) if given.valid is not None else None,
+                criterion=self.criterion,
+                on_epoch=given.on_epoch,
+                schedule=config.schedule,
+            )
+        network.to("cpu")
+
+    def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
+        config = self.config
+        events = min(config.batch_size * (config.max_length + 1), n_rows)
+        return {
+            "embedding_dim": 4 * 6 * n_items * config.embedding_dim,
+            "targets": 4 * 3 * events * config.targets * (config.embedding_dim + 2 * config.hidden_dim),
+            "batch_size": 4 * 10 * events * config.hidden_dim,
+            "": 4 * (4 * n_rows + 3 * CELLS),
+        }
+
+    def _remember(self, past: Interactions) -> None:
+        self.past = past
+        self.sequences = Sequences(past)
+
+    def _batches(
+        self, residuals: Tensor, device: torch.device, draws: torch.Generator
+    ) -> Callable[[], Iterator[tuple[Tensor, ...]]]:
+        """Return a function that draws one epoch of the arguments of `_loss`, one sequence of each person."""
+        config, rows = self.config, self.sequences
+        counts, ends = torch.from_numpy(rows.counts), torch.from_numpy(rows.ends)
+        people = (counts > 1).nonzero()[:, 0]
+        residuals = torch.cat([residuals, torch.zeros(1)])  # of the padding
+
+        def draw(below: Tensor) -> Tensor:
+            return (torch.rand(below.shape, generator=draws, dtype=torch.float64) * below).long()
+
+        def batches() -> Iterator[tuple[Tensor, ...]]:
+            for some in people[torch.randperm(len(people), generator=draws)].split(config.batch_size):
+                length = 1 + draw((counts[some] - 1).clamp(max=config.max_length))  # (B,), one row at least is left
+                first = ends[some] - counts[some] + draw(counts[some] - length)
+                place = first[:, None] + torch.arange(int(length.max()) + 1)  # (B, L + 1): the row after each state
+                used = place <= (first + length)[:, None]  # as many states as events, and the one before the first
+                left = (ends[some, None] - place).clamp(min=1)
+                target = place[:, :, None] + draw(left[:, :, None].expand(-1, -1, config.targets))  # (B, L + 1, T)
+                target, event = (x.clamp(max=len(rows.items) - 1) for x in (target, place[:, :-1]))
+                read = used[:, 1:]
+                items = rows.items[event].masked_fill(~read, rows.padding)
+                parts = (items, residuals[event] * read, rows.items[target], residuals[target], used)
+                yield tuple(part.to(device) for part in parts)
+
+        return batches
+
+    def _loss(self, items: Tensor, residuals: Tensor, targets: Tensor, wanted: Tensor, used: Tensor) -> Tensor:
+        """Return the mean error over the sequences of each one's mean over its events' targets.
+
+        items, residuals : (B, L), the sequences. targets, wanted : (B, L + 1, T), items and residuals to predict from
+        the first 0, 1, ... L events; used : (B, L + 1), which of these count.
+        """
+        offset = nn.functional.pad(residuals.cumsum(1), (1, 0)) / (
+            torch.arange(used.shape[1], device=used.device) + self.config.user_shrink
+        ).clamp(min=1e-9)
+        states = self.network(items, residuals)[used]  # (S, H)
+        error = self.network.head(states[:, None], targets[used]) + offset[used][:, None] - wanted[used]  # (S, T)
+        each = (error.abs() if self.config.loss == "absolute" else error.square()).mean(1)
+        share = (used / used.sum(1, keepdim=True))[used]  # so that a long sequence weighs no more than a short one
+        return (each * share).sum() / len(used)
+
+    def _read(self, sequences: Sequences, users: ArrayLike) -> tuple[Tensor, Tensor]:
+        """Return the states (B, H) and offsets (B,) of people after the last of their events."""
+        network, device = self.network, self.network.mean.device
+        items, ratings, lengths = (x.to(device) for x in sequences.last(users, self.config.max_length))
+        residuals = (ratings - network.base(items)) * (items < self.n_items)
+        states = network(items, residuals)[torch.arange(len(lengths), device=device), lengths]
+        return states, residuals.sum(1) / (lengths + self.config.user_shrink).clamp(min=1e-9)
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        return float(self.network.bounds[0]), float(self.network.bounds[1])
+
+    @torch.no_grad()
+    def raw(self, user: Tensor, item: Tensor) -> Tensor:
+        users, place = user.unique(return_inverse=True)
+        device = self.network.mean.device
+        states, offset = self._read(self.sequences, users.numpy())
+        place, item = place.to(device), item.to(device)
+        return self.network.base(item) + offset[place] + self.network.head(states[place], item)
+
+    def score(self, user_idx: ArrayLike) -> Tensor:
+        return self._score(self.sequences, user_idx)
+
+    def score_history(self, histories: Interactions) -> Tensor:
+        """Return (histories.n_users, n_items) ratings expected of people known only by these rows."""
+        return self._score(Sequences(histories), np.arange(histories.n_users))
+
+    @torch.no_grad()
+    def _score(self, sequences: Sequences, users: ArrayLike) -> Tensor:
+        everyone = np.atleast_1d(np.asarray(users, dtype=np.int64))
+        items = torch.arange(self.n_items, device=self.network.mean.device)
+        at_once = max(1, CELLS // (self.n_items * self.config.hidden_dim))
+        parts = []
+        for start in range(0, len(everyone), PEOPLE):
+            states, offset = self._read(sequences, everyone[start : start + PEOPLE])
+            added = torch.cat([self.network.head(some[:, None], items) for some in states.split(at_once)])
+            parts.append((self.network.base(items) + offset[:, None] + added).cpu())
+        return torch.cat(parts)
+
+    def state(self) -> dict[str, Tensor]:
+        return {**self.network.state_dict(), **past_tensors(self.past)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        past, learned = past_rows(state, self.n_users, self.n_items)
+        self._remember(past)
+        self.network = GRURatingNetwork(self.n_items, self.config)
+        self.network.load_state_dict(learned)
+        self.network.eval()
+
+
+def residuals_without_own(train: Interactions, offsets: Bias) -> Tensor:
+    """Return (n,) ratings less the mean and the item's offset had the row itself not been there, in order of time.
+
+    The offset of item i is (the sum of what its n ratings leave) / (n + shrink); the row's own part is taken from both.
+    """
+    rows = train.select(train.chronological())
+    user, item = (torch.from_numpy(x.astype(np.int64)) for x in (rows.user_idx, rows.item_idx))
+    shrink, count = offsets.config.item_shrink, torch.from_numpy(train.item_counts)[item]
+    left = torch.from_numpy(rows.rating.copy()) - offsets.mean
+    total = offsets.items[item] * (count + shrink) - (left - offsets.users[user])
+    others = count - 1 + shrink
+    return left - torch.where(others > 0, total / others.clamp(min=1e-9), 0.0)

@@ -1,0 +1,1 @@
+"""Models that count or compare: baselines, content-based, demographic, contextual."""

@@ -1,0 +1,107 @@
+"""`stream-blend`: what comes together in people's histories, and `step`, as one incremental model."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recengine.data.interactions import Interactions
+from recengine.models.base import Given
+from recengine.models.streaming.base import Incremental
+from recengine.models.streaming.counts import StreamItemKNN, StreamItemKNNConfig
+from recengine.models.streaming.step import Step, StepConfig
+from recengine.training.config import Config as BaseConfig
+from recengine.training.config import Range, option
+
+
+@dataclass(frozen=True)
+class StreamBlendConfig(StepConfig, StreamItemKNNConfig):
+    """Settings of `stream-blend`: those of both its parts, and their balance."""
+
+    step_weight: float = option(
+        0.6, "weight of `step` beside 1 for `stream-item-knn`", low=0, high=1000, search=Range(0.2, 5, log=True)
+    )
+
+
+class StreamBlend(Incremental):
+    """score(u, i) = z(item-knn) + step_weight * z(step), each part's scores of u less their mean, by their deviation.
+
+    The neighbours know what follows what, the factors who likes what; both learn from every event, each on its own.
+    """
+
+    name = "stream-blend"
+    summary = "Films that come together and factors that learn from each event, in one score."
+    Config = StreamBlendConfig
+
+    def __init__(self, config: BaseConfig | None = None) -> None:
+        super().__init__(config)
+        self.step, self.neighbours = Step(self._part(StepConfig)), StreamItemKNN(self._part(StreamItemKNNConfig))
+
+    def _part(self, kind: type[BaseConfig]) -> BaseConfig:
+        return kind(**{field.name: getattr(self.config, field.name) for field in dataclasses.fields(kind)})
+
+    def learn(self, train: Interactions, given: Given) -> None:
+        self.step.fit(train, run=given.run)
+        self.neighbours.fit(train, run=given.run)
+        self.log = self.neighbours.log
+
+    def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
+        return self.step.footprint(n_users, n_items, n_rows) | self.neighbours.footprint(n_users, n_items, n_rows)
+
+    def grow(self, n_users: int, n_items: int) -> None:
+        pass  # the parts grow as they make room
+
+    def make_room(self, events: Interactions) -> None:
+        self.step.make_room(events)
+        self.neighbours.make_room(events)
+        self.n_users, self.n_items, self.log = self.step.n_users, self.step.n_items, self.neighbours.log
+
+    def forget_from(self, n_users: int) -> Self:
+        for part in (self.step, self.neighbours):
+            part.forget_from(n_users)
+        self.n_users, self.log = n_users, self.neighbours.log
+        return self
+
+    def take(self, user: int, item: int, rating: float) -> None:
+        self.step.take(user, item, rating)
+        self.neighbours.take(user, item, rating)
+
+    def remember(self, user: int, item: int, rating: float) -> None:
+        self.step.remember(user, item, rating)
+        self.neighbours.remember(user, item, rating)
+
+    def scores_of(self, user: int) -> NDArray[np.float32]:
+        return self._blend(self.neighbours.scores_of(user), self.step.scores_of(user))
+
+    def score_history(self, histories: Interactions) -> Tensor:
+        """Return (histories.n_users, n_items) scores of people known only by these rows."""
+        parts = self.neighbours.score_history(histories).numpy(), self.step.score_history(histories).cpu().numpy()
+        return torch.from_numpy(self._blend(*parts))
+
+    def _blend(self, neighbours: NDArray[np.float32], factors: NDArray[np.float32]) -> NDArray[np.float32]:
+        return (standardised(neighbours) + self.config.step_weight * standardised(factors)).astype(np.float32)
+
+    def item_similarity(self, item_idx: Tensor) -> Tensor | None:
+        return self.neighbours.item_similarity(item_idx)
+
+    def state(self) -> dict[str, Tensor]:
+        parts = {"step": self.step, "neighbours": self.neighbours}
+        return {f"{part}.{name}": tensor for part, model in parts.items() for name, tensor in model.state().items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        for part, model in (("step.", self.step), ("neighbours.", self.neighbours)):
+            model.n_users, model.n_items = self.n_users, self.n_items
+            model.restore({name.removeprefix(part): t for name, t in state.items() if name.startswith(part)})
+        self.log = self.neighbours.log
+
+
+def standardised(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return scores (..., n_items) with mean 0 and deviation 1 in each row; a row of equal ones becomes 0."""
+    centred = scores - scores.mean(-1, keepdims=True)
+    return centred / np.maximum(centred.std(-1, keepdims=True), 1e-9)

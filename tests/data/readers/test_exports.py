@@ -1,0 +1,197 @@
+"""Exports of other sites: read by their form, row by row, and never half understood."""
+
+import io
+import zipfile
+from contextlib import suppress
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from recengine.data.readers import exports
+from recengine.data.readers.exports import Export, RatedTitle, read_export
+from recengine.errors import BadInput
+
+LETTERBOXD = "Date,Name,Year,Letterboxd URI,Rating\n2024-05-31,The Matrix,1999,https://boxd.it/1,4.5\n"
+IMDB = (
+    "Const,Your Rating,Date Rated,Title,Original Title,URL,Title Type,IMDb Rating,Runtime (mins),Year,Genres\n"
+    'tt0112682,9,2024-05-31,The City of Lost Children,La cité des enfants perdus,u,Movie,7.5,112,1995,"Drama, Sci-Fi"\n'
+    "tt0944947,10,2024-05-31,Game of Thrones,Game of Thrones,u,TV Series,9.2,57,2011,Drama\n"
+    "tt0096697,8,2024-05-31,The Simpsons,The Simpsons,u,tvSeries,8.7,22,1989,Comedy\n"
+)
+
+
+def read(text: str | bytes, **more: int) -> Export:
+    return read_export("mine.csv", text.encode() if isinstance(text, str) else text, **more)
+
+
+def stars(text: str | bytes, **more: int) -> list[float]:
+    return [row.stars for row in read(text, **more).rows]
+
+
+def test_letterboxd_is_out_of_five() -> None:
+    found = read(LETTERBOXD)
+    assert found.source == "letterboxd"
+    assert found.rows == [RatedTitle(2, "The Matrix", ("The Matrix",), 1999, 4.5, "2024-05-31", 1717113600)]
+    assert found.refused == found.notes == []
+
+
+def test_imdb_is_out_of_ten_and_has_series_which_are_left_out() -> None:
+    found = read(IMDB)
+    (row,) = found.rows
+    assert (found.source, row.imdb_id, row.stars, row.year) == ("imdb", 112682, 4.5, 1995)
+    assert row.names == ("The City of Lost Children", "La cité des enfants perdus")
+    assert [(row.line, row.why) for row in found.refused] == [
+        (3, "it is no film but a TV Series"),
+        (4, "it is no film but a tvSeries"),
+    ]
+
+
+def test_movielens_goes_by_number_with_or_without_titles() -> None:
+    found = read("userId,movieId,rating,timestamp\n7,2571,4.5,1717113600\n7,50,3,1717113601\n")
+    assert found.source == "movielens"
+    assert [(row.movielens_id, row.names, row.ts) for row in found.rows] == [
+        ("2571", (), 1717113600),
+        ("50", (), 1717113601),
+    ]
+    site = 'movie_id,imdb_id,tmdb_id,rating,average_rating,title\n2571,0133093,603,4.5,4.2,"Matrix, The (1999)"\n'
+    (row,) = read(site).rows
+    assert (row.movielens_id, row.imdb_id, row.tmdb_id, row.stars) == ("2571", 133093, 603, 4.5)
+    assert (row.names, row.year) == (("Matrix, The (1999)", "The Matrix"), 1999)
+
+
+def test_the_ratings_of_several_people_are_no_import() -> None:
+    with pytest.raises(BadInput, match=r"several people \(line 3\)"):
+        read("userId,movieId,rating\n7,1,4\n8,1,4\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("title,rating\nHeat,★★★½\nHeat,★★★★★\nHeat,½\n", [3.5, 5.0, 0.5]),
+        ("title;rating\nHeat;3,5\n", [3.5]),
+        ("title\trating\nHeat\t3.5\n", [3.5]),
+        ("Title,Rating10\nHeat,7\nHeat,10\n", [3.5, 5.0]),
+        ("Title,Rating,Rating10\nHeat,2,\nHeat,,8\n", [2.0, 4.0]),
+        ("title,rating\nHeat,3.7\nHeat,0.1\n", [3.5, 0.5]),
+    ],
+)
+def test_a_plain_csv_may_write_its_ratings_in_many_ways(text: str, expected: list[float]) -> None:
+    assert stars(text) == expected
+
+
+def test_the_scale_of_a_plain_csv_is_said_and_never_guessed() -> None:
+    text = "title,rating\nHeat,5\nAlien,8\nBrazil,100\n"
+    assert (stars(text), len(read(text).refused)) == ([5.0], 2)
+    assert (stars(text, out_of=10), len(read(text, out_of=10).refused)) == ([2.5, 4.0], 1)
+    assert stars(text, out_of=100) == [0.5, 0.5, 5.0]
+    assert stars(LETTERBOXD, out_of=10) == [4.5]  # a known form has its own
+
+
+def test_a_row_that_cannot_be_used_is_refused_by_itself_with_its_line() -> None:
+    found = read(
+        'title,year,rating\nHeat,1995,4\n"One, Two",1995,\nTwo,1995,seven\nThree,1995,6\nFour,1995,nan\n'
+        f"Five,1995\nSix,1995,1e400\nSeven,1995,0\n,1995,4\n{'x' * 600},1995,4\nEight,1995,-1\nNine,1995,4,4\n"
+    )
+    assert [row.title for row in found.rows] == ["Heat"]
+    assert [(row.line, row.why) for row in found.refused] == [
+        (3, "it has no rating"),
+        (4, "its rating 'seven' is no number"),
+        (5, "its rating 6 is outside the scale, which goes up to 5"),
+        (6, "its rating 'nan' is no number"),
+        (7, "it has 2 fields where the header has 3"),
+        (8, "its rating '1e400' is no number"),
+        (9, "its rating 0 is outside the scale, which goes up to 5"),
+        (10, "it names no film"),
+        (11, "its title has 600 letters"),
+        (12, "its rating '-1' is no number"),
+        (13, "it has 4 fields where the header has 3"),
+    ]
+
+
+def test_a_title_na_is_a_title() -> None:
+    assert [row.title for row in read("title,rating\nNA,4\nnull,4\nNaN,4\n").rows] == ["NA", "null", "NaN"]
+
+
+def test_what_was_guessed_is_said() -> None:
+    assert any("rounded" in note for note in read("title,rating\nHeat,3.7\n").notes)
+    found = read("title,rating,date\nHeat,4,yesterday\nAlien,4,99999999999999\n")
+    assert [row.ts for row in found.rows] == [0, 0]
+    assert found.notes == ["2 rows have no date that can be read; they count as rated now."]
+    assert any("cp1252" in note for note in read("title,rating\nAmélie,4\n".encode("cp1252")).notes)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_every_usual_encoding_is_read(encoding: str) -> None:
+    (row,) = read("title,year,rating\nAmélie,2001,4\n".encode(encoding)).rows
+    assert (row.title, row.year, row.stars) == ("Amélie", 2001, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"title,year\nHeat,1995\n", "has the columns"),
+        (b"title,rating\n", "has a header but no ratings"),
+        (b"title,rating\nHe\0at,4\n", "line 2 of mine.csv holds a NUL byte"),
+        (b'title,rating\n"Heat,4\n' + b"x" * (3 << 20), "line .* is not well-formed CSV"),
+        (b"title,rating\n" + b"x" * (3 << 20) + b",4\n", "line .* is not well-formed CSV"),
+        (b"title,rating\n" + b"Heat,4\n" * 700_000, r"holds 4,900,013 bytes; .* up to 4,194,304"),
+        (b'title,rating\n"He"at,4\n', "line 2 .* is not well-formed CSV"),
+        (b"PK\x03\x04 and no more", "is not a whole zip file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_sentence(content: bytes, said: str) -> None:
+    with pytest.raises(BadInput, match=said) as fault:
+        read(content)
+    assert "\n" not in str(fault.value)
+
+
+def test_more_rows_than_a_person_rates_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "MOST_ROWS", 3)
+    assert len(read("title,rating\n" + "Heat,4\n" * 3).rows) == 3
+    with pytest.raises(BadInput, match="more than 3 rows"):
+        read("title,rating\n" + "Heat,4\n" * 4)
+
+
+def zipped(**members: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in members.items():
+            archive.writestr(f"{name.replace('__', '/')}.csv", text)
+    return file.getvalue()
+
+
+def test_the_zip_of_letterboxd_is_read_in_place() -> None:
+    content = zipped(ratings=LETTERBOXD, watched=LETTERBOXD, deleted__ratings=LETTERBOXD.replace("Matrix", "Room"))
+    found = read_export("letterboxd.zip", content)
+    assert [row.title for row in found.rows] == ["The Matrix"]
+    assert "only ratings.csv is read" in found.notes[0]
+    with pytest.raises(BadInput, match=r"holds no ratings.csv"):
+        read_export("letterboxd.zip", zipped(watched=LETTERBOXD))
+
+
+def test_a_zip_that_swells_is_refused() -> None:
+    with pytest.raises(BadInput, match="beyond what is allowed"):
+        read_export("bomb.zip", zipped(ratings="title,rating\n" + "\n" * (66 << 20)))
+
+
+CELLS = st.sampled_from(["title", "rating", "movieId", "Const", "Your Rating", "Heat", "4", "★★", '"', "'", "=1+1", ""])
+TEXTS = st.lists(st.lists(CELLS | st.text(max_size=8), max_size=5).map(",".join), max_size=6).map("\n".join)
+
+
+@example(b"Const,rating\nnothing,4\ntt0,4\n")
+@given(st.binary(max_size=200) | TEXTS.map(str.encode) | TEXTS.map(lambda text: f"title,rating\n{text}".encode()))
+def test_any_bytes_are_an_export_or_one_sentence(content: bytes) -> None:
+    with suppress(BadInput):
+        found = read(content)
+        assert all(0.5 <= row.stars <= 5 and (2 * row.stars).is_integer() for row in found.rows)
+        assert all(row.names or row.item_id or row.movielens_id or row.imdb_id or row.tmdb_id for row in found.rows)
+
+
+@given(st.integers(0, 200), st.integers(0, 255))
+def test_a_damaged_zip_is_an_export_or_one_sentence(place: int, byte: int) -> None:
+    content = bytearray(zipped(ratings=LETTERBOXD))
+    content[place % len(content)] = byte
+    with suppress(BadInput):
+        assert read_export("damaged.zip", bytes(content)).source == "letterboxd"

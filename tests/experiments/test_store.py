@@ -1,0 +1,412 @@
+"""The artefact store: trained once, found again, never half there, never fatal."""
+
+import ast
+import itertools
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import recengine
+import recengine.experiments.store as store_module
+from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
+from recengine.data.splits import make_split
+from recengine.errors import BadInput
+from recengine.experiments import train as training
+from recengine.experiments.store import ArtefactStore, Trained
+from recengine.experiments.train import artefact_folder, available_memory, memory_needed, obtain
+from recengine.files import sha256_of
+from recengine.models.base import Recommender
+from recengine.models.factors.mf import MF
+from recengine.models.registry import model_class
+from recengine.models.simple.baselines import Popularity
+from recengine.training.config import RunConfig
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtefactStore:
+    return ArtefactStore(tmp_path / "models")
+
+
+@pytest.fixture
+def get(tiny: Dataset, store: ArtefactStore) -> Callable[..., Trained]:
+    """Return `obtain` on `tiny` and the test's own store, counting the trainings by `fresh`."""
+
+    def get_one(name: str = "popularity", **about: Any) -> Trained:
+        return obtain(tiny, name, **{"store": store, "run": RunConfig(device="cpu"), **about})
+
+    return get_one
+
+
+def visible(root: Path) -> list[str]:
+    """Return the artefact folders: what stands in the store under its own name."""
+    return sorted(
+        p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name != "quarantine"
+    )
+
+
+def hidden(root: Path) -> list[str]:
+    """Return temporary folders."""
+    return [p.name for p in root.iterdir() if p.name.endswith(".tmp")]
+
+
+# Trained once ---------------------------------------------------------------------------------------------------
+
+
+def test_the_second_time_nothing_is_trained(get) -> None:
+    first = get()
+
+    def explode() -> Recommender:
+        raise AssertionError("trained again")
+
+    assert first.fresh
+    again = ArtefactStore(first.folder.parent).obtain(first.folder, explode, {})
+    assert not again.fresh
+    assert torch.equal(again.model.score([0]), first.model.score([0]))
+    assert again.manifest == first.manifest
+    assert not get().fresh
+
+
+def test_force_trains_again_and_leaves_one_artefact(get, store) -> None:
+    first = get("random")
+    assert get("random", force=True).fresh
+    assert visible(store.root) == [first.folder.name]
+    assert hidden(store.root) == []
+
+
+def test_a_network_keeps_its_history_and_its_best_validation(get) -> None:
+    trained = get("mf", settings={"epochs": "3", "embedding_dim": "4"})
+    assert [row["epoch"] for row in get("mf", settings={"epochs": 3, "embedding_dim": 4}).model.history] == [0, 1, 2, 3]
+    best = max(row["valid_ndcg@10"] for row in trained.model.history)
+    assert trained.manifest["metrics"]["valid_ndcg@10"] == best
+    assert trained.manifest["epochs"] == trained.model.best_epoch
+
+
+def test_the_manifest_says_what_was_trained_from_what(get, tiny) -> None:
+    manifest = json.loads((get("ease", settings={"l2": 50}).folder / "manifest.json").read_text())
+    assert (manifest["model"], manifest["dataset"], manifest["data"]) == ("ease", "tiny", tiny.fingerprint)
+    assert (manifest["config"]["l2"], manifest["seed"], manifest["device"]) == (50.0, 0, "cpu")
+    assert manifest["split"] == {"split": "all", "positive": 4.0}
+    assert manifest["files"].keys() == {"model.json", "model.safetensors"}
+
+
+def test_where_a_model_will_lie_is_known_without_training(tiny, fresh_home) -> None:
+    folder = artefact_folder(tiny, "popularity")
+    assert not folder.exists()
+    assert obtain(tiny, "popularity").folder == folder
+    assert artefact_folder(tiny, "popularity", positive=3.0) != folder
+    assert artefact_folder(tiny, "mf", settings={"embedding_dim": 3}) != artefact_folder(tiny, "mf")
+
+
+def test_what_does_not_fit_into_memory_is_refused_with_the_figure_and_the_setting(tiny, get, monkeypatch) -> None:
+    large = MF(MF.Config(embedding_dim=4096, batch_size=100_000))
+    small = MF(MF.Config(embedding_dim=8))
+    assert memory_needed(tiny, small) < memory_needed(tiny, large)
+    tables = large.footprint(1_000_000, 50_000, 10_000_000)["embedding_dim"]
+    assert tables >= 3 * 4 * 4096 * 1_050_000  # weights, gradients and at least one copy
+    monkeypatch.setattr(training, "available_memory", lambda: 175_000_000)
+    memory_needed(tiny, small)
+    with pytest.raises(BadInput, match=r"batch_size=100000 needs about 0\.\d GB .* 0\.2 GB are free; lower batch_size"):
+        memory_needed(tiny, large)
+    monkeypatch.setattr(training, "available_memory", lambda: 1_000)
+    with pytest.raises(BadInput, match=r"training needs about .* for 'ease' on this data"):
+        get("ease")
+
+
+def test_memory_that_is_left_minds_the_container(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(training, "CONTAINER", tmp_path)
+    machine = available_memory()
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("100\n")
+    assert available_memory() == pytest.approx(machine, rel=0.5)
+    (tmp_path / "memory.max").write_text("1100\n")
+    assert available_memory() == 1000
+
+
+def test_a_wrong_setting_is_bad_input_before_anything_is_written(get, store) -> None:
+    for settings in ({"l2": -1}, {"bogus": 1}, {"device": "abacus"}):
+        with pytest.raises(BadInput):
+            get("ease", settings=settings)
+    assert not store.root.exists()
+
+
+# The key --------------------------------------------------------------------------------------------------------
+
+
+def test_whatever_changes_the_model_changes_the_key_and_the_device_does_not(
+    tiny: Dataset, store: ArtefactStore
+) -> None:
+    kind = model_class("mf")
+    base: dict[str, Any] = {
+        "name": "mf",
+        "config": kind.Config(),
+        "fingerprint": tiny.fingerprint,
+        "split": {"split": "all", "positive": 4.0},
+        "run": RunConfig(device="cpu"),
+    }
+    changes: list[dict[str, Any]] = [
+        {"name": "ease"},
+        {"config": kind.Config.from_dict({"embedding_dim": 63})},
+        {"config": kind.Config.from_dict({"loss": "bpr"})},
+        {"fingerprint": "another"},
+        {"split": {"split": "all", "positive": 3.0}},
+        {"split": make_split(tiny, "random").about},
+        {"split": make_split(tiny, "random", seed=1).about},
+        {"run": RunConfig(device="cpu", seed=1)},
+        {"run": RunConfig(device="cpu", epochs=9)},
+        {"run": RunConfig(device="cpu", patience=9)},
+    ]
+    folders = [store.folder(**base), *(store.folder(**{**base, **change}) for change in changes)]
+    assert len(set(folders)) == len(folders)
+    assert store.folder(**{**base, "run": RunConfig(device="auto")}) == folders[0]
+
+
+def test_a_new_version_of_the_algorithm_is_trained_anew(get, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = get("ease")
+    monkeypatch.setattr(model_class("ease"), "version", 99)
+    assert get("ease").folder != first.folder
+
+
+def test_every_field_of_every_config_is_in_the_key(store: ArtefactStore) -> None:
+    """A setting that the key ignored would serve another model's artefact."""
+    kind = model_class("mf")
+    config = kind.Config()
+    for field in config.to_dict():
+        other = kind.Config()
+        object.__setattr__(other, field, "changed")
+        keys = {store.folder("mf", c, "f", {}, RunConfig(device="cpu")) for c in (config, other)}
+        assert len(keys) == 2, field
+
+
+# Damage ---------------------------------------------------------------------------------------------------------
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def sealed(change: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Return a change of the folder after which the manifest's checksums are right again: a forger's work."""
+
+    def change_and_seal(folder: Path) -> None:
+        change(folder)
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["files"] = {name: sha256_of(folder / name) for name in manifest["files"] if (folder / name).exists()}
+        del manifest["sha256"]
+        (folder / "manifest.json").write_text(json.dumps({**manifest, "sha256": store_module._seal(manifest)}))
+
+    return change_and_seal
+
+
+def about(**changes: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        path = folder / "model.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    return sealed(change)
+
+
+DAMAGE: dict[str, Callable[[Path], Any]] = {
+    "a flipped data bit": lambda f: flip(f / "model.safetensors", -1),
+    "a flipped header bit": lambda f: flip(f / "model.safetensors", 20),
+    "a truncated tensor file": lambda f: truncate(f / "model.safetensors"),
+    "a changed description": lambda f: flip(f / "model.json", 30),
+    "no manifest": lambda f: (f / "manifest.json").unlink(),
+    "no tensor file": lambda f: (f / "model.safetensors").unlink(),
+    "an empty manifest": lambda f: (f / "manifest.json").write_text(""),
+    "a manifest of another shape": lambda f: (f / "manifest.json").write_text("[1, 2]"),
+    "files of another shape": lambda f: (f / "manifest.json").write_text('{"files": [], "model": "ease"}'),
+    "a manifest of an unknown model": lambda f: (f / "manifest.json").write_text('{"files": {}, "model": "x"}'),
+    "a manifest that is no text": lambda f: (f / "manifest.json").write_bytes(b"\xff\xfe\x00"),
+    "an empty folder": lambda f: [p.unlink() for p in f.iterdir()],
+    "a forged header": sealed(lambda f: (f / "model.safetensors").write_bytes(b"\xff" * 64)),
+    "a forged empty file": sealed(lambda f: (f / "model.safetensors").write_bytes(b"")),
+    "a forged pickle": sealed(lambda f: torch.save({"a": torch.zeros(1)}, f / "model.safetensors")),
+    "forged sizes": about(n_users="many"),
+    "a forged config": about(config={"l2": "nan"}),
+    "a forged list of users": about(config=[]),
+}
+
+
+@pytest.mark.parametrize("name", ["ease", "mf"])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=[d.replace(" ", "-") for d in DAMAGE])
+def test_a_damaged_artefact_is_set_aside_and_trained_again(get, store: ArtefactStore, name, damage) -> None:
+    settings = {"epochs": 1, "embedding_dim": 4} if name == "mf" else {}
+    first = get(name, settings=settings)
+    damage(first.folder)
+    again = get(name, settings=settings)
+    assert again.fresh
+    assert torch.equal(again.model.score([0, 5]), first.model.score([0, 5]))
+    assert not get(name, settings=settings).fresh
+    (aside,) = (store.root / "quarantine").iterdir()
+    assert (aside / "fault.txt").read_text().strip()
+
+
+def test_every_flipped_byte_is_noticed(get, store: ArtefactStore) -> None:
+    folder = get().folder
+    path = folder / "model.safetensors"
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        flip(path, place)
+        assert store.find(folder) is None
+        (aside,) = (store.root / "quarantine").iterdir()
+        aside.rename(folder)
+        (folder / "fault.txt").unlink()
+        path.write_bytes(whole)
+    assert store.find(folder) is not None
+
+
+# Crashes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_fault_while_saving_leaves_nothing(get, store: ArtefactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = model_class("ease")
+    save = kind.save
+
+    def fail(self: Recommender, folder: Path) -> None:
+        save(self, folder)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "save", fail)
+        with pytest.raises(OSError, match="No space"):
+            get("ease")
+    assert visible(store.root) == hidden(store.root) == []
+    assert get("ease").fresh
+
+
+def test_a_fault_while_replacing_keeps_the_artefact_that_was_there(get, store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = get("ease")
+    with monkeypatch.context() as patch:
+        patch.setattr("recengine.experiments.store.sha256_of", lambda path: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            store.obtain(first.folder, lambda: first.model, {}, force=True)
+    assert not get("ease").fresh
+
+
+def fitted() -> Recommender:
+    return model_class("popularity")().fit(Interactions.from_pairs([0, 1], [1, 0], n_users=2, n_items=3))
+
+
+def write_and_die(root: Path, step: int) -> None:
+    """Store an artefact, and be killed at the given call among those that a write makes."""
+    calls = itertools.count(1)
+
+    def dying(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
+            if next(calls) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*given, **named)
+
+        return call
+
+    Popularity.save = dying(Popularity.save)  # type: ignore[method-assign] # in this child process only
+    store_module.sha256_of = dying(store_module.sha256_of)
+    store_module.sync = dying(store_module.sync)
+    Path.rename = dying(Path.rename)  # type: ignore[method-assign]
+    ArtefactStore(root).obtain(root / "popularity-x", fitted, {})
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("step", range(1, 10))
+def test_a_process_killed_at_any_step_of_a_write_leaves_no_readable_half(tmp_path: Path, step: int) -> None:
+    """Steps: save, two checksums, four syncs, the rename (8), the last sync (9)."""
+    child = get_context("fork").Process(target=write_and_die, args=(tmp_path, step))
+    child.start()
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+    whole = step == 9  # after the rename
+    assert (ArtefactStore(tmp_path).find(tmp_path / "popularity-x") is not None) == whole
+    assert ArtefactStore(tmp_path).obtain(tmp_path / "popularity-x", fitted, {}).fresh != whole
+
+
+def obtain_slowly(root: Path, start: Any, said: Any) -> None:
+    def train() -> Recommender:
+        with (root / "trainings.txt").open("a") as log:
+            log.write("x")
+        time.sleep(0.3)
+        return fitted()
+
+    start.wait(60)
+    said.put(ArtefactStore(root / "models").obtain(root / "models" / "popularity-x", train, {}).fresh)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_two_processes_at_once_train_once(tmp_path: Path) -> None:
+    context = get_context("fork")
+    start, said = context.Barrier(2), context.Queue()
+    both = [context.Process(target=obtain_slowly, args=(tmp_path, start, said)) for _ in range(2)]
+    for process in both:
+        process.start()
+    assert sorted(said.get(timeout=60) for _ in both) == [False, True]
+    for process in both:
+        process.join(60)
+    assert (tmp_path / "trainings.txt").read_text() == "x"
+
+
+# The byte budget ------------------------------------------------------------------------------------------------
+
+
+def age(folder: Path, seconds: float) -> None:
+    os.utime(folder, (time.time() - seconds,) * 2)
+
+
+def test_the_least_recently_used_artefacts_go_first(get, store: ArtefactStore) -> None:
+    old, used, newer = (get("random", run=RunConfig(device="cpu", seed=s)) for s in (1, 2, 3))
+    for seconds, trained in ((300, used), (200, old), (100, newer)):
+        age(trained.folder, seconds)
+    assert store.find(used.folder) is not None  # now the latest used, though the oldest made
+    size = sum(p.stat().st_size for p in old.folder.iterdir())
+    small = ArtefactStore(store.root, byte_budget=int(size * 3.5))
+    last = get("random", run=RunConfig(device="cpu", seed=4), store=small)
+    assert visible(store.root) == sorted(t.folder.name for t in (used, newer, last))
+
+
+def test_the_artefact_just_made_stays_even_when_it_alone_is_over_the_budget(get, store: ArtefactStore) -> None:
+    first = get("random")
+    second = get("ease", store=ArtefactStore(store.root, byte_budget=1))
+    assert visible(store.root) == [second.folder.name]
+    assert not first.folder.exists()
+
+
+def test_what_another_process_is_writing_is_never_evicted_but_what_it_left_long_ago_is(
+    get, store: ArtefactStore
+) -> None:
+    get("random")
+    for name, seconds in ((".ease-x.1.tmp", 5), (".ease-x.2.tmp", 3 * 86_400)):
+        (store.root / name).mkdir()
+        (store.root / name / "manifest.json").write_text("{}")
+        age(store.root / name, seconds)
+    get("ease", store=ArtefactStore(store.root, byte_budget=1))
+    assert hidden(store.root) == [".ease-x.1.tmp"]
+
+
+# Nothing is unpickled -------------------------------------------------------------------------------------------
+
+
+def test_nothing_in_the_package_unpickles() -> None:
+    forbidden = {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve", "marshal"}
+    for path in Path(recengine.__path__[0]).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {name.split(".")[0] for name in names} & forbidden, path
+            called = node.func if isinstance(node, ast.Call) else None
+            if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name):
+                assert (called.value.id, called.attr) not in {("torch", "load"), ("pd", "read_pickle")}, path
+            if isinstance(node, ast.keyword):
+                assert node.arg != "allow_pickle" or ast.unparse(node.value) == "False", path

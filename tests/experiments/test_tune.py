@@ -1,0 +1,320 @@
+"""The search for settings: presets first, validation rows only, ranges kept, faults that stay with their trial."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import optuna
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from recengine.data.dataset import Dataset
+from recengine.data.splits import make_split
+from recengine.errors import BadInput
+from recengine.evaluation.ranking import evaluate
+from recengine.experiments.tune import Tuned, _draw, load_optuna, search_space, tune
+from recengine.models.base import Given, Recommender
+from recengine.models.registry import MODELS, model_class
+from recengine.training.config import Config, Range, RunConfig, option
+from recengine.training.loop import ranking_validator
+
+CPU = RunConfig(device="cpu")
+NOTHING_TO_SEARCH = ("random", "popularity", "stream-popularity")
+
+
+@dataclass(frozen=True)
+class PlantedConfig(Config):
+    """Best at x = 0.7 and side = right."""
+
+    x: float = option(0.1, "distance", low=-9, high=9, search=Range(0, 1))
+    side: Literal["left", "right"] = option("left", "side", search=("left", "right"))
+    calm: bool = option(True, "not searched unless asked for")
+    cut: int | None = option(None, "not searched unless asked for", low=0, high=100)
+    widths: tuple[int, ...] = option((8,), "widths", low=1, high=64, search=((8,), (16, 8)))
+
+
+class Planted(Recommender):
+    """Has no data in it: its validation is a curve that rises to what its settings are worth."""
+
+    name = "planted"
+    family = "baseline"
+    summary = "A known optimum."
+    Config = PlantedConfig
+    preset_epochs = 20
+    ran: list[tuple[Config, int, int]] = []  # noqa: RUF012 - emptied by the fixture
+    """(config, seed, last epoch) of each training."""
+
+    def learn(self, train: Any, given: Given) -> None:
+        config = self.config
+        if not config.calm and config.x > 0.5:
+            raise BadInput("x is too far")
+        worth = 1 - (config.x - 0.7) ** 2 - 0.2 * (config.side == "left") + 0.1 * given.run.seed
+        if config.cut == 0:
+            worth = float("nan")
+        for epoch in range(1, self.preset_epochs + 1):
+            self.ran.append((config, given.run.seed, epoch))
+            reached = worth * epoch / self.preset_epochs
+            self.history.append({"epoch": float(epoch), "epochs": 20.0, "loss": 0.0, self.criterion: reached})
+            if given.on_epoch:
+                given.on_epoch(self.history[-1])
+
+    def score(self, user_idx: Any) -> Tensor:
+        return torch.zeros(len(user_idx), self.n_items)
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Nothing is held."""
+
+
+@pytest.fixture
+def search(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tuned]:
+    """Return a function that tunes a model, `planted` among them, on `tiny`."""
+    monkeypatch.setitem(MODELS, "planted", Planted)
+    monkeypatch.setattr(Planted, "ran", [])
+
+    def search_one(name: str = "planted", data: Dataset = tiny, **how: Any) -> Tuned:
+        fixed, asked = how.pop("fixed", {}), how.pop("asked", {})
+        split = make_split(data, how.pop("split", "leave-last"))
+        how = {"trials": 6, "run": CPU, **how}
+        return tune(data, split, name, space=search_space(name, fixed, asked), fixed=fixed, **how)
+
+    return search_one
+
+
+# What is searched -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_model_declares_where_to_look_and_its_presets_lie_there(name: str) -> None:
+    kind = model_class(name).Config
+    if name in NOTHING_TO_SEARCH:
+        with pytest.raises(BadInput, match=f"model '{name}' has nothing left to search"):
+            search_space(name, {}, {})
+        return
+    for key, space in search_space(name, {}, {}).items():
+        preset = getattr(kind(), key)
+        if isinstance(space, Range):
+            assert space.low < space.high
+            assert space.low > 0 or not space.log
+            assert space.low <= preset <= space.high
+        else:
+            assert (",".join(map(str, preset)) if isinstance(preset, tuple) else preset) in space
+        for value in (space.low, space.high) if isinstance(space, Range) else space:
+            kind.from_dict({key: value})  # valid, or BadInput
+
+
+@pytest.mark.parametrize("name", ["item-knn", "ease", "slim", "ials", "content"])
+def test_recency_is_searched_by_every_model_that_scores_from_a_history(name: str) -> None:
+    assert search_space(name, {}, {})["recency_half_life"] == (None, 1, 2, 3, 5, 10, 20)
+
+
+def test_a_search_that_is_asked_for_takes_the_place_of_the_declared_one() -> None:
+    space = search_space("mf", {"dropout": "0.1"}, {"negatives": "8:16", "loss": "bpr, warp", "clip": "0.5:2:log"})
+    assert space["negatives"] == Range(8, 16)
+    assert isinstance(space["negatives"].low, int)
+    assert space["loss"] == ("bpr", "warp")
+    assert space["clip"] == Range(0.5, 2.0, log=True)
+    assert "dropout" not in space
+    assert space["learning_rate"] == search_space("mf", {}, {})["learning_rate"]
+    assert search_space("ease", {}, {"recency_half_life": "none,2"})["recency_half_life"] == (None, 2.0)
+    assert search_space("mf", {}, {"partial_credit": "genres:0.4"})["partial_credit"] == ("genres:0.4",)
+    assert search_space("mlp", {}, {"layers": "16,32"})["layers"] == ("16", "32")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"recency_flor": "1:2"}, r"--search recency_flor: not a setting of 'ease' \(did you mean 'recency_floor'\?\)"),
+        ({"l2": "5:1"}, "--search l2=5:1 cannot be read; expected LOW:HIGH"),
+        ({"l2": "5:5"}, "cannot be read"),
+        ({"l2": "1:2:3"}, "cannot be read"),
+        ({"l2": "1:2:log:log"}, "cannot be read"),
+        ({"l2": "1:x"}, "l2='x' cannot be read; expected a number"),
+        ({"l2": "0:5"}, "l2=0.0 is out of range; expected more than 0"),
+        ({"l2": "1:1e9"}, "l2=1000000000.0 is out of range"),
+        ({"l2": "1:nan"}, "l2=nan is out of range"),
+        ({"l2": ""}, "l2='' cannot be read"),
+        ({"recency_floor": "0:1:log"}, "LOW above 0"),
+        ({"recency_half_life": "none:5"}, "cannot be read"),
+        ({"recency_half_life": "none,0"}, "recency_half_life=0.0 is out of range"),
+        ({"recency_floor": "0:1"}, "it is fixed by --set recency_floor=0.5; choose one of the two"),
+    ],
+)
+def test_a_search_that_cannot_be_is_bad_input(asked: dict[str, str], words: str) -> None:
+    fixed = {"recency_floor": "0.5"} if asked == {"recency_floor": "0:1"} else {}
+    with pytest.raises(BadInput, match=words):
+        search_space("ease", fixed, asked)
+
+
+@given(st.integers(0, 999), st.floats(1e-6, 1e3), st.floats(1e-6, 1e3), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_what_is_drawn_lies_in_its_range_and_has_three_digits(seed: int, one: float, other: float, log: bool) -> None:
+    low, high = sorted((one, other))
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
+    drawn = _draw(study.ask(), "x", Range(low, high, log))
+    assert low <= drawn <= high
+    assert drawn in (low, high) or drawn == float(f"{drawn:.3g}")
+    whole = _draw(study.ask(), "n", Range(int(low) + 1, int(high) + 2, log))
+    assert isinstance(whole, int)
+    assert int(low) + 1 <= whole <= int(high) + 2
+
+
+# The search -----------------------------------------------------------------------------------------------------
+
+
+def test_a_planted_optimum_is_found_and_written_as_a_line_for_set(search) -> None:
+    found = search(trials=40)
+    assert found.preset == pytest.approx(1 - 0.36 - 0.2)
+    assert abs(found.best.settings["x"] - 0.7) < 0.05
+    assert found.best.settings["side"] == "right"
+    assert found.best.value == max(trial.value for trial in found.trials if trial.state == "complete")
+    read = dict(pair.split("=", 1) for pair in shlex.split(found.set_line("planted.")) if pair != "--set")
+    back = PlantedConfig.from_dict({key.removeprefix("planted."): value for key, value in read.items()})
+    assert back in [config for config, _, _ in Planted.ran]
+    assert (back.x, back.side) == (found.best.settings["x"], "right")
+
+
+def test_the_first_trial_is_the_presets_even_outside_the_range_and_the_rest_lie_inside(search) -> None:
+    found = search(trials=12, asked={"x": "0.3:0.4"}, fixed={"side": "right"})
+    assert found.trials[0].settings == {"side": "right", "x": 0.1, "widths": "8"}
+    assert found.trials[0].value == pytest.approx(1 - 0.36)
+    assert all(0.3 <= trial.settings["x"] <= 0.4 for trial in found.trials[1:])
+    assert {config.side for config, _, _ in Planted.ran} == {"right"}  # what is fixed stays fixed
+    assert "--set side=right" in found.set_line()
+
+
+def test_where_the_presets_are_best_there_is_nothing_to_set(search) -> None:
+    assert search(trials=3, asked={"x": "0.1,5"}, fixed={"side": "left"}).set_line() == ""
+
+
+@pytest.mark.filterwarnings("error")  # optuna warns when an epoch is reported twice, as by a second seed
+def test_a_trial_that_is_worse_than_the_median_at_an_epoch_is_pruned(search) -> None:
+    found = search(trials=30, seeds=2)
+    states = [trial.state for trial in found.trials]
+    assert states[:5] == ["complete"] * 5  # the median of few says little
+    assert 0 < states.count("pruned") < 25
+    for trial in found.trials:
+        mine = [(seed, epoch) for config, seed, epoch in Planted.ran if config.x == trial.settings["x"]]
+        if trial.state == "pruned":
+            assert trial.value is None
+            assert {seed for seed, _ in mine} == {0}
+            assert len(mine) < 20
+        else:
+            assert len(mine) % 40 == 0
+            worth = 1 - (trial.settings["x"] - 0.7) ** 2 - 0.2 * (trial.settings["side"] == "left")
+            assert trial.value == pytest.approx(worth + 0.05)  # the mean of the seeds 0 and 1
+
+
+def test_the_same_seed_searches_the_same_settings(search) -> None:
+    def tried(seed: int) -> list[Any]:
+        return [trial.settings for trial in search(run=RunConfig(device="cpu", seed=seed)).trials]
+
+    assert tried(3) == tried(3)
+    assert tried(3) != tried(4)
+
+
+def test_settings_that_cannot_be_fail_their_trial_alone(search) -> None:
+    found = search(trials=20, fixed={"calm": "false"})
+    for trial in found.trials:
+        assert (trial.state == "failed") == (trial.settings["x"] > 0.5)
+        assert trial.reason == ("x is too far" if trial.state == "failed" else "")
+    assert {trial.state for trial in found.trials} >= {"complete", "failed"}
+    with pytest.raises(BadInput, match=r"no trial of 'planted' could be completed; .*valid_ndcg@10 is nan"):
+        search(trials=2, fixed={"cut": "0"})
+    with pytest.raises(BadInput, match="'bogus' is not a setting of 'planted'"):
+        search(fixed={"bogus": "1"})
+
+
+def test_an_interrupt_and_the_time_limit_keep_what_is_complete(search) -> None:
+    def interrupt(after: int) -> Callable[[Any], None]:
+        def on_epoch(row: Any) -> None:
+            if len(Planted.ran) > after:
+                raise KeyboardInterrupt
+
+        return on_epoch
+
+    found = search(on_epoch=interrupt(50))
+    assert len(found.trials) == 2
+    assert found.best in found.trials
+    Planted.ran.clear()
+    with pytest.raises(KeyboardInterrupt):
+        search(on_epoch=interrupt(5))
+    assert len(search(timeout=0).trials) == 1  # the presets
+
+
+def test_each_trial_is_told_with_the_best_so_far(search) -> None:
+    rows: list[Any] = []
+    found = search(on_trial=rows.append)
+    assert [row["number"] for row in rows] == list(range(6))
+    best = [max(t.value for t in found.trials[: n + 1] if t.value is not None) for n in range(6)]
+    assert [row["best"] for row in rows] == best
+    assert all(row["trials"] == 6 and row["settings"] and row["seconds"] >= 0 for row in rows)
+
+
+# Validation alone -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "fixed"), [("ease", {}), ("mf", {"epochs": "3", "embedding_dim": "4"}), ("bias", {}), ("content", {})]
+)
+def test_the_test_rows_are_not_looked_at(search, tiny: Dataset, name: str, fixed: dict[str, str]) -> None:
+    """A data set whose test rows are all of other films is searched to the same values, bit for bit."""
+    split = make_split(tiny, "leave-last")
+    ratings, rng = tiny.ratings, np.random.default_rng(0)
+    tested = set(zip(split.test.user_idx.tolist(), split.test.item_idx.tolist(), strict=True))
+    items = ratings.item_idx.copy()
+    for row, pair in enumerate(zip(ratings.user_idx.tolist(), ratings.item_idx.tolist(), strict=True)):
+        if pair in tested:
+            free = set(range(40)) - set(ratings.item_idx[ratings.user_idx == pair[0]].tolist())
+            items[row] = rng.choice(sorted(free))
+    other = dataclasses.replace(tiny, ratings=dataclasses.replace(ratings, item_idx=items))
+    model = model_class("popularity")().fit(split.fit)
+    ours, theirs = (evaluate(model, made).means()["ndcg@10"] for made in (split, make_split(other, "leave-last")))
+    assert ours != theirs  # whoever looks sees a difference
+    one, two = (search(name, data, fixed=fixed, trials=4).trials for data in (tiny, other))
+    assert [(t.settings, t.value) for t in one] == [(t.settings, t.value) for t in two]
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in NOTHING_TO_SEARCH])
+def test_every_model_trains_with_what_is_drawn_for_it(search, name: str) -> None:
+    fixed = {"epochs": "1"} if model_class(name).preset_epochs else {}
+    found = search(name, trials=3, fixed=fixed)
+    assert [(trial.state, trial.reason) for trial in found.trials] == [("complete", "")] * 3
+
+
+def test_a_trials_value_is_what_the_models_own_validation_says(search, tiny: Dataset) -> None:
+    split = make_split(tiny, "leave-last")
+    ease = model_class("ease")().fit(split.train)
+    value = ranking_validator(ease.score, split.train, split.valid)()["valid_ndcg@10"]
+    assert search("ease", trials=1).preset == value
+    fixed = {"epochs": "4", "embedding_dim": "4"}
+    mf = model_class("mf")(model_class("mf").Config(embedding_dim=4))
+    mf.fit(split.train, valid=split.valid, run=RunConfig(device="cpu", epochs=4))
+    assert search("mf", trials=1, fixed=fixed).preset == max(row["valid_ndcg@10"] for row in mf.history)
+
+
+def test_of_errors_the_least_is_best(search, tiny: Dataset) -> None:
+    found = search("bias", trials=8)
+    assert found.criterion == "valid_rmse"
+    assert found.best.value == min(trial.value for trial in found.trials if trial.value is not None)
+    train, valid = make_split(tiny, "leave-last").ratings()
+    model: Any = model_class("bias")().fit(train)
+    error = model.predict(valid.user_idx, valid.item_idx).numpy() - valid.rating
+    assert found.preset == pytest.approx(float(np.sqrt(np.mean(error**2))))
+
+
+def test_without_optuna_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(BadInput, match=r"tune needs optuna, which is not installed; run `pip install optuna==5\.0\.0`"):
+        load_optuna()

@@ -1,0 +1,403 @@
+"""Jobs: real processes that are queued, followed, cancelled, killed, and found again by another run of the app."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+import pytest
+
+from recengine.jobs import jobs as module
+from recengine.jobs.jobs import HERE, HOLD, Job, Jobs
+from recengine.jobs.progress import STAGES, epochs_of, line_said, progress_of
+from recengine.training import loop
+
+WORKER = """
+import json, os, signal, subprocess, sys, time
+from pathlib import Path
+def say(**row): print(json.dumps(row), file=sys.stderr, flush=True)
+what = sys.argv[1]
+if what == "stubborn": signal.signal(signal.SIGTERM, signal.SIG_IGN)
+say(event="step", text="working")
+sleeper = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+if what == "parent": say(event="child", pid=subprocess.Popen(sleeper).pid)
+if what == "wait":
+    while not Path(sys.argv[2]).exists(): time.sleep(0.01)
+if what == "steps":
+    for n in range(int(sys.argv[2])):
+        while Path(sys.argv[3]).exists(): time.sleep(0.005)
+        say(event="stream", done=n + 1, of=int(sys.argv[2])); time.sleep(0.01)
+if what in ("hang", "stubborn", "parent"): say(event="step", text="hanging"); time.sleep(60)
+if what == "fail": print("recengine: the loss is nan; lower learning_rate", file=sys.stderr); sys.exit(2)
+if what == "flood":
+    for n in range(3_000): say(event="epoch", epoch=n, epochs=3_000, seconds=n / 10, words="x" * 200)
+given = Path(sys.argv[2]).read_text() if what == "read" else None
+print(json.dumps({"given": given, "arguments": sys.argv[2:], "threads": os.environ["OMP_NUM_THREADS"]}))
+"""
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[Jobs]:
+    made = over(tmp_path / "jobs")
+    yield made
+    for job in made.all():
+        made.cancel(job.id)
+
+
+def over(root: Path) -> Jobs:
+    """Return an app's view of the jobs in a folder; making a second one is what a restart does."""
+    return Jobs(root, (sys.executable, "-S", "-c", WORKER))
+
+
+def start(jobs: Jobs, *command: str, **more: object) -> Job:
+    return jobs.start(command, kind="test", title=" ".join(command), **more)  # type: ignore[arg-type]
+
+
+def wait(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.01)
+
+
+def state(jobs: Jobs, job: Job) -> str:
+    found = jobs.get(job.id)
+    assert found is not None
+    return found.state
+
+
+def hanging(jobs: Jobs, job: Job) -> int:
+    """Wait until the worker hangs, and return its number."""
+    wait(lambda: any(row.get("text") == "hanging" for row in jobs.rows(job.id)))
+    wait(lambda: state(jobs, job) == "running")
+    pid = jobs.get(job.id).pid  # type: ignore[union-attr]
+    assert pid is not None
+    return pid
+
+
+def gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_job_runs_at_a_low_priority_and_leaves_its_result_and_its_lines(jobs: Jobs) -> None:
+    job = start(jobs, "quick", "a", about={"model": "mf"})
+    wait(lambda: state(jobs, job) == "done")
+    result = jobs.result(job.id)
+    assert result is not None
+    assert result["arguments"] == ["a", "--json", "--progress", "jsonl"]
+    assert result["threads"] == str(max(1, (os.cpu_count() or 2) // 2))
+    assert jobs.rows(job.id) == [{"event": "step", "text": "working"}]
+    found = jobs.get(job.id)
+    assert found is not None
+    assert (found.returncode, found.last_line, found.about) == (0, "working", {"model": "mf"})
+    assert found.created <= found.started <= found.ended  # type: ignore[operator]
+
+
+def test_the_process_is_nice_to_the_pages(jobs: Jobs) -> None:
+    pid = hanging(jobs, start(jobs, "hang"))
+    assert psutil.Process(pid).nice() == min(19, psutil.Process().nice() + 10) or psutil.Process(pid).nice() == 10
+    assert os.getsid(pid) == pid  # a session of its own: it outlives the app's terminal
+
+
+def test_one_runs_at_a_time_and_the_others_wait_in_their_order(jobs: Jobs, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    queued = [start(jobs, "wait", str(gate)), start(jobs, "quick", "2"), start(jobs, "quick", "3")]
+    wait(lambda: state(jobs, queued[0]) == "running")
+    assert [state(jobs, job) for job in queued] == ["running", "queued", "queued"]
+    assert [jobs.ahead(job) for job in queued[1:]] == [1, 2]
+    gate.touch()
+    wait(lambda: state(jobs, queued[2]) == "done")
+    ended = [jobs.get(job.id) for job in queued]
+    assert all(a.ended <= b.started for a, b in pairwise(ended))  # type: ignore[union-attr,operator]
+    assert [job.id for job in jobs.all("test")] == [job.id for job in reversed(queued)]
+
+
+def test_many_threads_starting_the_same_work_get_one_job(jobs: Jobs) -> None:
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(start(jobs, "hang", key="k").id)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(found)) == 1
+    jobs.cancel(found[0])
+    assert start(jobs, "quick", key="k").id != found[0]
+
+
+@pytest.mark.parametrize("kind", ["hang", "stubborn", "parent"])
+def test_cancelling_ends_process_and_children_within_a_second_and_lets_the_next_one_run(jobs: Jobs, kind: str) -> None:
+    job, after = start(jobs, kind), start(jobs, "quick")
+    pids = [hanging(jobs, job), *(row["pid"] for row in jobs.rows(job.id) if "pid" in row)]
+    started = time.monotonic()
+    jobs.cancel(job.id)
+    wait(lambda: all(gone(pid) for pid in pids), 1 - (time.monotonic() - started))
+    assert state(jobs, job) == "cancelled"
+    wait(lambda: state(jobs, after) == "done")
+    assert state(jobs, job) == "cancelled"
+
+
+def test_a_queued_job_is_cancelled_without_ever_running(jobs: Jobs) -> None:
+    first, second = start(jobs, "hang"), start(jobs, "quick")
+    jobs.cancel(second.id)
+    jobs.cancel(first.id)
+    time.sleep(0.5)
+    found = jobs.get(second.id)
+    assert found is not None
+    assert (found.state, found.started, jobs.result(second.id)) == ("cancelled", None, None)
+
+
+def stepping(jobs: Jobs, steps: int) -> Job:
+    """Start a job that can be paused, and wait until it has made a step."""
+    job = start(jobs, "steps", str(steps), f"{HERE}/{HOLD}")
+    wait(lambda: jobs.rows(job.id)[1:])
+    wait(lambda: state(jobs, job) == "running")
+    return job
+
+
+def test_a_paused_job_stands_still_gives_its_turn_away_and_goes_on_where_it_was(jobs: Jobs, tmp_path: Path) -> None:
+    job = stepping(jobs, 60)
+    pid = jobs.get(job.id).pid  # type: ignore[union-attr]
+    jobs.pause(job.id)
+    time.sleep(0.1)
+    stood = len(jobs.rows(job.id))
+    gate = tmp_path / "gate"
+    other = start(jobs, "wait", str(gate))
+    assert jobs.ahead(other) == 0
+    wait(lambda: state(jobs, other) == "running")
+    jobs.resume(job.id)
+    wait(lambda: state(jobs, job) == "queued")
+    time.sleep(3 * module.TICK)
+    assert state(jobs, job) == "queued", "it does not run beside another one"
+    assert len(jobs.rows(job.id)) == stood < 61
+    gate.touch()
+    wait(lambda: state(jobs, job) == "done")
+    assert [row["done"] for row in jobs.rows(job.id)[1:]] == list(range(1, 61))
+    assert jobs.get(job.id).pid == pid  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_paused_job_whose_process_is_killed_has_failed(jobs: Jobs, goes_on: bool) -> None:
+    job = stepping(jobs, 10_000)
+    jobs.pause(job.id)
+    os.kill(jobs.get(job.id).pid, signal.SIGKILL)  # type: ignore[union-attr,arg-type]
+    if goes_on:
+        jobs.resume(job.id)
+    wait(lambda: state(jobs, job) == "failed")
+
+
+def test_a_paused_job_is_found_by_a_restarted_app_and_cancelled_within_a_second(jobs: Jobs) -> None:
+    job = stepping(jobs, 10_000)
+    jobs.pause(job.id)
+    again = over(jobs.root)
+    assert state(again, job) == "paused"
+    pid = again.get(job.id).pid  # type: ignore[union-attr]
+    started = time.monotonic()
+    again.cancel(job.id)
+    assert time.monotonic() - started < 1
+    assert state(jobs, job) == "cancelled"
+    wait(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_job_that_does_not_look_for_the_file_cannot_be_paused(jobs: Jobs) -> None:
+    job = start(jobs, "hang")
+    hanging(jobs, job)
+    jobs.pause(job.id)
+    assert state(jobs, job) == "running"
+    jobs.resume(job.id)
+    assert state(jobs, job) == "running"
+
+
+def test_a_process_killed_from_outside_has_failed_with_its_last_line(jobs: Jobs) -> None:
+    job = start(jobs, "hang")
+    os.kill(hanging(jobs, job), signal.SIGKILL)
+    wait(lambda: state(jobs, job) != "running")
+    found = jobs.get(job.id)
+    assert found is not None
+    assert (found.state, found.returncode, found.last_line) == ("failed", -signal.SIGKILL, "hanging")
+
+
+def test_bad_input_is_the_last_line_of_a_failed_job(jobs: Jobs) -> None:
+    job = start(jobs, "fail")
+    wait(lambda: state(jobs, job) == "failed")
+    found = jobs.get(job.id)
+    assert found is not None
+    assert (found.returncode, found.last_line) == (2, "recengine: the loss is nan; lower learning_rate")
+
+
+def test_a_restarted_app_follows_what_still_runs(jobs: Jobs, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    # The process of an app that has gone: nobody here is its parent who could ask for its status.
+    job = start(jobs, "wait", str(gate))
+    wait(lambda: state(jobs, job) == "running")
+    del jobs._children[job.id]
+    later = over(jobs.root)
+    waiting = start(later, "quick")
+    time.sleep(0.5)
+    assert (state(later, job), state(later, waiting)) == ("running", "queued")
+    gate.touch()
+    wait(lambda: state(later, waiting) == "done")
+    found = later.get(job.id)
+    assert found is not None
+    assert (found.state, found.returncode) == ("done", None)  # told from its whole result
+
+
+def test_a_restarted_app_reports_what_died_meanwhile_and_goes_on_with_the_queue(tmp_path: Path) -> None:
+    root = tmp_path / "jobs"
+    dead = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    dead.wait()
+    write(root, Job(id="a1", kind="test", title="", command=("quick",), state="running", pid=dead.pid, pid_started=1.0))
+    (root / "a1" / "progress.jsonl").write_text('{"event": "epoch", "epoch": 3, "epochs": 9, "seconds": 1}\n{"half')
+    (root / "a1" / "result.json").write_text('{"folder": ')
+    write(root, Job(id="a2", kind="test", title="", command=("quick",)))
+    later = over(root)
+    wait(lambda: later.get("a2").state == "done")  # type: ignore[union-attr]
+    found = later.get("a1")
+    assert found is not None
+    assert (found.state, found.last_line) == ("failed", "epoch 3 of at most 9")
+    assert later.result("a1") is None
+
+
+def test_a_recycled_number_is_neither_followed_nor_killed(tmp_path: Path) -> None:
+    root = tmp_path / "jobs"
+    bystander = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
+    try:
+        began = psutil.Process(bystander.pid).create_time()
+        job = Job(id="a1", kind="test", title="", command=("quick",), state="running", pid=bystander.pid)
+        write(root, replace(job, pid_started=began - 500))
+        later = over(root)
+        later.cancel("a1")
+        wait(lambda: not later.get("a1").active)  # type: ignore[union-attr]
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_files_are_there_for_the_command_and_gone_afterwards(jobs: Jobs) -> None:
+    job = start(jobs, "read", "{job}/ratings.csv", files={"ratings.csv": b"userId"})
+    wait(lambda: state(jobs, job) == "done")
+    result = jobs.result(job.id)
+    assert result is not None
+    assert result["given"] == "userId"
+    assert sorted(path.name for path in (jobs.root / job.id).iterdir()) == [
+        "progress.jsonl",
+        "record.json",
+        "result.json",
+    ]
+
+
+def test_old_jobs_and_long_logs_are_bounded(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT", 2)
+    monkeypatch.setattr(module, "LOG_LIMIT", 200_000)
+    made = [start(jobs, "quick", str(n)) for n in range(4)]
+    wait(lambda: state(jobs, made[-1]) == "done")
+    wait(lambda: [job.id for job in jobs.all()] == [made[3].id, made[2].id])
+    flood = start(jobs, "flood")
+    wait(lambda: state(jobs, flood) == "done")
+    path = jobs.root / flood.id / "progress.jsonl"
+    module._bound(path)
+    assert path.stat().st_size <= 200_000
+    rows = jobs.rows(flood.id)
+    assert rows[-1]["epoch"] == 2_999
+    assert [row["epoch"] for row in rows] == list(range(3_000 - len(rows), 3_000))
+
+
+def test_a_job_is_renamed_and_deleted_and_odd_names_find_nothing(jobs: Jobs) -> None:
+    job = start(jobs, "hang")
+    pid = hanging(jobs, job)
+    jobs.rename(job.id, "my own <b>")
+    assert jobs.get(job.id).title == "my own <b>"  # type: ignore[union-attr]
+    jobs.delete(job.id)
+    assert gone(pid)
+    assert jobs.all() == []
+    for odd in (job.id, "", "..", "../x", "a/b", "\0", "x" * 5000):
+        assert jobs.get(odd) is None
+        assert jobs.rows(odd) == []
+        assert jobs.result(odd) is None
+        jobs.cancel(odd)
+        jobs.delete(odd)
+    assert jobs.root.is_dir()
+
+
+def test_progress_counts_epochs_then_the_refit() -> None:
+    def epoch(n: int, seconds: float, **more: object) -> dict[str, object]:
+        return {"event": "epoch", "epoch": float(n), "epochs": 10.0, "seconds": seconds, "loss": 1.0, **more}
+
+    step = {"event": "step", "text": "training mf"}
+    assert progress_of([]) == (0.0, "starting", None)
+    assert progress_of([step]) == (0.0, "training mf", None)
+    first = progress_of([step, epoch(0, 0.5)])
+    assert (first.share, first.seconds_left) == (0.0, None)
+    half = [step, *(epoch(n, 0.5 + 2 * n) for n in range(6))]
+    assert progress_of(half) == (pytest.approx(0.45), "epoch 5 of at most 10", pytest.approx(10.0))
+    refit = [*half, epoch(1, 2.0, refit=1.0), epoch(2, 5.0, refit=1.0)]
+    assert progress_of(refit) == (pytest.approx(0.92), "refit on everything, epoch 2 of 10", pytest.approx(24.0))
+    assert [row["epoch"] for row in epochs_of(refit)] == [0, 1, 2, 3, 4, 5]
+    assert [row["epoch"] for row in epochs_of([*refit, epoch(0, 0.1), epoch(1, 0.2)])] == [0, 1]
+
+
+def test_every_stage_of_a_training_has_words_and_stays_out_of_the_curves() -> None:
+    assert set(STAGES) == set(loop.STAGES)
+    row = {"event": "epoch", "epoch": 2.0, "epochs": 4.0, "seconds": 1.0, "loss": 1.0, "refit": 1.0, "pretraining": 1.0}
+    assert progress_of([row]) == (pytest.approx(0.9), "refit on everything, pretraining, epoch 2 of 4", 1.0)
+    assert epochs_of([row]) == []
+
+
+def test_progress_of_a_search_counts_its_trials() -> None:
+    presets = {"event": "step", "text": "presets", "done": 0, "of": 4}
+    row = {"event": "epoch", "epoch": 5.0, "epochs": 10.0, "seconds": 1.0}
+    first = progress_of([{"event": "step", "text": "reading"}, presets, row], spent=9.0)
+    assert (first.share, first.said) == (pytest.approx(0.1125), "presets (1 of 4) · epoch 5 of at most 10")
+    tried = {"event": "trial", "number": 0, "trials": 4, "value": 0.1, "best": 0.1}
+    second = progress_of([presets, row, tried, row], spent=9.0)
+    assert (second.share, second.said) == (pytest.approx(0.3625), "trial 2 of 4 · epoch 5 of at most 10")
+
+
+def test_progress_of_several_steps_and_of_bytes() -> None:
+    step = {"event": "step", "text": "mf, seed 1", "done": 1, "of": 4}
+    rows = [
+        {"event": "step", "text": "reading"},
+        step,
+        {"event": "epoch", "epoch": 5.0, "epochs": 10.0, "seconds": 1.0},
+    ]
+    found = progress_of(rows, spent=10.0)
+    assert found.share == pytest.approx((1 + 0.45) / 4)
+    assert found.said == "mf, seed 1 (2 of 4) · epoch 5 of at most 10"
+    assert found.seconds_left == pytest.approx(10 * (1 - found.share) / found.share)
+    moved = progress_of([{"event": "bytes", "what": "x", "done": 2_500_000, "total": 10_000_000}], spent=3.0)
+    assert moved == (0.25, "2.5 of 10.0 MB", pytest.approx(9.0))
+    assert line_said({"event": "text", "text": "boom"}) == "boom"
+
+
+def test_a_real_training_is_cancelled_within_a_second_and_leaves_nothing_half_made(
+    fresh_home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ratings.csv").write_text(
+        "userId,movieId,rating\n" + "".join(f"{u},{i},5\n" for u in range(200) for i in range(u % 7, 60, 3))
+    )
+    real = Jobs(tmp_path / "jobs")
+    job = start(real, "train", "mf", "--dataset", str(tmp_path / "ratings.csv"), "--set", "epochs=9000")
+    wait(lambda: epochs_of(real.rows(job.id)), 120)
+    pid = real.get(job.id).pid  # type: ignore[union-attr]
+    started = time.monotonic()
+    real.cancel(job.id)
+    assert time.monotonic() - started < 1
+    assert gone(pid or 0)
+    assert not [path for path in (fresh_home / "models").iterdir() if path.suffix != ".lock"]
+    assert real.result(job.id) is None
+
+
+def write(root: Path, job: Job) -> None:
+    (root / job.id).mkdir(parents=True)
+    (root / job.id / "record.json").write_text(json.dumps(job.__dict__))

@@ -1,0 +1,404 @@
+"""The networks against scores written out cell by cell, and what sets each model apart from matrix factorisation."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
+from recengine.data.sampling import ItemSampler
+from recengine.data.sources import load_dataset
+from recengine.data.splits import leave_last
+from recengine.errors import BadInput
+from recengine.models.base import Recommender
+from recengine.models.metadata import credit_table, metadata_table, parse_columns, parse_credit
+from recengine.models.pair.gradient import GradientModel
+from recengine.models.pair.networks import INITIALISERS, Table
+from recengine.models.registry import MODELS, configure, fit_final, model_class
+from recengine.training.config import RunConfig
+from recengine.training.loop import ranking_validator, stage
+
+GRADIENT = [name for name, kind in MODELS.items() if issubclass(kind, GradientModel)]
+SMALL = {"embedding_dim": 6, "epochs": 3, "learning_rate": 0.05, "negatives": 8}
+FILMS = pd.DataFrame(
+    {
+        "genres": ["Action|Drama", "Drama", "", "Action|Comedy|Drama"],
+        "year": pd.array([1994, 1999, None, 2001], dtype="Int64"),
+        "director": ["A & B", "B", "", "A"],
+    }
+)
+
+
+def fitted(name: str, data: Dataset, items: pd.DataFrame | None = None, **settings: Any) -> Any:
+    config, run = configure(name, {**SMALL, **settings}, RunConfig(device="cpu"))
+    return model_class(name)(config).fit(data.positives(4.0), items=data.items if items is None else items, run=run)
+
+
+# Networks -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", GRADIENT)
+def test_a_grid_scores_each_user_with_each_item_as_the_pair_alone(name: str, tiny: Dataset) -> None:
+    """Training scores grids of groups, serving ranks everything: both are the one function of user and item."""
+    model = fitted(name, tiny, dropout=0.0)
+    network = model.network
+    users, items = torch.tensor([[4, 9], [30, 2]]), torch.tensor([[1, 5, 7], [8, 0, 1]])
+    with torch.no_grad():
+        grid = network.meet(network.users(users), network.items(items), network.bias(items))  # (2, 2, 3)
+        for g in range(2):
+            for s in range(2):
+                for k in range(3):
+                    u, i = users[g, s].reshape(1, 1), items[g, k].reshape(1, 1)
+                    alone = network.meet(network.users(u), network.items(i), network.bias(i))
+                    assert alone.item() == pytest.approx(grid[g, s, k].item(), abs=1e-5)
+                    assert model.score([int(u)])[0, int(i)].item() == pytest.approx(grid[g, s, k].item(), abs=1e-5)
+
+
+def test_the_layers_read_the_joined_vectors(tiny: Dataset) -> None:
+    """The first layer, kept as one product per side, is that of the joined vector."""
+    network = fitted("mlp", tiny).network
+    u, v = network.user_embedding.weight[7], network.item_embedding.weight[3]
+    first = torch.cat([network.user_first.weight, network.item_first.weight], 1) @ torch.cat([u, v])
+    by_hand = network.last(network.upper(first + network.user_first.bias)) + network.item_bias[3]
+    assert fitted("mlp", tiny).score([7])[0, 3].item() == pytest.approx(by_hand.item(), abs=1e-5)
+
+
+def test_metric_learning_scores_by_the_squared_distance_within_the_unit_ball(tiny: Dataset) -> None:
+    model = fitted("cml", tiny, item_bias=False, init_std=2.0)
+    with torch.no_grad():
+        u, v = model.network.users(torch.arange(60)), model.network.items(None)
+    assert float(u.norm(dim=1).max()) <= 1 + 1e-5
+    assert torch.allclose(model.score(np.arange(60)), -torch.cdist(u, v).square(), atol=1e-4)
+
+
+def test_deepfm_multiplies_each_pair_of_its_three_fields(tiny: Dataset) -> None:
+    model = fitted("deepfm", tiny)
+    network = model.network
+    with torch.no_grad():
+        u, v = network.user_embedding.weight[5], network.item_embedding.weight[4]
+        has = network.features[4]
+        genre = has @ network.value_embedding / has.sum()
+        pairs = u @ v + u @ genre + v @ genre
+        linear = network.item_bias[4] + has @ network.value_bias / has.sum()
+        deep = network.tower(u[None, None], torch.cat([v, genre])[None, None])[0, 0, 0]
+    assert model.score([5])[0, 4].item() == pytest.approx((pairs + linear + deep).item(), abs=1e-5)
+
+
+# Items without history ------------------------------------------------------------------------------------------
+
+
+def test_an_item_without_positives_keeps_its_buckets_vector_and_bias(tiny: Dataset) -> None:
+    liked = tiny.positives(4.0)
+    rows = liked.select(liked.item_idx != 8)  # 8 has the genres of 4, 12, ...
+    config, run = configure("cold-start-mf", {**SMALL, "epochs": 8, "bucket_epochs": 4}, RunConfig(device="cpu"))
+    model: Any = model_class("cold-start-mf")(config).fit(rows, items=tiny.items, run=run)
+    network = model.network
+    with torch.no_grad():
+        has = network.features[8]
+        assert torch.allclose(network.items(None)[8], has @ network.value_embedding / has.sum())
+        assert not torch.allclose(network.items(None)[4], network.items(None)[8])
+        assert float(network.bias(None)[0, 8]) == pytest.approx(float(has @ network.value_bias / has.sum()))
+
+
+def test_in_the_first_epochs_only_people_and_buckets_learn(tiny: Dataset) -> None:
+    for epochs, moved in ((3, False), (4, True)):
+        model = fitted("cold-start-mf", tiny, epochs=epochs, bucket_epochs=3)
+        assert bool(model.state()["item_embedding.weight"].any()) == moved
+
+
+# Hybrids --------------------------------------------------------------------------------------------------------
+
+
+def test_phase_one_leaves_the_factorisation_as_it_was_and_phase_two_moves_it(tiny: Dataset) -> None:
+    mf = fitted("mf", tiny, epochs=5)
+    for epochs, still in ((3, True), (4, False)):
+        config, run = configure("hybrid", {**SMALL, "epochs": epochs, "frozen_epochs": 3}, RunConfig(device="cpu"))
+        kind: Any = model_class("hybrid")
+        model = kind(config, tables=mf.network.state_dict()).fit(tiny.positives(4.0), items=tiny.items, run=run)
+        for name in ("user_embedding.weight", "item_embedding.weight", "item_bias"):
+            assert torch.equal(model.state()[name], mf.state()[name]) == still
+        assert bool(model.state()["last.weight"].any())
+
+
+def test_the_hybrid_starts_from_the_factorisations_accuracy_and_never_ends_below_it(tiny: Dataset) -> None:
+    split = leave_last(tiny.positives(4.0))
+    config, run = configure("hybrid", {**SMALL, "epochs": 6, "frozen_epochs": 3}, RunConfig(device="cpu"))
+    mf = model_class("mf")(configure("mf", {**SMALL, "epochs": 5}, run)[0]).fit(split.train, run=run)
+    kind: Any = model_class("hybrid")
+    model = kind(config, tables=mf.network.state_dict()).fit(split.train, valid=split.valid, items=tiny.items, run=run)
+    reached = [row["valid_ndcg@10"] for row in model.history]
+    assert [row["epoch"] for row in model.history] == [float(i) for i in range(7)]
+    assert reached[0] == pytest.approx(ranking_validator(mf.score, split.train, split.valid)()["valid_ndcg@10"])
+    assert ranking_validator(model.score, split.train, split.valid)()["valid_ndcg@10"] >= reached[0]
+
+
+def test_the_hybrids_pretraining_reports_its_epochs_by_name_and_stays_out_of_the_history(tiny: Dataset) -> None:
+    split = leave_last(tiny.positives(4.0))
+    config, run = configure("hybrid", {**SMALL, "frozen_epochs": 2, "pretrain_epochs": 4}, RunConfig(device="cpu"))
+    rows: list[Any] = []
+    final = fit_final("hybrid", config, split.train, split.valid, items=tiny.items, run=run, on_epoch=rows.append)
+    told = {kind: [row["epoch"] for row in rows if stage(row) == kind] for kind in map(stage, rows)}
+    assert list(told) == ["pretraining", "", "refit, pretraining", "refit"]  # in the order in which they happen
+    assert told["pretraining"] == told["refit, pretraining"] == [1, 2, 3, 4]
+    assert told[""] == [row["epoch"] for row in final.history] == [0, 1, 2, 3]
+    assert not any(stage(row) for row in final.history)
+    assert all(row["epochs"] == 4 and np.isfinite(row["loss"]) for row in rows if row.get("pretraining"))
+
+    def stop(row: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model_class("hybrid")(config).fit(split.train, items=tiny.items, run=run, on_epoch=stop)
+
+
+def test_items_without_metadata_are_unknown_and_counted(tiny: Dataset) -> None:
+    films = tiny.items.assign(genres=tiny.items["genres"].where(np.arange(40) >= 3, ""))
+    films["year"] = films["year"].where(np.arange(40) != 2)
+    assert fitted("deepfm", tiny, items=films).n_unknown == 3
+    assert fitted("hybrid-joint", tiny, items=films).n_unknown == 1
+    assert fitted("mf", tiny, items=films, partial_credit="genres:0.4").n_unknown == 3
+    assert fitted("mf", tiny).n_unknown is None  # it reads none
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("deepfm", {}, "reads genres of the items, and this data set has none; add it to movies.csv"),
+        ("cold-start-mf", {}, "reads genres of the items"),
+        ("hybrid", {}, "reads genres and year of the items, and this data set has none; add them to movies.csv"),
+        ("hybrid-joint", {"metadata": "title,tags"}, "'title' in 'title,tags' is not item metadata"),
+        ("hybrid-joint", {"metadata": " "}, "metadata=' ' names no column; expected some of: genres"),
+        ("mf", {"partial_credit": "genres:0.4,director:0.2"}, "model 'mf' reads genres and director of the items"),
+        ("content", {}, "needs genres, keywords or tags in the item table"),
+    ],
+)
+def test_metadata_that_no_item_has_is_bad_input(name: str, settings: Any, words: str, tiny: Dataset) -> None:
+    bare = tiny.items.assign(genres="", year=pd.array([None] * 40, dtype="Int64"))
+    config, run = {**settings, "epochs": 1}, RunConfig(device="cpu")
+    with pytest.raises(BadInput, match=re.escape(words)):
+        model_class(name)(configure(name, config, run)[0]).fit(tiny.positives(4.0), items=bare, run=run)
+
+
+def test_a_column_that_the_item_table_lacks_is_bad_input_beside_one_that_it_has(tiny: Dataset) -> None:
+    with pytest.raises(BadInput, match=r"model 'hybrid' reads tags of the items, and this data set has none"):
+        fitted("hybrid", tiny, metadata="genres,tags")
+    years = tiny.items.assign(year=pd.array([None] * 40, dtype="Int64"))
+    assert fitted("hybrid-joint", tiny, items=years).n_unknown == 0  # every item table has years, here empty ones
+
+
+def test_metadata_is_a_table_of_what_at_least_two_items_share() -> None:
+    genres = metadata_table(FILMS, ["genres"], 4)
+    assert genres.tolist() == [[1, 1], [1, 0], [0, 0], [1, 1]]  # Drama, Action; Comedy is one film's
+    years = metadata_table(FILMS, ["year"], 4)
+    assert years.tolist() == [[1], [1], [0], [0]]  # the nineties; one film alone is of another decade
+    assert metadata_table(None, ["genres"], 4).tolist() == [[0]] * 4
+    assert metadata_table(FILMS, ["tags"], 4).tolist() == [[0]] * 4
+
+
+# Partial credit, sampling, optimisers ---------------------------------------------------------------------------
+
+
+def test_credit_is_the_weight_of_each_shared_value() -> None:
+    table = credit_table(FILMS, parse_credit("genres:0.4,director:0.1"), 4)
+    shared = table @ table.T
+    assert shared[0, 1].item() == pytest.approx(0.4 + 0.1)  # Drama, and B
+    assert shared[0, 3].item() == pytest.approx(0.8 + 0.1)  # Action and Drama, and A
+    assert shared[0, 2].item() == 0.0
+
+
+def test_partial_credit_lowers_the_loss_of_negatives_of_the_same_genre_alone(tiny: Dataset) -> None:
+    user, item = torch.tensor([0, 1]), torch.tensor([4, 5])
+    kin, strangers = torch.tensor([[8, 12]]), torch.tensor([[6, 7]])  # items 4, 8, 12 share their genres
+    plain, fair = (fitted("mf", tiny, loss="hinge", weight_decay=0, partial_credit=c) for c in ("", "genres:0.4"))
+    fair.network = plain.network
+    fair.credit = credit_table(tiny.items, parse_credit("genres:0.4"), 40)
+    gap = {
+        name: plain._loss(user, item, n, None) - fair._loss(user, item, n, None)
+        for name, n in (("kin", kin), ("strangers", strangers))
+    }
+    assert gap["strangers"].item() == 0.0
+    assert gap["kin"].item() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"partial_credit": "genre:0.4"}, "'genre' in 'genre:0.4' is not item metadata; expected some of: genres"),
+        ({"partial_credit": "genres"}, "expected a weight from 0 to 1, as in genres:0.4"),
+        ({"partial_credit": "genres:2"}, "expected a weight from 0 to 1"),
+    ],
+)
+def test_partial_credit_that_cannot_be_read_is_bad_input(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        configure("mf", settings, RunConfig())
+
+
+def test_metadata_columns_and_layers_that_cannot_be_are_bad_input() -> None:
+    assert parse_columns(" genres, year ") == ("genres", "year")
+    with pytest.raises(BadInput, match=r"'plot' in 'genres,plot' is not item metadata"):
+        configure("hybrid", {"metadata": "genres,plot"}, RunConfig())
+    with pytest.raises(BadInput, match="names no layer"):
+        configure("mlp", {"layers": ""}, RunConfig())
+
+
+def test_popular_items_are_drawn_in_proportion_to_a_power_of_their_positives() -> None:
+    counts = [1, 16, 0, 81]
+    item = np.repeat(np.arange(4), counts)
+    rows = Interactions.from_pairs(np.arange(98), item, n_users=98, n_items=4)
+    drawn = ItemSampler(rows, power=0.75).draw((100, 1000), torch.Generator().manual_seed(0))
+    share = np.bincount(drawn.flatten().numpy(), minlength=4) / 1e5
+    assert share == pytest.approx(np.array([1, 8, 0, 27]) / 36, abs=0.01)
+    even = ItemSampler(rows).draw((100, 1000), torch.Generator().manual_seed(0))
+    assert np.bincount(even.flatten().numpy()) / 1e5 == pytest.approx([0.25] * 4, abs=0.01)
+
+
+def test_biases_have_an_optimiser_and_a_step_size_of_their_own(tiny: Dataset) -> None:
+    model = fitted("mf", tiny, bias_optimizer="sgd", bias_learning_rate=0.5, user_bias=True)
+    biases, rest = sorted(model._optimizers(0.1), key=lambda made: made.param_groups[0]["lr"], reverse=True)
+    assert isinstance(rest, torch.optim.Adam)
+    assert isinstance(biases, torch.optim.SGD)
+    assert biases.param_groups[0]["lr"] == pytest.approx(0.05)
+    held = [p for group in biases.param_groups for p in group["params"]]
+    assert {id(p) for p in held} == {id(model.network.item_bias), id(model.network.user_bias)}
+    frozen = fitted("mf", tiny, bias_learning_rate=0.0)
+    assert not frozen.state()["item_bias"].any()
+    assert fitted("mf", tiny).state()["item_bias"].any()
+
+
+def test_without_an_item_bias_the_score_is_the_product_alone(tiny: Dataset) -> None:
+    model = fitted("mf", tiny, item_bias=False)
+    network = model.network
+    assert torch.allclose(model.score([1]), network.user_embedding.weight[1:2] @ network.item_embedding.weight.T)
+
+
+@pytest.mark.parametrize("name", ["mf", "neumf"])
+def test_y_range_squashes_every_score_and_changes_no_ranking(name: str, tiny: Dataset) -> None:
+    model = fitted(name, tiny, y_range="1,5", user_bias=True, loss="squared", dropout=0.0)
+    network = model.network
+    user, item = torch.tensor([3, 9]), torch.tensor([7])
+    with torch.no_grad():
+        raw = network.meet(network.users(user)[None], network.items(item)[None], network.bias(item[None]))[0]
+        raw = raw + network.user_bias[user][:, None]  # (2, 1)
+    assert torch.allclose(model.score(user)[:, 7:8], 1 + 4 / (1 + torch.exp(-raw)), atol=1e-5)
+    scores = model.score(np.arange(60))
+    assert 1 < float(scores.min()) < float(scores.max()) < 5
+    model.config = dataclasses.replace(model.config, y_range=None)
+    assert torch.equal(scores.argsort(dim=1, stable=True), model.score(np.arange(60)).argsort(dim=1, stable=True))
+
+
+def test_y_range_holds_in_training_and_for_newcomers(tiny: Dataset) -> None:
+    """A positive at the top of the range and no negative: the squared loss is what the sigmoid leaves of the gap."""
+    model = fitted("mf", tiny, y_range=[0, 1], loss="squared", weight_decay=0.0, user_bias=True)
+    user, item, negative = torch.tensor([3]), torch.tensor([7]), torch.tensor([[2]])
+    got, other = (float(model.score([3])[0, i]) for i in (7, 2))
+    with torch.no_grad():
+        loss = model._loss(user, item, negative, None)
+    assert float(loss) == pytest.approx(((1 - got) ** 2 + other**2) / 2, rel=1e-4)
+    newcomer = model.score_history(Interactions.from_pairs([0, 0], [1, 5], n_users=1, n_items=40))
+    assert 0 < float(newcomer.min()) < float(newcomer.max()) < 1
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("5,1", "y_range=5,1 is empty; expected its low end below its high one"),
+        ("1,1", "is empty"),
+        ("1,2,3", "cannot be read; expected 2 numbers joined by commas"),
+        ("1", "expected 2 numbers joined by commas"),
+        ("0,inf", "expected a finite number"),
+    ],
+)
+def test_a_y_range_that_is_none_is_bad_input(value: str, words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        configure("mf", {"y_range": value}, RunConfig())
+
+
+def test_given_tables_are_started_from_and_frozen_ones_stay(tiny: Dataset) -> None:
+    kind: Any = model_class("mf")
+    config, run = configure("mf", SMALL, RunConfig(device="cpu"))
+    given = torch.randn(40, 6, generator=torch.Generator().manual_seed(3))
+    model = kind(config, tables={"item_embedding.weight": given}, frozen=["item_embedding"])
+    model.fit(tiny.positives(4.0), run=run)
+    assert torch.equal(model.item_vectors(), given)
+    moved = kind(config, tables={"item_embedding.weight": given}).fit(tiny.positives(4.0), run=run)
+    assert not torch.equal(moved.item_vectors(), given)
+
+
+def test_zero_negatives_sets_each_positive_against_every_other_item(tiny: Dataset) -> None:
+    liked = tiny.positives(4.0)
+    for sampling in ("exact", "approximate"):
+        model = fitted("mf", tiny, negatives=0, sampling=sampling)
+        user, item, negative, taken = next(iter(model._batches(liked, torch.device("cpu"), torch.Generator())()))
+        assert negative.tolist() == [list(range(40))]
+        for row, (u, i) in enumerate(zip(user.tolist(), item.tolist(), strict=True)):
+            own = set(liked.item_idx[liked.user_idx == u].tolist()) if sampling == "exact" else {i}
+            assert set(taken[row].nonzero()[:, 0].tolist()) == own
+
+
+@pytest.mark.parametrize("name", [name for name in GRADIENT if name != "mf"])
+@pytest.mark.parametrize("loss", ["bpr", "warp", "squared"])
+def test_every_network_trains_with_every_kind_of_loss(name: str, loss: str, tiny: Dataset) -> None:
+    model: Recommender = fitted(name, tiny, loss=loss, dropout=0.1, schedule="cosine", clip=1.0)
+    assert bool(torch.isfinite(model.score(np.arange(60))).all())
+
+
+@pytest.mark.real
+def test_folding_in_reaches_the_accuracy_of_learned_vectors(mirror: Path) -> None:
+    """On ml-100k newcomers who bring their training rows are ranked for nearly as well as those who were trained."""
+    split = leave_last(load_dataset("ml-100k").positives(4.0))
+    config, run = configure("mf", {"epochs": 9}, RunConfig(device="cpu"))
+    model: Any = model_class("mf")(config).fit(split.train, run=run)
+    some = split.valid.select(split.valid.user_idx < 300)
+    folded = model.score_history(split.train.of_users(np.arange(300)))
+    learned, served = (
+        ranking_validator(score, split.train, some)()["valid_ndcg@10"]
+        for score in (model.score, lambda users: folded[users])
+    )
+    assert served > 0.85 * learned > 0.05
+
+
+@given(
+    index=arrays(np.int64, array_shapes(min_dims=1, max_dims=3, max_side=6), elements=st.integers(0, 4)),
+    dim=st.integers(1, 5),
+)
+def test_a_table_gives_what_an_embedding_gives_and_its_gradient(index: np.ndarray, dim: int) -> None:
+    weight = torch.randn(5, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    grown = torch.randn(*index.shape, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    found = []
+    for kind in (Table, torch.nn.Embedding):
+        table = kind(5, dim, _weight=weight.clone())
+        out = table(torch.from_numpy(index))
+        out.backward(grown)
+        found.append((out.detach(), table.weight.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.allclose(found[0][1], found[1][1], atol=1e-12)
+
+
+@pytest.mark.parametrize(("initialiser", "most"), [("normal", 5.0), ("truncated", 0.21), ("uniform", 0.174)])
+def test_vectors_start_as_the_settings_say(initialiser: str, most: float) -> None:
+    table = torch.empty(2000, 50)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        INITIALISERS[initialiser](table, 0.1)
+    assert abs(float(table.mean())) < 0.002
+    assert float(table.std()) == pytest.approx(0.1, rel=0.15)
+    assert float(table.abs().max()) <= most
+
+
+def test_xavier_follows_from_the_shape() -> None:
+    table = torch.empty(2000, 50)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        INITIALISERS["xavier"](table, 0.1)
+    assert float(table.std()) == pytest.approx((2 / 2050) ** 0.5, rel=0.02)

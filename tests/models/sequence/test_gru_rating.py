@@ -1,0 +1,190 @@
+"""`gru-rating`: the offsets and the network by hand, what a sequence may tell, and that newcomers gain from it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
+from recengine.data.sequences import Sequences
+from recengine.errors import BadInput
+from recengine.models.ratings.explicit import Bias
+from recengine.models.registry import configure, model_class
+from recengine.models.sequence.gru_rating import residuals_without_own
+from recengine.training.config import RunConfig
+
+
+def fit(rows: Interactions, name: str = "gru-rating", **settings: Any) -> Any:
+    config, run = configure(name, settings, RunConfig(device="cpu"))
+    return model_class(name)(config).fit(rows, run=run)
+
+
+def random_ratings(seed: int, n_users: int = 6, n_items: int = 9) -> Interactions:
+    """Return people with 1 to 8 ratings of distinct items at increasing times, their rows mixed, and one with none."""
+    rng = np.random.default_rng(seed)
+    chosen = [rng.permutation(n_items)[: rng.integers(1, 9)] for _ in range(n_users)]
+    chosen[0] = np.arange(3)  # one person at least is read
+    user = np.repeat(np.arange(n_users), [len(c) for c in chosen])
+    mixed = rng.permutation(len(user))
+    rating = rng.integers(1, 11, len(user)) / 2
+    return Interactions.from_pairs(
+        user[mixed],
+        np.concatenate(chosen)[mixed],
+        rating=rating[mixed],
+        timestamp=mixed,
+        n_users=n_users + 1,
+        n_items=n_items,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tiny: Dataset) -> Any:
+    return fit(tiny.ratings, epochs=4)
+
+
+# By hand ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_prediction_is_that_of_the_equations_written_out(tiny: Dataset, trained: Any) -> None:
+    """mean + b_i + (sum of residuals) / (n + shrink) + W relu(U h + V e_i + c) + d, h from the equations of the GRU."""
+    weight = {name: tensor.double().numpy() for name, tensor in trained.network.state_dict().items()}
+
+    def sigmoid(x: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-x))
+
+    items, ratings = [5, 30, 17], [4.5, 1.0, 3.0]
+    state, total = np.zeros(trained.config.hidden_dim), 0.0
+    for item, rating in zip(items, ratings, strict=True):
+        residual = rating - weight["mean"][0] - weight["item_offset"][item]
+        total += residual
+        pair = np.append(weight["item_embedding.weight"][item], residual)
+        of_input = np.split(weight["gru.weight_ih_l0"] @ pair + weight["gru.bias_ih_l0"], 3)
+        of_state = np.split(weight["gru.weight_hh_l0"] @ state + weight["gru.bias_hh_l0"], 3)
+        reset, update = (sigmoid(of_input[gate] + of_state[gate]) for gate in (0, 1))
+        state = (1 - update) * np.tanh(of_input[2] + reset * of_state[2]) + update * state
+    expected = [
+        weight["mean"][0]
+        + weight["item_offset"][i]
+        + total / (len(items) + trained.config.user_shrink)
+        + weight["output.bias"][0]
+        + weight["output.weight"][0]
+        @ np.maximum(
+            weight["from_state.weight"] @ state
+            + weight["from_state.bias"]
+            + weight["from_item.weight"] @ weight["item_embedding.weight"][i],
+            0,
+        )
+        for i in range(40)
+    ]
+    person = Interactions.from_pairs([0] * 3, items, rating=ratings, n_users=1, n_items=40)
+    assert trained.score_history(person)[0].numpy() == pytest.approx(np.array(expected), abs=1e-4)
+    assert np.ptp(expected - weight["mean"] - weight["item_offset"][:-1]) > 1e-3  # the network does say something
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), shrink=st.sampled_from([0.0, 0.5, 2.0]))
+def test_a_residual_is_against_the_offset_of_an_item_that_lacks_the_row(seed: int, shrink: float) -> None:
+    rows = random_ratings(seed)
+    offsets: Any = fit(rows, "bias", item_shrink=shrink, user_shrink=5)
+    assert isinstance(offsets, Bias)
+    found = residuals_without_own(rows, offsets)
+    item, user, rating = rows.item_idx, rows.user_idx, rows.rating
+    for place, row in enumerate(rows.chronological()):
+        others = (item == item[row]) & (np.arange(len(rows)) != row)
+        left = rating[others] - float(offsets.mean) - offsets.users[user[others]].numpy()
+        # The offsets are those of the last round, whose users' part came after: they agree once they have settled.
+        offset = left.sum() / (others.sum() + shrink) if others.sum() + shrink else 0.0
+        assert float(found[place]) == pytest.approx(rating[row] - float(offsets.mean) - offset, abs=0.05)
+
+
+# What a sequence may tell ----------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), longest=st.integers(1, 6))
+def test_drawn_targets_come_later_than_what_predicts_them_and_sequences_are_drawn_afresh(
+    seed: int, longest: int
+) -> None:
+    rows = random_ratings(seed)
+    model = fit(rows, epochs=1, max_length=longest, targets=3, batch_size=4)
+    known = torch.arange(len(rows) + 0.0)  # in place of a residual the row's place in the order of time
+    batches = model._batches(known, torch.device("cpu"), torch.Generator().manual_seed(seed))
+    sequences = Sequences(rows)
+    read: list[list[int]] = []
+    for items, places, targets, wanted, used in [batch for _ in range(3) for batch in batches()]:
+        assert bool((used.sum(1) - 1 == (items < rows.n_items).sum(1)).all())
+        for row in range(len(items)):
+            n = int(used[row].sum()) - 1
+            assert 1 <= n <= longest
+            events = places[row, :n].long()
+            assert events.tolist() == list(range(int(events[0]), int(events[0]) + n))  # one stretch of time
+            assert items[row].tolist() == [*sequences.items[events].tolist(), *[rows.n_items] * (items.shape[1] - n)]
+            assert not places[row, n:].any()
+            owner = np.searchsorted(sequences.ends, int(events[0]), side="right")
+            for after in range(n + 1):
+                later = wanted[row, after].long()
+                assert int(later.min()) >= int(events[0]) + after  # never what was read
+                assert int(later.max()) < sequences.ends[owner]  # nor another person's
+                assert targets[row, after].tolist() == sequences.items[later].tolist()
+            read.append(events.tolist())
+    assert len(read) == 3 * (rows.user_counts > 1).sum()  # each person once an epoch
+
+
+def test_padding_in_a_batch_changes_no_loss(trained: Any) -> None:
+    draws = torch.Generator().manual_seed(3)
+    items, targets = (torch.randint(40, shape, generator=draws) for shape in ((1, 5), (1, 6, 4)))
+    residuals, wanted = torch.randn(1, 5, generator=draws), torch.randn(1, 6, 4, generator=draws)
+    used = torch.ones(1, 6, dtype=torch.bool)
+    plain = trained._loss(items, residuals, targets, wanted, used)
+    pad = torch.nn.functional.pad
+    padded = trained._loss(
+        pad(items, (0, 3), value=40),
+        pad(residuals, (0, 3)),
+        pad(targets, (0, 0, 0, 3)),
+        pad(wanted, (0, 0, 0, 3), value=9.0),
+        pad(used, (0, 3)),
+    )
+    assert plain.item() == pytest.approx(padded.item(), rel=1e-5)
+
+
+def test_of_a_long_history_the_latest_events_are_read_and_their_order_counts(tiny: Dataset) -> None:
+    model = fit(tiny.ratings, epochs=4, max_length=3)
+    items, ratings = np.array([5, 30, 17, 2]), np.array([4.5, 1.0, 3.0, 5.0])
+
+    def scores(order: list[int]) -> torch.Tensor:
+        rows = Interactions.from_pairs([0] * len(order), items[order], rating=ratings[order], n_users=1, n_items=40)
+        return model.score_history(rows)
+
+    assert torch.equal(scores([0, 1, 2, 3]), scores([1, 2, 3]))
+    assert not torch.allclose(scores([1, 2, 3]), scores([3, 2, 1]), atol=1e-4)
+
+
+# What it learns --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["absolute", "squared"])
+def test_newcomers_are_told_by_their_ratings_which_half_of_the_films_is_theirs(loss: str) -> None:
+    rng = np.random.default_rng(0)
+    user, item = np.repeat(np.arange(320), 10), np.concatenate([rng.permutation(16)[:10] for _ in range(320)])
+    rating = np.where(user % 2 == item % 2, 5.0, 1.0)
+    rows = Interactions.from_pairs(user, item, rating=rating, n_users=320, n_items=16)
+    known, later = rows.user_idx < 240, np.arange(len(rows)) % 10 >= 5
+    given, target = rows.select(~known & ~later), rows.select(~known & later)
+    train = rows.select(known)
+    config = {"epochs": 25, "learning_rate": 0.03, "weight_decay": 0.01, "dropout": 0.1, "loss": loss}
+    error = [
+        np.abs(model.score_history(given).numpy()[target.user_idx, target.item_idx] - target.rating).mean()
+        for model in (fit(train, **config), fit(train, "bias"))
+    ]
+    assert error[1] > 1.5  # offsets know nothing of it
+    assert error[0] < 0.3
+
+
+def test_people_with_one_rating_each_are_bad_input() -> None:
+    rows = Interactions.from_pairs([0, 1, 2], [0, 1, 2], n_users=3, n_items=3)
+    with pytest.raises(BadInput, match="at least 2 ratings, and none of 3 has as many; choose 'bias'"):
+        fit(rows)

@@ -1,0 +1,186 @@
+"""Recommendations for people and the reasons beside them: seen means rated, and substitutes are named."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
+from recengine.errors import BadInput
+from recengine.models.base import Recommender
+from recengine.models.registry import model_class
+from recengine.serving.explain import Reason, reasons
+from recengine.serving.recommend import recommend, recommend_newcomers, similar
+from recengine.training.config import RunConfig
+
+
+@pytest.fixture(scope="module")
+def disliker(tiny: Dataset) -> Dataset:
+    """Return `tiny` with user 0's ratings all lowered to 1: a person without a positive."""
+    r = tiny.ratings
+    lowered = np.where(r.user_idx == 0, np.float32(1.0), r.rating)
+    return replace(tiny, ratings=replace(r, rating=lowered))
+
+
+@pytest.fixture(scope="module")
+def ease(disliker: Dataset) -> Recommender:
+    return model_class("ease")().fit(disliker.positives(4.0))
+
+
+@pytest.fixture(scope="module")
+def mf(disliker: Dataset) -> Recommender:
+    return model_class("mf")().fit(disliker.positives(4.0), run=RunConfig(device="cpu", epochs=1))
+
+
+def rated(data: Dataset, user: int) -> set[int]:
+    return set(data.ratings.item_idx[data.ratings.user_idx == user].tolist())
+
+
+def by_popularity(data: Dataset, without: set[int], among: set[int] | None = None) -> list[int]:
+    counts = data.positives(4.0).item_counts
+    free = (among if among is not None else set(range(data.n_items))) - without
+    return sorted(free, key=lambda i: (-counts[i], i))
+
+
+def test_what_a_person_rated_is_left_out_whatever_the_rating(ease, disliker: Dataset) -> None:
+    users = [1, 7, 30]
+    listing = recommend(ease, disliker, users, k=20)
+    for user, items in zip(users, listing.ranking.items.tolist(), strict=True):
+        assert not set(items) & rated(disliker, user)
+        assert -1 not in items
+    assert listing.fallback.tolist() == [False] * 3
+    everything = recommend(ease, disliker, users, k=40, include_seen=True).ranking.items
+    assert [sorted(row) for row in everything.tolist()] == [list(range(40))] * 3
+
+
+def test_a_person_without_positives_gets_popularity_and_it_is_said(ease, disliker: Dataset) -> None:
+    listing = recommend(ease, disliker, [0, 1], k=8)
+    assert listing.fallback.tolist() == [True, False]
+    assert listing.ranking.items[0].tolist() == by_popularity(disliker, rated(disliker, 0))[:8]
+    among = np.arange(0, 40, 2)
+    fewer = recommend(ease, disliker, [1, 0], k=8, among=among)
+    assert fewer.fallback.tolist() == [False, True]
+    expected = by_popularity(disliker, rated(disliker, 0), set(among.tolist()))[:8]
+    assert [i for i in fewer.ranking.items[1].tolist() if i >= 0] == expected
+    direct = ease.recommend(1, k=8, seen=disliker.ratings, among=among)
+    assert torch.equal(fewer.ranking.items[0], direct.items[0])
+
+
+def test_a_baseline_is_no_fallback_of_itself(disliker: Dataset) -> None:
+    popularity = model_class("popularity")().fit(disliker.positives(4.0))
+    assert recommend(popularity, disliker, [0]).fallback.tolist() == [False]
+
+
+def test_the_threshold_decides_who_is_known(ease, disliker: Dataset) -> None:
+    assert recommend(ease, disliker, [0], positive=1.0).fallback.tolist() == [False]
+
+
+# Newcomers ------------------------------------------------------------------------------------------------------
+
+
+def person(*ratings: tuple[int, float]) -> Interactions:
+    items, values = zip(*ratings, strict=True)
+    return Interactions.from_pairs(np.zeros(len(items)), items, rating=values, n_users=1, n_items=40)
+
+
+def test_a_newcomer_with_a_users_ratings_gets_that_users_list(ease, disliker: Dataset) -> None:
+    own = disliker.ratings.of_users([5])
+    listing = recommend_newcomers(ease, disliker, own)
+    assert torch.equal(listing.ranking.items, recommend(ease, disliker, [5]).ranking.items)
+    assert listing.fallback.tolist() == [False]
+
+
+def test_a_newcomers_low_ratings_hide_a_film_but_speak_for_nothing(ease, disliker: Dataset) -> None:
+    liked = recommend_newcomers(ease, disliker, person((3, 5.0)), k=39).ranking
+    with_dislike = recommend_newcomers(ease, disliker, person((3, 5.0), (8, 1.0)), k=38).ranking
+    assert [i for i in liked.items[0].tolist() if i != 8] == with_dislike.items[0].tolist()
+
+
+def test_a_newcomer_who_likes_nothing_gets_popularity_and_it_is_said(ease, disliker: Dataset) -> None:
+    listing = recommend_newcomers(ease, disliker, person((3, 1.0)), k=5)
+    assert listing.fallback.tolist() == [True]
+    assert listing.ranking.items[0].tolist() == by_popularity(disliker, {3})[:5]
+
+
+def test_a_model_that_cannot_fold_in_says_so(disliker: Dataset) -> None:
+    chance = model_class("random")().fit(disliker.ratings)
+    with pytest.raises(BadInput, match=r"'random' cannot serve a person .* 'ease'"):
+        recommend_newcomers(chance, disliker, person((3, 5.0)))
+
+
+@pytest.mark.parametrize("k", [0, 41])
+def test_k_outside_the_catalogue_is_bad_input(ease, disliker: Dataset, k: int) -> None:
+    for call in (
+        lambda: recommend(ease, disliker, [1], k=k),
+        lambda: recommend_newcomers(ease, disliker, person((3, 5.0)), k=k),
+    ):
+        with pytest.raises(BadInput, match=f"k={k} is out of range; expected 1 to 40"):
+            call()
+
+
+def test_serving_changes_nothing_of_the_model(ease, disliker: Dataset) -> None:
+    before = ease.item_weights.clone()
+    recommend(ease, disliker, [0, 1])
+    recommend_newcomers(ease, disliker, person((3, 5.0)))
+    reasons(ease, [1, 2], [3, 4])
+    assert torch.equal(ease.item_weights, before)
+
+
+# Reasons --------------------------------------------------------------------------------------------------------
+
+
+def test_a_contribution_is_the_largest_positive_part_and_its_share_of_them(ease) -> None:
+    past, targets = [1, 5, 9, 13], [17, 21, 2]
+    weights = ease.item_weights.numpy()
+    for target, reason in zip(targets, reasons(ease, past, targets), strict=True):
+        parts = np.maximum(weights[past, target], 0)
+        assert reason.kind == "contribution"
+        assert reason.item_idx == past[int(parts.argmax())]
+        assert reason.share == pytest.approx(parts.max() / parts.sum(), rel=1e-5)
+
+
+def test_a_film_without_a_positive_part_has_no_reason(ease) -> None:
+    model = model_class("ease")()
+    model.n_users, model.n_items, model.item_weights = 1, 3, -torch.ones(3, 3)
+    assert reasons(model, [0], [1]) == [Reason("none")]
+
+
+def test_a_model_with_vectors_names_the_nearest_liked_film_and_claims_no_share(mf) -> None:
+    similarity = mf.item_similarity(torch.tensor([20]))[0]
+    past = [2, 11, 30]
+    (reason,) = reasons(mf, past, [20])
+    assert reason == Reason("neighbour", past[int(similarity[past].argmax())])
+
+
+def test_no_film_is_its_own_reason(mf, ease) -> None:
+    """With seen films listed too, a liked one can stand among the targets."""
+    assert all(r.item_idx != t for t, r in zip([2, 11], reasons(mf, [2, 11, 30], [2, 11]), strict=True))
+    assert all(r.item_idx != t for t, r in zip([2, 11], reasons(ease, [2, 11, 30], [2, 11]), strict=True))
+    assert reasons(mf, [2], [2]) == [Reason("none")]
+
+
+def test_popularity_and_chance_say_what_they_are(disliker: Dataset) -> None:
+    liked = disliker.positives(4.0)
+    assert reasons(model_class("popularity")().fit(liked), [1], [2, 3]) == [Reason("popular")] * 2
+    assert reasons(model_class("random")().fit(liked), [1], [2]) == [Reason("none")]
+
+
+def test_without_a_history_or_a_target_there_is_no_reason(ease) -> None:
+    assert reasons(ease, [], [2, 3]) == [Reason("none")] * 2
+    assert reasons(ease, [1], []) == []
+
+
+# Similar films --------------------------------------------------------------------------------------------------
+
+
+def test_similar_gives_the_models_neighbours_and_popularity_for_a_film_nobody_liked(mf, disliker: Dataset) -> None:
+    known = similar(mf, disliker, 4, k=6)
+    assert torch.equal(known.ranking.items, mf.similar_items([4], k=6).items)
+    assert known.fallback.tolist() == [False]
+    r = disliker.ratings
+    unloved = replace(disliker, ratings=r.select((r.item_idx != 4) | (r.rating < 4)))
+    listing = similar(mf, unloved, 4, k=6)
+    assert listing.fallback.tolist() == [True]
+    assert listing.ranking.items[0].tolist() == by_popularity(unloved, {4})[:6]

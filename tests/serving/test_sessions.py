@@ -1,0 +1,225 @@
+"""Online sessions: exactly what the model would learn, undone to the byte, and nobody else's business."""
+
+import copy
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
+from recengine.errors import BadInput
+from recengine.models.streaming.step import Step, StepConfig
+from recengine.serving.event_log import Event, EventLog
+from recengine.serving.sessions import OnlineSession, Taken
+from recengine.training.config import RunConfig
+
+Fit = Callable[..., Step]
+EVENTS = [(3, 5.0), (17, 4.5), (3, 1.0), (30, 5.0), (8, 4.0)]
+
+
+@pytest.fixture(scope="module")
+def fit(tiny: Dataset) -> Fit:
+    def fit_one(**settings: Any) -> Step:
+        config = StepConfig.from_dict({"embedding_dim": 8, **settings})
+        return Step(config).fit(tiny.positives(4.0), run=RunConfig(device="cpu", epochs=2))
+
+    return fit_one
+
+
+@pytest.fixture(scope="module")
+def model(fit: Fit) -> Step:
+    return fit()
+
+
+def state(model: Step) -> dict[str, bytes]:
+    return {name: tensor.numpy().tobytes() for name, tensor in model.state().items()}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"replay": 0},
+        {"replay": 0, "optimizer": "sgd", "objective": "squared", "negatives": 0},
+        {"replay": 0, "optimizer": "adam", "objective": "softmax", "confidence": 0.5},
+        {"replay": 0, "negatives_from": "oldest", "objective": "logistic"},
+        {"replay": 0, "negatives_from": "any", "freeze_items": True},
+    ],
+    ids=str,
+)
+def test_a_session_learns_what_the_model_itself_would(fit: Fit, settings: dict[str, Any]) -> None:
+    """Beside it the whole model, with one more user whose vector starts at zero, takes the same events."""
+    model = fit(**settings)
+    whole = copy.deepcopy(model)
+    visitor = whole.n_users
+    empty = Interactions.from_pairs([], [], n_users=visitor + 1, n_items=whole.n_items)
+    whole.make_room(empty)
+    whole.network.users[visitor], whole.network.random[0] = 0, 9
+    session = OnlineSession(model, seed=9)
+    for item, rating in EVENTS:
+        session.take(item, rating)
+        one = Interactions.from_pairs([visitor], [item], rating=[rating], n_users=visitor + 1, n_items=whole.n_items)
+        whole.partial_fit(one)
+    own = session.top(whole.n_items - len({item for item, _ in EVENTS}))
+    expected = whole.recommend(visitor, k=own.items.shape[1], seen=one_user(EVENTS, visitor, whole))
+    assert torch.allclose(own.scores, expected.scores, atol=1e-5)
+    assert own.items.tolist() == expected.items.tolist()
+    assert session.n_touched > 0 or settings.get("freeze_items")
+
+
+def one_user(events: list[tuple[int, float]], user: int, model: Step) -> Interactions:
+    items = sorted({item for item, _ in events})
+    return Interactions.from_pairs([user] * len(items), items, n_users=user + 1, n_items=model.n_items)
+
+
+def test_an_undo_restores_the_state_to_the_byte(model: Step) -> None:
+    session = OnlineSession(model)
+    seen = [(session.state(), session.top().items.tolist())]
+    for item, rating in EVENTS:
+        session.take(item, rating)
+        seen.append((session.state(), session.top().items.tolist()))
+    for earlier in reversed(seen[:-1]):
+        session.undo()
+        assert (session.state(), session.top().items.tolist()) == earlier
+    with pytest.raises(IndexError):
+        session.undo()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 39), st.sampled_from([0.5, 3.0, 5.0]), st.booleans()), max_size=12),
+    st.data(),
+)
+@settings(deadline=None, max_examples=60)
+def test_whatever_the_way_the_same_events_lead_to_the_same_bytes(
+    model: Step, events: list[tuple[int, float, bool]], data: st.DataObject
+) -> None:
+    wanted = [Taken(*event) for event in events]
+    fresh = OnlineSession(model, seed=4)
+    fresh.replay(wanted)
+    other = OnlineSession(model, seed=4)
+    for _ in range(data.draw(st.integers(0, 3))):
+        other.follow(wanted[: data.draw(st.integers(0, len(wanted)))])
+    other.follow([*wanted, Taken(1, 5.0, True)])
+    other.undo()
+    assert other.state() == fresh.state()
+    assert other.events == fresh.events == wanted
+    shown = other.top(40 - len({event[0] for event in events})).items[0].tolist()
+    assert not set(shown) & {event[0] for event in events}
+
+
+def test_no_session_changes_the_snapshot_or_another_session(model: Step) -> None:
+    before = state(model)
+    quiet = OnlineSession(model, seed=1)
+    quiet.take(5)
+    held = quiet.state(), quiet.top().items.tolist()
+    for seed in range(20):
+        loud = OnlineSession(model, seed=seed)
+        for item in range(40):
+            loud.take(item, 5.0)
+    assert state(model) == before
+    assert (quiet.state(), quiet.top().items.tolist()) == held
+
+
+def test_what_is_only_remembered_leaves_the_lists_and_teaches_nothing(model: Step) -> None:
+    session = OnlineSession(model)
+    first = session.top(3).items[0].tolist()
+    session.take(first[0], 1.0, learned=False)
+    assert session.n_touched == 0
+    assert session.top(2).items[0].tolist() == first[1:]
+    assert session.top(3, include_seen=True).items[0].tolist() == first
+    assert session.top(2, among=first[2:]).items[0].tolist() == [first[2], -1]
+    assert session.top(2).items[0].tolist() == first[1:]
+
+
+def test_an_unknown_item_is_bad_input(model: Step) -> None:
+    with pytest.raises(BadInput, match="item_idx=40 is out of range; expected 0 to 39"):
+        OnlineSession(model).take(40)
+
+
+def test_many_events_find_room(fit: Fit) -> None:
+    model = fit(negatives=20, passes=3)
+    session = OnlineSession(model)
+    for item in np.random.default_rng(0).permutation(40).tolist():
+        session.take(item)
+    assert session.n_touched <= 40
+    again = OnlineSession(model)
+    again.replay(session.events)
+    assert again.state() == session.state()
+
+
+class Visits(RuleBasedStateMachine):
+    """A visitor's log and session beside a plain list of what stands: whatever is done, all three agree."""
+
+    home: Path
+    model: Step
+
+    @initialize()
+    def start(self) -> None:
+        (self.home / "ratings.db").unlink(missing_ok=True)
+        self.count, self.stacks = 0, {}
+        self._open()
+
+    def _open(self) -> None:
+        self.log = EventLog(f"sqlite:///{self.home / 'ratings.db'}")
+        self.session = OnlineSession(self.model)
+
+    def _act(self, *acts: tuple[str, int, float | None]) -> None:
+        events = []
+        for kind, item, stars in acts:
+            self.count += 1
+            events.append(Event(f"e{self.count}", kind, str(item), stars, 1))
+            stack = self.stacks.setdefault(item, [])
+            if kind == "undo":
+                del stack[-1:]
+            else:
+                stack.append((self.count, kind, stars))
+        assert self.log.append("ann", "tiny", events) == len(events)
+
+    @rule(item=st.integers(0, 6), stars=st.sampled_from([0.5, 3.0, 4.0, 5.0]))
+    def rate(self, item: int, stars: float) -> None:
+        self._act(("rate", item, stars))
+
+    @rule(item=st.integers(0, 6), kind=st.sampled_from(["undo", "clear", "pass"]))
+    def other(self, item: int, kind: str) -> None:
+        self._act((kind, item, None))
+
+    @rule(items=st.lists(st.integers(0, 9), max_size=4, unique=True))
+    def bring_in(self, items: list[int]) -> None:
+        self._act(*(("rate", item, 4.5) for item in items))
+
+    @rule()
+    def restart(self) -> None:
+        self.log.close()
+        self._open()
+
+    @invariant()
+    def all_agree(self) -> None:
+        tops = sorted((stack[-1], item) for item, stack in self.stacks.items() if stack)
+        wanted = [(item, kind, stars) for (_, kind, stars), item in tops if kind != "clear"]
+        standing = self.log.standing("ann", "tiny")
+        assert [(int(row.item_id), row.kind, row.stars) for row in standing] == wanted
+        rated = [(int(row.item_id), row.stars) for row in standing if row.stars is not None]
+        events = [Taken(item, stars, stars >= 4) for item, stars in rated]
+        self.session.follow(events)
+        fresh = OnlineSession(self.model)
+        fresh.replay(events)
+        assert self.session.state() == fresh.state()
+        assert self.session.top().items.tolist() == fresh.top().items.tolist()
+
+    def teardown(self) -> None:
+        self.log.close()
+
+
+def test_log_projection_and_session_agree_after_any_operations(model: Step, tmp_path: Path) -> None:
+    Visits.home, Visits.model = tmp_path, model
+    steps = 10_000 if os.environ.get("RECENGINE_LONG") else 500
+    checks = list(HealthCheck)
+    how = settings(max_examples=steps // 50, stateful_step_count=50, deadline=None, suppress_health_check=checks)
+    run_state_machine_as_test(Visits, settings=how)
