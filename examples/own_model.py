@@ -12,7 +12,7 @@ class CoLiked(Recommender):
     family = "collaborative"
     summary = "What people who liked the same films liked too, famous films held back a little."
 
-    def learn(self, train, given):
+    def learn(self, train, context):
         self.liked = torch.zeros(self.n_users, self.n_items)
         self.liked[train.user_idx.astype("int64"), train.item_idx.astype("int64")] = 1
         together = self.liked.T @ self.liked

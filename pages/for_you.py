@@ -199,7 +199,7 @@ def estimates(ready: frame.Ready) -> None:
 
 def against_history(ready: frame.Ready, user: int, own: dict[int, float], k: int) -> None:
     """Say how many of the model's top k, nothing hidden or filtered, the person had rated high or low."""
-    top = ready.trained.model.recommend(user, k=k, seen=None).items[0].numpy()
+    top = ready.trained.model.top_k(user, k=k, seen=None).items[0].numpy()
     low, high = ready.dataset.rating_range
     ratings = [own.get(int(item)) for item in top[top >= 0]]
     low_end = low + 0.45 * (high - low)

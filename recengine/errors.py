@@ -1,12 +1,47 @@
-"""The one exception that a person is meant to read."""
+"""The one exception whose message is meant for the user."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
 
 
-class BadInput(ValueError):  # noqa: N818 - it names what the person gave, not our failure
-    """Something that a person typed, chose or uploaded cannot be used.
+class BadInput(ValueError):  # noqa: N818 - it names what the user gave, not a failure of ours
+    """Something that the user typed, chose or uploaded cannot be used.
 
-    The message is one sentence: the value, what was expected, what to do. The command line prints it and
-    exits with 2; the app shows it beside the control.
+    field    : name of what was given: an option, a config field, a column, a file
+    value    : what was given for it; None where the field alone says it
+    expected : what would have been accepted, a noun phrase such as "1 to 40"; may be empty
+    remedy   : what to do, an imperative clause such as "choose another folder"; may be empty
+    problem  : what is wrong, a verb phrase such as "is out of range"
+
+    Other fields that `expected` or `remedy` speak of stand in backticks there: raise `min_item`. The command line
+    turns them and `field` into flags, the app into the labels of its controls; nobody reads the sentence back.
     """
+
+    def __init__(
+        self, field: str, value: object = None, expected: str = "", remedy: str = "", *, problem: str = ""
+    ) -> None:
+        super().__init__(field, value, expected, remedy, problem)
+        self.field, self.value, self.expected, self.remedy, self.problem = field, value, expected, remedy, problem
+
+    def sentence(self, name_of: Callable[[str], str] = str) -> str:
+        """Return one sentence: the value, what was expected, what to do. `name_of` renames the fields."""
+        subject = name_of(self.field)
+        if isinstance(self.value, str):
+            subject += f" {self.value!r}"
+        elif self.value is not None:
+            subject += f"={self.value}"
+        parts = [
+            " ".join(part for part in (subject, self.problem) if part),
+            self.expected and f"expected {self.expected}",
+            self.remedy,
+        ]
+        text = "; ".join(part for part in parts if part)
+        return re.sub(r"`(\w+)`", lambda match: name_of(match[1]), text)
+
+    def __str__(self) -> str:
+        return self.sentence()
 
 
 def suggest(value: str, known: list[str]) -> str:

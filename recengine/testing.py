@@ -99,7 +99,7 @@ def _alone(trial: _Trial) -> str | None:
 
 def _lists(trial: _Trial) -> str | None:
     """a list is unseen, without repeats, best first."""
-    found = trial.model.recommend(trial.users, k=min(10, trial.model.n_items), seen=trial.rows)
+    found = trial.model.top_k(trial.users, k=min(10, trial.model.n_items), seen=trial.rows)
     for user, items, scores in zip(trial.users, found.items.tolist(), found.scores, strict=True):
         listed = [item for item in items if item >= 0]
         seen = set(trial.rows.item_idx[trial.rows.user_idx == user].tolist())
@@ -112,7 +112,7 @@ def _unchanged(trial: _Trial) -> str | None:
     """serving leaves the model as it was."""
     before = {name: tensor.clone() for name, tensor in trial.model.state().items()}
     first = trial.model.score(trial.users).clone()
-    trial.model.recommend(trial.users, k=1, seen=trial.rows)
+    trial.model.top_k(trial.users, k=1, seen=trial.rows)
     if "similar" in abilities(trial.model):
         trial.model.similar_items([0, 1], k=1)
     moved = [name for name, tensor in trial.model.state().items() if not torch.equal(tensor, before[name])]

@@ -117,7 +117,7 @@ class ArtefactStore:
                 "seconds": round(time.perf_counter() - started, 3),
                 "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "epochs": model.best_epoch,
-                "metrics": next((row for row in model.history if row["epoch"] == model.best_epoch), {}),
+                "metrics": next((row for row in model.training_log if row["epoch"] == model.best_epoch), {}),
             }
             manifest = self._write(folder, model, manifest)
         with suppress(FileNotFoundError):  # another process shrinks the store at the same time

@@ -207,7 +207,7 @@ class Objective:
 def validation_value(model: Recommender, train: Interactions, valid: Interactions) -> float:
     """Return the model's own criterion on validation: its best epoch's, or for a closed form what it scores now."""
     if model.best_epoch is not None:
-        return next(row[model.criterion] for row in model.history if row["epoch"] == model.best_epoch)
+        return next(row[model.criterion] for row in model.training_log if row["epoch"] == model.best_epoch)
     if isinstance(model, RatingModel):
         return rating_validator(model, valid)()[model.criterion]
     return ranking_validator(model.score, train, valid)()[model.criterion]

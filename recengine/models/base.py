@@ -42,7 +42,7 @@ NEED_NO_RATINGS = ("baseline", "demographic", "contextual")
 """Families that have something to say of a person without a single rating."""
 
 
-class Given(NamedTuple):
+class FitContext(NamedTuple):
     """What a model may use beside the training rows; `valid` is None rather than empty."""
 
     valid: Interactions | None
@@ -80,7 +80,7 @@ class Recommender(ABC):
         self.config: Any = config or self.Config()
         self.n_users = 0
         self.n_items = 0
-        self.history: list[dict[str, float]] = []
+        self.training_log: list[dict[str, float]] = []
         self.n_unknown: int | None = None
 
     @final
@@ -101,11 +101,11 @@ class Recommender(ABC):
         """
         self.n_users, self.n_items = train.n_users, train.n_items
         told = None if on_epoch is None else lambda row: on_epoch({**row, "examples": float(len(train))})
-        self.learn(train, Given(valid if valid is not None and len(valid) else None, items, users, run, told))
+        self.learn(train, FitContext(valid if valid is not None and len(valid) else None, items, users, run, told))
         return self
 
     @abstractmethod
-    def learn(self, train: Interactions, given: Given) -> None:
+    def learn(self, train: Interactions, context: FitContext) -> None:
         """Do the work of `fit`, which has set `n_users` and `n_items`."""
 
     def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:  # noqa: B027 - most need nothing
@@ -149,14 +149,14 @@ class Recommender(ABC):
     @property
     def best_epoch(self) -> int | None:
         """Return the epoch (counted from 1) that validation chose, or None if there was no validation."""
-        scored = [row for row in self.history if self.criterion in row]
+        scored = [row for row in self.training_log if self.criterion in row]
         if not scored:
             return None
         return int(max(scored, key=lambda row: gain(self.criterion, row[self.criterion]))["epoch"])
 
     @final
     @torch.inference_mode()
-    def recommend(
+    def top_k(
         self,
         user_idx: ArrayLike,
         *,
@@ -201,7 +201,7 @@ class Recommender(ABC):
             "n_users": self.n_users,
             "n_items": self.n_items,
             "n_unknown": self.n_unknown,
-            "history": self.history,
+            "history": self.training_log,
         }
         (folder / "model.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 
@@ -217,7 +217,7 @@ class Recommender(ABC):
             )
         model = cls(cls.Config.from_dict(about["config"]))
         model.n_users, model.n_items = about["n_users"], about["n_items"]
-        model.n_unknown, model.history = about.get("n_unknown"), about["history"]
+        model.n_unknown, model.training_log = about.get("n_unknown"), about["history"]
         model.restore(load_file(folder / "model.safetensors"))
         return model
 

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.base import FAMILIES, Given, Recommender
+from recengine.models.base import FAMILIES, FitContext, Recommender
 
 VARIABLE, GROUP = "RECENGINE_MODELS", "recengine.models"
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -53,10 +53,10 @@ class FunctionModel(Recommender):
     function: ClassVar[Callable[[Any, list[Rated], int], Sequence[Any]]]
     source: ClassVar[str]
 
-    def learn(self, train: Interactions, given: Given) -> None:
+    def learn(self, train: Interactions, context: FitContext) -> None:
         self.rows = train
-        self.user_ids = _ids(given.users, "user_id", train.n_users)
-        self.item_ids = _ids(given.items, "item_id", train.n_items)
+        self.user_ids = _ids(context.users, "user_id", train.n_users)
+        self.item_ids = _ids(context.items, "item_id", train.n_items)
 
     def score(self, user_idx: ArrayLike) -> Tensor:
         users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))

@@ -135,7 +135,7 @@ def fit_final(
         run=dataclasses.replace(run, epochs=epochs),
         on_epoch=mark_stage(on_epoch, "refit"),
     )
-    final.history = chosen.history
+    final.training_log = chosen.training_log
     return final
 
 

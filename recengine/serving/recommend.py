@@ -41,7 +41,7 @@ def recommend(
     """
     users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
     seen = None if include_seen else dataset.ratings
-    ranking = model.recommend(users, k=k, seen=seen, among=among)
+    ranking = model.top_k(users, k=k, seen=seen, among=among)
     learned = readable(model, dataset.ratings, positive)
     return _with_fallback(ranking, model, dataset, positive, learned.user_counts[users] == 0, users, seen, among)
 

@@ -35,7 +35,7 @@ def test_list_is_the_model_s_own_without_what_the_person_rated(open_app: Open, s
     app = open_app(user="12")
     model = obtain(sample, "ease", settings=AS_THE_APP).model
     user = sample.user_index([12])
-    expected = model.recommend(user, k=10, seen=sample.ratings).items[0].numpy()
+    expected = model.top_k(user, k=10, seen=sample.ratings).items[0].numpy()
     assert names(app, "top") == sample.items["title"].iloc[expected].tolist()
 
 
@@ -64,7 +64,7 @@ def test_switch_brings_back_rated_films_with_the_person_s_rating(open_app: Open,
 def test_summary_counts_the_unfiltered_top_against_the_ratings(open_app: Open, sample: Dataset) -> None:
     app = open_app(user="12", genres="Horror")
     user = int(sample.user_index([12])[0])
-    top = obtain(sample, "ease", settings=AS_THE_APP).model.recommend([user], k=10, seen=None).items[0].numpy()
+    top = obtain(sample, "ease", settings=AS_THE_APP).model.top_k([user], k=10, seen=None).items[0].numpy()
     past = history(sample, user)
     own = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
     high = sum(own.get(i, 0) >= 4 for i in top.tolist())
@@ -200,7 +200,7 @@ def test_a_model_of_ratings_shows_what_it_predicts_and_hands_all_of_it_out(open_
     model = obtain(sample, "bias").model
     assert isinstance(model, PredictsRatings)
     user = sample.user_index([12])
-    top = model.recommend(user, k=10, seen=sample.ratings).items[0].numpy()  # type: ignore[attr-defined]
+    top = model.top_k(user, k=10, seen=sample.ratings).items[0].numpy()  # type: ignore[attr-defined]
     expected = [f"≈ {rating:.1f} ★" for rating in model.predict(np.repeat(user, 10), top).tolist()]
     assert [text_of(card, "badge") for card in cards(app, "top")] == expected
     assert any("2,458,000 predicted ratings" in said.value for said in app.caption)

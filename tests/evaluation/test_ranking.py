@@ -20,7 +20,7 @@ from recengine.data.splits import Split, make_split
 from recengine.errors import BadInput
 from recengine.evaluation.ranking import evaluate, pooled, sampled_metrics
 from recengine.metrics import mean_interval
-from recengine.models.base import Given, Recommender
+from recengine.models.base import FitContext, Recommender
 from recengine.models.registry import model_class
 from recengine.training.config import RunConfig
 
@@ -37,7 +37,7 @@ class Fixed(Recommender):
         self.table = table
         self.n_users, self.n_items = table.shape
 
-    def learn(self, train: Interactions, given: Given) -> None:
+    def learn(self, train: Interactions, context: FitContext) -> None:
         """Learn nothing."""
 
     def score(self, user_idx: ArrayLike) -> Tensor:

@@ -20,7 +20,7 @@ from recengine.evaluation.ranking import Evaluation, evaluate
 from recengine.evaluation.ratings import RatingErrors, rating_errors
 from recengine.experiments.compare import compare
 from recengine.metrics import mean_interval
-from recengine.models.base import Given
+from recengine.models.base import FitContext
 from recengine.models.ratings.explicit import RatingModel
 from recengine.models.registry import MODELS
 from recengine.training.config import RunConfig
@@ -34,7 +34,7 @@ class Echo(RatingModel):
     summary = "A table."
     scale = (1.0, 5.0)
 
-    def learn(self, train: Interactions, given: Given) -> None:
+    def learn(self, train: Interactions, context: FitContext) -> None:
         """Learn nothing."""
 
     def raw(self, user: Tensor, item: Tensor) -> Tensor:

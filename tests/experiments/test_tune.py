@@ -22,7 +22,7 @@ from recengine.data.splits import make_split
 from recengine.errors import BadInput
 from recengine.evaluation.ranking import evaluate
 from recengine.experiments.tune import Tuned, _draw, load_optuna, search_space, tune
-from recengine.models.base import Given, Recommender
+from recengine.models.base import FitContext, Recommender
 from recengine.models.registry import MODELS, model_class
 from recengine.training.config import Config, Range, RunConfig, option
 from recengine.training.loop import ranking_validator
@@ -53,19 +53,19 @@ class Planted(Recommender):
     ran: list[tuple[Config, int, int]] = []  # noqa: RUF012 - emptied by the fixture
     """(config, seed, last epoch) of each training."""
 
-    def learn(self, train: Any, given: Given) -> None:
+    def learn(self, train: Any, context: FitContext) -> None:
         config = self.config
         if not config.calm and config.x > 0.5:
             raise BadInput("x is too far")
-        worth = 1 - (config.x - 0.7) ** 2 - 0.2 * (config.side == "left") + 0.1 * given.run.seed
+        worth = 1 - (config.x - 0.7) ** 2 - 0.2 * (config.side == "left") + 0.1 * context.run.seed
         if config.cut == 0:
             worth = float("nan")
         for epoch in range(1, self.preset_epochs + 1):
-            self.ran.append((config, given.run.seed, epoch))
+            self.ran.append((config, context.run.seed, epoch))
             reached = worth * epoch / self.preset_epochs
-            self.history.append({"epoch": float(epoch), "epochs": 20.0, "loss": 0.0, self.criterion: reached})
-            if given.on_epoch:
-                given.on_epoch(self.history[-1])
+            self.training_log.append({"epoch": float(epoch), "epochs": 20.0, "loss": 0.0, self.criterion: reached})
+            if context.on_epoch:
+                context.on_epoch(self.training_log[-1])
 
     def score(self, user_idx: Any) -> Tensor:
         return torch.zeros(len(user_idx), self.n_items)

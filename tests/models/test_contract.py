@@ -169,7 +169,7 @@ def test_serving_changes_neither_the_model_nor_what_it_was_given(model: Recommen
     before = tensors(model)
     first = model.score(users).clone()
     for _ in range(2):
-        model.recommend(users, seen=tiny.ratings, among=among, k=3)
+        model.top_k(users, seen=tiny.ratings, among=among, k=3)
         if similar(model):
             model.similar_items([1, 2], k=3)
         if isinstance(model, SupportsFoldIn):
@@ -192,7 +192,7 @@ def test_fitting_leaves_the_training_rows_as_they_were(fit, split: Split, model:
 
 def test_a_ranking_is_sorted_unseen_among_the_candidates_and_padded(model: Recommender, tiny: Dataset) -> None:
     among = np.arange(0, 40, 2)
-    found = model.recommend(USERS, k=15, seen=tiny.ratings, among=among)
+    found = model.top_k(USERS, k=15, seen=tiny.ratings, among=among)
     assert found.items.shape == found.scores.shape == (4, 15)
     assert (found.items.dtype, found.scores.dtype) == (torch.int64, torch.float32)
     assert bool((found.scores[:, 1:] <= found.scores[:, :-1]).all())
@@ -209,19 +209,19 @@ def test_a_ranking_is_sorted_unseen_among_the_candidates_and_padded(model: Recom
 
 
 def test_without_seen_and_among_everything_is_listed(model: Recommender) -> None:
-    assert sorted(model.recommend(5, k=40, seen=None).items[0].tolist()) == list(range(40))
+    assert sorted(model.top_k(5, k=40, seen=None).items[0].tolist()) == list(range(40))
 
 
 def test_one_user_gets_alone_what_a_batch_gives(model: Recommender, tiny: Dataset) -> None:
-    batch = model.recommend(USERS, seen=tiny.ratings)
+    batch = model.top_k(USERS, seen=tiny.ratings)
     for place, user in enumerate(USERS):
-        assert model.recommend(int(user), seen=tiny.ratings).items[0].tolist() == batch.items[place].tolist()
+        assert model.top_k(int(user), seen=tiny.ratings).items[0].tolist() == batch.items[place].tolist()
 
 
 @pytest.mark.parametrize("k", [0, -1, 41])
 def test_k_outside_the_catalogue_is_bad_input(model: Recommender, k: int) -> None:
     with pytest.raises(BadInput, match=rf"k={k} is out of range; expected 1 to 40"):
-        model.recommend(0, k=k, seen=None)
+        model.top_k(0, k=k, seen=None)
 
 
 # Similar items --------------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def test_an_item_and_a_user_without_interactions_break_nothing(fit, split: Split
     gone = (split.train.item_idx == 11) | (split.train.user_idx == 3)
     bare = fit(model.name, train=split.train.select(~gone))
     assert bool(torch.isfinite(bare.score([3, 4])).all())
-    assert bare.recommend(3, seen=split.train).items.shape == (1, 10)
+    assert bare.top_k(3, seen=split.train).items.shape == (1, 10)
     if similar(bare):
         found = bare.similar_items([11, 0], k=39)
         assert bool(torch.isfinite(found.scores).all())
@@ -338,7 +338,7 @@ def test_a_saved_model_loads_to_the_same_bits(model: Recommender, tiny: Dataset,
     back = type(model).load(tmp_path)
     assert torch.equal(back.score(USERS), model.score(USERS))
     assert (back.n_users, back.n_items, back.config) == (60, 40, model.config)
-    assert back.history == model.history
+    assert back.training_log == model.training_log
     assert back.best_epoch == model.best_epoch
     assert back.n_unknown == model.n_unknown == (0 if model.reads() else None)
     if similar(model):
@@ -380,7 +380,7 @@ def test_a_checkerboard_with_its_diagonal_withheld_is_solved_exactly(name: str) 
     board = Interactions.from_pairs(user[kept], item[kept], n_users=n, n_items=n)
     config, run = configure(name, CHECKERBOARD.get(name, {}), RunConfig(device="cpu"))
     model = model_class(name)(config).fit(board, run=run)
-    assert model.recommend(np.arange(n), k=1, seen=board).items[:, 0].tolist() == list(range(n))
+    assert model.top_k(np.arange(n), k=1, seen=board).items[:, 0].tolist() == list(range(n))
     if similar(model):
         neighbours = model.similar_items(np.arange(n), k=11).items
         assert bool((neighbours % 2 == torch.arange(n)[:, None] % 2).all())
@@ -401,7 +401,7 @@ def test_the_final_model_knows_the_validation_rows_too(name: str, tiny: Dataset,
         on_epoch=lambda row: rows.append(dict(row)),
     )
     if model_class(name).preset_epochs is None:
-        assert (rows, final.history, final.best_epoch) == ([], [], None)
+        assert (rows, final.training_log, final.best_epoch) == ([], [], None)
         everything = model_class(name)(config).fit(split.fit, items=tiny.items, users=tiny.users, run=run)
         assert tensors(final) == tensors(everything)
         return
@@ -413,7 +413,7 @@ def test_the_final_model_knows_the_validation_rows_too(name: str, tiny: Dataset,
         run=RunConfig(device="cpu", epochs=max(1, chosen.best_epoch or 1)),
     )
     assert tensors(final) == tensors(refit)
-    assert [row["epoch"] for row in final.history] == [row["epoch"] for row in chosen.history]
+    assert [row["epoch"] for row in final.training_log] == [row["epoch"] for row in chosen.training_log]
     assert [row["epoch"] for row in rows if not stage(row)] == [0, 1, 2]
     assert [row["epoch"] for row in rows if stage(row) == "refit"] == list(range(1, max(1, final.best_epoch or 1) + 1))
 
@@ -422,7 +422,7 @@ def test_the_final_model_knows_the_validation_rows_too(name: str, tiny: Dataset,
 def test_the_restored_epoch_is_the_one_with_the_best_validation(name: str, tiny: Dataset, split: Split) -> None:
     config, run = configure(name, {"epochs": 6, "patience": 6}, RunConfig(device="cpu"))
     model = model_class(name)(config).fit(split.train, valid=split.valid, items=tiny.items, users=tiny.users, run=run)
-    reached = [gain(model.criterion, row[model.criterion]) for row in model.history]
+    reached = [gain(model.criterion, row[model.criterion]) for row in model.training_log]
     assert model.best_epoch == reached.index(max(reached))
     if isinstance(model, RatingModel):
         again = rating_validator(model, split.valid)()

@@ -78,7 +78,7 @@ def test_a_function_ranks_by_its_answer(write: Write, tiny: Dataset) -> None:
     model = kind().fit(tiny.ratings, items=tiny.items, users=tiny.people)
     mine = tiny.ratings.of_users([5])
     last = int(mine.item_idx[mine.chronological()[-1]])
-    assert model.recommend(5, k=3, seen=None).items[0].tolist() == [last, *[i for i in range(4) if i != last][:2]]
+    assert model.top_k(5, k=3, seen=None).items[0].tolist() == [last, *[i for i in range(4) if i != last][:2]]
     assert contract.check(kind, tiny) == [(finding.what, "") for finding in contract.check(kind, tiny)]
 
 
@@ -102,7 +102,7 @@ def test_what_a_function_does_not_return_is_not_recommended(write: Write, tiny: 
     """Repeats count once, ids that the data does not have not at all, and the rest of the list stays empty."""
     write("short.py", "def recommend(user_id, history, k): return [140, 140, 999, 'x', 101]")
     model = only()().fit(tiny.ratings, items=tiny.items, users=tiny.people)
-    assert model.recommend(0, k=4, seen=None).items[0].tolist() == [39, 0, -1, -1]
+    assert model.top_k(0, k=4, seen=None).items[0].tolist() == [39, 0, -1, -1]
 
 
 def test_a_function_that_fails_is_bad_input_that_names_the_file(write: Write, tiny: Dataset) -> None:

@@ -64,7 +64,7 @@ def test_a_person_without_positives_gets_popularity_and_it_is_said(ease, dislike
     assert fewer.fallback.tolist() == [False, True]
     expected = by_popularity(disliker, rated(disliker, 0), set(among.tolist()))[:8]
     assert [i for i in fewer.ranking.items[1].tolist() if i >= 0] == expected
-    direct = ease.recommend(1, k=8, seen=disliker.ratings, among=among)
+    direct = ease.top_k(1, k=8, seen=disliker.ratings, among=among)
     assert torch.equal(fewer.ranking.items[0], direct.items[0])
 
 

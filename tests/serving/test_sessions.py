@@ -68,7 +68,7 @@ def test_a_session_learns_what_the_model_itself_would(fit: Fit, settings: dict[s
         one = Interactions.from_pairs([visitor], [item], rating=[rating], n_users=visitor + 1, n_items=whole.n_items)
         whole.partial_fit(one)
     own = session.top(whole.n_items - len({item for item, _ in EVENTS}))
-    expected = whole.recommend(visitor, k=own.items.shape[1], seen=one_user(EVENTS, visitor, whole))
+    expected = whole.top_k(visitor, k=own.items.shape[1], seen=one_user(EVENTS, visitor, whole))
     assert torch.allclose(own.scores, expected.scores, atol=1e-5)
     assert own.items.tolist() == expected.items.tolist()
     assert session.n_touched > 0 or settings.get("freeze_items")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.data.sampling import ItemSampler, KnownPairs
-from recengine.models.base import Given
+from recengine.models.base import FitContext
 from recengine.models.pair.gradient import GradientConfig, GradientModel
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.loop import one_thread
@@ -38,8 +38,8 @@ class FoldInModel(HistoryModel, GradientModel):
     Config = FoldInConfig
     trains_users = True
 
-    def learn(self, train: Interactions, given: Given) -> None:
-        super().learn(train, given)
+    def learn(self, train: Interactions, context: FitContext) -> None:
+        super().learn(train, context)
         if self.config.weighs:
             self.serve_from(train)
 
@@ -118,9 +118,9 @@ class RidgeModel(FoldInModel):
     people: tuple[Tensor, Tensor] | None = None
     """Mean and covariance of the vectors that were trained, where the table no longer holds those."""
 
-    def learn(self, train: Interactions, given: Given) -> None:
+    def learn(self, train: Interactions, context: FitContext) -> None:
         self.people = None
-        super().learn(train, given)
+        super().learn(train, context)
 
     @torch.no_grad()
     def serve_from(self, rows: Interactions) -> None:

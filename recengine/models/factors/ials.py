@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import Given
+from recengine.models.base import FitContext
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Range, option
 from recengine.training.loop import ranking_validator, run_epochs
@@ -70,10 +70,10 @@ class IALS(HistoryModel):
     preset_epochs = 20
     preset_patience = 4
 
-    def learn(self, train: Interactions, given: Given) -> None:
-        config, device = self.config, given.run.torch_device()
+    def learn(self, train: Interactions, context: FitContext) -> None:
+        config, device = self.config, context.run.torch_device()
         self.network = _Tables(self.n_users, self.n_items, config.embedding_dim)
-        draws = torch.Generator().manual_seed(given.run.seed)
+        draws = torch.Generator().manual_seed(context.run.seed)
         with torch.no_grad():
             self.network.items.normal_(0, config.init_std / config.embedding_dim**0.5, generator=draws)
         self.network.to(device)
@@ -90,14 +90,14 @@ class IALS(HistoryModel):
             return float(self._mean_loss(error, by_user))
 
         self.network.users.copy_(self._solve(by_user, self.network.items))
-        self.history = run_epochs(
+        self.training_log = run_epochs(
             self.network,
             epoch=epoch,
             untrained_loss=lambda: float(self._loss(by_user)),
-            epochs=given.run.epochs or self.preset_epochs,
-            patience=given.run.patience or self.preset_patience,
-            validate=ranking_validator(self.scorer(train), train, given.valid) if given.valid is not None else None,
-            on_epoch=given.on_epoch,
+            epochs=context.run.epochs or self.preset_epochs,
+            patience=context.run.patience or self.preset_patience,
+            validate=ranking_validator(self.scorer(train), train, context.valid) if context.valid is not None else None,
+            on_epoch=context.on_epoch,
         )
         self.network.to("cpu")
         self.serve_from(train)

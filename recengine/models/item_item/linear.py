@@ -16,7 +16,7 @@ from torch.nn.functional import embedding_bag
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import coordinates
-from recengine.models.base import Given
+from recengine.models.base import FitContext
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Range, option
 
@@ -41,7 +41,7 @@ class ItemItem(HistoryModel):
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         return {"": 4 * self.matrices * n_items**2}
 
-    def learn(self, train: Interactions, given: Given) -> None:
+    def learn(self, train: Interactions, context: FitContext) -> None:
         needed = 4 * self.n_items**2
         if needed > MEMORY_LIMIT:
             raise BadInput(
@@ -49,7 +49,7 @@ class ItemItem(HistoryModel):
                 "weights, more than the limit of 8 GiB; choose 'mf', or drop rare items with --min-item"
             )
         self.serve_from(train)
-        self.item_weights = self.weights(train, given.items, given.run.torch_device()).cpu().contiguous()
+        self.item_weights = self.weights(train, context.items, context.run.torch_device()).cpu().contiguous()
 
     def serve_from(self, rows: Interactions) -> None:
         self.past = rows.select(rows.chronological())

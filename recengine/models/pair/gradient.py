@@ -15,7 +15,7 @@ from torch import Tensor
 from recengine.data.interactions import Interactions
 from recengine.data.sampling import ItemSampler, KnownPairs
 from recengine.errors import BadInput
-from recengine.models.base import Given, Recommender
+from recengine.models.base import FitContext, Recommender
 from recengine.models.metadata import count_unknown, credit_table, metadata_table, parse_credit
 from recengine.models.pair.networks import PairNetwork
 from recengine.training.config import Config as BaseConfig
@@ -136,16 +136,16 @@ class GradientModel(Recommender):
         super().__init__(config)
         self.tables, self.frozen = tables or {}, frozen
 
-    def learn(self, train: Interactions, given: Given) -> None:
-        device = given.run.torch_device()
+    def learn(self, train: Interactions, context: FitContext) -> None:
+        device = context.run.torch_device()
         weights = parse_credit(self.config.partial_credit)
         if self.reads():
-            self.n_unknown = count_unknown(self.name, given.items, self.reads(), self.n_items)
+            self.n_unknown = count_unknown(self.name, context.items, self.reads(), self.n_items)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), one_thread(device):
-            torch.manual_seed(given.run.seed)  # dropout and the layers' own initialisation take no generator
-            self.network = self._start(train, given).to(device)
-            self.credit = credit_table(given.items, weights, self.n_items).to(device) if weights else None
-            self._train(train, given, device)
+            torch.manual_seed(context.run.seed)  # dropout and the layers' own initialisation take no generator
+            self.network = self._start(train, context).to(device)
+            self.credit = credit_table(context.items, weights, self.n_items).to(device) if weights else None
+            self._train(train, context, device)
         self.network.to("cpu")
         self.credit = None  # only training asks for it
         with torch.no_grad():  # a person without positives has no taste, not the noise that the vector started from
@@ -179,9 +179,9 @@ class GradientModel(Recommender):
         """Return how `epochs` are spent."""
         return [Phase(epochs)]
 
-    def _start(self, train: Interactions, given: Given) -> PairNetwork:
+    def _start(self, train: Interactions, context: FitContext) -> PairNetwork:
         """Return the untrained network, with the tables that were given."""
-        network = self._build(metadata_table(given.items, self.columns(), self.n_items) if self.columns() else None)
+        network = self._build(metadata_table(context.items, self.columns(), self.n_items) if self.columns() else None)
         network.initialise(self.config.init_std, train)
         network.load_state_dict({**network.state_dict(), **self.tables})
         return network
@@ -189,29 +189,29 @@ class GradientModel(Recommender):
     def _build(self, features: Tensor | None) -> PairNetwork:
         return self.network_class(self.n_users, self.n_items, self.config, features)
 
-    def _train(self, train: Interactions, given: Given, device: torch.device) -> None:
+    def _train(self, train: Interactions, context: FitContext, device: torch.device) -> None:
         """Run the phases one after another, each from the best weights of the one before."""
-        batches = self._batches(train, device, torch.Generator(device).manual_seed(given.run.seed))
-        validate = ranking_validator(self.scorer(train), train, given.valid) if given.valid is not None else None
-        phases = self.phases(given.run.epochs or self.preset_epochs or 1)
-        self.history = []
+        batches = self._batches(train, device, torch.Generator(device).manual_seed(context.run.seed))
+        validate = ranking_validator(self.scorer(train), train, context.valid) if context.valid is not None else None
+        phases = self.phases(context.run.epochs or self.preset_epochs or 1)
+        self.training_log = []
         for phase in phases:
             for name, weight in self.network.named_parameters():
                 weight.requires_grad_(not name.startswith((*self.frozen, *phase.frozen)))
-            self.history = train_loop(
+            self.training_log = train_loop(
                 self.network,
                 batches=batches,
                 loss=self._loss,
                 optimizers=self._optimizers(phase.rate),
                 epochs=phase.epochs,
                 # A phase before the last has a fixed length, so that a refit without validation spends the same.
-                patience=phase.epochs + 1 if phase is not phases[-1] else given.run.patience or self.preset_patience,
+                patience=phase.epochs + 1 if phase is not phases[-1] else context.run.patience or self.preset_patience,
                 validate=validate,
-                on_epoch=given.on_epoch,
+                on_epoch=context.on_epoch,
                 schedule=self.config.schedule,
                 clip=self.config.clip,
                 mixed_precision=self.config.mixed_precision,
-                earlier=self.history,
+                earlier=self.training_log,
             )
         self.network.requires_grad_(True)
 

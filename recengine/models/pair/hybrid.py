@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.base import Given
+from recengine.models.base import FitContext
 from recengine.models.factors.fold_in import FoldInConfig
 from recengine.models.factors.mf import MF
 from recengine.models.metadata import COLUMNS, parse_columns
@@ -95,11 +95,11 @@ class Hybrid(HybridJoint):
         phases = [Phase(first, frozen=TABLES), Phase(epochs - first, rate=self.config.second_rate)]
         return [phase for phase in phases if phase.epochs]
 
-    def _start(self, train: Interactions, given: Given) -> PairNetwork:
+    def _start(self, train: Interactions, context: FitContext) -> PairNetwork:
         if not self.tables and self.config.pretrain_epochs:
             shared = {f.name for f in dataclasses.fields(GradientConfig)} - {"negatives", "learning_rate"}
             config = FoldInConfig(**{name: getattr(self.config, name) for name in shared})
-            run = dataclasses.replace(given.run, epochs=self.config.pretrain_epochs)
-            on_epoch = mark_stage(given.on_epoch, "pretraining")
-            self.tables = MF(config).fit(train, items=given.items, run=run, on_epoch=on_epoch).network.state_dict()
-        return super()._start(train, given)
+            run = dataclasses.replace(context.run, epochs=self.config.pretrain_epochs)
+            on_epoch = mark_stage(context.on_epoch, "pretraining")
+            self.tables = MF(config).fit(train, items=context.items, run=run, on_epoch=on_epoch).network.state_dict()
+        return super()._start(train, context)

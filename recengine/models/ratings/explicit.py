@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import Given, Recommender
+from recengine.models.base import FitContext, Recommender
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Config, Range, option
 from recengine.training.loop import Validate, one_thread
@@ -122,7 +122,7 @@ class Bias(HistoryModel, RatingModel):
     reference = "Koren, Bell & Volinsky, Matrix factorization techniques for recommender systems, Computer 2009"
     Config = BiasConfig
 
-    def learn(self, train: Interactions, given: Given) -> None:
+    def learn(self, train: Interactions, context: FitContext) -> None:
         self.bounds = rating_range(train)
         self.mean = torch.tensor([float(train.rating.mean(dtype=np.float64)) if len(train) else 0.0])
         self.users, self.items = torch.zeros(self.n_users), torch.zeros(self.n_items)
@@ -243,11 +243,11 @@ class RecommenderNet(RatingModel):
     preset_epochs = 30
     preset_patience = 6
 
-    def learn(self, train: Interactions, given: Given) -> None:
-        config, device = self.config, given.run.torch_device()
-        draws = torch.Generator(device).manual_seed(given.run.seed)
+    def learn(self, train: Interactions, context: FitContext) -> None:
+        config, device = self.config, context.run.torch_device()
+        draws = torch.Generator(device).manual_seed(context.run.seed)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), one_thread(device):
-            torch.manual_seed(given.run.seed)  # dropout and the layers' own initialisation take no generator
+            torch.manual_seed(context.run.seed)  # dropout and the layers' own initialisation take no generator
             network = self.network = RecommenderNetwork(self.n_users, self.n_items, config)
             for table, counts in (
                 (network.user_embedding, train.user_counts),
@@ -264,17 +264,17 @@ class RecommenderNet(RatingModel):
 
             def on_epoch(row: Mapping[str, float]) -> None:
                 plateau.step(row.get("valid_rmse", row["loss"]))
-                if given.on_epoch is not None:
-                    given.on_epoch(row)
+                if context.on_epoch is not None:
+                    context.on_epoch(row)
 
-            self.history = train_loop(
+            self.training_log = train_loop(
                 network,
                 batches=shuffled(rows_of(train, device), config.batch_size, draws),
                 loss=self._loss,
                 optimizers=[optimizer],
-                epochs=given.run.epochs or self.preset_epochs,
-                patience=given.run.patience or self.preset_patience,
-                validate=rating_validator(self, given.valid) if given.valid is not None else None,
+                epochs=context.run.epochs or self.preset_epochs,
+                patience=context.run.patience or self.preset_patience,
+                validate=rating_validator(self, context.valid) if context.valid is not None else None,
                 criterion=self.criterion,
                 on_epoch=on_epoch,
             )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.base import Given
+from recengine.models.base import FitContext
 from recengine.models.factors.ials import Histories
 from recengine.models.ratings.explicit import RatingModel, rating_range, rating_validator, rows_of, shuffled
 from recengine.models.ratings.gibbs import Chain, posterior
@@ -119,13 +119,13 @@ class MFExplicit(HistoryModel, RatingModel):
     preset_epochs = 100
     preset_patience = 30
 
-    def learn(self, train: Interactions, given: Given) -> None:
-        config, device = self.config, given.run.torch_device()
+    def learn(self, train: Interactions, context: FitContext) -> None:
+        config, device = self.config, context.run.torch_device()
         self.network = Factors(self.n_users, self.n_items, config)
         self.network.bounds.copy_(rating_range(train))
         self.network.to(device)
         with one_thread(device):
-            self.history = (self._sample if config.solver == "gibbs" else self._descend)(train, given, device)
+            self.training_log = (self._sample if config.solver == "gibbs" else self._descend)(train, context, device)
         self.network.to("cpu")
         if config.weighs:
             self.serve_from(train)
@@ -145,7 +145,7 @@ class MFExplicit(HistoryModel, RatingModel):
         rows = min(config.batch_size, n_rows)
         return {"embedding_dim": 4 * 6 * (n_users + n_items) * width, "batch_size": 4 * 8 * rows * width, "": cells}
 
-    def _sample(self, train: Interactions, given: Given, device: torch.device) -> list[dict[str, float]]:
+    def _sample(self, train: Interactions, context: FitContext, device: torch.device) -> list[dict[str, float]]:
         """Run the chain; each epoch is a sweep, whose sample replaces the oldest."""
         config, network = self.config, self.network
         fewest = min(self.n_users, self.n_items)
@@ -159,7 +159,7 @@ class MFExplicit(HistoryModel, RatingModel):
             config.embedding_dim,
             link_l2=config.implicit_l2 if config.implicit else None,
             init_std=config.init_std,
-            seed=given.run.seed,
+            seed=context.run.seed,
             device=device,
         )
         network.mean.fill_(chain.mean)
@@ -181,12 +181,15 @@ class MFExplicit(HistoryModel, RatingModel):
             return loss
 
         return run_epochs(
-            network, epoch=epoch, untrained_loss=lambda: chain.squared_error() / max(len(train), 1), **self._how(given)
+            network,
+            epoch=epoch,
+            untrained_loss=lambda: chain.squared_error() / max(len(train), 1),
+            **self._how(context),
         )
 
-    def _descend(self, train: Interactions, given: Given, device: torch.device) -> list[dict[str, float]]:
+    def _descend(self, train: Interactions, context: FitContext, device: torch.device) -> list[dict[str, float]]:
         config, network = self.config, self.network
-        draws = torch.Generator(device).manual_seed(given.run.seed)
+        draws = torch.Generator(device).manual_seed(context.run.seed)
         with torch.no_grad():
             for table, counts in ((network.users, train.user_counts), (network.items, train.item_counts)):
                 table[..., :-1].normal_(0, config.init_std, generator=draws)
@@ -204,17 +207,17 @@ class MFExplicit(HistoryModel, RatingModel):
             batches=batches,
             loss=loss,
             optimizers=[torch.optim.Adam([network.users, network.items], lr=config.learning_rate, fused=True)],
-            **self._how(given),
+            **self._how(context),
         )
 
-    def _how(self, given: Given) -> dict[str, Any]:
+    def _how(self, context: FitContext) -> dict[str, Any]:
         """Return what both loops are told."""
         return {
-            "epochs": given.run.epochs or self.preset_epochs,
-            "patience": given.run.patience or self.preset_patience,
-            "validate": rating_validator(self, given.valid) if given.valid is not None else None,
+            "epochs": context.run.epochs or self.preset_epochs,
+            "patience": context.run.patience or self.preset_patience,
+            "validate": rating_validator(self, context.valid) if context.valid is not None else None,
             "criterion": self.criterion,
-            "on_epoch": given.on_epoch,
+            "on_epoch": context.on_epoch,
         }
 
     def loss(self, user: Tensor, item: Tensor, rating: Tensor) -> Tensor:

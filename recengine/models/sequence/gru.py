@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences, past_rows, past_tensors
-from recengine.models.base import Given, Recommender
+from recengine.models.base import FitContext, Recommender
 from recengine.training.catalogue_softmax import CELLS, catalogue_softmax_loss
 from recengine.training.config import Config, Range, option
 from recengine.training.loop import ranking_validator
@@ -103,15 +103,15 @@ class GRU(Recommender):
     preset_epochs = 80
     preset_patience = 12
 
-    def learn(self, train: Interactions, given: Given) -> None:
-        device = given.run.torch_device()
+    def learn(self, train: Interactions, context: FitContext) -> None:
+        device = context.run.torch_device()
         self.scale = torch.tensor(max(float(train.rating.max(initial=0)), 1e-6))
         self._remember(train)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(given.run.seed)  # dropout and the layers' own initialisation take no generator
+            torch.manual_seed(context.run.seed)  # dropout and the layers' own initialisation take no generator
             self.network = GRUNetwork(self.n_items, self.config)
             nn.init.normal_(self.network.item_embedding.weight[:-1].data, std=0.05)
-            batches = self._batches(device, torch.Generator().manual_seed(given.run.seed))
+            batches = self._batches(device, torch.Generator().manual_seed(context.run.seed))
             later = self.config.horizon == "later"
             if later:
                 self._start_from_shares(batches)
@@ -120,7 +120,7 @@ class GRU(Recommender):
             groups: list[dict[str, Any]] = [{"params": weights}, {"params": [self.network.item_bias]}]
             if later:
                 groups[1]["weight_decay"] = 0.0
-            self.history = train_loop(
+            self.training_log = train_loop(
                 self.network,
                 batches=batches,
                 loss=self._loss,
@@ -132,10 +132,10 @@ class GRU(Recommender):
                         fused=True,
                     )
                 ],
-                epochs=given.run.epochs or self.preset_epochs,
-                patience=given.run.patience or self.preset_patience,
-                validate=ranking_validator(self.score, train, given.valid) if given.valid is not None else None,
-                on_epoch=given.on_epoch,
+                epochs=context.run.epochs or self.preset_epochs,
+                patience=context.run.patience or self.preset_patience,
+                validate=ranking_validator(self.score, train, context.valid) if context.valid is not None else None,
+                on_epoch=context.on_epoch,
                 schedule=self.config.schedule,
             )
         self.network.to("cpu")

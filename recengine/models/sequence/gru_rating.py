@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences, past_rows, past_tensors
 from recengine.errors import BadInput
-from recengine.models.base import Given
+from recengine.models.base import FitContext
 from recengine.models.ratings.explicit import Bias, BiasConfig, RatingModel, rating_range, rating_validator
 from recengine.training.config import Config, Range, option, preset
 from recengine.training.loop import one_thread
@@ -110,8 +110,8 @@ class GRURating(RatingModel):
     preset_epochs = 10
     preset_patience = 10
 
-    def learn(self, train: Interactions, given: Given) -> None:
-        config, device = self.config, given.run.torch_device()
+    def learn(self, train: Interactions, context: FitContext) -> None:
+        config, device = self.config, context.run.torch_device()
         if not (train.user_counts > 1).any():
             raise BadInput(
                 f"model 'gru-rating' learns from people with at least 2 ratings, and none of {train.n_users:,} has "
@@ -120,7 +120,7 @@ class GRURating(RatingModel):
         self._remember(train)
         offsets = Bias(BiasConfig(item_shrink=config.item_shrink, user_shrink=config.user_shrink)).fit(train)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), one_thread(device):
-            torch.manual_seed(given.run.seed)  # dropout and the layers' own initialisation take no generator
+            torch.manual_seed(context.run.seed)  # dropout and the layers' own initialisation take no generator
             network = self.network = GRURatingNetwork(self.n_items, config)
             nn.init.normal_(network.item_embedding.weight, std=0.05)
             network.item_embedding.weight.data[np.append(train.item_counts == 0, True)] = 0
@@ -128,10 +128,10 @@ class GRURating(RatingModel):
             network.mean.copy_(offsets.mean)
             network.item_offset[:-1] = offsets.items
             network.to(device)
-            self.history = train_loop(
+            self.training_log = train_loop(
                 network,
                 batches=self._batches(
-                    residuals_without_own(train, offsets), device, torch.Generator().manual_seed(given.run.seed)
+                    residuals_without_own(train, offsets), device, torch.Generator().manual_seed(context.run.seed)
                 ),
                 loss=self._loss,
                 optimizers=[
@@ -139,11 +139,11 @@ class GRURating(RatingModel):
                         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
                     )
                 ],
-                epochs=given.run.epochs or self.preset_epochs,
-                patience=given.run.patience or self.preset_patience,
-                validate=rating_validator(self, given.valid) if given.valid is not None else None,
+                epochs=context.run.epochs or self.preset_epochs,
+                patience=context.run.patience or self.preset_patience,
+                validate=rating_validator(self, context.valid) if context.valid is not None else None,
                 criterion=self.criterion,
-                on_epoch=given.on_epoch,
+                on_epoch=context.on_epoch,
                 schedule=config.schedule,
             )
         network.to("cpu")

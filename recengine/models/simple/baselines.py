@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import Given, Recommender
+from recengine.models.base import FitContext, Recommender
 
 
 class RandomRanking(Recommender):
@@ -18,8 +18,8 @@ class RandomRanking(Recommender):
     family = "baseline"
     summary = "A seeded shuffle for each user: what chance alone reaches."
 
-    def learn(self, train: Interactions, given: Given) -> None:
-        self.seed = torch.tensor([given.run.seed])
+    def learn(self, train: Interactions, context: FitContext) -> None:
+        self.seed = torch.tensor([context.run.seed])
 
     def score(self, user_idx: ArrayLike) -> Tensor:
         users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
@@ -40,7 +40,7 @@ class Popularity(Recommender):
     family = "baseline"
     summary = "The most-liked films, the same list for everyone."
 
-    def learn(self, train: Interactions, given: Given) -> None:
+    def learn(self, train: Interactions, context: FitContext) -> None:
         self.counts = torch.from_numpy(train.item_counts.astype(np.float32))
 
     def score(self, user_idx: ArrayLike) -> Tensor:

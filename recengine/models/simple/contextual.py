@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import Given, Recommender
+from recengine.models.base import FitContext, Recommender
 from recengine.training.config import Config, Range, option
 
 DAYPARTS = 8
@@ -55,7 +55,7 @@ class Contextual(Recommender):
     ordered = True
     Config = ContextualConfig
 
-    def learn(self, train: Interactions, given: Given) -> None:
+    def learn(self, train: Interactions, context: FitContext) -> None:
         stamps = np.sort(train.timestamp)
         places = np.linspace(0, len(stamps), self.config.moments + 1)[1:-1].astype(int)
         self.edges = torch.from_numpy(np.unique(stamps[places]) if len(stamps) else np.empty(0, np.int64))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.base import Given, Recommender
+from recengine.models.base import FitContext, Recommender
 from recengine.training.config import Config, Range, option
 
 ATTRIBUTES = ("age", "age_group", "gender", "occupation")
@@ -54,9 +54,9 @@ class Demographic(Recommender):
                 "add users.csv, or choose another model"
             )
 
-    def learn(self, train: Interactions, given: Given) -> None:
-        self.check(None, given.users)
-        people = pd.DataFrame() if given.users is None else given.users
+    def learn(self, train: Interactions, context: FitContext) -> None:
+        self.check(None, context.users)
+        people = pd.DataFrame() if context.users is None else context.users
         self.groups: list[str] = []  # "gender=F"
         member: list[np.ndarray] = []
         for column in (name for name in ATTRIBUTES if name in people):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import Given
+from recengine.models.base import FitContext
 from recengine.models.streaming.base import Incremental
 from recengine.models.streaming.counts import StreamItemKNN, StreamItemKNNConfig
 from recengine.models.streaming.step import Step, StepConfig
@@ -46,9 +46,9 @@ class StreamBlend(Incremental):
     def _part(self, kind: type[BaseConfig]) -> BaseConfig:
         return kind(**{field.name: getattr(self.config, field.name) for field in dataclasses.fields(kind)})
 
-    def learn(self, train: Interactions, given: Given) -> None:
-        self.step.fit(train, run=given.run)
-        self.neighbours.fit(train, run=given.run)
+    def learn(self, train: Interactions, context: FitContext) -> None:
+        self.step.fit(train, run=context.run)
+        self.neighbours.fit(train, run=context.run)
         self.log = self.neighbours.log
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:

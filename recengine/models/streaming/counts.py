@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.base import Given
+from recengine.models.base import FitContext
 from recengine.models.item_item.linear import MEMORY_LIMIT
 from recengine.models.streaming.base import Incremental, Log
 from recengine.training.config import Config as BaseConfig
@@ -32,7 +32,7 @@ class Counting(Incremental):
     """Events after which a count is worth half as much."""
     tables: dict[str, NDArray[np.float32]]
 
-    def learn(self, train: Interactions, given: Given) -> None:
+    def learn(self, train: Interactions, context: FitContext) -> None:
         self.log, self.tables, self.next_weight = Log.empty(self.n_users), self.no_counts(0), 1.0
         self.grow(self.n_users, self.n_items)
         self.partial_fit(train.select(np.argsort(train.timestamp, kind="stable")))
@@ -178,14 +178,14 @@ class StreamItemKNN(Counting):
         super().__init__(config)
         self.half_life = self.config.half_life
 
-    def learn(self, train: Interactions, given: Given) -> None:
+    def learn(self, train: Interactions, context: FitContext) -> None:
         needed = 4 * self.n_items**2
         if needed > MEMORY_LIMIT:
             raise BadInput(
                 f"model {self.name!r} needs {needed / 2**30:.1f} GiB for its {self.n_items:,} x {self.n_items:,} "
                 "counts, more than the limit of 8 GiB; choose 'step', or drop rare items"
             )
-        super().learn(train, given)
+        super().learn(train, context)
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         return {"": 4 * 2 * n_items**2}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.base import Given
+from recengine.models.base import FitContext
 from recengine.models.streaming.base import Incremental, Log, Ranks
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import Range, option
@@ -91,11 +91,11 @@ class Step(Incremental):
         self.pretrained = {name: table.detach() for name, table in given.items() if table is not None}
         return self
 
-    def learn(self, train: Interactions, given: Given) -> None:
-        self.device = given.run.torch_device()
+    def learn(self, train: Interactions, context: FitContext) -> None:
+        self.device = context.run.torch_device()
         rows = train.select(np.argsort(train.timestamp, kind="stable"))
         self.log = Log.of(rows.user_idx, rows.item_idx, self.weigh(rows.rating), self.n_users)
-        self.network = _Tables(self.config, self.n_users, self.n_items, given.run.seed)
+        self.network = _Tables(self.config, self.n_users, self.n_items, context.run.seed)
         for name, table in self.pretrained.items():
             own = getattr(self.network, name)
             if table.shape != own.shape:
@@ -113,14 +113,14 @@ class Step(Incremental):
                 kernel.pass_over(tables, rule, sampler, self.log, scratch, self._negatives, config.batch_size, moving)
             )
 
-        self.history = run_epochs(
+        self.training_log = run_epochs(
             self.network,
             epoch=epoch,
             untrained_loss=lambda: epoch(moving=False),
-            epochs=given.run.epochs or self.preset_epochs,
-            patience=given.run.patience or self.preset_patience,
-            validate=ranking_validator(self.score, train, given.valid) if given.valid is not None else None,
-            on_epoch=given.on_epoch,
+            epochs=context.run.epochs or self.preset_epochs,
+            patience=context.run.patience or self.preset_patience,
+            validate=ranking_validator(self.score, train, context.valid) if context.valid is not None else None,
+            on_epoch=context.on_epoch,
         )
         self._served = None
 

@@ -123,7 +123,7 @@ def test_it_recommends_what_people_choose_next_where_sets_alone_say_nothing(step
     walks = Interactions.from_pairs(user, (user + step * place) % n, n_users=n, n_items=n)
     model = model_class("slist")(model_class("slist").Config.from_dict({"l2": 1.0})).fit(walks)
     last = walks.item_idx[5::6]
-    top = model.recommend(np.arange(n), k=1, seen=walks).items[:, 0].numpy()
+    top = model.top_k(np.arange(n), k=1, seen=walks).items[:, 0].numpy()
     assert top.tolist() == ((last + step) % n).tolist()
 
 

@@ -137,8 +137,8 @@ def test_the_hybrid_starts_from_the_factorisations_accuracy_and_never_ends_below
     mf = model_class("mf")(configure("mf", {**SMALL, "epochs": 5}, run)[0]).fit(split.train, run=run)
     kind: Any = model_class("hybrid")
     model = kind(config, tables=mf.network.state_dict()).fit(split.train, valid=split.valid, items=tiny.items, run=run)
-    reached = [row["valid_ndcg@10"] for row in model.history]
-    assert [row["epoch"] for row in model.history] == [float(i) for i in range(7)]
+    reached = [row["valid_ndcg@10"] for row in model.training_log]
+    assert [row["epoch"] for row in model.training_log] == [float(i) for i in range(7)]
     assert reached[0] == pytest.approx(ranking_validator(mf.score, split.train, split.valid)()["valid_ndcg@10"])
     assert ranking_validator(model.score, split.train, split.valid)()["valid_ndcg@10"] >= reached[0]
 
@@ -151,8 +151,8 @@ def test_the_hybrids_pretraining_reports_its_epochs_by_name_and_stays_out_of_the
     told = {kind: [row["epoch"] for row in rows if stage(row) == kind] for kind in map(stage, rows)}
     assert list(told) == ["pretraining", "", "refit, pretraining", "refit"]  # in the order in which they happen
     assert told["pretraining"] == told["refit, pretraining"] == [1, 2, 3, 4]
-    assert told[""] == [row["epoch"] for row in final.history] == [0, 1, 2, 3]
-    assert not any(stage(row) for row in final.history)
+    assert told[""] == [row["epoch"] for row in final.training_log] == [0, 1, 2, 3]
+    assert not any(stage(row) for row in final.training_log)
     assert all(row["epochs"] == 4 and np.isfinite(row["loss"]) for row in rows if row.get("pretraining"))
 
     def stop(row: Any) -> None:

@@ -30,7 +30,7 @@ def test_a_term_weighs_the_logarithm_of_its_rarity() -> None:
 def test_content_recommends_what_is_alike_on_paper_though_nobody_saw_it() -> None:
     seen = Interactions.from_pairs([0], [1], n_users=1, n_items=4)
     model = model_class("content")().fit(seen, items=FILMS)
-    assert model.recommend([0], k=1, seen=seen).items.tolist() == [[0]]
+    assert model.top_k([0], k=1, seen=seen).items.tolist() == [[0]]
 
 
 def test_content_and_demographic_say_what_is_missing(tiny: Dataset) -> None:
@@ -69,7 +69,7 @@ def test_contextual_follows_the_clock_and_never_looks_ahead() -> None:
     rows = Interactions.from_pairs(np.arange(n), (stamps >= stamps[n // 2]).astype(int), n_users=n, n_items=2,
                                    timestamp=stamps)  # fmt: skip
     model = model_class("contextual")().fit(rows)
-    top = model.recommend(np.arange(n), k=1, seen=None).items[:, 0].numpy()
+    top = model.top_k(np.arange(n), k=1, seen=None).items[:, 0].numpy()
     assert (top[: n // 2 - 10] == 0).all()
     assert (top[n // 2 + 20 :] == 1).all()
 

@@ -193,7 +193,7 @@ def test_lists_and_limits_say_what_the_ranks_say() -> None:
     assert [list(row).index(i) + 1 if i in row else 6 for i, row in zip(rest.item_idx, lists, strict=True)] == (
         np.minimum(ranks, 6).tolist()
     )
-    before = model.recommend(rest.user_idx[:1], k=5, seen=rows.select(slice(0, 50)))
+    before = model.top_k(rest.user_idx[:1], k=5, seen=rows.select(slice(0, 50)))
     assert lists[0].tolist() == before.items[0].tolist()
 
 
@@ -235,7 +235,7 @@ def test_what_is_only_remembered_teaches_nothing_and_is_masked_all_the_same() ->
     ranks = model.test_then_train(rows.select(slice(50, 100)), learns=False)
     assert torch.equal(model.network.items, before)
     assert model.log.size[0] == 100
-    again = model.recommend(np.arange(12), k=30, seen=rows)
+    again = model.top_k(np.arange(12), k=30, seen=rows)
     assert int((again.items >= 0).sum()) == 12 * 30 - 100
     assert ranks.min() >= 1
 
@@ -254,7 +254,7 @@ def test_new_people_and_films_are_added_as_they_come(negatives_from: str) -> Non
     assert model.network.items[:30].shape == items.shape
     assert model.log.items_of(3)[0] == 31
     model.partial_fit(rows)
-    assert 14 in model.recommend(14, k=34, seen=None).items[0]
+    assert 14 in model.top_k(14, k=34, seen=None).items[0]
     ring = [int(model.network.newer[0])]
     while ring[-1]:
         ring.append(int(model.network.newer[ring[-1]]))
