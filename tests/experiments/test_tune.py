@@ -301,7 +301,7 @@ def test_a_trials_value_is_what_the_models_own_validation_says(search, tiny: Dat
     fixed = {"epochs": "4", "embedding_dim": "4"}
     mf = model_class("mf")(model_class("mf").Config(embedding_dim=4))
     mf.fit(split.train, valid=split.valid, run=RunConfig(device="cpu", epochs=4))
-    assert search("mf", trials=1, fixed=fixed).preset == max(row["valid_ndcg@10"] for row in mf.history)
+    assert search("mf", trials=1, fixed=fixed).preset == max(row["valid_ndcg@10"] for row in mf.training_log)
 
 
 def test_of_errors_the_least_is_best(search, tiny: Dataset) -> None:
