@@ -126,7 +126,6 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("-k", type=int, default=10)
     command.add_argument("--events", type=_from(1), metavar="N", help="replay no more than N")
     command.add_argument("--mix", type=Path, metavar="F.csv", help="item_id or title, rating: one person more")
-    command.add_argument("--resume", action="store_true", help="go on where the same command was cut off")
     command.add_argument("--pace", type=float, metavar="N", help="replay no more than N events a second, to watch")
     command.add_argument("--hold", type=Path, metavar="F", help="stand still while this file is there")
     command.add_argument("--out", type=Path, metavar="F.csv", help="one row for each event and model")

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from recengine import settings
 from recengine.cli.common import load_data, read_settings
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
@@ -20,7 +16,6 @@ from recengine.errors import BadInput
 from recengine.evaluation.prequential import (
     FROZEN,
     WINDOW,
-    Checkpoint,
     OnStream,
     Replay,
     Throttle,
@@ -29,7 +24,6 @@ from recengine.evaluation.prequential import (
     prequential,
 )
 from recengine.export import table, write_csv
-from recengine.files import sha256_of
 from recengine.models.base import abilities
 from recengine.models.registry import MODELS, configure, model_class
 from recengine.training.config import RunConfig
@@ -78,9 +72,6 @@ def stream_models(options: argparse.Namespace, report: Reporter) -> None:
         )
     learning = [name for name in names if MODELS[name].family != "baseline"]
     models = bootstrapped(fitted, learning)
-    checkpoint = Checkpoint(settings.home() / "streams" / _key(options, data, configured))
-    if not options.resume:
-        checkpoint.forget()
     report.step("the stream")
     replay = prequential(
         models,
@@ -88,10 +79,8 @@ def stream_models(options: argparse.Namespace, report: Reporter) -> None:
         k=options.k,
         masked=masked,
         on_progress=_with_ids(report.stream(), data),
-        checkpoint=checkpoint,
         throttle=throttle,
     )
-    checkpoint.forget()
     if options.out:
         write_csv(
             options.out,
@@ -100,20 +89,6 @@ def stream_models(options: argparse.Namespace, report: Reporter) -> None:
         )
     value = _value(replay, data, options, {name: config.to_dict() for name, (config, _) in configured.items()})
     report.result(value, _lines(value))
-
-
-def _key(options: argparse.Namespace, data: Dataset, configured: Mapping[str, Any]) -> str:
-    """Return what is the same for a replay that may go on where another was cut off."""
-    about = {
-        "data": data.fingerprint,
-        "stream": [options.positive, options.bootstrap, options.events, options.k, options.include_seen],
-        "mix": None if options.mix is None else sha256_of(options.mix),
-        "models": {
-            name: [MODELS[name].version, config.to_dict(), dataclasses.asdict(run)]
-            for name, (config, run) in configured.items()
-        },
-    }
-    return hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=12).hexdigest()
 
 
 def _with_ids(on_stream: OnStream, data: Dataset) -> OnStream:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
-import shutil
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +16,6 @@ from numpy.typing import NDArray
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.files import whole_text_file
 from recengine.models.base import Recommender, SupportsPartialFit, check_k
 
 WINDOW = 5000
@@ -247,23 +243,17 @@ def prequential(
     k: int = 10,
     masked: bool = True,
     on_progress: OnStream | None = None,
-    checkpoint: Checkpoint | None = None,
     throttle: Throttle | None = None,
 ) -> Replay:
     """Replay a stream before models that have learned its bootstrap; they learn on, in place.
 
     Each event is ranked among the whole catalogue, then learned; those whose name ends with FROZEN only remember it.
     masked : leave out of the ranking what a person had in the stream before
-    checkpoint : where to go on from and to keep the state now and then
     throttle : waits between one report and the next; what it holds back on a file is not counted as time spent
     """
     check_k(k, stream.rest.n_items)
     replay = Replay(stream, k, {n: np.zeros(0, np.int32) for n in models}, dict.fromkeys(models, 0.0))
-    spent = 0.0
-    if checkpoint is not None and (found := checkpoint.read(models)) is not None:
-        ranks, seconds, spent = found
-        replay = replace(replay, ranks=ranks, seconds=seconds)
-    began = time.perf_counter() - spent
+    began = time.perf_counter()
     step = max(1, math.ceil(len(stream.rest) / LINES))
     if throttle is not None and throttle.pace is not None:
         step = min(step, math.ceil(throttle.pace))  # a report a second at least
@@ -282,58 +272,7 @@ def prequential(
         now = time.perf_counter() - began
         if on_progress is not None:
             on_progress(replay.progress(since, now))
-        if checkpoint is not None:
-            checkpoint.keep(replay, models, now)
         if throttle is not None:
             began += throttle.wait(replay.done - since, time.perf_counter() - reported)
             reported = time.perf_counter()
     return replay
-
-
-class Checkpoint:
-    """Keeps a replay in a folder of its own, so that one that was cut off goes on to the very same end.
-
-    Each state is a folder that gets its name when it is whole; the one before is then removed.
-    """
-
-    def __init__(self, root: Path, every: float = 20.0) -> None:
-        """Keep the state under `root`, at most once in so many seconds."""
-        self.root, self.every = root, every
-        self._kept = time.monotonic()
-
-    def read(self, models: Mapping[str, Recommender]) -> tuple[dict[str, Any], dict[str, float], float] | None:
-        """Put the models into the latest state that was kept; return ranks, seconds by model, and in all, or None."""
-        states = sorted(self.root.glob("state-*"))
-        if not states:
-            return None
-        about = json.loads((states[-1] / "about.json").read_text(encoding="utf-8"))
-        ranks = {}
-        for place, (name, model) in enumerate(models.items()):
-            loaded = type(model).load(states[-1] / str(place))
-            model.__dict__.update(loaded.__dict__)
-            ranks[name] = np.load(states[-1] / f"{place}.npy", allow_pickle=False)
-        return ranks, dict(zip(models, about["seconds"], strict=True)), about["spent"]
-
-    def keep(self, replay: Replay, models: Mapping[str, Recommender], spent: float) -> None:
-        """Write the state, if the last one was written long enough ago."""
-        if time.monotonic() - self._kept < self.every:
-            return
-        earlier = sorted(self.root.glob("state-*"))
-        temporary = self.root / f".{uuid.uuid4().hex}"
-        try:
-            for place, (name, model) in enumerate(models.items()):
-                (temporary / str(place)).mkdir(parents=True)
-                model.save(temporary / str(place))
-                np.save(temporary / f"{place}.npy", replay.ranks[name])
-            with whole_text_file(temporary / "about.json") as file:
-                json.dump({"seconds": list(replay.seconds.values()), "spent": spent}, file)
-            temporary.replace(self.root / f"state-{replay.done:012}-{uuid.uuid4().hex}")
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        for old in earlier:
-            shutil.rmtree(old, ignore_errors=True)
-        self._kept = time.monotonic()
-
-    def forget(self) -> None:
-        """Remove what was kept."""
-        shutil.rmtree(self.root, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Test, then train: the order, what is evaluated, intervals over people, cutting off and going on, the command."""
+"""Test, then train: the order, what is evaluated, intervals over users, the command."""
 
 import copy
 import csv
@@ -21,7 +21,6 @@ from recengine.data.interactions import Interactions
 from recengine.data.sources import load_dataset
 from recengine.errors import BadInput
 from recengine.evaluation.prequential import (
-    Checkpoint,
     Replay,
     Stream,
     Throttle,
@@ -156,30 +155,6 @@ def test_models_learn_on_and_the_frozen_one_does_not() -> None:
         again = model.test_then_train(stream.rest, learns=name != "step-frozen")  # type: ignore[attr-defined]
         assert replay.ranks[name].tolist() == again.tolist(), name
     assert (replay.ranks["step"] != replay.ranks["step-frozen"]).any()
-
-
-def test_a_replay_that_was_cut_off_goes_on_to_the_very_same_end(tmp_path: Path) -> None:
-    stream = make_stream(events(300))
-    whole = prequential(fitted(stream), stream)
-
-    def cut_off(row: Any) -> None:
-        if row["done"] >= 120:
-            raise KeyboardInterrupt
-
-    place = tmp_path / "replay"
-    with pytest.raises(KeyboardInterrupt):
-        prequential(fitted(stream), stream, on_progress=cut_off, checkpoint=Checkpoint(place, every=0))
-    kept = list(place.iterdir())
-    assert [p.name.split("-")[0] for p in kept] == ["state"]  # the last state alone, and nothing half-made
-    begun: list[int] = []
-    models = fitted(stream)
-    models["step"].network.items.zero_()  # what is kept takes the place of what was fitted
-    again = prequential(
-        models, stream, on_progress=lambda row: begun.append(row["done"]), checkpoint=Checkpoint(place, every=0)
-    )
-    assert begun[0] > 100
-    for name, ranks in whole.ranks.items():
-        assert again.ranks[name].tolist() == ranks.tolist(), name
 
 
 def test_a_slow_replay_keeps_its_pace_and_comes_to_the_same_end() -> None:
