@@ -109,8 +109,9 @@ def mf(name: str, split: Split) -> None:
     for step_size in (kind.Config().learning_rate, 2 * kind.Config().learning_rate):
         model = kind(kind.Config(embedding_dim=DIM, learning_rate=step_size))
         model.fit(rows, valid=split.valid, run=RunConfig(device="cpu"))
-        best = max(row["valid_ndcg@10"] for row in model.training_log)
-        epochs = next((int(row["epoch"]) for row in model.training_log if row["valid_ndcg@10"] >= target), None)
+        reached = [result.metrics["valid_ndcg@10"] for result in model.training_log]
+        best = max(reached)
+        epochs = next((epoch for epoch, value in enumerate(reached) if value >= target), None)
         if epochs is None:
             print(f"  mf (step {step_size}) does not reach it: its best is {best:.4f}")
             continue
@@ -136,8 +137,8 @@ def negatives(name: str, split: Split) -> None:
         for seed in range(3):
             run = RunConfig(device="cpu", seed=seed)
             model = kind(config).fit(split.train, valid=split.valid, run=run)
-            best.append(max(model.training_log, key=lambda row: row["valid_ndcg@10"]))
-        ndcg, hits = (sum(row[f"valid_{m}@10"] for row in best) / len(best) for m in ("ndcg", "hr"))
+            best.append(max(model.training_log, key=lambda result: result.metrics["valid_ndcg@10"]))
+        ndcg, hits = (sum(result.metrics[f"valid_{m}@10"] for result in best) / len(best) for m in ("ndcg", "hr"))
         seconds = epoch_seconds(split.train, sampling=sampling)
         print(f"  {sampling:<24} {seconds:8.3f} s   {ndcg:.4f}    {hits:.4f}", flush=True)
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from recengine.data.download import OnProgress
 from recengine.export import json_ready
-from recengine.training.loop import OnEpoch, stage
+from recengine.training.loop import EpochResult, OnEpoch
 
 
 class Reporter:
@@ -51,26 +51,25 @@ class Reporter:
         A line of JSON also has the pace (`examples_per_second`, validation included) and the memory (`memory_mb`).
         """
         bar: tqdm[Any] | None = None
-        earlier: Mapping[str, float] = {}
+        earlier: EpochResult | None = None
 
-        def on_epoch(row: Mapping[str, float]) -> None:
+        def on_epoch(result: EpochResult) -> None:
             nonlocal bar, earlier
             if self.progress == "jsonl":
                 memory = {"memory_mb": round(psutil.Process().memory_info().rss / 1e6, 1)}
-                self._line({"event": "epoch", "model": what, **row, **_pace(earlier, row), **memory})
-                earlier = row
+                self._line({"event": "epoch", "model": what, **result.to_dict(), **_pace(earlier, result), **memory})
+                earlier = result
                 return
-            if bar is None or row["epoch"] <= bar.n:
-                bar = self._bar(total=int(row["epochs"]), unit="epoch")
-            bar.set_description(", ".join(filter(None, (what, stage(row)))))
-            shown = {"loss": f"{row['loss']:.4f}"}
-            if "valid_ndcg@10" in row:
-                shown["NDCG@10"] = f"{row['valid_ndcg@10']:.4f}"
-            if "valid_rmse" in row:
-                shown["RMSE"] = f"{row['valid_rmse']:.4f}"
+            if bar is None or result.epoch <= bar.n:
+                bar = self._bar(total=result.epochs, unit="epoch")
+            bar.set_description(", ".join([what, *result.stages]))
+            shown = {"loss": f"{result.loss:.4f}"}
+            for metric, name in (("valid_ndcg@10", "NDCG@10"), ("valid_rmse", "RMSE")):
+                if metric in result.metrics:
+                    shown[name] = f"{result.metrics[metric]:.4f}"
             bar.set_postfix(shown)
-            bar.update(int(row["epoch"]) - bar.n)
-            if row["epoch"] == row["epochs"]:
+            bar.update(result.epoch - bar.n)
+            if result.epoch == result.epochs:
                 bar.close()
                 bar = None  # a later phase, or the refit, has a bar of its own
 
@@ -134,9 +133,11 @@ class Reporter:
             print(json.dumps(json_ready(row)), file=sys.stderr, flush=True)
 
 
-def _pace(earlier: Mapping[str, float], row: Mapping[str, float]) -> dict[str, float]:
-    """Return how many examples a second the epochs since the earlier row of the same training took."""
-    start = earlier if earlier and earlier["epoch"] < row["epoch"] else {"epoch": 0.0, "seconds": 0.0}
-    epochs, seconds = row["epoch"] - start["epoch"], row["seconds"] - start["seconds"]
-    known = "examples" in row and epochs > 0 and seconds > 0
-    return {"examples_per_second": round(row["examples"] * epochs / seconds, 1)} if known else {}
+def _pace(earlier: EpochResult | None, result: EpochResult) -> dict[str, float]:
+    """Return how many examples a second the epochs since the earlier one of the same training took."""
+    epochs, seconds = result.epoch, result.seconds
+    if earlier is not None and earlier.epoch < result.epoch:
+        epochs, seconds = epochs - earlier.epoch, seconds - earlier.seconds
+    if result.examples is None or epochs <= 0 or seconds <= 0:
+        return {}
+    return {"examples_per_second": round(result.examples * epochs / seconds, 1)}

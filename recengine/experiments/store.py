@@ -28,6 +28,7 @@ from recengine.files import sha256_of, sync
 from recengine.models.base import Recommender
 from recengine.models.registry import model_class
 from recengine.training.config import Config, RunConfig
+from recengine.training.loop import best_epoch
 
 FORMAT = 2
 BYTE_BUDGET = 8 * 2**30
@@ -109,6 +110,7 @@ class ArtefactStore:
                 return found
             started = time.perf_counter()
             model = train()
+            best = best_epoch(model.training_log, model.criterion)
             manifest = {
                 "format": FORMAT,
                 "model": model.name,
@@ -116,8 +118,8 @@ class ArtefactStore:
                 **about,
                 "seconds": round(time.perf_counter() - started, 3),
                 "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "epochs": model.best_epoch,
-                "metrics": next((row for row in model.training_log if row["epoch"] == model.best_epoch), {}),
+                "epochs": None if best is None else best.epoch,
+                "metrics": {} if best is None else best.to_dict(),
             }
             manifest = self._write(folder, model, manifest)
         with suppress(FileNotFoundError):  # another process shrinks the store at the same time

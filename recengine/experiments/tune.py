@@ -18,7 +18,7 @@ from recengine.models.base import Recommender
 from recengine.models.ratings.explicit import RatingModel, rating_validator
 from recengine.models.registry import configure, model_class
 from recengine.training.config import Config, Range, RunConfig, Search
-from recengine.training.loop import OnEpoch, gain, ranking_validator
+from recengine.training.loop import EpochResult, OnEpoch, best_epoch, gain, ranking_validator
 
 if TYPE_CHECKING:
     import optuna
@@ -206,8 +206,9 @@ class Objective:
 
 def validation_value(model: Recommender, train: Interactions, valid: Interactions) -> float:
     """Return the model's own criterion on validation: its best epoch's, or for a closed form what it scores now."""
-    if model.best_epoch is not None:
-        return next(row[model.criterion] for row in model.training_log if row["epoch"] == model.best_epoch)
+    best = best_epoch(model.training_log, model.criterion)
+    if best is not None:
+        return best.metrics[model.criterion]
     if isinstance(model, RatingModel):
         return rating_validator(model, valid)()[model.criterion]
     return ranking_validator(model.score, train, valid)()[model.criterion]
@@ -246,11 +247,11 @@ def _pruned(trial: optuna.Trial, criterion: str, on_epoch: OnEpoch | None) -> On
     """Return a callback that ends a trial at an epoch at which the median of the others was better."""
     from optuna import TrialPruned
 
-    def watch(row: Mapping[str, float]) -> None:
+    def watch(result: EpochResult) -> None:
         if on_epoch is not None:
-            on_epoch(row)
-        if criterion in row:
-            trial.report(row[criterion], int(row["epoch"]))
+            on_epoch(result)
+        if criterion in result.metrics:
+            trial.report(result.metrics[criterion], result.epoch)
             if trial.should_prune():
                 raise TrialPruned
 

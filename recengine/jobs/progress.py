@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from recengine.training.loop import Stage
+
 Row = Mapping[str, Any]
 """One line: `event` is note, step, epoch, bytes, trial, stream, or text for what is no JSON."""
 
-STAGES = {"refit": "refit on everything", "pretraining": "pretraining"}
-"""Marks of epochs that choose nothing, in words."""
+STAGES: Mapping[str, str] = {Stage.REFIT: "refit on everything", Stage.PRETRAINING: "pretraining"}
+"""The stages of epochs that choose nothing, in words."""
 CHOOSING = 0.9
 """Share of a training that chooses the epoch; the rest is the refit on everything."""
 
@@ -58,7 +60,7 @@ def line_said(row: Row) -> str:
     """Return what a line says, for people."""
     match row["event"]:
         case "epoch":
-            stages = [said for name, said in STAGES.items() if row.get(name)]
+            stages = [STAGES[stage] for stage in row.get("stages", ())]
             most = "" if stages else "at most "
             return ", ".join([*stages, f"epoch {row['epoch']:.0f} of {most}{row['epochs']:.0f}"])
         case "bytes":
@@ -72,7 +74,7 @@ def line_said(row: Row) -> str:
 
 def epochs_of(rows: Sequence[Row]) -> list[Row]:
     """Return the epochs of the last training that `rows` tells of, those alone that choose the best one."""
-    epochs = [row for row in rows if row["event"] == "epoch" and not any(row.get(name) for name in STAGES)]
+    epochs = [row for row in rows if row["event"] == "epoch" and not row.get("stages")]
     starts = [i for i in range(1, len(epochs)) if epochs[i]["epoch"] <= epochs[i - 1]["epoch"]]
     return epochs[starts[-1] :] if starts else epochs
 
@@ -81,7 +83,7 @@ def _epochs_left(rows: Sequence[Row]) -> float | None:
     """Return the seconds that the epochs left would take, each like the latest five."""
     epochs = [row for row in rows if row["event"] == "epoch"]
     last = epochs[-1]
-    same = [row for row in epochs if all(row.get(name) == last.get(name) for name in STAGES)][-6:]
+    same = [row for row in epochs if row.get("stages") == last.get("stages")][-6:]
     took, passed = last["seconds"] - same[0]["seconds"], last["epoch"] - same[0]["epoch"]
     if passed <= 0:  # the first epoch of its training
         took, passed = last["seconds"], last["epoch"]
@@ -89,8 +91,9 @@ def _epochs_left(rows: Sequence[Row]) -> float | None:
 
 
 def _epoch_share(row: Row) -> float:
-    share = 0.0 if row.get("pretraining") else row["epoch"] / max(row["epochs"], 1)
-    return CHOOSING + (1 - CHOOSING) * share if row.get("refit") else CHOOSING * share
+    stages = row.get("stages", ())
+    share = 0.0 if Stage.PRETRAINING in stages else row["epoch"] / max(row["epochs"], 1)
+    return CHOOSING + (1 - CHOOSING) * share if Stage.REFIT in stages else CHOOSING * share
 
 
 _SHARES = {

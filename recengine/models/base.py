@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, final, runtime_checkable
 
@@ -20,7 +21,7 @@ from recengine.errors import BadInput
 from recengine.metrics import Ranking, mask_scores, top_k
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import RunConfig
-from recengine.training.loop import OnEpoch, gain
+from recengine.training.loop import EpochResult, OnEpoch, best_epoch
 
 FAMILIES = {
     "collaborative": "What people chose together says what goes with what; of films and people nothing else is known "
@@ -55,7 +56,7 @@ class FitContext(NamedTuple):
 class Recommender(ABC):
     """A model that scores every item for a user. Subclasses fill the class attributes and three methods.
 
-    After `fit` a model holds `n_users`, `n_items`, `history`, one mapping per epoch (empty for closed forms), and
+    After `fit` a model holds `n_users`, `n_items`, `training_log`, one result per epoch (empty for closed forms), and
     `n_unknown`, the items of which the columns that it `reads` say nothing (None if it reads none).
     """
 
@@ -80,7 +81,7 @@ class Recommender(ABC):
         self.config: Any = config or self.Config()
         self.n_users = 0
         self.n_items = 0
-        self.training_log: list[dict[str, float]] = []
+        self.training_log: list[EpochResult] = []
         self.n_unknown: int | None = None
 
     @final
@@ -100,7 +101,7 @@ class Recommender(ABC):
         `run.epochs`. `items` and `users` are the data set's tables, one row per index.
         """
         self.n_users, self.n_items = train.n_users, train.n_items
-        told = None if on_epoch is None else lambda row: on_epoch({**row, "examples": float(len(train))})
+        told = None if on_epoch is None else lambda result: on_epoch(replace(result, examples=len(train)))
         self.learn(train, FitContext(valid if valid is not None and len(valid) else None, items, users, run, told))
         return self
 
@@ -149,10 +150,8 @@ class Recommender(ABC):
     @property
     def best_epoch(self) -> int | None:
         """Return the epoch (counted from 1) that validation chose, or None if there was no validation."""
-        scored = [row for row in self.training_log if self.criterion in row]
-        if not scored:
-            return None
-        return int(max(scored, key=lambda row: gain(self.criterion, row[self.criterion]))["epoch"])
+        best = best_epoch(self.training_log, self.criterion)
+        return None if best is None else best.epoch
 
     @final
     @torch.inference_mode()
@@ -201,7 +200,7 @@ class Recommender(ABC):
             "n_users": self.n_users,
             "n_items": self.n_items,
             "n_unknown": self.n_unknown,
-            "history": self.training_log,
+            "history": [result.to_dict() for result in self.training_log],
         }
         (folder / "model.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 
@@ -217,7 +216,8 @@ class Recommender(ABC):
             )
         model = cls(cls.Config.from_dict(about["config"]))
         model.n_users, model.n_items = about["n_users"], about["n_items"]
-        model.n_unknown, model.training_log = about.get("n_unknown"), about["history"]
+        model.n_unknown = about.get("n_unknown")
+        model.training_log = [EpochResult.from_dict(row) for row in about["history"]]
         model.restore(load_file(folder / "model.safetensors"))
         return model
 

@@ -31,7 +31,7 @@ from recengine.models.streaming.blend import StreamBlend
 from recengine.models.streaming.counts import RecentPopularity, StreamItemKNN, StreamPopularity
 from recengine.models.streaming.step import Step
 from recengine.training.config import Config, RunConfig
-from recengine.training.loop import OnEpoch, gain, mark_stage, ranking_validator
+from recengine.training.loop import OnEpoch, Stage, gain, mark_stage, ranking_validator
 
 MODELS: dict[str, type[Recommender]] = {
     model.name: model
@@ -114,8 +114,9 @@ def fit_final(
     """Choose the epoch on `valid`, then fit a new model for that many epochs on training plus validation.
 
     `recency_half_life=auto` is chosen on `valid` too; without validation it becomes none. A closed form has no epoch
-    to choose: where nothing else is to be chosen either, it is fitted once. The finished model keeps the history of
-    the first fit, whose curves are the ones that mean something; rows of the second reach `on_epoch` with `refit` = 1.
+    to choose: where nothing else is to be chosen either, it is fitted once. The finished model keeps the
+    training log of the first fit, whose curves are the ones that mean something; epochs of the second reach `on_epoch`
+    marked as the stage `REFIT`.
     """
     everything = train.concat(valid)
     kind = model_class(name)
@@ -133,7 +134,7 @@ def fit_final(
         items=items,
         users=users,
         run=dataclasses.replace(run, epochs=epochs),
-        on_epoch=mark_stage(on_epoch, "refit"),
+        on_epoch=mark_stage(on_epoch, Stage.REFIT),
     )
     final.training_log = chosen.training_log
     return final

@@ -6,6 +6,9 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,25 +18,76 @@ from recengine.errors import BadInput
 from recengine.metrics import RANKING_METRICS, coordinates, find_hits, mask_scores, top_k
 from recengine.training.optimizers import make_schedule
 
-OnEpoch = Callable[[Mapping[str, float]], None]
-"""Called after each epoch with `epoch`, `epochs`, `loss`, `seconds`, validation metrics; may raise to stop.
 
-`Recommender.fit` adds `examples`, the rows of an epoch. Epochs that choose nothing are marked by a 1 under the name of
-their stage; they are not in the model's history.
-"""
+class Stage(StrEnum):
+    """Why an epoch chooses nothing: it trains a model that this one starts from, or the final model on everything."""
 
-STAGES = ("refit", "pretraining")
-"""Training on everything once the epoch is chosen; training of a model that this one starts from."""
+    PRETRAINING = "pretraining"
+    REFIT = "refit"
 
 
-def stage(row: Mapping[str, float]) -> str:
-    """Return the stages that an epoch belongs to, such as "refit" or "refit, pretraining"; "" for the fit itself."""
-    return ", ".join(name for name in STAGES if row.get(name))
+@dataclass(frozen=True)
+class EpochResult:
+    """What one epoch came to.
+
+    epoch, epochs : its number, 0 for the untrained network, and the most that there will be
+    loss     : mean over the epoch's batches
+    seconds  : since the training started, validation included
+    metrics  : of validation, such as "valid_ndcg@10"; empty without validation
+    examples : rows of an epoch, where `Recommender.fit` has told
+    stages   : empty for the epochs that choose; a model's training log holds only those
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    seconds: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    examples: int | None = None
+    stages: tuple[Stage, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one flat mapping, JSON-ready; `examples` and `stages` only where there are any."""
+        row: dict[str, Any] = {"epoch": self.epoch, "epochs": self.epochs, "loss": self.loss, **self.metrics}
+        row["seconds"] = self.seconds
+        if self.examples is not None:
+            row["examples"] = self.examples
+        return row | ({"stages": list(self.stages)} if self.stages else {})
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote; other keys are left alone."""
+        return cls(
+            epoch=int(row["epoch"]),
+            epochs=int(row["epochs"]),
+            loss=row["loss"],
+            seconds=row["seconds"],
+            metrics={name: value for name, value in row.items() if name.startswith("valid_")},
+            examples=row.get("examples"),
+            stages=tuple(Stage(stage) for stage in row.get("stages", ())),
+        )
 
 
-def mark_stage(on_epoch: OnEpoch | None, name: str) -> OnEpoch | None:
-    """Return the callback with each row marked as of that stage."""
-    return None if on_epoch is None else lambda row: on_epoch({**row, name: 1.0})
+OnEpoch = Callable[[EpochResult], None]
+"""Called after each epoch; may raise to stop the training."""
+
+
+def mark_stage(on_epoch: OnEpoch | None, stage: Stage) -> OnEpoch | None:
+    """Return the callback with each epoch marked as of that stage, before the stages that it has."""
+    if on_epoch is None:
+        return None
+    return lambda result: on_epoch(replace(result, stages=(stage, *result.stages)))
+
+
+def gain(criterion: str, value: float) -> float:
+    """Return the value such that more is better: an error counts below zero."""
+    return -value if criterion.endswith(("rmse", "mae", "loss")) else value
+
+
+def best_epoch(log: Iterable[EpochResult], criterion: str) -> EpochResult | None:
+    """Return the epoch that is best by the criterion, the first of equals; None if none was validated by it."""
+    validated = [result for result in log if criterion in result.metrics]
+    return max(validated, key=lambda result: gain(criterion, result.metrics[criterion]), default=None)
 
 
 Validate = Callable[[], dict[str, float]]
@@ -53,9 +107,9 @@ def train(
     schedule: str = "none",
     clip: float = 0.0,
     mixed_precision: bool = False,
-    earlier: Sequence[dict[str, float]] = (),
-) -> list[dict[str, float]]:
-    """Train `network` in place by gradients and return its history, as `run_epochs` does.
+    earlier: Sequence[EpochResult] = (),
+) -> list[EpochResult]:
+    """Train `network` in place by gradients and return its training log, as `run_epochs` does.
 
     batches  : draws one epoch, an iterable of tuples of tensors, each given to `loss(*batch)`
     schedule : none, plateau (on the criterion, or the loss where nothing is validated) or cosine
@@ -93,14 +147,11 @@ def train(
         validate=validate,
         criterion=criterion,
         on_epoch=on_epoch,
-        after_epoch=lambda row: adjust(gain(criterion, row[criterion]) if criterion in row else -row["loss"]),
+        after_epoch=lambda result: adjust(
+            gain(criterion, result.metrics[criterion]) if criterion in result.metrics else -result.loss
+        ),
         earlier=earlier,
     )
-
-
-def gain(criterion: str, value: float) -> float:
-    """Return the value such that more is better: an error counts below zero."""
-    return -value if criterion.endswith(("rmse", "mae", "loss")) else value
 
 
 def run_epochs(
@@ -114,62 +165,67 @@ def run_epochs(
     criterion: str = "valid_ndcg@10",
     on_epoch: OnEpoch | None = None,
     after_epoch: OnEpoch | None = None,
-    earlier: Sequence[dict[str, float]] = (),
-) -> list[dict[str, float]]:
-    """Run up to `epochs` epochs, restore the best one's weights, and return the history, one row per epoch.
+    earlier: Sequence[EpochResult] = (),
+) -> list[EpochResult]:
+    """Run up to `epochs` epochs, restore the best one's weights, and return the training log, one result per epoch.
 
     epoch    : improves `network` once and returns the mean loss
     validate : returns metrics, of which `criterion` chooses the epoch; without it all `epochs` are run
     patience : stop after this many epochs without a gain
-    earlier  : the history of a phase before this one, whose best weights `network` holds: it is continued, and this
+    earlier  : the log of a phase before this one, whose best weights `network` holds: it is continued, and this
                phase's weights are kept only if they beat it
-    The history starts at epoch 0, the untrained network, when there is validation.
+    The log starts at epoch 0, the untrained network, when there is validation.
     Raises BadInput with the epoch and the remedy when the loss is no longer a number, with the best weights back.
     """
     started = time.perf_counter()
-    history = list(earlier)
-    first = int(history[-1]["epoch"]) if history else 0
+    log = list(earlier)
+    first, before = (log[-1].epoch, log[-1].seconds) if log else (0, 0.0)
     last = first + epochs
-    scored = [row for row in history if criterion in row]
-    best_row = max(scored, key=lambda row: gain(criterion, row[criterion]), default=None)
-    best, best_epoch = (gain(criterion, best_row[criterion]), int(best_row["epoch"])) if best_row else (-math.inf, 0)
-    before = history[-1]["seconds"] if history else 0.0
-    kept = _weights(network)
+    best_earlier = best_epoch(log, criterion)
+    best, best_number = -math.inf, 0
+    if best_earlier is not None:
+        best, best_number = gain(criterion, best_earlier.metrics[criterion]), best_earlier.epoch
+    best_weights = _weights(network)
 
-    def note(number: int, mean_loss: float) -> None:
-        nonlocal best, best_epoch, kept
-        row = {"epoch": float(number), "epochs": float(last), "loss": mean_loss}
+    def record(number: int, mean_loss: float) -> EpochResult:
+        nonlocal best, best_number, best_weights
+        metrics: dict[str, float] = {}
         if validate is not None:
             network.eval()
             with torch.inference_mode():
-                row |= validate()
-            if gain(criterion, row[criterion]) > best:
-                best, best_epoch, kept = gain(criterion, row[criterion]), number, _weights(network)
-        history.append(row | {"seconds": before + time.perf_counter() - started})
+                metrics = validate()
+            value = gain(criterion, metrics[criterion])
+            if value > best:
+                best, best_number, best_weights = value, number, _weights(network)
+        log.append(EpochResult(number, last, mean_loss, before + time.perf_counter() - started, metrics))
         if on_epoch is not None:
-            on_epoch(history[-1])
+            on_epoch(log[-1])
+        return log[-1]
 
     if validate is not None and not earlier:
         with torch.no_grad():
-            note(0, untrained_loss())
+            record(0, untrained_loss())
     for number in range(first + 1, last + 1):
         network.train()
         mean_loss = epoch()
         if not math.isfinite(mean_loss):
-            network.load_state_dict(kept)
+            network.load_state_dict(best_weights)
             raise BadInput(
-                f"the loss is {mean_loss} in epoch {number}; expected a finite number; "
-                f"lower learning_rate (epoch {best_epoch}'s weights are kept)"
+                "loss",
+                mean_loss,
+                "a finite number",
+                f"lower `learning_rate` (epoch {best_number}'s weights are kept)",
+                problem=f"came out in epoch {number}",
             )
-        note(number, mean_loss)
+        result = record(number, mean_loss)
         if after_epoch is not None:
-            after_epoch(history[-1])
-        if validate is not None and number - max(best_epoch, first) >= patience:
+            after_epoch(result)
+        if validate is not None and number - max(best_number, first) >= patience:
             break
     if validate is not None:
-        network.load_state_dict(kept)
+        network.load_state_dict(best_weights)
     network.eval()
-    return history
+    return log
 
 
 def ranking_validator(

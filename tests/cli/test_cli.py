@@ -24,6 +24,7 @@ from recengine.export import write_csv, write_json
 from recengine.models.registry import MODELS
 from recengine.serving.recommend import recommend
 from recengine.training.config import RunConfig
+from recengine.training.loop import EpochResult, Stage
 
 Out = tuple[int, str, str]
 
@@ -146,11 +147,11 @@ def test_progress_as_lines_of_json_is_all_that_stands_on_standard_error(run, fol
     assert json.loads(said)["model"] == "mf"
     rows = [json.loads(line) for line in noted.splitlines()]
     epochs = [row for row in rows if row["event"] == "epoch"]
-    assert [row["epoch"] for row in epochs if not row.get("refit")] == [0, 1, 2, 3]
+    assert [row["epoch"] for row in epochs if not row.get("stages")] == [0, 1, 2, 3]
     assert all({"model", "epochs", "loss", "seconds"} <= row.keys() for row in epochs)
     assert all(row["memory_mb"] > 10 for row in epochs)
     assert [row["text"] for row in rows if row["event"] == "step"] == [f"reading {folder}", "training mf"]
-    whole = [row for row in epochs if row.get("refit")]
+    whole = [row for row in epochs if row.get("stages") == ["refit"]]
     for row, since in ((epochs[1], epochs[0]["seconds"]), (whole[0], 0.0)):  # the refit's clock starts again
         assert row["examples_per_second"] == pytest.approx(row["examples"] / (row["seconds"] - since), rel=1e-3)
     assert "examples_per_second" not in epochs[0]
@@ -417,15 +418,15 @@ def test_each_phase_and_each_stage_of_a_training_has_a_bar_that_names_it(monkeyp
 
     monkeypatch.setattr(Reporter, "_bar", make)
     on_epoch = Reporter().epochs("hybrid")
-    for flag, first, last, epochs in (
-        ({"pretraining": 1.0}, 1, 1, 1),
-        ({}, 0, 2, 2),  # phase 1 ends
-        ({}, 3, 3, 9),  # phase 2 stops early
-        ({"refit": 1.0, "pretraining": 1.0}, 1, 1, 1),
-        ({"refit": 1.0}, 1, 3, 3),
+    for stages, first, last, epochs in (
+        ((Stage.PRETRAINING,), 1, 1, 1),
+        ((), 0, 2, 2),  # phase 1 ends
+        ((), 3, 3, 9),  # phase 2 stops early
+        ((Stage.REFIT, Stage.PRETRAINING), 1, 1, 1),
+        ((Stage.REFIT,), 1, 3, 3),
     ):
         for epoch in range(first, last + 1):
-            on_epoch({"epoch": float(epoch), "epochs": float(epochs), "loss": 0.5, **flag})
+            on_epoch(EpochResult(epoch, epochs, loss=0.5, seconds=0.0, stages=stages))
     assert [(bar.desc.removesuffix(": "), bar.n, bar.total) for bar in bars] == [
         ("hybrid, pretraining", 1, 1),
         ("hybrid", 2, 2),

@@ -84,13 +84,9 @@ def test_force_trains_again_and_leaves_one_artefact(get, store) -> None:
 
 def test_a_network_keeps_its_history_and_its_best_validation(get) -> None:
     trained = get("mf", settings={"epochs": "3", "embedding_dim": "4"})
-    assert [row["epoch"] for row in get("mf", settings={"epochs": 3, "embedding_dim": 4}).model.training_log] == [
-        0,
-        1,
-        2,
-        3,
-    ]
-    best = max(row["valid_ndcg@10"] for row in trained.model.training_log)
+    again = get("mf", settings={"epochs": 3, "embedding_dim": 4})
+    assert [result.epoch for result in again.model.training_log] == [0, 1, 2, 3]
+    best = max(result.metrics["valid_ndcg@10"] for result in trained.model.training_log)
     assert trained.manifest["metrics"]["valid_ndcg@10"] == best
     assert trained.manifest["epochs"] == trained.model.best_epoch
 

@@ -25,7 +25,7 @@ from recengine.experiments.tune import Tuned, _draw, load_optuna, search_space, 
 from recengine.models.base import FitContext, Recommender
 from recengine.models.registry import MODELS, model_class
 from recengine.training.config import Config, Range, RunConfig, option
-from recengine.training.loop import ranking_validator
+from recengine.training.loop import EpochResult, ranking_validator
 
 CPU = RunConfig(device="cpu")
 NOTHING_TO_SEARCH = ("random", "popularity", "stream-popularity")
@@ -63,7 +63,7 @@ class Planted(Recommender):
         for epoch in range(1, self.preset_epochs + 1):
             self.ran.append((config, context.run.seed, epoch))
             reached = worth * epoch / self.preset_epochs
-            self.training_log.append({"epoch": float(epoch), "epochs": 20.0, "loss": 0.0, self.criterion: reached})
+            self.training_log.append(EpochResult(epoch, 20, 0.0, 0.0, {self.criterion: reached}))
             if context.on_epoch:
                 context.on_epoch(self.training_log[-1])
 
@@ -301,7 +301,8 @@ def test_a_trials_value_is_what_the_models_own_validation_says(search, tiny: Dat
     fixed = {"epochs": "4", "embedding_dim": "4"}
     mf = model_class("mf")(model_class("mf").Config(embedding_dim=4))
     mf.fit(split.train, valid=split.valid, run=RunConfig(device="cpu", epochs=4))
-    assert search("mf", trials=1, fixed=fixed).preset == max(row["valid_ndcg@10"] for row in mf.training_log)
+    reached = [result.metrics["valid_ndcg@10"] for result in mf.training_log]
+    assert search("mf", trials=1, fixed=fixed).preset == max(reached)
 
 
 def test_of_errors_the_least_is_best(search, tiny: Dataset) -> None:

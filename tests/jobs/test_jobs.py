@@ -20,7 +20,7 @@ import pytest
 from recengine.jobs import jobs as module
 from recengine.jobs.jobs import HERE, HOLD, Job, Jobs
 from recengine.jobs.progress import STAGES, epochs_of, line_said, progress_of
-from recengine.training import loop
+from recengine.training.loop import EpochResult, Stage
 
 WORKER = """
 import json, os, signal, subprocess, sys, time
@@ -341,15 +341,16 @@ def test_progress_counts_epochs_then_the_refit() -> None:
     assert (first.share, first.seconds_left) == (0.0, None)
     half = [step, *(epoch(n, 0.5 + 2 * n) for n in range(6))]
     assert progress_of(half) == (pytest.approx(0.45), "epoch 5 of at most 10", pytest.approx(10.0))
-    refit = [*half, epoch(1, 2.0, refit=1.0), epoch(2, 5.0, refit=1.0)]
+    refit = [*half, epoch(1, 2.0, stages=["refit"]), epoch(2, 5.0, stages=["refit"])]
     assert progress_of(refit) == (pytest.approx(0.92), "refit on everything, epoch 2 of 10", pytest.approx(24.0))
     assert [row["epoch"] for row in epochs_of(refit)] == [0, 1, 2, 3, 4, 5]
     assert [row["epoch"] for row in epochs_of([*refit, epoch(0, 0.1), epoch(1, 0.2)])] == [0, 1]
 
 
 def test_every_stage_of_a_training_has_words_and_stays_out_of_the_curves() -> None:
-    assert set(STAGES) == set(loop.STAGES)
-    row = {"event": "epoch", "epoch": 2.0, "epochs": 4.0, "seconds": 1.0, "loss": 1.0, "refit": 1.0, "pretraining": 1.0}
+    assert set(STAGES) == set(Stage)
+    result = EpochResult(2, 4, loss=1.0, seconds=1.0, stages=(Stage.REFIT, Stage.PRETRAINING))
+    row = {"event": "epoch", **result.to_dict()}
     assert progress_of([row]) == (pytest.approx(0.9), "refit on everything, pretraining, epoch 2 of 4", 1.0)
     assert epochs_of([row]) == []
 

@@ -26,7 +26,7 @@ from recengine.models.streaming.blend import StreamBlend
 from recengine.models.streaming.step import Step
 from recengine.testing import check
 from recengine.training.config import RunConfig
-from recengine.training.loop import gain, ranking_validator, stage
+from recengine.training.loop import EpochResult, Stage, gain, ranking_validator
 
 USERS = np.array([3, 0, 59, 17])
 CHECKERBOARD: dict[str, dict[str, Any]] = {
@@ -389,7 +389,7 @@ def test_a_checkerboard_with_its_diagonal_withheld_is_solved_exactly(name: str) 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_the_final_model_knows_the_validation_rows_too(name: str, tiny: Dataset, split: Split) -> None:
     config, run = configure(name, {"epochs": 2}, RunConfig(device="cpu"))
-    rows: list[dict[str, float]] = []
+    results: list[EpochResult] = []
     final = fit_final(
         name,
         config,
@@ -398,10 +398,10 @@ def test_the_final_model_knows_the_validation_rows_too(name: str, tiny: Dataset,
         items=tiny.items,
         users=tiny.users,
         run=run,
-        on_epoch=lambda row: rows.append(dict(row)),
+        on_epoch=results.append,
     )
     if model_class(name).preset_epochs is None:
-        assert (rows, final.training_log, final.best_epoch) == ([], [], None)
+        assert (results, final.training_log, final.best_epoch) == ([], [], None)
         everything = model_class(name)(config).fit(split.fit, items=tiny.items, users=tiny.users, run=run)
         assert tensors(final) == tensors(everything)
         return
@@ -413,16 +413,17 @@ def test_the_final_model_knows_the_validation_rows_too(name: str, tiny: Dataset,
         run=RunConfig(device="cpu", epochs=max(1, chosen.best_epoch or 1)),
     )
     assert tensors(final) == tensors(refit)
-    assert [row["epoch"] for row in final.training_log] == [row["epoch"] for row in chosen.training_log]
-    assert [row["epoch"] for row in rows if not stage(row)] == [0, 1, 2]
-    assert [row["epoch"] for row in rows if stage(row) == "refit"] == list(range(1, max(1, final.best_epoch or 1) + 1))
+    assert [result.epoch for result in final.training_log] == [result.epoch for result in chosen.training_log]
+    assert [result.epoch for result in results if not result.stages] == [0, 1, 2]
+    refitted = [result.epoch for result in results if result.stages == (Stage.REFIT,)]
+    assert refitted == list(range(1, max(1, final.best_epoch or 1) + 1))
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].preset_epochs is not None])
 def test_the_restored_epoch_is_the_one_with_the_best_validation(name: str, tiny: Dataset, split: Split) -> None:
     config, run = configure(name, {"epochs": 6, "patience": 6}, RunConfig(device="cpu"))
     model = model_class(name)(config).fit(split.train, valid=split.valid, items=tiny.items, users=tiny.users, run=run)
-    reached = [gain(model.criterion, row[model.criterion]) for row in model.training_log]
+    reached = [gain(model.criterion, result.metrics[model.criterion]) for result in model.training_log]
     assert model.best_epoch == reached.index(max(reached))
     if isinstance(model, RatingModel):
         again = rating_validator(model, split.valid)()

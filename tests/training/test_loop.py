@@ -1,6 +1,7 @@
 """Losses against hand values and finite properties; the one training loop: best epoch, patience, callbacks."""
 
 import copy
+import json
 import math
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812 - the usual name
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.training import catalogue_softmax
-from recengine.training.loop import one_thread, ranking_validator, train
+from recengine.training.loop import EpochResult, Stage, best_epoch, mark_stage, one_thread, ranking_validator, train
 from recengine.training.losses import (
     LOSSES,
     adaptive_hinge_loss,
@@ -198,13 +199,13 @@ def walk(scores: list[float], *, patience: int = 10, on_epoch: Callable | None =
 def test_the_best_epochs_weights_are_restored_not_the_last_ones() -> None:
     network, history = walk([0.0, 0.2, 0.5, 0.4, 0.3])
     assert network.weight.item() == 2.0
-    assert [row["epoch"] for row in history] == [0, 1, 2, 3, 4]
+    assert [result.epoch for result in history] == [0, 1, 2, 3, 4]
     assert not network.training
 
 
 def test_training_stops_after_patience_epochs_without_a_gain() -> None:
     network, history = walk([0.0, 0.5, 0.4, 0.5, 0.4, 0.9], patience=3)
-    assert history[-1]["epoch"] == 4  # an equal value is no gain
+    assert history[-1].epoch == 4  # an equal value is no gain
     assert network.weight.item() == 1.0
 
 
@@ -216,17 +217,18 @@ def test_an_untrained_network_that_validates_best_is_kept() -> None:
 def test_without_validation_every_epoch_runs_and_the_last_weights_stay() -> None:
     network, history = walk([0.0] * 4, validate=False)
     assert network.weight.item() == 3.0
-    assert [row["epoch"] for row in history] == [1, 2, 3]
+    assert [result.epoch for result in history] == [1, 2, 3]
 
 
 def test_the_callback_sees_every_row_and_stops_training_by_raising() -> None:
-    rows: list[dict[str, float]] = []
-    walk([0.0, 0.1, 0.2], on_epoch=lambda row: rows.append(dict(row)))
-    assert [row["epoch"] for row in rows] == [0, 1, 2]
-    assert all(row["epochs"] == 2 and {"loss", "seconds", "valid_ndcg@10"} <= row.keys() for row in rows)
+    results: list[EpochResult] = []
+    _, log = walk([0.0, 0.1, 0.2], on_epoch=results.append)
+    assert results == log
+    assert [result.epoch for result in results] == [0, 1, 2]
+    assert all(result.epochs == 2 and result.metrics.keys() == {"valid_ndcg@10"} for result in results)
 
-    def stop(row):
-        if row["epoch"] == 1:
+    def stop(result: EpochResult) -> None:
+        if result.epoch == 1:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
@@ -236,7 +238,7 @@ def test_the_callback_sees_every_row_and_stops_training_by_raising() -> None:
 def test_a_loss_that_is_no_number_is_bad_input_and_the_best_weights_are_back() -> None:
     network = Walk()
     losses = iter([1.0, 1.0, math.nan])
-    with pytest.raises(BadInput, match=r"loss is nan in epoch 2.*lower learning_rate \(epoch 1's weights"):
+    with pytest.raises(BadInput, match=r"loss=nan came out in epoch 2.*lower learning_rate \(epoch 1's weights"):
         train(
             network,
             batches=lambda: [()],
@@ -263,10 +265,39 @@ def test_a_second_phase_continues_the_history_and_is_kept_only_if_it_beats_the_f
             validate=lambda again=again, scores=scores: {"valid_ndcg@10": scores[round(again.weight.item()) - 1]},
             earlier=history,
         )
-        assert [row["epoch"] for row in both] == [0, 1, 2, 3, 4]
+        assert [result.epoch for result in both] == [0, 1, 2, 3, 4]
         assert both[:3] == history
-        assert both[-1]["seconds"] >= history[-1]["seconds"]
+        assert both[-1].seconds >= history[-1].seconds
         assert again.weight.item() == kept
+
+
+def test_an_epochs_result_comes_back_from_its_json() -> None:
+    plain = EpochResult(1, 3, 0.5, 2.0)
+    assert json.loads(json.dumps(plain.to_dict())) == {"epoch": 1, "epochs": 3, "loss": 0.5, "seconds": 2.0}
+    full = EpochResult(1, 3, 0.5, 2.0, {"valid_mae": 0.7}, examples=90, stages=(Stage.REFIT, Stage.PRETRAINING))
+    row = json.loads(json.dumps(full.to_dict()))
+    assert (row["valid_mae"], row["examples"], row["stages"]) == (0.7, 90, ["refit", "pretraining"])
+    for result in (plain, full):
+        assert EpochResult.from_dict({**result.to_dict(), "event": "epoch", "memory_mb": 1.0}) == result
+
+
+def test_an_outer_stage_comes_before_the_inner_one() -> None:
+    results: list[EpochResult] = []
+    outer = mark_stage(results.append, Stage.REFIT)
+    inner = mark_stage(outer, Stage.PRETRAINING)
+    assert inner is not None
+    inner(EpochResult(1, 1, 0.0, 0.0))
+    assert results[0].stages == (Stage.REFIT, Stage.PRETRAINING)
+    assert mark_stage(None, Stage.REFIT) is None
+
+
+def test_the_best_epoch_is_the_first_of_equals_by_the_models_own_criterion() -> None:
+    log = [
+        EpochResult(n, 3, 0.0, 0.0, {"valid_rmse": r, "valid_mae": m}) for n, r, m in ((0, 2, 1), (1, 1, 3), (2, 3, 1))
+    ]
+    assert best_epoch(log, "valid_mae") is log[0]
+    assert best_epoch(log, "valid_rmse") is log[1]
+    assert best_epoch(log, "valid_ndcg@10") is None
 
 
 def test_clipping_limits_the_length_of_a_step() -> None:
@@ -298,7 +329,7 @@ def test_a_schedule_lowers_the_step_size(schedule: str, steps: list[float]) -> N
         epochs=4,
         patience=9,
         validate=lambda: {"valid_ndcg@10": 1.0 if round(network.weight.item(), 6) == 1.0 else 0.0},
-        on_epoch=lambda row: reached.append(network.weight.item()) if row["epoch"] else None,
+        on_epoch=lambda result: reached.append(network.weight.item()) if result.epoch else None,
         schedule=schedule,
     )
     assert np.diff(reached) == pytest.approx(steps, abs=1e-5)

@@ -16,7 +16,7 @@ from recengine.models.pair.gradient import GradientConfig, GradientModel, Phase
 from recengine.models.pair.networks import HybridNetwork, PairNetwork
 from recengine.models.pair.neural import LayeredConfig
 from recengine.training.config import Range, option
-from recengine.training.loop import mark_stage
+from recengine.training.loop import Stage, mark_stage
 
 TABLES = ("user_embedding", "item_embedding", "item_bias", "user_bias")
 
@@ -100,6 +100,6 @@ class Hybrid(HybridJoint):
             shared = {f.name for f in dataclasses.fields(GradientConfig)} - {"negatives", "learning_rate"}
             config = FoldInConfig(**{name: getattr(self.config, name) for name in shared})
             run = dataclasses.replace(context.run, epochs=self.config.pretrain_epochs)
-            on_epoch = mark_stage(context.on_epoch, "pretraining")
+            on_epoch = mark_stage(context.on_epoch, Stage.PRETRAINING)
             self.tables = MF(config).fit(train, items=context.items, run=run, on_epoch=on_epoch).network.state_dict()
         return super()._start(train, context)

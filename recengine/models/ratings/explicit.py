@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ from recengine.data.interactions import Interactions
 from recengine.models.base import FitContext, Recommender
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Config, Range, option
-from recengine.training.loop import Validate, one_thread
+from recengine.training.loop import EpochResult, Validate, one_thread
 from recengine.training.loop import train as train_loop
 
 CHUNK = 4096
@@ -262,10 +262,10 @@ class RecommenderNet(RatingModel):
                 optimizer, factor=config.plateau_factor, patience=config.plateau_patience
             )
 
-            def on_epoch(row: Mapping[str, float]) -> None:
-                plateau.step(row.get("valid_rmse", row["loss"]))
+            def on_epoch(result: EpochResult) -> None:
+                plateau.step(result.metrics.get(self.criterion, result.loss))
                 if context.on_epoch is not None:
-                    context.on_epoch(row)
+                    context.on_epoch(result)
 
             self.training_log = train_loop(
                 network,

@@ -19,7 +19,7 @@ from recengine.models.ratings.explicit import RatingModel, rating_range, rating_
 from recengine.models.ratings.gibbs import Chain, posterior
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Range, option
-from recengine.training.loop import one_thread, run_epochs
+from recengine.training.loop import EpochResult, one_thread, run_epochs
 from recengine.training.loop import train as train_loop
 
 DENSE_LIMIT = 2**28
@@ -145,7 +145,7 @@ class MFExplicit(HistoryModel, RatingModel):
         rows = min(config.batch_size, n_rows)
         return {"embedding_dim": 4 * 6 * (n_users + n_items) * width, "batch_size": 4 * 8 * rows * width, "": cells}
 
-    def _sample(self, train: Interactions, context: FitContext, device: torch.device) -> list[dict[str, float]]:
+    def _sample(self, train: Interactions, context: FitContext, device: torch.device) -> list[EpochResult]:
         """Run the chain; each epoch is a sweep, whose sample replaces the oldest."""
         config, network = self.config, self.network
         fewest = min(self.n_users, self.n_items)
@@ -187,7 +187,7 @@ class MFExplicit(HistoryModel, RatingModel):
             **self._how(context),
         )
 
-    def _descend(self, train: Interactions, context: FitContext, device: torch.device) -> list[dict[str, float]]:
+    def _descend(self, train: Interactions, context: FitContext, device: torch.device) -> list[EpochResult]:
         config, network = self.config, self.network
         draws = torch.Generator(device).manual_seed(context.run.seed)
         with torch.no_grad():

@@ -27,7 +27,7 @@ from recengine.models.pair.gradient import GradientModel
 from recengine.models.pair.networks import INITIALISERS, Table
 from recengine.models.registry import MODELS, configure, fit_final, model_class
 from recengine.training.config import RunConfig
-from recengine.training.loop import ranking_validator, stage
+from recengine.training.loop import EpochResult, Stage, ranking_validator
 
 GRADIENT = [name for name, kind in MODELS.items() if issubclass(kind, GradientModel)]
 SMALL = {"embedding_dim": 6, "epochs": 3, "learning_rate": 0.05, "negatives": 8}
@@ -137,23 +137,24 @@ def test_the_hybrid_starts_from_the_factorisations_accuracy_and_never_ends_below
     mf = model_class("mf")(configure("mf", {**SMALL, "epochs": 5}, run)[0]).fit(split.train, run=run)
     kind: Any = model_class("hybrid")
     model = kind(config, tables=mf.network.state_dict()).fit(split.train, valid=split.valid, items=tiny.items, run=run)
-    reached = [row["valid_ndcg@10"] for row in model.training_log]
-    assert [row["epoch"] for row in model.training_log] == [float(i) for i in range(7)]
+    reached = [result.metrics["valid_ndcg@10"] for result in model.training_log]
+    assert [result.epoch for result in model.training_log] == list(range(7))
     assert reached[0] == pytest.approx(ranking_validator(mf.score, split.train, split.valid)()["valid_ndcg@10"])
     assert ranking_validator(model.score, split.train, split.valid)()["valid_ndcg@10"] >= reached[0]
 
 
-def test_the_hybrids_pretraining_reports_its_epochs_by_name_and_stays_out_of_the_history(tiny: Dataset) -> None:
+def test_the_hybrids_pretraining_reports_its_epochs_by_name_and_stays_out_of_the_training_log(tiny: Dataset) -> None:
     split = leave_last(tiny.positives(4.0))
     config, run = configure("hybrid", {**SMALL, "frozen_epochs": 2, "pretrain_epochs": 4}, RunConfig(device="cpu"))
-    rows: list[Any] = []
-    final = fit_final("hybrid", config, split.train, split.valid, items=tiny.items, run=run, on_epoch=rows.append)
-    told = {kind: [row["epoch"] for row in rows if stage(row) == kind] for kind in map(stage, rows)}
-    assert list(told) == ["pretraining", "", "refit, pretraining", "refit"]  # in the order in which they happen
-    assert told["pretraining"] == told["refit, pretraining"] == [1, 2, 3, 4]
-    assert told[""] == [row["epoch"] for row in final.training_log] == [0, 1, 2, 3]
-    assert not any(stage(row) for row in final.training_log)
-    assert all(row["epochs"] == 4 and np.isfinite(row["loss"]) for row in rows if row.get("pretraining"))
+    results: list[EpochResult] = []
+    final = fit_final("hybrid", config, split.train, split.valid, items=tiny.items, run=run, on_epoch=results.append)
+    epochs = {stages: [r.epoch for r in results if r.stages == stages] for stages in (r.stages for r in results)}
+    pretraining, refit = Stage.PRETRAINING, Stage.REFIT
+    assert list(epochs) == [(pretraining,), (), (refit, pretraining), (refit,)]  # in the order in which they happen
+    assert epochs[pretraining,] == epochs[refit, pretraining] == [1, 2, 3, 4]
+    assert epochs[()] == [result.epoch for result in final.training_log] == [0, 1, 2, 3]
+    assert not any(result.stages for result in final.training_log)
+    assert all(r.epochs == 4 and np.isfinite(r.loss) for r in results if pretraining in r.stages)
 
     def stop(row: Any) -> None:
         raise KeyboardInterrupt
