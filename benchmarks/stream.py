@@ -38,7 +38,7 @@ from recengine.models.streaming.step import Step, StepConfig
 from recengine.training.config import RunConfig
 
 PLAIN = {
-    "objective": "squared",
+    "loss": "squared",
     "negatives": 0,
     "passes": 1,
     "replay": 0,

@@ -23,7 +23,7 @@ from recengine.training.config import Config, RunConfig
 FIRST = (
     "embedding_dim", "hidden_dim", "layers", "loss", "solver", "samples", "negatives", "neighbours", "learning_rate",
     "weight_decay", "l2", "l1", "dropout", "epochs", "recency_half_life", "recency_floor", "metadata",
-    "popularity_weight", "moments", "half_life", "shrink",
+    "popularity_weight", "moments", "half_life", "popularity_half_life", "shrink",
 )  # fmt: skip
 """The settings that are looked at first; the others are one fold away."""
 _NAMED = re.compile(r"^[a-z_0-9]+=")

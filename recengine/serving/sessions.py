@@ -8,7 +8,7 @@ the snapshot and the events alone, so that a replay, or an undo, leads to the sa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +18,10 @@ from recengine.errors import BadInput
 from recengine.metrics import Ranking
 from recengine.models.base import check_k
 from recengine.models.streaming import step_kernel as kernel
-from recengine.models.streaming.base import Log
+from recengine.models.streaming import step_sampling as sampling
+from recengine.models.streaming.base import LinkedEvents
 from recengine.models.streaming.step import Step
+from recengine.models.streaming.step_arrays import Scratch, Tables
 
 FIRST_ROOM = 256
 """Item rows that there is room for at first."""
@@ -44,8 +46,12 @@ class OnlineSession:
         self.model, self.seed = model, seed
         self._base, self._rule, shared, _ = model.arrays()
         n_items = len(self._base.items)
-        self._negatives = 0 if model.config.objective == "linear" else model.config.negatives
-        own = {"state": np.zeros(1, np.uint64), "mark": np.zeros(n_items, np.int64), "stamp": np.zeros(1, np.int64)}
+        self._negatives = model.negatives
+        own: dict[str, Any] = {
+            "state": np.zeros(1, np.uint64),
+            "mark": np.zeros(n_items, np.int64),
+            "stamp": np.zeros(1, np.int64),
+        }
         if model.config.negatives_from == "oldest":  # the ring of the items moves with the visitor's events
             own |= {"older": shared.older.copy(), "newer": shared.newer.copy()}
         self._sampler, self._shared = shared._replace(**own), shared
@@ -95,7 +101,7 @@ class OnlineSession:
     def top(self, k: int = 10, *, include_seen: bool = False, among: ArrayLike | None = None) -> Ranking:
         """Return the visitor's top k, (1, k): without what they had unless asked, only from `among`."""
         check_k(k, len(self._slots))
-        stamp = kernel.mark_history(self._log, 0, self._sampler)
+        stamp = sampling.mark_history(self._log, 0, self._sampler)
         if include_seen:
             stamp = self._sampler.stamp[0] = stamp + 1
         if among is not None:
@@ -106,7 +112,7 @@ class OnlineSession:
         own, rows, vector = self._own, slice(0, self.n_touched), self._own.users[0]
         everything = self._base.items @ vector + self._base.bias[:, 0]  # (n_items,)
         everything[self._owners[rows]] = own.items[rows] @ vector + own.bias[rows, 0]
-        _top(everything, self._sampler.mark, stamp, items, scores)
+        kernel.top_unmarked(everything, self._sampler.mark, stamp, items, scores)
         return Ranking(torch.from_numpy(items.astype(np.int64))[None], torch.from_numpy(scores)[None])
 
     def state(self) -> bytes:
@@ -125,7 +131,7 @@ class OnlineSession:
         self._sampler.state[0], self._sampler.mark[:], self._sampler.stamp[0] = self.seed, 0, 0
         if self._sampler.older is not self._shared.older:
             self._sampler.older[:], self._sampler.newer[:] = self._shared.older, self._shared.newer
-        self._log = Log.empty(1)
+        self._log = LinkedEvents.empty(1)
         self.events = []
 
     def _learn(self, event: Taken) -> None:
@@ -147,7 +153,7 @@ class OnlineSession:
         base, held = self._base, int(self._size[0])
         dim, moments = base.items.shape[1], len(base.item_moments)
         old = getattr(self, "_own", None)
-        own = kernel.Tables(
+        own = Tables(
             users=np.zeros((1, dim), np.float32) if old is None else old.users,
             items=np.zeros((rows, dim), np.float32),
             bias=np.zeros((rows, 1), np.float32),
@@ -164,10 +170,10 @@ class OnlineSession:
                 getattr(own, name)[:, :held] = getattr(old, name)[:, :held]
             owners[:held] = self._owners[:held]
         self._own, self._owners = own, owners
-        self._scratch = kernel.Scratch.for_batches(1, rows, dim, 1, self._negatives)
+        self._scratch = Scratch.for_batches(1, rows, dim, 1, self._negatives)
 
 
-@kernel.compiled
+@sampling.compiled
 def _borrow(own, base, slots, owners, size, item):  # type: ignore[no-untyped-def] # compiled for the types it meets
     """Return the row of an item in the overlay, copied from the snapshot when it is asked for first."""
     if slots[item] < 0:
@@ -181,39 +187,24 @@ def _borrow(own, base, slots, owners, size, item):  # type: ignore[no-untyped-de
     return slots[item]
 
 
-@kernel.compiled
+@sampling.compiled
 def _learn_one(  # type: ignore[no-untyped-def]
     own, base, slots, owners, size, rule, sampler, log, scratch, item, weight, negatives, passes, replay
 ):
     """Add an event to the visitor's log and learn from it, then from as many of their earlier ones, drawn evenly."""
-    kernel.append(log, 0, item, weight)
-    stamp = kernel.mark_history(log, 0, sampler)
+    sampling.append_event(log, 0, item, weight)
+    stamp = sampling.mark_history(log, 0, sampler)
     last = log.size[0] - 1
     for step in range(passes + (replay if last > 0 else 0)):
-        event = last if step < passes else kernel.draw(sampler.state, last)
-        count = kernel.pick(sampler, log.item[event], negatives, scratch.picked[0])
+        event = last if step < passes else sampling.random_below(sampler.state, last)
+        count = sampling.sample_negatives(sampler, log.item[event], negatives, scratch.items[0])
         sampler.mark[log.item[event]] = stamp
         for j in range(count):
-            scratch.picked[0, j] = _borrow(own, base, slots, owners, size, scratch.picked[0, j])
-        scratch.owners[0], scratch.counts[0], scratch.weights[0] = 0, count, log.weight[event]
-        kernel.learn(own, rule, scratch, 1)
+            scratch.items[0, j] = _borrow(own, base, slots, owners, size, scratch.items[0, j])
+        scratch.users[0], scratch.counts[0], scratch.weights[0] = 0, count, log.weight[event]
+        kernel.train_on_batch(own, rule, scratch, 1)
     if passes and sampler.source == 2:  # the ring is the visitor's own only where negatives come from it
-        kernel.renew(sampler, item)
-
-
-@kernel.compiled
-def _top(scores, mark, stamp, top_items, top_scores):  # type: ignore[no-untyped-def]
-    """Fill the lists (k,) with the best items that `stamp` does not mark, ties by place; -1 where there are too few."""
-    k = len(top_items)
-    top_items[:], top_scores[:] = -1, -np.inf
-    for place in range(len(scores)):
-        score = scores[place]
-        if score > top_scores[k - 1] and mark[place] != stamp:
-            at = k - 1
-            while at > 0 and score > top_scores[at - 1]:
-                top_items[at], top_scores[at] = top_items[at - 1], top_scores[at - 1]
-                at -= 1
-            top_items[at], top_scores[at] = place, score
+        sampling.move_to_newest(sampler, item)
 
 
 def as_items(events: Sequence[Taken]) -> NDArray[np.int64]:

@@ -255,7 +255,7 @@ PLAIN = [
     "item_bias=false",
     "optimizer=sgd",
     "learning_rate=0.06",
-    "regularisation=0",
+    "l2=0",
     "init_std=0.1",
     "epochs=1",
 ]
@@ -296,9 +296,9 @@ def check_rows(
 
 
 @pytest.mark.parametrize("masked", [True, False])
-@pytest.mark.parametrize("objective", ["squared", "linear"])
-def test_the_csv_agrees_event_by_event_with_a_slow_replay(objective: str, masked: bool, folder: Path, run: Run) -> None:
-    chosen = [f"objective={objective}", "embedding_dim=16", *PLAIN]
+@pytest.mark.parametrize("loss", ["squared", "linear"])
+def test_the_csv_agrees_event_by_event_with_a_slow_replay(loss: str, masked: bool, folder: Path, run: Run) -> None:
+    chosen = [f"loss={loss}", "embedding_dim=16", *PLAIN]
     about = ["--dataset", folder, "--positive", 4, *[part for s in chosen for part in ("--set", s)]]
     value, _, rows = run(*about, *([] if masked else ["--include-seen"]), "--device", "cpu")
     data = load_dataset(str(folder))
@@ -309,9 +309,9 @@ def test_the_csv_agrees_event_by_event_with_a_slow_replay(objective: str, masked
 
 @pytest.mark.real
 @pytest.mark.parametrize("masked", [True, False])
-@pytest.mark.parametrize("objective", ["squared", "linear"])
-def test_the_csv_of_ml_100k_agrees_with_a_slow_replay(objective: str, masked: bool, mirror: Path, run: Run) -> None:
-    chosen = [f"objective={objective}", "embedding_dim=128", *PLAIN]
+@pytest.mark.parametrize("loss", ["squared", "linear"])
+def test_the_csv_of_ml_100k_agrees_with_a_slow_replay(loss: str, masked: bool, mirror: Path, run: Run) -> None:
+    chosen = [f"loss={loss}", "embedding_dim=128", *PLAIN]
     about = ["--dataset", "ml-100k", "--events", 500, *[part for s in chosen for part in ("--set", s)]]
     value, _, rows = run(*about, *([] if masked else ["--include-seen"]), "--device", "cpu")
     data = load_dataset("ml-100k")
@@ -323,7 +323,7 @@ def test_the_csv_of_ml_100k_agrees_with_a_slow_replay(objective: str, masked: bo
 @pytest.mark.real
 def test_the_streams_are_those_of_the_published_count_and_of_r0(mirror: Path, run: Run) -> None:
     """21,201 and 13,211 five-star events, 16,238 and 10,153 counted; the running count and R0's own model."""
-    r0 = ["objective=linear", "embedding_dim=128", "batch_size=512", *PLAIN]
+    r0 = ["loss=linear", "embedding_dim=128", "batch_size=512", *PLAIN]
     value, _, _ = run("--dataset", "ml-100k", "--include-seen", *[part for s in r0 for part in ("--set", s)])
     assert (value["bootstrap"] + value["events"], value["evaluated"]) == (21_201, 16_238)
     assert 0.03 < value["recall@10"]["value"] < 0.05

@@ -47,9 +47,9 @@ def state(model: Step) -> dict[str, bytes]:
     "settings",
     [
         {"replay": 0},
-        {"replay": 0, "optimizer": "sgd", "objective": "squared", "negatives": 0},
-        {"replay": 0, "optimizer": "adam", "objective": "softmax", "confidence": 0.5},
-        {"replay": 0, "negatives_from": "oldest", "objective": "logistic"},
+        {"replay": 0, "optimizer": "sgd", "loss": "squared", "negatives": 0},
+        {"replay": 0, "optimizer": "adam", "loss": "softmax", "confidence": 0.5},
+        {"replay": 0, "negatives_from": "oldest", "loss": "logistic"},
         {"replay": 0, "negatives_from": "any", "freeze_items": True},
     ],
     ids=str,

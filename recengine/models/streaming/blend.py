@@ -1,4 +1,4 @@
-"""`stream-blend`: what comes together in people's histories, and `step`, as one incremental model."""
+"""`stream-blend`: item-item counts and `step`, as one incremental model."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from recengine.training.config import Range, option
 
 @dataclass(frozen=True)
 class StreamBlendConfig(StepConfig, StreamItemKNNConfig):
-    """Settings of `stream-blend`: those of both its parts, and their balance."""
+    """Parameters of `stream-blend`: those of both parts, and their balance."""
 
     step_weight: float = option(
-        0.6, "weight of `step` beside 1 for `stream-item-knn`", low=0, high=1000, search=Range(0.2, 5, log=True)
+        0.6, "weight of `step`, where `stream-item-knn` has 1", low=0, high=1000, search=Range(0.2, 5, log=True)
     )
 
 
 class StreamBlend(Incremental):
-    """score(u, i) = z(item-knn) + step_weight * z(step), each part's scores of u less their mean, by their deviation.
+    """score(u, i) = z(item-knn) + step_weight * z(step), z standardising each part's scores of user u.
 
-    The neighbours know what follows what, the factors who likes what; both learn from every event, each on its own.
+    The neighbours know what follows what, the factors who likes what. Both learn from every event, independently.
     """
 
     name = "stream-blend"
@@ -49,38 +49,38 @@ class StreamBlend(Incremental):
     def learn(self, train: Interactions, context: FitContext) -> None:
         self.step.fit(train, run=context.run)
         self.neighbours.fit(train, run=context.run)
-        self.log = self.neighbours.log
+        self.past = self.neighbours.past
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         return self.step.footprint(n_users, n_items, n_rows) | self.neighbours.footprint(n_users, n_items, n_rows)
 
     def grow(self, n_users: int, n_items: int) -> None:
-        pass  # the parts grow as they make room
+        pass  # the parts grow in their own `make_room`
 
     def make_room(self, events: Interactions) -> None:
         self.step.make_room(events)
         self.neighbours.make_room(events)
-        self.n_users, self.n_items, self.log = self.step.n_users, self.step.n_items, self.neighbours.log
+        self.n_users, self.n_items, self.past = self.step.n_users, self.step.n_items, self.neighbours.past
 
     def forget_from(self, n_users: int) -> Self:
         for part in (self.step, self.neighbours):
             part.forget_from(n_users)
-        self.n_users, self.log = n_users, self.neighbours.log
+        self.n_users, self.past = n_users, self.neighbours.past
         return self
 
-    def take(self, user: int, item: int, rating: float) -> None:
-        self.step.take(user, item, rating)
-        self.neighbours.take(user, item, rating)
+    def train_on_event(self, user: int, item: int, rating: float) -> None:
+        self.step.train_on_event(user, item, rating)
+        self.neighbours.train_on_event(user, item, rating)
 
-    def remember(self, user: int, item: int, rating: float) -> None:
-        self.step.remember(user, item, rating)
-        self.neighbours.remember(user, item, rating)
+    def record_event(self, user: int, item: int, rating: float) -> None:
+        self.step.record_event(user, item, rating)
+        self.neighbours.record_event(user, item, rating)
 
-    def scores_of(self, user: int) -> NDArray[np.float32]:
-        return self._blend(self.neighbours.scores_of(user), self.step.scores_of(user))
+    def score_user(self, user: int) -> NDArray[np.float32]:
+        return self._blend(self.neighbours.score_user(user), self.step.score_user(user))
 
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items) scores of people known only by these rows."""
+        """Return (histories.n_users, n_items) scores of users known only by these rows."""
         parts = self.neighbours.score_history(histories).numpy(), self.step.score_history(histories).cpu().numpy()
         return torch.from_numpy(self._blend(*parts))
 
@@ -98,10 +98,10 @@ class StreamBlend(Incremental):
         for part, model in (("step.", self.step), ("neighbours.", self.neighbours)):
             model.n_users, model.n_items = self.n_users, self.n_items
             model.restore({name.removeprefix(part): t for name, t in state.items() if name.startswith(part)})
-        self.log = self.neighbours.log
+        self.past = self.neighbours.past
 
 
 def standardised(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return scores (..., n_items) with mean 0 and deviation 1 in each row; a row of equal ones becomes 0."""
+    """Return scores (..., n_items) with mean 0 and standard deviation 1 per row; a row of equal scores becomes 0."""
     centred = scores - scores.mean(-1, keepdims=True)
     return centred / np.maximum(centred.std(-1, keepdims=True), 1e-9)

@@ -1,4 +1,4 @@
-"""The rivals of `step` on a stream: counts of events, and of which items come together, kept up event by event."""
+"""Models that count, event by event: how often items occur, and which occur together in users' histories."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.base import FitContext
 from recengine.models.item_item.linear import MEMORY_LIMIT
-from recengine.models.streaming.base import Incremental, Log
+from recengine.models.streaming.base import Incremental, LinkedEvents
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import Range, option
 
 LARGEST = 2.0**40
-"""Weight of the next event beyond which all counts are scaled back to where it is 1."""
+"""Once the next event weighs more than this, all counts are rescaled so that it weighs 1."""
 
 
 class Counting(Incremental):
-    """Base of models that keep nothing but counts, `tables` by name, which a half-life may fade.
+    """Base of models that only keep counts, `tables` by name, which may decay with a half-life.
 
-    Instead of fading all that was counted, each event counts more than the one before, by `grows` in all.
+    Instead of decaying every count at every event, each event weighs more than the one before.
     """
 
     half_life: float | None = None
-    """Events after which a count is worth half as much."""
+    """Number of events after which a count is worth half; None for no decay."""
     tables: dict[str, NDArray[np.float32]]
 
     def learn(self, train: Interactions, context: FitContext) -> None:
-        self.log, self.tables, self.next_weight = Log.empty(self.n_users), self.no_counts(0), 1.0
+        self.past, self.tables, self.next_weight = LinkedEvents.empty(self.n_users), self.no_counts(0), 1.0
         self.grow(self.n_users, self.n_items)
         self.partial_fit(train.select(np.argsort(train.timestamp, kind="stable")))
 
     def no_counts(self, n_items: int) -> dict[str, NDArray[np.float32]]:
-        """Return the counts before the first event."""
+        """Return the tables before the first event."""
         return {"counts": np.zeros(n_items, np.float32)}
 
     def grow(self, n_users: int, n_items: int) -> None:
@@ -47,9 +47,9 @@ class Counting(Incremental):
             wider[name][tuple(slice(size) for size in table.shape)] = table
         self.tables = wider
 
-    def take(self, user: int, item: int, rating: float) -> None:
+    def train_on_event(self, user: int, item: int, rating: float) -> None:
         self.count(user, item, self.next_weight)
-        self.remember(user, item, rating)
+        self.record_event(user, item, rating)
         if self.half_life is not None:
             self.next_weight *= 2 ** (1 / self.half_life)
             if self.next_weight > LARGEST:
@@ -58,36 +58,36 @@ class Counting(Incremental):
                 self.next_weight = 1.0
 
     def count(self, user: int, item: int, weight: float) -> None:
-        """Count one event, which the log does not hold yet."""
+        """Count one event that is not recorded yet."""
         self.tables["counts"][item] += weight
 
-    def scores_of(self, user: int) -> NDArray[np.float32]:
+    def score_user(self, user: int) -> NDArray[np.float32]:
         return self.tables["counts"]
 
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items) scores of people known only by these rows."""
+        """Return (histories.n_users, n_items) scores of users known only by these rows."""
         rows = histories.select(histories.chronological())
         ends = np.cumsum(rows.user_counts)
         latest_first = [rows.item_idx[end - n : end][::-1] for end, n in zip(ends, rows.user_counts, strict=True)]
-        return torch.from_numpy(np.stack([self.scores_from(items) for items in latest_first]).astype(np.float32))
+        return torch.from_numpy(np.stack([self.score_items(items) for items in latest_first]).astype(np.float32))
 
-    def scores_from(self, items: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the scores (n_items,) of a person who had these items, the latest first."""
+    def score_items(self, items: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the scores (n_items,) of a user with these items, the latest first."""
         return self.tables["counts"]
 
     def state(self) -> dict[str, Tensor]:
         counts = {name: torch.from_numpy(table.copy()) for name, table in self.tables.items()}
         weight = torch.tensor([self.next_weight], dtype=torch.float64)
-        return {**counts, "next_weight": weight, **self.log.state()}
+        return {**counts, "next_weight": weight, **self.past.state()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         self.tables = {name: state[name].numpy().copy() for name in self.no_counts(0)}
         self.next_weight = float(state["next_weight"])
-        self.log = Log.from_state(state, self.n_users)
+        self.past = LinkedEvents.from_state(state, self.n_users)
 
 
 class StreamPopularity(Counting):
-    """Scores an item by how often it has come so far, the same for everyone."""
+    """Scores an item by how many events it has had so far, the same for every user."""
 
     name = "stream-popularity"
     family = "baseline"
@@ -96,11 +96,11 @@ class StreamPopularity(Counting):
 
 @dataclass(frozen=True)
 class RecentPopularityConfig(BaseConfig):
-    """Settings of `recent-popularity`."""
+    """Parameters of `recent-popularity`."""
 
-    half_life: float = option(
+    popularity_half_life: float | None = option(
         5000.0,
-        "events after which a count is worth half as much",
+        "events of all users after which a count is worth half; empty: never",
         low=0,
         high=1e9,
         open_low=True,
@@ -109,7 +109,7 @@ class RecentPopularityConfig(BaseConfig):
 
 
 class RecentPopularity(Counting):
-    """Scores an item by how often it came lately: a count that fades by half every `half_life` events."""
+    """Scores an item by its recent events: a count that halves every `popularity_half_life` events."""
 
     name = "recent-popularity"
     family = "baseline"
@@ -118,19 +118,19 @@ class RecentPopularity(Counting):
 
     def __init__(self, config: BaseConfig | None = None) -> None:
         super().__init__(config)
-        self.half_life = self.config.half_life
+        self.half_life = self.config.popularity_half_life
 
 
 @dataclass(frozen=True)
 class StreamItemKNNConfig(BaseConfig):
-    """Settings of `stream-item-knn`."""
+    """Parameters of `stream-item-knn`."""
 
     shrink: float = option(
         3.0, "added to the norm, so that rare items count less", low=0, high=10_000, search=Range(0.5, 30, log=True)
     )
-    history_half_life: float | None = option(
+    recency_half_life: float | None = option(
         2.0,
-        "events of the person's own after which a past item counts half as much more in the score; empty: all alike",
+        "later events of the user after which an item's recency bonus in the score halves; empty: all count the same",
         low=0,
         high=10_000,
         open_low=True,
@@ -138,34 +138,35 @@ class StreamItemKNNConfig(BaseConfig):
     )
     count_half_life: float | None = option(
         4.0,
-        "events of the person's own between two items after which they count half as much as coming together; "
-        "empty: all alike",
+        "events of the user between two items after which their co-occurrence counts half; empty: all count the same",
         low=0,
         high=10_000,
         open_low=True,
         search=(None, 2.0, 4.0, 8.0, 16.0),
     )
-    floor: float = option(
-        0.05, "weight that even the oldest item keeps, beside 1 for recency", low=0, high=10, search=Range(0.01, 0.3)
+    recency_floor: float = option(
+        0.05,
+        "weight that even the oldest item keeps, where the newest has 1 more",
+        low=0,
+        high=10,
+        search=Range(0.01, 0.3),
     )
-    half_life: float | None = option(
+    popularity_half_life: float | None = option(
         None,
-        "events of all people after which a count is worth half as much; empty: never",
+        "events of all users after which a count is worth half; empty: never",
         low=0,
         high=1e9,
         open_low=True,
     )
-    popularity: float = option(
-        0.0, "weight of how often an item came, as a share of all events, beside who had what", low=0, high=1e6
-    )
+    popularity: float = option(0.0, "weight of an item's share of all events in its score", low=0, high=1e6)
 
 
 class StreamItemKNN(Counting):
-    """Cosine of items by how closely they came together in people's histories, kept up event by event.
+    """Cosine of items by how closely they follow each other in users' histories, updated event by event.
 
-    An event of item i adds floor + 2^(-age / count_half_life) to the count c of i with each item h that the person had
-    `age` events ago. score(i) = sum over h of (floor + 2^(-age / history_half_life)) c(h, i) / sqrt(n(h)) /
-    (sqrt(n(i)) + shrink), n being the numbers of events (incremental cosine as in Miranda & Jorge, Incremental
+    An event of item i adds floor + 2^(-age / count_half_life) to the count c of i with each item h that the user had
+    `age` events ago. score(i) = sum over h of (floor + 2^(-age / recency_half_life)) c(h, i) / sqrt(n(h)) /
+    (sqrt(n(i)) + shrink), where n counts events (incremental cosine as in Miranda & Jorge, Incremental
     collaborative filtering for binary ratings, WI 2008, with recency).
     """
 
@@ -176,7 +177,7 @@ class StreamItemKNN(Counting):
 
     def __init__(self, config: BaseConfig | None = None) -> None:
         super().__init__(config)
-        self.half_life = self.config.half_life
+        self.half_life = self.config.popularity_half_life
 
     def learn(self, train: Interactions, context: FitContext) -> None:
         needed = 4 * self.n_items**2
@@ -194,23 +195,23 @@ class StreamItemKNN(Counting):
         return {**super().no_counts(n_items), "together": np.zeros((n_items, n_items), np.float32)}
 
     def count(self, user: int, item: int, weight: float) -> None:
-        past = self.log.items_of(user)
+        past = self.past.items_of(user)
         if len(past):
             added = weight * self._recency(len(past), self.config.count_half_life)
             together = self.tables["together"]
-            np.add.at(together[:, item], past, added)  # a repeated event stands in the past twice
+            np.add.at(together[:, item], past, added)  # a repeated item is in the past twice
             np.add.at(together[item], past, added)
         super().count(user, item, weight)
 
-    def scores_of(self, user: int) -> NDArray[np.float32]:
-        return self.scores_from(self.log.items_of(user))
+    def score_user(self, user: int) -> NDArray[np.float32]:
+        return self.score_items(self.past.items_of(user))
 
-    def scores_from(self, items: NDArray[Any]) -> NDArray[np.float32]:
+    def score_items(self, items: NDArray[Any]) -> NDArray[np.float32]:
         counts = self.tables["counts"] / np.float32(self.next_weight)
         total = np.float32(self.config.popularity / max(counts.sum(), 1.0))
         if not len(items):
-            return counts * (total or np.float32(1.0))  # of somebody without a history, popularity alone can speak
-        weights = self._recency(len(items), self.config.history_half_life)
+            return counts * (total or np.float32(1.0))  # without a history popularity is all there is
+        weights = self._recency(len(items), self.config.recency_half_life)
         weights /= np.float32(self.next_weight) * np.sqrt(np.maximum(counts[items], 1e-6))
         score = weights @ self.tables["together"][items]
         score /= np.sqrt(counts) + np.float32(max(self.config.shrink, 1e-6))
@@ -225,4 +226,4 @@ class StreamItemKNN(Counting):
     def _recency(self, n: int, half_life: float | None) -> NDArray[np.float32]:
         if half_life is None:
             return np.ones(n, np.float32)
-        return (self.config.floor + 0.5 ** (np.arange(n) / half_life)).astype(np.float32)
+        return (self.config.recency_floor + 0.5 ** (np.arange(n) / half_life)).astype(np.float32)

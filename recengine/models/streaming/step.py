@@ -1,10 +1,10 @@
-"""`step`: matrix factorisation that learns from one event at a time, its updates written out."""
+"""`step`: matrix factorisation that learns from one event at a time, with hand-written gradient steps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -14,63 +14,64 @@ from torch import Tensor, nn
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.base import FitContext
-from recengine.models.streaming.base import Incremental, Log, Ranks
+from recengine.models.streaming.base import Incremental, LinkedEvents, Ranks
+from recengine.models.streaming.step_arrays import LOSSES, OPTIMIZERS, SOURCES, Rule, Sampler, Scratch, Tables
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import Range, option
 from recengine.training.loop import ranking_validator, run_epochs
 
 ROUNDS = 10
-"""Passes over the ratings of a newcomer, whose vector alone is learned."""
+"""Passes over the ratings of a new user, of whom only the vector is learned."""
 
 
 @dataclass(frozen=True)
 class StepConfig(BaseConfig):
-    """Settings of `step`."""
+    """Parameters of `step`."""
 
     embedding_dim: int = option(
         64, "length of a user's and of an item's vector", low=1, high=4096, search=Range(16, 128, log=True)
     )
-    objective: Literal["squared", "logistic", "bpr", "softmax", "linear"] = option(
+    loss: Literal["squared", "logistic", "bpr", "softmax", "linear"] = option(
         "bpr",
-        "what an event teaches; squared without negatives is ISGD; linear, whose gradient never shrinks, diverges "
-        "and is here for comparison",
+        "loss of an event; squared without negatives is ISGD; linear, whose gradient never shrinks, diverges and is "
+        "here for comparison",
     )
-    negatives: int = option(
-        16, "other items that an event is set against; linear takes none", low=0, high=10_000, search=Range(4, 32)
-    )
+    negatives: int = option(16, "negative samples per event; linear uses none", low=0, high=10_000, search=Range(4, 32))
     negatives_from: Literal["known", "any", "oldest"] = option(
         "known",
-        "known: drawn evenly from the items that anybody has had; any: from all items; oldest: those that have not "
-        "come for longest (recency-based negative feedback)",
+        "known: sampled evenly from the items with an event; any: from all items; oldest: the items whose last event "
+        "is longest ago (recency-based negative feedback)",
     )
-    passes: int = option(8, "steps on each event, with fresh negatives", low=1, high=1000, search=Range(1, 12))
-    replay: int = option(8, "steps on events of the past that follow each event", low=0, high=1000)
+    passes: int = option(8, "gradient steps per event, with fresh negatives", low=1, high=1000, search=Range(1, 12))
+    replay: int = option(8, "gradient steps on earlier events after each event", low=0, high=1000)
     learning_rate: float = option(0.2, "step size", low=0, high=1000, open_low=True, search=Range(0.02, 1, log=True))
-    regularisation: float = option(
+    l2: float = option(
         0.012, "penalty on the squares of the vectors in a step", low=0, high=100, search=Range(0.0005, 0.1, log=True)
     )
-    optimizer: Literal["sgd", "adagrad", "adam"] = option("adagrad", "how a step follows from the gradient")
-    item_bias: bool = option(True, "learn how well liked each item is, whoever asks")
+    optimizer: Literal["sgd", "adagrad", "adam"] = option("adagrad", "update rule")
+    item_bias: bool = option(True, "learn how well liked each item is by all users")
     confidence: float = option(0.0, "an event weighs 1 + confidence x rating", low=0, high=1000)
-    sigmoid: bool = option(False, "scores are squashed to 0..1; squared and linear then compare these")
-    init_std: float = option(0.03, "spread of the vectors that items start from", low=0, high=10)
-    user_init_std: float = option(0.1, "spread of the vectors that users start from", low=0, high=10)
-    freeze_users: bool = option(False, "leave the users' vectors as they start, such as pretrained ones")
-    freeze_items: bool = option(False, "leave the items' vectors as they start; biases are learned all the same")
-    batch_size: int = option(1, "events in one step of the bootstrap; later events come alone", low=1, high=1_000_000)
+    sigmoid: bool = option(False, "squash scores to 0..1; squared and linear then compare these")
+    init_std: float = option(0.03, "standard deviation of the items' initial vectors", low=0, high=10)
+    user_init_std: float = option(0.1, "standard deviation of the users' initial vectors", low=0, high=10)
+    freeze_users: bool = option(False, "keep the users' initial vectors, such as pretrained ones")
+    freeze_items: bool = option(False, "keep the items' initial vectors; biases are still learned")
+    batch_size: int = option(
+        1, "events per step of the first training; later events come one at a time", low=1, high=1_000_000
+    )
 
 
 class Step(Incremental):
     """Incremental collaborative filtering by gradient steps on one event at a time.
 
-    score(u, i) = u . v_i + b_i. With `objective=squared`, no negatives and one pass it is ISGD (Vinagre, Jorge & Gama,
-    Fast incremental matrix factorization for recommendation with positive-only feedback, UMAP 2014), but that both
-    vectors move by the gradient before either has. The others set the event against sampled items that the person
-    has not had: BPR (Rendle et al., UAI 2009), logistic, softmax over the sample. `negatives_from=oldest` takes those
-    that have not come for longest (Vinagre, Jorge & Gama, Collaborative filtering with recency-based negative
-    feedback, SAC 2015; here they learn too). `linear` is what 1 - score as the whole loss does: it diverges.
+    score(u, i) = u . v_i + b_i. With `loss=squared`, no negatives and one pass it is ISGD (Vinagre, Jorge & Gama,
+    Fast incremental matrix factorization for recommendation with positive-only feedback, UMAP 2014), except that both
+    gradients are computed before either vector is updated. The other losses compare the event with sampled items that
+    the user has not had: BPR (Rendle et al., UAI 2009), logistic, softmax over the sample. `negatives_from=oldest`
+    takes the items whose last event is longest ago (Vinagre, Jorge & Gama, Collaborative filtering with recency-based
+    negative feedback, SAC 2015; here they are updated too). `linear` uses 1 - score as the loss: it diverges.
 
-    Events are taken on the CPU, one after another, in a compiled loop; with CUDA, batches of users are scored there.
+    Events are learned on the CPU, one after another, in a compiled loop; with CUDA, batches of users are scored there.
     """
 
     name = "step"
@@ -87,36 +88,40 @@ class Step(Incremental):
 
     def start_from(self, *, users: Tensor | None = None, items: Tensor | None = None) -> Self:
         """Let `fit` start from given vectors, users (n_users, embedding_dim) and items (n_items, embedding_dim)."""
-        given = {"users": users, "items": items}
-        self.pretrained = {name: table.detach() for name, table in given.items() if table is not None}
+        tables = {"users": users, "items": items}
+        self.pretrained = {name: table.detach() for name, table in tables.items() if table is not None}
         return self
 
     def learn(self, train: Interactions, context: FitContext) -> None:
         self.device = context.run.torch_device()
         rows = train.select(np.argsort(train.timestamp, kind="stable"))
-        self.log = Log.of(rows.user_idx, rows.item_idx, self.weigh(rows.rating), self.n_users)
-        self.network = _Tables(self.config, self.n_users, self.n_items, context.run.seed)
+        self.past = LinkedEvents.of(rows.user_idx, rows.item_idx, self.weigh(rows.rating), self.n_users)
+        self.network = _Parameters(self.config, self.n_users, self.n_items, context.run.seed)
         for name, table in self.pretrained.items():
-            own = getattr(self.network, name)
-            if table.shape != own.shape:
-                raise BadInput(f"pretrained {name} have the shape {tuple(table.shape)}, expected {tuple(own.shape)}")
-            own.copy_(table)
+            initial = getattr(self.network, name)
+            if table.shape != initial.shape:
+                raise BadInput(
+                    f"pretrained {name}",
+                    expected=str(tuple(initial.shape)),
+                    problem=f"have the shape {tuple(table.shape)}",
+                )
+            initial.copy_(table)
         self._prepare()
 
-        def epoch(moving: bool = True) -> float:
+        def epoch(update: bool = True) -> float:
             self._served = None
             kernel, config = _kernel(), self.config
             tables, rule, sampler, scratch = self.arrays()
-            if not moving:
+            if not update:
                 sampler = sampler._replace(state=sampler.state.copy())
             return float(
-                kernel.pass_over(tables, rule, sampler, self.log, scratch, self._negatives, config.batch_size, moving)
+                kernel.train_epoch(tables, rule, sampler, self.past, scratch, self.negatives, config.batch_size, update)
             )
 
         self.training_log = run_epochs(
             self.network,
             epoch=epoch,
-            untrained_loss=lambda: epoch(moving=False),
+            untrained_loss=lambda: epoch(update=False),
             epochs=context.run.epochs or self.preset_epochs,
             patience=context.run.patience or self.preset_patience,
             validate=ranking_validator(self.score, train, context.valid) if context.valid is not None else None,
@@ -126,12 +131,12 @@ class Step(Incremental):
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         config = self.config
-        tables = 2 + _moments(config.optimizer)  # those in use, and the best epoch's
+        tables = 2 + _moments(config.optimizer)  # the current epoch's and the best epoch's
         rows = config.batch_size * (2 + config.negatives)
         return {"embedding_dim": 4 * config.embedding_dim * (tables * (n_users + n_items) + rows)}
 
     def weigh(self, rating: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return how much events of these ratings weigh."""
+        """Return the weights of events with these ratings."""
         return (1 + self.config.confidence * rating).astype(np.float32)
 
     def grow(self, n_users: int, n_items: int) -> None:
@@ -155,17 +160,13 @@ class Step(Incremental):
         limit: int = 0,
         lists: NDArray[np.int32] | None = None,
     ) -> Ranks:
-        """Take the events as the base says; `lists` (n, k) int32, if given, is filled with the top k before each."""
+        """Do as the base says; `lists` (n, k) int32, if given, is filled with the top k before each event."""
         tables, rule, sampler, scratch = self.arrays()
         ranks = np.zeros(len(events) if ranked else 0, np.int32)
         _kernel().advance(
-            tables,
-            rule,
-            sampler,
-            self.log,
-            scratch,
+            *(tables, rule, sampler, self.past, scratch),
             (events.user_idx, events.item_idx, self.weigh(events.rating)),
-            self._negatives,
+            self.negatives,
             self.config.passes,
             self.config.replay,
             learns,
@@ -177,16 +178,16 @@ class Step(Incremental):
         self._served = None
         return ranks
 
-    def take(self, user: int, item: int, rating: float) -> None:
+    def train_on_event(self, user: int, item: int, rating: float) -> None:
         self.advance(self._one(user, item, rating), ranked=False)
 
-    def remember(self, user: int, item: int, rating: float) -> None:
+    def record_event(self, user: int, item: int, rating: float) -> None:
         self.advance(self._one(user, item, rating), ranked=False, learns=False)
 
     def _one(self, user: int, item: int, rating: float) -> Interactions:
         return Interactions.from_pairs([user], [item], rating=[rating], n_users=self.n_users, n_items=self.n_items)
 
-    def scores_of(self, user: int) -> NDArray[np.float32]:
+    def score_user(self, user: int) -> NDArray[np.float32]:
         return self.score(user)[0].cpu().numpy()
 
     @torch.inference_mode()
@@ -196,85 +197,84 @@ class Step(Incremental):
 
     @torch.inference_mode()
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items): each newcomer's vector is learned, from zero, all else left alone."""
+        """Return (histories.n_users, n_items): each new user's vector is learned from zero, all else stays."""
         rows = histories.select(histories.chronological()[::-1])  # the links run backwards, the steps forwards
-        log = Log.of(rows.user_idx, rows.item_idx, self.weigh(rows.rating), histories.n_users)
+        past = LinkedEvents.of(rows.user_idx, rows.item_idx, self.weigh(rows.rating), histories.n_users)
         tables, rule, sampler, _ = self.arrays()
         moments = _moments(self.config.optimizer)
-        own = torch.zeros(histories.n_users, self.config.embedding_dim)
+        vectors = torch.zeros(histories.n_users, self.config.embedding_dim)
         _kernel().fold_in(
             tables._replace(
-                users=own.numpy(),
-                user_moments=np.zeros((moments, *own.shape), np.float32),
+                users=vectors.numpy(),
+                user_moments=np.zeros((moments, *vectors.shape), np.float32),
                 updates=np.zeros(1, np.int64),
             ),
             rule._replace(learns_users=True, learns_items=False, learns_bias=False),
             sampler._replace(**{n: getattr(sampler, n).copy() for n in ("state", "mark", "stamp", "older", "newer")}),
-            log,
-            _kernel().Scratch.for_batches(len(own), self.n_items, own.shape[1], 1, self._negatives),
-            self._negatives,
+            past,
+            Scratch.for_batches(len(vectors), self.n_items, vectors.shape[1], 1, self.negatives),
+            self.negatives,
             ROUNDS,
             np.uint64(1),
         )
-        return self._scores(own)
+        return self._scores(vectors)
 
     def item_vectors(self) -> Tensor:
         return self.network.items
 
     def state(self) -> dict[str, Tensor]:
-        return {**self.network.state_dict(), **self.log.state()}
+        return {**self.network.state_dict(), **self.past.state()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        self.network = _Tables(self.config, self.n_users, self.n_items, 0)
-        self.network.load_state_dict({n: t for n, t in state.items() if not n.startswith("log_")})
-        self.log = Log.from_state(state, self.n_users)
+        self.network = _Parameters(self.config, self.n_users, self.n_items, 0)
+        self.network.load_state_dict({n: t for n, t in state.items() if not n.startswith("event_")})
+        self.past = LinkedEvents.from_state(state, self.n_users)
         self._prepare()
 
     @property
-    def _negatives(self) -> int:
-        return 0 if self.config.objective == "linear" else self.config.negatives
+    def negatives(self) -> int:
+        """Return the number of negative samples per event."""
+        return 0 if self.config.loss == "linear" else self.config.negatives
 
     def _prepare(self) -> None:
-        """Make the working arrays, which hold nothing between two calls that the log does not tell."""
-        kernel, config = _kernel(), self.config
+        """Make the working arrays, which hold nothing between two calls that does not follow from the past events."""
+        config = self.config
         self._served = None
         n_users, n_items = len(self.network.users), len(self.network.items)
         self._mark, self._stamp = np.zeros(n_items, np.int64), np.zeros(1, np.int64)
-        items, first = np.unique(self.log.item[: self.log.size[0]], return_index=True)
-        self._came = np.zeros(n_items, np.bool_), np.zeros(n_items, np.int32), np.array([len(items)])
-        self._came[0][items] = True
-        self._came[1][: len(items)] = items[np.argsort(first)]
-        self._scratch = kernel.Scratch.for_batches(
-            n_users, n_items, config.embedding_dim, config.batch_size, self._negatives
-        )
+        items, first = np.unique(self.past.item[: self.past.size[0]], return_index=True)
+        self._known = np.zeros(n_items, np.bool_), np.zeros(n_items, np.int32), np.array([len(items)])
+        self._known[0][items] = True
+        self._known[1][: len(items)] = items[np.argsort(first)]
+        self._scratch = Scratch.for_batches(n_users, n_items, config.embedding_dim, config.batch_size, self.negatives)
 
-    def arrays(self) -> tuple[Any, Any, Any, Any]:
-        """Return tables, rule, sampler and scratch over the memory of the tensors."""
-        kernel, config, net = _kernel(), self.config, self.network
-        tables = kernel.Tables(
+    def arrays(self) -> tuple[Tables, Rule, Sampler, Scratch]:
+        """Return tables, rule, sampler and scratch over the memory of the tensors, which are on the CPU."""
+        config, net = self.config, self.network
+        tables = Tables(
             *(
                 getattr(net, name).numpy()
                 for name in ("users", "items", "bias", "user_moments", "item_moments", "bias_moments", "updates")
             )
         )
-        rule = kernel.Rule(
-            kernel.OBJECTIVES.index(config.objective),
-            kernel.OPTIMIZERS.index(config.optimizer),
+        rule = Rule(
+            LOSSES.index(config.loss),
+            OPTIMIZERS.index(config.optimizer),
             config.learning_rate,
-            config.regularisation,
+            config.l2,
             config.sigmoid,
             not config.freeze_users,
             not config.freeze_items,
             config.item_bias,
         )
-        sampler = kernel.Sampler(
+        sampler = Sampler(
             net.random.numpy().view(np.uint64),
             self._mark,
             self._stamp,
             net.older.numpy(),
             net.newer.numpy(),
-            *self._came,
-            kernel.SOURCES.index(config.negatives_from),
+            *self._known,
+            SOURCES.index(config.negatives_from),
         )
         return tables, rule, sampler, self._scratch
 
@@ -286,8 +286,8 @@ class Step(Incremental):
         return scores.sigmoid() if self.config.sigmoid else scores
 
 
-class _Tables(nn.Module):
-    """The vectors, the biases, what the optimiser remembers, and the state of the draws, all changed in place."""
+class _Parameters(nn.Module):
+    """Vectors, biases, moments of the optimiser and the random state, all updated in place."""
 
     users: Tensor
     items: Tensor
@@ -312,21 +312,21 @@ class _Tables(nn.Module):
         self.grow(n_users, n_items, config)
 
     def grow(self, n_users: int, n_items: int, config: StepConfig) -> None:
-        """Add rows for new users and items, and put the new items where the oldest are."""
+        """Add rows for new users and items; in the ring the new items come first, as the oldest."""
         old_users, old_items = len(self.users), len(self.items)
-        draws = torch.Generator().manual_seed((int(self.random) ^ (old_users << 20) ^ old_items) % 2**63)
+        generator = torch.Generator().manual_seed((int(self.random) ^ (old_users << 20) ^ old_items) % 2**63)
         for owner, rows, spread in (("user", n_users, config.user_init_std), ("item", n_items, config.init_std)):
             table = getattr(self, f"{owner}s")
-            new = torch.empty(rows - len(table), table.shape[1]).normal_(0, spread, generator=draws)
+            new = torch.empty(rows - len(table), table.shape[1]).normal_(0, spread, generator=generator)
             setattr(self, f"{owner}s", torch.cat([table, new]))
             _widen(self, f"{owner}_moments", rows)
         self.bias = torch.cat([self.bias, torch.zeros(n_items - old_items, 1)])
         _widen(self, "bias_moments", n_items)
         if n_items > old_items:
-            places = torch.arange(old_items + 1, n_items + 1, dtype=torch.int32)
+            positions = torch.arange(old_items + 1, n_items + 1, dtype=torch.int32)
             oldest = self.newer[0].clone()
-            self.newer = torch.cat([self.newer, places + 1])
-            self.older = torch.cat([self.older, places - 1])
+            self.newer = torch.cat([self.newer, positions + 1])
+            self.older = torch.cat([self.older, positions - 1])
             self.newer[0], self.older[old_items + 1] = old_items + 1, 0
             self.newer[n_items], self.older[oldest] = oldest, n_items
 
@@ -337,12 +337,12 @@ def _widen(network: nn.Module, name: str, rows: int) -> None:
 
 
 def _moments(optimizer: str) -> int:
-    """Return how many numbers an optimiser remembers of each weight."""
+    """Return the number of moments that an optimiser keeps for each weight."""
     return {"sgd": 0, "adagrad": 1, "adam": 2}[optimizer]
 
 
 def _kernel() -> ModuleType:
-    """Return the compiled functions; numba takes half a second to import, which those who do not step are spared."""
+    """Return the compiled functions; imported here, since importing numba takes half a second."""
     from recengine.models.streaming import step_kernel
 
     return step_kernel

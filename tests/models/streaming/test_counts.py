@@ -48,7 +48,7 @@ def test_the_running_count_ranks_by_what_came_before() -> None:
 def test_a_fading_count_halves_every_half_life(largest: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "LARGEST", largest)
     rows = events(120)
-    model = fit("recent-popularity", rows, half_life=20)
+    model = fit("recent-popularity", rows, popularity_half_life=20)
     weights = 0.5 ** (np.arange(120)[::-1] / 20)
     expected = np.bincount(rows.item_idx, weights, minlength=30)
     found = model.score(0)[0].numpy()
@@ -59,8 +59,8 @@ def test_a_fading_count_halves_every_half_life(largest: float, monkeypatch: pyte
     "config",
     [
         {},
-        {"history_half_life": "none", "count_half_life": "none", "shrink": 0},
-        {"half_life": 40, "popularity": 0.5, "floor": 0.2},
+        {"recency_half_life": "none", "count_half_life": "none", "shrink": 0},
+        {"popularity_half_life": 40, "popularity": 0.5, "recency_floor": 0.2},
     ],
 )
 def test_item_knn_scores_by_the_counts_written_out(config: dict[str, Any]) -> None:
@@ -70,7 +70,7 @@ def test_item_knn_scores_by_the_counts_written_out(config: dict[str, Any]) -> No
     about = model.config
 
     def recency(age: int, half_life: float | None) -> float:
-        return 1.0 if half_life is None else about.floor + 0.5 ** (age / half_life)
+        return 1.0 if half_life is None else about.recency_floor + 0.5 ** (age / half_life)
 
     together, counts = np.zeros((30, 30)), np.zeros(30)
     past: dict[int, list[int]] = {}
@@ -78,7 +78,7 @@ def test_item_knn_scores_by_the_counts_written_out(config: dict[str, Any]) -> No
         had = past.setdefault(user, [])
         scores = about.popularity * counts / max(counts.sum(), 1)
         for age, h in enumerate(reversed(had)):
-            weight = recency(age, about.history_half_life)
+            weight = recency(age, about.recency_half_life)
             scores = scores + weight * together[h] / np.sqrt(counts[h]) / (np.sqrt(counts) + max(about.shrink, 1e-6))
         if not had:
             scores = counts.copy()
@@ -89,8 +89,11 @@ def test_item_knn_scores_by_the_counts_written_out(config: dict[str, Any]) -> No
             together[item, h] += recency(age, about.count_half_life)
         counts[item] += 1
         had.append(item)
-        if about.half_life is not None:
-            together, counts = together * 0.5 ** (1 / about.half_life), counts * 0.5 ** (1 / about.half_life)
+        if about.popularity_half_life is not None:
+            together, counts = (
+                together * 0.5 ** (1 / about.popularity_half_life),
+                counts * 0.5 ** (1 / about.popularity_half_life),
+            )
 
 
 @pytest.mark.parametrize("name", ["stream-popularity", "recent-popularity", "stream-item-knn"])
