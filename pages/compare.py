@@ -19,7 +19,9 @@ from pages.ui.text import html, markdown
 from recengine.data.dataset import Dataset
 from recengine.data.splits import SPLITS
 from recengine.evaluation import glossary
-from recengine.jobs.jobs import HERE, Job
+from recengine.jobs.events import NoteEvent
+from recengine.jobs.job import JOB_DIR, Job, JobState
+from recengine.jobs.job import Task as JobTask
 from recengine.models.base import FAMILIES, abilities
 from recengine.models.registry import MODELS
 
@@ -195,10 +197,10 @@ def compare(dataset: Dataset, asked: Task) -> None:
     recipes.start_on(
         dataset,
         ["evaluate", *asked.models],
-        [*asked.arguments(dataset, device), "--users", f"{HERE}/people.csv"],
+        [*asked.arguments(dataset, device), "--users", f"{JOB_DIR}/people.csv"],
         title=f"Compare {', '.join(recipes.label(name) for name in asked.models)}"[:80],
         key=key_of(dataset, asked, device),
-        about=asked._asdict(),
+        task=JobTask(asked.models, device=device),
     )
 
 
@@ -210,10 +212,12 @@ def watch(job: Job) -> None:
 
 @st.fragment(run_every=2.0)
 def _so_far(id: str) -> None:
-    told = [row["text"] for row in jobs.jobs().rows(id) if row["event"] == "note" and ": NDCG@" in row["text"]]
-    for text in told:
-        name, _, value = text.partition(": ")
-        st.html(f'<p class="status-line"><b>{html(recipes.label(name))}</b> {html(value)}</p>')
+    for event in jobs.jobs().events(id):
+        if isinstance(event, NoteEvent) and event.model:
+            name = html(recipes.label(event.model))
+            for key, values in event.metrics.items():
+                value = ", ".join(f"{value:.4f}" for value in values)
+                st.html(f'<p class="status-line"><b>{name}</b> {html(glossary.title(key))} {value}</p>')
 
 
 def show(dataset: Dataset, asked: Task, job: Job, result: Mapping[str, Any]) -> None:
@@ -337,8 +341,8 @@ with states.guard(states.start_again):
     asked = task(dataset)
     form(dataset, asked)
     job = jobs.jobs().latest(key_of(dataset, asked, frame.choice().device))
-    result = jobs.jobs().result(job.id) if job is not None and job.state == "done" else None
-    if job is None or (job.state == "done" and result is None):
+    result = jobs.jobs().result(job.id) if job is not None and job.state is JobState.DONE else None
+    if job is None or (job.state is JobState.DONE and result is None):
         states.empty(
             "These models have not met on this data yet",
             "Each is trained without what is held back, then ranks every film for everybody.",

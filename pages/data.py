@@ -14,6 +14,7 @@ from pages.ui.text import html, markdown
 from recengine.data import sources
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
+from recengine.jobs.job import JobState
 
 EXAMPLE = "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n1,1029,3.0,1260759179\n2,31,4.0,835355493\n"
 CITATION = (
@@ -80,7 +81,7 @@ def fetched() -> None:
     for job in jobs().all("fetch"):
         if job.active:
             show(job)
-        elif job.id == asked and job.state == "done":
+        elif job.id == asked and job.state is JobState.DONE:
             st.success(f"{markdown(job.command[-1])} is here.", icon=":material/check_circle:")
         elif job.id == asked:
             ended_badly(job, partial(st.button, "Try again", on_click=_fetch, args=(job.command[-1],)))

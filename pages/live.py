@@ -13,7 +13,8 @@ from pages.ui import frame, jobs, recipes, replay, states, visit
 from pages.ui.address import recall, record
 from recengine.data.dataset import Dataset
 from recengine.export import csv_text
-from recengine.jobs.jobs import HERE, HOLD, Job
+from recengine.jobs.job import JOB_DIR, PAUSE_FILE, Job, JobState
+from recengine.jobs.job import Task as JobTask
 from recengine.models.base import abilities
 from recengine.models.registry import MODELS
 
@@ -137,8 +138,8 @@ def form(dataset: Dataset, asked: Task, running: Job | None) -> None:
                 st.code(command(dataset, asked), language="bash", wrap_lines=True)
         if not asked.models:
             st.html('<p class="fault" role="alert">Choose at least one model to run beside the count.</p>')
-        if running is not None and running.about["speed"] != asked.speed:
-            st.caption(f"It runs {SPEEDS[running.about['speed']]}; cancel it to replay it at another speed.")
+        if running is not None and running.task.options["speed"] != asked.speed:
+            st.caption(f"It runs {SPEEDS[running.task.options['speed']]}; cancel it to replay it at another speed.")
         if not dataset.timed:
             st.caption("This data has no timestamps: the order of its rows stands for time.")
         elif dataset.simulated:
@@ -183,13 +184,13 @@ def start(dataset: Dataset, asked: Task) -> None:
         [
             *asked.arguments(dataset, device),
             *asked.pace,
-            *("--hold", f"{HERE}/{HOLD}"),
-            *(["--out", f"{HERE}/events.csv"] if written else []),
-            *(["--mix", f"{HERE}/mine.csv"] if more else []),
+            *("--hold", f"{JOB_DIR}/{PAUSE_FILE}"),
+            *(["--out", f"{JOB_DIR}/events.csv"] if written else []),
+            *(["--mix", f"{JOB_DIR}/mine.csv"] if more else []),
         ],
         title=f"Replay for {', '.join(recipes.label(name) for name in asked.models)}"[:80],
         key=key_of(dataset, asked, device),
-        about=asked._asdict(),
+        task=JobTask(asked.models, device=device, options={"speed": asked.speed}),
         files={"mine.csv": more.encode()} if more else None,
     )
 
@@ -218,7 +219,7 @@ def look(job: Job, dataset: Dataset) -> None:
     replay.groups(result)
     replay.latest(dataset, told)
     with st.container(horizontal=True, key="take-away"):
-        if f"{HERE}/events.csv" in job.command:
+        if f"{JOB_DIR}/events.csv" in job.command:
             st.download_button(
                 "All events, CSV",
                 lambda: jobs.jobs().text(job.id, "events.csv") or "",
@@ -240,7 +241,7 @@ with states.guard(states.start_again):
     form(dataset, asked, job if job is not None and job.active else None)
     if job is not None and job.active:
         live(job.id, dataset)
-    elif job is not None and job.state == "done":
+    elif job is not None and job.state is JobState.DONE:
         look(job, dataset)
     elif job is not None:
         told, args = replay.told(job), (dataset, asked)

@@ -12,7 +12,7 @@ from pages.ui.text import html
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.experiments.train import memory_needed
-from recengine.jobs.jobs import Job
+from recengine.jobs.job import Job, JobState
 from recengine.models.registry import MODELS, OWN, configure
 from recengine.training.config import RunConfig
 
@@ -182,7 +182,7 @@ def look(job: Job, dataset: Dataset) -> None:
     runs.headline(job)
     if job.active:
         jobs.bar(job, whole=False)
-    elif job.state == "done":
+    elif job.state is JobState.DONE:
         runs.finished(job)
     else:
         jobs.ended_badly(job, lambda: runs.again_button(job, dataset))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ import streamlit as st
 
 from pages.ui.jobs import jobs
 from pages.ui.text import plain
-from recengine.jobs.jobs import Job
+from recengine.jobs.job import Job, JobState
 from recengine.jobs.progress import epochs_of
-from recengine.training.loop import gain
+from recengine.training.loop import EpochResult, best_epoch
 
 MOST = 8
 """Runs that are drawn at once: as many as there are colours."""
@@ -41,22 +41,24 @@ metrics rank models wrongly (Krichene & Rendle, KDD 2020), so here all films com
 """
 
 
-def history(job: Job) -> list[Mapping[str, Any]]:
-    """Return a run's epochs: what it has told so far, or when it is done the model's own history."""
-    result = jobs().result(job.id) if job.state == "done" else None
+def history(job: Job) -> list[EpochResult]:
+    """Return a run's epochs: what it has told so far, or when it is done the model's own training log."""
+    result = jobs().result(job.id) if job.state is JobState.DONE else None
     try:
-        return json.loads((Path((result or {})["folder"]) / "model.json").read_text(encoding="utf-8"))["history"]
+        about = json.loads((Path((result or {})["folder"]) / "model.json").read_text(encoding="utf-8"))
+        return [EpochResult.from_dict(row) for row in about["history"]]
     except (OSError, ValueError, KeyError):  # not done, or the store has made room since
-        return list(epochs_of(jobs().rows(job.id)))
+        return epochs_of(jobs().events(job.id))
 
 
-def best_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def best_of(log: Sequence[EpochResult]) -> EpochResult | None:
     """Return the epoch that validation chooses, or None if there is no validation."""
-    for criterion in ("valid_ndcg@10", "valid_rmse"):
-        scored = [row for row in rows if row.get(criterion) is not None]
-        if scored:
-            return max(scored, key=lambda row: gain(criterion, row[criterion]))
-    return None
+    return best_epoch(log, "valid_ndcg@10") or best_epoch(log, "valid_rmse")
+
+
+def value_of(result: EpochResult, metric: str) -> float | None:
+    """Return the loss or a metric of an epoch; None if it has none."""
+    return result.loss if metric == "loss" else result.metrics.get(metric)
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
@@ -72,7 +74,9 @@ def smoothed(values: Sequence[float]) -> list[float]:
 def draw(runs: Sequence[Job]) -> None:
     """Draw a chart for each metric that any of the runs has: raw thin with its points, smoothed strong."""
     told = {job.id: history(job) for job in runs}
-    known = [metric for metric in METRICS if any(row.get(metric) is not None for rows in told.values() for row in rows)]
+    known = [
+        metric for metric in METRICS if any(value_of(row, metric) is not None for rows in told.values() for row in rows)
+    ]
     for metric in known:
         name, meaning = METRICS[metric]
         st.html(f'<div class="chart-head curve"><h3>{name}</h3><p>{meaning}</p></div>')
@@ -87,11 +91,11 @@ def draw(runs: Sequence[Job]) -> None:
         )
 
 
-def _series(job: Job, place: int, rows: Sequence[Mapping[str, Any]], metric: str) -> list[dict[str, Any]]:
+def _series(job: Job, place: int, rows: Sequence[EpochResult], metric: str) -> list[dict[str, Any]]:
     """Return what is drawn of one run: raw, smoothed, and the epoch that validation chose."""
-    points = [[row["epoch"], row[metric]] for row in rows if row.get(metric) is not None]
-    best = best_row(rows)
-    chosen = [point for point in points if best is not None and point[0] == best["epoch"]]
+    points = [[row.epoch, value] for row in rows if (value := value_of(row, metric)) is not None]
+    best = best_of(rows)
+    chosen = [point for point in points if best is not None and point[0] == best.epoch]
     smooth = [[epoch, value] for (epoch, _), value in zip(points, smoothed([v for _, v in points]), strict=True)]
     name = f"{place + 1} · {plain(job.title)}"  # the same name is the same colour
     quiet = {"name": name, "tooltip": {"show": False}, "silent": True}
@@ -132,11 +136,12 @@ def axes(across: str, *, lowest: bool = True) -> dict[str, Any]:
     }
 
 
-def _said(name: str, runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], metric: str) -> str:
+def _said(name: str, runs: Sequence[tuple[str, Sequence[EpochResult]]], metric: str) -> str:
     """Return a chart in words."""
     ends = []
     for title, rows in runs:
-        last = next((row for row in reversed(rows) if row.get(metric) is not None), None)
-        if last:
-            ends.append(f"{plain(title)} stands at {last[metric]:.4f} in epoch {last['epoch']:.0f}")
+        known = [(row.epoch, value) for row in rows if (value := value_of(row, metric)) is not None]
+        if known:
+            epoch, value = known[-1]
+            ends.append(f"{plain(title)} stands at {value:.4f} in epoch {epoch}")
     return f"Curves of {name} by epoch: {'; '.join(ends)}"

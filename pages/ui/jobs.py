@@ -15,7 +15,8 @@ from pages.ui import states
 from pages.ui.text import markdown
 from recengine import settings
 from recengine.errors import BadInput
-from recengine.jobs.jobs import Job, Jobs
+from recengine.jobs.job import Job, JobState
+from recengine.jobs.jobs import Jobs
 from recengine.jobs.progress import Progress, progress_of
 
 TICK = 0.7
@@ -98,9 +99,10 @@ def visible(*kinds: str) -> list[Job]:
 
 def progress(job: Job) -> Progress:
     """Return how far a job is, and while it waits, what for."""
-    if job.state != "queued":
-        how = progress_of(jobs().rows(job.id), job.spent)
-        return how._replace(said=f"paused · {how.said}", seconds_left=None) if job.state == "paused" else how
+    if job.state is not JobState.QUEUED:
+        how = progress_of(jobs().events(job.id), job.spent)
+        paused = job.state is JobState.PAUSED
+        return how._replace(text=f"paused · {how.text}", seconds_left=None) if paused else how
     ahead = jobs().ahead(job)
     return Progress(0.0, f"waiting for {ahead} other job{'s' if ahead > 1 else ''}" if ahead else "starting", None)
 
@@ -131,18 +133,18 @@ def bar(job: Job, *, whole: bool = True) -> None:
     """Draw how far a job is, with a way to cancel it; not `whole` where its title and time left stand beside it."""
     how = progress(job)
     with st.container(horizontal=True, vertical_alignment="center", key=f"job-{job.id}"):
-        said = (markdown(job.title), markdown(how.said), time_left(how)) if whole else (markdown(how.said),)
+        said = (markdown(job.title), markdown(how.text), time_left(how)) if whole else (markdown(how.text),)
         st.progress(min(max(how.share, 0.0), 1.0), " · ".join(filter(None, said)))
-        if job.state == "paused":
+        if job.state is JobState.PAUSED:
             st.button("Go on", on_click=jobs().resume, args=(job.id,), key=f"go_{job.id}", icon=":material/play_arrow:")
-        elif job.state == "running" and job.can_pause:
+        elif job.state is JobState.RUNNING and job.can_pause:
             st.button("Pause", on_click=jobs().pause, args=(job.id,), key=f"pause_{job.id}", icon=":material/pause:")
         st.button("Cancel", on_click=jobs().cancel, args=(job.id,), key=f"cancel_{job.id}", icon=":material/close:")
 
 
 def ended_badly(job: Job, again: states.Action, *, kept: str = "nothing half-made was kept") -> None:
     """Draw why a job has no result, and the way to run it again."""
-    if job.state == "cancelled":
+    if job.state is JobState.CANCELLED:
         st.info(f"{markdown(job.title)} was cancelled; {kept}.", icon=":material/info:")
     else:
         st.error(f"{markdown(job.title)} failed. {markdown(states.sentence(reason(job)))}", icon=":material/error:")
@@ -151,7 +153,7 @@ def ended_badly(job: Job, again: states.Action, *, kept: str = "nothing half-mad
 
 def reason(job: Job) -> str:
     """Return why a job failed: what its process said last."""
-    if job.last_line.startswith("recengine: "):
-        return job.last_line.removeprefix("recengine: ").removeprefix("failed: ")
+    if job.error:
+        return job.error
     last = f"; the last it said was “{job.last_line}”" if job.last_line else " without a word"
     return f"its process ended{last}"

@@ -18,7 +18,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.experiments.store import ArtefactStore, Trained
 from recengine.experiments.train import artefact_folder, obtain
-from recengine.jobs.jobs import Job
+from recengine.jobs.job import Job, JobState
 from recengine.models.base import Recommender
 from recengine.models.recency import HistoryModel
 from recengine.models.registry import model_class
@@ -112,7 +112,7 @@ def find_model(dataset: Dataset, choice: str, device: str) -> Trained | Job:
         key = _written(trained.folder)
         return shelf().put(key, trained) if key else trained
     last = jobs().latest(job_key(dataset, wanted, device))
-    if last is None or last.state == "done":  # it may have ended just now, or the store has made room since
+    if last is None or last.state is JobState.DONE:  # it may have ended just now, or the store has made room since
         return known_model(dataset, choice, device) or train(dataset, wanted, device)
     return last
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -11,9 +11,10 @@ import streamlit as st
 from pages.ui import curves, frame, jobs
 from pages.ui.recipes import recipe
 from pages.ui.text import html
-from recengine.jobs.jobs import Job
+from recengine.jobs.events import EpochEvent, TrialEvent
+from recengine.jobs.job import Job, JobState
 from recengine.models.registry import MODELS
-from recengine.training.loop import gain
+from recengine.training.loop import EpochResult, gain
 
 NONE = "–"
 """Stands for what is not known yet."""
@@ -43,10 +44,10 @@ def figures(job: Job) -> list[Figure]:
 
 
 def _running_figures(job: Job) -> list[Figure]:
-    told = [row for row in jobs.jobs().rows(job.id) if row["event"] == "epoch"]
-    last: Mapping[str, Any] = told[-1] if told else {}
-    pace, memory = last.get("examples_per_second"), last.get("memory_mb")
-    epoch = f"{last['epoch']:.0f} / {last['epochs']:.0f}" if last else NONE
+    epochs = [event for event in jobs.jobs().events(job.id) if isinstance(event, EpochEvent)]
+    last = epochs[-1] if epochs else None
+    pace, memory = (last.examples_per_second, last.memory_mb) if last else (None, None)
+    epoch = f"{last.result.epoch} / {last.result.epochs}" if last else NONE
     return [
         Figure("Epoch", epoch, "It stops earlier when validation no longer gains"),
         _time_left(job),
@@ -57,11 +58,11 @@ def _running_figures(job: Job) -> list[Figure]:
 
 def _training_figures(job: Job) -> list[Figure]:
     rows = curves.history(job)
-    best = curves.best_row(rows)
+    best = curves.best_of(rows)
     found = [Figure(name, value, "On validation, in the epoch that it chose") for name, value in _metrics(best)]
     if best:
-        found.append(Figure("Best epoch", f"{best['epoch']:.0f} of {rows[-1]['epoch']:.0f}", "Chosen on validation"))
-    if job.state == "done":
+        found.append(Figure("Best epoch", f"{best.epoch} of {rows[-1].epoch}", "Chosen on validation"))
+    if job.state is JobState.DONE:
         seconds = (jobs.jobs().result(job.id) or {}).get("seconds", job.spent)
         found.append(Figure("Time", jobs.duration(seconds), "Training and refit, without loading"))
     return found
@@ -69,9 +70,9 @@ def _training_figures(job: Job) -> list[Figure]:
 
 def _search_figures(job: Job) -> list[Figure]:
     rows = trial_rows(job)
-    values = {"Presets": rows[0]["value"], "Best": rows[-1]["best"]} if rows else {}
+    values = {"Presets": rows[0].trial.value, "Best": rows[-1].best} if rows else {}
     found = [
-        Figure("Trials", f"{len(rows)} of {job.about['trials']}", "Settings that were tried"),
+        Figure("Trials", f"{len(rows)} of {job.task.trials}", "Settings that were tried"),
         *(Figure(name, f"{value:.4f}", "On validation") for name, value in values.items() if value is not None),
     ]
     return [*found, _time_left(job) if job.active else Figure("Time", jobs.duration(job.spent), "All in all")]
@@ -82,25 +83,25 @@ def _time_left(job: Job) -> Figure:
     return Figure("Time left", NONE if left is None else f"≤ {jobs.duration(max(1.0, left))}", "If no epoch is spared")
 
 
-def _metrics(best: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+def _metrics(best: EpochResult | None) -> list[tuple[str, str]]:
     """Return (name, value) of what was validated in an epoch."""
-    known = [key for key in curves.METRICS if best and key != "loss" and key in best]
-    return [(curves.METRICS[key][0], f"{best[key]:.4f}") for key in known if best]
+    values = best.metrics if best else {}
+    return [(curves.METRICS[key][0], f"{values[key]:.4f}") for key in curves.METRICS if key in values]
 
 
 def said_of(job: Job) -> str:
     """Return how a run stands in one line."""
     if job.active:
-        return "waiting for its turn" if job.state == "queued" else "running"
+        return "waiting for its turn" if job.state is JobState.QUEUED else "running"
     ago = frame.ago(datetime.fromtimestamp(job.ended or job.created, UTC).isoformat())
-    if job.state != "done":
+    if job.state is not JobState.DONE:
         return f"{job.state} {ago}"
     return " · ".join([*(f"{figure.name} {figure.value}" for figure in figures(job)), ago])
 
 
-def trial_rows(job: Job) -> list[dict[str, Any]]:
+def trial_rows(job: Job) -> list[TrialEvent]:
     """Return the trials of a search so far."""
-    return [row for row in jobs.jobs().rows(job.id) if row["event"] == "trial"]
+    return [event for event in jobs.jobs().events(job.id) if isinstance(event, TrialEvent)]
 
 
 def trials(job: Job) -> None:
@@ -109,24 +110,24 @@ def trials(job: Job) -> None:
     if not rows:
         st.caption("The first trial tries the presets.")
         return
-    criterion = MODELS[job.about["model"]].criterion
+    criterion = MODELS[job.task.model].criterion
     name, told = curves.METRICS[criterion]
     st.html(f'<div class="chart-head curve"><h3>Trials</h3><p>{name} {told}; line: the best so far</p></div>')
-    series = [
+    series: list[dict[str, Any]] = [
         {"name": "best so far", "type": "line", "step": "end", "showSymbol": False, "lineStyle": {"opacity": 0.6}},
         {"name": name, "type": "scatter", "symbolSize": 9},
     ]
-    for part, key in zip(series, ("best", "value"), strict=True):
-        part["data"] = [[row["number"], row[key]] for row in rows if row[key] is not None]
+    series[0]["data"] = [[row.trial.number, row.best] for row in rows if row.best is not None]
+    series[1]["data"] = [[row.trial.number, row.trial.value] for row in rows if row.trial.value is not None]
     said = f"Points: the {name} of {len(rows)} trials; line: the best so far"
     chart = curves.axes("trial") | {"series": series}
     st.echarts_chart(chart, height=220, key="trials chart", alt=said, renderer="svg")
-    complete = [row for row in rows if row["value"] is not None]
-    best = sorted(complete, key=lambda row: gain(criterion, row["value"]), reverse=True)[:3]
-    keys = sorted({key for row in best for key in row["settings"]})
+    complete = [(row.trial, row.trial.value) for row in rows if row.trial.value is not None]
+    best = sorted(complete, key=lambda pair: gain(criterion, pair[1]), reverse=True)[:3]
+    keys = sorted({key for trial, _ in best for key in trial.settings})
     _table(
         ["trial", name, *keys],
-        [[str(r["number"]), f"{r['value']:.4f}", *(str(r["settings"].get(key, "")) for key in keys)] for r in best],
+        [[str(t.number), f"{value:.4f}", *(str(t.settings.get(key, "")) for key in keys)] for t, value in best],
     )
     unfinished = len(rows) - len(complete)
     if unfinished:
@@ -155,16 +156,16 @@ def compare(shown: Sequence[Job]) -> None:
     st.html('<h2 class="row-title">Side by side</h2>')
     made = [recipe(job.id) for job in shown]
     keys = sorted({key for one in made for key in one.settings})
-    best = [curves.best_row(curves.history(job)) or {} for job in shown]
+    best = [curves.best_of(curves.history(job)) for job in shown]
     # Losses are left out: their scales differ.
-    metrics = [key for key in curves.METRICS if key != "loss" and any(key in row for row in best)]
+    metrics = [key for key in curves.METRICS if any(row and key in row.metrics for row in best)]
     _table(
         ["run", *(curves.METRICS[key][0] for key in metrics), "epoch", *keys],
         [
             [
                 job.title,
-                *(f"{row[key]:.4f}" if key in row else "–" for key in metrics),
-                f"{row['epoch']:.0f}" if row else "–",
+                *(f"{row.metrics[key]:.4f}" if row and key in row.metrics else "–" for key in metrics),
+                f"{row.epoch}" if row else "–",
                 *(one.settings.get(key, "preset") for key in keys),
             ]
             for job, one, row in zip(shown, made, best, strict=True)

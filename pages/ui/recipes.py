@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import streamlit as st
 from pages.ui.jobs import allow, jobs, visible, visitor
 from recengine.data.dataset import Dataset
 from recengine.experiments.train import artefact_folder
-from recengine.jobs.jobs import HERE, Job
+from recengine.jobs.job import JOB_DIR, Job, JobState, Task
 from recengine.models.base import abilities
 from recengine.models.recency import HistoryModel
 from recengine.models.registry import MODELS
@@ -64,7 +65,7 @@ def recipe(choice: str) -> Recipe:
     job = None if choice in MODELS else jobs().get(choice)
     if job is None:
         return Recipe(choice)
-    return Recipe(job.about["model"], job.about["settings"], job.about["seed"])
+    return Recipe(job.task.model, job.task.settings, job.task.seed)
 
 
 def runs_on(data: str, dataset: Dataset | None = None) -> dict[str, Job]:
@@ -72,15 +73,15 @@ def runs_on(data: str, dataset: Dataset | None = None) -> dict[str, Job]:
 
     data : its name, or that of the visitor's own, which is `dataset`
     """
-    done = [job for job in visible("train") if job.state == "done" and is_of(job, data, dataset)]
+    done = [job for job in visible("train") if job.state is JobState.DONE and is_of(job, data, dataset)]
     latest = {job.key: job for job in reversed(done) if not recipe(job.id).is_preset}
     return {job.id: job for job in reversed(latest.values())}
 
 
 def is_of(job: Job, data: str, dataset: Dataset | None) -> bool:
     """Tell whether a job is on that data set, named as in `runs_on`."""
-    own = dataset is not None and job.about["fingerprint"] == dataset.fingerprint
-    return own if job.owner else dataset is None and job.about["data"] == data
+    own = dataset is not None and job.task.fingerprint == dataset.fingerprint
+    return own if job.owner else dataset is None and job.task.data == data
 
 
 def how(dataset: Dataset, wanted: Recipe, device: str) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def train(dataset: Dataset, wanted: Recipe, device: str, *, force: bool = False)
         [*flags(dataset, wanted.asked, wanted.seed, device), *(["--force"] if force else [])],
         title=describe(wanted),
         key=job_key(dataset, wanted, device),
-        about={**wanted._asdict(), "device": device},
+        task=_task(wanted, device),
     )
 
 
@@ -120,8 +121,13 @@ def search(dataset: Dataset, wanted: Recipe, device: str, trials: int) -> Job:
         [*flags(dataset, wanted.settings, wanted.seed, device), "--trials", str(trials)],
         title=f"Search {describe(wanted)} · {trials} trials",
         key=f"{job_key(dataset, wanted, device)} {trials}",
-        about={**wanted._asdict(), "device": device, "trials": trials},
+        task=_task(wanted, device, trials),
     )
+
+
+def _task(wanted: Recipe, device: str, trials: int = 0) -> Task:
+    """Return the record of a training or a search."""
+    return Task((wanted.model,), dict(wanted.settings), wanted.seed, device, trials=trials)
 
 
 def flags(
@@ -140,7 +146,7 @@ def start_on(
     *,
     title: str,
     key: str,
-    about: dict[str, Any],
+    task: Task,
     files: Mapping[str, bytes] | None = None,
 ) -> Job:
     """Queue a command that reads a data set: by its name, or for a visitor's own from a copy beside the job.
@@ -152,12 +158,12 @@ def start_on(
     own = _owner(dataset)
     name = f"ratings{st.session_state['uploaded_suffix']}" if own else dataset.name
     return jobs().start(
-        [*command, "--dataset", f"{HERE}/{name}" if own else name, *arguments],
+        [*command, "--dataset", f"{JOB_DIR}/{name}" if own else name, *arguments],
         kind=command[0],
         title=title,
         key=key,
         owner=own or (visitor() if files else ""),
-        about={**about, "data": dataset.name, "fingerprint": dataset.fingerprint},
+        task=replace(task, data=dataset.name, fingerprint=dataset.fingerprint),
         files={**(files or {}), **({name: st.session_state["uploaded_bytes"]} if own else {})},
     )
 

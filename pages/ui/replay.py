@@ -12,10 +12,9 @@ from pages.ui.jobs import duration, jobs
 from pages.ui.text import html
 from recengine.data.dataset import Dataset
 from recengine.evaluation.prequential import FROZEN, WINDOW
-from recengine.jobs.jobs import Job
+from recengine.jobs.events import StreamedRating, StreamEvent
+from recengine.jobs.job import Job
 
-Row = Mapping[str, Any]
-"""One report of progress, as `Replay.progress` returns it."""
 COUNT = "stream-popularity"
 """The running count, beside every stream."""
 PARTS = 60
@@ -43,9 +42,9 @@ Jorge & Gama 2014). Nothing is ever tested on what was learned before.
 """
 
 
-def told(job: Job) -> list[Row]:
+def told(job: Job) -> list[StreamEvent]:
     """Return the reports of a replay so far."""
-    return [row for row in jobs().rows(job.id) if row["event"] == "stream"]
+    return [event for event in jobs().events(job.id) if isinstance(event, StreamEvent)]
 
 
 def name_of(model: str) -> str:
@@ -61,25 +60,25 @@ def places(models: Sequence[str]) -> dict[str, int]:
     return {model: own.index(model.removesuffix(FROZEN)) for model in models}
 
 
-def figures(rows: Sequence[Row]) -> None:
+def figures(rows: Sequence[StreamEvent]) -> None:
     """Draw how the replay goes in figures."""
     if not rows:
         return
     last, before = rows[-1], rows[max(0, len(rows) - 12)]
-    took = last["seconds"] - before["seconds"]
-    pace = (last["done"] - before["done"]) / took if took > 0 else last["done"] / max(last["seconds"], 1e-9)
-    left = last["seconds_left"]
+    took = last.seconds - before.seconds
+    pace = (last.done - before.done) / took if took > 0 else last.done / max(last.seconds, 1e-9)
+    left = last.seconds_left
     found = [
-        outcomes.Figure("Events", f"{last['done']:,} / {last['of']:,}", "Replayed so far, and in all"),
-        outcomes.Figure("Tested", f"{last['evaluated']:,}", "Events of people who had one before"),
+        outcomes.Figure("Events", f"{last.done:,} / {last.of:,}", "Replayed so far, and in all"),
+        outcomes.Figure("Tested", f"{last.evaluated:,}", "Events of people who had one before"),
         outcomes.Figure("Pace", f"{pace:,.0f}/s", "Events a second lately, all models together"),
-        outcomes.Figure("Slowest model", f"{last['events_per_second']:,.0f}/s", "What it could do alone"),
+        outcomes.Figure("Slowest model", f"{last.events_per_second:,.0f}/s", "What it could do alone"),
         outcomes.Figure("Time left", "–" if left is None else duration(left), "At the pace so far"),
     ]
     outcomes.draw(found)
 
 
-def draw(rows: Sequence[Row], result: Mapping[str, Any] | None = None) -> None:
+def draw(rows: Sequence[StreamEvent], result: Mapping[str, Any] | None = None) -> None:
     """Draw the curves beside where each model stands: so far, or with its interval when the replay is over."""
     with st.container(key="stream"):
         left, right = st.columns([7, 5], gap="large")
@@ -94,26 +93,26 @@ def draw(rows: Sequence[Row], result: Mapping[str, Any] | None = None) -> None:
                 race(rows[-1])
 
 
-def chart(rows: Sequence[Row], *, height: int) -> None:
+def chart(rows: Sequence[StreamEvent], *, height: int) -> None:
     """Draw the moving recall of each model: strong over the last events, thin each part by itself."""
-    models = list(rows[-1]["recall"])
+    models = list(rows[-1].recall)
     said = f"share of films found among the first {K}; strong: the last {WINDOW:,}, dashed: without learning on"
     st.html(f'<div class="chart-head curve"><h3>Recall@{K} as it goes</h3><p>{said}</p></div>')
     series = [part for model in models for part in _series(rows, model)]
     spec = curves.axes("events replayed") | {"series": series}
     spec["grid"] |= {"left": 50, "right": 28}
     spec["tooltip"] |= {"valueFormatter": "%.1f %%"}
-    spec["xAxis"] |= {"max": rows[-1]["of"], "splitNumber": 4, "axisPointer": {"label": {"precision": 0}}}
-    spec["xAxis"]["axisLabel"] = {"showMaxLabel": rows[-1]["of"] % 1_000 == 0}  # else it stands beside a round one
+    spec["xAxis"] |= {"max": rows[-1].of, "splitNumber": 4, "axisPointer": {"label": {"precision": 0}}}
+    spec["xAxis"]["axisLabel"] = {"showMaxLabel": rows[-1].of % 1_000 == 0}  # else it stands beside a round one
     spec["yAxis"] |= {"scale": False, "min": 0, "splitNumber": 4, "axisLabel": {"formatter": "{value} %"}}
-    ends = ", ".join(f"{name_of(model)} {_percent(rows[-1]['moving'][model])}" for model in models)
-    alt = f"Curves of recall@{K} by event; at event {rows[-1]['done']}: {ends}"
+    ends = ", ".join(f"{name_of(model)} {_percent(rows[-1].moving[model])}" for model in models)
+    alt = f"Curves of recall@{K} by event; at event {rows[-1].done}: {ends}"
     st.echarts_chart(spec, height=height, key="stream chart", alt=alt, renderer="svg")
 
 
-def _series(rows: Sequence[Row], model: str) -> list[dict[str, Any]]:
+def _series(rows: Sequence[StreamEvent], model: str) -> list[dict[str, Any]]:
     """Return what is drawn of one model; a copy is dashed, in its model's colour."""
-    moving = [[row["done"], 100 * row["moving"][model]] for row in rows if row["moving"][model] is not None]
+    moving = [[row.done, 100 * value] for row in rows if (value := row.moving[model]) is not None]
     frozen = model.endswith(FROZEN)
     shared = {"name": name_of(model.removesuffix(FROZEN)), "type": "line", "showSymbol": False}  # one name, one colour
     quiet = {"tooltip": {"show": False}, "silent": True}
@@ -125,30 +124,30 @@ def _series(rows: Sequence[Row], model: str) -> list[dict[str, Any]]:
     ]
 
 
-def raw(rows: Sequence[Row], model: str) -> list[list[float]]:
+def raw(rows: Sequence[StreamEvent], model: str) -> list[list[float]]:
     """Return (event, recall in percent) of each sixtieth of the stream that is over, from the reports within it."""
     found, hits, tested, before, part = [], 0.0, 0, 0, 0
     for row in rows:
-        fresh, reached = row["evaluated"] - before, PARTS * row["done"] // row["of"]
-        hits, tested, before = hits + fresh * (row["raw"][model] or 0.0), tested + fresh, row["evaluated"]
+        fresh, reached = row.evaluated - before, PARTS * row.done // row.of
+        hits, tested, before = hits + fresh * (row.raw[model] or 0.0), tested + fresh, row.evaluated
         if reached > part and tested:
-            found.append([row["done"], 100 * hits / tested])
+            found.append([row.done, 100 * hits / tested])
             hits, tested, part = 0.0, 0, reached
     return found
 
 
-def race(last: Row) -> None:
+def race(last: StreamEvent) -> None:
     """Draw where each model stands now, the best lately first."""
-    order = sorted(last["moving"], key=lambda model: -(last["moving"][model] or 0.0))
-    colour, top = places(list(last["moving"])), max((value or 0.0 for value in last["moving"].values()), default=0.0)
+    order = sorted(last.moving, key=lambda model: -(last.moving[model] or 0.0))
+    colour, top = places(list(last.moving)), max((value or 0.0 for value in last.moving.values()), default=0.0)
     body = ""
     for model in order:
-        value = last["moving"][model]
+        value = last.moving[model]
         body += (
             f"<tr>{_title(model, colour)}<td><b>{_percent(value)}</b>{_span(colour[model], 0, value, top)}</td>"
-            f"<td>{_percent(last['recall'][model])}</td></tr>"
+            f"<td>{_percent(last.recall[model])}</td></tr>"
         )
-    _table(("", "Model", f"Last {min(WINDOW, last['evaluated']):,}", "So far"), body)
+    _table(("", "Model", f"Last {min(WINDOW, last.evaluated):,}", "So far"), body)
 
 
 def standings(result: Mapping[str, Any]) -> None:
@@ -230,34 +229,34 @@ def groups(result: Mapping[str, Any]) -> None:
         )
 
 
-def latest(dataset: Dataset, rows: Sequence[Row]) -> None:
+def latest(dataset: Dataset, rows: Sequence[StreamEvent]) -> None:
     """Tell the latest events in words, the last one first."""
-    events = [event for row in rows[-LATEST:] for event in row["last"]][-LATEST:][::-1]
+    events = [event for row in rows[-LATEST:] for event in row.last][-LATEST:][::-1]
     if not events:
         return
     st.html('<h2 class="row-title">The latest events</h2>')
-    models = [model for model in events[0]["rank"] if not model.endswith(FROZEN)]
+    models = [model for model in events[0].rank if not model.endswith(FROZEN)]
     colour = places(models)
-    found = dataset.item_index([event["item_id"] for event in events])
+    found = dataset.item_index([event.item_id for event in events])
     told = "".join(_event(cards.film(dataset, int(i)), e, models, colour) for i, e in zip(found, events, strict=True))
     st.html(f'<div class="happened">{told}</div>')
 
 
-def said_of(event: Mapping[str, Any], models: Sequence[str]) -> str:
+def said_of(event: StreamedRating, models: Sequence[str]) -> str:
     """Return an event in a sentence, not escaped: where the film stood for the first model."""
     return (
-        f"Person {event['user_id']} rated {event['title']} {event['rating']:g} ★. "
-        f"It stood at rank {event['rank'][models[0]]:,} for {name_of(models[0])}."
+        f"Person {event.user_id} rated {event.title} {event.rating:g} ★. "
+        f"It stood at rank {event.rank[models[0]]:,} for {name_of(models[0])}."
     )
 
 
-def _event(film: cards.Film, event: Mapping[str, Any], models: Sequence[str], colour: Mapping[str, int]) -> str:
+def _event(film: cards.Film, event: StreamedRating, models: Sequence[str], colour: Mapping[str, int]) -> str:
     ranks = "".join(
-        f'<span class="{"hit" if event["rank"][model] <= K else ""}" title="{html(name_of(model))}">'
-        f'<i class="swatch c{colour[model]}"></i>{event["rank"][model]:,}</span>'
+        f'<span class="{"hit" if event.rank[model] <= K else ""}" title="{html(name_of(model))}">'
+        f'<i class="swatch c{colour[model]}"></i>{event.rank[model]:,}</span>'
         for model in models
     )
-    mark = "found" if event["rank"][models[0]] <= K else ""
+    mark = "found" if event.rank[models[0]] <= K else ""
     return (
         f'<article class="{mark}"><div class="poster">{cards.poster_html(film)}</div><div>'
         f'<p>{html(said_of(event, models))}</p><p class="ranks">{ranks}</p></div></article>'

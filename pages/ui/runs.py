@@ -10,7 +10,7 @@ from pages.ui import curves, form, frame, jobs, outcomes, recipes, states
 from pages.ui.address import link
 from pages.ui.text import html, plain
 from recengine.data.dataset import Dataset
-from recengine.jobs.jobs import Job
+from recengine.jobs.job import Job, JobState
 from recengine.models.registry import MODELS
 
 KINDS = ("train", "tune")
@@ -44,7 +44,7 @@ def focus(dataset: Dataset) -> Job | None:
     """Return the run that is looked at: the first that the address names, else what runs, else the latest one."""
     found = {job.id: job for job in on(dataset)}
     asked = [found[id] for id in _asked() if id in found]
-    active = [job for job in found.values() if job.state == "running"]
+    active = [job for job in found.values() if job.state is JobState.RUNNING]
     return next(iter([*asked, *active, *found.values()]), None)
 
 
@@ -78,13 +78,13 @@ def finished(job: Job) -> None:
     if job.kind == "tune":
         best = result.get("best", {})
         st.success("The search is over: the best settings are below.", icon=":material/check_circle:")
-        fields = form.fields_of(MODELS[job.about["model"]])
+        fields = form.fields_of(MODELS[job.task.model])
         settings = {key: str(value) for key, value in best.get("settings", {}).items()}
         st.button(
             "Put them into the form",
             type="primary",
             on_click=_adopt,
-            args=(job.about["model"], fields, settings),
+            args=(job.task.model, fields, settings),
             icon=":material/edit_note:",
         )
         return
@@ -100,13 +100,13 @@ def _adopt(model: str, fields: list[form.Field], settings: Mapping[str, str]) ->
 
 def choice_of(job: Job) -> str:
     """Return what the sidebar calls a run's model: the run, or the model's own name where only presets are set."""
-    return job.about["model"] if recipes.recipe(job.id).is_preset else job.id
+    return job.task.model if recipes.recipe(job.id).is_preset else job.id
 
 
 def again_button(job: Job, dataset: Dataset) -> None:
     """Offer to run a run once more."""
-    again, more = (search, [job.about["trials"]]) if job.kind == "tune" else (start, [])
-    args = (dataset, recipes.recipe(job.id), job.about["device"], *more)
+    again, more = (search, [job.task.trials]) if job.kind == "tune" else (start, [])
+    args = (dataset, recipes.recipe(job.id), job.task.device, *more)
     st.button("Run it again", type="primary", on_click=again, args=args, icon=":material/refresh:")
 
 

@@ -17,23 +17,25 @@ from recengine.export import check_out
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    reporter = Reporter()
     try:
         options = build_parser().parse_args(arguments)
+        reporter = Reporter(as_json=options.json, quiet=options.quiet, progress=options.progress)
         if getattr(options, "out", None) is not None:
             check_out(options.out)  # now, not after an hour of training
-        options.run(options, Reporter(as_json=options.json, quiet=options.quiet, progress=options.progress))
-    except BadInput as fault:
-        print(" ".join(f"recengine: {fault}".splitlines()), file=sys.stderr)  # one line, whatever was typed
+        options.run(options, reporter)
+    except BadInput as error:
+        reporter.error(str(error))
         return 2
     except KeyboardInterrupt:
-        print("recengine: interrupted; nothing half-made was kept", file=sys.stderr)
+        reporter.error("interrupted; nothing half-made was kept")
         return 1
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as fault:  # a person gets one line; RECENGINE_DEBUG shows the rest
+    except Exception as error:  # the terminal gets one line; RECENGINE_DEBUG shows the rest
         if os.environ.get("RECENGINE_DEBUG"):
             raise
-        print(f"recengine: failed: {type(fault).__name__}: {fault}", file=sys.stderr)
+        reporter.error(f"{type(error).__name__}: {error}", "failed: ")
         return 1
     return 0

@@ -58,6 +58,10 @@ def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
         ids = data.user_ids[ranking.users].tolist()
         people.extend(zip(itertools.repeat(name), ids, *columns, lists))
 
+    def reached(name: str, metrics: Mapping[str, list[float]]) -> None:
+        values = ", ".join(f"{value:.4f}" for value in metrics[f"ndcg@{options.k}"])
+        report.note(f"{name}: NDCG@{options.k} {values}", name, metrics)
+
     value = compare(
         data,
         per_model,
@@ -78,6 +82,7 @@ def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
         progress=progress,
         note=report.note,
         each=each if options.users else lambda name, ranking: None,
+        reached=reached,
     )
     if options.users:
         write_csv(options.users, ("model", "user_id", *kept, "list"), people)

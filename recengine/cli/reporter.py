@@ -12,7 +12,18 @@ import psutil
 from tqdm import tqdm
 
 from recengine.data.download import OnProgress
+from recengine.experiments.tune import OnTrial, Trial
 from recengine.export import json_ready
+from recengine.jobs.events import (
+    BytesEvent,
+    EpochEvent,
+    ErrorEvent,
+    NoteEvent,
+    ProgressEvent,
+    StepEvent,
+    StreamEvent,
+    TrialEvent,
+)
 from recengine.training.loop import EpochResult, OnEpoch
 
 
@@ -23,19 +34,7 @@ class Reporter:
     """
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, progress: str = "bar") -> None:
-        self.as_json, self.quiet, self.progress = as_json, quiet, progress
-
-    def note(self, text: str) -> None:
-        """Say a sentence on standard error: what is fetched, trained, substituted or dropped."""
-        if self.progress == "jsonl":
-            self._line({"event": "note", "text": text})
-        elif not self.quiet:
-            print(text, file=sys.stderr)
-
-    def step(self, text: str, done: int | None = None, of: int | None = None) -> None:
-        """Say what is done next, and how many of how many such steps are done; only those who follow the lines ask."""
-        if self.progress == "jsonl":
-            self._line({"event": "step", "text": text} | ({} if of is None else {"done": done, "of": of}))
+        self.as_json, self.quiet, self.as_lines = as_json, quiet, progress == "jsonl"
 
     def result(self, value: Mapping[str, Any], lines: Iterable[str]) -> None:
         """Print the JSON object, or else the lines."""
@@ -44,6 +43,24 @@ class Reporter:
         else:
             for line in lines:
                 print(line)
+
+    def error(self, text: str, prefix: str = "") -> None:
+        """Print in one line why the command could not be carried out, even if it is to be quiet."""
+        text = " ".join(text.splitlines())
+        line = _json(ErrorEvent(text)) if self.as_lines else f"recengine: {prefix}{text}"
+        print(line, file=sys.stderr, flush=True)
+
+    def note(self, text: str, model: str = "", metrics: Mapping[str, list[float]] | None = None) -> None:
+        """Print a sentence on standard error; `model` and `metrics` tell a program the figures that it gives."""
+        if self.as_lines:
+            self._write(NoteEvent(text, model, metrics or {}))
+        elif not self.quiet:
+            print(text, file=sys.stderr)
+
+    def step(self, text: str, done: int | None = None, of: int | None = None) -> None:
+        """Tell who follows the lines what is done next, and how many of how many such steps are done."""
+        if self.as_lines:
+            self._write(StepEvent(text, None if of is None else done, of))
 
     def epochs(self, what: str) -> OnEpoch:
         """Return a callback that shows the epochs of one training.
@@ -55,9 +72,9 @@ class Reporter:
 
         def on_epoch(result: EpochResult) -> None:
             nonlocal bar, earlier
-            if self.progress == "jsonl":
-                memory = {"memory_mb": round(psutil.Process().memory_info().rss / 1e6, 1)}
-                self._line({"event": "epoch", "model": what, **result.to_dict(), **_pace(earlier, result), **memory})
+            if self.as_lines:
+                memory = round(psutil.Process().memory_info().rss / 1e6, 1)
+                self._write(EpochEvent(what, result, _pace(earlier, result), memory))
                 earlier = result
                 return
             if bar is None or result.epoch <= bar.n:
@@ -75,34 +92,34 @@ class Reporter:
 
         return on_epoch
 
-    def trials(self, what: str) -> Callable[[Mapping[str, Any]], None]:
+    def trials(self, what: str, of: int) -> OnTrial:
         """Return a callback that shows the trials of one search."""
         bar: tqdm[Any] | None = None
 
-        def on_trial(row: Mapping[str, Any]) -> None:
+        def on_trial(trial: Trial, best: float | None) -> None:
             nonlocal bar
-            if self.progress == "jsonl":
-                self._line({"event": "trial", "model": what, **row})
+            if self.as_lines:
+                self._write(TrialEvent(what, trial, of, best))
                 return
-            bar = bar or self._bar(total=row["trials"], unit="trial", desc=f"tune {what}")
-            bar.set_postfix({"best": "-" if row["best"] is None else f"{row['best']:.4f}"})
-            bar.update(row["number"] + 1 - bar.n)
+            bar = bar or self._bar(total=of, unit="trial", desc=f"tune {what}")
+            bar.set_postfix({"best": "-" if best is None else f"{best:.4f}"})
+            bar.update(trial.number + 1 - bar.n)
 
         return on_trial
 
-    def stream(self) -> Callable[[Mapping[str, Any]], None]:
+    def stream(self) -> Callable[[StreamEvent], None]:
         """Return a callback that shows how far a stream has been replayed."""
         bar: tqdm[Any] | None = None
 
-        def on_stream(row: Mapping[str, Any]) -> None:
+        def on_stream(event: StreamEvent) -> None:
             nonlocal bar
-            if self.progress == "jsonl":
-                self._line({"event": "stream", **row})
+            if self.as_lines:
+                self._write(event)
                 return
-            bar = bar or self._bar(total=row["of"], unit=" events", desc="stream")
-            bar.set_postfix({name: f"{value:.4f}" for name, value in row["moving"].items() if value is not None})
-            bar.update(row["done"] - bar.n)
-            if row["done"] == row["of"]:
+            bar = bar or self._bar(total=event.of, unit=" events", desc="stream")
+            bar.set_postfix({name: f"{value:.4f}" for name, value in event.moving.items() if value is not None})
+            bar.update(event.done - bar.n)
+            if event.done == event.of:
                 bar.close()
 
         return on_stream
@@ -110,34 +127,38 @@ class Reporter:
     def bytes(self, what: str) -> OnProgress:
         """Return a callback `(done, total)` that shows a download."""
         bar: tqdm[Any] | None = None
-        said = 0.0
+        written = 0.0
 
         def on_progress(done: int, total: int) -> None:
-            nonlocal bar, said
-            if self.progress == "jsonl":
-                if time.monotonic() - said > 0.2 or done == total:
-                    said = time.monotonic()
-                    self._line({"event": "bytes", "what": what, "done": done, "total": total})
+            nonlocal bar, written
+            if self.as_lines:
+                if time.monotonic() - written > 0.2 or done == total:
+                    written = time.monotonic()
+                    self._write(BytesEvent(what, done, total))
                 return
             bar = bar or self._bar(total=total, unit="B", unit_scale=True, desc=what)
             bar.update(done - bar.n)
 
         return on_progress
 
-    def _bar(self, **about: Any) -> tqdm[Any]:
+    def _bar(self, **options: Any) -> tqdm[Any]:
         """Return a bar, which tqdm hides where standard error is no terminal."""
-        return tqdm(disable=True if self.quiet else None, leave=False, **about)
+        return tqdm(disable=True if self.quiet else None, leave=False, **options)
 
-    def _line(self, row: Mapping[str, Any]) -> None:
+    def _write(self, event: ProgressEvent) -> None:
         if not self.quiet:
-            print(json.dumps(json_ready(row)), file=sys.stderr, flush=True)
+            print(_json(event), file=sys.stderr, flush=True)
 
 
-def _pace(earlier: EpochResult | None, result: EpochResult) -> dict[str, float]:
+def _json(event: ProgressEvent) -> str:
+    return json.dumps(json_ready(event.to_dict()))
+
+
+def _pace(earlier: EpochResult | None, result: EpochResult) -> float | None:
     """Return how many examples a second the epochs since the earlier one of the same training took."""
     epochs, seconds = result.epoch, result.seconds
     if earlier is not None and earlier.epoch < result.epoch:
         epochs, seconds = epochs - earlier.epoch, seconds - earlier.seconds
     if result.examples is None or epochs <= 0 or seconds <= 0:
-        return {}
-    return {"examples_per_second": round(result.examples * epochs / seconds, 1)}
+        return None
+    return round(result.examples * epochs / seconds, 1)

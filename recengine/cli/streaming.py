@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from recengine.evaluation.prequential import (
     prequential,
 )
 from recengine.export import table, write_csv
+from recengine.jobs.events import StreamedRating, StreamEvent
 from recengine.models.base import abilities
 from recengine.models.registry import MODELS, configure, model_class
 from recengine.training.config import RunConfig
@@ -91,23 +92,23 @@ def stream_models(options: argparse.Namespace, report: Reporter) -> None:
     report.result(value, _lines(value))
 
 
-def _with_ids(on_stream: OnStream, data: Dataset) -> OnStream:
-    """Return the callback with the ids and titles of the latest events in place of their indices."""
+def _with_ids(on_stream: Callable[[StreamEvent], None], data: Dataset) -> OnStream:
+    """Return a callback that gives `on_stream` the ids and titles of the latest events in place of their indices."""
 
     user_ids = _user_ids(data)
 
     def named(row: Mapping[str, Any]) -> None:
-        last = [
-            {
-                "user_id": user_ids[event["user_idx"]],
-                "item_id": data.item_ids[event["item_idx"]],
-                "title": data.items["title"].iat[event["item_idx"]],
-                "rating": event["rating"],
-                "rank": event["rank"],
-            }
+        last = tuple(
+            StreamedRating(
+                user_id=user_ids[event["user_idx"]],
+                item_id=data.item_ids[event["item_idx"]],
+                title=str(data.items["title"].iat[event["item_idx"]]),
+                rating=event["rating"],
+                rank=event["rank"],
+            )
             for event in row["last"]
-        ]
-        on_stream({**row, "last": last})
+        )
+        on_stream(StreamEvent(**{**row, "last": last}))
 
     return named
 

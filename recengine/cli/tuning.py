@@ -33,7 +33,7 @@ def tune_model(options: argparse.Namespace, report: Reporter) -> None:
         run=RunConfig(device=options.device, seed=options.seed),
         seeds=options.seeds,
         timeout=options.timeout or math.inf,
-        on_trial=report.trials(options.model),
+        on_trial=report.trials(options.model, options.trials),
         on_epoch=report.epochs(options.model),
     )
     if len(tuned.trials) < options.trials:

@@ -33,6 +33,7 @@ def compare(
     progress: Callable[[str], OnEpoch | None] = lambda what: None,
     note: Callable[[str], None] = lambda text: None,
     each: Callable[[str, Evaluation], None] = lambda name, ranking: None,
+    reached: Callable[[str, Mapping[str, list[float]]], None] = lambda name, metrics: None,
     **options: Any,
 ) -> dict[str, Any]:
     """Return what `evaluate --json` prints: the task, how many people are tested, and the `results` of the models.
@@ -45,6 +46,7 @@ def compare(
     seeds    : trainings of each model, from the seed of `run` up; a user's value is the mean of theirs
     progress : gives, for what is trained, the callback of its epochs; note : takes a sentence
     each     : takes every model's ranking with its values by person; where several numbers are given, that of the first
+    reached  : takes a model's name, and metric key -> its value on each task
     options  : the others of `make_split`
 
     `left_out` counts the people held out who have no target.
@@ -90,8 +92,7 @@ def compare(
         for place, of_task in enumerate(found):
             of_task[name] = put_together([[fold[place] for fold in each] for each in runs])
         each(name, found[0][name].ranking)
-        values = ", ".join(f"{of_task[name].means()[f'ndcg@{k}'][0]:.4f}" for of_task in found)
-        note(f"{name}: NDCG@{k} {values}")
+        reached(name, {f"ndcg@{k}": [of_task[name].means()[f"ndcg@{k}"][0] for of_task in found]})
     blocks = [results(of_task, k) for of_task in found]
     about = dict(parts[0].about)
     if len(given) > 1:

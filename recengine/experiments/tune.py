@@ -6,7 +6,7 @@ import math
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from recengine.data.dataset import Dataset
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 WARM_UP = 5
 """Epochs that every trial is given before it can be pruned: slow starters overtake."""
 
-OnTrial = Callable[[Mapping[str, Any]], None]
-"""Called after each trial with the fields of `Trial`, `trials` (how many there will be) and `best` (value so far)."""
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -45,6 +42,10 @@ class Trial:
     seconds: float
     state: str
     reason: str = ""
+
+
+OnTrial = Callable[[Trial, float | None], None]
+"""Called after each trial with the best value so far, None while no trial is complete."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def tune(
             found.append(Trial(trial.number, pinned | drawn, value, time.perf_counter() - began, state, reason))
             best = _best(found, kind.criterion)
             if on_trial is not None:
-                on_trial({**asdict(found[-1]), "trials": trials, "best": best.value if best else None})
+                on_trial(found[-1], best.value if best else None)
     except KeyboardInterrupt:
         if _best(found, kind.criterion) is None:
             raise

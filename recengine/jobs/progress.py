@@ -1,16 +1,24 @@
-"""How far a command is, read from the lines that `--progress jsonl` writes."""
+"""How far a command is, read from its lines of progress."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from recengine.training.loop import Stage
+from recengine.jobs.events import (
+    BytesEvent,
+    EpochEvent,
+    ErrorEvent,
+    NoteEvent,
+    ProgressEvent,
+    StepEvent,
+    StreamEvent,
+    TextEvent,
+    TrialEvent,
+)
+from recengine.training.loop import EpochResult, Stage
 
-Row = Mapping[str, Any]
-"""One line: `event` is note, step, epoch, bytes, trial, stream, or text for what is no JSON."""
-
-STAGES: Mapping[str, str] = {Stage.REFIT: "refit on everything", Stage.PRETRAINING: "pretraining"}
+STAGES: Mapping[Stage, str] = {Stage.REFIT: "refit on everything", Stage.PRETRAINING: "pretraining"}
 """The stages of epochs that choose nothing, in words."""
 CHOOSING = 0.9
 """Share of a training that chooses the epoch; the rest is the refit on everything."""
@@ -19,85 +27,93 @@ CHOOSING = 0.9
 class Progress(NamedTuple):
     """What can be said of a running command.
 
-    share : of the work, 0 to 1; seconds_left : at most, of the phase that runs, or None while there is no telling
+    share : of the work, 0 to 1; text : the same in words
+    seconds_left : at most, of the phase that runs, or None while there is no telling
     """
 
     share: float
-    said: str
+    text: str
     seconds_left: float | None
 
 
-def progress_of(rows: Sequence[Row], spent: float = 0.0) -> Progress:
+def progress_of(events: Sequence[ProgressEvent], spent: float = 0.0) -> Progress:
     """Return how far a command is, from its lines so far and the seconds since it started."""
-    mark = next((i for i in reversed(range(len(rows))) if rows[i]["event"] in ("step", "trial")), None)
-    head = rows[mark] if mark is not None else {"event": "text", "text": "starting"}
-    since = rows[mark + 1 :] if mark is not None else rows
-    row = next((row for row in reversed(since) if row["event"] in _SHARES), None)
-    share = _SHARES[row["event"]](row) if row else 0.0
+    mark = next((i for i in reversed(range(len(events))) if isinstance(events[i], StepEvent | TrialEvent)), None)
+    head = TextEvent("starting") if mark is None else events[mark]
+    since = events if mark is None else events[mark + 1 :]
+    latest = next((e for e in reversed(since) if isinstance(e, EpochEvent | BytesEvent | StreamEvent)), None)
+    share = _share(latest)
     done, of = _counted(head)
     if not of:
-        said = line_said(row or head)
-        if row and row["event"] == "epoch":
-            return Progress(share, said, _epochs_left(since))
-        if row and row["event"] == "stream":
-            return Progress(share, said, row["seconds_left"])
-        return Progress(share, said, spent * (1 - share) / share if share > 0.02 else None)
+        text = in_words(latest or head)
+        if isinstance(latest, EpochEvent):
+            return Progress(share, text, _epochs_left(since))
+        if isinstance(latest, StreamEvent):
+            return Progress(share, text, latest.seconds_left)
+        return Progress(share, text, _time_left(share, spent))
     share = min(1.0, (done + share) / of)
-    place = f"{min(done + 1, of)} of {of}"
-    counted = f"trial {place}" if head["event"] == "trial" else f"{line_said(head)} ({place})"
-    said = " · ".join([counted, *([line_said(row)] if row else [])])
-    return Progress(share, said, spent * (1 - share) / share if share > 0.02 else None)
+    number = f"{min(done + 1, of)} of {of}"
+    counted = f"trial {number}" if isinstance(head, TrialEvent) else f"{in_words(head)} ({number})"
+    text = " · ".join([counted, *([in_words(latest)] if latest else [])])
+    return Progress(share, text, _time_left(share, spent))
 
 
-def _counted(head: Row) -> tuple[int, int]:
+def _time_left(share: float, spent: float) -> float | None:
+    """Return the seconds left if the rest goes as fast as what is done; None while that is too little."""
+    return spent * (1 - share) / share if share > 0.02 else None
+
+
+def _counted(head: ProgressEvent) -> tuple[int, int]:
     """Return how many steps or trials are done when this line is written, and of how many; (0, 0) if that is open."""
-    if head["event"] == "trial":
-        return head["number"] + 1, head["trials"]
-    return head.get("done", 0), head.get("of", 0)
+    if isinstance(head, TrialEvent):
+        return head.trial.number + 1, head.trials
+    return (head.done or 0, head.of or 0) if isinstance(head, StepEvent) else (0, 0)
 
 
-def line_said(row: Row) -> str:
+def in_words(event: ProgressEvent) -> str:
     """Return what a line says, for people."""
-    match row["event"]:
-        case "epoch":
-            stages = [STAGES[stage] for stage in row.get("stages", ())]
+    match event:
+        case EpochEvent(result=result):
+            stages = [STAGES[stage] for stage in result.stages]
             most = "" if stages else "at most "
-            return ", ".join([*stages, f"epoch {row['epoch']:.0f} of {most}{row['epochs']:.0f}"])
-        case "bytes":
-            return f"{row['done'] / 1e6:.1f} of {row['total'] / 1e6:.1f} MB"
-        case "stream":
-            return f"event {row['done']:,} of {row['of']:,}"
-        case "trial":
-            return f"trial {row['number'] + 1} of {row['trials']}"
-    return str(row.get("text", ""))
+            return ", ".join([*stages, f"epoch {result.epoch} of {most}{result.epochs}"])
+        case BytesEvent():
+            return f"{event.done / 1e6:.1f} of {event.total / 1e6:.1f} MB"
+        case StreamEvent():
+            return f"event {event.done:,} of {event.of:,}"
+        case TrialEvent():
+            return f"trial {event.trial.number + 1} of {event.trials}"
+        case TextEvent() | NoteEvent() | StepEvent() | ErrorEvent():
+            return event.text
+    return ""
 
 
-def epochs_of(rows: Sequence[Row]) -> list[Row]:
-    """Return the epochs of the last training that `rows` tells of, those alone that choose the best one."""
-    epochs = [row for row in rows if row["event"] == "epoch" and not row.get("stages")]
-    starts = [i for i in range(1, len(epochs)) if epochs[i]["epoch"] <= epochs[i - 1]["epoch"]]
+def epochs_of(events: Sequence[ProgressEvent]) -> list[EpochResult]:
+    """Return the epochs of the last training that the lines tell of, those alone that choose the best one."""
+    epochs = [event.result for event in events if isinstance(event, EpochEvent) and not event.result.stages]
+    starts = [i for i in range(1, len(epochs)) if epochs[i].epoch <= epochs[i - 1].epoch]
     return epochs[starts[-1] :] if starts else epochs
 
 
-def _epochs_left(rows: Sequence[Row]) -> float | None:
+def _epochs_left(events: Sequence[ProgressEvent]) -> float | None:
     """Return the seconds that the epochs left would take, each like the latest five."""
-    epochs = [row for row in rows if row["event"] == "epoch"]
+    epochs = [event.result for event in events if isinstance(event, EpochEvent)]
     last = epochs[-1]
-    same = [row for row in epochs if row.get("stages") == last.get("stages")][-6:]
-    took, passed = last["seconds"] - same[0]["seconds"], last["epoch"] - same[0]["epoch"]
+    first = [result for result in epochs if result.stages == last.stages][-6:][0]
+    took, passed = last.seconds - first.seconds, last.epoch - first.epoch
     if passed <= 0:  # the first epoch of its training
-        took, passed = last["seconds"], last["epoch"]
-    return took / passed * (last["epochs"] - last["epoch"]) if passed > 0 else None
+        took, passed = last.seconds, last.epoch
+    return took / passed * (last.epochs - last.epoch) if passed > 0 else None
 
 
-def _epoch_share(row: Row) -> float:
-    stages = row.get("stages", ())
-    share = 0.0 if Stage.PRETRAINING in stages else row["epoch"] / max(row["epochs"], 1)
-    return CHOOSING + (1 - CHOOSING) * share if Stage.REFIT in stages else CHOOSING * share
-
-
-_SHARES = {
-    "epoch": _epoch_share,
-    "bytes": lambda row: row["done"] / row["total"] if row["total"] else 0.0,
-    "stream": lambda row: row["done"] / row["of"],
-}
+def _share(event: EpochEvent | BytesEvent | StreamEvent | None) -> float:
+    """Return how much of its own work the latest line says is done, 0 to 1."""
+    match event:
+        case EpochEvent(result=result):
+            share = 0.0 if Stage.PRETRAINING in result.stages else result.epoch / max(result.epochs, 1)
+            return CHOOSING + (1 - CHOOSING) * share if Stage.REFIT in result.stages else CHOOSING * share
+        case BytesEvent():
+            return event.done / event.total if event.total else 0.0
+        case StreamEvent():
+            return event.done / event.of
+    return 0.0

@@ -15,7 +15,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui import jobs as ui_jobs
-from recengine.jobs.jobs import Job, Jobs
+from recengine.jobs.job import Job
+from recengine.jobs.jobs import Jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]
@@ -71,7 +72,7 @@ class Worker:
         """Return the latest job when it has told so many lines."""
         for _ in range(2_000):
             job = self.jobs.all()[0]
-            if len(self.jobs.rows(job.id)) >= lines and job.state != "queued":
+            if len(self.jobs.events(job.id)) >= lines and job.state != "queued":
                 return job
             time.sleep(0.01)
         raise TimeoutError("the job did not start")

@@ -83,8 +83,8 @@ def test_a_result_is_kept_by_what_was_asked(open_app: Open, worker: Worker, resu
 def test_what_runs_shows_what_is_known_so_far_and_what_fails_says_why(open_app: Open, worker: Worker) -> None:
     worker.does(
         {"event": "step", "text": "popularity, seed 0", "done": 0, "of": 2},
-        {"event": "note", "text": "popularity: NDCG@5 0.0123"},
-        last="recengine: failed: MemoryError: too much\n",
+        {"event": "note", "text": "popularity: 0.0123", "model": "popularity", "metrics": {"ndcg@5": [0.0123]}},
+        last='{"event": "error", "text": "MemoryError: too much"}\n',
         code=1,
     )
     app = open_app(PAGE, **QUICK)

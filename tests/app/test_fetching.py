@@ -1,5 +1,6 @@
 """Fetching a data set and training a model from the pages: progress, cancelling, failing, and asking again."""
 
+import json
 import os
 import shutil
 import signal
@@ -24,7 +25,8 @@ def fetch(app: AppTest, name: str = "ml-20m") -> None:
 
 def test_offline_is_one_sentence_with_the_remedy_and_a_button(open_app: Open, worker: Worker) -> None:
     app = open_app("data.py")
-    worker.does(last="recengine: ml-20m could not be fetched (no address answers); set RECENGINE_MIRROR\n", code=2)
+    error = {"event": "error", "text": "ml-20m could not be fetched (no address answers); set RECENGINE_MIRROR"}
+    worker.does(last=json.dumps(error) + "\n", code=2)
     fetch(app)
     worker.ends()
     app.run()

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.ui import replay
 from recengine.cli import main
+from recengine.jobs.events import StreamEvent
 from recengine.serving.event_log import EventLog, rated
 from tests.app.conftest import Open, Worker, markup, press
 from tests.app.test_data import ratings_csv, upload
@@ -188,7 +189,7 @@ def test_figures_are_those_of_stream_to_the_last_digit(open_app: Open, worker: W
 
 @pytest.mark.parametrize("code", [None, 1])
 def test_what_was_cut_off_stays_as_far_as_it_came(open_app: Open, worker: Worker, ran: Ran, code: int | None) -> None:
-    worker.does(*ran.lines, last="recengine: failed: MemoryError: too much\n", code=1)
+    worker.does(*ran.lines, last='{"event": "error", "text": "MemoryError: too much"}\n', code=1)
     app = begun(open_app(PAGE), worker, ran)
     if code is None:
         press(app, "Cancel")
@@ -252,7 +253,7 @@ def test_data_without_timestamps_says_what_stands_for_time(open_app: Open, worke
 
 def test_parts_of_the_stream_hold_every_tested_event_once(ran: Ran) -> None:
     rows = reports(ran)
-    points = replay.raw(rows, "stream-item-knn")
+    points = replay.raw([StreamEvent.from_dict(row) for row in rows], "stream-item-knn")
     assert len(points) == replay.PARTS
     ends = [row["done"] for row in rows]
     tested = [row["evaluated"] for row in rows]

@@ -19,7 +19,7 @@ from recengine.cli import main
 from recengine.data.sources import load_dataset
 from recengine.experiments import train as training
 from recengine.experiments.train import artefact_folder, obtain
-from recengine.jobs.jobs import Job
+from recengine.jobs.job import Job, Task
 from recengine.models.registry import MODELS
 from recengine.training.config import RunConfig
 from tests.app.conftest import Open, Worker, cards, epoch, links, markup, press
@@ -59,14 +59,7 @@ def run_of_ease(worker: Worker) -> Job:
         kind="train",
         title="EASE that trusts the data",
         key="k",
-        about={
-            "model": "ease",
-            "settings": QUICK,
-            "seed": 0,
-            "device": "auto",
-            "data": "sample",
-            "fingerprint": sample.fingerprint,
-        },
+        task=Task(("ease",), QUICK, data="sample", fingerprint=sample.fingerprint),
     )
     worker.ends()
     return job
@@ -108,7 +101,7 @@ def test_a_job_makes_the_model_that_the_pages_look_for(
     app.selectbox(key="train_model").select("item-knn").run()
     train(app)
     job = worker.jobs.all()[0]
-    assert job.about["settings"] == {}  # the preset of the sidebar
+    assert job.task.settings == {}  # the preset of the sidebar
     assert main([*job.command, "--json", "--progress", "jsonl"]) == 0
     made = json.loads(capsys.readouterr().out)["folder"]
     wanted = recipes.recipe("item-knn").asked
@@ -179,7 +172,7 @@ def test_a_running_training_shows_its_figures_and_both_curves_from_epoch_0(open_
     job = worker.told(5)
     app.run()
     text = markup(app)
-    assert job.about["settings"] == {"epochs": "20"}
+    assert job.task.settings == {"epochs": "20"}
     assert job.command[-3:] == ("--set", "epochs=20", "--force")
     for figure in ("3 / 20", "≤ 8.5 s", "118 k/s", "512 MB", "MF · epochs 20"):
         assert figure in text, figure
@@ -223,9 +216,8 @@ def test_runs_are_overlaid_and_set_side_by_side(open_app: Open, worker: Worker) 
     ids = []
     for place, settings in enumerate(({}, {"loss": "bpr"}, {"loss": "hinge"})):
         worker.does(*(epoch(n) for n in range(4 + place)), code=1)
-        about = {"model": "mf", "settings": settings, "seed": 0, "device": "auto", "data": "sample"}
-        about["fingerprint"] = sample.fingerprint
-        job = worker.jobs.start(["train"], kind="train", title=f"run {place}", about=about)
+        task = Task(("mf",), settings, data="sample", fingerprint=sample.fingerprint)
+        job = worker.jobs.start(["train"], kind="train", title=f"run {place}", task=task)
         worker.told(4 + place)
         worker.ends()
         ids.append(job.id)

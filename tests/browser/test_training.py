@@ -12,7 +12,8 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
-from recengine.jobs.jobs import Job, Jobs
+from recengine.jobs.job import Job
+from recengine.jobs.jobs import Jobs
 from recengine.jobs.progress import epochs_of
 from tests.browser.conftest import OpenPage, Server
 
@@ -54,7 +55,7 @@ def start(page: Page, jobs: Jobs) -> Job:
 def told(jobs: Jobs, job: Job) -> None:
     """Wait until the job has told of an epoch."""
     for _ in range(2_400):
-        if epochs_of(jobs.rows(job.id)):
+        if epochs_of(jobs.events(job.id)):
             return
         time.sleep(0.05)
     raise TimeoutError("no epoch was told of")
@@ -79,7 +80,7 @@ def test_train_watch_leave_come_back_reload_and_use_the_model(open_page: OpenPag
     page = open_page("/train")
     fill(page, embedding_dim=96, negatives=128, epochs=8)
     job = start(page, jobs)
-    assert job.about["settings"] == {"embedding_dim": "96", "negatives": "128", "epochs": "8"}
+    assert job.task.settings == {"embedding_dim": "96", "negatives": "128", "epochs": "8"}
     page.wait_for_function(
         f"() => {{ const n = ({POINTS})(); return n.length >= 2 && n[0] >= 3 && n[1] >= 3 }}", timeout=120_000
     )

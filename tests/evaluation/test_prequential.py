@@ -28,6 +28,7 @@ from recengine.evaluation.prequential import (
     make_stream,
     prequential,
 )
+from recengine.jobs.events import read_event
 from recengine.jobs.progress import progress_of
 from recengine.models.base import Recommender
 from recengine.models.registry import model_class
@@ -363,9 +364,9 @@ def test_the_json_object_has_every_model_with_an_interval_and_the_count_always(f
     assert set(told[-1]["moving"]) == set(told[-1]["recall"]) == set(names)
     assert told[-1]["recall"]["step"] == pytest.approx(value["step"]["value"], abs=1e-5)
     assert {"user_id", "item_id", "title", "rating", "rank"} == set(told[-1]["last"][0])
-    middle = progress_of(lines[: lines.index(told[99]) + 1])
+    middle = progress_of([read_event(line) for line in noted.splitlines()[: lines.index(told[99]) + 1]])
     assert middle.share == pytest.approx(0.5)
-    assert middle.said == "event 100 of 200"
+    assert middle.text == "event 100 of 200"
     assert middle.seconds_left == told[99]["seconds_left"]
 
 

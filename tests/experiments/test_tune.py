@@ -21,7 +21,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.splits import make_split
 from recengine.errors import BadInput
 from recengine.evaluation.ranking import evaluate
-from recengine.experiments.tune import Tuned, _draw, load_optuna, search_space, tune
+from recengine.experiments.tune import Trial, Tuned, _draw, load_optuna, search_space, tune
 from recengine.models.base import FitContext, Recommender
 from recengine.models.registry import MODELS, model_class
 from recengine.training.config import Config, Range, RunConfig, option
@@ -254,12 +254,13 @@ def test_an_interrupt_and_the_time_limit_keep_what_is_complete(search) -> None:
 
 
 def test_each_trial_is_told_with_the_best_so_far(search) -> None:
-    rows: list[Any] = []
-    found = search(on_trial=rows.append)
-    assert [row["number"] for row in rows] == list(range(6))
-    best = [max(t.value for t in found.trials[: n + 1] if t.value is not None) for n in range(6)]
-    assert [row["best"] for row in rows] == best
-    assert all(row["trials"] == 6 and row["settings"] and row["seconds"] >= 0 for row in rows)
+    rows: list[tuple[Trial, float | None]] = []
+    tuned = search(on_trial=lambda trial, best: rows.append((trial, best)))
+    assert [trial for trial, _ in rows] == tuned.trials
+    assert [trial.number for trial in tuned.trials] == list(range(6))
+    best = [max(t.value for t in tuned.trials[: n + 1] if t.value is not None) for n in range(6)]
+    assert [value for _, value in rows] == best
+    assert all(trial.settings and trial.seconds >= 0 for trial in tuned.trials)
 
 
 # Validation alone -----------------------------------------------------------------------------------------------

@@ -17,10 +17,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from recengine.jobs import jobs as module
-from recengine.jobs.jobs import HERE, HOLD, Job, Jobs
-from recengine.jobs.progress import STAGES, epochs_of, line_said, progress_of
-from recengine.training.loop import EpochResult, Stage
+from recengine.jobs import jobs as queue
+from recengine.jobs import records
+from recengine.jobs.events import BytesEvent, EpochEvent, StepEvent, TextEvent
+from recengine.jobs.job import JOB_DIR, PAUSE_FILE, Job, JobState, Task
+from recengine.jobs.jobs import Jobs
+from recengine.jobs.progress import epochs_of
 
 WORKER = """
 import json, os, signal, subprocess, sys, time
@@ -30,17 +32,17 @@ what = sys.argv[1]
 if what == "stubborn": signal.signal(signal.SIGTERM, signal.SIG_IGN)
 say(event="step", text="working")
 sleeper = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
-if what == "parent": say(event="child", pid=subprocess.Popen(sleeper).pid)
+if what == "parent": print(subprocess.Popen(sleeper).pid, file=sys.stderr, flush=True)
 if what == "wait":
     while not Path(sys.argv[2]).exists(): time.sleep(0.01)
 if what == "steps":
     for n in range(int(sys.argv[2])):
         while Path(sys.argv[3]).exists(): time.sleep(0.005)
-        say(event="stream", done=n + 1, of=int(sys.argv[2])); time.sleep(0.01)
+        say(event="bytes", what="x", done=n + 1, total=int(sys.argv[2])); time.sleep(0.01)
 if what in ("hang", "stubborn", "parent"): say(event="step", text="hanging"); time.sleep(60)
-if what == "fail": print("recengine: the loss is nan; lower learning_rate", file=sys.stderr); sys.exit(2)
+if what == "fail": say(event="error", text="the loss is nan; lower learning_rate"); sys.exit(2)
 if what == "flood":
-    for n in range(3_000): say(event="epoch", epoch=n, epochs=3_000, seconds=n / 10, words="x" * 200)
+    for n in range(3_000): say(event="epoch", model="x" * 200, epoch=n, epochs=3_000, loss=1.0, seconds=n / 10)
 given = Path(sys.argv[2]).read_text() if what == "read" else None
 print(json.dumps({"given": given, "arguments": sys.argv[2:], "threads": os.environ["OMP_NUM_THREADS"]}))
 """
@@ -78,7 +80,7 @@ def state(jobs: Jobs, job: Job) -> str:
 
 def hanging(jobs: Jobs, job: Job) -> int:
     """Wait until the worker hangs, and return its number."""
-    wait(lambda: any(row.get("text") == "hanging" for row in jobs.rows(job.id)))
+    wait(lambda: StepEvent("hanging") in jobs.events(job.id))
     wait(lambda: state(jobs, job) == "running")
     pid = jobs.get(job.id).pid  # type: ignore[union-attr]
     assert pid is not None
@@ -90,16 +92,16 @@ def gone(pid: int) -> bool:
 
 
 def test_a_job_runs_at_a_low_priority_and_leaves_its_result_and_its_lines(jobs: Jobs) -> None:
-    job = start(jobs, "quick", "a", about={"model": "mf"})
+    job = start(jobs, "quick", "a", task=Task(("mf",), {"epochs": "3"}))
     wait(lambda: state(jobs, job) == "done")
     result = jobs.result(job.id)
     assert result is not None
     assert result["arguments"] == ["a", "--json", "--progress", "jsonl"]
     assert result["threads"] == str(max(1, (os.cpu_count() or 2) // 2))
-    assert jobs.rows(job.id) == [{"event": "step", "text": "working"}]
+    assert jobs.events(job.id) == [StepEvent("working")]
     found = jobs.get(job.id)
     assert found is not None
-    assert (found.returncode, found.last_line, found.about) == (0, "working", {"model": "mf"})
+    assert (found.returncode, found.last_line, found.task) == (0, "working", Task(("mf",), {"epochs": "3"}))
     assert found.created <= found.started <= found.ended  # type: ignore[operator]
 
 
@@ -138,7 +140,7 @@ def test_many_threads_starting_the_same_work_get_one_job(jobs: Jobs) -> None:
 @pytest.mark.parametrize("kind", ["hang", "stubborn", "parent"])
 def test_cancelling_ends_process_and_children_within_a_second_and_lets_the_next_one_run(jobs: Jobs, kind: str) -> None:
     job, after = start(jobs, kind), start(jobs, "quick")
-    pids = [hanging(jobs, job), *(row["pid"] for row in jobs.rows(job.id) if "pid" in row)]
+    pids = [hanging(jobs, job), *(int(event.text) for event in jobs.events(job.id) if isinstance(event, TextEvent))]
     started = time.monotonic()
     jobs.cancel(job.id)
     wait(lambda: all(gone(pid) for pid in pids), 1 - (time.monotonic() - started))
@@ -159,8 +161,8 @@ def test_a_queued_job_is_cancelled_without_ever_running(jobs: Jobs) -> None:
 
 def stepping(jobs: Jobs, steps: int) -> Job:
     """Start a job that can be paused, and wait until it has made a step."""
-    job = start(jobs, "steps", str(steps), f"{HERE}/{HOLD}")
-    wait(lambda: jobs.rows(job.id)[1:])
+    job = start(jobs, "steps", str(steps), f"{JOB_DIR}/{PAUSE_FILE}")
+    wait(lambda: jobs.events(job.id)[1:])
     wait(lambda: state(jobs, job) == "running")
     return job
 
@@ -170,19 +172,19 @@ def test_a_paused_job_stands_still_gives_its_turn_away_and_goes_on_where_it_was(
     pid = jobs.get(job.id).pid  # type: ignore[union-attr]
     jobs.pause(job.id)
     time.sleep(0.1)
-    stood = len(jobs.rows(job.id))
+    stood = len(jobs.events(job.id))
     gate = tmp_path / "gate"
     other = start(jobs, "wait", str(gate))
     assert jobs.ahead(other) == 0
     wait(lambda: state(jobs, other) == "running")
     jobs.resume(job.id)
     wait(lambda: state(jobs, job) == "queued")
-    time.sleep(3 * module.TICK)
+    time.sleep(3 * queue.TICK)
     assert state(jobs, job) == "queued", "it does not run beside another one"
-    assert len(jobs.rows(job.id)) == stood < 61
+    assert len(jobs.events(job.id)) == stood < 61
     gate.touch()
     wait(lambda: state(jobs, job) == "done")
-    assert [row["done"] for row in jobs.rows(job.id)[1:]] == list(range(1, 61))
+    assert [e.done for e in jobs.events(job.id) if isinstance(e, BytesEvent)] == list(range(1, 61))
     assert jobs.get(job.id).pid == pid  # type: ignore[union-attr]
 
 
@@ -227,12 +229,12 @@ def test_a_process_killed_from_outside_has_failed_with_its_last_line(jobs: Jobs)
     assert (found.state, found.returncode, found.last_line) == ("failed", -signal.SIGKILL, "hanging")
 
 
-def test_bad_input_is_the_last_line_of_a_failed_job(jobs: Jobs) -> None:
+def test_a_failed_job_keeps_the_error_that_its_command_wrote(jobs: Jobs) -> None:
     job = start(jobs, "fail")
     wait(lambda: state(jobs, job) == "failed")
     found = jobs.get(job.id)
     assert found is not None
-    assert (found.returncode, found.last_line) == (2, "recengine: the loss is nan; lower learning_rate")
+    assert (found.returncode, found.error) == (2, "the loss is nan; lower learning_rate")
 
 
 def test_a_restarted_app_follows_what_still_runs(jobs: Jobs, tmp_path: Path) -> None:
@@ -256,8 +258,13 @@ def test_a_restarted_app_reports_what_died_meanwhile_and_goes_on_with_the_queue(
     root = tmp_path / "jobs"
     dead = subprocess.Popen([sys.executable, "-S", "-c", ""])
     dead.wait()
-    write(root, Job(id="a1", kind="test", title="", command=("quick",), state="running", pid=dead.pid, pid_started=1.0))
-    (root / "a1" / "progress.jsonl").write_text('{"event": "epoch", "epoch": 3, "epochs": 9, "seconds": 1}\n{"half')
+    write(
+        root,
+        Job(id="a1", kind="test", title="", command=("quick",), state=JobState.RUNNING, pid=dead.pid, pid_started=1.0),
+    )
+    (root / "a1" / "progress.jsonl").write_text(
+        '{"event": "epoch", "model": "mf", "epoch": 3, "epochs": 9, "loss": 1, "seconds": 1}\n{"half'
+    )
     (root / "a1" / "result.json").write_text('{"folder": ')
     write(root, Job(id="a2", kind="test", title="", command=("quick",)))
     later = over(root)
@@ -273,7 +280,7 @@ def test_a_recycled_number_is_neither_followed_nor_killed(tmp_path: Path) -> Non
     bystander = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
     try:
         began = psutil.Process(bystander.pid).create_time()
-        job = Job(id="a1", kind="test", title="", command=("quick",), state="running", pid=bystander.pid)
+        job = Job(id="a1", kind="test", title="", command=("quick",), state=JobState.RUNNING, pid=bystander.pid)
         write(root, replace(job, pid_started=began - 500))
         later = over(root)
         later.cancel("a1")
@@ -298,19 +305,19 @@ def test_files_are_there_for_the_command_and_gone_afterwards(jobs: Jobs) -> None
 
 
 def test_old_jobs_and_long_logs_are_bounded(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEPT", 2)
-    monkeypatch.setattr(module, "LOG_LIMIT", 200_000)
+    monkeypatch.setattr(records, "KEPT", 2)
+    monkeypatch.setattr(records, "LOG_LIMIT", 200_000)
     made = [start(jobs, "quick", str(n)) for n in range(4)]
     wait(lambda: state(jobs, made[-1]) == "done")
     wait(lambda: [job.id for job in jobs.all()] == [made[3].id, made[2].id])
     flood = start(jobs, "flood")
     wait(lambda: state(jobs, flood) == "done")
     path = jobs.root / flood.id / "progress.jsonl"
-    module._bound(path)
+    records.bound(path)
     assert path.stat().st_size <= 200_000
-    rows = jobs.rows(flood.id)
-    assert rows[-1]["epoch"] == 2_999
-    assert [row["epoch"] for row in rows] == list(range(3_000 - len(rows), 3_000))
+    epochs = [event.result.epoch for event in jobs.events(flood.id) if isinstance(event, EpochEvent)]
+    assert epochs == list(range(3_000 - len(epochs), 3_000))
+    assert epochs
 
 
 def test_a_job_is_renamed_and_deleted_and_odd_names_find_nothing(jobs: Jobs) -> None:
@@ -323,62 +330,11 @@ def test_a_job_is_renamed_and_deleted_and_odd_names_find_nothing(jobs: Jobs) -> 
     assert jobs.all() == []
     for odd in (job.id, "", "..", "../x", "a/b", "\0", "x" * 5000):
         assert jobs.get(odd) is None
-        assert jobs.rows(odd) == []
+        assert jobs.events(odd) == []
         assert jobs.result(odd) is None
         jobs.cancel(odd)
         jobs.delete(odd)
     assert jobs.root.is_dir()
-
-
-def test_progress_counts_epochs_then_the_refit() -> None:
-    def epoch(n: int, seconds: float, **more: object) -> dict[str, object]:
-        return {"event": "epoch", "epoch": float(n), "epochs": 10.0, "seconds": seconds, "loss": 1.0, **more}
-
-    step = {"event": "step", "text": "training mf"}
-    assert progress_of([]) == (0.0, "starting", None)
-    assert progress_of([step]) == (0.0, "training mf", None)
-    first = progress_of([step, epoch(0, 0.5)])
-    assert (first.share, first.seconds_left) == (0.0, None)
-    half = [step, *(epoch(n, 0.5 + 2 * n) for n in range(6))]
-    assert progress_of(half) == (pytest.approx(0.45), "epoch 5 of at most 10", pytest.approx(10.0))
-    refit = [*half, epoch(1, 2.0, stages=["refit"]), epoch(2, 5.0, stages=["refit"])]
-    assert progress_of(refit) == (pytest.approx(0.92), "refit on everything, epoch 2 of 10", pytest.approx(24.0))
-    assert [row["epoch"] for row in epochs_of(refit)] == [0, 1, 2, 3, 4, 5]
-    assert [row["epoch"] for row in epochs_of([*refit, epoch(0, 0.1), epoch(1, 0.2)])] == [0, 1]
-
-
-def test_every_stage_of_a_training_has_words_and_stays_out_of_the_curves() -> None:
-    assert set(STAGES) == set(Stage)
-    result = EpochResult(2, 4, loss=1.0, seconds=1.0, stages=(Stage.REFIT, Stage.PRETRAINING))
-    row = {"event": "epoch", **result.to_dict()}
-    assert progress_of([row]) == (pytest.approx(0.9), "refit on everything, pretraining, epoch 2 of 4", 1.0)
-    assert epochs_of([row]) == []
-
-
-def test_progress_of_a_search_counts_its_trials() -> None:
-    presets = {"event": "step", "text": "presets", "done": 0, "of": 4}
-    row = {"event": "epoch", "epoch": 5.0, "epochs": 10.0, "seconds": 1.0}
-    first = progress_of([{"event": "step", "text": "reading"}, presets, row], spent=9.0)
-    assert (first.share, first.said) == (pytest.approx(0.1125), "presets (1 of 4) · epoch 5 of at most 10")
-    tried = {"event": "trial", "number": 0, "trials": 4, "value": 0.1, "best": 0.1}
-    second = progress_of([presets, row, tried, row], spent=9.0)
-    assert (second.share, second.said) == (pytest.approx(0.3625), "trial 2 of 4 · epoch 5 of at most 10")
-
-
-def test_progress_of_several_steps_and_of_bytes() -> None:
-    step = {"event": "step", "text": "mf, seed 1", "done": 1, "of": 4}
-    rows = [
-        {"event": "step", "text": "reading"},
-        step,
-        {"event": "epoch", "epoch": 5.0, "epochs": 10.0, "seconds": 1.0},
-    ]
-    found = progress_of(rows, spent=10.0)
-    assert found.share == pytest.approx((1 + 0.45) / 4)
-    assert found.said == "mf, seed 1 (2 of 4) · epoch 5 of at most 10"
-    assert found.seconds_left == pytest.approx(10 * (1 - found.share) / found.share)
-    moved = progress_of([{"event": "bytes", "what": "x", "done": 2_500_000, "total": 10_000_000}], spent=3.0)
-    assert moved == (0.25, "2.5 of 10.0 MB", pytest.approx(9.0))
-    assert line_said({"event": "text", "text": "boom"}) == "boom"
 
 
 def test_a_real_training_is_cancelled_within_a_second_and_leaves_nothing_half_made(
@@ -389,7 +345,7 @@ def test_a_real_training_is_cancelled_within_a_second_and_leaves_nothing_half_ma
     )
     real = Jobs(tmp_path / "jobs")
     job = start(real, "train", "mf", "--dataset", str(tmp_path / "ratings.csv"), "--set", "epochs=9000")
-    wait(lambda: epochs_of(real.rows(job.id)), 120)
+    wait(lambda: epochs_of(real.events(job.id)), 120)
     pid = real.get(job.id).pid  # type: ignore[union-attr]
     started = time.monotonic()
     real.cancel(job.id)
@@ -401,4 +357,4 @@ def test_a_real_training_is_cancelled_within_a_second_and_leaves_nothing_half_ma
 
 def write(root: Path, job: Job) -> None:
     (root / job.id).mkdir(parents=True)
-    (root / job.id / "record.json").write_text(json.dumps(job.__dict__))
+    (root / job.id / "record.json").write_text(json.dumps(job.to_dict()))

@@ -1,0 +1,190 @@
+"""The lines of `--progress jsonl` as records: the command line writes them, whoever follows a job reads them.
+
+Each line is one JSON object whose `event` names its kind. Keys that a kind does not know are left alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, ClassVar, Self
+
+from recengine.experiments.tune import Trial
+from recengine.training.loop import EpochResult
+
+
+@dataclass(frozen=True)
+class ProgressEvent:
+    """One line of progress."""
+
+    event: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the line as a mapping, JSON-ready; what has its default value is left out."""
+        values = ((f, getattr(self, f.name)) for f in fields(self))
+        given = {f.name: value for f, value in values if value != _default(f)}
+        return {"event": self.event, **given}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote. Raises KeyError, TypeError or ValueError for a line that is none."""
+        return cls(**{f.name: row[f.name] for f in fields(cls) if f.name in row or _default(f) is MISSING})
+
+
+def _default(f: Any) -> Any:
+    return f.default_factory() if f.default_factory is not MISSING else f.default
+
+
+@dataclass(frozen=True)
+class TextEvent(ProgressEvent):
+    """A line that is not one of ours, such as a warning of a library."""
+
+    event = "text"
+    text: str
+
+
+@dataclass(frozen=True)
+class NoteEvent(ProgressEvent):
+    """A sentence: what is fetched, trained, substituted or dropped.
+
+    model, metrics : where it says what a model reached: metric key -> its value on each of the tasks
+    """
+
+    event = "note"
+    text: str
+    model: str = ""
+    metrics: Mapping[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StepEvent(ProgressEvent):
+    """What is done next; where the steps are counted, how many of how many are done."""
+
+    event = "step"
+    text: str
+    done: int | None = None
+    of: int | None = None
+
+
+@dataclass(frozen=True)
+class EpochEvent(ProgressEvent):
+    """An epoch of a model's training, its pace (validation included) and the memory of the process."""
+
+    event = "epoch"
+    model: str
+    result: EpochResult
+    examples_per_second: float | None = None
+    memory_mb: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one flat mapping: the epoch's own keys stand beside the others."""
+        row = super().to_dict()
+        return row | row.pop("result").to_dict()
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        return cls(row["model"], EpochResult.from_dict(row), row.get("examples_per_second"), row.get("memory_mb"))
+
+
+@dataclass(frozen=True)
+class TrialEvent(ProgressEvent):
+    """A trial of a search that is over: of how many, and the best value so far."""
+
+    event = "trial"
+    model: str
+    trial: Trial
+    trials: int
+    best: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one flat mapping: the trial's own keys stand beside the others."""
+        return {
+            "event": self.event,
+            "model": self.model,
+            **asdict(self.trial),
+            "trials": self.trials,
+            "best": self.best,
+        }
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        trial = Trial(**{f.name: row[f.name] for f in fields(Trial) if f.name in row})
+        return cls(row["model"], trial, row["trials"], row["best"])
+
+
+@dataclass(frozen=True)
+class StreamedRating:
+    """One of the latest events of a stream; `rank` has the item's rank for each model, from 1."""
+
+    user_id: Any
+    item_id: Any
+    title: str
+    rating: float
+    rank: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class StreamEvent(ProgressEvent):
+    """How far a stream has been replayed.
+
+    evaluated : of the `done` events; seconds_left : None while there is no telling
+    events_per_second : of the slowest model alone
+    recall, moving, raw : model -> recall@k so far, over the last window, and since the line before; None if open
+    last      : the latest events
+    """
+
+    event = "stream"
+    done: int
+    of: int
+    evaluated: int
+    seconds: float
+    seconds_left: float | None
+    events_per_second: float
+    recall: Mapping[str, float | None]
+    moving: Mapping[str, float | None]
+    raw: Mapping[str, float | None]
+    last: tuple[StreamedRating, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the line as a mapping, JSON-ready."""
+        return super().to_dict() | {"last": [asdict(rating) for rating in self.last]}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        return super().from_dict({**row, "last": tuple(StreamedRating(**rating) for rating in row["last"])})
+
+
+@dataclass(frozen=True)
+class BytesEvent(ProgressEvent):
+    """How much of a download is here."""
+
+    event = "bytes"
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class ErrorEvent(ProgressEvent):
+    """The last line of a command that could not be carried out: why, in a sentence."""
+
+    event = "error"
+    text: str
+
+
+KINDS: Mapping[str, type[ProgressEvent]] = {
+    kind.event: kind for kind in (NoteEvent, StepEvent, EpochEvent, TrialEvent, StreamEvent, BytesEvent, ErrorEvent)
+}
+
+
+def read_event(line: str) -> ProgressEvent:
+    """Return the event of a line; one that is not JSON, or not of a known kind, is text."""
+    try:
+        row = json.loads(line)
+        return KINDS[row["event"]].from_dict(row)
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return TextEvent(line.strip())
