@@ -30,9 +30,9 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
+from benchmarks.server import Server
 from pages.hosting.identity import COOKIE
 from recengine.serving.event_log import EventLog
-from tests.browser.conftest import Server
 
 VERSION = "1.67.0"
 """The Streamlit whose protocol this speaks; another may have another."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import sync_playwright
 
-from tests.browser.conftest import FLAGS, Server, chromium
+from benchmarks.server import FLAGS, Server, chromium
 
 PAGES = {
     "/": ".st-key-top .film",

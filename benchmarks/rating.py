@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import sync_playwright
 
-from tests.browser.conftest import FLAGS, Server, chromium
+from benchmarks.server import FLAGS, Server, chromium
 
 RATE = """async () => {
   const board = (name) => {

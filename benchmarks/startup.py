@@ -15,7 +15,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.conftest import FLAGS, Server, chromium
+from benchmarks.server import FLAGS, Server, chromium
 
 
 def seconds_to_posters(home: Path, browser: Browser) -> float:

@@ -74,6 +74,11 @@ def test_pages_import_nothing_of_each_other() -> None:
             assert all(n.startswith(SHARED) for n in names if n.split(".")[0] == "pages"), path
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.name)
+def test_benchmarks_import_nothing_of_the_tests(path: Path) -> None:
+    assert not {name for name in imported(path) if name.split(".")[0] == "tests"}
+
+
 def test_nothing_seeds_globally_but_inside_fork_rng() -> None:
     for path in [*PACKAGE, *PAGES]:
         tree = ast.parse(path.read_text(encoding="utf-8"))

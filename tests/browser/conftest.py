@@ -2,75 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[2]
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from benchmarks.server import FLAGS, NO_CHROMIUM, Server, chromium
+
 expect.set_options(timeout=20_000)  # both cores may be busy with something else
-OPTIONS = ["--server.headless=true", "--server.address=localhost"]
 OpenPage = Callable[..., Page]
-
-
-class Server:
-    """`streamlit run app.py` on a free port, which replaces PORT in the secrets."""
-
-    def __init__(self, home: Path, dataset: str = "sample", secrets: str = "", log: Path | None = None) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"http://localhost:{self.port}"
-        options = list(OPTIONS)
-        if secrets:
-            (home / "secrets.toml").write_text(secrets.replace("PORT", str(self.port)), encoding="utf-8")
-            options.append(f"--secrets.files={home / 'secrets.toml'}")
-        own = str(ROOT / "examples" / "own_function.py")
-        environment = os.environ | {"RECENGINE_HOME": str(home), "RECENGINE_DATASET": dataset, "RECENGINE_MODELS": own}
-        if dataset == "sample":
-            environment.pop("RECENGINE_MIRROR", None)
-        self.home = home
-        self.log = log or home / "server.log"
-        home.mkdir(parents=True, exist_ok=True)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={self.port}", *options],
-            cwd=ROOT,
-            env=environment,
-            stdout=self.log.open("wb"),
-            stderr=subprocess.STDOUT,
-        )
-        self.pid = self._process.pid
-        for _ in range(300):
-            assert self._process.poll() is None, self.log.read_text()
-            try:
-                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1):
-                    return
-            except OSError:
-                time.sleep(0.1)
-        raise TimeoutError(self.log.read_text())
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(20)
 
 
 @pytest.fixture(scope="session")
@@ -81,14 +22,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = Server(tmp_path_factory.mktemp("browser") / "home")
     yield running
     running.stop()
-
-
-NO_CHROMIUM = "no Chromium here: install it, or set RECENGINE_CHROMIUM to its path"
-
-
-def chromium() -> str | None:
-    """Return the path of Chromium, if there is one."""
-    return os.environ.get("RECENGINE_CHROMIUM") or shutil.which("chromium")
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,9 @@ import urllib.request
 import pytest
 from playwright.sync_api import Page, expect
 
+from benchmarks.server import Server
 from tests.app.test_data import ratings_csv
-from tests.browser.conftest import OpenPage, Server
+from tests.browser.conftest import OpenPage
 
 pytestmark = pytest.mark.browser
 

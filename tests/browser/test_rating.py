@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import OpenPage, Server
+from benchmarks.server import Server
+from tests.browser.conftest import OpenPage
 
 pytestmark = pytest.mark.browser
 

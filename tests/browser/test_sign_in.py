@@ -9,9 +9,9 @@ import oidc_provider_mock
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from benchmarks.server import NO_CHROMIUM, Server, chromium
 from pages.hosting import identity
 from recengine.serving.event_log import EventLog
-from tests.browser.conftest import NO_CHROMIUM, Server, chromium
 from tests.browser.test_rating import board, rate, settled
 
 pytestmark = pytest.mark.browser

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from benchmarks.server import Server
 from recengine.jobs.jobs import Jobs
-from tests.browser.conftest import OpenPage, Server
+from tests.browser.conftest import OpenPage
 from tests.browser.test_training import running, visit
 
 pytestmark = pytest.mark.browser

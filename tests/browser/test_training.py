@@ -12,10 +12,11 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
+from benchmarks.server import Server
 from recengine.jobs.job import Job
 from recengine.jobs.jobs import Jobs
 from recengine.jobs.progress import epochs_of
-from tests.browser.conftest import OpenPage, Server
+from tests.browser.conftest import OpenPage
 
 pytestmark = pytest.mark.browser
 

@@ -97,7 +97,7 @@ SERVED = """
 import asyncio, json, os, subprocess, sys, urllib.error, urllib.request
 from pathlib import Path
 from benchmarks.load import Visitor
-from tests.browser.conftest import Server
+from benchmarks.server import Server
 
 async def look(page):
     visitor = Visitor(server.url)

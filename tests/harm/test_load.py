@@ -9,7 +9,7 @@ import pytest
 import streamlit
 
 from benchmarks.load import VERSION, load
-from tests.browser.conftest import Server
+from benchmarks.server import Server
 
 
 def test_visitors_at_once_lose_no_click_and_see_only_their_own(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from benchmarks.load import VERSION, Visitor, visitor_of
+from benchmarks.server import ROOT, Server
 from pages.hosting.limits import LIMITS, SHARED
 from recengine.serving.event_log import Event, EventLog
-from tests.browser.conftest import ROOT, Server
 from tests.harm.conftest import LONG
 
 FLOOD = 5_000 if LONG else 1_200
