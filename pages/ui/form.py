@@ -16,7 +16,7 @@ from pages.ui.states import sentence
 from pages.ui.text import html
 from recengine.errors import BadInput
 from recengine.models.base import Recommender
-from recengine.models.pair.gradient import GradientConfig
+from recengine.models.pair.base import PairConfig
 from recengine.models.recency import HistoryConfig
 from recengine.training.config import Config, RunConfig
 
@@ -85,8 +85,8 @@ def presets(kind: type[Recommender]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {"Tuned": {}}
     if kind.preset_epochs is not None:
         found["Quick look"] = {"epochs": "5"}
-    if issubclass(kind.Config, GradientConfig):
-        found["Over-fit on purpose"] = {"weight_decay": "0.0", "dropout": "0.0", "epochs": "30", "patience": "30"}
+    if issubclass(kind.Config, PairConfig):
+        found["Over-fit on purpose"] = {"l2": "0.0", "dropout": "0.0", "epochs": "30", "patience": "30"}
         found["Partial credit for genres"] = {"partial_credit": "genres:0.4"}
     if issubclass(kind.Config, HistoryConfig):
         found["Recent counts more"] = {"recency_half_life": "2.0", "recency_floor": "0.05"}

@@ -15,10 +15,9 @@ from recengine.data.splits import Split
 from recengine.errors import BadInput, suggest
 from recengine.experiments.train import learning_rows
 from recengine.models.base import Recommender
-from recengine.models.ratings.explicit import RatingModel, rating_validator
 from recengine.models.registry import configure, model_class
 from recengine.training.config import Config, Range, RunConfig, Search
-from recengine.training.loop import EpochResult, OnEpoch, best_epoch, gain, ranking_validator
+from recengine.training.loop import EpochResult, OnEpoch, best_epoch, gain
 
 if TYPE_CHECKING:
     import optuna
@@ -210,9 +209,7 @@ def validation_value(model: Recommender, train: Interactions, valid: Interaction
     best = best_epoch(model.training_log, model.criterion)
     if best is not None:
         return best.metrics[model.criterion]
-    if isinstance(model, RatingModel):
-        return rating_validator(model, valid)()[model.criterion]
-    return ranking_validator(model.score, train, valid)()[model.criterion]
+    return model.validator(train, valid)()[model.criterion]
 
 
 def _settings(trial: optuna.Trial, space: Mapping[str, Search], presets: Mapping[str, Any]) -> dict[str, Any]:

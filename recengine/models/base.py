@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, final, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypedDict, final, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,10 @@ from torch import Tensor
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import Ranking, mask_scores, top_k
+from recengine.models.recency import training_scorer
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import RunConfig
-from recengine.training.loop import EpochResult, OnEpoch, best_epoch
+from recengine.training.loop import EpochResult, OnEpoch, Score, Validate, best_epoch, ranking_validator
 
 FAMILIES = {
     "collaborative": "What people chose together says what goes with what; of films and people nothing else is known "
@@ -43,6 +44,16 @@ NEED_NO_RATINGS = ("baseline", "demographic", "contextual")
 """Families that have something to say of a person without a single rating."""
 
 
+class LoopOptions(TypedDict):
+    """What a model hands on to the training loop."""
+
+    epochs: int
+    patience: int
+    validate: Validate | None
+    criterion: str
+    on_epoch: OnEpoch | None
+
+
 class FitContext(NamedTuple):
     """What a model may use beside the training rows; `valid` is None rather than empty."""
 
@@ -51,6 +62,17 @@ class FitContext(NamedTuple):
     users: pd.DataFrame | None
     run: RunConfig
     on_epoch: OnEpoch | None
+
+    def loop_options(self, model: Recommender, train: Interactions) -> LoopOptions:
+        """Return how long and by what validation the loop trains `model`: the run's options, else its presets."""
+        valid = self.valid
+        return {
+            "epochs": self.run.epochs or model.preset_epochs or 1,
+            "patience": self.run.patience or model.preset_patience,
+            "validate": None if valid is None else model.validator(train, valid, training_scorer(model, train)),
+            "criterion": model.criterion,
+            "on_epoch": self.on_epoch,
+        }
 
 
 class Recommender(ABC):
@@ -130,6 +152,10 @@ class Recommender(ABC):
     @abstractmethod
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take the tensors of `state` back; `n_users` and `n_items` are set before."""
+
+    def validator(self, train: Interactions, valid: Interactions, score: Score | None = None) -> Validate:
+        """Return a function that measures the model on `valid`, with `score` in place of its own if given."""
+        return ranking_validator(score or self.score, train, valid)
 
     def reads(self) -> Sequence[str]:
         """Return the columns of the item table that the model learns from."""

@@ -1,35 +1,37 @@
-"""Recency: where a score comes from a person's history, their later events may count more."""
+"""Recency: where a score comes from a user's history, later events may count more."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import Recommender
 from recengine.training.config import Config, Range, option
 
+if TYPE_CHECKING:
+    from recengine.models.base import Recommender
+
 HALF_LIVES = (1.0, 2.0, 3.0, 5.0, 10.0, 20.0)
-"""What `auto` tries beside no recency at all."""
+"""What `auto` tries, apart from no recency at all."""
 
 
 @dataclass(frozen=True)
-class HistoryConfig(Config):
-    """Settings of every model that scores from a history.
+class RecencyOptions:
+    """Options that every config of a model that scores from a history has, itself no config.
 
-    Recency weighs what a person is scored from, never what is learned of the items.
+    Recency weighs what a user is scored from, never what is learned of the items.
     """
 
     recency_half_life: float | Literal["auto"] | None = option(
         None,
-        "events of the person's own after which a past item counts half as much more; empty: all count the same; "
-        "auto: what validation likes best",
+        "later events of the same user after which an item's recency bonus halves; empty: no bonus; "
+        "auto: chosen on validation",
         low=0,
         high=10_000,
         open_low=True,
@@ -37,7 +39,7 @@ class HistoryConfig(Config):
     )
     recency_floor: float = option(
         0.15,
-        "weight that even the oldest item keeps, beside 1 for recency",
+        "weight that even the oldest item keeps; the recency bonus of the latest is 1",
         low=0,
         high=10,
         search=Range(0.02, 0.5, log=True),
@@ -49,14 +51,19 @@ class HistoryConfig(Config):
         return isinstance(self.recency_half_life, float)
 
     def recency(self, age: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return floor + 2^(-age / half-life), the weight of an event that `age` later ones of the person follow."""
+        """Return floor + 2^(-age / half-life), the weight of an event that `age` later ones of the user follow."""
         if not isinstance(self.recency_half_life, float):
             return np.ones(len(age), np.float32)
         return (self.recency_floor + 0.5 ** (age / self.recency_half_life)).astype(np.float32)
 
 
-def recency_weights(histories: Interactions, config: HistoryConfig) -> NDArray[np.float32]:
-    """Return the weight of each row (n,), by how many events of the same person came later."""
+@dataclass(frozen=True)
+class HistoryConfig(RecencyOptions, Config):
+    """Options of a model that scores from a history."""
+
+
+def recency_weights(histories: Interactions, config: RecencyOptions) -> NDArray[np.float32]:
+    """Return the weight of each row (n,), by how many events of the same user came later."""
     if not config.weighs:
         return np.ones(len(histories), np.float32)
     order = histories.chronological()
@@ -65,27 +72,32 @@ def recency_weights(histories: Interactions, config: HistoryConfig) -> NDArray[n
     return config.recency(age)
 
 
-class HistoryModel(Recommender):
-    """Base of models that score a person from rows which they need not have learned from."""
+class HistoryModel(ABC):
+    """What models share that score a user from rows which they need not have learned from.
 
+    It stands before `Recommender` or a subclass of it among the bases.
+    """
+
+    config: Any
     trains_users: ClassVar[bool] = False
     """Whether users of the data are scored by what they were trained to, as long as recency does not weigh."""
 
     @property
     def scores_from_history(self) -> bool:
-        """Return whether users of the data, too, are scored as newcomers with the same rows would be."""
+        """Return whether users of the data, too, are scored as new users with the same rows would be."""
         return self.config.weighs or not self.trains_users
 
     @abstractmethod
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items) scores of people known only by these rows, weighted by recency."""
+        """Return (histories.n_users, n_items) scores of users known only by these rows, weighted by recency."""
 
     @abstractmethod
     def serve_from(self, rows: Interactions) -> None:
         """Score the users of the data from these rows, weighted by recency, from now on."""
 
-    def scorer(self, train: Interactions) -> Callable[[ArrayLike], Tensor]:
-        """Return what, before `learn` has ended, scores users as `score` will afterwards."""
-        if not self.config.weighs:
-            return self.score
-        return lambda users: self.score_history(train.of_users(users))
+
+def training_scorer(model: Recommender, train: Interactions) -> Callable[[ArrayLike], Tensor]:
+    """Return what, before `learn` has ended, scores users as `score` will afterwards."""
+    if isinstance(model, HistoryModel) and model.config.weighs:
+        return lambda users: model.score_history(train.of_users(users))
+    return model.score

@@ -18,7 +18,7 @@ from recengine.models.item_item.slist import SLIST
 from recengine.models.pair.hybrid import Hybrid, HybridJoint
 from recengine.models.pair.neural import CML, MLP, MLPMF, ColdStartMF, DeepFM, NeuMF, NonlinearMF
 from recengine.models.plugins import find
-from recengine.models.ratings.explicit import Bias, RatingModel, RecommenderNet, rating_validator
+from recengine.models.ratings.explicit import Bias, RecommenderNet
 from recengine.models.ratings.mf_explicit import MFExplicit
 from recengine.models.recency import HALF_LIVES, HistoryModel
 from recengine.models.sequence.gru import GRU
@@ -31,7 +31,7 @@ from recengine.models.streaming.blend import StreamBlend
 from recengine.models.streaming.counts import RecentPopularity, StreamItemKNN, StreamPopularity
 from recengine.models.streaming.step import Step
 from recengine.training.config import Config, RunConfig
-from recengine.training.loop import OnEpoch, Stage, gain, mark_stage, ranking_validator
+from recengine.training.loop import OnEpoch, Stage, gain, mark_stage
 
 MODELS: dict[str, type[Recommender]] = {
     model.name: model
@@ -126,7 +126,7 @@ def fit_final(
     if not len(valid) or (kind.preset_epochs is None and not auto):
         return kind(config).fit(everything, items=items, users=users, run=run, on_epoch=on_epoch)
     chosen = kind(config).fit(train, valid=valid, items=items, users=users, run=run, on_epoch=on_epoch)
-    if isinstance(chosen, HistoryModel) and auto:
+    if auto:
         config = best_half_life(chosen, train, valid)
     epochs = max(1, chosen.best_epoch or 1)
     final = kind(config).fit(
@@ -140,15 +140,14 @@ def fit_final(
     return final
 
 
-def best_half_life(model: HistoryModel, train: Interactions, valid: Interactions) -> Config:
+def best_half_life(model: Recommender, train: Interactions, valid: Interactions) -> Config:
     """Return the config of a model fitted on `train` with the half-life that serves `valid` best, which may be none.
 
     Items stay as they were learned, so nothing is fitted again; the model is left serving with the last half-life.
     """
-    if isinstance(model, RatingModel):
-        validate = rating_validator(model, valid)
-    else:
-        validate = ranking_validator(model.score, train, valid)
+    if not isinstance(model, HistoryModel):
+        raise TypeError(f"{model.name} does not score from histories")
+    validate = model.validator(train, valid)
 
     def served() -> float:
         with torch.inference_mode():

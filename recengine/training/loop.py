@@ -91,6 +91,8 @@ def best_epoch(log: Iterable[EpochResult], criterion: str) -> EpochResult | None
 
 
 Validate = Callable[[], dict[str, float]]
+Score = Callable[[Tensor], Tensor]
+"""Scores all items, (B, n_items), for user indices (B,)."""
 
 
 def train(
@@ -229,7 +231,7 @@ def run_epochs(
 
 
 def ranking_validator(
-    score: Callable[[Tensor], Tensor], train: Interactions, valid: Interactions, *, k: int = 10, batch: int = 2048
+    score: Score, train: Interactions, valid: Interactions, *, k: int = 10, batch: int = 2048
 ) -> Validate:
     """Return a function that ranks all items, `train` masked, for the users of `valid`: NDCG and hit rate @k."""
     users = torch.from_numpy(valid.user_counts.nonzero()[0])
@@ -247,6 +249,14 @@ def ranking_validator(
         return {f"valid_{name}@{k}": value / len(users) for name, value in total.items()}
 
     return validate
+
+
+@contextmanager
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Seed what takes no generator, dropout and the initialisation of layers, and give the earlier state back."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 positive : (B,) scores of the positives; negative : (B, K) scores of K sampled negatives each.
 margin   : float or (B, K), the ideal gap between the two; partial credit narrows it where the two are alike.
+weight   : (B,), what each positive's part of the loss counts, before averaging over all; None counts all alike.
 
 A negative of -inf is left out. With every other item as a negative, `softmax_loss` is the full cross entropy.
 """
@@ -17,22 +18,26 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the usual name
 
 
-def bpr_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 0.0) -> Tensor:
+def bpr_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 0.0, weight: Tensor | None = None) -> Tensor:
     """Bayesian personalised ranking: -log sigmoid(positive - negative - margin), averaged (Rendle et al. 2009)."""
-    return F.softplus(negative - positive[:, None] + margin).mean()
+    return weighted(F.softplus(negative - positive[:, None] + margin), weight).mean()
 
 
-def hinge_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 1.0) -> Tensor:
+def hinge_loss(
+    positive: Tensor, negative: Tensor, margin: Tensor | float = 1.0, weight: Tensor | None = None
+) -> Tensor:
     """Penalise what is missing to the margin: max(0, margin - (positive - negative)), averaged."""
-    return F.relu(margin - positive[:, None] + negative).mean()
+    return weighted(F.relu(margin - positive[:, None] + negative), weight).mean()
 
 
-def adaptive_hinge_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 1.0) -> Tensor:
+def adaptive_hinge_loss(
+    positive: Tensor, negative: Tensor, margin: Tensor | float = 1.0, weight: Tensor | None = None
+) -> Tensor:
     """Hinge against the hardest of each row's own negatives (Weston et al. 2011, in the manner of WARP)."""
-    return F.relu(margin - positive[:, None] + negative).amax(1).mean()
+    return weighted(F.relu(margin - positive[:, None] + negative).amax(1), weight).mean()
 
 
-def warp_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 1.0) -> Tensor:
+def warp_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 1.0, weight: Tensor | None = None) -> Tensor:
     """Weighted approximate-rank pairwise: hinge, by log(1 + rank), over the negatives that violate the margin.
 
     The rank is the number of a row's own negatives that come within the margin, which counts K draws at once where
@@ -40,25 +45,29 @@ def warp_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 1.0) 
     """
     violation = F.relu(margin - positive[:, None] + negative)
     rank = (violation > 0).sum(1)
-    return (torch.log1p(rank) * violation.sum(1) / rank.clamp(min=1)).mean()
+    return weighted(torch.log1p(rank) * violation.sum(1) / rank.clamp(min=1), weight).mean()
 
 
-def squared_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 1.0) -> Tensor:
+def squared_loss(
+    positive: Tensor, negative: Tensor, margin: Tensor | float = 1.0, weight: Tensor | None = None
+) -> Tensor:
     """Squared error: positives towards 1, negatives towards 1 - margin, averaged over all."""
     masked = negative == -torch.inf
     error = negative.masked_fill(masked, 0) - (1 - margin)
-    squares = (1 - positive).square().sum() + error.masked_fill(masked, 0).square().sum()
-    return squares / (positive.numel() + negative.numel())
+    below = weighted(error.masked_fill(masked, 0).square(), weight)
+    return (weighted((1 - positive).square(), weight).sum() + below.sum()) / (positive.numel() + negative.numel())
 
 
-def softmax_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 0.0) -> Tensor:
+def softmax_loss(
+    positive: Tensor, negative: Tensor, margin: Tensor | float = 0.0, weight: Tensor | None = None
+) -> Tensor:
     """Sampled softmax: -log of the positive's share of exp(score) among itself and its negatives."""
     if isinstance(margin, Tensor) or margin:
         negative = negative + margin
-    return _Softmax.apply(positive, negative).mean()
+    return weighted(_SoftmaxLoss.apply(positive, negative), weight).mean()
 
 
-class _Softmax(torch.autograd.Function):
+class _SoftmaxLoss(torch.autograd.Function):
     """-log of the positive's share, (B,), with its gradient at once: a third of the passes over the scores."""
 
     @staticmethod
@@ -75,9 +84,19 @@ class _Softmax(torch.autograd.Function):
         return -grown * shares.sum(dim=1), shares * grown[:, None]
 
 
-def logistic_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 0.0) -> Tensor:
+def logistic_loss(
+    positive: Tensor, negative: Tensor, margin: Tensor | float = 0.0, weight: Tensor | None = None
+) -> Tensor:
     """Binary cross entropy: positives towards 1, each negative towards 0 (He et al. 2017)."""
-    return (F.softplus(-positive).sum() + F.softplus(negative + margin).sum()) / (positive.numel() + negative.numel())
+    above, below = weighted(F.softplus(-positive), weight), weighted(F.softplus(negative + margin), weight)
+    return (above.sum() + below.sum()) / (positive.numel() + negative.numel())
+
+
+def weighted(losses: Tensor, weight: Tensor | None) -> Tensor:
+    """Return the losses (B,) or (B, K), each row times its weight (B,)."""
+    if weight is None:
+        return losses
+    return losses * (weight if losses.ndim == 1 else weight[:, None])
 
 
 LOSSES: Mapping[str, Callable[..., Tensor]] = {

@@ -18,7 +18,7 @@ from recengine.data.interactions import Interactions
 from recengine.data.splits import Split, leave_last
 from recengine.errors import BadInput
 from recengine.models.base import ABILITIES, FAMILIES, Recommender, SupportsExplain, SupportsFoldIn, abilities
-from recengine.models.pair.gradient import GradientModel
+from recengine.models.pair.base import PairModel
 from recengine.models.ratings.explicit import RatingModel, rating_validator
 from recengine.models.recency import HistoryModel
 from recengine.models.registry import MODELS, configure, fit_final, model_class
@@ -38,14 +38,14 @@ CHECKERBOARD: dict[str, dict[str, Any]] = {
         "batch_size": 8,
         "epochs": 10,
     },
-    "mf": {"embedding_dim": 8, "weight_decay": 0.001, "learning_rate": 0.05, "epochs": 30},
+    "mf": {"embedding_dim": 8, "l2": 0.001, "learning_rate": 0.05, "epochs": 30},
     "ials": {"embedding_dim": 8, "epochs": 8},
     "step": {"embedding_dim": 8, "epochs": 40},
     "stream-blend": {"embedding_dim": 8, "epochs": 40},
     **{
         name: {
             "embedding_dim": 8,
-            "weight_decay": 0.001,
+            "l2": 0.001,
             "learning_rate": 0.05,
             "negatives": 16,
             "dropout": 0.0,
@@ -262,10 +262,8 @@ def test_a_training_users_own_history_folds_in_to_that_users_scores(
 ) -> None:
     if not isinstance(model, SupportsFoldIn):
         return
-    if isinstance(
-        model, GradientModel | Step
-    ):  # after two epochs a user's vector is still the noise that it started from
-        trained = {name: value for name, value in CHECKERBOARD[model.name].items() if name != "weight_decay"}
+    if isinstance(model, PairModel | Step):  # after two epochs a user's vector is still the noise that it started from
+        trained = {name: value for name, value in CHECKERBOARD[model.name].items() if name != "l2"}
         config, run = configure(model.name, trained, RunConfig(device="cpu"))
         model = type(model)(config).fit(split.train, items=tiny.items, run=run)
     folded = model.score_history(split.train.of_users(USERS))
@@ -435,7 +433,7 @@ def test_the_restored_epoch_is_the_one_with_the_best_validation(name: str, tiny:
 def test_mf_pairs_nobody_with_another_users_negatives(tiny: Dataset) -> None:
     """The loss of two groups is the mean of what each gives alone with its own negatives."""
     kind = model_class("mf")
-    model: Any = kind(kind.Config.from_dict({"embedding_dim": 4, "weight_decay": 0, "loss": "adaptive-hinge"}))
+    model: Any = kind(kind.Config.from_dict({"embedding_dim": 4, "l2": 0, "loss": "adaptive-hinge"}))
     model.fit(tiny.positives(4.0), run=RunConfig(device="cpu", epochs=3))
     user, item = torch.tensor([0, 1, 2, 3]), torch.tensor([2, 3, 4, 5])
     negative = torch.tensor([[10, 11], [20, 21]])  # of users 0 and 1, and of users 2 and 3
@@ -464,7 +462,7 @@ def test_mf_never_sets_a_known_positive_against_another_unless_told_to(sampling:
     """A user who has every item has no negatives: exact sampling then moves nothing, approximate does."""
     kind = model_class("mf")
     board = Interactions.from_pairs(np.repeat([0, 1], 6), np.tile(np.arange(6), 2), n_users=2, n_items=6)
-    config = kind.Config.from_dict({"embedding_dim": 4, "weight_decay": 0, "loss": "hinge", "sampling": sampling})
+    config = kind.Config.from_dict({"embedding_dim": 4, "l2": 0, "loss": "hinge", "sampling": sampling})
     one, many = (kind(config).fit(board, run=RunConfig(device="cpu", epochs=e)).score([0, 1]) for e in (1, 5))
     assert torch.equal(one, many) == (sampling == "exact")
 

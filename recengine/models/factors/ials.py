@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import FitContext
+from recengine.models.base import FitContext, Recommender
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Range, option
-from recengine.training.loop import ranking_validator, run_epochs
+from recengine.training.loop import run_epochs
 
 CELLS = 2**19
 """Numbers in one padded batch of histories: bounds the memory of a solve, and lets a core's cache hold it."""
@@ -53,7 +53,7 @@ class IALSConfig(HistoryConfig):
     )
 
 
-class IALS(HistoryModel):
+class IALS(HistoryModel, Recommender):
     """Minimise sum over chosen (1 - u.v)^2 + w * sum over all (u.v)^2 + ridge, one side at a time.
 
     The ridge of a user is l2 * (own items + w * n_items)^nu, an item's likewise (Rendle, Krichene, Zhang & Koren,
@@ -94,10 +94,7 @@ class IALS(HistoryModel):
             self.network,
             epoch=epoch,
             untrained_loss=lambda: float(self._loss(by_user)),
-            epochs=context.run.epochs or self.preset_epochs,
-            patience=context.run.patience or self.preset_patience,
-            validate=ranking_validator(self.scorer(train), train, context.valid) if context.valid is not None else None,
-            on_epoch=context.on_epoch,
+            **context.loop_options(self, train),
         )
         self.network.to("cpu")
         self.serve_from(train)

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from recengine.models.factors.fold_in import RidgeModel
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from recengine.models.pair.base import PairModel
+from recengine.models.pair.fold_in import FoldInConfig, RidgeFoldIn, ServesNewUsers
 
 
-class MF(RidgeModel):
+class MF(ServesNewUsers, PairModel):
     """Matrix factorisation that ranks positives above sampled negatives (Rendle et al., UAI 2009).
 
-    All of its settings are those of `GradientConfig`, whose presets were tuned for this model, and recency.
+    The network is `PairNetwork` itself, u.v + the item's bias; `PairModel` trains it. All options are those of
+    `PairConfig`, whose presets were tuned for this model, and recency. A new user's vector is a ridge regression.
     """
 
     name = "mf"
     summary = "A vector for each person and film, trained to rank what was liked above what was not."
     reference = "Rendle et al., BPR: Bayesian personalized ranking from implicit feedback, UAI 2009"
+    Config = FoldInConfig
     version = 3
     preset_epochs = 60
     preset_patience = 5
+    fold_in_class = RidgeFoldIn
+
+    def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
+        """Return (n_targets, n_history): what each item of a history, oldest first, adds to a new user's scores."""
+        return self.fold_in.explain(self.network, self.config, history, item_idx)

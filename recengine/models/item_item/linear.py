@@ -16,7 +16,7 @@ from torch.nn.functional import embedding_bag
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import coordinates
-from recengine.models.base import FitContext
+from recengine.models.base import FitContext, Recommender
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Range, option
 
@@ -24,7 +24,7 @@ MEMORY_LIMIT = 8 * 2**30
 """Largest item-item matrix that is attempted, in bytes."""
 
 
-class ItemItem(HistoryModel):
+class ItemItem(HistoryModel, Recommender):
     """Base: score(u, i) = sum over u's history h of recency(h) * weight[h, i]; subclasses fill the weights.
 
     The score splits over the history by construction, so these models fold new people in and explain exactly.

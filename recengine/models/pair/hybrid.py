@@ -9,21 +9,22 @@ from dataclasses import dataclass
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.base import FitContext
-from recengine.models.factors.fold_in import FoldInConfig
 from recengine.models.factors.mf import MF
 from recengine.models.metadata import COLUMNS, parse_columns
-from recengine.models.pair.gradient import GradientConfig, GradientModel, Phase
+from recengine.models.pair.base import PairConfig, PairModel, TrainingPhase
+from recengine.models.pair.fold_in import FoldInConfig
 from recengine.models.pair.networks import HybridNetwork, PairNetwork
 from recengine.models.pair.neural import LayeredConfig
 from recengine.training.config import Range, option
 from recengine.training.loop import Stage, mark_stage
 
-TABLES = ("user_embedding", "item_embedding", "item_bias", "user_bias")
+FACTORISATION = ("user_embedding", "item_embedding", "item_bias", "user_bias")
+"""Parameters that come from the matrix factorisation."""
 
 
 @dataclass(frozen=True)
 class HybridJointConfig(LayeredConfig):
-    """Settings of `hybrid-joint`."""
+    """Options of `hybrid-joint`."""
 
     metadata: str = option("genres,year", "what is read of the items: genres, year, keywords, tags, director")
     metadata_layers: tuple[int, ...] = option(
@@ -37,14 +38,14 @@ class HybridJointConfig(LayeredConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not parse_columns(self.metadata):
-            raise BadInput(f"metadata={self.metadata!r} names no column; expected some of: {', '.join(COLUMNS)}")
+            raise BadInput("metadata", self.metadata, f"some of: {', '.join(COLUMNS)}", problem="names no column")
         if not self.metadata_layers:
             object.__setattr__(self, "metadata_layers", (8,))
 
 
 @dataclass(frozen=True)
 class HybridConfig(HybridJointConfig):
-    """Settings of `hybrid`."""
+    """Options of `hybrid`."""
 
     pretrain_epochs: int = option(
         10, "epochs of the matrix factorisation that it starts from", low=0, high=10_000, search=Range(5, 20)
@@ -54,7 +55,7 @@ class HybridConfig(HybridJointConfig):
     )
     second_rate: float = option(
         0.1,
-        "step size of phase 2 beside that of phase 1",
+        "learning rate of phase 2, as a factor of phase 1's",
         low=0,
         high=1,
         open_low=True,
@@ -62,7 +63,7 @@ class HybridConfig(HybridJointConfig):
     )
 
 
-class HybridJoint(GradientModel):
+class HybridJoint(PairModel):
     """Vectors of user and item and layers over the metadata, all trained together from the start."""
 
     name = "hybrid-joint"
@@ -78,7 +79,7 @@ class HybridJoint(GradientModel):
         return parse_columns(self.config.metadata)
 
 
-class Hybrid(HybridJoint):
+class Hybrid(PairModel):
     """Start from a trained matrix factorisation, add layers over the metadata, then tune the whole.
 
     The new layers' score is added to the factorisation's and starts at zero, so that training starts from its
@@ -87,17 +88,25 @@ class Hybrid(HybridJoint):
     """
 
     name = "hybrid"
+    family = "hybrid"
     summary = "A trained matrix factorisation, then a network over genres and years on top, then both together."
+    reference = HybridJoint.reference
     Config = HybridConfig
+    network_class = HybridNetwork
+    preset_epochs = 30
+    preset_patience = 4
 
-    def phases(self, epochs: int) -> list[Phase]:
+    def columns(self) -> Sequence[str]:
+        return parse_columns(self.config.metadata)
+
+    def phases(self, epochs: int) -> list[TrainingPhase]:
         first = min(self.config.frozen_epochs, epochs)
-        phases = [Phase(first, frozen=TABLES), Phase(epochs - first, rate=self.config.second_rate)]
+        phases = [TrainingPhase(first, frozen=FACTORISATION), TrainingPhase(epochs - first, self.config.second_rate)]
         return [phase for phase in phases if phase.epochs]
 
     def _start(self, train: Interactions, context: FitContext) -> PairNetwork:
         if not self.tables and self.config.pretrain_epochs:
-            shared = {f.name for f in dataclasses.fields(GradientConfig)} - {"negatives", "learning_rate"}
+            shared = {f.name for f in dataclasses.fields(PairConfig)} - {"negatives", "learning_rate"}
             config = FoldInConfig(**{name: getattr(self.config, name) for name in shared})
             run = dataclasses.replace(context.run, epochs=self.config.pretrain_epochs)
             on_epoch = mark_stage(context.on_epoch, Stage.PRETRAINING)

@@ -1,13 +1,16 @@
-"""Small networks that score a grid of users and items, all with the same four methods.
+"""Small networks that score grids of users and items.
 
-Shapes throughout: G groups of S users, each group beside its own K items; D the length of a vector.
+A new one is a subclass of `PairNetwork` with its own layers in `__init__` and its own `score_grid`; it may also change
+how vectors and biases come about. Shapes throughout: G groups of S users, each group with K items of its own; D the
+length of a vector.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -23,14 +26,18 @@ INITIALISERS: Mapping[str, Callable[[Tensor, float], object]] = {
 """How a table starts, given the standard deviation asked for; xavier's follows from the table's shape."""
 
 
+MOST_CELLS = 2**22
+"""Numbers that a network may hold while it scores a batch of users for all items: bounds the memory of `score_all`."""
+
+
 class Table(nn.Embedding):
-    """An embedding whose gradient is added up row by row, in half the time of PyTorch's own on a CPU."""
+    """An embedding whose gradient is summed row by row: index_add_, where PyTorch's CPU backward sorts the index."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return _LookUp.apply(input, self.weight) if self.weight.device.type == "cpu" else super().forward(input)
+        return _Lookup.apply(input, self.weight) if self.weight.device.type == "cpu" else super().forward(input)
 
 
-class _LookUp(torch.autograd.Function):
+class _Lookup(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, index: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(index)
@@ -38,16 +45,17 @@ class _LookUp(torch.autograd.Function):
         return weight.index_select(0, index.flatten()).view(*index.shape, -1)
 
     @staticmethod
-    def backward(ctx: Any, grown: Tensor) -> tuple[None, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
         (index,) = ctx.saved_tensors
-        dim = grown.shape[-1]
-        gradient = torch.zeros(ctx.rows, dim, dtype=grown.dtype)
-        return None, gradient.index_add_(0, index.flatten(), grown.reshape(-1, dim))
+        dim = grad.shape[-1]
+        gradient = torch.zeros(ctx.rows, dim, dtype=grad.dtype)
+        return None, gradient.index_add_(0, index.flatten(), grad.reshape(-1, dim))
 
 
 class PairNetwork(nn.Module):
-    """Matrix factorisation: score(u, i) = user vector . item vector + item bias; the others change a part of it.
+    """Matrix factorisation: score(u, i) = user vector . item vector + item bias; subclasses change a part of it.
 
+    config   : a `PairConfig`
     features : (n_items, F) metadata, or None
     """
 
@@ -55,173 +63,235 @@ class PairNetwork(nn.Module):
 
     def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
         super().__init__()
-        dim = config.embedding_dim
-        self.user_embedding = Table(n_users, dim, _weight=torch.empty(n_users, dim))
-        self.item_embedding = Table(n_items, dim, _weight=torch.empty(n_items, dim))
+        self.embedding_dim: int = config.embedding_dim
+        self.user_embedding = Table(n_users, self.embedding_dim, _weight=torch.empty(n_users, self.embedding_dim))
+        self.item_embedding = Table(n_items, self.embedding_dim, _weight=torch.empty(n_items, self.embedding_dim))
         self.item_bias = nn.Parameter(torch.zeros(n_items)) if config.item_bias else None
         self.user_bias = nn.Parameter(torch.zeros(n_users)) if config.user_bias else None
-        self.draw = INITIALISERS[config.initialiser]
+        self.initialiser = INITIALISERS[config.initialiser]
+        self.y_range: tuple[float, float] | None = config.y_range
         self.register_buffer("features", features)
         self.dropout = nn.Dropout(config.dropout)
-        self.width = 1
-        """Numbers held for one user and one item while they meet."""
-        self.add_layers(config)
-
-    def add_layers(self, config: Any) -> None:
-        """Make what a subclass needs beside the tables."""
+        self.cells_per_pair = 1
+        """Numbers held for one user and one item while they are scored."""
 
     def initialise(self, std: float, train: Interactions) -> None:
-        """Draw both tables as the settings say; `train` is there for networks that ask what is known."""
+        """Draw both tables as the config says; `train` is there for networks that ask what is known."""
         for table in (self.user_embedding, self.item_embedding):
-            self.draw(table.weight, std)
+            self.initialiser(table.weight, std)
 
-    def users(self, user: Tensor) -> Tensor:
+    def forward(self, user: Tensor, item: Tensor | None) -> Tensor:
+        """Return scores (G, S, K) of users (G, S) and items (G, K); None: all items, for one group."""
+        items = self.item_vectors(item)
+        return self.score_vectors(
+            user, self.user_vectors(user), items[None] if item is None else items, self.item_biases(item)
+        )
+
+    def user_vectors(self, user: Tensor) -> Tensor:
         """Return the vectors (..., D) of users (...)."""
         return self.dropout(self.user_embedding(user))
 
-    def items(self, item: Tensor | None) -> Tensor:
+    def item_vectors(self, item: Tensor | None) -> Tensor:
         """Return the vectors (..., D) of items (...), or of all items for None."""
         return self.dropout(look_up(self.item_embedding, item))
 
-    def bias(self, item: Tensor | None) -> Tensor | None:
+    def item_biases(self, item: Tensor | None) -> Tensor | None:
         """Return the biases of items (G, K), or (1, n_items) of all for None."""
         if self.item_bias is None:
             return None
         return self.item_bias[None] if item is None else self.item_bias[item]
 
-    def meet(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-        """Return scores (G, S, K) of users (G, S, D) and items (G, K, D) with biases (G, K)."""
+    def score_grid(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        """Return scores (G, S, K) of user vectors (G, S, D) and item vectors (G, K, D) with item biases (G, K)."""
         return dot(u, v, bias)
 
     def item_space(self, v: Tensor) -> Tensor:
         """Return the vectors (n_items, D) whose cosine says how alike items are."""
         return v
 
+    def score_vectors(self, user: Tensor, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        """Return the scores of `score_grid` with the biases of the users (G, S), in `y_range` if there is one."""
+        scores = self.score_grid(u, v, bias)
+        if self.user_bias is not None:
+            scores = scores + self.user_bias[user][..., None]
+        if self.y_range is None:
+            return scores
+        low, high = self.y_range
+        return low + (high - low) * torch.sigmoid(scores)
+
+    def score_all(self, users: Tensor) -> Tensor:
+        """Return scores (B, n_items) of users (B,), few enough users at a time."""
+        items, bias = self.item_vectors(None)[None], self.item_biases(None)  # (1, n_items, D), (1, n_items)
+        at_once = max(1, MOST_CELLS // (items.shape[1] * self.cells_per_pair))
+        parts = users.to(self.device).split(at_once)
+        return torch.cat([self.score_vectors(p[None], self.user_vectors(p)[None], items, bias)[0] for p in parts])
+
+    def with_users(self, vectors: Tensor) -> Self:
+        """Return a network that shares everything with this one but its users, who have these vectors (n, D)."""
+        other = copy.copy(self)
+        other._modules = self._modules | {"user_embedding": Table(len(vectors), self.embedding_dim, _weight=vectors)}
+        if self.user_bias is not None:
+            no_bias = nn.Parameter(vectors.new_zeros(len(vectors)), requires_grad=False)
+            other._parameters = self._parameters | {"user_bias": no_bias}
+        return other
+
+    @property
+    def device(self) -> torch.device:
+        return self.item_embedding.weight.device
+
 
 class MetricNetwork(PairNetwork):
     """score = -(distance of user and item)^2, both within the unit ball."""
 
-    def users(self, user: Tensor) -> Tensor:
-        return into_ball(super().users(user))
+    def user_vectors(self, user: Tensor) -> Tensor:
+        return into_ball(super().user_vectors(user))
 
-    def items(self, item: Tensor | None) -> Tensor:
-        return into_ball(super().items(item))
+    def item_vectors(self, item: Tensor | None) -> Tensor:
+        return into_ball(super().item_vectors(item))
 
-    def meet(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-        beyond = -v.square().sum(-1) if bias is None else bias - v.square().sum(-1)  # (G, K)
-        return 2 * dot(u, v, None) + beyond[:, None] - u.square().sum(-1)[..., None]
+    def score_grid(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        of_items = -v.square().sum(-1) if bias is None else bias - v.square().sum(-1)  # (G, K)
+        return 2 * dot(u, v, None) + of_items[:, None] - u.square().sum(-1)[..., None]
 
 
 class TwoTowers(PairNetwork):
-    """Each side's vector passes layers of its own before they meet in a dot product."""
+    """Each side's vector passes layers of its own before the dot product."""
 
-    def add_layers(self, config: Any) -> None:
-        dim = config.embedding_dim
-        self.user_tower, self.item_tower = (layers([dim, *config.layers, dim], config.dropout) for _ in range(2))
+    def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
+        super().__init__(n_users, n_items, config, features)
+        sizes = [config.embedding_dim, *config.layers, config.embedding_dim]
+        self.user_tower, self.item_tower = (layers(sizes, config.dropout) for _ in range(2))
 
-    def meet(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    def score_grid(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         return dot(u + self.user_tower(u), self.item_space(v), bias)
 
     def item_space(self, v: Tensor) -> Tensor:
         return v + self.item_tower(v)
 
 
-class JoinedNetwork(PairNetwork):
-    """The two vectors joined pass layers that narrow to one score.
+class JoinedTower(nn.Module):
+    """Layers over the joined vectors of a user and an item that narrow to one score.
 
     The first layer of a joined vector is a sum of one product per side, so each side's is computed once.
     """
 
-    def add_layers(self, config: Any) -> None:
-        self.add_tower(config, config.embedding_dim, config.embedding_dim)
-
-    def add_tower(self, config: Any, user_dim: int, item_dim: int) -> None:
-        """Make the layers above a user's and an item's vector."""
+    def __init__(self, user_dim: int, item_dim: int, config: Any) -> None:
+        super().__init__()
         first, *rest = config.layers
-        self.width = first
         self.user_first, self.item_first = nn.Linear(user_dim, first), nn.Linear(item_dim, first, bias=False)
         self.upper = nn.Sequential(nn.ReLU(), nn.Dropout(config.dropout), layers([first, *rest], config.dropout, True))
         self.last = nn.Linear(config.layers[-1], 1, bias=False)
 
-    def tower(self, u: Tensor, v: Tensor) -> Tensor:
-        """Return (G, S, K) scores of the layers alone."""
+    def forward(self, u: Tensor, v: Tensor) -> Tensor:
+        """Return scores (G, S, K) of vectors (G, S, D) and (G, K, E)."""
         first = self.user_first(u)[:, :, None] + self.item_first(v)[:, None]  # (G, S, K, H)
         return self.last(self.upper(first))[..., 0]
 
-    def meet(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+
+class JoinedNetwork(PairNetwork):
+    """Layers over the two vectors, joined."""
+
+    def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
+        super().__init__(n_users, n_items, config, features)
+        self.cells_per_pair = config.layers[0]
+        self.tower = JoinedTower(config.embedding_dim, config.embedding_dim, config)
+
+    def score_grid(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         scores = self.tower(u, v)
         return scores if bias is None else scores + bias[:, None]
 
 
-class ResidualNetwork(JoinedNetwork):
-    """The dot product of the two vectors plus what layers over both say; the layers start at zero."""
+class ResidualNetwork(PairNetwork):
+    """The dot product of the two vectors, plus layers over both that start at zero."""
+
+    def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
+        super().__init__(n_users, n_items, config, features)
+        self.cells_per_pair = config.layers[0]
+        self.tower = JoinedTower(config.embedding_dim, config.embedding_dim, config)
 
     def initialise(self, std: float, train: Interactions) -> None:
         super().initialise(std, train)
-        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.tower.last.weight)
 
-    def meet(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-        return dot(u, v[..., : u.shape[-1]], bias) + self.tower(u, v)
+    def score_grid(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        return dot(u, v, bias) + self.tower(u, v)
 
 
-class NeuMFNetwork(JoinedNetwork):
+class NeuMFNetwork(PairNetwork):
     """A weighted product of one half of the vectors plus layers over the other half."""
 
-    def add_layers(self, config: Any) -> None:
+    def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
+        super().__init__(n_users, n_items, config, features)
+        self.cells_per_pair = config.layers[0]
         self.product_dim = config.embedding_dim // 2
-        self.add_tower(config, config.embedding_dim - self.product_dim, config.embedding_dim - self.product_dim)
+        tower_dim = config.embedding_dim - self.product_dim
+        self.tower = JoinedTower(tower_dim, tower_dim, config)
         self.product_weight = nn.Parameter(torch.ones(self.product_dim))
 
-    def meet(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    def score_grid(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         product = dot(u[..., : self.product_dim] * self.product_weight, v[..., : self.product_dim], bias)
         return product + self.tower(u[..., self.product_dim :], v[..., self.product_dim :])
 
 
-class HybridNetwork(ResidualNetwork):
-    """An item's vector is its embedding joined with what layers of their own make of its metadata."""
+class HybridNetwork(PairNetwork):
+    """The dot product of the two embeddings, plus layers over both and what layers of their own make of the metadata.
 
-    def add_layers(self, config: Any) -> None:
-        self.metadata_tower = layers([_table(self).shape[1], *config.metadata_layers], config.dropout, True)
-        self.add_tower(config, config.embedding_dim, config.embedding_dim + config.metadata_layers[-1])
+    An item's vector is its embedding joined with its metadata's; the upper layers start at zero.
+    """
 
-    def items(self, item: Tensor | None) -> Tensor:
-        about = self.metadata_tower(look_up(_table(self), item))
-        return torch.cat([super().items(item), about], dim=-1)
-
-    def item_space(self, v: Tensor) -> Tensor:
-        return v[..., : self.user_embedding.embedding_dim]
-
-
-class DeepFMNetwork(JoinedNetwork):
-    """Factorisation machine and layers over three fields: user, item, and the mean vector of the item's metadata."""
-
-    def add_layers(self, config: Any) -> None:
-        n_values = _table(self).shape[1]
-        self.value_embedding = nn.Parameter(torch.zeros(n_values, config.embedding_dim))
-        self.value_bias = nn.Parameter(torch.zeros(n_values))
-        self.add_tower(config, config.embedding_dim, 2 * config.embedding_dim)
+    def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
+        super().__init__(n_users, n_items, config, features)
+        self.cells_per_pair = config.layers[0]
+        self.metadata_tower = layers([features_of(self).shape[1], *config.metadata_layers], config.dropout, True)
+        self.tower = JoinedTower(config.embedding_dim, config.embedding_dim + config.metadata_layers[-1], config)
 
     def initialise(self, std: float, train: Interactions) -> None:
         super().initialise(std, train)
-        self.draw(self.value_embedding, std)
-        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.tower.last.weight)
 
-    def items(self, item: Tensor | None) -> Tensor:
-        return torch.cat([super().items(item), value_shares(self, item) @ self.value_embedding], dim=-1)
+    def item_vectors(self, item: Tensor | None) -> Tensor:
+        metadata = self.metadata_tower(look_up(features_of(self), item))
+        return torch.cat([super().item_vectors(item), metadata], dim=-1)
 
-    def bias(self, item: Tensor | None) -> Tensor:
-        about, own = value_shares(self, item) @ self.value_bias, super().bias(item)
-        about = about[None] if item is None else about
-        return about if own is None else about + own
-
-    def meet(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-        own, about = v.chunk(2, dim=-1)
-        within = (own * about).sum(-1)  # (G, K): the item with its own metadata
-        return dot(u, own + about, within if bias is None else within + bias) + self.tower(u, v)
+    def score_grid(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        return dot(u, self.item_space(v), bias) + self.tower(u, v)
 
     def item_space(self, v: Tensor) -> Tensor:
-        own, about = v.chunk(2, dim=-1)
-        return own + about
+        return v[..., : self.embedding_dim]
+
+
+class DeepFMNetwork(PairNetwork):
+    """Factorisation machine and layers over three fields: user, item, and the mean vector of the item's metadata."""
+
+    def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
+        super().__init__(n_users, n_items, config, features)
+        self.cells_per_pair = config.layers[0]
+        n_values = features_of(self).shape[1]
+        self.value_embedding = nn.Parameter(torch.zeros(n_values, config.embedding_dim))
+        self.value_bias = nn.Parameter(torch.zeros(n_values))
+        self.tower = JoinedTower(config.embedding_dim, 2 * config.embedding_dim, config)
+
+    def initialise(self, std: float, train: Interactions) -> None:
+        super().initialise(std, train)
+        self.initialiser(self.value_embedding, std)
+        nn.init.zeros_(self.tower.last.weight)
+
+    def item_vectors(self, item: Tensor | None) -> Tensor:
+        return torch.cat([super().item_vectors(item), value_shares(self, item) @ self.value_embedding], dim=-1)
+
+    def item_biases(self, item: Tensor | None) -> Tensor:
+        of_values, of_item = value_shares(self, item) @ self.value_bias, super().item_biases(item)
+        of_values = of_values[None] if item is None else of_values
+        return of_values if of_item is None else of_values + of_item
+
+    def score_grid(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        item, metadata = v.chunk(2, dim=-1)
+        within = (item * metadata).sum(-1)  # (G, K): the item with its own metadata
+        return dot(u, item + metadata, within if bias is None else within + bias) + self.tower(u, v)
+
+    def item_space(self, v: Tensor) -> Tensor:
+        item, metadata = v.chunk(2, dim=-1)
+        return item + metadata
 
 
 class BucketNetwork(PairNetwork):
@@ -232,26 +302,28 @@ class BucketNetwork(PairNetwork):
 
     known: Tensor
 
-    def add_layers(self, config: Any) -> None:
-        self.value_embedding = nn.Parameter(torch.zeros(_table(self).shape[1], config.embedding_dim))
-        self.value_bias = nn.Parameter(torch.zeros(_table(self).shape[1]))
-        self.register_buffer("known", torch.ones(len(_table(self))))
+    def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
+        super().__init__(n_users, n_items, config, features)
+        n_values = features_of(self).shape[1]
+        self.value_embedding = nn.Parameter(torch.zeros(n_values, config.embedding_dim))
+        self.value_bias = nn.Parameter(torch.zeros(n_values))
+        self.register_buffer("known", torch.ones(n_items))
         self.least = config.least
 
     def initialise(self, std: float, train: Interactions) -> None:
         super().initialise(std, train)
-        self.draw(self.value_embedding, std)
+        self.initialiser(self.value_embedding, std)
         nn.init.zeros_(self.item_embedding.weight)
         self.known.copy_(torch.from_numpy(train.item_counts >= self.least))
 
-    def items(self, item: Tensor | None) -> Tensor:
-        own = look_up(self.item_embedding, item) * look_up(self.known, item)[..., None]
-        return self.dropout(value_shares(self, item) @ self.value_embedding + own)
+    def item_vectors(self, item: Tensor | None) -> Tensor:
+        own_part = look_up(self.item_embedding, item) * look_up(self.known, item)[..., None]
+        return self.dropout(value_shares(self, item) @ self.value_embedding + own_part)
 
-    def bias(self, item: Tensor | None) -> Tensor:
-        bucket, own = value_shares(self, item) @ self.value_bias, super().bias(item)
+    def item_biases(self, item: Tensor | None) -> Tensor:
+        bucket, own_part = value_shares(self, item) @ self.value_bias, super().item_biases(item)
         bucket = bucket[None] if item is None else bucket
-        return bucket if own is None else bucket + own * look_up(self.known, item)
+        return bucket if own_part is None else bucket + own_part * look_up(self.known, item)
 
 
 def dot(u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
@@ -276,21 +348,22 @@ def look_up(table: nn.Embedding | Tensor, index: Tensor | None) -> Tensor:
 
 def value_shares(network: PairNetwork, item: Tensor | None) -> Tensor:
     """Return (..., F) the weights of a mean over each item's metadata values; zeros where nothing is known."""
-    has = look_up(_table(network), item)
+    has = look_up(features_of(network), item)
     return has / has.sum(-1, keepdim=True).clamp(min=1)
 
 
 def layers(sizes: Sequence[int], dropout: float, last_active: bool = False) -> nn.Sequential:
     """Return linear layers of these sizes with ReLU and dropout between them, and after the last if `last_active`."""
     made: list[nn.Module] = []
-    for place, (n_in, n_out) in enumerate(pairwise(sizes), 2):
+    for number, (n_in, n_out) in enumerate(pairwise(sizes), 2):
         made.append(nn.Linear(n_in, n_out))
-        if place < len(sizes) or last_active:
+        if number < len(sizes) or last_active:
             made += [nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*made)
 
 
-def _table(network: PairNetwork) -> Tensor:
+def features_of(network: PairNetwork) -> Tensor:
+    """Return the metadata of a network that cannot do without."""
     if network.features is None:
         raise ValueError(f"{type(network).__name__} needs a table of metadata, (n_items, F)")
     return network.features

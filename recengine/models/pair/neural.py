@@ -1,13 +1,16 @@
-"""Neural ranking models: one estimator (`GradientModel`) over small networks."""
+"""Neural ranking models: one estimator (`PairModel`) over small networks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from numpy.typing import ArrayLike
+from torch import Tensor
+
 from recengine.errors import BadInput
-from recengine.models.factors.fold_in import FoldInConfig, FoldInModel, RidgeModel
-from recengine.models.pair.gradient import GradientConfig, GradientModel, Phase
+from recengine.models.pair.base import PairConfig, PairModel, TrainingPhase
+from recengine.models.pair.fold_in import FoldInConfig, GradientFoldIn, RidgeFoldIn, ServesNewUsers
 from recengine.models.pair.networks import (
     BucketNetwork,
     DeepFMNetwork,
@@ -17,12 +20,13 @@ from recengine.models.pair.networks import (
     ResidualNetwork,
     TwoTowers,
 )
+from recengine.models.recency import RecencyOptions
 from recengine.training.config import Range, option
 
 
 @dataclass(frozen=True)
-class LayeredConfig(GradientConfig):
-    """Settings of models with layers above the vectors."""
+class LayeredConfig(PairConfig):
+    """Options of models with layers above the vectors."""
 
     layers: tuple[int, ...] = option(
         (16, 8), "sizes of the layers, joined by commas", low=1, high=4096, search=((16, 8), (32, 16), (64, 32), (64,))
@@ -34,19 +38,19 @@ class LayeredConfig(GradientConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.layers:
-            raise BadInput("layers='' names no layer; expected at least one size, such as 16,8")
+            raise BadInput("layers", "", "at least one size, such as 16,8", problem="names no layer")
 
 
 @dataclass(frozen=True)
 class MLPConfig(LayeredConfig):
-    """Settings of `mlp`, whose layers have all the work to do."""
+    """Options of `mlp`, whose layers have all the work to do."""
 
     layer_learning_rate: float = option(
         0.015, "step size of the layers", low=0, high=1000, open_low=True, search=Range(0.001, 0.05, log=True)
     )
 
 
-class MLP(GradientModel):
+class MLP(PairModel):
     """Layers over the joined vectors of user and item (He et al. 2017, the network of R3)."""
 
     name = "mlp"
@@ -60,7 +64,7 @@ class MLP(GradientModel):
 
 @dataclass(frozen=True)
 class NeuMFConfig(LayeredConfig):
-    """Settings of `neumf`."""
+    """Options of `neumf`."""
 
     layers: tuple[int, ...] = option(
         (32, 16, 8),
@@ -71,7 +75,7 @@ class NeuMFConfig(LayeredConfig):
     )
 
 
-class NeuMF(GradientModel):
+class NeuMF(PairModel):
     """A weighted product and a network, each over vectors of its own, added up (He et al. 2017)."""
 
     name = "neumf"
@@ -83,7 +87,7 @@ class NeuMF(GradientModel):
     preset_patience = 4
 
 
-class MLPMF(GradientModel):
+class MLPMF(PairModel):
     """Matrix factorisation plus a network over the same vectors, which starts at nothing."""
 
     name = "mlp-mf"
@@ -96,8 +100,8 @@ class MLPMF(GradientModel):
 
 
 @dataclass(frozen=True)
-class NonlinearMFConfig(LayeredConfig, FoldInConfig):
-    """Settings of `nonlinear-mf`."""
+class NonlinearMFConfig(LayeredConfig, RecencyOptions):
+    """Options of `nonlinear-mf`."""
 
     layers: tuple[int, ...] = option(
         (64,),
@@ -111,7 +115,7 @@ class NonlinearMFConfig(LayeredConfig, FoldInConfig):
     )
 
 
-class NonlinearMF(FoldInModel):
+class NonlinearMF(ServesNewUsers, PairModel):
     """A network on each side, user and item, before the dot product (Yi et al. 2019)."""
 
     name = "nonlinear-mf"
@@ -119,24 +123,23 @@ class NonlinearMF(FoldInModel):
     reference = "Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019"
     Config = NonlinearMFConfig
     network_class = TwoTowers
+    fold_in_class = GradientFoldIn
     preset_epochs = 60
     preset_patience = 5
 
 
 @dataclass(frozen=True)
 class CMLConfig(FoldInConfig):
-    """Settings of `cml`: the ball takes the place of a penalty, and nearness that of a bias."""
+    """Options of `cml`: the ball takes the place of a penalty, and nearness that of a bias."""
 
     loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "warp", "logistic", "squared"] = option(
-        "warp", "how a positive is set against its negatives"
+        "warp", "how a positive is compared with its negatives"
     )
-    weight_decay: float = option(
-        0.0, "L2 penalty of the vectors of a step, each as often as it is used", low=0, high=10
-    )
+    l2: float = option(0.0, "L2 penalty of the vectors of a step, each as often as it is used", low=0, high=10)
     item_bias: bool = option(False, "learn a bias of each item")
 
 
-class CML(FoldInModel):
+class CML(ServesNewUsers, PairModel):
     """Collaborative metric learning: who likes what lies near it, so that near items are alike (Hsieh et al. 2017)."""
 
     name = "cml"
@@ -144,11 +147,12 @@ class CML(FoldInModel):
     reference = "Hsieh et al., Collaborative metric learning, WWW 2017"
     Config = CMLConfig
     network_class = MetricNetwork
+    fold_in_class = GradientFoldIn
     preset_epochs = 60
     preset_patience = 5
 
 
-class DeepFM(GradientModel):
+class DeepFM(PairModel):
     """A factorisation machine and a network over user, item and genres (Guo et al. 2017)."""
 
     name = "deepfm"
@@ -164,7 +168,7 @@ class DeepFM(GradientModel):
 
 @dataclass(frozen=True)
 class ColdStartConfig(FoldInConfig):
-    """Settings of `cold-start-mf`."""
+    """Options of `cold-start-mf`."""
 
     bucket_epochs: int = option(
         5, "epochs in which only people and buckets learn", low=0, high=10_000, search=Range(0, 10)
@@ -178,7 +182,7 @@ class ColdStartConfig(FoldInConfig):
     )
 
 
-class ColdStartMF(RidgeModel):
+class ColdStartMF(ServesNewUsers, PairModel):
     """Matrix factorisation whose items start from the mean vector of their genres, and stay there while unknown."""
 
     name = "cold-start-mf"
@@ -187,11 +191,16 @@ class ColdStartMF(RidgeModel):
     reference = "Kula, Metadata embeddings for user and item cold-start recommendations, CBRecSys 2015"
     Config = ColdStartConfig
     network_class = BucketNetwork
+    fold_in_class = RidgeFoldIn
     metadata = ("genres",)
     preset_epochs = 60
     preset_patience = 5
 
-    def phases(self, epochs: int) -> list[Phase]:
+    def phases(self, epochs: int) -> list[TrainingPhase]:
         first = min(self.config.bucket_epochs, epochs)
-        phases = [Phase(first, frozen=("item_embedding", "item_bias")), Phase(epochs - first)]
+        phases = [TrainingPhase(first, frozen=("item_embedding", "item_bias")), TrainingPhase(epochs - first)]
         return [phase for phase in phases if phase.epochs]
+
+    def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
+        """Return (n_targets, n_history): what each item of a history, oldest first, adds to a new user's scores."""
+        return self.fold_in.explain(self.network, self.config, history, item_idx)

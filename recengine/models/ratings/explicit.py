@@ -16,7 +16,7 @@ from recengine.data.interactions import Interactions
 from recengine.models.base import FitContext, Recommender
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Config, Range, option
-from recengine.training.loop import EpochResult, Validate, one_thread
+from recengine.training.loop import EpochResult, Score, Validate, one_thread, seeded
 from recengine.training.loop import train as train_loop
 
 CHUNK = 4096
@@ -36,6 +36,9 @@ class RatingModel(Recommender):
     @abstractmethod
     def raw(self, user: Tensor, item: Tensor) -> Tensor:
         """Return (n,) predictions before clipping."""
+
+    def validator(self, train: Interactions, valid: Interactions, score: Score | None = None) -> Validate:
+        return rating_validator(self, valid)
 
     @property
     @abstractmethod
@@ -246,8 +249,7 @@ class RecommenderNet(RatingModel):
     def learn(self, train: Interactions, context: FitContext) -> None:
         config, device = self.config, context.run.torch_device()
         draws = torch.Generator(device).manual_seed(context.run.seed)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), one_thread(device):
-            torch.manual_seed(context.run.seed)  # dropout and the layers' own initialisation take no generator
+        with seeded(device, context.run.seed), one_thread(device):
             network = self.network = RecommenderNetwork(self.n_users, self.n_items, config)
             for table, counts in (
                 (network.user_embedding, train.user_counts),
@@ -267,16 +269,14 @@ class RecommenderNet(RatingModel):
                 if context.on_epoch is not None:
                     context.on_epoch(result)
 
+            options = context.loop_options(self, train)
+            options["on_epoch"] = on_epoch
             self.training_log = train_loop(
                 network,
                 batches=shuffled(rows_of(train, device), config.batch_size, draws),
                 loss=self._loss,
                 optimizers=[optimizer],
-                epochs=context.run.epochs or self.preset_epochs,
-                patience=context.run.patience or self.preset_patience,
-                validate=rating_validator(self, context.valid) if context.valid is not None else None,
-                criterion=self.criterion,
-                on_epoch=on_epoch,
+                **options,
             )
             network.to("cpu")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.base import FitContext
 from recengine.models.factors.ials import Histories
-from recengine.models.ratings.explicit import RatingModel, rating_range, rating_validator, rows_of, shuffled
+from recengine.models.ratings.explicit import RatingModel, rating_range, rows_of, shuffled
 from recengine.models.ratings.gibbs import Chain, posterior
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Range, option
@@ -184,7 +184,7 @@ class MFExplicit(HistoryModel, RatingModel):
             network,
             epoch=epoch,
             untrained_loss=lambda: chain.squared_error() / max(len(train), 1),
-            **self._how(context),
+            **context.loop_options(self, train),
         )
 
     def _descend(self, train: Interactions, context: FitContext, device: torch.device) -> list[EpochResult]:
@@ -207,18 +207,8 @@ class MFExplicit(HistoryModel, RatingModel):
             batches=batches,
             loss=loss,
             optimizers=[torch.optim.Adam([network.users, network.items], lr=config.learning_rate, fused=True)],
-            **self._how(context),
+            **context.loop_options(self, train),
         )
-
-    def _how(self, context: FitContext) -> dict[str, Any]:
-        """Return what both loops are told."""
-        return {
-            "epochs": context.run.epochs or self.preset_epochs,
-            "patience": context.run.patience or self.preset_patience,
-            "validate": rating_validator(self, context.valid) if context.valid is not None else None,
-            "criterion": self.criterion,
-            "on_epoch": context.on_epoch,
-        }
 
     def loss(self, user: Tensor, item: Tensor, rating: Tensor) -> Tensor:
         """Return the mean squared error of some rows, plus the penalty of their vectors and offsets."""

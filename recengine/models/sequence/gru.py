@@ -17,7 +17,7 @@ from recengine.data.sequences import Sequences, past_rows, past_tensors
 from recengine.models.base import FitContext, Recommender
 from recengine.training.catalogue_softmax import CELLS, catalogue_softmax_loss
 from recengine.training.config import Config, Range, option
-from recengine.training.loop import ranking_validator
+from recengine.training.loop import seeded
 from recengine.training.loop import train as train_loop
 
 SHARE_DRAWS = 10
@@ -107,8 +107,7 @@ class GRU(Recommender):
         device = context.run.torch_device()
         self.scale = torch.tensor(max(float(train.rating.max(initial=0)), 1e-6))
         self._remember(train)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(context.run.seed)  # dropout and the layers' own initialisation take no generator
+        with seeded(device, context.run.seed):
             self.network = GRUNetwork(self.n_items, self.config)
             nn.init.normal_(self.network.item_embedding.weight[:-1].data, std=0.05)
             batches = self._batches(device, torch.Generator().manual_seed(context.run.seed))
@@ -132,10 +131,7 @@ class GRU(Recommender):
                         fused=True,
                     )
                 ],
-                epochs=context.run.epochs or self.preset_epochs,
-                patience=context.run.patience or self.preset_patience,
-                validate=ranking_validator(self.score, train, context.valid) if context.valid is not None else None,
-                on_epoch=context.on_epoch,
+                **context.loop_options(self, train),
                 schedule=self.config.schedule,
             )
         self.network.to("cpu")

@@ -15,9 +15,9 @@ from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences, past_rows, past_tensors
 from recengine.errors import BadInput
 from recengine.models.base import FitContext
-from recengine.models.ratings.explicit import Bias, BiasConfig, RatingModel, rating_range, rating_validator
+from recengine.models.ratings.explicit import Bias, BiasConfig, RatingModel, rating_range
 from recengine.training.config import Config, Range, option, preset
-from recengine.training.loop import one_thread
+from recengine.training.loop import one_thread, seeded
 from recengine.training.loop import train as train_loop
 
 PEOPLE, CELLS = 512, 2**24
@@ -119,8 +119,7 @@ class GRURating(RatingModel):
             )
         self._remember(train)
         offsets = Bias(BiasConfig(item_shrink=config.item_shrink, user_shrink=config.user_shrink)).fit(train)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), one_thread(device):
-            torch.manual_seed(context.run.seed)  # dropout and the layers' own initialisation take no generator
+        with seeded(device, context.run.seed), one_thread(device):
             network = self.network = GRURatingNetwork(self.n_items, config)
             nn.init.normal_(network.item_embedding.weight, std=0.05)
             network.item_embedding.weight.data[np.append(train.item_counts == 0, True)] = 0
@@ -139,11 +138,7 @@ class GRURating(RatingModel):
                         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
                     )
                 ],
-                epochs=context.run.epochs or self.preset_epochs,
-                patience=context.run.patience or self.preset_patience,
-                validate=rating_validator(self, context.valid) if context.valid is not None else None,
-                criterion=self.criterion,
-                on_epoch=context.on_epoch,
+                **context.loop_options(self, train),
                 schedule=config.schedule,
             )
         network.to("cpu")

@@ -18,7 +18,7 @@ from recengine.models.streaming.base import Incremental, LinkedEvents, Ranks
 from recengine.models.streaming.step_arrays import LOSSES, OPTIMIZERS, SOURCES, Rule, Sampler, Scratch, Tables
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import Range, option
-from recengine.training.loop import ranking_validator, run_epochs
+from recengine.training.loop import run_epochs
 
 ROUNDS = 10
 """Passes over the ratings of a new user, of whom only the vector is learned."""
@@ -122,10 +122,7 @@ class Step(Incremental):
             self.network,
             epoch=epoch,
             untrained_loss=lambda: epoch(update=False),
-            epochs=context.run.epochs or self.preset_epochs,
-            patience=context.run.patience or self.preset_patience,
-            validate=ranking_validator(self.score, train, context.valid) if context.valid is not None else None,
-            on_epoch=context.on_epoch,
+            **context.loop_options(self, train),
         )
         self._served = None
 

@@ -1,10 +1,10 @@
-"""What all models trained on sampled negatives share: settings, batches, loss, full ranking, newcomers."""
+"""What all models trained on sampled negatives share: options, batches, training, full ranking."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,41 +17,41 @@ from recengine.data.sampling import ItemSampler, KnownPairs
 from recengine.errors import BadInput
 from recengine.models.base import FitContext, Recommender
 from recengine.models.metadata import count_unknown, credit_table, metadata_table, parse_credit
+from recengine.models.pair.loss import pair_loss
 from recengine.models.pair.networks import PairNetwork
+from recengine.models.recency import HistoryModel
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import Range, option
-from recengine.training.loop import one_thread, ranking_validator
+from recengine.training.loop import one_thread, seeded
 from recengine.training.loop import train as train_loop
-from recengine.training.losses import LOSSES, MARGINS
 from recengine.training.optimizers import make_optimizer
 
 TABLES = ("user_embedding", "item_embedding", "value_embedding", "value_bias")
-CELLS = 2**22
-"""Numbers that a network may hold while it ranks a batch of users: bounds the memory of `score`."""
+"""Parameters of which a step touches few rows; the others are layers."""
 
 
 @dataclass(frozen=True)
-class GradientConfig(BaseConfig):
-    """Settings of every model that is trained on sampled negatives."""
+class PairConfig(BaseConfig):
+    """Options of every model that is trained on sampled negatives."""
 
     embedding_dim: int = option(
         64, "length of a user's and of an item's vector", low=1, high=4096, search=Range(16, 128, log=True)
     )
     loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "warp", "logistic", "squared"] = option(
-        "softmax", "how a positive is set against its negatives"
+        "softmax", "how a positive is compared with its negatives"
     )
     negatives: int = option(
         64,
-        "negatives that each positive is set against in each epoch; 0: every other item",
+        "negative samples that each positive is compared with in each epoch; 0: every other item",
         low=0,
         high=10_000,
         search=Range(16, 256, log=True),
     )
-    shared_by: int = option(32, "positives of different users that share one draw of negatives", low=1, high=1024)
+    shared_by: int = option(32, "positives of different users that share one set of negative samples", low=1, high=1024)
     sampling: Literal["exact", "approximate", "popularity"] = option(
         "exact",
-        "exact never sets a known positive against another; approximate does not look; "
-        "popularity is exact and draws well-known items more often (count^0.75)",
+        "exact never takes a user's positive for a negative; approximate does not look; "
+        "popularity is exact and draws popular items more often (count^0.75)",
     )
     optimizer: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"] = option(
         "adam", "how a step follows from the gradient"
@@ -67,7 +67,7 @@ class GradientConfig(BaseConfig):
     )
     schedule: Literal["none", "plateau", "cosine"] = option("none", "how the step sizes fall as epochs pass")
     clip: float = option(0.0, "largest norm of a step's gradient; 0: no limit", low=0, high=1e6)
-    weight_decay: float = option(
+    l2: float = option(
         0.04,
         "L2 penalty of the vectors of a step, each as often as it is used",
         low=0,
@@ -97,30 +97,52 @@ class GradientConfig(BaseConfig):
         parse_credit(self.partial_credit)
         if self.y_range is not None and self.y_range[0] >= self.y_range[1]:
             low, high = self.y_range
-            raise BadInput(f"y_range={low:g},{high:g} is empty; expected its low end below its high one")
+            raise BadInput("y_range", f"{low:g},{high:g}", "its low end below its high one", problem="is empty")
 
 
-class Phase(NamedTuple):
-    """One stretch of training: its epochs, its step sizes beside the config's, the tables that stand still."""
+class FoldIn(Protocol):
+    """Finds the vectors of users from their rows, with everything else of the network as it is."""
+
+    def vectors(self, network: PairNetwork, config: PairConfig, rows: Interactions, weight: Tensor | None) -> Tensor:
+        """Return (rows.n_users, D) vectors; each row counts `weight` (n,), None counts all alike."""
+        ...
+
+    def keep_prior(self, network: PairNetwork) -> None:
+        """Remember what is needed of the trained users' vectors, which are about to be replaced."""
+        ...
+
+    def state(self, network: PairNetwork) -> dict[str, Tensor]:
+        """Return the tensors to save beside the network's."""
+        ...
+
+    def restore(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Take the tensors of `state` back, and return what else there is, the network's."""
+        ...
+
+
+class TrainingPhase(NamedTuple):
+    """A training phase: its epochs, the factor of the config's learning rates, the frozen parameters."""
 
     epochs: int
-    rate: float = 1.0
+    learning_rate_factor: float = 1.0
     frozen: Sequence[str] = ()
 
 
-class GradientModel(Recommender):
-    """A `PairNetwork` trained by the one loop. A subclass names its network and its settings.
+class PairModel(Recommender):
+    """A `PairNetwork` trained by the one loop. A subclass names its network and its config.
 
     tables : starting values of the network's tables by name, such as {"item_embedding.weight": (n_items, D)}
     frozen : names of tables that stay as they start, such as ["item_embedding"]
 
-    Small groups of positives share one draw of negatives, so that a step is a batched matrix product instead of a
-    gather of (batch, negatives, dim) vectors: several times faster for the same accuracy.
+    Small groups of positives share one set of negative samples, so that a step is a batched matrix product instead of
+    a gather of (batch, negatives, dim) vectors: several times faster for the same accuracy.
     """
 
     family = "collaborative"
-    Config: ClassVar[type[BaseConfig]] = GradientConfig
+    Config: ClassVar[type[BaseConfig]] = PairConfig
     network_class: ClassVar[type[PairNetwork]] = PairNetwork
+    fold_in_class: ClassVar[type[FoldIn] | None] = None
+    """How vectors of new users are found; such a model is `ServesNewUsers` as well."""
     metadata: ClassVar[Sequence[str]] = ()
     """Columns of the item table that the network reads."""
     network: PairNetwork
@@ -135,21 +157,23 @@ class GradientModel(Recommender):
     ) -> None:
         super().__init__(config)
         self.tables, self.frozen = tables or {}, frozen
+        self.fold_in = self.fold_in_class() if self.fold_in_class else None
 
     def learn(self, train: Interactions, context: FitContext) -> None:
         device = context.run.torch_device()
         weights = parse_credit(self.config.partial_credit)
         if self.reads():
             self.n_unknown = count_unknown(self.name, context.items, self.reads(), self.n_items)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), one_thread(device):
-            torch.manual_seed(context.run.seed)  # dropout and the layers' own initialisation take no generator
+        self.fold_in = self.fold_in_class() if self.fold_in_class else None
+        with seeded(device, context.run.seed), one_thread(device):
             self.network = self._start(train, context).to(device)
             self.credit = credit_table(context.items, weights, self.n_items).to(device) if weights else None
             self._train(train, context, device)
-        self.network.to("cpu")
         self.credit = None  # only training asks for it
-        with torch.no_grad():  # a person without positives has no taste, not the noise that the vector started from
-            self.network.user_embedding.weight[torch.from_numpy(train.user_counts == 0)] = 0
+        with torch.no_grad():  # a user without positives has no taste, not the noise that the vector started from
+            self.network.user_embedding.weight[torch.from_numpy(train.user_counts == 0).to(device)] = 0
+        if isinstance(self, HistoryModel) and self.config.weighs:
+            self.serve_from(train)
 
     def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
         if items is not None and self.reads():
@@ -161,7 +185,7 @@ class GradientModel(Recommender):
         drawn = config.negatives or n_items
         groups = -(-rows // config.shared_by) if config.negatives else 1
         # weights, gradients, two moments and the best epoch's copy; a step's vectors, then its scores, each with what
-        # their gradients need; layers between them stand once for each user and item that meet
+        # their gradients need; the layers above them are held once for each pair of a user and an item
         return {
             "embedding_dim": 4 * 6 * (n_users + n_items) * dim,
             "batch_size": 4 * (3 * dim * (2 * rows + groups * drawn) + rows * drawn * (8 + 3 * hidden)),
@@ -175,9 +199,9 @@ class GradientModel(Recommender):
     def reads(self) -> Sequence[str]:
         return list(dict.fromkeys([*self.columns(), *parse_credit(self.config.partial_credit)]))
 
-    def phases(self, epochs: int) -> list[Phase]:
-        """Return how `epochs` are spent."""
-        return [Phase(epochs)]
+    def phases(self, epochs: int) -> list[TrainingPhase]:
+        """Return the phases in which `epochs` are spent."""
+        return [TrainingPhase(epochs)]
 
     def _start(self, train: Interactions, context: FitContext) -> PairNetwork:
         """Return the untrained network, with the tables that were given."""
@@ -191,53 +215,53 @@ class GradientModel(Recommender):
 
     def _train(self, train: Interactions, context: FitContext, device: torch.device) -> None:
         """Run the phases one after another, each from the best weights of the one before."""
+        options = context.loop_options(self, train)
         batches = self._batches(train, device, torch.Generator(device).manual_seed(context.run.seed))
-        validate = ranking_validator(self.scorer(train), train, context.valid) if context.valid is not None else None
-        phases = self.phases(context.run.epochs or self.preset_epochs or 1)
+        phases = self.phases(options["epochs"])
+        patience = options["patience"]
         self.training_log = []
         for phase in phases:
             for name, weight in self.network.named_parameters():
                 weight.requires_grad_(not name.startswith((*self.frozen, *phase.frozen)))
+            options["epochs"] = phase.epochs
+            # A phase before the last has a fixed length, so that a refit without validation trains for the same.
+            options["patience"] = patience if phase is phases[-1] else phase.epochs + 1
             self.training_log = train_loop(
                 self.network,
                 batches=batches,
                 loss=self._loss,
-                optimizers=self._optimizers(phase.rate),
-                epochs=phase.epochs,
-                # A phase before the last has a fixed length, so that a refit without validation spends the same.
-                patience=phase.epochs + 1 if phase is not phases[-1] else context.run.patience or self.preset_patience,
-                validate=validate,
-                on_epoch=context.on_epoch,
+                optimizers=self._optimizers(phase.learning_rate_factor),
                 schedule=self.config.schedule,
                 clip=self.config.clip,
                 mixed_precision=self.config.mixed_precision,
                 earlier=self.training_log,
+                **options,
             )
-        self.network.requires_grad_(True)
+        self.network.requires_grad_(False)
 
-    def _optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
-        """Return one optimiser for each optimiser and step size that the settings name."""
+    def _optimizers(self, factor: float) -> list[torch.optim.Optimizer]:
+        """Return one optimiser for each kind and learning rate that the config names, times the factor."""
         config = self.config
         free = {name: weight for name, weight in self.network.named_parameters() if weight.requires_grad}
-        # Tables meet few of a step's rows and take larger steps than layers, where a model has layers.
-        slow = getattr(config, "layer_learning_rate", config.learning_rate)
+        # A step touches few rows of a table, which therefore takes larger steps than layers, where there are any.
+        layer_rate = getattr(config, "layer_learning_rate", config.learning_rate)
         groups: dict[tuple[str, float], list[Tensor]] = {}
         for name, weight in free.items():
-            kind, step = config.optimizer, config.learning_rate
+            kind, rate = config.optimizer, config.learning_rate
             if name in ("item_bias", "user_bias"):
                 kind = config.bias_optimizer or kind
-                step = step if config.bias_learning_rate is None else config.bias_learning_rate
+                rate = rate if config.bias_learning_rate is None else config.bias_learning_rate
             elif name.split(".")[0] not in TABLES:
-                step = slow
-            groups.setdefault((kind, step), []).append(weight)
-        return [make_optimizer(kind, weights, rate * step) for (kind, step), weights in groups.items()]
+                rate = layer_rate
+            groups.setdefault((kind, rate), []).append(weight)
+        return [make_optimizer(kind, weights, factor * rate) for (kind, rate), weights in groups.items()]
 
     def _batches(
-        self, train: Interactions, device: torch.device, draws: torch.Generator
+        self, train: Interactions, device: torch.device, generator: torch.Generator
     ) -> Callable[[], Iterator[tuple[Tensor | None, ...]]]:
         """Return a function that draws one epoch: users (B,), items (B,), negatives (B / S, K), taken (B, K).
 
-        `taken` marks the negatives that are the user's own positives; it is None where nobody looks.
+        `taken` marks the negatives that are positives of the user; it is None for approximate sampling.
         """
         users = torch.from_numpy(train.user_idx.astype(np.int64)).to(device)
         items = torch.from_numpy(train.item_idx.astype(np.int64)).to(device)
@@ -248,14 +272,14 @@ class GradientModel(Recommender):
         size = max(1, self.config.batch_size // shared_by) * shared_by
 
         def batches() -> Iterator[tuple[Tensor | None, ...]]:
-            order = torch.randperm(len(users), generator=draws, device=device)
+            order = torch.randperm(len(users), generator=generator, device=device)
             order = torch.cat([order, order[: -len(order) % shared_by]])  # whole groups only
             for rows in order.split(size):
                 user, item = users[rows], items[rows]
                 if whole:
                     negative = torch.arange(train.n_items, device=device)[None]
                 else:
-                    negative = sampler.draw((len(rows) // shared_by, self.config.negatives), draws)
+                    negative = sampler.draw((len(rows) // shared_by, self.config.negatives), generator)
                 taken = None
                 if known is not None:
                     taken = known(user, negative)  # (B, K)
@@ -266,78 +290,22 @@ class GradientModel(Recommender):
         return batches
 
     def _loss(self, user: Tensor, item: Tensor, negative: Tensor, taken: Tensor | None) -> Tensor:
-        """Return the loss of one step: users and items (B,), negatives (G, K) that B / G users share each."""
-        network, (groups, k) = self.network, negative.shape
-        u, u_squared = with_squares(network.users(user))  # (B, D)
-        v, v_squared = with_squares(network.items(item))  # (B, D)
-        n, n_squared = with_squares(network.items(negative))  # (G, K, D)
-        positive = self._meet(user[:, None], u[:, None], v[:, None], network.bias(item[:, None]))[:, 0, 0]  # (B,)
-        grouped = u.view(groups, -1, u.shape[1])
-        scores = self._meet(user.view(groups, -1), grouped, n, network.bias(negative)).view(-1, k)  # (B, K)
-        if taken is not None:
-            scores = scores + torch.where(taken, -torch.inf, 0.0)  # nothing to do on the way back, unlike masked_fill
-        margin: Tensor | float = MARGINS[self.config.loss]
-        if self.credit is not None:  # what the two share narrows the gap, by 1 at most
-            shared = self.credit[item].view(groups, -1, self.credit.shape[1]) @ self.credit[negative].mT
-            margin = margin - shared.clamp(max=1).view(-1, k)
-        loss = LOSSES[self.config.loss](positive, scores, margin)
-        if self.config.weight_decay:
-            squares = u_squared + v_squared + n_squared * (len(user) / negative.numel())
-            loss = loss + self.config.weight_decay * squares / len(user)
-        return loss
-
-    def _meet(self, user: Tensor, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-        """Return scores (G, S, K) of users (G, S) with vectors (G, S, D), in `y_range` if there is one."""
-        scores = self.network.meet(u, v, bias)
-        if self.network.user_bias is not None:
-            scores = scores + self.network.user_bias[user][..., None]
-        if self.config.y_range is None:
-            return scores
-        low, high = self.config.y_range
-        return low + (high - low) * torch.sigmoid(scores)
-
-    def scorer(self, train: Interactions) -> Callable[[ArrayLike], Tensor]:
-        """Return what scores the users of `train` while training is on."""
-        return self.score
+        return pair_loss(self.network, self.config, user, item, negative, taken, credit=self.credit)
 
     @torch.no_grad()
     def score(self, user_idx: ArrayLike) -> Tensor:
-        return self._rank(torch.as_tensor(np.atleast_1d(np.asarray(user_idx, dtype=np.int64))))
-
-    def _rank(self, users: Tensor) -> Tensor:
-        """Return (B, n_items) scores, few enough users at a time."""
-        network = self.network
-        items, bias = network.items(None)[None], network.bias(None)  # (1, n_items, D)
-        some = max(1, CELLS // (self.n_items * network.width))
-        parts = users.to(items.device).split(some)
-        return torch.cat([self._meet(part[None], network.users(part)[None], items, bias)[0] for part in parts])
+        return self.network.score_all(torch.as_tensor(np.atleast_1d(np.asarray(user_idx, dtype=np.int64))))
 
     @torch.no_grad()
     def item_vectors(self) -> Tensor:
-        return self.network.item_space(self.network.items(None))
+        return self.network.item_space(self.network.item_vectors(None))
 
     def state(self) -> dict[str, Tensor]:
-        return self.network.state_dict()
+        return self.network.state_dict() | (self.fold_in.state(self.network) if self.fold_in else {})
 
     def restore(self, state: dict[str, Tensor]) -> None:
+        if self.fold_in is not None:
+            state = self.fold_in.restore(state)
         self.network = self._build(state.get("features"))
         self.network.load_state_dict(state)
-        self.network.eval()
-
-
-def with_squares(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the vectors and the sum of their squares; the gradients of both come back in one pass."""
-    return _WithSquares.apply(vectors)
-
-
-class _WithSquares(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(vectors)
-        flat = vectors.flatten()
-        return vectors.view_as(vectors), flat @ flat
-
-    @staticmethod
-    def backward(ctx: Any, grown: Tensor, squares_grown: Tensor) -> Tensor:
-        (vectors,) = ctx.saved_tensors
-        return torch.addcmul(grown, vectors, 2 * squares_grown)
+        self.network.eval().requires_grad_(False)
