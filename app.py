@@ -56,11 +56,11 @@ async def health(_: Request) -> Response:
     """Say whether the database answers and the default model is ready; 503 where either is not."""
 
     def look() -> dict[str, str]:
-        from pages.ui import models, visit
+        from pages.ui import models, visitor_ratings
 
         found = {"database": "ok", "model": "ok"}
         try:
-            visit.log().check()
+            visitor_ratings.event_log().ping()
         except Exception as fault:  # of whatever database it is
             log.error("the database does not answer", exc_info=fault)
             found["database"] = "does not answer"

@@ -16,6 +16,7 @@ import torch
 
 from recengine.data.interactions import Interactions
 from recengine.models.streaming.step import Step
+from recengine.serving.event_log import Event
 from recengine.serving.sessions import OnlineSession
 from recengine.training.config import RunConfig
 
@@ -25,12 +26,12 @@ def measure(n_items: int, ratings: int) -> None:
     rows = Interactions.from_pairs(rng.integers(0, 50, n_items), rng.permutation(n_items), n_users=50, n_items=n_items)
     model = Step().fit(rows, run=RunConfig(device="cpu", epochs=1))
     session = OnlineSession(model)
-    session.take(0)
+    session.append(Event("rate", "0", 1.0, item_idx=0))
     session.top()
     took = []
     for item in rng.permutation(n_items)[:ratings].tolist():
         started = time.perf_counter()
-        session.take(item)
+        session.append(Event("rate", str(item), 1.0, item_idx=item))
         session.top()
         took.append(1e3 * (time.perf_counter() - started))
     p50, p95 = np.percentile(took, [50, 95])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from pages.ui import frame, jobs, recipes, replay, states, visit
+from pages.ui import frame, jobs, recipes, replay, states, visitor_ratings
 from pages.ui.address import recall, record
 from recengine.data.dataset import Dataset
 from recengine.export import csv_text
@@ -148,7 +148,7 @@ def form(dataset: Dataset, asked: Task, running: Job | None) -> None:
 
 def mine(dataset: Dataset, kind: str) -> list[tuple[str, float]]:
     """Return (item id, rating) of what the visitor rated and such a replay takes, in the order of rating."""
-    rated = [(i, dataset.in_scale(stars)) for i, stars in visit.now(dataset).ratings.items()]
+    rated = [(i, dataset.in_scale(stars)) for i, stars in visitor_ratings.current(dataset).stars.items()]
     return [(dataset.films[item][0], rating) for item, rating in rated if rating >= least(dataset, kind)]
 
 

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from pages.ui import board, cards, closer, exchange, frame, models, people, recipes, states, visit
-from pages.ui.board import Act, Square
-from pages.ui.lists import SHOWN, lists
+from pages.ui import board, cards, exchange, frame, models, people, rating_panels, recipes, states, visitor_ratings
+from pages.ui.board import Square
 from pages.ui.text import html, markdown
-from pages.ui.visit import Visit
+from pages.ui.visitor_lists import SHOWN, lists
+from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
 from recengine.experiments.store import Trained
 from recengine.models.base import Recommender, abilities
-from recengine.serving.event_log import rated
+from recengine.serving.event_log import Event, rated
 from recengine.serving.explain import Reason, reasons
 
 DEALT = 6
@@ -52,16 +52,29 @@ def because(dataset: Dataset, reason: Reason) -> tuple[str, str, str]:
     return ("a favourite of everybody", "", "") if reason.kind == "popular" else ("", "", "")
 
 
-def take(dataset: Dataset, acts: list[Act]) -> None:
-    """Keep what was done, and hold the films of the list that it was done to in their places."""
+def keep(dataset: Dataset, events: list[Event]) -> None:
+    """Append acts to the log, and pin the films of the list that they were on to their ranks."""
     shown: list[int] = st.session_state.get("rate shown", [])
     pins: dict[int, int] = st.session_state.setdefault("rate pins", {})
-    for act in acts:
-        if act.kind == "undo":
-            pins.pop(act.item_idx, None)
-        elif act.item_idx in shown:
-            pins.setdefault(act.item_idx, shown.index(act.item_idx))
-    visit.take(dataset, acts)
+    for event in events:
+        if event.kind == "undo":
+            pins.pop(event.item_idx, None)
+        elif event.item_idx in shown:
+            pins.setdefault(event.item_idx, shown.index(event.item_idx))
+    visitor_ratings.append(dataset, events)
+
+
+def unkept(dataset: Dataset) -> list[Event]:
+    """Return the acts on the boards that are not in the log, as far as this session knows."""
+    events = [event for key in BOARDS for event in board.sent(dataset, key)]
+    if events and "acknowledged" not in st.session_state:  # a new session of a browser that has acted before
+        acknowledge(visitor_ratings.current(dataset))
+    return [event for event in events if event.event_id not in st.session_state["acknowledged"]]
+
+
+def acknowledge(mine: VisitorRatings) -> None:
+    """Note which acts are in the log; the boards' last messages may hold them still."""
+    st.session_state.setdefault("acknowledged", set()).update(mine.acknowledged)
 
 
 def placed(fresh: Sequence[int], pins: dict[int, int]) -> list[int]:
@@ -72,16 +85,16 @@ def placed(fresh: Sequence[int], pins: dict[int, int]) -> list[int]:
     return [item for item in found if item >= 0]
 
 
-def your_list(dataset: Dataset, model: Recommender, now: Visit, positive: float) -> None:
+def your_list(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
     """Draw the list, what moved in it since the last act, and how long it took."""
     state = st.session_state
     pins: dict[int, int] = state.setdefault("rate pins", {})
-    pins = state["rate pins"] = {i: p for i, p in pins.items() if i in now.ratings or i in now.passed}
+    pins = state["rate pins"] = {i: p for i, p in pins.items() if i in mine.stars or i in mine.passed}
     started = time.perf_counter()
-    items, fallback = lists(model, dataset, now, [len(now.ratings)], positive)
+    items, fallback = lists(model, dataset, mine, [len(mine.stars)], positive)
     took = time.perf_counter() - started
     shown = placed([int(item) for item in items[0] if item >= 0], pins)
-    stands = (list(now.ratings.items()), now.passed)
+    stands = (mine.events, mine.passed)
     if state.get("rate stands") != stands:  # the marks stay until something else is done
         state["rate before"], state["rate stands"] = state.get("rate shown", []), stands
     state["rate shown"] = shown
@@ -90,11 +103,11 @@ def your_list(dataset: Dataset, model: Recommender, now: Visit, positive: float)
         st.html('<h2 class="row-title">Your list</h2>', width="stretch")
         if pins:
             st.button("Clear the rated ones", on_click=pins.clear, icon=":material/refresh:", key="rate-refresh")
-    liked = [item for item, stars in now.ratings.items() if dataset.in_scale(stars) >= positive]
-    last = next(reversed(now.ratings), None)
+    liked = [item for item, stars in mine.stars.items() if dataset.in_scale(stars) >= positive]
+    last = next(reversed(mine.stars), None)
     told = f"{recipes.label(model.name)} answered in <b>{1e3 * took:.1f} ms</b>"
     if last is not None:
-        told += f" after <b>{html(cards.film(dataset, last).title)}</b>, {now.ratings[last]:g} ★"
+        told += f" after <b>{html(cards.film(dataset, last).title)}</b>, {mine.stars[last]:g} ★"
     if fallback[0]:
         told = "You have liked nothing yet, so these are the favourites of everybody."
     st.html(f'<p class="status-line" data-testid="answered">{told}</p>')
@@ -104,26 +117,26 @@ def your_list(dataset: Dataset, model: Recommender, now: Visit, positive: float)
     squares = [
         Square(
             item,
-            stars=now.ratings.get(item, 0.0),
-            passed=item in now.passed,
+            stars=mine.stars.get(item, 0.0),
+            passed=item in mine.passed,
             rank=rank,
             moved="" if item in pins else change[item],
             note=notes.get(item, ("", "", "")),
         )
         for rank, item in enumerate(shown, start=1)
     ]
-    draw(dataset, now, squares, BOARDS[1])
+    draw(dataset, mine, squares, BOARDS[1])
 
 
-def draw(dataset: Dataset, now: Visit, squares: list[Square], key: str) -> None:
+def draw(dataset: Dataset, mine: VisitorRatings, squares: list[Square], key: str) -> None:
     """Draw a board whose acts are kept."""
-    board.draw(dataset, squares, key=key, acknowledged=now.acts)
+    board.draw(dataset, squares, key=key, acknowledged=mine.acknowledged)
 
 
-def deal(dataset: Dataset, now: Visit) -> None:
+def deal(dataset: Dataset, mine: VisitorRatings) -> None:
     """Choose the films that are offered next: well known ones that were not, of many kinds. For callbacks."""
     offered: set[int] = st.session_state.setdefault("rate offered", set())
-    gone = offered | set(now.ratings) | now.passed | set(st.session_state.get("rate shown", []))
+    gone = offered | set(mine.stars) | mine.passed | set(st.session_state.get("rate shown", []))
     known = [int(i) for i in np.argsort(-dataset.ratings.item_counts, kind="stable") if int(i) not in gone][:WELL_KNOWN]
     of_kind = {dataset.items["genres"].iloc[item].partition("|")[0]: item for item in reversed(known)}
     hand = [item for item in known if item in of_kind.values()][:DEALT]
@@ -132,23 +145,23 @@ def deal(dataset: Dataset, now: Visit) -> None:
     offered.update(hand)
 
 
-def to_rate(dataset: Dataset, now: Visit) -> None:
+def to_rate(dataset: Dataset, mine: VisitorRatings) -> None:
     """Draw the films that are offered, or those that a search finds."""
     st.html('<h2 class="row-title">Films you may know</h2>')
     query = st.text_input(
         "Find a film to rate", type="search", live="200ms", placeholder="A title, as you remember it", key="rate query"
     )
     if "rate hand" not in st.session_state:
-        deal(dataset, now)
+        deal(dataset, mine)
     hand: list[int] = st.session_state["rate hand"]
     if query:
         hand = models.title_index(dataset).find(query, limit=DEALT)
         if not hand:
             st.caption(f"No film is called anything like “{markdown(query)}”. Try fewer letters.")
-    squares = [Square(item, stars=now.ratings.get(item, 0.0), passed=item in now.passed) for item in hand]
-    draw(dataset, now, squares, BOARDS[0])
+    squares = [Square(item, stars=mine.stars.get(item, 0.0), passed=item in mine.passed) for item in hand]
+    draw(dataset, mine, squares, BOARDS[0])
     if not query:
-        st.button("Other films", on_click=deal, args=(dataset, now), icon=":material/casino:", key="rate-deal")
+        st.button("Other films", on_click=deal, args=(dataset, mine), icon=":material/casino:", key="rate-deal")
 
 
 @states.told
@@ -159,7 +172,7 @@ def start_as(dataset: Dataset, persona: people.Persona) -> None:
     stars = past.ratings if high <= 5 else 0.5 + 4.5 * (past.ratings - low) / (high - low)
     chosen = list(zip(dataset.item_ids[past.items[:LIKED_MOST]].tolist(), stars[:LIKED_MOST].tolist(), strict=True))
     events = [rated(str(item), round(2 * value) / 2, source="persona") for item, value in reversed(chosen)]
-    visit.keep(dataset, events)
+    visitor_ratings.append(dataset, events)
 
 
 def starts(dataset: Dataset, positive: float) -> None:
@@ -181,34 +194,34 @@ def studio(model: Recommender, positive: float) -> None:
     """Draw what a rating changes; an act reruns this part alone."""
     with states.guard(states.start_again):
         dataset = frame.dataset()
-        now = visit.now(dataset)
-        if acts := [act for key in BOARDS for act in board.done(dataset, key, set(now.acts))]:
-            states.told(take)(dataset, acts)
-            now = visit.now(dataset)
+        if events := unkept(dataset):
+            states.told(keep)(dataset, events)
+        mine = visitor_ratings.current(dataset)
+        acknowledge(mine)
         states.say_told()
         exchange.say_brought()
         left, right = st.columns([5, 8], gap="large")
         with right:
-            your_list(dataset, model, now, positive)
+            your_list(dataset, model, mine, positive)
         with left:
-            to_rate(dataset, now)
-        if not now.ratings:
+            to_rate(dataset, mine)
+        if not mine.stars:
             starts(dataset, positive)
             with st.expander("Bring your ratings from Letterboxd, IMDb or MovieLens", icon=":material/upload:"):
                 exchange.bring(dataset)
             return
         panel = st.segmented_control("Look closer", PANELS, default=PANELS[0], required=True, key="rate panel")
         if panel == PANELS[0]:
-            closer.side_by_side(dataset, model, now, positive)
+            rating_panels.side_by_side(dataset, model, mine, positive)
         elif panel == PANELS[1]:
-            closer.ranks_over_time(dataset, model, now, positive)
+            rating_panels.ranks_over_time(dataset, model, mine, positive)
         elif panel == PANELS[2]:
-            closer.step_by_step(dataset, model, now, positive)
+            rating_panels.step_by_step(dataset, model, mine, positive)
         elif panel == PANELS[3]:
-            closer.taste(dataset, now, positive)
+            rating_panels.taste(dataset, mine, positive)
         else:
-            items, _ = lists(model, dataset, now, [len(now.ratings)], positive, k=50)
-            exchange.take_away(dataset, now, [cards.film(dataset, int(item)) for item in items[0] if item >= 0])
+            items, _ = lists(model, dataset, mine, [len(mine.stars)], positive, k=50)
+            exchange.take_away(dataset, mine, [cards.film(dataset, int(item)) for item in items[0] if item >= 0])
             st.html('<h2 class="row-title">Bring ratings in</h2>')
             exchange.bring(dataset)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,12 +12,11 @@ import streamlit as st
 from pages.ui import cards
 from pages.ui.text import plain
 from recengine.data.dataset import Dataset
-from recengine.errors import BadInput
+from recengine.serving.event_log import STARS, Event, located
 
 _HERE = Path(__file__).parent
-STARS = tuple(half / 2 for half in range(1, 11))
 _MOST = 200
-"""Events that are read of one message: a person cannot click more before Python has answered."""
+"""Events that are read of one message: nobody clicks more often before Python has answered."""
 _ID = re.compile(r"[0-9a-f]{32}")
 _board = st.components.v2.component(
     "recengine_board",
@@ -26,15 +24,6 @@ _board = st.components.v2.component(
     css=(_HERE / "board.css").read_text(encoding="utf-8"),
     js=(_HERE / "board.js").read_text(encoding="utf-8"),
 )
-
-
-class Act(NamedTuple):
-    """What a person did on the board: `rate` with stars, `undo` of what they did to a film last, or `pass` on it."""
-
-    id: str
-    kind: str
-    item_idx: int
-    stars: float
 
 
 class Square(NamedTuple):
@@ -56,10 +45,10 @@ def draw(
     acknowledged: Sequence[str],
     passing: bool = True,
 ) -> None:
-    """Draw films to rate. What is done to them is there to be read, by `done`, when the page is drawn again.
+    """Draw films to rate. The visitor's acts on them can be read, by `sent`, when the page is drawn again.
 
-    acknowledged : ids of acts that are kept already and need not be sent again
-    passing : whether a film can be put aside
+    acknowledged : ids of events that are in the log and need not be sent again
+    passing : whether a film can be marked as not interesting
     """
     _board(
         key=key,
@@ -87,28 +76,25 @@ def _card(dataset: Dataset, square: Square) -> dict[str, Any]:
     }
 
 
-def done(dataset: Dataset, key: str, acknowledged: Collection[str]) -> list[Act]:
-    """Return what was done on a board and is not acknowledged, oldest first.
+def sent(dataset: Dataset, key: str) -> list[Event]:
+    """Return the events in a board's last message, oldest first, some of which may be in the log already.
 
-    To be asked at the start of every run, not in a callback: a click that comes soon after may cut a callback off,
-    which is not called again. What the browser sent stays until it sends something else.
+    Call it at the start of every run, not in a callback: a click that follows soon may cut a callback off, which is
+    not called again. The message stays until the browser sends another.
     """
-    sent = (st.session_state.get(key) or {}).get("events")
-    return [act for act in read(dataset, sent) if act.id not in acknowledged]
+    return read(dataset, (st.session_state.get(key) or {}).get("events"))
 
 
-def read(dataset: Dataset, sent: Any) -> list[Act]:
-    """Return the acts of a message from the browser, which may hold anything: what is no act is left out."""
-    if not isinstance(sent, list):
+def read(dataset: Dataset, message: Any) -> list[Event]:
+    """Return the events of a message from the browser, which may hold anything: what is no valid event is left out."""
+    if not isinstance(message, list):
         return []
-    found = []
-    for event in sent[-_MOST:]:
-        event = event if isinstance(event, dict) else {}
-        id, kind, item, stars = (event.get(name) for name in ("id", "kind", "item", "stars"))
-        given = float(stars) if kind == "rate" and isinstance(stars, int | float) and stars is not True else 0.0
+    events = []
+    for part in message[-_MOST:]:
+        part = part if isinstance(part, dict) else {}
+        id, kind, item, stars = (part.get(name) for name in ("id", "kind", "item", "stars"))
+        given = float(stars) if kind == "rate" and isinstance(stars, int | float) and stars is not True else None
         fits = given in STARS if kind == "rate" else kind in ("undo", "pass")
         if fits and isinstance(item, str) and isinstance(id, str) and _ID.fullmatch(id):
-            with suppress(BadInput):
-                place = int(dataset.item_index([item])[0])
-                found.append(Act(id, str(kind), place, given))
-    return found
+            events.append(Event(str(kind), item, given, event_id=id))
+    return located(events, dataset.place_of)

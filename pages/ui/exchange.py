@@ -9,10 +9,10 @@ from operator import itemgetter
 import streamlit as st
 
 from pages.hosting.logs import tell
-from pages.ui import cards, states, visit
+from pages.ui import cards, states, visitor_ratings
 from pages.ui.jobs import allow, visitor
 from pages.ui.text import html, markdown
-from pages.ui.visit import Visit
+from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
 from recengine.data.matching import Match, Matcher, MatchReport
 from recengine.data.readers.exports import read_export
@@ -176,7 +176,7 @@ def report_csv(dataset: Dataset, found: MatchReport) -> str:
 @states.told
 def keep(dataset: Dataset, source: str, wanted: Sequence[Match]) -> None:
     """Keep what was found and confirmed, all or none. For callbacks."""
-    new, since = visit.bring_in(dataset, source, wanted)
+    new, since = visitor_ratings.import_ratings(dataset, source, wanted)
     old = len(wanted) - new - since
     said = [f"{new:,} rating{'' if new == 1 else 's'} came in from {FROM[source]}"]
     said += [f"{old:,} were here already"] if old else []
@@ -197,13 +197,13 @@ def _label(name: str) -> str:
     return "".join(c for c in name if c.isprintable())[-80:] or "the file"
 
 
-def take_away(dataset: Dataset, now: Visit, films: Sequence[cards.Film]) -> None:
+def take_away(dataset: Dataset, mine: VisitorRatings, films: Sequence[cards.Film]) -> None:
     """List what the visitor rated, offer it and the list as files, and offer to erase it all.
 
     films : what is recommended, best first
     """
-    moments = {e.item_id: e.ts for e in visit.log().events(visitor(), visit.catalogue(dataset)) if e.kind == "rate"}
-    rows = [(cards.film(dataset, item), stars) for item, stars in now.ratings.items()]
+    moments = {event.item_id: event.timestamp for event in mine.events}
+    rows = [(cards.film(dataset, item), stars) for item, stars in mine.stars.items()]
     said = "".join(f"<li>{html(cards.named(it))} <b>{stars:g} ★</b></li>" for it, stars in reversed(rows))
     st.html(f'<section class="rated-list"><h3>{len(rows)} films rated</h3><ol>{said}</ol></section>')
     with st.container(horizontal=True, key="take-away"):
@@ -242,6 +242,6 @@ def letterboxd_csv(rows: Sequence[tuple[cards.Film, float]], moments: Mapping[st
 
 def erase() -> None:
     """Forget this visitor. For callbacks."""
-    tell("everything of a visitor was erased", count=visit.log().erase(visitor()))
+    tell("everything of a visitor was erased", count=visitor_ratings.event_log().erase(visitor()))
     for key in [key for key in st.session_state if str(key).startswith("rate ")]:
         del st.session_state[key]

@@ -95,7 +95,7 @@ def sidebar() -> None:
 
 def account() -> None:
     """Offer to sign in, where the secrets name an identity provider; say who has, and let them sign out."""
-    from pages.ui import jobs, visit
+    from pages.ui import jobs, visitor_ratings
 
     if not jobs.has_provider():
         return
@@ -107,9 +107,9 @@ def account() -> None:
                 st.button(label, on_click=st.login, args=(name,) if name else (), icon=":material/login:", key=label)
             return
         st.caption(f"Signed in as {markdown(str(st.user.get('name') or 'yourself'))}; your ratings go with you.")
-        if count := visit.unclaimed():
+        if count := visitor_ratings.unclaimed():
             label = f"Add what was rated here before ({count})"
-            st.button(label, on_click=visit.claim, icon=":material/move_group:", key="claim")
+            st.button(label, on_click=visitor_ratings.claim, icon=":material/move_group:", key="claim")
         st.button("Sign out", on_click=st.logout, icon=":material/logout:", key="sign out")
 
 

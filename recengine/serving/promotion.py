@@ -32,7 +32,7 @@ from recengine.metrics import RANKING_METRICS
 from recengine.models.base import Recommender
 from recengine.models.registry import model_class
 from recengine.models.streaming.base import Incremental
-from recengine.serving.event_log import EventLog, Rating
+from recengine.serving.event_log import Event, EventLog, located
 from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch
 
@@ -102,10 +102,10 @@ def promote(
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / ".lock"):
         rows = capped(log.ratings(dataset.name), cap)
-        events, visitors = as_events(rows, dataset, positive)
+        events, visitors = as_interactions(rows, dataset, positive)
         kept, store = _current(root), ArtefactStore(root)
         version = kept[-1] if kept else 0
-        content = sha256_of(repr([row[:3] for row in rows]).encode())
+        content = sha256_of(repr([(visitor, event.item_id, event.stars) for visitor, event in rows]).encode())
         served = store.find(root / f"{version}-served") if version else None
         if not len(events) or (served is not None and served.manifest["log"] == content):
             return Promoted(False, version, "the log holds nothing that is not learned already", visitors, len(events))
@@ -163,34 +163,36 @@ def rollback(
         return Promoted(True, version, f"version {kept[-1]} is taken back")
 
 
-def capped(rows: Sequence[Rating], cap: int) -> list[Rating]:
+def capped(ratings: Sequence[tuple[str, Event]], cap: int) -> list[tuple[str, Event]]:
     """Return the latest `cap` ratings of each visitor, in the order given."""
-    left: Counter[str] = Counter()
-    found = []
-    for row in reversed(rows):
-        left[row.visitor] += 1
-        if left[row.visitor] <= cap:
-            found.append(row)
-    return found[::-1]
+    count: Counter[str] = Counter()
+    kept = []
+    for visitor, event in reversed(ratings):
+        count[visitor] += 1
+        if count[visitor] <= cap:
+            kept.append((visitor, event))
+    return kept[::-1]
 
 
-def as_events(rows: Sequence[Rating], dataset: Dataset, positive: float) -> tuple[Interactions, int]:
-    """Return the liked ones among the ratings, of visitors who come after the people of the data set, and their number.
+def as_interactions(
+    ratings: Sequence[tuple[str, Event]], dataset: Dataset, positive: float
+) -> tuple[Interactions, int]:
+    """Return the positives among the ratings, the visitors as users after those of the data set, and their number.
 
-    Films that the data set does not have are left out.
+    Items that the data set does not have are left out.
     """
-    place = dataset.place_of
-    known = [(row.visitor, place[row.item_id], dataset.in_scale(row.stars)) for row in rows if row.item_id in place]
-    liked = [row for row in known if row[2] >= positive]
-    visitors = {visitor: dataset.n_users + n for n, visitor in enumerate(dict.fromkeys(row[0] for row in liked))}
-    events = Interactions.from_pairs(
-        [visitors[visitor] for visitor, _, _ in liked],
+    known = [(visitor, e) for visitor, event in ratings for e in located([event], dataset.place_of)]
+    rated = [(visitor, e.item_idx, dataset.in_scale(e.stars or 0.0)) for visitor, e in known]
+    liked = [row for row in rated if row[2] >= positive]
+    users = {visitor: dataset.n_users + n for n, visitor in enumerate(dict.fromkeys(row[0] for row in liked))}
+    interactions = Interactions.from_pairs(
+        [users[visitor] for visitor, _, _ in liked],
         [item for _, item, _ in liked],
         rating=[rating for _, _, rating in liked],
-        n_users=dataset.n_users + len(visitors),
+        n_users=dataset.n_users + len(users),
         n_items=dataset.n_items,
     )
-    return events, len(visitors)
+    return interactions, len(users)
 
 
 def _reached(model: Recommender, split: Split) -> dict[str, tuple[float, float, float]]:

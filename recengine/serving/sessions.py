@@ -1,18 +1,19 @@
-"""Online sessions: a visitor's own view of an incremental model, which learns from their ratings alone.
+"""Online sessions: a visitor's own copy-on-write view of an incremental model, which learns from their ratings alone.
 
-A session is a copy-on-write overlay over a shared, unchanged `Step`: the visitor's own vector, and own copies of the
-item rows that their events touch. It learns by the very functions that the model learns by. What it holds follows from
-the snapshot and the events alone, so that a replay, or an undo, leads to the same bytes.
+A session is an overlay over a shared snapshot of `Step`, which it never changes: the visitor's own vector, and copies
+of the item rows that their events touch. It trains with the very functions of the model. Its state follows from the
+snapshot and the events alone, so that a replay, or an undo, leads to the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from recengine.errors import BadInput
 from recengine.metrics import Ranking
@@ -22,86 +23,84 @@ from recengine.models.streaming import step_sampling as sampling
 from recengine.models.streaming.base import LinkedEvents
 from recengine.models.streaming.step import Step
 from recengine.models.streaming.step_arrays import Scratch, Tables
+from recengine.serving.event_log import Event
 
 FIRST_ROOM = 256
 """Item rows that there is room for at first."""
 
 
-class Taken(NamedTuple):
-    """One event of a session; `learned` is False for what is only remembered, and so left out of the lists."""
-
-    item_idx: int
-    rating: float
-    learned: bool
-
-
 class OnlineSession:
-    """One visitor over one snapshot. Not for several threads at once; the snapshot is never written to.
+    """One visitor over one snapshot. Not thread-safe.
 
-    model : a fitted `Step`, shared by all sessions
-    seed  : of the visitor's own negatives
+    model    : a fitted `Step`, shared by all sessions
+    positive : ratings from this on are learned; lower ones only keep their item out of the lists
+    in_scale : turns the stars of an event into a rating
+    seed     : of the visitor's own negatives
     """
 
-    def __init__(self, model: Step, *, seed: int = 0) -> None:
-        self.model, self.seed = model, seed
+    def __init__(
+        self,
+        model: Step,
+        *,
+        positive: float = -math.inf,
+        in_scale: Callable[[float], float] = float,
+        seed: int = 0,
+    ) -> None:
+        self.model, self.positive, self.in_scale, self.seed = model, positive, in_scale, seed
         self._base, self._rule, shared, _ = model.arrays()
         n_items = len(self._base.items)
-        self._negatives = model.negatives
-        own: dict[str, Any] = {
-            "state": np.zeros(1, np.uint64),
-            "mark": np.zeros(n_items, np.int64),
-            "stamp": np.zeros(1, np.int64),
-        }
+        own: dict[str, Any] = {"state": np.zeros(1, np.uint64), "stamp": np.zeros(1, np.int64)}
+        own["mark"] = np.zeros(n_items, np.int64)
         if model.config.negatives_from == "oldest":  # the ring of the items moves with the visitor's events
             own |= {"older": shared.older.copy(), "newer": shared.newer.copy()}
         self._sampler, self._shared = shared._replace(**own), shared
         self._slots = np.full(n_items, -1, np.int32)  # item -> its row in the overlay
         self._owners, self._size = np.zeros(0, np.int32), np.zeros(1, np.int64)
-        self._room(FIRST_ROOM)
-        self.events: list[Taken] = []
+        self._reserve(FIRST_ROOM)
+        self.events: list[Event] = []
         self._start()
 
     @property
     def n_touched(self) -> int:
-        """Return the number of item rows that are the visitor's own."""
+        """Return the number of item rows that the visitor has a copy of."""
         return int(self._size[0])
 
-    def take(self, item_idx: int, rating: float = 1.0, *, learned: bool = True) -> None:
-        """Learn from one event, or only remember it.
+    def append(self, event: Event) -> None:
+        """Learn from one more rating.
 
         Raises BadInput for an item that the snapshot does not have.
         """
-        if not 0 <= item_idx < len(self._slots):
-            raise BadInput(f"item_idx={item_idx} is out of range; expected 0 to {len(self._slots) - 1:,}")
-        self.events.append(Taken(item_idx, rating, learned))
-        self._learn(self.events[-1])
+        if not 0 <= event.item_idx < len(self._slots):
+            problem, expected = "is out of range", f"0 to {len(self._slots) - 1:,}"
+            raise BadInput("item_idx", event.item_idx, expected, problem=problem)
+        self.events.append(event)
+        self._learn(event)
 
-    def undo(self) -> Taken:
-        """Take the last event back: the state is exactly what it was before it. Raises IndexError without one."""
+    def undo(self) -> Event:
+        """Remove the last event and return it: the state is exactly what it was before. IndexError without one."""
         last = self.events[-1]
         self.replay(self.events[:-1])
         return last
 
-    def replay(self, events: Sequence[Taken]) -> None:
-        """Start again from the snapshot, and take these events."""
+    def replay(self, events: Sequence[Event]) -> None:
+        """Start again from the snapshot, with these events."""
         self._start()
-        self.events = list(events)
-        for event in self.events:
-            self._learn(event)
+        for event in events:
+            self.append(event)
 
-    def follow(self, events: Sequence[Taken]) -> None:
-        """Come to the state after these events: from where the session is if they only go on from there."""
+    def follow(self, events: Sequence[Event]) -> None:
+        """Go to the state after these events: on from the current state where they continue it, else by a replay."""
         held = len(self.events)
         if list(events[:held]) != self.events:
             self.replay(events)
             return
         for event in events[held:]:
-            self.take(*event[:2], learned=event.learned)
+            self.append(event)
 
     def top(self, k: int = 10, *, include_seen: bool = False, among: ArrayLike | None = None) -> Ranking:
-        """Return the visitor's top k, (1, k): without what they had unless asked, only from `among`."""
+        """Return the visitor's top k, (1, k): without the items they rated unless asked, only from `among`."""
         check_k(k, len(self._slots))
-        stamp = sampling.mark_history(self._log, 0, self._sampler)
+        stamp = sampling.mark_history(self._past, 0, self._sampler)
         if include_seen:
             stamp = self._sampler.stamp[0] = stamp + 1
         if among is not None:
@@ -116,7 +115,7 @@ class OnlineSession:
         return Ranking(torch.from_numpy(items.astype(np.int64))[None], torch.from_numpy(scores)[None])
 
     def state(self) -> bytes:
-        """Return all that the visitor's events have made: equal states, equal bytes."""
+        """Return everything that follows from the visitor's events: equal states, equal bytes."""
         rows, own = slice(0, self.n_touched), self._own
         parts = (own.users, own.user_moments, own.updates, self._owners[rows], own.items[rows], own.bias[rows])
         moments = own.item_moments[:, rows], own.bias_moments[:, rows]
@@ -131,25 +130,25 @@ class OnlineSession:
         self._sampler.state[0], self._sampler.mark[:], self._sampler.stamp[0] = self.seed, 0, 0
         if self._sampler.older is not self._shared.older:
             self._sampler.older[:], self._sampler.newer[:] = self._shared.older, self._shared.newer
-        self._log = LinkedEvents.empty(1)
+        self._past = LinkedEvents.empty(1)
         self.events = []
 
-    def _learn(self, event: Taken) -> None:
-        config = self.model.config
-        self._log = self._log.with_room(1, 1)
-        steps = config.passes + config.replay if event.learned else 0
-        needed = self.n_touched + steps * (1 + self._negatives)
+    def _learn(self, event: Event) -> None:
+        assert event.stars is not None  # only ratings stand in a session
+        config, rating = self.model.config, self.in_scale(event.stars)
+        passes, replay = (config.passes, config.replay) if rating >= self.positive else (0, 0)
+        self._past = self._past.with_room(1, 1)
+        needed = self.n_touched + (passes + replay) * (1 + self.model.negatives)
         if needed > len(self._owners):
-            self._room(max(needed, 2 * len(self._owners)))
-        weight = self.model.weigh(np.array([event.rating], np.float32))[0]
-        passes, replay = (config.passes, config.replay) if event.learned else (0, 0)
+            self._reserve(max(needed, 2 * len(self._owners)))
+        weight = self.model.weigh(np.array([rating], np.float32))[0]
         _learn_one(
-            self._own, self._base, self._slots, self._owners, self._size, self._rule, self._sampler, self._log,
-            self._scratch, event.item_idx, weight, self._negatives, passes, replay,
+            self._own, self._base, self._slots, self._owners, self._size, self._rule, self._sampler, self._past,
+            self._scratch, event.item_idx, weight, self.model.negatives, passes, replay,
         )  # fmt: skip
 
-    def _room(self, rows: int) -> None:
-        """Make room for so many item rows, and keep those that are held."""
+    def _reserve(self, rows: int) -> None:
+        """Make room for so many item rows; those that are held are kept."""
         base, held = self._base, int(self._size[0])
         dim, moments = base.items.shape[1], len(base.item_moments)
         old = getattr(self, "_own", None)
@@ -170,12 +169,12 @@ class OnlineSession:
                 getattr(own, name)[:, :held] = getattr(old, name)[:, :held]
             owners[:held] = self._owners[:held]
         self._own, self._owners = own, owners
-        self._scratch = Scratch.for_batches(1, rows, dim, 1, self._negatives)
+        self._scratch = Scratch.for_batches(1, rows, dim, 1, self.model.negatives)
 
 
 @sampling.compiled
 def _borrow(own, base, slots, owners, size, item):  # type: ignore[no-untyped-def] # compiled for the types it meets
-    """Return the row of an item in the overlay, copied from the snapshot when it is asked for first."""
+    """Return the row of an item in the overlay; on first use it is copied from the snapshot."""
     if slots[item] < 0:
         row = size[0]
         slots[item], owners[row] = row, item
@@ -189,24 +188,19 @@ def _borrow(own, base, slots, owners, size, item):  # type: ignore[no-untyped-de
 
 @sampling.compiled
 def _learn_one(  # type: ignore[no-untyped-def]
-    own, base, slots, owners, size, rule, sampler, log, scratch, item, weight, negatives, passes, replay
+    own, base, slots, owners, size, rule, sampler, past, scratch, item, weight, negatives, passes, replay
 ):
-    """Add an event to the visitor's log and learn from it, then from as many of their earlier ones, drawn evenly."""
-    sampling.append_event(log, 0, item, weight)
-    stamp = sampling.mark_history(log, 0, sampler)
-    last = log.size[0] - 1
+    """Append an event of the visitor and train on it, then on as many of their earlier ones, drawn evenly."""
+    sampling.append_event(past, 0, item, weight)
+    stamp = sampling.mark_history(past, 0, sampler)
+    last = past.size[0] - 1
     for step in range(passes + (replay if last > 0 else 0)):
         event = last if step < passes else sampling.random_below(sampler.state, last)
-        count = sampling.sample_negatives(sampler, log.item[event], negatives, scratch.items[0])
-        sampler.mark[log.item[event]] = stamp
+        count = sampling.sample_negatives(sampler, past.item[event], negatives, scratch.items[0])
+        sampler.mark[past.item[event]] = stamp
         for j in range(count):
             scratch.items[0, j] = _borrow(own, base, slots, owners, size, scratch.items[0, j])
-        scratch.users[0], scratch.counts[0], scratch.weights[0] = 0, count, log.weight[event]
+        scratch.users[0], scratch.counts[0], scratch.weights[0] = 0, count, past.weight[event]
         kernel.train_on_batch(own, rule, scratch, 1)
     if passes and sampler.source == 2:  # the ring is the visitor's own only where negatives come from it
         sampling.move_to_newest(sampler, item)
-
-
-def as_items(events: Sequence[Taken]) -> NDArray[np.int64]:
-    """Return the items that were learned from, oldest first."""
-    return np.array([event.item_idx for event in events if event.learned], np.int64)

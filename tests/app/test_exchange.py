@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import board, exchange, visit
+from pages.ui import board, exchange, visitor_ratings
 from recengine.serving.event_log import rated as rated_now
 from tests.app.conftest import Open, markup, press
 
@@ -90,9 +90,11 @@ def test_what_was_rated_here_since_stays(app: AppTest) -> None:
 
 def test_what_comes_in_does_not_make_a_board_send_its_acts_again(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[list[str]] = []
-    monkeypatch.setattr(visit, "REMEMBERED", 2)
+    monkeypatch.setattr(visitor_ratings, "REMEMBERED", 2)
     monkeypatch.setattr(board, "draw", lambda *_, acknowledged, **__: told.append(list(acknowledged)))
-    visit.log().append(app.session_state["visitor"], "sample", [rated_now("839", 4.0, event_id="a" * 32)])
+    visitor_ratings.event_log().append(
+        app.session_state["visitor"], "sample", [rated_now("839", 4.0, event_id="a" * 32)]
+    )
     rated(app.run())
     upload(app, EXPORT)
     press(app, "Keep 2 ratings")

@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.runtime.secrets import secrets_singleton
 
 from pages.hosting import identity
-from pages.ui import jobs, visit
+from pages.ui import jobs, visitor_ratings
 from recengine.serving.event_log import EventLog, rated
 from tests.app.conftest import Open, press
 
@@ -85,7 +85,7 @@ def test_an_account_has_its_own_ratings_and_takes_those_of_the_browser_only_when
     assert [row.item_id for row in log.standing(account, "sample")] == ["839", "460"]
     assert log.events(stranger) == []
     assert not any(label.startswith("Add what") for label in labels(app))
-    visit.claim()  # a second press finds nothing
+    visitor_ratings.claim()  # a second press finds nothing
     assert len(log.events(account)) == 2
 
 

@@ -11,13 +11,13 @@ import sqlalchemy as sa
 import torch
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import board, visit
-from pages.ui.board import Act, Square
+from pages.ui import board, visitor_lists, visitor_ratings
+from pages.ui.board import Square
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.experiments.train import obtain
 from recengine.models.streaming.step import Step
-from recengine.serving.event_log import EventLog, rated
+from recengine.serving.event_log import Event, EventLog, located, rated
 from recengine.serving.promotion import promote
 from recengine.serving.recommend import recommend_newcomers
 from tests.app.conftest import Open, markup, press
@@ -39,6 +39,10 @@ def drawn(app: AppTest, name: str) -> list[dict[str, Any]]:
 
 def visitor(app: AppTest) -> str:
     return app.session_state["visitor"]
+
+
+def kept(app: AppTest) -> list[str]:
+    return [event.item_id for event in visitor_ratings.event_log().standing(visitor(app), "sample")]
 
 
 def give(app: AppTest, ratings: dict[int, float]) -> AppTest:
@@ -63,8 +67,8 @@ def test_somebody_new_sees_everybody_s_favourites_and_films_to_rate(open_app: Op
 def test_the_list_is_what_the_model_gives_a_newcomer_with_these_ratings(open_app: Open, sample: Dataset) -> None:
     app = give(open_app(PAGE), {839: 5.0, 460: 4.5, 12: 1.0})
     model = obtain(sample, "ease", settings={"recency_half_life": "auto"}).model
-    items = sample.item_index([839, 460, 12])
-    history = visit.histories(sample, dict(zip(items.tolist(), [5.0, 4.5, 1.0], strict=True)), [3])
+    events = located([rated("839", 5.0), rated("460", 4.5), rated("12", 1.0)], sample.place_of)
+    history = visitor_lists.as_histories(sample, events, [3])
     expected = recommend_newcomers(model, sample, history, k=10).ranking.items[0].numpy()
     assert [card["item"] for card in drawn(app, "list")] == [str(i) for i in sample.item_ids[expected]]
     notes = {card["note"][0] for card in drawn(app, "list")}
@@ -140,7 +144,7 @@ def test_a_promoted_snapshot_is_served_at_once_and_nobody_loses_their_ratings(op
 
 def test_a_database_that_cannot_be_written_is_one_sentence_and_the_act_is_kept_later(open_app: Open) -> None:
     app = give(open_app(PAGE), {839: 5.0})
-    engine = visit.log()._engine
+    engine = visitor_ratings.event_log()._engine
 
     def close(connection: object, *_: object) -> None:
         connection.execute("PRAGMA query_only=ON")  # type: ignore[attr-defined]
@@ -153,14 +157,14 @@ def test_a_database_that_cannot_be_written_is_one_sentence_and_the_act_is_kept_l
         assert not app.exception
         (toast,) = app.toast
         assert "cannot be kept just now" in toast.value
-        assert [row.item_id for row in visit.log().standing(app.session_state["visitor"], "sample")] == ["839"]
+        assert kept(app) == ["839"]
     finally:
         sa.event.remove(engine, "checkout", close)
         engine.dispose()
     app.session_state["board-list"] = sent  # the browser sends it again
     app.run()
     assert not app.toast
-    assert [row.item_id for row in visit.log().standing(app.session_state["visitor"], "sample")] == ["839", "460"]
+    assert kept(app) == ["839", "460"]
 
 
 def test_a_persona_s_favourites_are_a_start(open_app: Open) -> None:
@@ -184,8 +188,10 @@ def test_a_model_that_serves_no_newcomers_is_stood_in_for_and_it_is_said(open_ap
 
 def test_acts_are_read_and_anything_else_is_not(tiny: Dataset) -> None:
     good = {"id": ID, "kind": "rate", "item": "101", "stars": 4.5}
-    assert board.read(tiny, [good]) == [Act(ID, "rate", 0, 4.5)]
-    assert board.read(tiny, [{**good, "kind": "undo", "stars": None}]) == [Act(ID, "undo", 0, 0.0)]
+    assert board.read(tiny, [good]) == [Event("rate", "101", 4.5, event_id=ID, item_idx=0)]
+    assert board.read(tiny, [{**good, "kind": "undo", "stars": None}]) == [
+        Event("undo", "101", event_id=ID, item_idx=0)
+    ]
     bad: list[Any] = [
         None,
         7,

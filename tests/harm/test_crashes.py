@@ -28,7 +28,7 @@ ACTS: list[dict[str, Any]] = [
 ]
 ACTS = [{"id": f"{number:032x}", **act} for number, act in enumerate(ACTS)]
 FILES = [f"recengine/serving/{name}.py" for name in ("event_log", "sessions")]
-FILES += ["pages/rate.py", *(f"pages/ui/{name}.py" for name in ("board", "lists", "visit"))]
+FILES += ["pages/rate.py", *(f"pages/ui/{name}.py" for name in ("board", "visitor_lists", "visitor_ratings"))]
 ON_THE_WAY = {str(ROOT / name): name for name in FILES}
 """Files whose lines are failpoints."""
 Place = tuple[str, int]
@@ -90,7 +90,7 @@ def die_everywhere(share: int) -> None:
 
     share : one of so many failpoints is tried
     """
-    from pages.ui import visit
+    from pages.ui import visitor_ratings
     from recengine.data.sources import load_dataset
     from recengine.experiments.train import obtain
     from recengine.models.streaming.step import Step
@@ -112,8 +112,8 @@ def die_everywhere(share: int) -> None:
         log = EventLog()
         log.erase(mine)
         log.close()
-        visit.log().close()
-        visit._log.clear()  # type: ignore[attr-defined]
+        visitor_ratings.event_log().close()
+        visitor_ratings._event_log.clear()  # type: ignore[attr-defined]
 
     places: dict[Place, int] = {}
 

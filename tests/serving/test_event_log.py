@@ -1,6 +1,5 @@
 """The event log: nothing acknowledged is lost, nothing counts twice, and what stands follows from the events alone."""
 
-import json
 import os
 import random
 import signal
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from recengine.errors import BadInput
-from recengine.serving.event_log import STARS, Event, EventLog, Standing, imported, rated, safe_wal
+from recengine.serving.event_log import STARS, Event, EventLog, imported, located, rated, safe_wal
 from tests.support.postgres import connect
 
 Open = Callable[[], EventLog]
@@ -39,7 +38,7 @@ def open_log(database: str) -> Iterator[Open]:
 
 
 def act(kind: str, item: str, id: str) -> Event:
-    return Event(id, kind, item)
+    return Event(kind, item, event_id=id)
 
 
 def what(log: EventLog, visitor: str = "ann") -> list[tuple[str, str, float | None]]:
@@ -79,12 +78,12 @@ def test_an_event_that_comes_again_changes_nothing(open_log: Open) -> None:
 @pytest.mark.parametrize(
     ("event", "said"),
     [
-        (Event("a", "steal", "1"), "kind='steal' is unknown; expected one of: rate, pass, clear, undo"),
-        (Event("a", "rate", "1", 5.5), "5.5 stars are outside the scale"),
-        (Event("a", "rate", "1", 0.0), "0.0 stars are outside the scale"),
-        (Event("a", "rate", "1", float("nan")), "nan stars are outside the scale"),
-        (Event("a", "rate", "1"), "None stars are outside the scale"),
-        (Event("two words", "pass", "1"), "event_id='two words' is not an id"),
+        (act("steal", "1", "a"), "kind 'steal' is unknown; expected one of: rate, pass, clear, undo"),
+        (rated("1", 5.5), "stars=5.5 are outside the scale"),
+        (rated("1", 0.0), "stars=0.0 are outside the scale"),
+        (rated("1", float("nan")), "stars=nan are outside the scale"),
+        (act("rate", "1", "a"), "stars are outside the scale"),
+        (act("pass", "1", "two words"), "event_id 'two words' is not an id"),
     ],
 )
 def test_an_event_that_cannot_be_is_refused_and_nothing_beside_it_is_kept(
@@ -173,6 +172,11 @@ def test_a_file_that_is_brought_twice_changes_nothing(open_log: Open) -> None:
     assert log.events("ann", source="app") == []
 
 
+def test_only_items_of_a_catalogue_are_located_in_it() -> None:
+    here, elsewhere = rated("7", 4.0), rated("nowhere", 5.0)
+    assert located([elsewhere, here], {"7": 3}) == [here._replace(item_idx=3)]
+
+
 WRITER = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -181,7 +185,7 @@ url, visitor, first, last = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.
 log = EventLog(url)
 
 def send(n):
-    event = Event(f"e{n}", "rate", str(n % 7), 0.5 + n % 10 / 2, 1)
+    event = Event("rate", str(n % 7), 0.5 + n % 10 / 2, 1, f"e{n}")
     log.append(visitor, "sample", [event])
     log.append(visitor, "sample", [event])
 
@@ -234,7 +238,7 @@ class Operations(RuleBasedStateMachine):
 
     def _new(self, kind: str, item: int, stars: float | None = None) -> Event:
         self.count += 1
-        return Event(f"e{self.count}", kind, str(item), stars, 1)
+        return Event(kind, str(item), stars, 1, f"e{self.count}")
 
     @rule(who=st.sampled_from(["ann", "bob"]), item=st.integers(0, 4), stars=st.sampled_from(STARS))
     def rate(self, who: str, item: int, stars: float) -> None:
@@ -336,5 +340,5 @@ def test_a_kill_at_any_moment_loses_no_acknowledged_rating(open_log: Open, datab
         held = log.standing("ann", "sample")
         log.rebuild()
         assert log.standing("ann", "sample") == held
-        assert json.dumps(held) == json.dumps([Standing(*row) for row in held])
+        assert set(held) <= set(log.events("ann"))
         log.close()

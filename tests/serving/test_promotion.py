@@ -17,8 +17,8 @@ from recengine.errors import BadInput
 from recengine.experiments.store import ArtefactStore
 from recengine.experiments.train import artefact_folder, obtain
 from recengine.serving import promotion
-from recengine.serving.event_log import Event, EventLog, Rating, rated
-from recengine.serving.promotion import Promoted, as_events, capped, promote, rollback, served_folder
+from recengine.serving.event_log import Event, EventLog, rated
+from recengine.serving.promotion import Promoted, as_interactions, capped, promote, rollback, served_folder
 from recengine.training.config import RunConfig
 
 RUN = RunConfig(device="cpu", epochs=2)
@@ -60,7 +60,7 @@ def test_what_visitors_liked_is_learned_and_served_and_nobody_is_kept(tiny: Data
     assert found.model.n_users == tiny.n_users
     moved = (found.model.item_vectors() != base.model.item_vectors()).any(1)
     assert moved[::4].any()
-    assert len(found.model.log.user) == len(base.model.log.user)
+    assert len(found.model.past.user) == len(base.model.past.user)
 
 
 def test_the_same_log_gives_the_same_bytes_and_is_not_learned_twice(tiny: Dataset, log: EventLog, shared) -> None:
@@ -98,7 +98,7 @@ def test_what_makes_it_worse_is_refused_and_the_old_snapshot_stays(
     run, crowd = RunConfig(device="cpu"), range(2_500)
 
     def liked(items: list[str]) -> None:
-        rows = [Rating(f"v{n}", item, 5.0, n) for n in crowd for item in items]
+        rows = [(f"v{n}", Event("rate", item, 5.0)) for n in crowd for item in items]
         monkeypatch.setattr(log, "ratings", lambda catalogue: rows)
 
     most = [str(item) for item in sample.item_ids[np.argsort(-sample.ratings.at_least(4).item_counts)[:10]]]
@@ -115,15 +115,14 @@ def test_what_makes_it_worse_is_refused_and_the_old_snapshot_stays(
 
 
 def test_one_visitor_counts_no_more_than_the_cap() -> None:
-    rows = [Rating("loud", str(n), 5.0, n) for n in range(500)] + [Rating("quiet", "7", 4.0, 500)]
-    left = capped(rows, 100)
-    assert [row.seq for row in left] == [*range(400, 501)]
-    assert [row.seq for row in left] == sorted(row.seq for row in left)
+    rows = [("loud", Event("rate", str(n), 5.0)) for n in range(500)] + [("quiet", Event("rate", "7", 4.0))]
+    assert capped(rows, 100) == rows[400:]
 
 
 def test_films_of_another_edition_are_left_out_and_stars_are_in_the_scale_of_the_data(tiny: Dataset) -> None:
-    rows = [Rating("a", "nowhere", 5.0, 1), Rating("b", str(tiny.item_ids[3]), 0.5, 2), Rating("b", "105", 4.5, 3)]
-    events, visitors = as_events(rows, tiny, 4.0)
+    rated = [("a", "nowhere", 5.0), ("b", str(tiny.item_ids[3]), 0.5), ("b", "105", 4.5)]
+    rows = [(visitor, Event("rate", item, stars)) for visitor, item, stars in rated]
+    events, visitors = as_interactions(rows, tiny, 4.0)
     assert (visitors, events.item_idx.tolist(), events.user_idx.tolist()) == (1, [4], [60])
     assert events.rating.tolist() == [4.5]
 
@@ -190,12 +189,16 @@ def test_the_commands_say_what_they_did(
 
 def test_what_is_put_aside_or_taken_back_teaches_nothing(tiny: Dataset, log: EventLog, shared) -> None:
     one = str(tiny.item_ids[0])
-    log.append("v", "tiny", [rated(one, 5.0), Event("u", "undo", one), Event("p", "pass", str(tiny.item_ids[4]))])
+    log.append(
+        "v",
+        "tiny",
+        [rated(one, 5.0), Event("undo", one, event_id="u"), Event("pass", str(tiny.item_ids[4]), event_id="p")],
+    )
     assert shared().ratings == 0
 
 
 def test_forgetting_people_leaves_what_the_others_are_shown(tiny: Dataset) -> None:
-    events, _ = as_events([Rating("a", str(i), 5.0, n) for n, i in enumerate(tiny.item_ids[:8])], tiny, 4.0)
+    events, _ = as_interactions([("a", Event("rate", str(i), 5.0)) for i in tiny.item_ids[:8]], tiny, 4.0)
     for name in ("step", "stream-item-knn", "stream-blend", "recent-popularity"):
         model = obtain(tiny, name, run=RUN).model.partial_fit(events)
         before = model.score(np.arange(tiny.n_users))

@@ -17,12 +17,16 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.streaming.step import Step, StepConfig
-from recengine.serving.event_log import Event, EventLog
-from recengine.serving.sessions import OnlineSession, Taken
+from recengine.serving.event_log import Event, EventLog, located
+from recengine.serving.sessions import OnlineSession
 from recengine.training.config import RunConfig
 
 Fit = Callable[..., Step]
 EVENTS = [(3, 5.0), (17, 4.5), (3, 1.0), (30, 5.0), (8, 4.0)]
+
+
+def rate(item: int, stars: float = 5.0) -> Event:
+    return Event("rate", str(item), stars, item_idx=item)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +68,7 @@ def test_a_session_learns_what_the_model_itself_would(fit: Fit, settings: dict[s
     whole.network.users[visitor], whole.network.random[0] = 0, 9
     session = OnlineSession(model, seed=9)
     for item, rating in EVENTS:
-        session.take(item, rating)
+        session.append(rate(item, rating))
         one = Interactions.from_pairs([visitor], [item], rating=[rating], n_users=visitor + 1, n_items=whole.n_items)
         whole.partial_fit(one)
     own = session.top(whole.n_items - len({item for item, _ in EVENTS}))
@@ -83,7 +87,7 @@ def test_an_undo_restores_the_state_to_the_byte(model: Step) -> None:
     session = OnlineSession(model)
     seen = [(session.state(), session.top().items.tolist())]
     for item, rating in EVENTS:
-        session.take(item, rating)
+        session.append(rate(item, rating))
         seen.append((session.state(), session.top().items.tolist()))
     for earlier in reversed(seen[:-1]):
         session.undo()
@@ -93,20 +97,20 @@ def test_an_undo_restores_the_state_to_the_byte(model: Step) -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 39), st.sampled_from([0.5, 3.0, 5.0]), st.booleans()), max_size=12),
+    st.lists(st.tuples(st.integers(0, 39), st.sampled_from([0.5, 3.0, 4.0, 5.0])), max_size=12),
     st.data(),
 )
 @settings(deadline=None, max_examples=60)
 def test_whatever_the_way_the_same_events_lead_to_the_same_bytes(
-    model: Step, events: list[tuple[int, float, bool]], data: st.DataObject
+    model: Step, events: list[tuple[int, float]], data: st.DataObject
 ) -> None:
-    wanted = [Taken(*event) for event in events]
-    fresh = OnlineSession(model, seed=4)
+    wanted = [rate(*event) for event in events]
+    fresh = OnlineSession(model, positive=4.0, seed=4)
     fresh.replay(wanted)
-    other = OnlineSession(model, seed=4)
+    other = OnlineSession(model, positive=4.0, seed=4)
     for _ in range(data.draw(st.integers(0, 3))):
         other.follow(wanted[: data.draw(st.integers(0, len(wanted)))])
-    other.follow([*wanted, Taken(1, 5.0, True)])
+    other.follow([*wanted, rate(1)])
     other.undo()
     assert other.state() == fresh.state()
     assert other.events == fresh.events == wanted
@@ -117,20 +121,20 @@ def test_whatever_the_way_the_same_events_lead_to_the_same_bytes(
 def test_no_session_changes_the_snapshot_or_another_session(model: Step) -> None:
     before = state(model)
     quiet = OnlineSession(model, seed=1)
-    quiet.take(5)
+    quiet.append(rate(5))
     held = quiet.state(), quiet.top().items.tolist()
     for seed in range(20):
         loud = OnlineSession(model, seed=seed)
         for item in range(40):
-            loud.take(item, 5.0)
+            loud.append(rate(item))
     assert state(model) == before
     assert (quiet.state(), quiet.top().items.tolist()) == held
 
 
-def test_what_is_only_remembered_leaves_the_lists_and_teaches_nothing(model: Step) -> None:
-    session = OnlineSession(model)
+def test_a_rating_below_the_threshold_leaves_the_lists_and_teaches_nothing(model: Step) -> None:
+    session = OnlineSession(model, positive=4.0)
     first = session.top(3).items[0].tolist()
-    session.take(first[0], 1.0, learned=False)
+    session.append(rate(first[0], 1.0))
     assert session.n_touched == 0
     assert session.top(2).items[0].tolist() == first[1:]
     assert session.top(3, include_seen=True).items[0].tolist() == first
@@ -140,14 +144,14 @@ def test_what_is_only_remembered_leaves_the_lists_and_teaches_nothing(model: Ste
 
 def test_an_unknown_item_is_bad_input(model: Step) -> None:
     with pytest.raises(BadInput, match="item_idx=40 is out of range; expected 0 to 39"):
-        OnlineSession(model).take(40)
+        OnlineSession(model).append(rate(40))
 
 
 def test_many_events_find_room(fit: Fit) -> None:
     model = fit(negatives=20, passes=3)
     session = OnlineSession(model)
     for item in np.random.default_rng(0).permutation(40).tolist():
-        session.take(item)
+        session.append(rate(item))
     assert session.n_touched <= 40
     again = OnlineSession(model)
     again.replay(session.events)
@@ -168,13 +172,13 @@ class Visits(RuleBasedStateMachine):
 
     def _open(self) -> None:
         self.log = EventLog(f"sqlite:///{self.home / 'ratings.db'}")
-        self.session = OnlineSession(self.model)
+        self.session = OnlineSession(self.model, positive=4.0)
 
     def _act(self, *acts: tuple[str, int, float | None]) -> None:
         events = []
         for kind, item, stars in acts:
             self.count += 1
-            events.append(Event(f"e{self.count}", kind, str(item), stars, 1))
+            events.append(Event(kind, str(item), stars, 1, f"e{self.count}"))
             stack = self.stacks.setdefault(item, [])
             if kind == "undo":
                 del stack[-1:]
@@ -205,10 +209,10 @@ class Visits(RuleBasedStateMachine):
         wanted = [(item, kind, stars) for (_, kind, stars), item in tops if kind != "clear"]
         standing = self.log.standing("ann", "tiny")
         assert [(int(row.item_id), row.kind, row.stars) for row in standing] == wanted
-        rated = [(int(row.item_id), row.stars) for row in standing if row.stars is not None]
-        events = [Taken(item, stars, stars >= 4) for item, stars in rated]
+        index_of = {str(item): item for item in range(10)}
+        events = [event for event in located(standing, index_of) if event.kind == "rate"]
         self.session.follow(events)
-        fresh = OnlineSession(self.model)
+        fresh = OnlineSession(self.model, positive=4.0)
         fresh.replay(events)
         assert self.session.state() == fresh.state()
         assert self.session.top().items.tolist() == fresh.top().items.tolist()

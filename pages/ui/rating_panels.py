@@ -1,4 +1,4 @@
-"""A closer look at a visitor's list: beside other models', rating by rating, and the taste that it follows from."""
+"""Panels about a visitor's list: other models' lists, how it grew rating by rating, and the visitor's taste."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pandas as pd
 import streamlit as st
 
 from pages.ui import cards, frame, models, people, recipes, states
-from pages.ui.lists import SHOWN, lists
 from pages.ui.text import html, plain
-from pages.ui.visit import Visit
+from pages.ui.visitor_lists import SHOWN, lists
+from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
 from recengine.experiments.store import Trained
 from recengine.models.base import Recommender
@@ -43,9 +43,9 @@ def start_training(dataset: Dataset, name: str) -> None:
     recipes.train(dataset, recipes.recipe(name), frame.choice().device)
 
 
-def side_by_side(dataset: Dataset, model: Recommender, now: Visit, positive: float) -> None:
+def side_by_side(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
     """Draw what other models would say to the same ratings, and how much they agree."""
-    own, _ = lists(model, dataset, now, [len(now.ratings)], positive)
+    own, _ = lists(model, dataset, mine, [len(mine.stars)], positive)
     known = {int(item) for item in own[0] if item >= 0}
     with st.grid(5, min_column_width=190, gap="small", key="beside"):
         column(dataset, recipes.label(model.name), "your list", own[0].tolist(), known)
@@ -65,16 +65,16 @@ def side_by_side(dataset: Dataset, model: Recommender, now: Visit, positive: flo
                         help="In the background; you can go on rating.",
                     )
                     continue
-                theirs, _ = lists(found.model, dataset, now, [len(now.ratings)], positive)
+                theirs, _ = lists(found.model, dataset, mine, [len(mine.stars)], positive)
                 both = len(known & set(theirs[0].tolist()))
                 column(dataset, recipes.label(name), f"{both} of {SHOWN} in your list too", theirs[0].tolist(), known)
 
 
-def ranks_over_time(dataset: Dataset, model: Recommender, now: Visit, positive: float) -> None:
+def ranks_over_time(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
     """Draw how the films of the list came to their places, rating by rating."""
-    count = len(now.ratings)
+    count = len(mine.stars)
     lengths = list(range(max(0, count - TRACED), count + 1))
-    then, _ = lists(model, dataset, now, lengths, positive)
+    then, _ = lists(model, dataset, mine, lengths, positive)
     final = [int(item) for item in then[-1] if item >= 0]
     titles = {item: plain(cards.named(cards.film(dataset, item)))[:40] for item in final}
     rows = [
@@ -102,12 +102,12 @@ def ranks_over_time(dataset: Dataset, model: Recommender, now: Visit, positive: 
     st.caption("A line that begins in the middle is a film that was not among the first ten before.")
 
 
-def step_by_step(dataset: Dataset, model: Recommender, now: Visit, positive: float) -> None:
+def step_by_step(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
     """Draw the lists after none, one, two and five ratings side by side."""
-    lengths = [n for n in STEPS if n <= len(now.ratings)]
-    then, fallback = lists(model, dataset, now, lengths, positive)
-    final = set(lists(model, dataset, now, [len(now.ratings)], positive)[0][0].tolist())
-    rated = list(now.ratings.items())
+    lengths = [n for n in STEPS if n <= len(mine.stars)]
+    then, fallback = lists(model, dataset, mine, lengths, positive)
+    final = set(lists(model, dataset, mine, [len(mine.stars)], positive)[0][0].tolist())
+    rated = list(mine.stars.items())
     with st.grid(4, min_column_width=220, gap="medium", key="steps"):
         for length, items, popular in zip(lengths, then, fallback, strict=True):
             said = "everybody’s favourites" if popular else "in the order you rated"
@@ -118,19 +118,19 @@ def step_by_step(dataset: Dataset, model: Recommender, now: Visit, positive: flo
     st.caption("Marked: what stands in your list now.")
 
 
-def taste(dataset: Dataset, now: Visit, positive: float) -> None:
+def taste(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
     """Draw which genres and decades the visitor likes, against what everybody likes."""
-    mine = np.array([i for i, stars in now.ratings.items() if dataset.in_scale(stars) >= positive], np.int64)
-    if not len(mine):
+    liked = np.array([i for i, stars in mine.stars.items() if dataset.in_scale(stars) >= positive], np.int64)
+    if not len(liked):
         st.caption("You have liked nothing yet; there is no taste to draw.")
         return
-    liked = dataset.ratings.at_least(positive)
-    everybody = np.bincount(liked.item_idx, minlength=dataset.n_items) / max(1, len(liked))
+    likes = dataset.ratings.at_least(positive)
+    all_viewers = np.bincount(likes.item_idx, minlength=dataset.n_items) / max(1, len(likes))  # (n_items,) share
     years = dataset.items["year"].to_numpy(np.float64, na_value=np.nan)
     decades = {f"{d:.0f}s": np.floor(years / 10) * 10 == d for d in np.unique(np.floor(years / 10) * 10) if d == d}
     genres = {name: people.has_genre(dataset, name) for name in people.genre_names(dataset)}
     for title, groups in (("Genres", genres), ("Decades", decades)):
-        rows = [(plain(name), float(has[mine].mean()), float(everybody[has].sum())) for name, has in groups.items()]
+        rows = [(plain(name), float(has[liked].mean()), float(all_viewers[has].sum())) for name, has in groups.items()]
         if title == "Genres":
             rows = sorted(rows, key=lambda row: -row[1])[:12]
         table = pd.DataFrame(rows, columns=["group", "you", "everybody"])
@@ -146,4 +146,4 @@ def taste(dataset: Dataset, now: Visit, positive: float) -> None:
             chart.properties(height=26 * len(rows) + 40, background="transparent"),
             alt=f"Bars: your share by {title.lower()}; ticks: everybody’s",
         )
-    st.caption(f"Bars: the {len(mine)} films you liked. Ticks: what everybody here liked.")
+    st.caption(f"Bars: the {len(liked)} films you liked. Ticks: what everybody here liked.")

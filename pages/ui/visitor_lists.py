@@ -1,0 +1,75 @@
+"""What a model lists for a visitor, after any number of their ratings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from pages.ui.visitor_ratings import VisitorRatings
+from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
+from recengine.models.base import Recommender
+from recengine.serving.event_log import Event
+from recengine.serving.recommend import recommend_newcomers
+
+SHOWN = 10
+"""Films of a list."""
+
+
+def lists(
+    model: Recommender, dataset: Dataset, mine: VisitorRatings, lengths: Sequence[int], positive: float, k: int = SHOWN
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return (len(lengths), k) items after the first ratings, and which lists are popularity (nothing liked yet)."""
+    among, k = None, min(k, dataset.n_items)
+    if mine.passed:
+        among = np.setdiff1d(np.arange(dataset.n_items), np.fromiter(mine.passed, np.int64))
+    if model.name == "step":
+        return _session_lists(model, dataset, mine.events, lengths, positive, k, among)
+    histories = as_histories(dataset, mine.events, lengths)
+    listing = recommend_newcomers(model, dataset, histories, k=k, positive=positive, among=among)
+    return listing.ranking.items.numpy(), listing.fallback
+
+
+def as_histories(dataset: Dataset, events: Sequence[Event], lengths: Sequence[int]) -> Interactions:
+    """Return the first ratings of a visitor as the histories of users 0, 1, ...: one user for each length."""
+    order = np.concatenate([np.arange(n) for n in lengths]).astype(np.int64)
+    return Interactions.from_pairs(
+        np.repeat(np.arange(len(lengths)), lengths),
+        np.array([event.item_idx for event in events], np.int64)[order],
+        n_users=len(lengths),
+        n_items=dataset.n_items,
+        rating=np.array([dataset.in_scale(event.stars or 0.0) for event in events], np.float64)[order],
+        timestamp=order,
+    )
+
+
+def _session_lists(
+    model: Recommender,
+    dataset: Dataset,
+    events: Sequence[Event],
+    lengths: Sequence[int],
+    positive: float,
+    k: int,
+    among: NDArray[np.int64] | None,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return what `lists` does, from a session that learns from one rating after the other.
+
+    The visitor's session goes on from where it was, as long as nothing is taken back.
+    """
+    from recengine.serving.sessions import OnlineSession  # brings a compiler
+
+    session = st.session_state.get("rate session")
+    is_current = list(lengths) == [len(events)]
+    if not is_current or session is None or session.model is not model or session.positive != positive:
+        session = OnlineSession(model, positive=positive, in_scale=dataset.in_scale)  # type: ignore[arg-type]
+    if is_current:
+        st.session_state["rate session"] = session
+    items = []
+    for length in lengths:
+        session.follow(events[:length])
+        items.append(session.top(k, among=among).items[0].numpy())
+    liked = np.array([dataset.in_scale(event.stars or 0.0) >= positive for event in events], bool)
+    return np.stack(items), np.array([not liked[:length].any() for length in lengths])

@@ -1,0 +1,108 @@
+"""This visitor's ratings: every act is in the log before anything is drawn, and everything drawn follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import streamlit as st
+
+from pages.hosting.logs import tell
+from pages.ui.jobs import account, allow, browser, visitor
+from recengine import settings
+from recengine.data.dataset import Dataset
+from recengine.data.matching import Match
+from recengine.serving.event_log import Event, EventLog, imported, located
+
+BATCH = 20
+"""Events that are appended together, all or none: after a long time offline there may be more than a limit allows."""
+REMEMBERED = 400
+"""Latest events that a board is told are in the log; a browser sends no more than half as many at once."""
+
+
+@dataclass(frozen=True)
+class VisitorRatings:
+    """What stands of a visitor's acts on a data set.
+
+    events       : ratings in the order given, each the latest of its film
+    passed       : films marked as not interesting
+    acknowledged : ids of the latest acts on boards, oldest first
+    """
+
+    events: Sequence[Event]
+    passed: frozenset[int]
+    acknowledged: Sequence[str]
+
+    @cached_property
+    def stars(self) -> dict[int, float]:
+        """Return item index -> stars, in the order given; a film that is rated again moves to the end."""
+        return {event.item_idx: event.stars for event in self.events if event.stars is not None}
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _event_log(home: str) -> EventLog:
+    return EventLog()
+
+
+def event_log() -> EventLog:
+    """Return the one log of this process."""
+    return _event_log(str(settings.home()))
+
+
+def catalogue(dataset: Dataset) -> str:
+    """Return the name under which ratings of a data set are kept; a visitor's own upload goes by its content."""
+    uploaded = dataset is st.session_state.get("uploaded")
+    return f"own {dataset.fingerprint}" if uploaded else dataset.name
+
+
+def current(dataset: Dataset) -> VisitorRatings:
+    """Return what stands of this visitor's acts, on the films of a data set."""
+    log, key = event_log(), (visitor(), catalogue(dataset))
+    standing = located(log.standing(*key), dataset.place_of)
+    return VisitorRatings(
+        [event for event in standing if event.kind == "rate"],
+        frozenset(event.item_idx for event in standing if event.kind == "pass"),
+        [event.event_id for event in log.events(*key, latest=REMEMBERED, source="app")],
+    )
+
+
+def append(dataset: Dataset, events: Sequence[Event]) -> None:
+    """Append events to the log. What is there already changes nothing.
+
+    Raises BadInput where the app is hosted and there are too many: the first are kept, the rest is sent again.
+    """
+    for start in range(0, len(events), BATCH):
+        batch = events[start : start + BATCH]
+        allow("rating", len(batch))
+        tell("ratings were kept", count=event_log().append(visitor(), catalogue(dataset), batch))
+
+
+def import_ratings(dataset: Dataset, source: str, matches: Iterable[Match]) -> tuple[int, int]:
+    """Append the ratings of a file, all or none; return how many are new, and how many films were rated here since."""
+    log, key = event_log(), (visitor(), catalogue(dataset))
+    latest: dict[str, int] = {}
+    for event in log.events(*key):
+        latest[event.item_id] = max(event.timestamp, latest.get(event.item_id, 0))
+    rows = [(str(dataset.item_ids[m.item_idx]), m.row.stars, m.row.date, m.row.ts) for m in matches]
+    wanted = [row for row in rows if not 0 < row[3] < latest.get(row[0], 0)]
+    new = log.append(*key, imported(*key, source, wanted))
+    tell("ratings were brought in", count=new)
+    return new, len(rows) - len(wanted)
+
+
+def unclaimed() -> int:
+    """Return the number of events of this browser from before its visitor signed in, not yet their account's."""
+    return 0 if account() is None else len(event_log().events(browser()))
+
+
+def claim() -> None:
+    """Move this browser's events to the account that its visitor has signed in to."""
+    owner = account()
+    if owner is None:
+        return
+    log = event_log()
+    for name in log.catalogues(browser()):
+        events = log.events(browser(), name)
+        log.append(owner, name, [event._replace(event_id=f"{event.event_id[:90]}-claimed") for event in events])
+    log.erase(browser())
