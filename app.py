@@ -26,7 +26,7 @@ if str(ROOT) not in sys.path:  # Streamlit puts the folder of pages/main.py ther
     sys.path.insert(0, str(ROOT))
 
 from pages.hosting import identity, logs  # noqa: E402 - needs the path above
-from pages.posters.posters import poster_svg  # noqa: E402 - needs the path above
+from pages.posters.poster import poster_svg  # noqa: E402 - needs the path above
 from recengine import settings  # noqa: E402 - needs the path above
 
 POSTER_HEADERS = {
@@ -56,7 +56,7 @@ async def health(_: Request) -> Response:
     """Say whether the database answers and the default model is ready; 503 where either is not."""
 
     def look() -> dict[str, str]:
-        from pages.ui import models, visitor_ratings
+        from pages.ui import caches, visitor_ratings
 
         found = {"database": "ok", "model": "ok"}
         try:
@@ -64,8 +64,8 @@ async def health(_: Request) -> Response:
         except Exception as fault:  # of whatever database it is
             log.error("the database does not answer", exc_info=fault)
             found["database"] = "does not answer"
-        data = models.shared_dataset(settings.default_dataset())
-        if models.known_model(data, models.DEFAULT_MODEL, settings.default_device()) is None:
+        data = caches.shared_dataset(settings.default_dataset())
+        if caches.known_model(data, caches.DEFAULT_MODEL, settings.default_device()) is None:
             found["model"] = "is not ready"
         return found
 
@@ -105,7 +105,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
 
     def warm_up() -> None:
         try:
-            from pages.ui.models import warm_up
+            from pages.ui.caches import warm_up
 
             warm_up()
             # What is there by now stays: no collection of garbage need look through it.
@@ -122,9 +122,9 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
 def script_error(fault: Exception) -> bool:
     """Show one sentence for a fault of ours; the traceback goes to the log."""
     log.error("a page failed", exc_info=fault)
-    from pages.ui.states import not_stored
+    from pages.ui.messages import disk_error_message
 
-    said = not_stored(fault) or "Something went wrong here, and the log says what."
+    said = disk_error_message(fault) or "Something went wrong here, and the log says what."
     st.error(said, icon=":material/error:")
     st.page_link("for_you.py", label="Start again", icon=":material/refresh:")
     return True

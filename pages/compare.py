@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.ui import cards, frame, jobs, leaderboard, people, recipes, states
+from pages.ui import cards, jobs, leaderboard, messages, recipes, sidebar
 from pages.ui.address import recall, record
-from pages.ui.text import html, markdown
+from pages.ui.escape import html, markdown
 from recengine.data.dataset import Dataset
 from recengine.data.splits import SPLITS
 from recengine.evaluation import glossary
@@ -24,6 +24,7 @@ from recengine.jobs.job import JOB_DIR, Job, JobState
 from recengine.jobs.job import Task as JobTask
 from recengine.models.base import FAMILIES, abilities
 from recengine.models.registry import MODELS
+from recengine.serving import viewers
 
 QUICK = ("popularity", "ease", "mf")
 """What an empty page offers to compare."""
@@ -147,7 +148,7 @@ def form(dataset: Dataset, asked: Task) -> None:
             _record(name)
         wrong = faults(dataset, asked)
         for fault in wrong:
-            st.html(f'<p class="fault" role="alert">{html(states.sentence(fault))}</p>')
+            st.html(f'<p class="fault" role="alert">{html(messages.as_sentence(fault))}</p>')
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
                 "Compare",
@@ -187,13 +188,13 @@ def key_of(dataset: Dataset, asked: Task, device: str) -> str:
 def command(dataset: Dataset, asked: Task) -> str:
     """Return the command line that gives the same figures."""
     parts = ["python", "-m", "recengine", "evaluate", *asked.models, "--dataset", dataset.name]
-    return shlex.join([*parts, *asked.arguments(dataset, frame.choice().device)])
+    return shlex.join([*parts, *asked.arguments(dataset, sidebar.choice().device)])
 
 
-@states.told
+@messages.toast_errors
 def compare(dataset: Dataset, asked: Task) -> None:
     """Start the comparison. For callbacks."""
-    device = frame.choice().device
+    device = sidebar.choice().device
     recipes.start_on(
         dataset,
         ["evaluate", *asked.models],
@@ -284,7 +285,7 @@ def one_person(dataset: Dataset, job: Job, order: list[str], key: str) -> None:
         )
     st.caption(f"Those whom {recipes.label(judge)} serves {end} beside the mean of the others, by NDCG.")
     user = int(dataset.user_index([chosen])[0])
-    past = people.history(dataset, user)
+    past = viewers.history_of(dataset, user)
     positive = recipes.positive_threshold(dataset)
     held = past.items[past.ratings >= positive][:12]
     names = ", ".join(cards.named(cards.film(dataset, int(item))) for item in held)
@@ -335,15 +336,15 @@ def families() -> None:
             )
 
 
-with states.guard(states.start_again):
+with messages.catch_bad_input(messages.start_again_link):
     with st.skeleton(height=420):
-        dataset = frame.dataset()
+        dataset = sidebar.dataset()
     asked = task(dataset)
     form(dataset, asked)
-    job = jobs.jobs().latest(key_of(dataset, asked, frame.choice().device))
+    job = jobs.jobs().latest(key_of(dataset, asked, sidebar.choice().device))
     result = jobs.jobs().result(job.id) if job is not None and job.state is JobState.DONE else None
     if job is None or (job.state is JobState.DONE and result is None):
-        states.empty(
+        messages.empty(
             "These models have not met on this data yet",
             "Each is trained without what is held back, then ranks every film for everybody.",
             lambda: st.button(
@@ -362,4 +363,4 @@ with states.guard(states.start_again):
     else:
         show(dataset, asked, job, result)
     families()
-    frame.peek(dataset)
+    sidebar.show_model_status(dataset)

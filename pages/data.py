@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from pages.ui import charts, frame, states
+from pages.ui import charts, messages, sidebar
 from pages.ui.address import link
+from pages.ui.escape import html, markdown
 from pages.ui.jobs import allow, ended_badly, jobs, show
-from pages.ui.text import html, markdown
 from recengine.data import sources
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
@@ -68,7 +68,7 @@ def report(dataset: Dataset) -> None:
     st.html(f'<section class="notebook"><h3>What was read</h3><ul>{lines}</ul>{terms}</section>')
 
 
-@states.told
+@messages.toast_errors
 def _fetch(name: str) -> None:
     allow("job")
     job = jobs().start(["datasets", "fetch", name], kind="fetch", title=f"Fetching {name}", key=f"fetch {name}")
@@ -89,7 +89,7 @@ def fetched() -> None:
 
 def catalogue() -> None:
     """Draw the registered data sets with what can be done with each."""
-    chosen = frame.choice().data
+    chosen = sidebar.choice().data
     for info in sources.list_datasets():
         with st.container(border=True, height="stretch", key=f"set-{info.name}"):
             size = f" · {info.size / 1e6:,.0f} MB" if info.size >= 1e6 else ""
@@ -102,7 +102,7 @@ def catalogue() -> None:
             if info.name == chosen:
                 st.button("In use", key=f"use_{info.name}", disabled=True, icon=":material/check:")
             elif info.present:
-                st.button("Use", key=f"use_{info.name}", on_click=frame.choose, args=("data", info.name))
+                st.button("Use", key=f"use_{info.name}", on_click=sidebar.choose, args=("data", info.name))
             else:
                 st.button(
                     "Fetch", key=f"fetch_{info.name}", on_click=_fetch, args=(info.name,), icon=":material/download:"
@@ -133,7 +133,7 @@ def own() -> None:
             st.rerun()  # the sidebar, drawn already, should offer it
     unread = st.session_state.get("unread")
     if given is not None and unread:
-        states.problem(
+        messages.error(
             unread,
             lambda: st.download_button("Download an example", EXAMPLE, "ratings.csv", icon=":material/download:"),
         )
@@ -147,15 +147,15 @@ def own() -> None:
     )
     for line in dataset.cleaning.lines():
         st.caption(markdown(line))
-    if frame.choice().data != frame.UPLOAD:
-        st.button("Use it", type="primary", on_click=frame.choose, args=("data", frame.UPLOAD))
+    if sidebar.choice().data != sidebar.UPLOAD:
+        st.button("Use it", type="primary", on_click=sidebar.choose, args=("data", sidebar.UPLOAD))
     else:
         link("for_you.py", "See what it recommends", icon=":material/arrow_forward:")
 
 
-with states.guard(states.start_again):
+with messages.catch_bad_input(messages.start_again_link):
     with st.skeleton(height=420):
-        dataset = frame.dataset()
+        dataset = sidebar.dataset()
     if dataset.simulated:
         st.html(
             '<p class="simulated"><b>The films are real, the audience is simulated.</b> These people do not exist: '
@@ -172,4 +172,4 @@ with states.guard(states.start_again):
     st.caption(f"MovieLens is by GroupLens. Cite: {CITATION}")
     st.html('<h2 class="row-title">Bring your own</h2>')
     own()
-    frame.peek(dataset)
+    sidebar.show_model_status(dataset)

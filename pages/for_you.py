@@ -10,12 +10,13 @@ import streamlit as st
 import torch
 from numpy.typing import NDArray
 
-from pages.ui import cards, filters, frame, models, people, recipes, states
+from pages.ui import caches, cards, filters, messages, recipes, sidebar
 from pages.ui.address import link, recall, record
-from pages.ui.text import html, markdown
+from pages.ui.escape import html, markdown
 from recengine.data.dataset import Dataset
 from recengine.export import csv_text
 from recengine.models.base import PredictsRatings, Recommender
+from recengine.serving import viewers
 from recengine.serving.explain import Reason, reasons
 from recengine.serving.recommend import estimate_rows, recommend
 
@@ -25,18 +26,18 @@ def current_user(dataset: Dataset, positive: float) -> int:
 
     Raises BadInput for an id that the data does not have.
     """
-    found = models.personas(dataset, positive)
+    found = caches.personas(dataset, positive)
     recall("user", str(dataset.user_ids[found[0].user_idx if found else 0]), str)
     place = int(dataset.user_index([st.session_state["user"]])[0])
     record("user", None)
     return place
 
 
-def ticket(dataset: Dataset, user: int, past: people.History, positive: float) -> None:
+def ticket(dataset: Dataset, user: int, past: viewers.History, positive: float) -> None:
     """Draw who the person is."""
     liked = past.items[past.ratings >= positive]
-    favourites = ", ".join(people.favourite_genres(dataset, liked))
-    said = people.profile(dataset, user)
+    favourites = ", ".join(viewers.favourite_genres(dataset, liked))
+    said = viewers.profile(dataset, user)
     simulated = '<span class="tag">simulated</span>' if dataset.simulated else ""
     st.html(
         '<section class="ticket"><div class="stub"><span>Person</span>'
@@ -51,8 +52,8 @@ def ticket(dataset: Dataset, user: int, past: people.History, positive: float) -
 @st.fragment
 def find_person(positive: float) -> None:
     """Draw the search for a person, and the ready personas until something is typed; typing reruns this part alone."""
-    with states.guard(states.start_again):
-        dataset = frame.dataset()
+    with messages.catch_bad_input(messages.start_again_link):
+        dataset = sidebar.dataset()
         with st.container(horizontal=True, vertical_alignment="bottom", key="find"):
             query = st.text_input(
                 "Find a person",
@@ -69,13 +70,13 @@ def find_person(positive: float) -> None:
                 st.rerun()
         with st.container(horizontal=True, gap="xsmall", key="people"):
             if not query:
-                for persona in models.personas(dataset, positive):
+                for persona in caches.personas(dataset, positive):
                     person = dataset.user_ids[persona.user_idx]
                     link("for_you.py", persona.title, help=markdown(persona.why), user=person)
                 return
-            found = models.user_index(dataset).find(query, limit=6)
+            found = caches.user_index(dataset).find(query, limit=6)
             for place in found:
-                said = people.profile(dataset, place)
+                said = viewers.profile(dataset, place)
                 name = f"Person {dataset.user_ids[place]}" + (f" · {said}" if said else "")
                 link("for_you.py", markdown(name), user=dataset.user_ids[place])
         if not found:
@@ -83,7 +84,7 @@ def find_person(positive: float) -> None:
             st.caption(f"Nobody matches “{markdown(query)}”. Ids run from {first} to {last}.")
 
 
-def loved(dataset: Dataset, past: people.History, positive: float) -> None:
+def loved(dataset: Dataset, past: viewers.History, positive: float) -> None:
     """Draw the row of what the person rated highest."""
     high = past.ratings >= positive
     st.html('<h2 class="row-title">What they loved</h2>')
@@ -123,7 +124,7 @@ def reason_html(dataset: Dataset, reason: Reason, item: int, positive: float) ->
     return f"nearest of what they loved: {name}"
 
 
-def recommendations(ready: frame.Ready, user: int, past: people.History) -> None:
+def recommendations(ready: sidebar.Ready, user: int, past: viewers.History) -> None:
     """Draw the grid, and how the model's own top compares with what the person rated."""
     dataset, model, positive = ready.dataset, ready.trained.model, ready.positive
     chosen = filters.draw(dataset)
@@ -139,9 +140,9 @@ def recommendations(ready: frame.Ready, user: int, past: people.History) -> None
             icon=":material/info:",
         )
     if not len(items):
-        states.empty("No film is left", "Every film is hidden by the filters.", filters.clear_button)
+        messages.empty("No film is left", "Every film is hidden by the filters.", filters.clear_button)
         return
-    liked = people.liked_in_order(dataset, user, positive)
+    liked = past.liked_in_order(positive)
     why = [Reason("popular")] * len(items) if listing.fallback[0] else reasons(model, liked, items)
     own = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
     stars = predicted(model, user, items)
@@ -170,7 +171,7 @@ def predicted(model: Recommender, user: int, items: NDArray[np.int64]) -> dict[i
     }
 
 
-def estimates(ready: frame.Ready) -> None:
+def estimates(ready: sidebar.Ready) -> None:
     """Offer the matrix of predicted ratings of everybody and every film, where the model predicts them."""
     dataset, model = ready.dataset, ready.trained.model
     if not isinstance(model, PredictsRatings):
@@ -191,13 +192,13 @@ def estimates(ready: frame.Ready) -> None:
             st.download_button("Download as CSV", text, name, "text/csv", icon=":material/download:", on_click="ignore")
         else:
             st.caption("That is too much for a page; the command line writes it a batch of people at a time.")
-        wanted = recipes.recipe(frame.choice().model)
+        wanted = recipes.recipe(sidebar.choice().model)
         command = ["python", "-m", "recengine", "estimates", "--dataset", dataset.name, "--model", model.name]
-        command += recipes.flags(dataset, wanted.asked, wanted.seed, frame.choice().device)
+        command += recipes.flags(dataset, wanted.asked, wanted.seed, sidebar.choice().device)
         st.code(shlex.join([*command, "--out", "estimates.csv"]), language="bash", wrap_lines=True)
 
 
-def against_history(ready: frame.Ready, user: int, own: dict[int, float], k: int) -> None:
+def against_history(ready: sidebar.Ready, user: int, own: dict[int, float], k: int) -> None:
     """Say how many of the model's top k, nothing hidden or filtered, the person had rated high or low."""
     top = ready.trained.model.top_k(user, k=k, seen=None).items[0].numpy()
     low, high = ready.dataset.rating_range
@@ -226,7 +227,7 @@ def _kind(rating: float | None, positive: float, low_end: float) -> str:
     return "high" if rating >= positive else "low" if rating <= low_end else "middle"
 
 
-def about(ready: frame.Ready) -> None:
+def about(ready: sidebar.Ready) -> None:
     with st.expander("How this list is made", icon=":material/function:"):
         model = ready.trained.model
         st.markdown(
@@ -241,10 +242,10 @@ with st.container(key="person"):
     left, right = st.columns([5, 6], gap="large")
 body = st.container()
 with body:
-    ready = frame.ready()
-with body, states.guard(states.back_to("for_you.py", "Show somebody else")):
+    ready = sidebar.ready()
+with body, messages.catch_bad_input(messages.back_link("for_you.py", "Show somebody else")):
     user = current_user(ready.dataset, ready.positive)
-    past = people.history(ready.dataset, user)
+    past = viewers.history_of(ready.dataset, user)
     with left:
         ticket(ready.dataset, user, past, ready.positive)
     loved(ready.dataset, past, ready.positive)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from pages.ui import frame, jobs, recipes, replay, states, visitor_ratings
+from pages.ui import jobs, messages, recipes, replay, sidebar, visitor_ratings
 from pages.ui.address import recall, record
 from recengine.data.dataset import Dataset
 from recengine.export import csv_text
@@ -168,13 +168,13 @@ def key_of(dataset: Dataset, asked: Task, device: str) -> str:
 def command(dataset: Dataset, asked: Task) -> str:
     """Return the command line that does the same."""
     parts = ["python", "-m", "recengine", "stream", "--dataset", dataset.name]
-    return shlex.join([*parts, *asked.arguments(dataset, frame.choice().device), *asked.pace])
+    return shlex.join([*parts, *asked.arguments(dataset, sidebar.choice().device), *asked.pace])
 
 
-@states.told
+@messages.toast_errors
 def start(dataset: Dataset, asked: Task) -> None:
     """Start the replay. For callbacks."""
-    device = frame.choice().device
+    device = sidebar.choice().device
     events = len(dataset.ratings) if asked.events == "all" else int(asked.events)
     more = mixed_in(dataset, asked)
     written = events * (2 * len(asked.models) + 1) <= ROWS  # those that learn have a copy that does not
@@ -233,11 +233,11 @@ def look(job: Job, dataset: Dataset) -> None:
         st.download_button("JSON", text, "stream.json", "application/json", icon=icon, on_click="ignore")
 
 
-with states.guard(states.start_again):
+with messages.catch_bad_input(messages.start_again_link):
     with st.skeleton(height=420):
-        dataset = frame.dataset()
+        dataset = sidebar.dataset()
     asked = task(dataset)
-    job = jobs.jobs().latest(key_of(dataset, asked, frame.choice().device))
+    job = jobs.jobs().latest(key_of(dataset, asked, sidebar.choice().device))
     form(dataset, asked, job if job is not None and job.active else None)
     if job is not None and job.active:
         live(job.id, dataset)
@@ -253,7 +253,7 @@ with states.guard(states.start_again):
         if told:
             replay.draw(told)
     else:
-        states.empty(
+        messages.empty(
             "Nothing has been replayed here yet",
             "Each rating first asks the models where they would have ranked the film, then teaches them.",
             lambda: st.button(
@@ -266,4 +266,4 @@ with states.guard(states.start_again):
         )
     with st.expander("How to read this", icon=":material/function:"):
         st.markdown(replay.EXPLANATION)
-    frame.peek(dataset)
+    sidebar.show_model_status(dataset)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from pages.ui import frame  # noqa: E402 - needs the path above
+from pages.ui import sidebar  # noqa: E402 - needs the path above
 
 STATIC = ROOT / "pages" / "static"
 st.set_page_config(page_icon=str(STATIC / "icon.svg"), layout="wide")  # first: a page's own icon is fetched from afar
@@ -55,13 +55,13 @@ page = st.navigation({group: [entry for entry, _ in pages] for group, pages in P
 leads = {entry.title: lead for pages in PAGES.values() for entry, lead in pages}
 st.set_page_config(f"{page.title} · RecEngine")
 st.logo(str(STATIC / "logo.svg"), size="large", icon_image=str(STATIC / "icon.svg"))
-frame.style()
-frame.title(page.title, leads[page.title])
+sidebar.style()
+sidebar.title(page.title, leads[page.title])
 
-from pages.ui import states  # noqa: E402
+from pages.ui import messages  # noqa: E402
 
-with states.guard(states.start_again):
+with messages.catch_bad_input(messages.start_again_link):
     with st.skeleton(height=320):  # the first session waits for PyTorch here
-        frame.sidebar()
-    states.say_told()
+        sidebar.draw()
+    messages.show_pending_toast()
     page.run()

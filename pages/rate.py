@@ -8,14 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from pages.ui import board, cards, exchange, frame, models, people, rating_panels, recipes, states, visitor_ratings
+from pages.ui import board, caches, cards, import_export, messages, rating_panels, recipes, sidebar, visitor_ratings
 from pages.ui.board import Square
-from pages.ui.text import html, markdown
+from pages.ui.escape import html, markdown
 from pages.ui.visitor_lists import SHOWN, lists
 from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
 from recengine.experiments.store import Trained
 from recengine.models.base import Recommender, abilities
+from recengine.serving import viewers
 from recengine.serving.event_log import Event, rated
 from recengine.serving.explain import Reason, reasons
 
@@ -155,7 +156,7 @@ def to_rate(dataset: Dataset, mine: VisitorRatings) -> None:
         deal(dataset, mine)
     hand: list[int] = st.session_state["rate hand"]
     if query:
-        hand = models.title_index(dataset).find(query, limit=DEALT)
+        hand = caches.title_index(dataset).find(query, limit=DEALT)
         if not hand:
             st.caption(f"No film is called anything like “{markdown(query)}”. Try fewer letters.")
     squares = [Square(item, stars=mine.stars.get(item, 0.0), passed=item in mine.passed) for item in hand]
@@ -164,10 +165,10 @@ def to_rate(dataset: Dataset, mine: VisitorRatings) -> None:
         st.button("Other films", on_click=deal, args=(dataset, mine), icon=":material/casino:", key="rate-deal")
 
 
-@states.told
-def start_as(dataset: Dataset, persona: people.Persona) -> None:
+@messages.toast_errors
+def start_as(dataset: Dataset, persona: viewers.Persona) -> None:
     """Rate for the visitor what a persona loved most. For callbacks."""
-    past = people.history(dataset, persona.user_idx)
+    past = viewers.history_of(dataset, persona.user_idx)
     low, high = dataset.rating_range
     stars = past.ratings if high <= 5 else 0.5 + 4.5 * (past.ratings - low) / (high - low)
     chosen = list(zip(dataset.item_ids[past.items[:LIKED_MOST]].tolist(), stars[:LIKED_MOST].tolist(), strict=True))
@@ -179,7 +180,7 @@ def starts(dataset: Dataset, positive: float) -> None:
     """Offer personas to somebody who has rated nothing."""
     with st.container(horizontal=True, gap="xsmall", key="people"):
         st.html('<span class="legend">Or start as somebody</span>', width="content")
-        for persona in models.personas(dataset, positive)[:5]:
+        for persona in caches.personas(dataset, positive)[:5]:
             st.button(
                 persona.title,
                 on_click=start_as,
@@ -192,14 +193,14 @@ def starts(dataset: Dataset, positive: float) -> None:
 @st.fragment
 def studio(model: Recommender, positive: float) -> None:
     """Draw what a rating changes; an act reruns this part alone."""
-    with states.guard(states.start_again):
-        dataset = frame.dataset()
+    with messages.catch_bad_input(messages.start_again_link):
+        dataset = sidebar.dataset()
         if events := unkept(dataset):
-            states.told(keep)(dataset, events)
+            messages.toast_errors(keep)(dataset, events)
         mine = visitor_ratings.current(dataset)
         acknowledge(mine)
-        states.say_told()
-        exchange.say_brought()
+        messages.show_pending_toast()
+        import_export.toast_imported()
         left, right = st.columns([5, 8], gap="large")
         with right:
             your_list(dataset, model, mine, positive)
@@ -208,7 +209,7 @@ def studio(model: Recommender, positive: float) -> None:
         if not mine.stars:
             starts(dataset, positive)
             with st.expander("Bring your ratings from Letterboxd, IMDb or MovieLens", icon=":material/upload:"):
-                exchange.bring(dataset)
+                import_export.draw_import(dataset)
             return
         panel = st.segmented_control("Look closer", PANELS, default=PANELS[0], required=True, key="rate panel")
         if panel == PANELS[0]:
@@ -221,24 +222,24 @@ def studio(model: Recommender, positive: float) -> None:
             rating_panels.taste(dataset, mine, positive)
         else:
             items, _ = lists(model, dataset, mine, [len(mine.stars)], positive, k=50)
-            exchange.take_away(dataset, mine, [cards.film(dataset, int(item)) for item in items[0] if item >= 0])
+            import_export.draw_export(dataset, mine, [cards.film(dataset, int(item)) for item in items[0] if item >= 0])
             st.html('<h2 class="row-title">Bring ratings in</h2>')
-            exchange.bring(dataset)
+            import_export.draw_import(dataset)
 
 
-ready = frame.ready()
-with states.guard(states.start_again):
+ready = sidebar.ready()
+with messages.catch_bad_input(messages.start_again_link):
     able = "fold-in" in abilities(ready.trained.model)
-    trained = ready.trained if able else models.find_model(ready.dataset, models.DEFAULT_MODEL, frame.choice().device)
+    trained = ready.trained if able else caches.find_model(ready.dataset, caches.DEFAULT_MODEL, sidebar.choice().device)
     if not able:
         st.info(
-            f"{recipes.label(frame.choice().model)} serves only people it was trained on, so "
-            f"{recipes.label(models.DEFAULT_MODEL)} answers here.",
+            f"{recipes.label(sidebar.choice().model)} serves only people it was trained on, so "
+            f"{recipes.label(caches.DEFAULT_MODEL)} answers here.",
             icon=":material/info:",
         )
     if isinstance(trained, Trained):
         studio(trained.model, ready.positive)
     else:
-        states.problem(
-            "The model that answers newcomers is still being trained; come back in a moment", states.start_again
+        messages.error(
+            "The model that answers newcomers is still being trained; come back in a moment", messages.start_again_link
         )

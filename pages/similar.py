@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from pages.ui import cards, frame, models, recipes, states
+from pages.ui import caches, cards, messages, recipes, sidebar
 from pages.ui.address import link, recall, record
-from pages.ui.text import html, markdown
+from pages.ui.escape import html, markdown
 from recengine.data.dataset import Dataset
 from recengine.models.base import abilities
 
@@ -36,8 +36,8 @@ def walked(item_id: str) -> list[str]:
 @st.fragment
 def find_film() -> None:
     """Draw the search for a film; typing reruns this part alone."""
-    with states.guard(states.start_again):
-        dataset = frame.dataset()
+    with messages.catch_bad_input(messages.start_again_link):
+        dataset = sidebar.dataset()
         query = st.text_input(
             "Find a film",
             type="search",
@@ -47,7 +47,7 @@ def find_film() -> None:
         )
         if not query:
             return
-        found = models.title_index(dataset).find(query, limit=8)
+        found = caches.title_index(dataset).find(query, limit=8)
         if not found:
             st.caption(f"No film is called anything like “{markdown(query)}”. Try fewer letters.")
         with st.container(horizontal=True, gap="xsmall", key="found"):
@@ -109,12 +109,12 @@ def in_common(dataset: Dataset, seed: int, item: int) -> str:
     return f"both have <b>{html(', '.join(said[:3]))}</b>" if said else "nothing in common on paper"
 
 
-def neighbours(ready: frame.Ready, seed: int) -> None:
+def neighbours(ready: sidebar.Ready, seed: int) -> None:
     """Draw the nearest films with their similarity."""
     dataset = ready.dataset
     if "similar" not in abilities(ready.trained.model):
-        states.problem(
-            f"{recipes.label(frame.choice().model)} has no item vectors, so it knows no similar films; "
+        messages.error(
+            f"{recipes.label(sidebar.choice().model)} has no item vectors, so it knows no similar films; "
             "choose a model that has",
             choose_able,
         )
@@ -133,7 +133,7 @@ def neighbours(ready: frame.Ready, seed: int) -> None:
                 bar=similarity / near[0][1] if near[0][1] > 0 else 0.0,
             )
     with st.expander("How similarity is measured", icon=":material/function:"):
-        st.markdown(models.similarity_said(ready.trained.model))
+        st.markdown(caches.similarity_said(ready.trained.model))
         if ready.trained.model.reference:
             st.caption(ready.trained.model.reference)
 
@@ -150,12 +150,12 @@ def start_films(dataset: Dataset) -> None:
 
 def choose_able() -> None:
     """Offer a model that knows similar films."""
-    st.button("Use EASE instead", type="primary", on_click=frame.choose, args=("model", "ease"))
+    st.button("Use EASE instead", type="primary", on_click=sidebar.choose, args=("model", "ease"))
 
 
 find = st.container()
-ready = frame.ready()
-with states.guard(states.back_to("similar.py", "Start from another film")):
+ready = sidebar.ready()
+with messages.catch_bad_input(messages.back_link("similar.py", "Start from another film")):
     seed = current_seed(ready.dataset)
     if seed is None:
         start_films(ready.dataset)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from pages.ui import curves, form, frame, jobs, models, outcomes, recipes, runs, states
-from pages.ui.text import html
+from pages.ui import caches, curves, form, jobs, messages, outcomes, recipes, runs, sidebar
+from pages.ui.escape import html
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.experiments.train import memory_needed
@@ -28,7 +28,7 @@ def settings_form(dataset: Dataset) -> None:
     state = st.session_state
     with st.container(border=True, key="form"):
         if "train_model" not in state:  # the sidebar's model, if there is anything to watch in its training
-            chosen = recipes.recipe(frame.choice().model).model
+            chosen = recipes.recipe(sidebar.choice().model).model
             state["train_model"] = chosen if MODELS[chosen].preset_epochs else runs.TO_WATCH
         name = st.selectbox(
             "Model to train",
@@ -65,13 +65,13 @@ def settings_form(dataset: Dataset) -> None:
 
 def contract_held(name: str, dataset: Dataset) -> None:
     """Say how a model of one's own stands to the contract that every model here keeps."""
-    found = models.findings(name, OWN[name].version, dataset.fingerprint, dataset)
+    found = caches.findings(name, OWN[name].version, dataset.fingerprint, dataset)
     broken = [finding for finding in found if finding.fault]
     if not broken:
         st.caption(f":material/verified: Your own model; it keeps all {len(found)} lines of the contract.")
         return
     st.warning(f"Your own model breaks {len(broken)} of {len(found)} lines of the contract.", icon=":material/rule:")
-    rows = "".join(f"<li>{html(states.sentence(line.what))} <b>{html(line.fault)}</b></li>" for line in broken)
+    rows = "".join(f"<li>{html(messages.as_sentence(line.what))} <b>{html(line.fault)}</b></li>" for line in broken)
     st.html(f'<ul class="findings">{rows}</ul>')
 
 
@@ -152,13 +152,13 @@ def watch(dataset: Dataset) -> None:
     """Draw the run that is looked at: how it goes while it goes, else how it went; and the curves of those shown."""
     job = runs.focus(dataset)
     if job is None:
-        states.empty(
+        messages.empty(
             "Nothing has been trained here yet",
             "Choose a model, leave the settings as they are, and watch it learn.",
             lambda: st.button(
                 f"Train {recipes.label(runs.TO_WATCH)}",
                 on_click=runs.start,
-                args=(dataset, recipes.Recipe(runs.TO_WATCH), frame.choice().device),
+                args=(dataset, recipes.Recipe(runs.TO_WATCH), sidebar.choice().device),
                 icon=":material/play_arrow:",
             ),
         )
@@ -192,9 +192,9 @@ def look(job: Job, dataset: Dataset) -> None:
     curves.draw([run for run in runs.shown(dataset) if run.kind == "train" or run.active])
 
 
-with states.guard(states.start_again):
+with messages.catch_bad_input(messages.start_again_link):
     with st.skeleton(height=420):
-        dataset = frame.dataset()
+        dataset = sidebar.dataset()
     with st.container(key="bench-in-use" if runs.focus(dataset) else "bench"):
         left, right = st.columns([5, 7], gap="large")
         with left:
@@ -205,4 +205,4 @@ with states.guard(states.start_again):
     runs.listing(dataset)
     with st.expander("How to read the curves", icon=":material/function:"):
         st.markdown(curves.EXPLANATION)
-    frame.peek(dataset)
+    sidebar.show_model_status(dataset)

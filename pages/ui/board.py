@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from pages.ui import cards
-from pages.ui.text import plain
+from pages.ui.escape import plain
 from recengine.data.dataset import Dataset
 from recengine.serving.event_log import STARS, Event, located
 

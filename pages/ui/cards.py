@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from pages.posters.posters import LONGEST_TITLE
+from pages.posters.poster import LONGEST_TITLE
 from pages.ui.address import link
-from pages.ui.text import html, markdown, plain
+from pages.ui.escape import html, markdown, plain
 from recengine.data.dataset import Dataset
 
 

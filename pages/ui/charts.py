@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.ui.text import plain
+from pages.ui.escape import plain
 from recengine.data.dataset import Dataset
 
 _BINS = 20

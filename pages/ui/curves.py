@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from pages.ui.escape import plain
 from pages.ui.jobs import jobs
-from pages.ui.text import plain
 from recengine.jobs.job import Job, JobState
 from recengine.jobs.progress import epochs_of
 from recengine.training.loop import EpochResult, best_epoch

@@ -9,9 +9,9 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.ui import people
 from pages.ui.address import forget, recall, record
 from recengine.data.dataset import Dataset
+from recengine.serving import viewers
 
 LENGTHS = (10, 20, 50)
 POPULARITY = ("any", "well known", "lesser known")
@@ -54,7 +54,7 @@ def draw(dataset: Dataset) -> Chosen:
 
 
 def _by_genre(dataset: Dataset) -> NDArray[np.bool_]:
-    names = [name for name in people.genre_names(dataset) if _PLAIN.fullmatch(name)]
+    names = [name for name in viewers.genre_names(dataset) if _PLAIN.fullmatch(name)]
     keep = np.ones(dataset.n_items, dtype=bool)
     if not names:
         return keep
@@ -68,7 +68,7 @@ def _by_genre(dataset: Dataset) -> NDArray[np.bool_]:
         args=("genres", [], "|".join),
     )
     record("genres", [], "|".join)
-    return np.logical_or.reduce([people.has_genre(dataset, name) for name in wanted]) if wanted else keep
+    return np.logical_or.reduce([viewers.has_genre(dataset, name) for name in wanted]) if wanted else keep
 
 
 def _by_year(dataset: Dataset) -> NDArray[np.bool_]:

@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 import streamlit as st
 
 from pages.ui import recipes
-from pages.ui.states import sentence
-from pages.ui.text import html
+from pages.ui.escape import html
+from pages.ui.messages import as_sentence
 from recengine.errors import BadInput
 from recengine.models.base import Recommender
 from recengine.models.pair.base import PairConfig
@@ -144,7 +144,7 @@ def draw(model: str, fields: list[Field]) -> dict[str, Any]:
 
 def say(place: Any, fault: str) -> None:
     """Say beside a field what is wrong with it."""
-    place.html(f'<p class="fault" role="alert">{html(sentence(_NAMED.sub("", fault)))}</p>')
+    place.html(f'<p class="fault" role="alert">{html(as_sentence(_NAMED.sub("", fault)))}</p>')
 
 
 def _draw_one(model: str, field: Field) -> None:
@@ -208,5 +208,5 @@ def _range(field: Field) -> str:
 
 
 def _help(field: Field) -> str:
-    said = sentence(field.about["help"])
+    said = as_sentence(field.about["help"])
     return f"{said} From {_range(field)}." if field.about.get("low") is not None else said

@@ -11,8 +11,8 @@ import streamlit as st
 from pages.hosting import identity
 from pages.hosting.limits import Buckets
 from pages.hosting.logs import tell
-from pages.ui import states
-from pages.ui.text import markdown
+from pages.ui import messages
+from pages.ui.escape import markdown
 from recengine import settings
 from recengine.errors import BadInput
 from recengine.jobs.job import Job, JobState
@@ -142,12 +142,14 @@ def bar(job: Job, *, whole: bool = True) -> None:
         st.button("Cancel", on_click=jobs().cancel, args=(job.id,), key=f"cancel_{job.id}", icon=":material/close:")
 
 
-def ended_badly(job: Job, again: states.Action, *, kept: str = "nothing half-made was kept") -> None:
+def ended_badly(job: Job, again: messages.Action, *, kept: str = "nothing half-made was kept") -> None:
     """Draw why a job has no result, and the way to run it again."""
     if job.state is JobState.CANCELLED:
         st.info(f"{markdown(job.title)} was cancelled; {kept}.", icon=":material/info:")
     else:
-        st.error(f"{markdown(job.title)} failed. {markdown(states.sentence(reason(job)))}", icon=":material/error:")
+        st.error(
+            f"{markdown(job.title)} failed. {markdown(messages.as_sentence(reason(job)))}", icon=":material/error:"
+        )
     again()
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.ui import recipes
-from pages.ui.text import html, markdown
+from pages.ui.escape import html, markdown
 from recengine.evaluation import glossary
 from recengine.export import csv_text
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from pages.ui import curves, frame, jobs
+from pages.ui import curves, jobs, sidebar
+from pages.ui.escape import html
 from pages.ui.recipes import recipe
-from pages.ui.text import html
 from recengine.jobs.events import EpochEvent, TrialEvent
 from recengine.jobs.job import Job, JobState
 from recengine.models.registry import MODELS
@@ -93,7 +93,7 @@ def said_of(job: Job) -> str:
     """Return how a run stands in one line."""
     if job.active:
         return "waiting for its turn" if job.state is JobState.QUEUED else "running"
-    ago = frame.ago(datetime.fromtimestamp(job.ended or job.created, UTC).isoformat())
+    ago = sidebar.ago(datetime.fromtimestamp(job.ended or job.created, UTC).isoformat())
     if job.state is not JobState.DONE:
         return f"{job.state} {ago}"
     return " · ".join([*(f"{figure.name} {figure.value}" for figure in figures(job)), ago])

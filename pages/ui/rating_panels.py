@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.ui import cards, frame, models, people, recipes, states
-from pages.ui.text import html, plain
+from pages.ui import caches, cards, messages, recipes, sidebar
+from pages.ui.escape import html, plain
 from pages.ui.visitor_lists import SHOWN, lists
 from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
 from recengine.experiments.store import Trained
 from recengine.models.base import Recommender
+from recengine.serving import viewers
 
 BESIDE = ("step", "gru", "ease", "popularity")
 """Models that answer side by side."""
@@ -37,10 +38,10 @@ def column(dataset: Dataset, title: str, said: str, items: Sequence[int], known:
     st.html(f'<section class="column"><h3>{html(title)}</h3><p>{html(said)}</p><ol>{rows}</ol></section>')
 
 
-@states.told
+@messages.toast_errors
 def start_training(dataset: Dataset, name: str) -> None:
     """Start a training that the visitor does not wait for. For callbacks."""
-    recipes.train(dataset, recipes.recipe(name), frame.choice().device)
+    recipes.train(dataset, recipes.recipe(name), sidebar.choice().device)
 
 
 def side_by_side(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
@@ -51,10 +52,10 @@ def side_by_side(dataset: Dataset, model: Recommender, mine: VisitorRatings, pos
         column(dataset, recipes.label(model.name), "your list", own[0].tolist(), known)
         for name in (name for name in BESIDE if name != model.name):
             with st.container(key=f"beside-{name}"):
-                found = models.known_model(dataset, name, frame.choice().device)
-                if found is None and models.is_quick(dataset, name):
+                found = caches.known_model(dataset, name, sidebar.choice().device)
+                if found is None and caches.is_quick(dataset, name):
                     with st.spinner(f"Fitting {recipes.label(name)} …"):
-                        found = models.find_model(dataset, name, frame.choice().device)  # type: ignore[assignment]
+                        found = caches.find_model(dataset, name, sidebar.choice().device)  # type: ignore[assignment]
                 if not isinstance(found, Trained):
                     st.html(f'<section class="column"><h3>{html(recipes.label(name))}</h3></section>')
                     st.button(
@@ -128,7 +129,7 @@ def taste(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
     all_viewers = np.bincount(likes.item_idx, minlength=dataset.n_items) / max(1, len(likes))  # (n_items,) share
     years = dataset.items["year"].to_numpy(np.float64, na_value=np.nan)
     decades = {f"{d:.0f}s": np.floor(years / 10) * 10 == d for d in np.unique(np.floor(years / 10) * 10) if d == d}
-    genres = {name: people.has_genre(dataset, name) for name in people.genre_names(dataset)}
+    genres = {name: viewers.has_genre(dataset, name) for name in viewers.genre_names(dataset)}
     for title, groups in (("Genres", genres), ("Decades", decades)):
         rows = [(plain(name), float(has[liked].mean()), float(all_viewers[has].sum())) for name, has in groups.items()]
         if title == "Genres":

@@ -8,8 +8,8 @@ from typing import Any
 import streamlit as st
 
 from pages.ui import cards, curves, outcomes, recipes
+from pages.ui.escape import html
 from pages.ui.jobs import duration, jobs
-from pages.ui.text import html
 from recengine.data.dataset import Dataset
 from recengine.evaluation.prequential import FROZEN, WINDOW
 from recengine.jobs.events import StreamedRating, StreamEvent

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from pages.ui import curves, form, frame, jobs, outcomes, recipes, states
+from pages.ui import curves, form, jobs, messages, outcomes, recipes, sidebar
 from pages.ui.address import link
-from pages.ui.text import html, plain
+from pages.ui.escape import html, plain
 from recengine.data.dataset import Dataset
 from recengine.jobs.job import Job, JobState
 from recengine.models.registry import MODELS
@@ -20,17 +20,17 @@ TO_WATCH = "mf"
 
 def on(dataset: Dataset) -> list[Job]:
     """Return the runs on a data set that this session may see, the latest first."""
-    own = dataset if frame.choice().data == frame.UPLOAD else None
+    own = dataset if sidebar.choice().data == sidebar.UPLOAD else None
     return [job for job in jobs.visible(*KINDS) if recipes.is_of(job, dataset.name, own)]
 
 
-@states.told
+@messages.toast_errors
 def start(dataset: Dataset, wanted: recipes.Recipe, device: str) -> None:
     """Start a training and look at it, even if the store has the model: who asks wants to watch. For callbacks."""
     _look_at(recipes.train(dataset, wanted, device, force=True).id)
 
 
-@states.told
+@messages.toast_errors
 def search(dataset: Dataset, wanted: recipes.Recipe, device: str, trials: int) -> None:
     """Start a search of the settings and look at it. For callbacks."""
     _look_at(recipes.search(dataset, wanted, device, trials).id)

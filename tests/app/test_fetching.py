@@ -9,7 +9,7 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import models
+from pages.ui import caches
 from recengine.data.sources import load_dataset
 from recengine.experiments.train import artefact_folder, obtain
 from tests.app.conftest import ROOT, Open, Worker, cards, epoch, markup, press
@@ -61,7 +61,7 @@ def test_a_fetch_shows_in_every_session_and_is_cancelled(open_app: Open, worker:
 @pytest.fixture
 def slow_model(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """Return a session whose model is being trained in a process, which has told of its third epoch."""
-    monkeypatch.setattr(models, "QUICK_ITEMS", 0)
+    monkeypatch.setattr(caches, "QUICK_ITEMS", 0)
     shutil.rmtree(artefact_folder(load_dataset("sample"), MODEL), ignore_errors=True)
     worker.does({"event": "step", "text": "training"}, epoch(0), epoch(3))
     app = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=60)

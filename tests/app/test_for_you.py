@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from pages.ui import models
-from pages.ui.people import history
+from pages.ui import caches
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.experiments.train import obtain
 from recengine.models.base import PredictsRatings
+from recengine.serving.viewers import history_of
 from tests.app.conftest import Open, cards, links, markup, names, settle, text_of
 
 AS_THE_APP = {"recency_half_life": "auto"}
@@ -41,7 +41,7 @@ def test_list_is_the_model_s_own_without_what_the_person_rated(open_app: Open, s
 
 def test_reasons_are_films_that_the_person_liked(open_app: Open, sample: Dataset) -> None:
     app = open_app(user="12")
-    past = history(sample, int(sample.user_index([12])[0]))
+    past = history_of(sample, int(sample.user_index([12])[0]))
     liked = set(sample.items["title"].iloc[past.items[past.ratings >= 4]])
     for card in cards(app, "top"):
         note = text_of(card, "note")
@@ -54,7 +54,7 @@ def test_switch_brings_back_rated_films_with_the_person_s_rating(open_app: Open,
     app.toggle(key="unseen").set_value(False)
     settle(app)
     assert app.query_params["unseen"] == "no"
-    past = history(sample, int(sample.user_index([12])[0]))
+    past = history_of(sample, int(sample.user_index([12])[0]))
     own = dict(zip(sample.items["title"].iloc[past.items], past.ratings, strict=True))
     shown = [(text_of(card, "name"), text_of(card, "badge")) for card in cards(app, "top")]
     assert any(badge for _, badge in shown)
@@ -65,7 +65,7 @@ def test_summary_counts_the_unfiltered_top_against_the_ratings(open_app: Open, s
     app = open_app(user="12", genres="Horror")
     user = int(sample.user_index([12])[0])
     top = obtain(sample, "ease", settings=AS_THE_APP).model.top_k([user], k=10, seen=None).items[0].numpy()
-    past = history(sample, user)
+    past = history_of(sample, user)
     own = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
     high = sum(own.get(i, 0) >= 4 for i in top.tolist())
     low = sum(0 < own.get(i, 0) <= 2.5 for i in top.tolist())
@@ -152,14 +152,12 @@ def test_person_is_found_by_id_and_by_the_words_of_the_profile(open_app: Open, s
     assert any("Nobody matches" in caption.value for caption in app.caption)
 
 
-def test_personas_lead_to_people_who_lean_to_their_genre(open_app: Open, sample: Dataset) -> None:
-    app = open_app()
-    chips = {label: query for label, query in links(app).items() if label.startswith("The ")}
-    assert 3 <= len(chips) <= 7
-    found = models.personas(sample, 4.0)
-    assert [persona.title for persona in found] == list(chips)
-    for persona in found:
-        assert f"user={sample.user_ids[persona.user_idx]}" in chips[persona.title]
+def test_personas_link_to_their_viewers(open_app: Open, sample: Dataset) -> None:
+    personas = caches.personas(sample, 4.0)
+    assert 3 <= len(personas) <= 7
+    shown = links(open_app())
+    for persona in personas:
+        assert f"user={sample.user_ids[persona.user_idx]}" in shown[persona.title]
 
 
 def test_popularity_says_that_the_list_is_everybody_s(open_app: Open) -> None:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 import app
 from pages.posters.art import GLYPHS, TEXTURES
 from pages.posters.lettering import Line, clean, fit, width
-from pages.posters.posters import HUES, PALETTE, poster_svg
+from pages.posters.poster import HUES, PALETTE, poster_svg
 from recengine.data.sources import load_dataset
 
 ROOT = Path(app.__file__).parent

@@ -9,9 +9,9 @@ from operator import itemgetter
 import streamlit as st
 
 from pages.hosting.logs import tell
-from pages.ui import cards, states, visitor_ratings
+from pages.ui import cards, messages, visitor_ratings
+from pages.ui.escape import html, markdown
 from pages.ui.jobs import allow, visitor
-from pages.ui.text import html, markdown
 from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
 from recengine.data.matching import Match, Matcher, MatchReport
@@ -30,7 +30,7 @@ def _matcher(fingerprint: str, _dataset: Dataset) -> Matcher:
     return Matcher(_dataset)
 
 
-def bring(dataset: Dataset) -> None:
+def draw_import(dataset: Dataset) -> None:
     """Draw the upload of an export, what became of its rows, and the button that keeps them."""
     state = st.session_state
     st.markdown(
@@ -56,7 +56,7 @@ def bring(dataset: Dataset) -> None:
         state["rate asked"] = asked
     found: MatchReport | str = state["rate found"]
     if isinstance(found, str):
-        states.problem(
+        messages.error(
             found, lambda: st.download_button("Download an example", EXAMPLE, "mine.csv", icon=":material/download:")
         )
         return
@@ -173,7 +173,7 @@ def report_csv(dataset: Dataset, found: MatchReport) -> str:
     return csv_text(("line", "title", "year", "stars", "outcome", "film", "why"), sorted(rows, key=itemgetter(0)))
 
 
-@states.told
+@messages.toast_errors
 def keep(dataset: Dataset, source: str, wanted: Sequence[Match]) -> None:
     """Keep what was found and confirmed, all or none. For callbacks."""
     new, since = visitor_ratings.import_ratings(dataset, source, wanted)
@@ -187,7 +187,7 @@ def keep(dataset: Dataset, source: str, wanted: Sequence[Match]) -> None:
         st.session_state.pop(name, None)
 
 
-def say_brought() -> None:
+def toast_imported() -> None:
     """Say once what came in."""
     if said := st.session_state.pop("rate brought", ""):
         st.success(said, icon=":material/check_circle:")
@@ -197,7 +197,7 @@ def _label(name: str) -> str:
     return "".join(c for c in name if c.isprintable())[-80:] or "the file"
 
 
-def take_away(dataset: Dataset, mine: VisitorRatings, films: Sequence[cards.Film]) -> None:
+def draw_export(dataset: Dataset, mine: VisitorRatings, films: Sequence[cards.Film]) -> None:
     """List what the visitor rated, offer it and the list as files, and offer to erase it all.
 
     films : what is recommended, best first

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pages.ui.text import LONGEST, html, markdown, plain
+from pages.ui.escape import LONGEST, html, markdown, plain
 
 ANY = st.text(max_size=500)
 SIGNS = st.text(alphabet="<>&\"'`*_[](){}#!|~$:@=-+./\\ ab\u202e\u200f\n", max_size=60)

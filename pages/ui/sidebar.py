@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import streamlit as st
 
 from pages.ui.address import forget, recall, record
-from pages.ui.text import html, markdown
+from pages.ui.escape import html, markdown
 from recengine import settings
 
 if TYPE_CHECKING:  # both bring PyTorch, which is loaded only when the title is on the screen
@@ -67,11 +67,11 @@ def choose(name: str, value: str) -> None:
     record(name, None)
 
 
-def sidebar() -> None:
+def draw() -> None:
     """Draw the pickers of data set, model and, where there is a choice, device."""
     import torch
 
-    from pages.ui import models, recipes, states
+    from pages.ui import caches, messages, recipes
     from recengine.data.sources import list_datasets
     from recengine.models.registry import FAULTS, MODELS
 
@@ -83,11 +83,11 @@ def sidebar() -> None:
         data = _picker("data", "Data set", names, default)
         runs = recipes.runs_on(data, st.session_state["uploaded"] if data == UPLOAD else None)
         titles = {id: run.title for id, run in runs.items()}
-        chosen = _picker("model", "Model", [*titles, *MODELS], models.DEFAULT_MODEL, titles)
+        chosen = _picker("model", "Model", [*titles, *MODELS], caches.DEFAULT_MODEL, titles)
         kind = MODELS[recipes.recipe(chosen).model]
         st.html(f'<p class="about-model"><b>{html(kind.family.capitalize())}.</b> {html(kind.summary)}</p>')
         for fault in FAULTS:
-            st.warning(markdown(states.sentence(fault)), icon=":material/extension_off:")
+            st.warning(markdown(messages.as_sentence(fault)), icon=":material/extension_off:")
         if torch.cuda.is_available():
             _picker("device", "Device", ["auto", "cpu", "cuda"], settings.default_device())
     account()
@@ -137,27 +137,27 @@ def _picker(
 
 def dataset() -> Dataset:
     """Return the chosen data set: a shared one, or this session's own upload."""
-    from pages.ui import models
+    from pages.ui import caches
 
     name = choice().data
     if name == UPLOAD:
         return st.session_state["uploaded"]
-    return models.shared_dataset(name)
+    return caches.shared_dataset(name)
 
 
 def ready() -> Ready:
     """Return data set and model; while the model trains, show the progress in their place and stop here."""
-    from pages.ui import jobs, models, recipes, states
+    from pages.ui import caches, jobs, messages, recipes
 
     chosen = choice()
     with st.skeleton(height=420):
         data = dataset()
-        found = models.find_model(data, chosen.model, chosen.device)
+        found = caches.find_model(data, chosen.model, chosen.device)
     if isinstance(found, jobs.Job) and not found.active:
         status("not trained")
         wanted = recipes.recipe(chosen.model)
 
-        @states.told
+        @messages.toast_errors
         def again() -> None:
             recipes.train(data, wanted, chosen.device)
 
@@ -166,19 +166,19 @@ def ready() -> Ready:
     if isinstance(found, jobs.Job):
         status("training now")
         jobs.show(found)
-        states.grid_skeleton(2)
+        messages.grid_skeleton(2)
         st.stop()
     status(f"trained {ago(found.manifest['trained_at'])}", found.manifest["device"])
-    if said := models.recency_said(found.model, recipes.recipe(chosen.model)):
+    if said := caches.recency_said(found.model, recipes.recipe(chosen.model)):
         st.sidebar.caption(said)
     return Ready(data, found, recipes.positive_threshold(data))
 
 
-def peek(data: Dataset) -> None:
+def show_model_status(data: Dataset) -> None:
     """Write the status line on a page that needs no model."""
-    from pages.ui import models
+    from pages.ui import caches
 
-    found = models.known_model(data, choice().model, choice().device)
+    found = caches.known_model(data, choice().model, choice().device)
     if found is None:
         status("not trained yet")
     else:

@@ -13,7 +13,7 @@ from typing import ParamSpec
 import streamlit as st
 
 from pages.ui.address import link
-from pages.ui.text import html, markdown
+from pages.ui.escape import html, markdown
 from recengine.errors import BadInput
 
 P = ParamSpec("P")
@@ -22,15 +22,15 @@ Action = Callable[[], object]
 
 
 @contextmanager
-def guard(action: Action) -> Iterator[None]:
+def catch_bad_input(action: Action) -> Iterator[None]:
     """Turn BadInput into one sentence and the way on that `action` draws."""
     try:
         yield
     except BadInput as fault:
-        problem(str(fault), action)
+        error(str(fault), action)
 
 
-def told(callback: Callable[P, None]) -> Callable[P, None]:
+def toast_errors(callback: Callable[P, None]) -> Callable[P, None]:
     """Let what comes before the page is drawn, as callbacks do, keep BadInput for `say_told`."""
 
     @wraps(callback)
@@ -43,19 +43,19 @@ def told(callback: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-def say_told() -> None:
+def show_pending_toast() -> None:
     """Say, in passing, what could not be done."""
     if fault := st.session_state.pop("told", ""):
-        st.toast(markdown(sentence(fault)), icon=":material/error:", duration="long")
+        st.toast(markdown(as_sentence(fault)), icon=":material/error:", duration="long")
 
 
-def problem(message: str, action: Action) -> None:
+def error(message: str, action: Action) -> None:
     """Draw an error state."""
-    st.error(markdown(sentence(message)), icon=":material/error:")
+    st.error(markdown(as_sentence(message)), icon=":material/error:")
     action()
 
 
-def not_stored(fault: BaseException) -> str:
+def disk_error_message(fault: BaseException) -> str:
     """Return a sentence if a disk that is full or closed is what a fault comes from, else ""."""
     numbers = [getattr(fault, "errno", None), *map(int, re.findall(r"\(os error (\d+)\)", str(fault)))]
     for number in numbers:
@@ -63,7 +63,7 @@ def not_stored(fault: BaseException) -> str:
             why = os.strerror(number)
             return f"Nothing can be stored just now ({why}): free some space or open the folder, then start again."
     cause = fault.__cause__ or fault.__context__
-    return not_stored(cause) if cause else ""
+    return disk_error_message(cause) if cause else ""
 
 
 def empty(title: str, text: str, action: Action) -> None:
@@ -73,7 +73,7 @@ def empty(title: str, text: str, action: Action) -> None:
         action()
 
 
-def start_again() -> None:
+def start_again_link() -> None:
     """Offer the first page, without any choice in the address."""
     st.page_link("for_you.py", label="Start again", icon=":material/restart_alt:", query_params={})
 
@@ -85,12 +85,12 @@ def grid_skeleton(rows: int = 1) -> None:
             st.skeleton(height=300)
 
 
-def back_to(page: str, label: str) -> Action:
+def back_link(page: str, label: str) -> Action:
     """Return an action that links to a page without the person and the film in the address."""
     return lambda: link(page, label, icon=":material/arrow_back:", user=None, item=None)
 
 
-def sentence(message: str) -> str:
+def as_sentence(message: str) -> str:
     """Return the message with a capital and a full stop, as a page has it."""
     message = message.strip()
     return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")

@@ -10,8 +10,6 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.jobs import jobs
-from pages.ui.people import Persona, profile
-from pages.ui.people import personas as find_personas
 from pages.ui.recipes import Recipe, how, job_key, recipe, train
 from recengine import settings
 from recengine.data.dataset import Dataset
@@ -24,6 +22,8 @@ from recengine.models.recency import HistoryModel
 from recengine.models.registry import model_class
 from recengine.serving.promotion import served_folder
 from recengine.serving.search import TitleIndex, UserIndex
+from recengine.serving.viewers import Persona, profile
+from recengine.serving.viewers import personas as find_personas
 from recengine.testing import Finding, check
 
 DEFAULT_MODEL = "ease"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import board, exchange, visitor_ratings
+from pages.ui import board, import_export, visitor_ratings
 from recengine.serving.event_log import rated as rated_now
 from tests.app.conftest import Open, markup, press
 
@@ -109,14 +109,14 @@ def test_what_is_taken_away_can_be_brought_back(app: AppTest) -> None:
     taken = {button.proto.label for button in app.get("download_button")}
     assert {"My ratings, as MovieLens has them", "My ratings, for Letterboxd", "My list, 50 films"} <= taken
     films = [
-        (exchange.cards.Film("839", "The Matrix", 1999, ""), 5.0),
-        (exchange.cards.Film("730", "Se7en", 1995, ""), 4.5),
+        (import_export.cards.Film("839", "The Matrix", 1999, ""), 5.0),
+        (import_export.cards.Film("730", "Se7en", 1995, ""), 4.5),
     ]
-    letterboxd = exchange.letterboxd_csv(films, {"839": 1717113600})
+    letterboxd = import_export.letterboxd_csv(films, {"839": 1717113600})
     assert list(csv.reader(io.StringIO(letterboxd)))[1] == ["The Matrix", "1999", "5.0", "2024-05-31"]
     upload(app, letterboxd, "letterboxd.csv")
     assert counts(app)["Found"] == "2"
-    upload(app, exchange.movielens_csv(films, {}), "movielens.csv")
+    upload(app, import_export.movielens_csv(films, {}), "movielens.csv")
     assert counts(app) == {"Found": "0", "To confirm": "2", "Not here": "0", "Not usable": "0"}
     assert "number 839 is **The Matrix" in app.checkbox[-1].label
     app.checkbox[-1].check().run()
