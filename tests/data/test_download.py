@@ -270,6 +270,7 @@ def test_no_address_takes_more_than_its_share_of_patience_to_be_silent(
 
     def silent(handler: BaseHTTPRequestHandler) -> None:
         if sent:
+            received(0, 0)
             send(handler, CONTENT[:sent], length=len(CONTENT))
             received.wait_for(sent)
         clock.now += share / 3  # what the client waits for in truth
