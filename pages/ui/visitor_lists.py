@@ -13,7 +13,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.models.base import Recommender
 from recengine.serving.event_log import Event
-from recengine.serving.recommend import recommend_newcomers
+from recengine.serving.recommend import recommend_new
 
 SHOWN = 10
 """Films of a list."""
@@ -29,7 +29,7 @@ def lists(
     if model.name == "step":
         return _session_lists(model, dataset, mine.events, lengths, positive, k, among)
     histories = as_histories(dataset, mine.events, lengths)
-    listing = recommend_newcomers(model, dataset, histories, k=k, positive=positive, among=among)
+    listing = recommend_new(model, dataset, histories, k=k, positive=positive, among=among)
     return listing.ranking.items.numpy(), listing.fallback
 
 

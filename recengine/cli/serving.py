@@ -14,7 +14,7 @@ from recengine.data.readers.history import read_history
 from recengine.errors import BadInput
 from recengine.experiments.store import Trained
 from recengine.export import Cell, table, write_csv
-from recengine.serving.recommend import Listing, recommend, recommend_newcomers, recommend_profile, similar
+from recengine.serving.recommend import Listing, recommend, recommend_new, recommend_profile, similar
 
 
 def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
@@ -62,7 +62,7 @@ def _listings(
         history, notes = read_history(options.ratings, data)
         for note in notes:
             report.note(note)
-        yield ["new"], recommend_newcomers(trained.model, data, history, **how)
+        yield ["new"], recommend_new(trained.model, data, history, **how)
         return
     if options.profile is not None:
         profile = read_settings(options.profile.split(","), "--profile")

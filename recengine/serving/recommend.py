@@ -1,4 +1,4 @@
-"""Recommendations for people: top-k lists, with popularity stepping in, visibly, where a model knows nothing."""
+"""Top-k recommendations, with popularity as the labelled fallback for users of whom a model knows nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
@@ -18,12 +19,17 @@ from recengine.models.simple.demographic import Demographic
 
 
 class Listing(NamedTuple):
-    """A ranking, and which of its rows (B,) bool are popularity because the model knows nothing of the person."""
+    """A ranking, and which of its rows (B,) bool are popularity because the model knows nothing of the user.
+
+    unmasked : the model's own ranking of the same scores, nothing left out or replaced, where it was asked for
+    """
 
     ranking: Ranking
-    fallback: np.ndarray
+    fallback: NDArray[np.bool_]
+    unmasked: Ranking | None = None
 
 
+@torch.inference_mode()
 def recommend(
     model: Recommender,
     dataset: Dataset,
@@ -33,6 +39,7 @@ def recommend(
     positive: float = 4.0,
     include_seen: bool = False,
     among: ArrayLike | None = None,
+    unmasked: bool = False,
 ) -> Listing:
     """Return the top k of users of the data set; what they rated, whatever the rating, is left out unless asked.
 
@@ -40,13 +47,18 @@ def recommend(
     items, marked as fallback.
     """
     users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
-    seen = None if include_seen else dataset.ratings
-    ranking = model.top_k(users, k=k, seen=seen, among=among)
-    learned = readable(model, dataset.ratings, positive)
-    return _with_fallback(ranking, model, dataset, positive, learned.user_counts[users] == 0, users, seen, among)
+    check_k(k, dataset.n_items)
+    scores = model.score(users).to("cpu", torch.float32, copy=True)  # (B, n_items)
+    own_ranking = top_k(mask_scores(scores, users, seen=None), k) if unmasked else None
+    histories = dataset.ratings.of_users(users)
+    fallback = _fill_in_popularity(scores, model, dataset, readable(model, histories, positive), positive)
+    seen = None if include_seen else histories
+    ranking = top_k(mask_scores(scores, np.arange(len(users)), seen=seen, among=among), k)
+    return Listing(ranking, fallback, own_ranking)
 
 
-def recommend_newcomers(
+@torch.inference_mode()
+def recommend_new(
     model: Recommender,
     dataset: Dataset,
     histories: Interactions,
@@ -56,29 +68,30 @@ def recommend_newcomers(
     include_seen: bool = False,
     among: ArrayLike | None = None,
 ) -> Listing:
-    """Return the top k of people who are not in the data, from their ratings alone; nothing is retrained.
+    """Return the top k of users who are not in the data, from their ratings alone; nothing is retrained.
 
-    histories : each of its users is one person. Raises BadInput for a model without fold-in.
+    histories : each of its users is one new user. Raises BadInput for a model without fold-in.
     """
     if not isinstance(model, SupportsFoldIn):
         raise BadInput(
-            f"model {model.name!r} cannot serve a person who is not in its training data; "
-            "choose one with fold-in, such as 'ease' or 'item-knn'"
+            "model",
+            model.name,
+            "one with fold-in, such as 'ease' or 'item-knn'",
+            problem="cannot serve a user who is not in its training data",
         )
     check_k(k, dataset.n_items)
-    people = np.arange(histories.n_users)
-    own = readable(model, histories, positive)
+    learned = readable(model, histories, positive)
+    scores = model.score_history(learned).to("cpu", torch.float32, copy=True)  # (B, n_items)
+    fallback = _fill_in_popularity(scores, model, dataset, learned, positive)
     seen = None if include_seen else histories
-    with torch.inference_mode():
-        scores = model.score_history(own).to("cpu", torch.float32, copy=True)
-        ranking = top_k(mask_scores(scores, people, seen=seen, among=among), k)
-    return _with_fallback(ranking, model, dataset, positive, own.user_counts == 0, people, seen, among)
+    ranking = top_k(mask_scores(scores, np.arange(histories.n_users), seen=seen, among=among), k)
+    return Listing(ranking, fallback)
 
 
 def recommend_profile(
     model: Recommender, dataset: Dataset, profile: Mapping[str, str], *, k: int = 10, among: ArrayLike | None = None
 ) -> Listing:
-    """Return the top k of a person known only by age, gender or occupation.
+    """Return the top k of a user known only by age, gender or occupation.
 
     Raises BadInput for a model that knows no profiles, or an attribute or group that the data does not have.
     """
@@ -96,41 +109,34 @@ def similar(model: Recommender, dataset: Dataset, item_idx: int, *, k: int = 10,
     Raises BadInput for a model without item vectors.
     """
     ranking = model.similar_items([item_idx], k=k)
-    unknown = np.array([readable(model, dataset.ratings, positive).item_counts[item_idx] == 0])
-    if unknown[0]:
+    of_item = dataset.ratings.select(dataset.ratings.item_idx == item_idx)
+    unknown = not len(readable(model, of_item, positive))
+    if unknown:
         counts = torch.from_numpy(dataset.liked_counts(positive).astype(np.float32))[None]
         counts[0, item_idx] = -torch.inf
         ranking = top_k(counts, k)
-    return Listing(ranking, unknown)
+    return Listing(ranking, np.array([unknown]))
 
 
 def estimate_rows(model: PredictsRatings, dataset: Dataset, *, batch: int = 1024) -> Iterator[Sequence[Any]]:
     """Yield the estimated ratings matrix, a header `user_id, <item ids>` and a row for each user, to four decimals."""
     yield "user_id", *dataset.item_ids.tolist()
     for start in range(0, dataset.n_users, batch):
-        some = np.arange(start, min(start + batch, dataset.n_users))
+        users = np.arange(start, min(start + batch, dataset.n_users))
         with torch.inference_mode():
-            ratings = model.estimates(some).tolist()
-        for user, own in zip(dataset.user_ids[some].tolist(), ratings, strict=True):
-            yield user, *(round(rating, 4) for rating in own)
+            ratings = model.estimates(users).tolist()
+        for user, row in zip(dataset.user_ids[users].tolist(), ratings, strict=True):
+            yield user, *(round(rating, 4) for rating in row)
 
 
-def _with_fallback(
-    ranking: Ranking,
-    model: Recommender,
-    dataset: Dataset,
-    positive: float,
-    unknown: np.ndarray,
-    users: np.ndarray,
-    seen: Interactions | None,
-    among: ArrayLike | None,
-) -> Listing:
-    """Replace the rows of unknown people by popularity."""
-    unknown = unknown & (model.family not in NEED_NO_RATINGS)
+def _fill_in_popularity(
+    scores: Tensor, model: Recommender, dataset: Dataset, learned: Interactions, positive: float
+) -> NDArray[np.bool_]:
+    """Replace, in place, the scores of users of whom the model learned no row by popularity; return (B,) who they are.
+
+    Models that need no ratings keep their scores.
+    """
+    unknown = (learned.user_counts == 0) & (model.family not in NEED_NO_RATINGS)
     if unknown.any():
-        rows = torch.from_numpy(unknown.nonzero()[0])
-        counts = torch.from_numpy(dataset.liked_counts(positive).astype(np.float32)).repeat(len(rows), 1)
-        popular = top_k(mask_scores(counts, users[unknown], seen=seen, among=among), ranking.items.shape[1])
-        ranking = Ranking(ranking.items.clone(), ranking.scores.clone())
-        ranking.items[rows], ranking.scores[rows] = popular.items, popular.scores
-    return Listing(ranking, unknown)
+        scores[torch.from_numpy(unknown)] = torch.from_numpy(dataset.liked_counts(positive).astype(np.float32))
+    return unknown

@@ -19,7 +19,7 @@ from recengine.experiments.train import obtain
 from recengine.models.streaming.step import Step
 from recengine.serving.event_log import Event, EventLog, located, rated
 from recengine.serving.promotion import promote
-from recengine.serving.recommend import recommend_newcomers
+from recengine.serving.recommend import recommend_new
 from tests.app.conftest import Open, markup, press
 
 PAGE = "rate.py"
@@ -69,7 +69,7 @@ def test_the_list_is_what_the_model_gives_a_newcomer_with_these_ratings(open_app
     model = obtain(sample, "ease", settings={"recency_half_life": "auto"}).model
     events = located([rated("839", 5.0), rated("460", 4.5), rated("12", 1.0)], sample.place_of)
     history = visitor_lists.as_histories(sample, events, [3])
-    expected = recommend_newcomers(model, sample, history, k=10).ranking.items[0].numpy()
+    expected = recommend_new(model, sample, history, k=10).ranking.items[0].numpy()
     assert [card["item"] for card in drawn(app, "list")] == [str(i) for i in sample.item_ids[expected]]
     notes = {card["note"][0] for card in drawn(app, "list")}
     assert notes == {"because you rated"}

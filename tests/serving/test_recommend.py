@@ -1,4 +1,4 @@
-"""Recommendations for people and the reasons beside them: seen means rated, and substitutes are named."""
+"""Recommendations, fallbacks and reasons: seen means rated, and substitutes are named."""
 
 from dataclasses import replace
 
@@ -12,13 +12,13 @@ from recengine.errors import BadInput
 from recengine.models.base import Recommender
 from recengine.models.registry import model_class
 from recengine.serving.explain import Reason, reasons
-from recengine.serving.recommend import recommend, recommend_newcomers, similar
+from recengine.serving.recommend import recommend, recommend_new, similar
 from recengine.training.config import RunConfig
 
 
 @pytest.fixture(scope="module")
 def disliker(tiny: Dataset) -> Dataset:
-    """Return `tiny` with user 0's ratings all lowered to 1: a person without a positive."""
+    """Return `tiny` with user 0's ratings all lowered to 1: a user without a positive."""
     r = tiny.ratings
     lowered = np.where(r.user_idx == 0, np.float32(1.0), r.rating)
     return replace(tiny, ratings=replace(r, rating=lowered))
@@ -44,7 +44,7 @@ def by_popularity(data: Dataset, without: set[int], among: set[int] | None = Non
     return sorted(free, key=lambda i: (-counts[i], i))
 
 
-def test_what_a_person_rated_is_left_out_whatever_the_rating(ease, disliker: Dataset) -> None:
+def test_what_a_user_rated_is_left_out_whatever_the_rating(ease, disliker: Dataset) -> None:
     users = [1, 7, 30]
     listing = recommend(ease, disliker, users, k=20)
     for user, items in zip(users, listing.ranking.items.tolist(), strict=True):
@@ -55,7 +55,7 @@ def test_what_a_person_rated_is_left_out_whatever_the_rating(ease, disliker: Dat
     assert [sorted(row) for row in everything.tolist()] == [list(range(40))] * 3
 
 
-def test_a_person_without_positives_gets_popularity_and_it_is_said(ease, disliker: Dataset) -> None:
+def test_a_user_without_positives_gets_popularity_marked_as_fallback(ease, disliker: Dataset) -> None:
     listing = recommend(ease, disliker, [0, 1], k=8)
     assert listing.fallback.tolist() == [True, False]
     assert listing.ranking.items[0].tolist() == by_popularity(disliker, rated(disliker, 0))[:8]
@@ -68,7 +68,16 @@ def test_a_person_without_positives_gets_popularity_and_it_is_said(ease, dislike
     assert torch.equal(fewer.ranking.items[0], direct.items[0])
 
 
-def test_a_baseline_is_no_fallback_of_itself(disliker: Dataset) -> None:
+def test_the_unmasked_ranking_is_what_the_model_alone_lists(ease, disliker: Dataset) -> None:
+    listing = recommend(ease, disliker, [0, 1], k=8, among=np.arange(20), unmasked=True)
+    alone = ease.top_k([0, 1], k=8, seen=None)
+    assert listing.unmasked is not None
+    assert torch.equal(listing.unmasked.items, alone.items)
+    assert torch.equal(listing.unmasked.scores, alone.scores)
+    assert recommend(ease, disliker, [1]).unmasked is None
+
+
+def test_a_baseline_needs_no_fallback(disliker: Dataset) -> None:
     popularity = model_class("popularity")().fit(disliker.positives(4.0))
     assert recommend(popularity, disliker, [0]).fallback.tolist() == [False]
 
@@ -77,44 +86,44 @@ def test_the_threshold_decides_who_is_known(ease, disliker: Dataset) -> None:
     assert recommend(ease, disliker, [0], positive=1.0).fallback.tolist() == [False]
 
 
-# Newcomers ------------------------------------------------------------------------------------------------------
+# New users ------------------------------------------------------------------------------------------------------
 
 
-def person(*ratings: tuple[int, float]) -> Interactions:
+def new_user(*ratings: tuple[int, float]) -> Interactions:
     items, values = zip(*ratings, strict=True)
     return Interactions.from_pairs(np.zeros(len(items)), items, rating=values, n_users=1, n_items=40)
 
 
-def test_a_newcomer_with_a_users_ratings_gets_that_users_list(ease, disliker: Dataset) -> None:
+def test_a_new_user_with_a_users_ratings_gets_that_users_list(ease, disliker: Dataset) -> None:
     own = disliker.ratings.of_users([5])
-    listing = recommend_newcomers(ease, disliker, own)
+    listing = recommend_new(ease, disliker, own)
     assert torch.equal(listing.ranking.items, recommend(ease, disliker, [5]).ranking.items)
     assert listing.fallback.tolist() == [False]
 
 
-def test_a_newcomers_low_ratings_hide_a_film_but_speak_for_nothing(ease, disliker: Dataset) -> None:
-    liked = recommend_newcomers(ease, disliker, person((3, 5.0)), k=39).ranking
-    with_dislike = recommend_newcomers(ease, disliker, person((3, 5.0), (8, 1.0)), k=38).ranking
+def test_low_ratings_of_a_new_user_hide_a_film_and_add_nothing_to_scores(ease, disliker: Dataset) -> None:
+    liked = recommend_new(ease, disliker, new_user((3, 5.0)), k=39).ranking
+    with_dislike = recommend_new(ease, disliker, new_user((3, 5.0), (8, 1.0)), k=38).ranking
     assert [i for i in liked.items[0].tolist() if i != 8] == with_dislike.items[0].tolist()
 
 
-def test_a_newcomer_who_likes_nothing_gets_popularity_and_it_is_said(ease, disliker: Dataset) -> None:
-    listing = recommend_newcomers(ease, disliker, person((3, 1.0)), k=5)
+def test_a_new_user_who_likes_nothing_gets_popularity_marked_as_fallback(ease, disliker: Dataset) -> None:
+    listing = recommend_new(ease, disliker, new_user((3, 1.0)), k=5)
     assert listing.fallback.tolist() == [True]
     assert listing.ranking.items[0].tolist() == by_popularity(disliker, {3})[:5]
 
 
 def test_a_model_that_cannot_fold_in_says_so(disliker: Dataset) -> None:
     chance = model_class("random")().fit(disliker.ratings)
-    with pytest.raises(BadInput, match=r"'random' cannot serve a person .* 'ease'"):
-        recommend_newcomers(chance, disliker, person((3, 5.0)))
+    with pytest.raises(BadInput, match=r"'random' cannot serve a user .* 'ease'"):
+        recommend_new(chance, disliker, new_user((3, 5.0)))
 
 
 @pytest.mark.parametrize("k", [0, 41])
 def test_k_outside_the_catalogue_is_bad_input(ease, disliker: Dataset, k: int) -> None:
     for call in (
         lambda: recommend(ease, disliker, [1], k=k),
-        lambda: recommend_newcomers(ease, disliker, person((3, 5.0)), k=k),
+        lambda: recommend_new(ease, disliker, new_user((3, 5.0)), k=k),
     ):
         with pytest.raises(BadInput, match=f"k={k} is out of range; expected 1 to 40"):
             call()
@@ -123,7 +132,7 @@ def test_k_outside_the_catalogue_is_bad_input(ease, disliker: Dataset, k: int) -
 def test_serving_changes_nothing_of_the_model(ease, disliker: Dataset) -> None:
     before = ease.item_weights.clone()
     recommend(ease, disliker, [0, 1])
-    recommend_newcomers(ease, disliker, person((3, 5.0)))
+    recommend_new(ease, disliker, new_user((3, 5.0)))
     reasons(ease, [1, 2], [3, 4])
     assert torch.equal(ease.item_weights, before)
 
@@ -161,7 +170,7 @@ def test_no_film_is_its_own_reason(mf, ease) -> None:
     assert reasons(mf, [2], [2]) == [Reason("none")]
 
 
-def test_popularity_and_chance_say_what_they_are(disliker: Dataset) -> None:
+def test_popularity_and_random_have_reasons_of_their_own(disliker: Dataset) -> None:
     liked = disliker.positives(4.0)
     assert reasons(model_class("popularity")().fit(liked), [1], [2, 3]) == [Reason("popular")] * 2
     assert reasons(model_class("random")().fit(liked), [1], [2]) == [Reason("none")]

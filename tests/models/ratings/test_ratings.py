@@ -26,7 +26,7 @@ from recengine.models.ratings.explicit import Bias, RatingModel, RecommenderNet
 from recengine.models.ratings.gibbs import Links, sample_normal_wishart
 from recengine.models.ratings.mf_explicit import MFExplicit
 from recengine.models.registry import MODELS, configure
-from recengine.serving.recommend import recommend_newcomers
+from recengine.serving.recommend import recommend_new
 from recengine.training.config import RunConfig
 
 CPU = RunConfig(device="cpu")
@@ -267,7 +267,7 @@ def test_a_newcomers_low_ratings_count(tiny: Dataset) -> None:
     mild, harsh = (
         Interactions.from_pairs([0] * 4, [0, 4, 8, 12], n_users=1, n_items=40, rating=[r] * 4) for r in (5.0, 1.0)
     )
-    lists = [recommend_newcomers(model, tiny, h) for h in (mild, harsh)]
+    lists = [recommend_new(model, tiny, h) for h in (mild, harsh)]
     assert not lists[1].fallback[0]
     assert lists[0].ranking.scores[0, 0] > lists[1].ranking.scores[0, 0] + 0.3
 
