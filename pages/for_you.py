@@ -129,8 +129,9 @@ def recommendations(ready: sidebar.Ready, user: int, past: viewers.History) -> N
     dataset, model, positive = ready.dataset, ready.trained.model, ready.positive
     chosen = filters.draw(dataset)
     k = min(chosen.k, dataset.n_items)
+    include_seen = not chosen.unseen
     listing = recommend(
-        model, dataset, user, k=k, positive=positive, include_seen=not chosen.unseen, among=chosen.among
+        model, dataset, user, k=k, positive=positive, include_seen=include_seen, among=chosen.among, unmasked=True
     )
     items = listing.ranking.items[0].numpy()
     items = items[items >= 0]
@@ -156,7 +157,8 @@ def recommendations(ready: sidebar.Ready, user: int, past: viewers.History) -> N
                 badge=badge,
                 note=reason_html(dataset, reason, item, positive),
             )
-    against_history(ready, user, own, k)
+    if listing.unmasked is not None:
+        against_history(ready, listing.unmasked.items[0].numpy(), own)
 
 
 def predicted(model: Recommender, user: int, items: NDArray[np.int64]) -> dict[int, str]:
@@ -198,9 +200,8 @@ def estimates(ready: sidebar.Ready) -> None:
         st.code(shlex.join([*command, "--out", "estimates.csv"]), language="bash", wrap_lines=True)
 
 
-def against_history(ready: sidebar.Ready, user: int, own: dict[int, float], k: int) -> None:
+def against_history(ready: sidebar.Ready, top: NDArray[np.int64], own: dict[int, float]) -> None:
     """Say how many of the model's top k, nothing hidden or filtered, the person had rated high or low."""
-    top = ready.trained.model.top_k(user, k=k, seen=None).items[0].numpy()
     low, high = ready.dataset.rating_range
     ratings = [own.get(int(item)) for item in top[top >= 0]]
     low_end = low + 0.45 * (high - low)
