@@ -11,6 +11,7 @@ class CoLiked(Recommender):
     name = "co-liked"
     family = "collaborative"
     summary = "What people who liked the same films liked too, famous films held back a little."
+    abilities = ("similar",)
 
     def learn(self, train, context):
         self.liked = torch.zeros(self.n_users, self.n_items)

@@ -22,12 +22,10 @@ from recengine.evaluation import glossary
 from recengine.jobs.events import NoteEvent
 from recengine.jobs.job import JOB_DIR, Job, JobState
 from recengine.jobs.job import Task as JobTask
-from recengine.models.base import FAMILIES, abilities
-from recengine.models.registry import MODELS
+from recengine.models.base import FAMILIES
+from recengine.models.registry import COMPARED_FIRST, MODELS
 from recengine.serving import viewers
 
-QUICK = ("popularity", "ease", "mf")
-"""What an empty page offers to compare."""
 MOST = 10
 """Models that are compared at once."""
 SAMPLED = 99
@@ -69,7 +67,7 @@ class Task(NamedTuple):
 def task(dataset: Dataset) -> Task:
     """Return what the form asks for; the address and the session say it before the form is drawn."""
     state, known = st.session_state, splits(dataset)
-    recall("models", list(QUICK), lambda text: [name for name in text.split(",") if name in MODELS] or None)
+    recall("models", list(COMPARED_FIRST), lambda text: [name for name in text.split(",") if name in MODELS] or None)
     recall("split", known[0], lambda text: text if text in known else None)
     recall("at", 10, partial(_number, most=100))
     recall("seeds", 1, partial(_number, most=5))
@@ -90,7 +88,7 @@ def splits(dataset: Dataset) -> list[str]:
 def _record(name: str) -> None:
     """Put a choice into the address. For callbacks, and after its widget is drawn."""
     if name == "models":
-        record(name, list(QUICK), ",".join)
+        record(name, list(COMPARED_FIRST), ",".join)
     elif name in ("sampled", "recent"):
         record(name, False, {True: "yes", False: "no"}.__getitem__)
     else:
@@ -171,7 +169,7 @@ def faults(dataset: Dataset, asked: Task) -> list[str]:
             MODELS[name]().check(dataset.items, dataset.users)
         except ValueError as fault:
             found.append(str(fault))
-        if asked.split == "cold-user" and "fold-in" not in abilities(MODELS[name]):
+        if asked.split == "cold-user" and "fold-in" not in MODELS[name].abilities:
             found.append(f"{recipes.label(name)} serves only people it was trained on; leave it out for this test")
     if asked.k > dataset.n_items:
         found.append(f"a list of {asked.k} films is more than the {dataset.n_items} there are; choose fewer")
@@ -348,11 +346,11 @@ with messages.catch_bad_input(messages.start_again_link):
             "These models have not met on this data yet",
             "Each is trained without what is held back, then ranks every film for everybody.",
             lambda: st.button(
-                f"Compare {', '.join(map(recipes.label, QUICK))}",
+                f"Compare {', '.join(map(recipes.label, COMPARED_FIRST))}",
                 on_click=compare,
-                args=(dataset, asked._replace(models=QUICK)),
+                args=(dataset, asked._replace(models=COMPARED_FIRST)),
                 icon=":material/play_arrow:",
-                disabled=bool(faults(dataset, asked._replace(models=QUICK))),
+                disabled=bool(faults(dataset, asked._replace(models=COMPARED_FIRST))),
             ),
         )
     elif job.active:

@@ -15,11 +15,8 @@ from recengine.data.dataset import Dataset
 from recengine.export import csv_text
 from recengine.jobs.job import JOB_DIR, PAUSE_FILE, Job, JobState
 from recengine.jobs.job import Task as JobTask
-from recengine.models.base import abilities
-from recengine.models.registry import MODELS
+from recengine.models.registry import MODELS, REPLAYED_FIRST, RUNNING_COUNT
 
-FIRST = ("step", "stream-item-knn", "recent-popularity")
-"""What an empty page offers to replay, beside the running count."""
 MOST = 7
 """Models that run beside the count: with it, as many as there are colours."""
 KINDS = ("top", "liked", "all")
@@ -67,13 +64,13 @@ def least(dataset: Dataset, kind: str) -> float:
 
 def incremental() -> list[str]:
     """Return the models that learn from single events, but for the count, which runs anyway."""
-    return [name for name, kind in MODELS.items() if "incremental" in abilities(kind) and name != replay.COUNT]
+    return [name for name, kind in MODELS.items() if "incremental" in kind.abilities and name != RUNNING_COUNT]
 
 
 def task(dataset: Dataset) -> Task:
     """Return what the form asks for; the address and the session say it before the form is drawn."""
     known, state = incremental(), st.session_state
-    recall("replayed", list(FIRST), lambda text: _models(text, known))
+    recall("replayed", list(REPLAYED_FIRST), lambda text: _models(text, known))
     for name, options in (("ratings", KINDS), ("events", EVENTS), ("speed", tuple(SPEEDS))):
         recall(name, DEFAULTS[name], lambda text, options=options: text if text in options else None)  # type: ignore[misc]
     return Task(tuple(state["replayed"]), state["ratings"], state["events"], state["speed"])
@@ -87,7 +84,7 @@ def _models(text: str, known: list[str]) -> list[str] | None:
 def _record(name: str) -> None:
     """Put a choice into the address. For callbacks, and after its widget is drawn."""
     if name == "replayed":
-        record(name, list(FIRST), ",".join)
+        record(name, list(REPLAYED_FIRST), ",".join)
     else:
         record(name, DEFAULTS[name])
 
@@ -257,9 +254,9 @@ with messages.catch_bad_input(messages.start_again_link):
             "Nothing has been replayed here yet",
             "Each rating first asks the models where they would have ranked the film, then teaches them.",
             lambda: st.button(
-                f"Replay for {', '.join(map(recipes.label, FIRST))}",
+                f"Replay for {', '.join(map(recipes.label, REPLAYED_FIRST))}",
                 on_click=start,
-                args=(dataset, asked._replace(models=FIRST)),
+                args=(dataset, asked._replace(models=REPLAYED_FIRST)),
                 icon=":material/play_arrow:",
                 key="replay first",
             ),

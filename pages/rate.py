@@ -15,7 +15,7 @@ from pages.ui.visitor_lists import SHOWN, lists
 from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
 from recengine.experiments.store import Trained
-from recengine.models.base import Recommender, abilities
+from recengine.models.base import Recommender
 from recengine.serving import viewers
 from recengine.serving.event_log import Event, rated
 from recengine.serving.explain import Reason, reasons
@@ -229,7 +229,7 @@ def studio(model: Recommender, positive: float) -> None:
 
 ready = sidebar.ready()
 with messages.catch_bad_input(messages.start_again_link):
-    able = "fold-in" in abilities(ready.trained.model)
+    able = "fold-in" in ready.trained.model.abilities
     trained = ready.trained if able else caches.find_model(ready.dataset, caches.DEFAULT_MODEL, sidebar.choice().device)
     if not able:
         st.info(

@@ -9,7 +9,6 @@ from pages.ui import caches, cards, messages, recipes, sidebar
 from pages.ui.address import link, recall, record
 from pages.ui.escape import html, markdown
 from recengine.data.dataset import Dataset
-from recengine.models.base import abilities
 
 TRAIL = 6  # films of the way that are shown
 
@@ -112,7 +111,7 @@ def in_common(dataset: Dataset, seed: int, item: int) -> str:
 def neighbours(ready: sidebar.Ready, seed: int) -> None:
     """Draw the nearest films with their similarity."""
     dataset = ready.dataset
-    if "similar" not in abilities(ready.trained.model):
+    if "similar" not in ready.trained.model.abilities:
         messages.error(
             f"{recipes.label(sidebar.choice().model)} has no item vectors, so it knows no similar films; "
             "choose a model that has",
@@ -150,7 +149,9 @@ def start_films(dataset: Dataset) -> None:
 
 def choose_able() -> None:
     """Offer a model that knows similar films."""
-    st.button("Use EASE instead", type="primary", on_click=sidebar.choose, args=("model", "ease"))
+    default = caches.DEFAULT_MODEL
+    label = f"Use {recipes.label(default)} instead"
+    st.button(label, type="primary", on_click=sidebar.choose, args=("model", default))
 
 
 find = st.container()

@@ -13,7 +13,7 @@ from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.experiments.train import memory_needed
 from recengine.jobs.job import Job, JobState
-from recengine.models.registry import MODELS, OWN, configure
+from recengine.models.registry import MODELS, OWN, WATCHED_FIRST, configure
 from recengine.training.config import RunConfig
 
 LARGE = 1e9
@@ -29,7 +29,7 @@ def settings_form(dataset: Dataset) -> None:
     with st.container(border=True, key="form"):
         if "train_model" not in state:  # the sidebar's model, if there is anything to watch in its training
             chosen = recipes.recipe(sidebar.choice().model).model
-            state["train_model"] = chosen if MODELS[chosen].preset_epochs else runs.TO_WATCH
+            state["train_model"] = chosen if MODELS[chosen].preset_epochs else WATCHED_FIRST
         name = st.selectbox(
             "Model to train",
             list(MODELS),
@@ -58,7 +58,9 @@ def settings_form(dataset: Dataset) -> None:
         asked = ask(dataset)
         for field, fault in asked.faults.items():
             form.say(places.get(field, whole), fault)
-        if not dataset.timed and (kind.ordered or asked.wanted.asked.get("recency_half_life", "none") != "none"):
+        if not dataset.timed and (
+            kind.is_order_sensitive or asked.wanted.asked.get("recency_half_life", "none") != "none"
+        ):
             whole.caption("This data has no timestamps: the order of its rows stands for time, which this model reads.")
         start(dataset, asked)
 
@@ -156,9 +158,9 @@ def watch(dataset: Dataset) -> None:
             "Nothing has been trained here yet",
             "Choose a model, leave the settings as they are, and watch it learn.",
             lambda: st.button(
-                f"Train {recipes.label(runs.TO_WATCH)}",
+                f"Train {recipes.label(WATCHED_FIRST)}",
                 on_click=runs.start,
-                args=(dataset, recipes.Recipe(runs.TO_WATCH), sidebar.choice().device),
+                args=(dataset, recipes.Recipe(WATCHED_FIRST), sidebar.choice().device),
                 icon=":material/play_arrow:",
             ),
         )

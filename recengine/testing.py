@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
-from recengine.models.base import Recommender, SupportsFoldIn, abilities
+from recengine.models.base import Recommender, SupportsFoldIn
 from recengine.training.config import RunConfig
 
 PEOPLE = 60
@@ -113,7 +113,7 @@ def _unchanged(trial: _Trial) -> str | None:
     before = {name: tensor.clone() for name, tensor in trial.model.state().items()}
     first = trial.model.score(trial.users).clone()
     trial.model.top_k(trial.users, k=1, seen=trial.rows)
-    if "similar" in abilities(trial.model):
+    if "similar" in trial.model.abilities:
         trial.model.similar_items([0, 1], k=1)
     moved = [name for name, tensor in trial.model.state().items() if not torch.equal(tensor, before[name])]
     if moved:
@@ -138,7 +138,7 @@ def _kept(trial: _Trial) -> str | None:
 
 def _similar(trial: _Trial) -> str | None:
     """similar items are sorted and leave out the film asked about."""
-    if "similar" not in abilities(trial.model):
+    if "similar" not in trial.model.abilities:
         return None
     found = trial.model.similar_items([0, 1], k=min(10, trial.model.n_items - 1))
     own = [seed for seed, items in enumerate(found.items.tolist()) if seed in items]

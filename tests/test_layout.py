@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from recengine.models.registry import MODELS
+
 ROOT = Path(__file__).parent.parent
 LAYERS = ("data", "metrics", "training", "models", "evaluation", "experiments", "serving", "jobs", "cli")
 AT_THE_SIDE = {"errors": -1, "settings": -1, "files": -1, "export": -1, "testing": LAYERS.index("models")}
@@ -110,3 +112,31 @@ def test_the_versions_of_a_hosted_app_are_exact_and_what_its_users_may_have() ->
         bounds = [str(bound) for bound in requirement.specifier]
         assert any(bound.startswith(("<", "==")) for bound in bounds), f"{name} has no upper bound"
         assert name == "torch" or requirement.specifier.contains(hosted[name].removeprefix("==")), name
+
+
+NAMES_AS_OTHER_WORDS = {
+    "pages/data.py": {"counts"},
+    "pages/rate.py": {"content"},  # a width
+    "pages/similar.py": {"content"},
+    "pages/compare.py": {"random"},  # a split
+    "pages/ui/filters.py": {"popularity"},  # a filter
+    "pages/ui/outcomes.py": {"step"},  # a setting of a chart
+    "recengine/cli/parser.py": {"random"},  # an order of equal times
+    "recengine/cli/reporter.py": {"step"},  # a line of progress
+    "recengine/cli/serving.py": {"popularity"},  # the fallback
+    "recengine/data/splits.py": {"random"},
+    "recengine/jobs/events.py": {"step"},
+    "recengine/jobs/progress.py": {"step"},
+    "recengine/serving/sessions.py": {"bias"},  # an array
+}
+"""Words that are also names of models, and what they are in these files."""
+
+
+def test_no_model_is_a_special_case_by_its_name() -> None:
+    for path in [*PAGES, ROOT / "app.py", *PACKAGE]:
+        file = str(path.relative_to(ROOT))
+        if not file.startswith("recengine/models/"):
+            tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            words = {node.value for node in tree if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+            named = (words & MODELS.keys()) - NAMES_AS_OTHER_WORDS.get(file, set())
+            assert not named, f"{file} names {', '.join(sorted(named))}; ask the class for a fact, or the registry"

@@ -18,15 +18,15 @@ from recengine.experiments.store import ArtefactStore, Trained
 from recengine.experiments.train import artefact_folder, obtain
 from recengine.jobs.job import Job, JobState
 from recengine.models.base import Recommender
-from recengine.models.recency import HistoryModel
-from recengine.models.registry import model_class
+from recengine.models.recency import HistoryConfig
+from recengine.models.registry import DEFAULT, model_class
 from recengine.serving.promotion import served_folder
 from recengine.serving.search import TitleIndex, UserIndex
 from recengine.serving.viewers import Persona, profile
 from recengine.serving.viewers import personas as find_personas
 from recengine.testing import Finding, check
 
-DEFAULT_MODEL = "ease"
+DEFAULT_MODEL = DEFAULT
 _MODELS_KEPT = 6
 QUICK_ITEMS, QUICK_ROWS = 2_000, 200_000
 """Up to this many items and ratings a closed form takes a few seconds, recency chosen among them."""
@@ -73,7 +73,7 @@ def findings(name: str, version: int, fingerprint: str, _dataset: Dataset) -> li
 
 def recency_said(model: Recommender, wanted: Recipe) -> str:
     """Return how much recent films count, in plain words; nothing where all count the same."""
-    if not isinstance(model, HistoryModel) or not model.config.weighs:
+    if not isinstance(model.config, HistoryConfig) or not model.config.weighs:
         return ""
     half_life = model.config.recency_half_life
     why = ": validation chose so" if wanted.asked.get("recency_half_life") == "auto" else ""
@@ -118,8 +118,9 @@ def find_model(dataset: Dataset, choice: str, device: str) -> Trained | Job:
 
 
 def is_quick(dataset: Dataset, name: str) -> bool:
-    """Tell whether a training takes a few seconds: a closed form over few items (`slim` repeats itself)."""
-    closed = model_class(name).preset_epochs is None and name != "slim"
+    """Tell whether a training takes a few seconds: a closed form over few items."""
+    kind = model_class(name)
+    closed = kind.preset_epochs is None and not kind.is_slow
     return closed and dataset.n_items <= QUICK_ITEMS and len(dataset.ratings) <= QUICK_ROWS
 
 

@@ -16,16 +16,8 @@ from pages.ui.escape import html
 from pages.ui.messages import as_sentence
 from recengine.errors import BadInput
 from recengine.models.base import Recommender
-from recengine.models.pair.base import PairConfig
-from recengine.models.recency import HistoryConfig
 from recengine.training.config import Config, RunConfig
 
-FIRST = (
-    "embedding_dim", "hidden_dim", "layers", "loss", "solver", "samples", "negatives", "neighbours", "learning_rate",
-    "weight_decay", "l2", "l1", "dropout", "epochs", "recency_half_life", "recency_floor", "metadata",
-    "popularity_weight", "moments", "half_life", "popularity_half_life", "shrink",
-)  # fmt: skip
-"""The settings that are looked at first; the others are one fold away."""
 _NAMED = re.compile(r"^[a-z_0-9]+=")
 """The name of a field at the start of a fault: beside the field nobody needs it."""
 NONE = "–"
@@ -66,7 +58,7 @@ def fields_of(kind: type[Recommender]) -> list[Field]:
         declared += [(RunConfig, f) for f in dataclasses.fields(RunConfig) if f.name in ("epochs", "patience")]
     own, app = {"epochs": kind.preset_epochs, "patience": kind.preset_patience}, recipes.presets(kind.name)
     found = [_field(owner, f, own, app) for owner, f in declared]
-    return sorted(found, key=lambda field: FIRST.index(field.name) if field.name in FIRST else len(FIRST))
+    return sorted(found, key=lambda field: not field.about["primary"])
 
 
 def _field(
@@ -85,10 +77,10 @@ def presets(kind: type[Recommender]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {"Tuned": {}}
     if kind.preset_epochs is not None:
         found["Quick look"] = {"epochs": "5"}
-    if issubclass(kind.Config, PairConfig):
+    if "partial_credit" in kind.Config.__dataclass_fields__:
         found["Over-fit on purpose"] = {"l2": "0.0", "dropout": "0.0", "epochs": "30", "patience": "30"}
         found["Partial credit for genres"] = {"partial_credit": "genres:0.4"}
-    if issubclass(kind.Config, HistoryConfig):
+    if "recency_half_life" in kind.Config.__dataclass_fields__:
         found["Recent counts more"] = {"recency_half_life": "2.0", "recency_floor": "0.05"}
     return found
 
@@ -122,8 +114,8 @@ def read(model: str, fields: list[Field]) -> Filled:
 
 def draw(model: str, fields: list[Field]) -> dict[str, Any]:
     """Draw the fields; return by field the place to say what is wrong with it."""
-    first = [field for field in fields if field.name in FIRST]
-    rest = [field for field in fields if field.name not in FIRST]
+    first = [field for field in fields if field.about["primary"]]
+    rest = [field for field in fields if not field.about["primary"]]
     if len(rest) < 3:
         first, rest = fields, []
     places: dict[str, Any] = {}

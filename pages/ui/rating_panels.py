@@ -16,10 +16,9 @@ from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
 from recengine.experiments.store import Trained
 from recengine.models.base import Recommender
+from recengine.models.registry import SIDE_BY_SIDE
 from recengine.serving import viewers
 
-BESIDE = ("step", "gru", "ease", "popularity")
-"""Models that answer side by side."""
 STEPS = (0, 1, 2, 5)
 """Numbers of ratings after which the lists are set side by side."""
 TRACED = 12
@@ -50,7 +49,7 @@ def side_by_side(dataset: Dataset, model: Recommender, mine: VisitorRatings, pos
     known = {int(item) for item in own[0] if item >= 0}
     with st.grid(5, min_column_width=190, gap="small", key="beside"):
         column(dataset, recipes.label(model.name), "your list", own[0].tolist(), known)
-        for name in (name for name in BESIDE if name != model.name):
+        for name in (name for name in SIDE_BY_SIDE if name != model.name):
             with st.container(key=f"beside-{name}"):
                 found = caches.known_model(dataset, name, sidebar.choice().device)
                 if found is None and caches.is_quick(dataset, name):

@@ -13,25 +13,8 @@ from pages.ui.jobs import allow, jobs, visible, visitor
 from recengine.data.dataset import Dataset
 from recengine.experiments.train import artefact_folder
 from recengine.jobs.job import JOB_DIR, Job, JobState, Task
-from recengine.models.base import abilities
-from recengine.models.recency import HistoryModel
 from recengine.models.registry import MODELS
 from recengine.training.config import RunConfig
-
-_NAMES = {
-    "cml": "CML",
-    "deepfm": "DeepFM",
-    "ease": "EASE",
-    "gru": "GRU",
-    "ials": "iALS",
-    "knn": "KNN",
-    "mf": "MF",
-    "mlp": "MLP",
-    "neumf": "NeuMF",
-    "slim": "SLIM",
-    "slist": "SLIST",
-}
-"""Words of models' names that are not written as they stand."""
 
 
 class Recipe(NamedTuple):
@@ -57,7 +40,8 @@ def presets(model: str) -> dict[str, str]:
     Only of models that score a history in closed form: others would need minutes to try.
     """
     kind = MODELS[model]
-    return {"recency_half_life": "auto"} if issubclass(kind, HistoryModel) and "explain" in abilities(kind) else {}
+    has_recency = "recency_half_life" in kind.Config.__dataclass_fields__
+    return {"recency_half_life": "auto"} if has_recency and "explain" in kind.abilities else {}
 
 
 def recipe(choice: str) -> Recipe:
@@ -188,8 +172,7 @@ def describe(wanted: Recipe) -> str:
 
 def label(choice: str) -> str:
     """Return a model's name as people write it, or the title of a run, which is theirs to choose."""
-    job = None if choice in MODELS else jobs().get(choice)
-    if job is not None:
-        return job.title
-    first, *rest = choice.split("-")
-    return "-".join([_NAMES.get(first, first.capitalize()), *(_NAMES.get(word, word) for word in rest)])
+    if choice in MODELS:
+        return MODELS[choice].title
+    job = jobs().get(choice)
+    return choice.capitalize() if job is None else job.title

@@ -14,9 +14,8 @@ from recengine.data.dataset import Dataset
 from recengine.evaluation.prequential import FROZEN, WINDOW
 from recengine.jobs.events import StreamedRating, StreamEvent
 from recengine.jobs.job import Job
+from recengine.models.registry import RUNNING_COUNT
 
-COUNT = "stream-popularity"
-"""The running count, beside every stream."""
 PARTS = 60
 """Parts of a stream whose own recall is drawn beside the moving one."""
 K = 10
@@ -49,7 +48,7 @@ def told(job: Job) -> list[StreamEvent]:
 
 def name_of(model: str) -> str:
     """Return a model's name as people write it; a copy that learns nothing more says so."""
-    if model == COUNT:
+    if model == RUNNING_COUNT:
         return "Running count"
     return recipes.label(model.removesuffix(FROZEN)) + (", not learning" if model.endswith(FROZEN) else "")
 
@@ -199,7 +198,7 @@ def verdict(result: Mapping[str, Any]) -> None:
         st.caption(f"{result['events']:,} events, all of people who had none before: there was nothing to test.")
         return
     best = max(value, key=lambda model: value[model])
-    beside = "" if best == COUNT else f"; the running count <b>{_percent(value[COUNT])}</b>"
+    beside = "" if best == RUNNING_COUNT else f"; the running count <b>{_percent(value[RUNNING_COUNT])}</b>"
     st.html(
         f'<p class="verdict"><b>{html(name_of(best))}</b> had <b>{_percent(value[best])}</b> of the films among its '
         f"first {result['k']} before they were rated{beside}. {result['evaluated']:,} events tested.</p>"

@@ -14,8 +14,6 @@ from recengine.jobs.job import Job, JobState
 from recengine.models.registry import MODELS
 
 KINDS = ("train", "tune")
-TO_WATCH = "mf"
-"""The model to start with: it learns in epochs, and not many."""
 
 
 def on(dataset: Dataset) -> list[Job]:

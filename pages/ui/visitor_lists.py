@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
-from recengine.models.base import Recommender
+from recengine.models.base import Recommender, SupportsSession
 from recengine.serving.event_log import Event
 from recengine.serving.recommend import recommend_new
 
@@ -26,7 +26,7 @@ def lists(
     among, k = None, min(k, dataset.n_items)
     if mine.passed:
         among = np.setdiff1d(np.arange(dataset.n_items), np.fromiter(mine.passed, np.int64))
-    if model.name == "step":
+    if isinstance(model, SupportsSession):
         return _session_lists(model, dataset, mine.events, lengths, positive, k, among)
     histories = as_histories(dataset, mine.events, lengths)
     listing = recommend_new(model, dataset, histories, k=k, positive=positive, among=among)
@@ -47,7 +47,7 @@ def as_histories(dataset: Dataset, events: Sequence[Event], lengths: Sequence[in
 
 
 def _session_lists(
-    model: Recommender,
+    model: SupportsSession,
     dataset: Dataset,
     events: Sequence[Event],
     lengths: Sequence[int],
@@ -64,7 +64,7 @@ def _session_lists(
     session = st.session_state.get("rate session")
     is_current = list(lengths) == [len(events)]
     if not is_current or session is None or session.model is not model or session.positive != positive:
-        session = OnlineSession(model, positive=positive, in_scale=dataset.in_scale)  # type: ignore[arg-type]
+        session = OnlineSession(model, positive=positive, in_scale=dataset.in_scale)
     if is_current:
         st.session_state["rate session"] = session
     items = []

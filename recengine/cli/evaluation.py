@@ -26,8 +26,6 @@ _COLD = ("user_mse", "user_mae")
 """The same where people are not in training: each counts once, however much they rated."""
 _POSITIVES_NOTE = "Errors of ratings are over the tested positives alone; --positive 0 tests low ratings too."
 _SAMPLED_NOTE = "Metrics marked _sampled rank models wrongly (Krichene & Rendle, KDD 2020); trust the full ones."
-_AHEAD = {"popularity": "NDCG@{k} ahead of popularity", "bias": "user_mae below bias"}
-"""Columns of differences, also where people are not in training: what little is known of them must be of use."""
 
 
 def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
@@ -100,14 +98,14 @@ def _lines(value: Mapping[str, Any]) -> Iterator[str]:
     cold = "given" in about
     rated = [key for key in (*_RATED, *(_COLD if cold else ())) if any(key in m for m in some.values())]
     shown = [*(key for key in first if key.partition("@")[0] in _SHOWN or "sampled" in key), *rated]
-    ahead = [base for base in _AHEAD if cold and base in blocks[0]["ahead_of"] and len(some) > 1]
+    ahead = [base for base in blocks[0]["ahead_of"] if cold and len(some) > 1]
     left_out = f" ({value['left_out']:,} left out)" if value["left_out"] else ""
     yield (
         f"{value['dataset']}, {about['split']}, positives >= {about['positive']:g}: {value['users']:,} users"
         f"{left_out}, {value['items']:,} candidates, {value['seeds']} seed(s); ± half a 95 % interval"
     )
     yield from table(
-        ("model", *(["given"] if "by_given" in value else []), *shown, *(_AHEAD[base].format(k=k) for base in ahead)),
+        ("model", *(["given"] if "by_given" in value else []), *shown, *(_ahead(base, k) for base in ahead)),
         [
             (
                 name,
@@ -152,3 +150,9 @@ def _difference(paired: Mapping[str, float] | None) -> Cell:
     if paired is None:
         return None
     return f"{paired['difference']:+.4f} ({paired['low']:+.4f} to {paired['high']:+.4f})"
+
+
+def _ahead(reference: str, k: int) -> str:
+    """Return the head of a column of differences: what little is known of users outside training must be of use."""
+    predicts = "ratings" in model_class(reference).abilities
+    return f"user_mae below {reference}" if predicts else f"NDCG@{k} ahead of {reference}"

@@ -17,7 +17,8 @@ from recengine.cli.training import datasets, models, train
 from recengine.cli.tuning import tune_model
 from recengine.data.splits import SPLITS
 from recengine.errors import BadInput
-from recengine.serving.promotion import CAP, MODEL
+from recengine.models.registry import FOR_EVENTS
+from recengine.serving.promotion import CAP
 
 
 def _from(least: int) -> Callable[[str], int]:
@@ -136,7 +137,7 @@ def build_parser() -> argparse.ArgumentParser:
     ):
         command = with_data(name, run, text, model=False)
         command.add_argument(
-            "--model", default=MODEL, metavar="M", help=f"one that learns from events; default: {MODEL}"
+            "--model", default=FOR_EVENTS, metavar="M", help=f"one that learns from events; default: {FOR_EVENTS}"
         )
         if name == "promote":
             command.add_argument("--cap", type=_from(1), default=CAP, help="ratings of one visitor that count at most")

@@ -15,7 +15,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.readers.history import read_pairs
 from recengine.errors import BadInput
 from recengine.export import Cell, write_csv
-from recengine.models.base import PredictsRatings, Recommender, abilities
+from recengine.models.base import PredictsRatings, Recommender
 from recengine.models.registry import MODELS, model_class
 from recengine.serving.recommend import estimate_rows
 
@@ -62,8 +62,8 @@ def estimates(options: argparse.Namespace, report: Reporter) -> None:
 
 def _check_rates(name: str) -> None:
     """Raise BadInput for a model that predicts no ratings, before anything is fetched or trained."""
-    if "ratings" not in abilities(model_class(name)):
-        able = [model.name for model in MODELS.values() if "ratings" in abilities(model)]
+    if "ratings" not in model_class(name).abilities:
+        able = [model.name for model in MODELS.values() if "ratings" in model.abilities]
         raise BadInput(f"model {name!r} predicts no ratings; choose one that does: {', '.join(able)}")
 
 

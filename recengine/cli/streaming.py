@@ -25,12 +25,9 @@ from recengine.evaluation.prequential import (
 )
 from recengine.export import table, write_csv
 from recengine.jobs.events import StreamedRating, StreamEvent
-from recengine.models.base import abilities
-from recengine.models.registry import MODELS, configure, model_class
+from recengine.models.registry import FOR_EVENTS, MODELS, RUNNING_COUNT, configure, model_class
 from recengine.training.config import RunConfig
 
-COUNT = "stream-popularity"
-"""The running count, which stands beside every stream."""
 CHOSEN_ON = 5
 """The presets were chosen on the bootstrap and on one such part of the replay; recall is given for the rest, too."""
 GUEST = "guest"
@@ -40,13 +37,13 @@ POINTS = 200
 
 
 def stream_models(options: argparse.Namespace, report: Reporter) -> None:
-    names = list(dict.fromkeys(options.model or ["step"]))
+    names = list(dict.fromkeys(options.model or [FOR_EVENTS]))
     throttle = Throttle(options.pace, options.hold)
     for name in names:
-        if "incremental" not in abilities(model_class(name)):
-            able = [model for model in MODELS if "incremental" in abilities(MODELS[model])]
+        if "incremental" not in model_class(name).abilities:
+            able = [model for model in MODELS if "incremental" in MODELS[model].abilities]
             raise BadInput(f"model {name!r} does not learn from single events; expected one of: {', '.join(able)}")
-    per_model: dict[str, dict[str, Any]] = {name: {} for name in dict.fromkeys([*names, COUNT])}
+    per_model: dict[str, dict[str, Any]] = {name: {} for name in dict.fromkeys([*names, RUNNING_COUNT])}
     for key, setting in read_settings(options.set).items():
         model, _, field = key.rpartition(".")
         if model and model not in per_model:
@@ -71,7 +68,7 @@ def stream_models(options: argparse.Namespace, report: Reporter) -> None:
         fitted[name] = model_class(name)(config).fit(
             stream.bootstrap, items=data.items, users=data.users, run=its_run, on_epoch=report.epochs(name)
         )
-    learning = [name for name in names if MODELS[name].family != "baseline"]
+    learning = [name for name in names if MODELS[name].is_personalised]
     models = bootstrapped(fitted, learning)
     report.step("the stream")
     replay = prequential(

@@ -9,7 +9,6 @@ from recengine.cli.reporter import Reporter
 from recengine.data.sources import fetch, list_datasets
 from recengine.errors import BadInput
 from recengine.export import table
-from recengine.models.base import abilities
 from recengine.models.registry import FAULTS, MODELS, model_class
 from recengine.testing import check
 
@@ -39,11 +38,11 @@ def models(options: argparse.Namespace, report: Reporter) -> None:
         return check_model(options, report)
     for fault in FAULTS:
         report.note(fault)
-    rows = [(m.name, m.family, ", ".join(abilities(m)) or "-", m.summary) for m in MODELS.values()]
+    rows = [(m.name, m.family, ", ".join(m.abilities) or "-", m.summary) for m in MODELS.values()]
     report.result(
         {
             "models": [
-                {"name": m.name, "family": m.family, "abilities": list(abilities(m)), "summary": m.summary}
+                {"name": m.name, "family": m.family, "abilities": list(m.abilities), "summary": m.summary}
                 for m in MODELS.values()
             ]
         },

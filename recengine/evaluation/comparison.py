@@ -15,6 +15,7 @@ from recengine.evaluation.ranking import Evaluation, evaluate, joined, pooled
 from recengine.evaluation.ratings import RatingErrors, joined_errors, pooled_errors, rating_errors
 from recengine.evaluation.significance import Paired, against_leader, ahead_of
 from recengine.models.base import PredictsRatings, Recommender
+from recengine.models.registry import MODELS
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +73,8 @@ def results(found: Mapping[str, Measured], k: int) -> dict[str, Any]:
 
     results       : model -> metric -> value, low, high
     leader        : the model with the highest NDCG@k; behind_leader : how far each other one is behind it
-    ahead_of      : baseline -> model -> how far it is ahead: of `popularity` in NDCG@k, of `bias` in how much less its
-                    `user_mae` is; for whichever of the two is among the models
+    ahead_of      : reference -> model -> how far it is ahead of that model, where it is among them: in NDCG@k, or in
+                    how much less its `user_mae` is where the reference predicts ratings
     popularity_fallback : model -> how many people it could not read, so that popularity stood in (counted only where
                     people are not in training)
 
@@ -82,7 +83,9 @@ def results(found: Mapping[str, Measured], k: int) -> dict[str, Any]:
     gain = {name: m.ranking.per_user[f"ndcg@{k}"] for name, m in found.items()}
     loss = {name: -m.errors.user_mae for name, m in found.items() if m.errors is not None}
     leader, behind = against_leader(gain)
-    baselines = {name: per_user for name, per_user in (("popularity", gain), ("bias", loss)) if name in per_user}
+    references = [kind for kind in MODELS.values() if kind.is_reference]
+    measured = {kind.name: loss if "ratings" in kind.abilities else gain for kind in references}
+    baselines = {name: per_user for name, per_user in measured.items() if name in per_user}
     return {
         "results": {
             name: {key: dict(zip(("value", "low", "high"), v, strict=True)) for key, v in m.means().items()}

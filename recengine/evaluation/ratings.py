@@ -16,7 +16,6 @@ from recengine.errors import BadInput
 from recengine.evaluation.ranking import no_fold_in
 from recengine.metrics import mean_interval
 from recengine.models.base import PredictsRatings, Recommender, SupportsFoldIn
-from recengine.models.ratings.explicit import RatingModel
 
 Floats = NDArray[np.float64]
 PARTS = ("count", "squared", "absolute", "within")
@@ -108,7 +107,7 @@ def _predict(model: Recommender, split: Split) -> Floats:
             some = slice(start, start + ROWS)
             predicted[some] = model.predict(rows.user_idx[some], rows.item_idx[some]).cpu().numpy()
         return predicted
-    if not isinstance(model, SupportsFoldIn) or not isinstance(model, RatingModel):
+    if not isinstance(model, SupportsFoldIn):
         raise no_fold_in(model.name)
     users = rows.user_counts.nonzero()[0]
     for start in range(0, len(users), USERS):

@@ -12,7 +12,6 @@ from recengine.errors import BadInput
 from recengine.evaluation.comparison import Measured, measure, put_together, results
 from recengine.evaluation.ranking import Evaluation, no_fold_in
 from recengine.experiments.train import obtain, unknown_items
-from recengine.models.base import abilities
 from recengine.models.registry import model_class
 from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch
@@ -57,7 +56,7 @@ def compare(
     parts = make_folds(dataset, split, folds=folds, given=max(given), seed=run.seed, **options)
     cold = parts[0].history is not None
     for name in models:
-        if cold and "fold-in" not in abilities(model_class(name)):
+        if cold and "fold-in" not in model_class(name).abilities:
             raise no_fold_in(name)
     tasks = [[part.give(n) for n in given] if cold else [part] for part in parts]  # for each fold, each number
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypedDict, final, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, TypedDict, final, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -83,8 +83,12 @@ class Recommender(ABC):
     """
 
     name: ClassVar[str]
+    title: ClassVar[str] = ""
+    """The name as people write it; left out, it is the name with a capital."""
     family: ClassVar[str]
     summary: ClassVar[str]
+    abilities: ClassVar[tuple[str, ...]] = ()
+    """What the model can do beyond ranking: keys of `ABILITIES`, which names the methods that each asks for."""
     reference: ClassVar[str] = ""
     version: ClassVar[int] = 1
     """Raised by hand when the algorithm changes, so that stored artefacts of the old one are not reused."""
@@ -94,10 +98,23 @@ class Recommender(ABC):
     preset_patience: ClassVar[int] = 5
     criterion: ClassVar[str] = "valid_ndcg@10"
     """The validation metric that chooses the epoch; of errors (`valid_rmse`) the least is best."""
-    ordered: ClassVar[bool] = False
-    """Whether the times of the ratings matter, as beside this they do for every model with `recency_half_life` set."""
+    is_order_sensitive: ClassVar[bool] = False
+    """Whether the times of the ratings matter, as they also do for every model with `recency_half_life` set."""
+    is_slow: ClassVar[bool] = False
+    """Whether fitting takes long although the model has no epochs."""
+    is_personalised: ClassVar[bool] = True
+    """Whether a user's list depends on what that user chose."""
+    is_reference: ClassVar[bool] = False
+    """Whether comparisons say how far every other model is ahead of this one."""
+    reason: ClassVar[Literal["popular", "alike", "moment"] | None] = None
+    """Why anything is listed by a model that no single item of the user's history speaks for."""
     learns_from: ClassVar[str] = "positives"
     """`positives`, or `ratings`: all of them, also those below the threshold of a positive."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" in vars(cls) and "title" not in vars(cls):
+            cls.title = str(cls.name).capitalize()
 
     def __init__(self, config: BaseConfig | None = None) -> None:
         self.config: Any = config or self.Config()
@@ -204,11 +221,13 @@ class Recommender(ABC):
         """
         seeds = torch.as_tensor(np.atleast_1d(np.asarray(item_idx, dtype=np.int64)))
         check_k(k, self.n_items - 1)
-        similarity = self.item_similarity(seeds)
+        similarity = self.item_similarity(seeds) if "similar" in self.abilities else None
         if similarity is None:
             raise BadInput(
-                f"model {self.name!r} has no item vectors, so it knows no similar items; "
-                "choose one that has, such as 'mf' or 'item-knn'"
+                "model",
+                self.name,
+                "a model with the ability 'similar'",
+                problem="has no item vectors, so it knows no similar items",
             )
         similarity = similarity.to("cpu", torch.float32, copy=True)
         similarity[torch.arange(len(seeds)), seeds] = -torch.inf
@@ -252,6 +271,15 @@ class Recommender(ABC):
 
 
 @runtime_checkable
+class SupportsSimilar(Protocol):
+    """Knows which items are alike: `item_similarity`, or `item_vectors` whose cosine it is, is the model's own."""
+
+    def item_similarity(self, item_idx: Tensor) -> Tensor | None:
+        """Return (B, n_items) similarities of all items to each given one."""
+        ...
+
+
+@runtime_checkable
 class SupportsFoldIn(Protocol):
     """Scores people who are not in the training data from their ratings alone."""
 
@@ -285,6 +313,10 @@ class SupportsPartialFit(Protocol):
         """Learn from the events in the order given; users and items that are new to the model are added."""
         ...
 
+    def forget_from(self, n_users: int) -> Self:
+        """Forget the users from index `n_users` on and their events; what the items learned from them stays."""
+        ...
+
     def test_then_train(
         self, events: Interactions, *, learns: bool = True, masked: bool = True, limit: int = 0
     ) -> NDArray[np.int32]:
@@ -301,6 +333,11 @@ class SupportsPartialFit(Protocol):
 class PredictsRatings(Protocol):
     """Predicts the rating itself, in the scale of the data."""
 
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Return the lowest and the highest rating of the data."""
+        ...
+
     def predict(self, user_idx: ArrayLike, item_idx: ArrayLike) -> Tensor:
         """Return (n,) predicted ratings of aligned users and items."""
         ...
@@ -310,23 +347,54 @@ class PredictsRatings(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsProfiles(Protocol):
+    """Scores new users known only by age, gender or occupation."""
+
+    def score_profiles(self, profiles: Sequence[Mapping[str, str]]) -> Tensor:
+        """Return (len(profiles), n_items) scores."""
+        ...
+
+
+@runtime_checkable
+class SupportsSession(Protocol):
+    """Lends its tables to an `OnlineSession`, in which one user's events move copies of what they touch."""
+
+    config: Any
+
+    @property
+    def negatives(self) -> int:
+        """Return the number of negatives of one event."""
+        ...
+
+    def arrays(self) -> tuple[Any, Any, Any, Any]:
+        """Return the tables, the update rule, the sampler of negatives and the scratch space, as NumPy arrays."""
+        ...
+
+    def weigh(self, rating: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return how much an event of each rating counts."""
+        ...
+
+
 ABILITIES: Mapping[str, type] = {
+    "similar": SupportsSimilar,
     "fold-in": SupportsFoldIn,
     "explain": SupportsExplain,
     "incremental": SupportsPartialFit,
     "ratings": PredictsRatings,
+    "profiles": SupportsProfiles,
+    "session": SupportsSession,
 }
+"""The abilities that a model may declare, each with the methods that it then has."""
 
 
-def abilities(model: type[Recommender] | Recommender) -> Sequence[str]:
-    """Return the names of what a model can do beyond ranking."""
-    kind = model if isinstance(model, type) else type(model)
-    methods = {"fold-in": "score_history", "explain": "explain", "incremental": "partial_fit", "ratings": "predict"}
-    found = [name for name, method in methods.items() if hasattr(kind, method)]
-    similar = (
-        kind.item_vectors is not Recommender.item_vectors or kind.item_similarity is not Recommender.item_similarity
-    )
-    return ["similar", *found] if similar else found
+def implemented(kind: type[Recommender]) -> tuple[str, ...]:
+    """Return the abilities whose methods a class has, in the order of `ABILITIES`: what it ought to declare."""
+    own = Recommender.item_vectors, Recommender.item_similarity
+    is_similar = (kind.item_vectors, kind.item_similarity) != own
+    methods = {name: [m for m in vars(protocol) if not m.startswith("_")] for name, protocol in ABILITIES.items()}
+    found = [name for name, needed in methods.items() if all(hasattr(kind, method) for method in needed)]
+    return tuple(name for name in found if name != "similar" or is_similar)
 
 
 def readable(model: Recommender, rows: Interactions, positive: float) -> Interactions:

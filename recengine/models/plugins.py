@@ -50,6 +50,7 @@ class FunctionModel(Recommender):
     """
 
     family = "own"
+    abilities = ("fold-in",)
     function: ClassVar[Callable[[Any, list[Rated], int], Sequence[Any]]]
     source: ClassVar[str]
 

@@ -36,6 +36,7 @@ class RecencyOptions:
         high=10_000,
         open_low=True,
         search=(None, *HALF_LIVES),
+        primary=True,
     )
     recency_floor: float = option(
         0.15,
@@ -43,6 +44,7 @@ class RecencyOptions:
         low=0,
         high=10,
         search=Range(0.02, 0.5, log=True),
+        primary=True,
     )
 
     @property

@@ -69,6 +69,20 @@ MODELS: dict[str, type[Recommender]] = {
     )
 }
 
+DEFAULT = EASE.name
+"""What answers where no model is chosen."""
+FOR_EVENTS = Step.name
+"""What learns from single events where no model is chosen."""
+RUNNING_COUNT = StreamPopularity.name
+"""What stands beside every stream."""
+REPLAYED_FIRST = (FOR_EVENTS, StreamItemKNN.name, RecentPopularity.name)
+"""What an empty page offers to replay, beside the running count."""
+COMPARED_FIRST = (Popularity.name, DEFAULT, MF.name)
+"""What an empty page offers to compare."""
+SIDE_BY_SIDE = (FOR_EVENTS, GRU.name, DEFAULT, Popularity.name)
+"""What answers beside a user's own model."""
+WATCHED_FIRST = MF.name
+"""What to watch in training first: it learns in epochs, and not many."""
 
 _own, FAULTS = find(list(MODELS))
 """What is wrong with models of one's own, a sentence each: they are left out, and every front says so."""

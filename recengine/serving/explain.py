@@ -9,9 +9,6 @@ import torch
 from numpy.typing import ArrayLike
 
 from recengine.models.base import Recommender, SupportsExplain
-from recengine.models.simple.baselines import Popularity
-from recengine.models.simple.contextual import Contextual
-from recengine.models.simple.demographic import Demographic
 
 
 class Reason(NamedTuple):
@@ -28,14 +25,6 @@ class Reason(NamedTuple):
     share: float | None = None
 
 
-IMPERSONAL: dict[type[Recommender], Literal["popular", "alike", "moment"]] = {
-    Popularity: "popular",
-    Demographic: "alike",
-    Contextual: "moment",
-}
-"""Models whose lists no film of the person's speaks for."""
-
-
 @torch.inference_mode()
 def reasons(model: Recommender, liked: ArrayLike, targets: ArrayLike, *, newcomer: bool = False) -> list[Reason]:
     """Return one reason for each target item, from the items that a person liked (both item indices).
@@ -46,8 +35,8 @@ def reasons(model: Recommender, liked: ArrayLike, targets: ArrayLike, *, newcome
     """
     past = np.asarray(liked, dtype=np.int64)
     wanted = np.asarray(targets, dtype=np.int64)
-    if type(model) in IMPERSONAL:
-        return [Reason(IMPERSONAL[type(model)]) for _ in wanted]
+    if model.reason is not None:
+        return [Reason(model.reason) for _ in wanted]
     if not len(past) or not len(wanted):
         return [Reason("none") for _ in wanted]
     if isinstance(model, SupportsExplain) and (newcomer or model.scores_from_history):

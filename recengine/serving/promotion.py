@@ -29,14 +29,12 @@ from recengine.experiments.store import ArtefactStore
 from recengine.experiments.train import artefact_folder, obtain
 from recengine.files import sha256_of, whole_text_file
 from recengine.metrics import RANKING_METRICS
-from recengine.models.base import Recommender
-from recengine.models.registry import model_class
-from recengine.models.streaming.base import Incremental
+from recengine.models.base import Recommender, SupportsPartialFit
+from recengine.models.registry import FOR_EVENTS, model_class
 from recengine.serving.event_log import Event, EventLog, located
 from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch
 
-MODEL = "step"
 CAP = 100
 """Ratings of one visitor that count, the latest: nobody outweighs a busy person of the data set."""
 KEPT = 3
@@ -84,7 +82,7 @@ def promote(
     dataset: Dataset,
     log: EventLog,
     *,
-    name: str = MODEL,
+    name: str = FOR_EVENTS,
     run: RunConfig = RunConfig(),  # noqa: B008 - frozen
     positive: float = 4.0,
     cap: int = CAP,
@@ -95,8 +93,9 @@ def promote(
     It is compared with what is served and with the base, so that no row of small losses adds up.
     Raises BadInput for a model that does not learn from single events.
     """
-    if not issubclass(model_class(name), Incremental):
-        raise BadInput(f"model {name!r} does not learn from single ratings; expected one that does, such as {MODEL!r}")
+    if "incremental" not in model_class(name).abilities:
+        expected = f"one that does, such as {FOR_EVENTS!r}"
+        raise BadInput("model", name, expected, problem="does not learn from single ratings")
     base = artefact_folder(dataset, name, run=run, positive=positive)
     root, split = _root(base), make_split(dataset, "leave-last", positive=positive)
     root.mkdir(parents=True, exist_ok=True)
@@ -110,10 +109,10 @@ def promote(
         if not len(events) or (served is not None and served.manifest["log"] == content):
             return Promoted(False, version, "the log holds nothing that is not learned already", visitors, len(events))
 
-        def learned(part: Split | None) -> Incremental:
-            trained = obtain(dataset, name, run=run, positive=positive, split=part, on_epoch=on_epoch)
-            assert isinstance(trained.model, Incremental)
-            return trained.model.partial_fit(events).forget_from(dataset.n_users)
+        def learned(part: Split | None) -> Recommender:
+            model = obtain(dataset, name, run=run, positive=positive, split=part, on_epoch=on_epoch).model
+            assert isinstance(model, SupportsPartialFit)
+            return model.partial_fit(events).forget_from(dataset.n_users)
 
         judged = learned(split)
         rivals: dict[str, Recommender] = {"base": obtain(dataset, name, run=run, positive=positive, split=split).model}
@@ -142,7 +141,7 @@ def promote(
 def rollback(
     dataset: Dataset,
     *,
-    name: str = MODEL,
+    name: str = FOR_EVENTS,
     run: RunConfig = RunConfig(),  # noqa: B008 - frozen
     positive: float = 4.0,
 ) -> Promoted:

@@ -14,8 +14,15 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import Ranking, mask_scores, top_k
-from recengine.models.base import NEED_NO_RATINGS, PredictsRatings, Recommender, SupportsFoldIn, check_k, readable
-from recengine.models.simple.demographic import Demographic
+from recengine.models.base import (
+    NEED_NO_RATINGS,
+    PredictsRatings,
+    Recommender,
+    SupportsFoldIn,
+    SupportsProfiles,
+    check_k,
+    readable,
+)
 
 
 class Listing(NamedTuple):
@@ -95,7 +102,7 @@ def recommend_profile(
 
     Raises BadInput for a model that knows no profiles, or an attribute or group that the data does not have.
     """
-    if not isinstance(model, Demographic):
+    if not isinstance(model, SupportsProfiles):
         raise BadInput(f"model {model.name!r} does not use profiles; choose 'demographic', or give ratings")
     check_k(k, dataset.n_items)
     scores = mask_scores(model.score_profiles([profile]), np.zeros(1, np.int64), seen=None, among=among)

@@ -17,11 +17,10 @@ from numpy.typing import ArrayLike
 
 from recengine.errors import BadInput
 from recengine.metrics import Ranking
-from recengine.models.base import check_k
+from recengine.models.base import SupportsSession, check_k
 from recengine.models.streaming import step_kernel as kernel
 from recengine.models.streaming import step_sampling as sampling
 from recengine.models.streaming.base import LinkedEvents
-from recengine.models.streaming.step import Step
 from recengine.models.streaming.step_arrays import Scratch, Tables
 from recengine.serving.event_log import Event
 
@@ -40,7 +39,7 @@ class OnlineSession:
 
     def __init__(
         self,
-        model: Step,
+        model: SupportsSession,
         *,
         positive: float = -math.inf,
         in_scale: Callable[[float], float] = float,

@@ -34,12 +34,14 @@ def option(
     high: float | None = None,
     open_low: bool = False,
     search: Search | None = None,
+    primary: bool = False,
 ) -> Any:
     """Declare a config field with its help text and range (`open_low`: the low end itself is excluded).
 
     `search` is where `tune` looks for a good value, far less than what is valid; None leaves the field alone.
+    `primary` fields are the ones to look at first.
     """
-    about = {"help": help, "low": low, "high": high, "open_low": open_low, "search": search}
+    about = {"help": help, "low": low, "high": high, "open_low": open_low, "search": search, "primary": primary}
     return field(default=default, metadata=about)
 
 
@@ -89,7 +91,9 @@ class RunConfig(Config):
 
     device: Literal["auto", "cpu", "cuda"] = option("auto", "where to train; auto takes CUDA when it is there")
     seed: int = option(0, "seed of every random draw", low=0, high=2**31 - 1)
-    epochs: int | None = option(None, "at most this many passes; empty takes the model's preset", low=1, high=10_000)
+    epochs: int | None = option(
+        None, "at most this many passes; empty takes the model's preset", low=1, high=10_000, primary=True
+    )
     patience: int | None = option(
         None,
         "stop after this many validations without a gain; empty takes the model's preset",

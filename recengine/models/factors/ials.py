@@ -29,7 +29,12 @@ class IALSConfig(HistoryConfig):
     """Settings of `ials`."""
 
     embedding_dim: int = option(
-        64, "length of a user's and of an item's vector", low=1, high=4096, search=Range(16, 256, log=True)
+        64,
+        "length of a user's and of an item's vector",
+        low=1,
+        high=4096,
+        search=Range(16, 256, log=True),
+        primary=True,
     )
     unobserved_weight: float = option(
         0.3,
@@ -44,6 +49,7 @@ class IALSConfig(HistoryConfig):
         low=0,
         high=1e4,
         search=Range(0.0005, 0.1, log=True),
+        primary=True,
     )
     frequency_scaling: float = option(
         1.0, "0: the same penalty for all; 1: in proportion to frequency", low=0, high=1, search=Range(0, 1)
@@ -62,6 +68,8 @@ class IALS(HistoryModel, Recommender):
     """
 
     name = "ials"
+    title = "iALS"
+    abilities = ("similar", "fold-in", "explain")
     family = "collaborative"
     summary = "Implicit matrix factorisation by alternating least squares; a newcomer costs one small solve."
     reference = "Rendle et al., Revisiting the performance of iALS on item recommendation benchmarks, RecSys 2022"

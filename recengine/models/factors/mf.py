@@ -17,6 +17,8 @@ class MF(ServesNewUsers, PairModel):
     """
 
     name = "mf"
+    title = "MF"
+    abilities = ("similar", "fold-in", "explain")
     summary = "A vector for each person and film, trained to rank what was liked above what was not."
     reference = "Rendle et al., BPR: Bayesian personalized ranking from implicit feedback, UAI 2009"
     Config = FoldInConfig

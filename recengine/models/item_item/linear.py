@@ -31,6 +31,7 @@ class ItemItem(HistoryModel, Recommender):
     """
 
     family = "collaborative"
+    abilities = ("similar", "fold-in", "explain")
     matrices: ClassVar[int] = 4
     """Item-item matrices that are held at once while the weights are computed."""
 
@@ -101,7 +102,7 @@ class ItemKNNConfig(HistoryConfig):
     """Settings of `item-knn`."""
 
     neighbours: int = option(
-        50, "nearest items kept for each item", low=1, high=100_000, search=Range(10, 500, log=True)
+        50, "nearest items kept for each item", low=1, high=100_000, search=Range(10, 500, log=True), primary=True
     )
     shrink: float = option(
         3.0,
@@ -109,6 +110,7 @@ class ItemKNNConfig(HistoryConfig):
         low=0,
         high=10_000,
         search=Range(0.5, 200, log=True),
+        primary=True,
     )
 
 
@@ -116,6 +118,7 @@ class ItemKNN(ItemItem):
     """Nearest neighbours by the shrunk cosine of who liked both (Deshpande & Karypis, TOIS 2004)."""
 
     name = "item-knn"
+    title = "Item-KNN"
     summary = "Films liked by the same people, by shrunk cosine."
     reference = "Deshpande & Karypis, Item-based top-N recommendation algorithms, TOIS 2004"
     Config = ItemKNNConfig
@@ -146,6 +149,7 @@ class EASEConfig(HistoryConfig):
         high=1e7,
         open_low=True,
         search=Range(10, 2000, log=True),
+        primary=True,
     )
 
 
@@ -156,6 +160,7 @@ class EASE(ItemItem):
     """
 
     name = "ease"
+    title = "EASE"
     summary = "Predicts each film from all others by ridge regression; exact reasons, seconds to fit."
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
     Config = EASEConfig
@@ -174,10 +179,16 @@ class SLIMConfig(HistoryConfig):
     """Settings of `slim`."""
 
     l2: float = option(
-        100.0, "ridge penalty on the weights", low=0, high=1e7, open_low=True, search=Range(10, 2000, log=True)
+        100.0,
+        "ridge penalty on the weights",
+        low=0,
+        high=1e7,
+        open_low=True,
+        search=Range(10, 2000, log=True),
+        primary=True,
     )
     l1: float = option(
-        1.0, "penalty that sets small weights to zero", low=0, high=1e6, search=Range(0.05, 20, log=True)
+        1.0, "penalty that sets small weights to zero", low=0, high=1e6, search=Range(0.05, 20, log=True), primary=True
     )
     iterations: int = option(30, "rounds of the alternating solution", low=1, high=1000)
 
@@ -190,6 +201,8 @@ class SLIM(ItemItem):
     """
 
     name = "slim"
+    title = "SLIM"
+    is_slow = True
     summary = "Like EASE, but few and non-negative weights: reasons that are easy to read."
     reference = "Steck et al., ADMM SLIM: sparse recommendations for many users, WSDM 2020"
     Config = SLIMConfig

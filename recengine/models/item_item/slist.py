@@ -49,11 +49,12 @@ class SLIST(ItemItem):
     """
 
     name = "slist"
+    title = "SLIST"
     summary = "Like EASE, but learned in order: predicts what is chosen next from the latest films; exact reasons."
     reference = "Choi et al., Session-aware linear item-item models for session-based recommendation, WWW 2021"
     Config = SLISTConfig
     version = 2
-    ordered = True
+    is_order_sensitive = True
     matrices = 6
 
     def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:

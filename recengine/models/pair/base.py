@@ -35,10 +35,15 @@ class PairConfig(BaseConfig):
     """Options of every model that is trained on sampled negatives."""
 
     embedding_dim: int = option(
-        64, "length of a user's and of an item's vector", low=1, high=4096, search=Range(16, 128, log=True)
+        64,
+        "length of a user's and of an item's vector",
+        low=1,
+        high=4096,
+        search=Range(16, 128, log=True),
+        primary=True,
     )
     loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "warp", "logistic", "squared"] = option(
-        "softmax", "how a positive is compared with its negatives"
+        "softmax", "how a positive is compared with its negatives", primary=True
     )
     negatives: int = option(
         64,
@@ -46,6 +51,7 @@ class PairConfig(BaseConfig):
         low=0,
         high=10_000,
         search=Range(16, 256, log=True),
+        primary=True,
     )
     shared_by: int = option(32, "positives of different users that share one set of negative samples", low=1, high=1024)
     sampling: Literal["exact", "approximate", "popularity"] = option(
@@ -57,7 +63,7 @@ class PairConfig(BaseConfig):
         "adam", "how a step follows from the gradient"
     )
     learning_rate: float = option(
-        0.015, "step size", low=0, high=1000, open_low=True, search=Range(0.002, 0.1, log=True)
+        0.015, "step size", low=0, high=1000, open_low=True, search=Range(0.002, 0.1, log=True), primary=True
     )
     bias_optimizer: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"] | None = option(
         None, "optimiser of the biases; empty: the same"
@@ -73,9 +79,10 @@ class PairConfig(BaseConfig):
         low=0,
         high=10,
         search=Range(0.001, 0.3, log=True),
+        primary=True,
     )
     dropout: float = option(
-        0.0, "share of each vector that is dropped in training", low=0, high=0.95, search=Range(0, 0.5)
+        0.0, "share of each vector that is dropped in training", low=0, high=0.95, search=Range(0, 0.5), primary=True
     )
     item_bias: bool = option(True, "learn a bias of each item")
     user_bias: bool = option(False, "learn a bias of each user; no ranking changes, logistic and squared losses do")
@@ -139,6 +146,7 @@ class PairModel(Recommender):
     """
 
     family = "collaborative"
+    abilities: ClassVar[tuple[str, ...]] = ("similar",)
     Config: ClassVar[type[BaseConfig]] = PairConfig
     network_class: ClassVar[type[PairNetwork]] = PairNetwork
     fold_in_class: ClassVar[type[FoldIn] | None] = None

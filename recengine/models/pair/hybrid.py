@@ -26,7 +26,9 @@ FACTORISATION = ("user_embedding", "item_embedding", "item_bias", "user_bias")
 class HybridJointConfig(LayeredConfig):
     """Options of `hybrid-joint`."""
 
-    metadata: str = option("genres,year", "what is read of the items: genres, year, keywords, tags, director")
+    metadata: str = option(
+        "genres,year", "what is read of the items: genres, year, keywords, tags, director", primary=True
+    )
     metadata_layers: tuple[int, ...] = option(
         (16, 8),
         "sizes of the layers over the metadata, joined by commas",

@@ -29,7 +29,12 @@ class LayeredConfig(PairConfig):
     """Options of models with layers above the vectors."""
 
     layers: tuple[int, ...] = option(
-        (16, 8), "sizes of the layers, joined by commas", low=1, high=4096, search=((16, 8), (32, 16), (64, 32), (64,))
+        (16, 8),
+        "sizes of the layers, joined by commas",
+        low=1,
+        high=4096,
+        search=((16, 8), (32, 16), (64, 32), (64,)),
+        primary=True,
     )
     layer_learning_rate: float = option(
         0.002, "step size of the layers", low=0, high=1000, open_low=True, search=Range(0.0003, 0.03, log=True)
@@ -54,6 +59,7 @@ class MLP(PairModel):
     """Layers over the joined vectors of user and item (He et al. 2017, the network of R3)."""
 
     name = "mlp"
+    title = "MLP"
     summary = "A neural network reads a person's and a film's vector and judges how well they fit."
     reference = "He et al., Neural collaborative filtering, WWW 2017"
     Config = MLPConfig
@@ -72,6 +78,7 @@ class NeuMFConfig(LayeredConfig):
         low=1,
         high=4096,
         search=((16, 8), (32, 16, 8), (64, 32, 16)),
+        primary=True,
     )
 
 
@@ -79,6 +86,7 @@ class NeuMF(PairModel):
     """A weighted product and a network, each over vectors of its own, added up (He et al. 2017)."""
 
     name = "neumf"
+    title = "NeuMF"
     summary = "Matrix factorisation and a neural network side by side, each with vectors of its own."
     reference = "He et al., Neural collaborative filtering, WWW 2017"
     Config = NeuMFConfig
@@ -91,6 +99,7 @@ class MLPMF(PairModel):
     """Matrix factorisation plus a network over the same vectors, which starts at nothing."""
 
     name = "mlp-mf"
+    title = "MLP-MF"
     summary = "Matrix factorisation corrected by a neural network over the same vectors."
     reference = "He et al., Neural collaborative filtering, WWW 2017; Cheng et al., Wide & deep learning, DLRS 2016"
     Config = LayeredConfig
@@ -109,9 +118,15 @@ class NonlinearMFConfig(LayeredConfig, RecencyOptions):
         low=1,
         high=4096,
         search=((32,), (64,), (128,), (64, 64)),
+        primary=True,
     )
     dropout: float = option(
-        0.3, "share of each vector and layer that is dropped in training", low=0, high=0.95, search=Range(0, 0.6)
+        0.3,
+        "share of each vector and layer that is dropped in training",
+        low=0,
+        high=0.95,
+        search=Range(0, 0.6),
+        primary=True,
     )
 
 
@@ -119,6 +134,8 @@ class NonlinearMF(ServesNewUsers, PairModel):
     """A network on each side, user and item, before the dot product (Yi et al. 2019)."""
 
     name = "nonlinear-mf"
+    title = "Nonlinear-MF"
+    abilities = ("similar", "fold-in")
     summary = "A small network reshapes each person's and each film's vector before they are multiplied."
     reference = "Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019"
     Config = NonlinearMFConfig
@@ -133,9 +150,11 @@ class CMLConfig(FoldInConfig):
     """Options of `cml`: the ball takes the place of a penalty, and nearness that of a bias."""
 
     loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "warp", "logistic", "squared"] = option(
-        "warp", "how a positive is compared with its negatives"
+        "warp", "how a positive is compared with its negatives", primary=True
     )
-    l2: float = option(0.0, "L2 penalty of the vectors of a step, each as often as it is used", low=0, high=10)
+    l2: float = option(
+        0.0, "L2 penalty of the vectors of a step, each as often as it is used", low=0, high=10, primary=True
+    )
     item_bias: bool = option(False, "learn a bias of each item")
 
 
@@ -143,6 +162,8 @@ class CML(ServesNewUsers, PairModel):
     """Collaborative metric learning: who likes what lies near it, so that near items are alike (Hsieh et al. 2017)."""
 
     name = "cml"
+    title = "CML"
+    abilities = ("similar", "fold-in")
     summary = "People and films as points in one space: what you like lies near you, and like films near each other."
     reference = "Hsieh et al., Collaborative metric learning, WWW 2017"
     Config = CMLConfig
@@ -156,6 +177,7 @@ class DeepFM(PairModel):
     """A factorisation machine and a network over user, item and genres (Guo et al. 2017)."""
 
     name = "deepfm"
+    title = "DeepFM"
     family = "hybrid"
     summary = "Person, film and genres, each pair multiplied, plus a neural network over all three."
     reference = "Guo et al., DeepFM: a factorization-machine based neural network for CTR prediction, IJCAI 2017"
@@ -186,6 +208,8 @@ class ColdStartMF(ServesNewUsers, PairModel):
     """Matrix factorisation whose items start from the mean vector of their genres, and stay there while unknown."""
 
     name = "cold-start-mf"
+    title = "Cold-start-MF"
+    abilities = ("similar", "fold-in", "explain")
     family = "hybrid"
     summary = "Matrix factorisation in which a new film starts from its genres and earns a vector of its own."
     reference = "Kula, Metadata embeddings for user and item cold-start recommendations, CBRecSys 2015"

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import FitContext, Recommender
+from recengine.models.base import FitContext, PredictsRatings, Recommender
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Config, Range, option
 from recengine.training.loop import EpochResult, Score, Validate, one_thread, seeded
@@ -65,7 +65,7 @@ def rating_range(train: Interactions) -> Tensor:
     return torch.tensor([float(train.rating.min()), float(train.rating.max())])
 
 
-def rating_validator(model: RatingModel, valid: Interactions) -> Validate:
+def rating_validator(model: PredictsRatings, valid: Interactions) -> Validate:
     """Return a function that predicts the rows of `valid`: root mean squared and mean absolute error."""
     actual = torch.from_numpy(valid.rating.copy())
 
@@ -120,6 +120,8 @@ class Bias(HistoryModel, RatingModel):
     """rating = mean + the item's offset + the user's offset, both shrunk towards 0, in alternating closed form."""
 
     name = "bias"
+    abilities = ("fold-in", "ratings")
+    is_reference = True
     family = "baseline"
     summary = "The mean rating, plus how much better the film and how much kinder the person than average."
     reference = "Koren, Bell & Volinsky, Matrix factorization techniques for recommender systems, Computer 2009"
@@ -177,19 +179,35 @@ class RecommenderNetConfig(Config):
     """Settings of `recommender-net`."""
 
     embedding_dim: int = option(
-        50, "length of a user's and of an item's vector", low=1, high=4096, search=Range(16, 128, log=True)
+        50,
+        "length of a user's and of an item's vector",
+        low=1,
+        high=4096,
+        search=Range(16, 128, log=True),
+        primary=True,
     )
     layers: tuple[int, ...] = option(
-        (128, 256, 128), "widths of the hidden layers", low=1, high=65_536, search=((64,), (128, 64), (128, 256, 128))
+        (128, 256, 128),
+        "widths of the hidden layers",
+        low=1,
+        high=65_536,
+        search=((64,), (128, 64), (128, 256, 128)),
+        primary=True,
     )
     embedding_dropout: float = option(
         0.5, "share of the vectors' numbers that a step leaves out", low=0, high=0.95, search=Range(0, 0.7)
     )
     dropout: float = option(
-        0.5, "share of each hidden layer that a step leaves out", low=0, high=0.95, search=Range(0, 0.7)
+        0.5, "share of each hidden layer that a step leaves out", low=0, high=0.95, search=Range(0, 0.7), primary=True
     )
     learning_rate: float = option(
-        0.001, "step size of Adam at the start", low=0, high=10, open_low=True, search=Range(0.0003, 0.01, log=True)
+        0.001,
+        "step size of Adam at the start",
+        low=0,
+        high=10,
+        open_low=True,
+        search=Range(0.0003, 0.01, log=True),
+        primary=True,
     )
     plateau_factor: float = option(
         0.3, "what the step size is multiplied by on a plateau", low=0, high=1, open_low=True
@@ -201,6 +219,7 @@ class RecommenderNetConfig(Config):
         low=0,
         high=10,
         search=Range(0.001, 0.1, log=True),
+        primary=True,
     )
     batch_size: int = option(512, "ratings in one step", low=1, high=10_000_000)
     init_std: float = option(0.03, "standard deviation of the starting vectors", low=0, high=10, open_low=True)
@@ -239,6 +258,7 @@ class RecommenderNet(RatingModel):
     """
 
     name = "recommender-net"
+    abilities = ("similar", "ratings")
     family = "collaborative"
     summary = "A deep network over the vectors of a person and a film that predicts the rating."
     reference = "He et al., Neural collaborative filtering, WWW 2017 (its perceptron, on ratings)"

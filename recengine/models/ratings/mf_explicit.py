@@ -33,18 +33,22 @@ class MFExplicitConfig(HistoryConfig):
     """Settings of `mf-explicit`."""
 
     solver: Literal["gibbs", "adam", "dense"] = option(
-        "gibbs", "gibbs averages samples; adam takes batches of ratings; dense the whole masked matrix at each step"
+        "gibbs",
+        "gibbs averages samples; adam takes batches of ratings; dense the whole masked matrix at each step",
+        primary=True,
     )
     embedding_dim: int = option(
-        8, "length of a user's and of an item's vector", low=1, high=4096, search=Range(4, 32, log=True)
+        8, "length of a user's and of an item's vector", low=1, high=4096, search=Range(4, 32, log=True), primary=True
     )
-    samples: int = option(50, "gibbs: the last sweeps whose predictions are averaged", low=1, high=1000)
+    samples: int = option(50, "gibbs: the last sweeps whose predictions are averaged", low=1, high=1000, primary=True)
     implicit: bool = option(True, "gibbs: what was rated, whatever the rating, shifts the expected vector")
     implicit_l2: float = option(
         3.0, "gibbs: ridge penalty of that shift", low=0, high=1e6, open_low=True, search=Range(0.3, 30, log=True)
     )
-    learning_rate: float = option(0.005, "adam, dense: step size", low=0, high=10, open_low=True)
-    l2: float = option(0.1, "adam, dense: penalty of vectors and offsets, as often as rated", low=0, high=10)
+    learning_rate: float = option(0.005, "adam, dense: step size", low=0, high=10, open_low=True, primary=True)
+    l2: float = option(
+        0.1, "adam, dense: penalty of vectors and offsets, as often as rated", low=0, high=10, primary=True
+    )
     batch_size: int = option(1024, "adam: ratings in one step", low=1, high=10_000_000)
     y_range: bool = option(False, "adam, dense: squash predictions into the range of the ratings by a sigmoid")
     init_std: float = option(0.1, "standard deviation of the starting vectors", low=0, high=10, open_low=True)
@@ -111,6 +115,8 @@ class MFExplicit(HistoryModel, RatingModel):
     """
 
     name = "mf-explicit"
+    title = "MF-explicit"
+    abilities = ("similar", "fold-in", "ratings")
     family = "collaborative"
     summary = "Vectors and offsets for people and films that predict the rating; averages samples of what they may be."
     reference = "Salakhutdinov & Mnih, Bayesian probabilistic matrix factorization using MCMC, ICML 2008"

@@ -29,23 +29,34 @@ Batches = Callable[[], Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]]
 class GRUConfig(Config):
     """Settings of `gru`."""
 
-    embedding_dim: int = option(64, "length of an item's vector", low=1, high=4096, search=Range(32, 128, log=True))
+    embedding_dim: int = option(
+        64, "length of an item's vector", low=1, high=4096, search=Range(32, 128, log=True), primary=True
+    )
     hidden_dim: int = option(
-        128, "length of the state that stands for the person", low=1, high=4096, search=Range(64, 256, log=True)
+        128,
+        "length of the state that stands for the person",
+        low=1,
+        high=4096,
+        search=Range(64, 256, log=True),
+        primary=True,
     )
     dropout: float = option(
-        0.3, "share of inputs and outputs dropped in training", low=0, high=0.95, search=Range(0, 0.6)
+        0.3, "share of inputs and outputs dropped in training", low=0, high=0.95, search=Range(0, 0.6), primary=True
     )
     learning_rate: float = option(
-        0.003, "step size of AdamW", low=0, high=10, open_low=True, search=Range(0.0005, 0.01, log=True)
+        0.003, "step size of AdamW", low=0, high=10, open_low=True, search=Range(0.0005, 0.01, log=True), primary=True
     )
-    weight_decay: float = option(0.01, "decay of AdamW", low=0, high=10, search=Range(0.001, 0.3, log=True))
+    weight_decay: float = option(
+        0.01, "decay of AdamW", low=0, high=10, search=Range(0.001, 0.3, log=True), primary=True
+    )
     batch_size: int = option(64, "sequences in one step", low=1, high=100_000, search=(32, 64, 128))
     schedule: Literal["none", "plateau", "cosine"] = option(
         "none", "how the step size falls as epochs pass", search=("none", "cosine")
     )
     max_length: int = option(200, "latest events that are read", low=2, high=100_000)
-    negatives: int = option(0, "items drawn for a sampled softmax; 0: over the whole catalogue", low=0, high=10_000_000)
+    negatives: int = option(
+        0, "items drawn for a sampled softmax; 0: over the whole catalogue", low=0, high=10_000_000, primary=True
+    )
     horizon: Literal["next", "later"] = option(
         "next", "what each event predicts: the next item, or any later one, from the start of the person's events"
     )
@@ -93,12 +104,14 @@ class GRU(Recommender):
     """
 
     name = "gru"
+    title = "GRU"
+    abilities = ("similar", "fold-in")
     family = "collaborative"
     summary = (
         "A recurrent network reads what a person rated, in order, and guesses what comes next; needs no retraining."
     )
     reference = "Hidasi et al., Session-based recommendations with recurrent neural networks, ICLR 2016"
-    ordered = True
+    is_order_sensitive = True
     Config = GRUConfig
     preset_epochs = 80
     preset_patience = 12

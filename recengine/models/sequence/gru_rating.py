@@ -28,20 +28,34 @@ PEOPLE, CELLS = 512, 2**24
 class GRURatingConfig(Config):
     """Settings of `gru-rating`: of the network, and of the offsets that it corrects."""
 
-    embedding_dim: int = option(16, "length of an item's vector", low=1, high=4096, search=Range(4, 64, log=True))
+    embedding_dim: int = option(
+        16, "length of an item's vector", low=1, high=4096, search=Range(4, 64, log=True), primary=True
+    )
     hidden_dim: int = option(
-        32, "length of the state that stands for the person", low=1, high=4096, search=Range(8, 128, log=True)
+        32,
+        "length of the state that stands for the person",
+        low=1,
+        high=4096,
+        search=Range(8, 128, log=True),
+        primary=True,
     )
     dropout: float = option(
-        0.5, "share of inputs and hidden numbers dropped in training", low=0, high=0.95, search=Range(0.2, 0.7)
+        0.5,
+        "share of inputs and hidden numbers dropped in training",
+        low=0,
+        high=0.95,
+        search=Range(0.2, 0.7),
+        primary=True,
     )
     loss: Literal["absolute", "squared"] = option(
-        "absolute", "error that is made small: absolute aims at the median of what may come, squared at its mean"
+        "absolute",
+        "error that is made small: absolute aims at the median of what may come, squared at its mean",
+        primary=True,
     )
     learning_rate: float = option(
-        0.002, "step size of AdamW", low=0, high=10, open_low=True, search=Range(0.0005, 0.01, log=True)
+        0.002, "step size of AdamW", low=0, high=10, open_low=True, search=Range(0.0005, 0.01, log=True), primary=True
     )
-    weight_decay: float = option(0.1, "decay of AdamW", low=0, high=10, search=Range(0.01, 1, log=True))
+    weight_decay: float = option(0.1, "decay of AdamW", low=0, high=10, search=Range(0.01, 1, log=True), primary=True)
     batch_size: int = option(32, "sequences in one step", low=1, high=100_000, search=(16, 32, 64))
     schedule: Literal["none", "plateau", "cosine"] = option("cosine", "how the step size falls as epochs pass")
     max_length: int = option(100, "latest events that are read", low=1, high=100_000)
@@ -101,10 +115,12 @@ class GRURating(RatingModel):
     """
 
     name = "gru-rating"
+    title = "GRU-rating"
+    abilities = ("fold-in", "ratings")
     family = "collaborative"
     summary = "A recurrent network reads what a person rated and how, and corrects the offsets; needs no retraining."
     reference = "Cho et al., Learning phrase representations using RNN encoder-decoder, EMNLP 2014 (the GRU)"
-    ordered = True
+    is_order_sensitive = True
     criterion = "valid_mae"
     Config = GRURatingConfig
     preset_epochs = 10

@@ -15,6 +15,7 @@ class RandomRanking(Recommender):
     """Scores drawn from a seeded hash of (user, item): the floor under every table."""
 
     name = "random"
+    is_personalised = False
     family = "baseline"
     summary = "A seeded shuffle for each user: what chance alone reaches."
 
@@ -37,6 +38,10 @@ class Popularity(Recommender):
     """Scores an item by its number of positives, the same list for everyone."""
 
     name = "popularity"
+    abilities = ("fold-in",)
+    is_personalised = False
+    is_reference = True
+    reason = "popular"
     family = "baseline"
     summary = "The most-liked films, the same list for everyone."
 

@@ -26,7 +26,12 @@ class ContentConfig(HistoryConfig):
     """Settings of `content`."""
 
     popularity_weight: float = option(
-        3.0, "how much a well-known item is preferred among equally similar ones", low=0, high=10, search=Range(0, 10)
+        3.0,
+        "how much a well-known item is preferred among equally similar ones",
+        low=0,
+        high=10,
+        search=Range(0, 10),
+        primary=True,
     )
 
 

@@ -22,7 +22,12 @@ class ContextualConfig(Config):
     """Settings of `contextual`."""
 
     moments: int = option(
-        64, "stretches of equally many events that time is cut into", low=1, high=4096, search=Range(8, 512, log=True)
+        64,
+        "stretches of equally many events that time is cut into",
+        low=1,
+        high=4096,
+        search=Range(8, 512, log=True),
+        primary=True,
     )
     half_life: float = option(
         2.0,
@@ -31,6 +36,7 @@ class ContextualConfig(Config):
         high=4096,
         open_low=True,
         search=Range(0.5, 16, log=True),
+        primary=True,
     )
     shrink: float = option(
         500.0,
@@ -38,6 +44,7 @@ class ContextualConfig(Config):
         low=0,
         high=1e6,
         search=Range(10, 10000, log=True),
+        primary=True,
     )
 
 
@@ -49,10 +56,13 @@ class Contextual(Recommender):
     """
 
     name = "contextual"
+    abilities = ("fold-in",)
+    is_personalised = False
+    reason = "moment"
     family = "contextual"
     summary = "What everybody watched lately, at that time of day and week: popularity that knows the clock."
     reference = "Campos, Díez & Cantador, Time-aware recommender systems, UMUAI 2014"
-    ordered = True
+    is_order_sensitive = True
     Config = ContextualConfig
 
     def learn(self, train: Interactions, context: FitContext) -> None:

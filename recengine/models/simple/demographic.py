@@ -31,6 +31,7 @@ class DemographicConfig(Config):
         high=1e6,
         open_low=True,
         search=Range(10, 1e5, log=True),
+        primary=True,
     )
 
 
@@ -42,6 +43,9 @@ class Demographic(Recommender):
     """
 
     name = "demographic"
+    abilities = ("profiles",)
+    is_personalised = False
+    reason = "alike"
     family = "demographic"
     summary = "What people of the same age, gender and occupation like; needs no rating at all."
     reference = "Pazzani, A framework for collaborative, content-based and demographic filtering, AI Review 1999"

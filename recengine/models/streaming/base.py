@@ -99,7 +99,7 @@ class Incremental(Recommender):
     """
 
     family = "collaborative"
-    ordered = True
+    is_order_sensitive = True
     past: LinkedEvents
 
     def partial_fit(self, events: Interactions) -> Self:

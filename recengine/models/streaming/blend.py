@@ -36,6 +36,7 @@ class StreamBlend(Incremental):
     """
 
     name = "stream-blend"
+    abilities = ("similar", "fold-in", "incremental")
     summary = "Films that come together and factors that learn from each event, in one score."
     Config = StreamBlendConfig
 

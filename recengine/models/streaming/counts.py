@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ class Counting(Incremental):
 
     Instead of decaying every count at every event, each event weighs more than the one before.
     """
+
+    abilities: ClassVar[tuple[str, ...]] = ("fold-in", "incremental")
 
     half_life: float | None = None
     """Number of events after which a count is worth half; None for no decay."""
@@ -90,6 +92,7 @@ class StreamPopularity(Counting):
     """Scores an item by how many events it has had so far, the same for every user."""
 
     name = "stream-popularity"
+    is_personalised = False
     family = "baseline"
     summary = "A running count: what came most often so far, the same list for everyone."
 
@@ -105,6 +108,7 @@ class RecentPopularityConfig(BaseConfig):
         high=1e9,
         open_low=True,
         search=Range(200, 50_000, log=True),
+        primary=True,
     )
 
 
@@ -112,6 +116,7 @@ class RecentPopularity(Counting):
     """Scores an item by its recent events: a count that halves every `popularity_half_life` events."""
 
     name = "recent-popularity"
+    is_personalised = False
     family = "baseline"
     summary = "A fading count: what came most often lately, the same list for everyone."
     Config = RecentPopularityConfig
@@ -126,7 +131,12 @@ class StreamItemKNNConfig(BaseConfig):
     """Parameters of `stream-item-knn`."""
 
     shrink: float = option(
-        3.0, "added to the norm, so that rare items count less", low=0, high=10_000, search=Range(0.5, 30, log=True)
+        3.0,
+        "added to the norm, so that rare items count less",
+        low=0,
+        high=10_000,
+        search=Range(0.5, 30, log=True),
+        primary=True,
     )
     recency_half_life: float | None = option(
         2.0,
@@ -135,6 +145,7 @@ class StreamItemKNNConfig(BaseConfig):
         high=10_000,
         open_low=True,
         search=(None, 1.0, 2.0, 3.0, 4.0, 6.0, 10.0),
+        primary=True,
     )
     count_half_life: float | None = option(
         4.0,
@@ -150,6 +161,7 @@ class StreamItemKNNConfig(BaseConfig):
         low=0,
         high=10,
         search=Range(0.01, 0.3),
+        primary=True,
     )
     popularity_half_life: float | None = option(
         None,
@@ -157,6 +169,7 @@ class StreamItemKNNConfig(BaseConfig):
         low=0,
         high=1e9,
         open_low=True,
+        primary=True,
     )
     popularity: float = option(0.0, "weight of an item's share of all events in its score", low=0, high=1e6)
 
@@ -171,6 +184,8 @@ class StreamItemKNN(Counting):
     """
 
     name = "stream-item-knn"
+    title = "Stream-item-KNN"
+    abilities = ("similar", "fold-in", "incremental")
     summary = "Films that come together in people's histories, the closer the more; counted as events come."
     reference = "Miranda & Jorge, Incremental collaborative filtering for binary ratings, WI 2008"
     Config = StreamItemKNNConfig

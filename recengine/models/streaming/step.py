@@ -29,14 +29,22 @@ class StepConfig(BaseConfig):
     """Parameters of `step`."""
 
     embedding_dim: int = option(
-        64, "length of a user's and of an item's vector", low=1, high=4096, search=Range(16, 128, log=True)
+        64,
+        "length of a user's and of an item's vector",
+        low=1,
+        high=4096,
+        search=Range(16, 128, log=True),
+        primary=True,
     )
     loss: Literal["squared", "logistic", "bpr", "softmax", "linear"] = option(
         "bpr",
         "loss of an event; squared without negatives is ISGD; linear, whose gradient never shrinks, diverges and is "
         "here for comparison",
+        primary=True,
     )
-    negatives: int = option(16, "negative samples per event; linear uses none", low=0, high=10_000, search=Range(4, 32))
+    negatives: int = option(
+        16, "negative samples per event; linear uses none", low=0, high=10_000, search=Range(4, 32), primary=True
+    )
     negatives_from: Literal["known", "any", "oldest"] = option(
         "known",
         "known: sampled evenly from the items with an event; any: from all items; oldest: the items whose last event "
@@ -44,9 +52,16 @@ class StepConfig(BaseConfig):
     )
     passes: int = option(8, "gradient steps per event, with fresh negatives", low=1, high=1000, search=Range(1, 12))
     replay: int = option(8, "gradient steps on earlier events after each event", low=0, high=1000)
-    learning_rate: float = option(0.2, "step size", low=0, high=1000, open_low=True, search=Range(0.02, 1, log=True))
+    learning_rate: float = option(
+        0.2, "step size", low=0, high=1000, open_low=True, search=Range(0.02, 1, log=True), primary=True
+    )
     l2: float = option(
-        0.012, "penalty on the squares of the vectors in a step", low=0, high=100, search=Range(0.0005, 0.1, log=True)
+        0.012,
+        "penalty on the squares of the vectors in a step",
+        low=0,
+        high=100,
+        search=Range(0.0005, 0.1, log=True),
+        primary=True,
     )
     optimizer: Literal["sgd", "adagrad", "adam"] = option("adagrad", "update rule")
     item_bias: bool = option(True, "learn how well liked each item is by all users")
@@ -75,6 +90,7 @@ class Step(Incremental):
     """
 
     name = "step"
+    abilities = ("similar", "fold-in", "incremental", "session")
     summary = "Learns from one rating at a time: every event moves the person and the film."
     reference = "Vinagre, Jorge & Gama, Fast incremental matrix factorization for recommendation, UMAP 2014"
     Config = StepConfig
