@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from recengine.data.dataset import Dataset
-from recengine.data.sources import list_datasets, load_dataset
+from recengine.data.sources import is_present, list_datasets, load_dataset
 from tests.app.conftest import Open, cards, links, markup, settle
 
 PAGE = "data.py"
@@ -82,7 +82,8 @@ def test_every_data_set_is_listed_with_its_terms_and_what_can_be_done(open_app: 
     buttons = {button.key: button for button in app.button}
     for info in list_datasets():
         assert f"<code>{info.name}</code>" in page
-        assert f"use_{info.name}" in buttons or f"fetch_{info.name}" in buttons
+        keys = {key for key in buttons if key in (f"use_{info.name}", f"fetch_{info.name}")}
+        assert keys == {f"{'use' if is_present(info.name) else 'fetch'}_{info.name}"}
     assert buttons["use_sample"].disabled
     assert "Harper" in page
 

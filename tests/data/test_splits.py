@@ -140,12 +140,17 @@ def test_time_split_trains_on_nothing_as_late_as_what_it_tests(x, share) -> None
 @given(interactions(), st.sampled_from([0.1, 0.3]))
 @FAST
 def test_time_split_never_cuts_through_rows_of_the_same_second(x, share) -> None:
-    try:
-        split = time_split(x, share=share)
-    except BadInput as fault:
-        assert "too few different timestamps" in str(fault)  # noqa: PT017 - either outcome is right
+    ordered = sorted(x.timestamp.tolist())
+    first_test = ordered[len(x) - round(share * len(x))]
+    first_valid = ordered[max(0, len(x) - 2 * round(share * len(x)))]
+    if first_valid == ordered[0]:  # nothing is earlier, so nothing is left to train on
+        with pytest.raises(BadInput, match="too few different timestamps"):
+            time_split(x, share=share)
         return
+    split = time_split(x, share=share)
     assert_partition(split, x)
+    assert split.test.timestamp.min() == first_test
+    assert split.train.timestamp.max() < first_valid
     stamps = [set(part.timestamp.tolist()) for part in (split.train, split.valid, split.test)]
     assert sum(map(len, stamps)) == len(set.union(*stamps))
 

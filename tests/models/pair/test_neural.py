@@ -91,8 +91,15 @@ def test_deepfm_multiplies_each_pair_of_its_three_fields(tiny: Dataset) -> None:
         genre = has @ network.value_embedding / has.sum()
         pairs = u @ v + u @ genre + v @ genre
         linear = network.item_bias[4] + has @ network.value_bias / has.sum()
-        deep = network.tower(u[None, None], torch.cat([v, genre])[None, None])[0, 0, 0]
-    assert model.score([5])[0, 4].item() == pytest.approx((pairs + linear + deep).item(), abs=1e-5)
+        weights = {name: value.numpy() for name, value in network.tower.state_dict().items()}
+    hidden = weights["user_first.weight"] @ u.numpy() + weights["user_first.bias"]
+    hidden = np.maximum(0, hidden + weights["item_first.weight"] @ torch.cat([v, genre]).numpy())
+    for number in range(0, 3 * (len(model.config.layers) - 1), 3):  # a linear layer, its ReLU, its dropout
+        layer = weights[f"upper.2.{number}.weight"], weights[f"upper.2.{number}.bias"]
+        hidden = np.maximum(0, layer[0] @ hidden + layer[1])
+    deep = float(weights["last.weight"][0] @ hidden)
+    assert abs(deep) > 1e-4, "the layers say something"
+    assert model.score([5])[0, 4].item() == pytest.approx((pairs + linear).item() + deep, abs=1e-5)
 
 
 # Items without history ------------------------------------------------------------------------------------------
