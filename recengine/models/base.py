@@ -7,7 +7,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, TypedDict, final, runtime_checkable
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    NamedTuple,
+    Protocol,
+    Self,
+    TypedDict,
+    TypeVar,
+    cast,
+    final,
+    runtime_checkable,
+)
 
 import numpy as np
 import pandas as pd
@@ -23,6 +36,8 @@ from recengine.models.recency import training_scorer
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import RunConfig
 from recengine.training.loop import EpochResult, OnEpoch, Score, Validate, best_epoch, ranking_validator
+
+ConfigT = TypeVar("ConfigT", bound=BaseConfig)
 
 FAMILIES = {
     "collaborative": "What people chose together says what goes with what; of films and people nothing else is known "
@@ -75,7 +90,7 @@ class FitContext(NamedTuple):
         }
 
 
-class Recommender(ABC):
+class Recommender(ABC, Generic[ConfigT]):
     """A model that scores every item for a user. Subclasses fill the class attributes and three methods.
 
     After `fit` a model holds `n_users`, `n_items`, `training_log`, one result per epoch (empty for closed forms), and
@@ -116,8 +131,8 @@ class Recommender(ABC):
         if "name" in vars(cls) and "title" not in vars(cls):
             cls.title = str(cls.name).capitalize()
 
-    def __init__(self, config: BaseConfig | None = None) -> None:
-        self.config: Any = config or self.Config()
+    def __init__(self, config: ConfigT | None = None) -> None:
+        self.config = cast(ConfigT, self.Config()) if config is None else config
         self.n_users = 0
         self.n_items = 0
         self.training_log: list[EpochResult] = []
@@ -148,7 +163,7 @@ class Recommender(ABC):
     def learn(self, train: Interactions, context: FitContext) -> None:
         """Do the work of `fit`, which has set `n_users` and `n_items`."""
 
-    def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:  # noqa: B027 - most need nothing
+    def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
         """Raise BadInput when the item or user table lacks what this model learns from."""
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
@@ -259,7 +274,7 @@ class Recommender(ABC):
                 f"{folder} holds {about['model']!r} version {about['version']}, "
                 f"expected {cls.name!r} version {cls.version}; train it again"
             )
-        model = cls(cls.Config.from_dict(about["config"]))
+        model = cls(cast(ConfigT, cls.Config.from_dict(about["config"])))
         model.n_users, model.n_items = about["n_users"], about["n_items"]
         model.n_unknown = about.get("n_unknown")
         model.training_log = [EpochResult.from_dict(row) for row in about["history"]]

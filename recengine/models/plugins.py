@@ -29,6 +29,7 @@ from torch import Tensor
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.base import FAMILIES, FitContext, Recommender
+from recengine.training.config import Config
 
 VARIABLE, GROUP = "RECENGINE_MODELS", "recengine.models"
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -42,7 +43,7 @@ class Rated(NamedTuple):
     timestamp: int
 
 
-class FunctionModel(Recommender):
+class FunctionModel(Recommender[Config]):
     """A plain function as a model: asked anew for every person, it ranks by the place in its answer.
 
     `recommend(user_id, history, k)` gets the raw user id (None for a newcomer), a list of `Rated`, oldest first, and

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -64,6 +64,10 @@ class HistoryConfig(RecencyOptions, Config):
     """Options of a model that scores from a history."""
 
 
+RecencyT = TypeVar("RecencyT", bound=RecencyOptions)
+HistoryConfigT = TypeVar("HistoryConfigT", bound=HistoryConfig)
+
+
 def recency_weights(histories: Interactions, config: RecencyOptions) -> NDArray[np.float32]:
     """Return the weight of each row (n,), by how many events of the same user came later."""
     if not config.weighs:
@@ -74,13 +78,13 @@ def recency_weights(histories: Interactions, config: RecencyOptions) -> NDArray[
     return config.recency(age)
 
 
-class HistoryModel(ABC):
+class HistoryModel(ABC, Generic[RecencyT]):
     """What models share that score a user from rows which they need not have learned from.
 
     It stands before `Recommender` or a subclass of it among the bases.
     """
 
-    config: Any
+    config: RecencyT
     trains_users: ClassVar[bool] = False
     """Whether users of the data are scored by what they were trained to, as long as recency does not weigh."""
 

@@ -59,7 +59,7 @@ class IALSConfig(HistoryConfig):
     )
 
 
-class IALS(HistoryModel, Recommender):
+class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
     """Minimise sum over chosen (1 - u.v)^2 + w * sum over all (u.v)^2 + ridge, one side at a time.
 
     The ridge of a user is l2 * (own items + w * n_items)^nu, an item's likewise (Rendle, Krichene, Zhang & Koren,

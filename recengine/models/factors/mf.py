@@ -9,7 +9,7 @@ from recengine.models.pair.base import PairModel
 from recengine.models.pair.fold_in import FoldInConfig, RidgeFoldIn, ServesNewUsers
 
 
-class MF(ServesNewUsers, PairModel):
+class MF(ServesNewUsers[FoldInConfig], PairModel[FoldInConfig]):
     """Matrix factorisation that ranks positives above sampled negatives (Rendle et al., UAI 2009).
 
     The network is `PairNetwork` itself, u.v + the item's bias; `PairModel` trains it. All options are those of

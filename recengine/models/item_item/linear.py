@@ -17,14 +17,14 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import coordinates
 from recengine.models.base import FitContext, Recommender
-from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
+from recengine.models.recency import HistoryConfig, HistoryConfigT, HistoryModel, recency_weights
 from recengine.training.config import Range, option
 
 MEMORY_LIMIT = 8 * 2**30
 """Largest item-item matrix that is attempted, in bytes."""
 
 
-class ItemItem(HistoryModel, Recommender):
+class ItemItem(HistoryModel[HistoryConfigT], Recommender[HistoryConfigT]):
     """Base: score(u, i) = sum over u's history h of recency(h) * weight[h, i]; subclasses fill the weights.
 
     The score splits over the history by construction, so these models fold new people in and explain exactly.
@@ -114,7 +114,7 @@ class ItemKNNConfig(HistoryConfig):
     )
 
 
-class ItemKNN(ItemItem):
+class ItemKNN(ItemItem[ItemKNNConfig]):
     """Nearest neighbours by the shrunk cosine of who liked both (Deshpande & Karypis, TOIS 2004)."""
 
     name = "item-knn"
@@ -153,7 +153,7 @@ class EASEConfig(HistoryConfig):
     )
 
 
-class EASE(ItemItem):
+class EASE(ItemItem[EASEConfig]):
     """Embarrassingly shallow autoencoder: ridge regression of each item on all others, in closed form.
 
     B = I - P / diag(P) with P = (X'X + l2 I)^-1 and a zero diagonal (Steck, WWW 2019).
@@ -193,7 +193,7 @@ class SLIMConfig(HistoryConfig):
     iterations: int = option(30, "rounds of the alternating solution", low=1, high=1000)
 
 
-class SLIM(ItemItem):
+class SLIM(ItemItem[SLIMConfig]):
     """Sparse, non-negative item-item weights: EASE's ridge with an L1 penalty, solved by ADMM.
 
     min |X - XB|^2 / 2 + l2 |B|^2 / 2 + l1 |B|_1 with B >= 0 and a zero diagonal (Ning & Karypis, ICDM 2011;

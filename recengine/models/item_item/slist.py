@@ -36,7 +36,7 @@ class SLISTConfig(EASEConfig):
     )
 
 
-class SLIST(ItemItem):
+class SLIST(ItemItem[SLISTConfig]):
     """Session-aware linear item-item model: ridge regression of the next item on the history before it.
 
     min (1 - a) |Y - HB|^2 + a |X - XB|^2 + l2 |B|^2 with a zero diagonal, where each row of Y is one event, the same

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from recengine.models.base import FitContext, Recommender
 from recengine.models.metadata import count_unknown, credit_table, metadata_table, parse_credit
 from recengine.models.pair.loss import pair_loss
 from recengine.models.pair.networks import PairNetwork
-from recengine.models.recency import HistoryModel
+from recengine.models.recency import HistoryModel, RecencyOptions
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import Range, option
 from recengine.training.loop import one_thread, seeded
@@ -107,6 +107,9 @@ class PairConfig(BaseConfig):
             raise BadInput("y_range", f"{low:g},{high:g}", "its low end below its high one", problem="is empty")
 
 
+PairConfigT = TypeVar("PairConfigT", bound=PairConfig)
+
+
 class FoldIn(Protocol):
     """Finds the vectors of users from their rows, with everything else of the network as it is."""
 
@@ -135,7 +138,7 @@ class TrainingPhase(NamedTuple):
     frozen: Sequence[str] = ()
 
 
-class PairModel(Recommender):
+class PairModel(Recommender[PairConfigT]):
     """A `PairNetwork` trained by the one loop. A subclass names its network and its config.
 
     tables : starting values of the network's tables by name, such as {"item_embedding.weight": (n_items, D)}
@@ -158,7 +161,7 @@ class PairModel(Recommender):
 
     def __init__(
         self,
-        config: BaseConfig | None = None,
+        config: PairConfigT | None = None,
         *,
         tables: Mapping[str, Tensor] | None = None,
         frozen: Sequence[str] = (),
@@ -180,7 +183,7 @@ class PairModel(Recommender):
         self.credit = None  # only training asks for it
         with torch.no_grad():  # a user without positives has no taste, not the noise that the vector started from
             self.network.user_embedding.weight[torch.from_numpy(train.user_counts == 0).to(device)] = 0
-        if isinstance(self, HistoryModel) and self.config.weighs:
+        if isinstance(self, HistoryModel) and isinstance(self.config, RecencyOptions) and self.config.weighs:
             self.serve_from(train)
 
     def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:

@@ -15,7 +15,7 @@ from recengine.data.sampling import ItemSampler, KnownPairs
 from recengine.models.pair.base import PairConfig
 from recengine.models.pair.loss import pair_loss
 from recengine.models.pair.networks import PairNetwork
-from recengine.models.recency import HistoryModel, RecencyOptions, recency_weights
+from recengine.models.recency import HistoryModel, RecencyOptions, RecencyT, recency_weights
 
 STEPS, LEARNING_RATE, NEGATIVES = 40, 0.1, 64
 """Steps of Adam of a gradient fold-in, their size, and the negative samples of each."""
@@ -154,7 +154,7 @@ class Prior(NamedTuple):
         return (pull @ self.basis) / (1 + weight[..., None] * self.spread) @ self.basis.T
 
 
-class ServesNewUsers(HistoryModel):
+class ServesNewUsers(HistoryModel[RecencyT]):
     """What a `PairModel` with a `fold_in` serves: users of whom only rows are known. It stands before `PairModel`.
 
     Users of the data keep the vectors that they were trained to, unless recency weighs: then theirs are found anew,

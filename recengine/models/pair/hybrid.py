@@ -65,7 +65,7 @@ class HybridConfig(HybridJointConfig):
     )
 
 
-class HybridJoint(PairModel):
+class HybridJoint(PairModel[HybridJointConfig]):
     """Vectors of user and item and layers over the metadata, all trained together from the start."""
 
     name = "hybrid-joint"
@@ -81,7 +81,7 @@ class HybridJoint(PairModel):
         return parse_columns(self.config.metadata)
 
 
-class Hybrid(PairModel):
+class Hybrid(PairModel[HybridConfig]):
     """Start from a trained matrix factorisation, add layers over the metadata, then tune the whole.
 
     The new layers' score is added to the factorisation's and starts at zero, so that training starts from its

@@ -55,7 +55,7 @@ class MLPConfig(LayeredConfig):
     )
 
 
-class MLP(PairModel):
+class MLP(PairModel[MLPConfig]):
     """Layers over the joined vectors of user and item (He et al. 2017, the network of R3)."""
 
     name = "mlp"
@@ -82,7 +82,7 @@ class NeuMFConfig(LayeredConfig):
     )
 
 
-class NeuMF(PairModel):
+class NeuMF(PairModel[NeuMFConfig]):
     """A weighted product and a network, each over vectors of its own, added up (He et al. 2017)."""
 
     name = "neumf"
@@ -95,7 +95,7 @@ class NeuMF(PairModel):
     preset_patience = 4
 
 
-class MLPMF(PairModel):
+class MLPMF(PairModel[LayeredConfig]):
     """Matrix factorisation plus a network over the same vectors, which starts at nothing."""
 
     name = "mlp-mf"
@@ -130,7 +130,7 @@ class NonlinearMFConfig(LayeredConfig, RecencyOptions):
     )
 
 
-class NonlinearMF(ServesNewUsers, PairModel):
+class NonlinearMF(ServesNewUsers[NonlinearMFConfig], PairModel[NonlinearMFConfig]):
     """A network on each side, user and item, before the dot product (Yi et al. 2019)."""
 
     name = "nonlinear-mf"
@@ -158,7 +158,7 @@ class CMLConfig(FoldInConfig):
     item_bias: bool = option(False, "learn a bias of each item")
 
 
-class CML(ServesNewUsers, PairModel):
+class CML(ServesNewUsers[CMLConfig], PairModel[CMLConfig]):
     """Collaborative metric learning: who likes what lies near it, so that near items are alike (Hsieh et al. 2017)."""
 
     name = "cml"
@@ -173,7 +173,7 @@ class CML(ServesNewUsers, PairModel):
     preset_patience = 5
 
 
-class DeepFM(PairModel):
+class DeepFM(PairModel[LayeredConfig]):
     """A factorisation machine and a network over user, item and genres (Guo et al. 2017)."""
 
     name = "deepfm"
@@ -204,7 +204,7 @@ class ColdStartConfig(FoldInConfig):
     )
 
 
-class ColdStartMF(ServesNewUsers, PairModel):
+class ColdStartMF(ServesNewUsers[ColdStartConfig], PairModel[ColdStartConfig]):
     """Matrix factorisation whose items start from the mean vector of their genres, and stay there while unknown."""
 
     name = "cold-start-mf"

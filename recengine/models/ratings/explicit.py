@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import FitContext, PredictsRatings, Recommender
+from recengine.models.base import ConfigT, FitContext, PredictsRatings, Recommender
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Config, Range, option
 from recengine.training.loop import EpochResult, Score, Validate, one_thread, seeded
@@ -23,7 +23,7 @@ CHUNK = 4096
 """Pairs that are predicted at once."""
 
 
-class RatingModel(Recommender):
+class RatingModel(Recommender[ConfigT]):
     """Base of what learns from all ratings and predicts them, clipped to the range of the training ratings.
 
     `score` is the prediction before clipping, so that a ranking has no ties at the top. Whoever has no training row,
@@ -116,7 +116,7 @@ class BiasConfig(HistoryConfig):
     rounds: int = option(10, "times that both offsets are solved in turn", low=1, high=1000)
 
 
-class Bias(HistoryModel, RatingModel):
+class Bias(HistoryModel[BiasConfig], RatingModel[BiasConfig]):
     """rating = mean + the item's offset + the user's offset, both shrunk towards 0, in alternating closed form."""
 
     name = "bias"
@@ -251,7 +251,7 @@ class RecommenderNetwork(nn.Module):
         return low + (high - low) * torch.sigmoid(self.layers(torch.cat([user, item], dim=1))[:, 0])
 
 
-class RecommenderNet(RatingModel):
+class RecommenderNet(RatingModel[RecommenderNetConfig]):
     """A perceptron over the two vectors that predicts the rating; trained on the squared error.
 
     The learning rate is reduced when the validation error stays, or without validation the epoch's mean loss.

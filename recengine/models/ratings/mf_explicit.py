@@ -106,7 +106,7 @@ class Factors(nn.Module):
         return low + (high - low) * torch.sigmoid(self.mean + deviation)
 
 
-class MFExplicit(HistoryModel, RatingModel):
+class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
     """rating = mean + p.q + offset of the user + offset of the item.
 
     The Gibbs solver averages the predictions of many samples (BPMF with offsets), in which what someone rated also

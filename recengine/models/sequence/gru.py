@@ -91,7 +91,7 @@ class GRUNetwork(nn.Module):
         return self.item_embedding.weight[:-1]
 
 
-class GRU(Recommender):
+class GRU(Recommender[GRUConfig]):
     """Predict the next item from the sequence of (item, rating) so far, by softmax over the catalogue.
 
     The network has no user table: a person is their sequence, so newcomers are served like everybody else. After

@@ -105,7 +105,7 @@ class GRURatingNetwork(nn.Module):
         return self.mean + self.item_offset[items]
 
 
-class GRURating(RatingModel):
+class GRURating(RatingModel[GRURatingConfig]):
     """rating = mean + item's offset + person's offset + what a GRU over the (item, rating) pairs so far adds.
 
     There is no table of users: offset and state are computed from the pairs, so newcomers are served like everybody

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.models.base import FitContext, Recommender
+from recengine.training.config import Config
 
 
-class RandomRanking(Recommender):
+class RandomRanking(Recommender[Config]):
     """Scores drawn from a seeded hash of (user, item): the floor under every table."""
 
     name = "random"
@@ -34,7 +35,7 @@ class RandomRanking(Recommender):
         self.seed = state["seed"]
 
 
-class Popularity(Recommender):
+class Popularity(Recommender[Config]):
     """Scores an item by its number of positives, the same list for everyone."""
 
     name = "popularity"

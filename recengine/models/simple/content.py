@@ -35,7 +35,7 @@ class ContentConfig(HistoryConfig):
     )
 
 
-class Content(ItemItem):
+class Content(ItemItem[ContentConfig]):
     """Score an item by its TF-IDF cosine to what the person liked (Pazzani & Billsus, The Adaptive Web 2007).
 
     A term is one genre, keyword, tag or director; its weight is the logarithm of how rare it is. An item of which

@@ -48,7 +48,7 @@ class ContextualConfig(Config):
     )
 
 
-class Contextual(Recommender):
+class Contextual(Recommender[ContextualConfig]):
     """Score an item by its popularity about the time of the person's latest event, and at that time of day.
 
     Only events up to that moment count, later ones less than half as much with each half-life that passed; a share

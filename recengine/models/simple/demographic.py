@@ -35,7 +35,7 @@ class DemographicConfig(Config):
     )
 
 
-class Demographic(Recommender):
+class Demographic(Recommender[DemographicConfig]):
     """Score an item by its popularity among people alike, one attribute at a time, as naive Bayes does.
 
     log p(i) + sum over attributes of log(p(i | group) / p(i)), each group's share shrunk towards everybody's (Pazzani,

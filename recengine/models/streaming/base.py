@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import Recommender
+from recengine.models.base import ConfigT, Recommender
 
 Ranks = NDArray[np.int32]
 
@@ -91,7 +91,7 @@ class LinkedEvents(NamedTuple):
         return cls.of(user, item, weight, n_users)
 
 
-class Incremental(Recommender):
+class Incremental(Recommender[ConfigT]):
     """Base of models that learn from one event at a time; `learn` goes through the training rows in time order.
 
     Subclasses fill in `grow`, `train_on_event` and `score_user`; one with a compiled loop overrides `advance`.

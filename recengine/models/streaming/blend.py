@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import FitContext
+from recengine.models.base import ConfigT, FitContext, Recommender
 from recengine.models.streaming.base import Incremental
 from recengine.models.streaming.counts import StreamItemKNN, StreamItemKNNConfig
 from recengine.models.streaming.step import Step, StepConfig
-from recengine.training.config import Config as BaseConfig
 from recengine.training.config import Range, option
 
 
@@ -29,7 +28,7 @@ class StreamBlendConfig(StepConfig, StreamItemKNNConfig):
     )
 
 
-class StreamBlend(Incremental):
+class StreamBlend(Incremental[StreamBlendConfig]):
     """score(u, i) = z(item-knn) + step_weight * z(step), z standardising each part's scores of user u.
 
     The neighbours know what follows what, the factors who likes what. Both learn from every event, independently.
@@ -40,11 +39,11 @@ class StreamBlend(Incremental):
     summary = "Films that come together and factors that learn from each event, in one score."
     Config = StreamBlendConfig
 
-    def __init__(self, config: BaseConfig | None = None) -> None:
+    def __init__(self, config: StreamBlendConfig | None = None) -> None:
         super().__init__(config)
         self.step, self.neighbours = Step(self._part(StepConfig)), StreamItemKNN(self._part(StreamItemKNNConfig))
 
-    def _part(self, kind: type[BaseConfig]) -> BaseConfig:
+    def _part(self, kind: type[ConfigT]) -> ConfigT:
         return kind(**{field.name: getattr(self.config, field.name) for field in dataclasses.fields(kind)})
 
     def learn(self, train: Interactions, context: FitContext) -> None:
@@ -92,7 +91,7 @@ class StreamBlend(Incremental):
         return self.neighbours.item_similarity(item_idx)
 
     def state(self) -> dict[str, Tensor]:
-        parts = {"step": self.step, "neighbours": self.neighbours}
+        parts: dict[str, Recommender] = {"step": self.step, "neighbours": self.neighbours}
         return {f"{part}.{name}": tensor for part, model in parts.items() for name, tensor in model.state().items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.base import FitContext
+from recengine.models.base import ConfigT, FitContext
 from recengine.models.item_item.linear import MEMORY_LIMIT
 from recengine.models.streaming.base import Incremental, LinkedEvents
 from recengine.training.config import Config as BaseConfig
@@ -22,7 +22,7 @@ LARGEST = 2.0**40
 """Once the next event weighs more than this, all counts are rescaled so that it weighs 1."""
 
 
-class Counting(Incremental):
+class Counting(Incremental[ConfigT]):
     """Base of models that only keep counts, `tables` by name, which may decay with a half-life.
 
     Instead of decaying every count at every event, each event weighs more than the one before.
@@ -88,7 +88,7 @@ class Counting(Incremental):
         self.past = LinkedEvents.from_state(state, self.n_users)
 
 
-class StreamPopularity(Counting):
+class StreamPopularity(Counting[BaseConfig]):
     """Scores an item by how many events it has had so far, the same for every user."""
 
     name = "stream-popularity"
@@ -112,7 +112,7 @@ class RecentPopularityConfig(BaseConfig):
     )
 
 
-class RecentPopularity(Counting):
+class RecentPopularity(Counting[RecentPopularityConfig]):
     """Scores an item by its recent events: a count that halves every `popularity_half_life` events."""
 
     name = "recent-popularity"
@@ -121,7 +121,7 @@ class RecentPopularity(Counting):
     summary = "A fading count: what came most often lately, the same list for everyone."
     Config = RecentPopularityConfig
 
-    def __init__(self, config: BaseConfig | None = None) -> None:
+    def __init__(self, config: RecentPopularityConfig | None = None) -> None:
         super().__init__(config)
         self.half_life = self.config.popularity_half_life
 
@@ -174,7 +174,7 @@ class StreamItemKNNConfig(BaseConfig):
     popularity: float = option(0.0, "weight of an item's share of all events in its score", low=0, high=1e6)
 
 
-class StreamItemKNN(Counting):
+class StreamItemKNN(Counting[StreamItemKNNConfig]):
     """Cosine of items by how closely they follow each other in users' histories, updated event by event.
 
     An event of item i adds floor + 2^(-age / count_half_life) to the count c of i with each item h that the user had
@@ -190,7 +190,7 @@ class StreamItemKNN(Counting):
     reference = "Miranda & Jorge, Incremental collaborative filtering for binary ratings, WI 2008"
     Config = StreamItemKNNConfig
 
-    def __init__(self, config: BaseConfig | None = None) -> None:
+    def __init__(self, config: StreamItemKNNConfig | None = None) -> None:
         super().__init__(config)
         self.half_life = self.config.popularity_half_life
 

@@ -76,7 +76,7 @@ class StepConfig(BaseConfig):
     )
 
 
-class Step(Incremental):
+class Step(Incremental[StepConfig]):
     """Incremental collaborative filtering by gradient steps on one event at a time.
 
     score(u, i) = u . v_i + b_i. With `loss=squared`, no negatives and one pass it is ISGD (Vinagre, Jorge & Gama,
@@ -96,7 +96,7 @@ class Step(Incremental):
     Config = StepConfig
     preset_epochs = 20
 
-    def __init__(self, config: BaseConfig | None = None) -> None:
+    def __init__(self, config: StepConfig | None = None) -> None:
         super().__init__(config)
         self.device = torch.device("cpu")
         self.pretrained: dict[str, Tensor] = {}
