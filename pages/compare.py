@@ -205,7 +205,7 @@ def compare(dataset: Dataset, asked: Task) -> None:
 
 def watch(job: Job) -> None:
     """Draw how far the comparison is, and what is known so far."""
-    jobs.show(job)
+    jobs.follow(job)
     _so_far(job.id)
 
 

@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from pages.hosting.visitor import check_limit
 from pages.ui import charts, messages, sidebar
 from pages.ui.address import link
 from pages.ui.escape import html, markdown
-from pages.ui.jobs import allow, ended_badly, jobs, show
+from pages.ui.jobs import ended_badly, follow, jobs
 from recengine.data import sources
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
@@ -70,7 +71,7 @@ def report(dataset: Dataset) -> None:
 
 @messages.toast_errors
 def _fetch(name: str) -> None:
-    allow("job")
+    check_limit("job")
     job = jobs().start(["datasets", "fetch", name], kind="fetch", title=f"Fetching {name}", key=f"fetch {name}")
     st.session_state["fetching"] = job.id
 
@@ -80,7 +81,7 @@ def fetched() -> None:
     asked = st.session_state.get("fetching")
     for job in jobs().all("fetch"):
         if job.active:
-            show(job)
+            follow(job)
         elif job.id == asked and job.state is JobState.DONE:
             st.success(f"{markdown(job.command[-1])} is here.", icon=":material/check_circle:")
         elif job.id == asked:
@@ -122,7 +123,7 @@ def own() -> None:
         st.session_state.pop("unread", None)
         try:
             with st.spinner("Reading and checking every row"):
-                allow("upload")
+                check_limit("upload")
                 content = given.getvalue()
                 st.session_state["uploaded"] = sources.load_upload(given.name, content)
                 st.session_state["uploaded_bytes"] = content  # for jobs, which read files

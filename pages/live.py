@@ -198,7 +198,7 @@ def live(id: str, dataset: Dataset) -> None:
     job = jobs.jobs().get(id)
     if job is None or not job.active:
         st.rerun()
-    jobs.bar(job, whole=False)
+    jobs.progress_bar(job, with_title=False)
     told = replay.told(job)
     replay.figures(told)
     if not told:

@@ -183,7 +183,7 @@ def look(job: Job, dataset: Dataset) -> None:
     """Draw one run: its figures, its bar or its end, and the curves."""
     runs.headline(job)
     if job.active:
-        jobs.bar(job, whole=False)
+        jobs.progress_bar(job, with_title=False)
     elif job.state is JobState.DONE:
         runs.finished(job)
     else:

@@ -9,9 +9,9 @@ from operator import itemgetter
 import streamlit as st
 
 from pages.hosting.logs import tell
+from pages.hosting.visitor import check_limit, visitor_id
 from pages.ui import cards, messages, visitor_ratings
 from pages.ui.escape import html, markdown
-from pages.ui.jobs import allow, visitor
 from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
 from recengine.data.matching import Match, Matcher, MatchReport
@@ -47,7 +47,7 @@ def draw_import(dataset: Dataset) -> None:
     if state.get("rate asked") != asked:
         try:
             if state.get("rate asked", ("",))[0] != given.file_id:
-                allow("upload")
+                check_limit("upload")
             with st.spinner("Reading every row and looking for its film"):
                 export = read_export(_label(given.name), given.getvalue(), out_of=out_of)
                 state["rate found"] = _matcher(dataset.fingerprint, dataset).report(export)
@@ -242,6 +242,6 @@ def letterboxd_csv(rows: Sequence[tuple[cards.Film, float]], moments: Mapping[st
 
 def erase() -> None:
     """Forget this visitor. For callbacks."""
-    tell("everything of a visitor was erased", count=visitor_ratings.event_log().erase(visitor()))
+    tell("everything of a visitor was erased", count=visitor_ratings.event_log().erase(visitor_id()))
     for key in [key for key in st.session_state if str(key).startswith("rate ")]:
         del st.session_state[key]

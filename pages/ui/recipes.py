@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import streamlit as st
 
-from pages.ui.jobs import allow, jobs, visible, visitor
+from pages.hosting.visitor import check_limit, visitor_id
+from pages.ui.jobs import jobs, visible
 from recengine.data.dataset import Dataset
 from recengine.experiments.train import artefact_folder
 from recengine.jobs.job import JOB_DIR, Job, JobState, Task
@@ -138,7 +139,7 @@ def start_on(
     files : name -> content of what else lies beside the job, of this visitor, who then owns it
     Raises BadInput where the app is hosted and this visitor has asked for too much.
     """
-    allow("job")
+    check_limit("job")
     own = _owner(dataset)
     name = f"ratings{st.session_state['uploaded_suffix']}" if own else dataset.name
     return jobs().start(
@@ -146,7 +147,7 @@ def start_on(
         kind=command[0],
         title=title,
         key=key,
-        owner=own or (visitor() if files else ""),
+        owner=own or (visitor_id() if files else ""),
         task=replace(task, data=dataset.name, fingerprint=dataset.fingerprint),
         files={**(files or {}), **({name: st.session_state["uploaded_bytes"]} if own else {})},
     )
@@ -160,7 +161,7 @@ def job_key(dataset: Dataset, wanted: Recipe, device: str) -> str:
 
 def _owner(dataset: Dataset) -> str:
     """Return this visitor if the data set is their own, else ""."""
-    return visitor() if dataset is st.session_state.get("uploaded") else ""
+    return visitor_id() if dataset is st.session_state.get("uploaded") else ""
 
 
 def describe(wanted: Recipe) -> str:

@@ -95,12 +95,13 @@ def draw() -> None:
 
 def account() -> None:
     """Offer to sign in, where the secrets name an identity provider; say who has, and let them sign out."""
-    from pages.ui import jobs, visitor_ratings
+    from pages.hosting import visitor
+    from pages.ui import visitor_ratings
 
-    if not jobs.has_provider():
+    if not visitor.has_provider():
         return
     with st.sidebar, st.container(key="account", gap="small"):
-        if jobs.account() is None:
+        if visitor.account_id() is None:
             named = [name for name, part in st.secrets["auth"].items() if isinstance(part, Mapping)]
             for name in named or [None]:
                 label = f"Sign in with {markdown(name.capitalize())}" if name else "Sign in"
@@ -165,7 +166,7 @@ def ready() -> Ready:
         st.stop()
     if isinstance(found, jobs.Job):
         status("training now")
-        jobs.show(found)
+        jobs.follow(found)
         messages.grid_skeleton(2)
         st.stop()
     status(f"trained {ago(found.manifest['trained_at'])}", found.manifest["device"])

@@ -9,7 +9,7 @@ from functools import cached_property
 import streamlit as st
 
 from pages.hosting.logs import tell
-from pages.ui.jobs import account, allow, browser, visitor
+from pages.hosting.visitor import account_id, browser_id, check_limit, visitor_id
 from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.matching import Match
@@ -58,7 +58,7 @@ def catalogue(dataset: Dataset) -> str:
 
 def current(dataset: Dataset) -> VisitorRatings:
     """Return what stands of this visitor's acts, on the films of a data set."""
-    log, key = event_log(), (visitor(), catalogue(dataset))
+    log, key = event_log(), (visitor_id(), catalogue(dataset))
     standing = located(log.standing(*key), dataset.place_of)
     return VisitorRatings(
         [event for event in standing if event.kind == "rate"],
@@ -74,13 +74,13 @@ def append(dataset: Dataset, events: Sequence[Event]) -> None:
     """
     for start in range(0, len(events), BATCH):
         batch = events[start : start + BATCH]
-        allow("rating", len(batch))
-        tell("ratings were kept", count=event_log().append(visitor(), catalogue(dataset), batch))
+        check_limit("rating", len(batch))
+        tell("ratings were kept", count=event_log().append(visitor_id(), catalogue(dataset), batch))
 
 
 def import_ratings(dataset: Dataset, source: str, matches: Iterable[Match]) -> tuple[int, int]:
     """Append the ratings of a file, all or none; return how many are new, and how many films were rated here since."""
-    log, key = event_log(), (visitor(), catalogue(dataset))
+    log, key = event_log(), (visitor_id(), catalogue(dataset))
     latest: dict[str, int] = {}
     for event in log.events(*key):
         latest[event.item_id] = max(event.timestamp, latest.get(event.item_id, 0))
@@ -93,16 +93,16 @@ def import_ratings(dataset: Dataset, source: str, matches: Iterable[Match]) -> t
 
 def unclaimed() -> int:
     """Return the number of events of this browser from before its visitor signed in, not yet their account's."""
-    return 0 if account() is None else len(event_log().events(browser()))
+    return 0 if account_id() is None else len(event_log().events(browser_id()))
 
 
 def claim() -> None:
     """Move this browser's events to the account that its visitor has signed in to."""
-    owner = account()
+    owner = account_id()
     if owner is None:
         return
     log = event_log()
-    for name in log.catalogues(browser()):
-        events = log.events(browser(), name)
+    for name in log.catalogues(browser_id()):
+        events = log.events(browser_id(), name)
         log.append(owner, name, [event._replace(event_id=f"{event.event_id[:90]}-claimed") for event in events])
-    log.erase(browser())
+    log.erase(browser_id())

@@ -6,8 +6,8 @@ import pytest
 import streamlit as st
 from streamlit.runtime.secrets import secrets_singleton
 
-from pages.hosting import identity
-from pages.ui import jobs, visitor_ratings
+from pages.hosting import identity, visitor
+from pages.ui import visitor_ratings
 from recengine.serving.event_log import EventLog, rated
 from tests.app.conftest import Open, press
 
@@ -32,7 +32,7 @@ ANN = Person(is_logged_in=True, iss="https://id.example", sub="17", name="Ann *A
 def provider(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the secrets name an identity provider."""
     secrets = {"auth": {"client_id": "app", "redirect_uri": "http://localhost:8501/oauth2callback"}}
-    monkeypatch.setattr(jobs, "has_provider", lambda: True)
+    monkeypatch.setattr(visitor, "has_provider", lambda: True)
     monkeypatch.setattr(secrets_singleton, "load_if_toml_exists", lambda: True)
     monkeypatch.setattr(secrets_singleton, "_secrets", secrets)
 
@@ -65,7 +65,7 @@ def test_with_one_a_visitor_can_sign_in_and_is_the_cookie_s_until_then(open_app:
 @pytest.mark.usefixtures("provider")
 def test_nobody_is_signed_in_by_half_a_claim(claims: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(st, "user", Person(**claims))
-    assert jobs.account() is None
+    assert visitor.account_id() is None
 
 
 @pytest.mark.usefixtures("provider", "fresh_home")
@@ -78,7 +78,7 @@ def test_an_account_has_its_own_ratings_and_takes_those_of_the_browser_only_when
     monkeypatch.setattr(st, "user", ANN)
     app.run()
     account = identity.account("https://id.example", "17")
-    assert jobs.visitor() == account
+    assert visitor.visitor_id() == account
     assert log.events(account) == []
     assert "Signed in as Ann \\*A\\*" in "".join(caption.value for caption in app.caption)
     press(app, "Add what was rated here before (2)")

@@ -1,0 +1,73 @@
+"""The visitor of this session: who they are, where they come from, and how much they may ask for."""
+
+from __future__ import annotations
+
+import uuid
+from ipaddress import ip_address
+
+import streamlit as st
+
+from pages.hosting import identity
+from pages.hosting.limits import Buckets
+from pages.hosting.logs import tell
+from recengine import settings
+from recengine.errors import BadInput
+
+
+def visitor_id() -> str:
+    """Return the id of the account that has signed in, or else of this browser's cookie, the same in every tab.
+
+    Nothing in the address can name another visitor.
+    """
+    return account_id() or browser_id()
+
+
+def browser_id() -> str:
+    """Return the visitor of the signed cookie; a browser that keeps no cookies is a new one in each session."""
+    if "visitor" not in st.session_state:
+        token = st.context.cookies.get(identity.COOKIE)
+        known = identity.read(token) if isinstance(token, str) else None  # without a browser there are no cookies
+        st.session_state["visitor"] = known or uuid.uuid4().hex
+        tell("a visit began")
+    return st.session_state["visitor"]
+
+
+@st.cache_resource(show_spinner=False)
+def has_provider() -> bool:
+    """Return whether the secrets, as they were when the app started, name an identity provider."""
+    return bool(st.secrets.load_if_toml_exists() and "auth" in st.secrets)
+
+
+def account_id() -> str | None:
+    """Return the visitor who has signed in with an identity provider, by issuer and subject; None if nobody has."""
+    if not has_provider():
+        return None
+    claims = st.user.to_dict()
+    issuer, subject = claims.get("iss"), claims.get("sub")
+    if not claims.get("is_logged_in") or not isinstance(issuer, str) or not isinstance(subject, str):
+        return None
+    return identity.account(issuer, subject)
+
+
+@st.cache_resource(show_spinner=False)
+def _buckets() -> Buckets:
+    return Buckets()
+
+
+def check_limit(kind: str, count: int = 1) -> None:
+    """Count what this visitor asks for. Raises BadInput, in a hosted app alone, when it is more than their share."""
+    if settings.hosted():
+        try:
+            _buckets().take(kind, visitor_id(), client_address(), count=count)
+        except BadInput:
+            tell("a limit was reached", count=count)
+            raise
+
+
+def client_address() -> str:
+    """Return the visitor's public address, or "": a private one is a proxy's, which stands for everybody."""
+    address = st.context.ip_address
+    try:
+        return str(address) if ip_address(str(address)).is_global else ""
+    except ValueError:  # there is none
+        return ""
