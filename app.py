@@ -35,46 +35,47 @@ POSTER_HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 COOKIE_SECONDS = 400 * 86_400
-"""For how long a browser keeps who its visitor is: as long as browsers allow."""
+"""Lifetime of the visitor's cookie: as long as browsers allow."""
 log = logging.getLogger("recengine.app")
 
 
 async def poster(request: Request) -> Response:
-    """Draw a poster from its address alone (title, year, genres), so that nobody's data can be read through it."""
-    asked = request.query_params
-    year = asked.get("y", "")
-    body = _drawn(asked.get("t", ""), int(year) if year.isdecimal() and len(year) == 4 else None, asked.get("g", ""))
+    """Draw a poster from title, year and genres in its address alone, so that it can reveal no data."""
+    parameters = request.query_params
+    year = parameters.get("y", "")
+    known_year = int(year) if year.isdecimal() and len(year) == 4 else None
+    body = _poster(parameters.get("t", ""), known_year, parameters.get("g", ""))
     return Response(body, media_type="image/svg+xml", headers=POSTER_HEADERS)
 
 
 @lru_cache(maxsize=2048)
-def _drawn(title: str, year: int | None, genres: str) -> str:
+def _poster(title: str, year: int | None, genres: str) -> str:
     return poster_svg(title, year, genres)
 
 
 async def health(_: Request) -> Response:
-    """Say whether the database answers and the default model is ready; 503 where either is not."""
+    """Report whether the database answers and the default model is ready; 503 if either is not."""
 
-    def look() -> dict[str, str]:
+    def check() -> dict[str, str]:
         from pages.ui import caches, visitor_ratings
 
-        found = {"database": "ok", "model": "ok"}
+        state = {"database": "ok", "model": "ok"}
         try:
             visitor_ratings.event_log().ping()
-        except Exception as fault:  # of whatever database it is
-            log.error("the database does not answer", exc_info=fault)
-            found["database"] = "does not answer"
+        except Exception as error:  # which one depends on the database
+            log.error("the database does not answer", exc_info=error)
+            state["database"] = "does not answer"
         data = caches.shared_dataset(settings.default_dataset())
         if caches.known_model(data, caches.DEFAULT_MODEL, settings.default_device()) is None:
-            found["model"] = "is not ready"
-        return found
+            state["model"] = "is not ready"
+        return state
 
-    found = await asyncio.to_thread(look)
-    return JSONResponse(found, 200 if set(found.values()) == {"ok"} else 503)
+    state = await asyncio.to_thread(check)
+    return JSONResponse(state, 200 if set(state.values()) == {"ok"} else 503)
 
 
 class VisitorCookie:
-    """Gives whoever asks for a page without a valid visitor's cookie a new one, which scripts cannot read."""
+    """Sets a new visitor cookie, hidden from scripts, where a page is requested without a valid one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -89,8 +90,13 @@ class VisitorCookie:
                 headers = MutableHeaders(scope=message)
                 if headers.get("content-type", "").startswith("text/html"):
                     https = "https" in (scope["scheme"], Headers(scope=scope).get("x-forwarded-proto"))
-                    rules = f"Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax" + ("; Secure" if https else "")
-                    headers.append("Set-Cookie", f"{identity.COOKIE}={identity.issue()}; {rules}")
+                    attributes = f"Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax" + (
+                        "; Secure" if https else ""
+                    )
+                    headers.append(
+                        "Set-Cookie",
+                        f"{identity.COOKIE}={identity.issue()}; {attributes}" + ("; Secure" if https else ""),
+                    )
             await send(message)
 
         await self.app(scope, receive, with_cookie)
@@ -99,19 +105,19 @@ class VisitorCookie:
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Load the default data set and model in a thread, so that the first page waits less."""
-    if settings.hosted():  # elsewhere somebody wants to read whole tracebacks
+    if settings.hosted():  # on one's own machine whole tracebacks are more useful
         logs.configure()
-    logs.tell("the app started")
+    logs.log_event("the app started")
 
     def warm_up() -> None:
         try:
             from pages.ui.caches import warm_up
 
             warm_up()
-            # What is there by now stays: no collection of garbage need look through it.
+            # Freeze the long-lived objects out of garbage collection.
             gc.collect()
             gc.freeze()
-        except Exception:  # the page meets the same fault and tells the person
+        except Exception:  # the page will meet the same error and show it
             log.exception("warming up failed")
 
     task = asyncio.create_task(asyncio.to_thread(warm_up))
@@ -119,13 +125,13 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     task.cancel()
 
 
-def script_error(fault: Exception) -> bool:
-    """Show one sentence for a fault of ours; the traceback goes to the log."""
-    log.error("a page failed", exc_info=fault)
+def script_error(error: Exception) -> bool:
+    """Show one sentence for an error of ours; the traceback goes to the log."""
+    log.error("a page failed", exc_info=error)
     from pages.ui.messages import disk_error_message
 
-    said = disk_error_message(fault) or "Something went wrong here, and the log says what."
-    st.error(said, icon=":material/error:")
+    message = disk_error_message(error) or "Something went wrong. Details are in the log."
+    st.error(message, icon=":material/error:")
     st.page_link("for_you.py", label="Start again", icon=":material/refresh:")
     return True
 

@@ -15,15 +15,10 @@ import psutil
 from playwright.sync_api import sync_playwright
 
 from benchmarks.server import FLAGS, Server, chromium
+from pages.main import PAGES
 
-PAGES = {
-    "/": ".st-key-top .film",
-    "/similar?item=600": ".st-key-near .film",
-    "/rate": ".card",
-    "/compare": ".family",
-    "/train": ".st-key-form",
-    "/data": "[data-testid=stMetric]",
-}
+DRAWN = "[data-testid=stApp][data-test-script-state=notRunning] .status"
+"""The sidebar's last line, once the script of the page has ended."""
 
 
 def megabytes(server: Server) -> float:
@@ -43,9 +38,9 @@ def main() -> None:
             for visitor in range(1, options.visitors + 1):
                 context = browser.new_context()
                 page = context.new_page()
-                for address, sign in PAGES.items():
-                    page.goto(server.url + address)
-                    page.locator(sign).first.wait_for(timeout=120_000)
+                for each in PAGES:
+                    page.goto(f"{server.url}/{each.address}?item=600")
+                    page.locator(DRAWN).first.wait_for(timeout=120_000)
                 context.close()
                 if visitor in (1, options.visitors):
                     print(f"after {visitor} visitor(s) of all pages: {megabytes(server):,.0f} MB", flush=True)

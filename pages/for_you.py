@@ -27,7 +27,7 @@ def current_user(dataset: Dataset, positive: float) -> int:
     Raises BadInput for an id that the data does not have.
     """
     found = caches.personas(dataset, positive)
-    recall("user", str(dataset.user_ids[found[0].user_idx if found else 0]), str)
+    recall("user", str(dataset.user_ids[found[0].user_idx if found else 0]), str, of_dataset=True)
     place = int(dataset.user_index([st.session_state["user"]])[0])
     record("user", None)
     return place

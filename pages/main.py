@@ -1,9 +1,10 @@
-"""The frame round the pages: what Streamlit runs first for each of them."""
+"""What Streamlit runs first for every page: page config, title, sidebar and navigation round the page itself."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -11,57 +12,68 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from pages.ui import sidebar  # noqa: E402 - needs the path above
+from pages.ui.escape import html  # noqa: E402 - needs the path above
 
 STATIC = ROOT / "pages" / "static"
-st.set_page_config(page_icon=str(STATIC / "icon.svg"), layout="wide")  # first: a page's own icon is fetched from afar
-PAGES = {
-    "Discover": [
-        (
-            st.Page("for_you.py", title="For you", icon=":material/local_activity:", default=True),
-            "The films one person would most likely love next, best first, each with its reason.",
-        ),
-        (
-            st.Page("similar.py", title="More like this", icon=":material/hub:"),
-            "Start from a film and walk to its nearest neighbours, as the model sees them.",
-        ),
-        (
-            st.Page("rate.py", title="Rate", icon=":material/star_half:"),
-            "Give films stars and watch your own list follow, rating by rating.",
-        ),
-    ],
-    "Understand": [
-        (
-            st.Page("live.py", title="Live", icon=":material/stream:"),
-            "Ratings replayed as they came: before each one the models are asked, after it they learn.",
-        ),
-        (
-            st.Page("compare.py", title="Compare", icon=":material/leaderboard:"),
-            "Which model is best here, by what, and whether that could be chance.",
-        ),
-    ],
-    "Build": [
-        (
-            st.Page("train.py", title="Train", icon=":material/model_training:"),
-            "Set a model up, watch it learn from this data, and use what comes out.",
-        ),
-        (
-            st.Page("data.py", title="Data", icon=":material/database:"),
-            "What the models learn from: what is loaded, how it is spread, and how to bring your own.",
-        ),
-    ],
+
+
+class Page(NamedTuple):
+    """A page: its file, whose stem is its address, and what the frame shows of it."""
+
+    file: str
+    title: str
+    icon: str
+    lead: str
+
+    @property
+    def address(self) -> str:
+        """Return the path of the page; the first page is the root."""
+        return "" if self is PAGES[0] else self.file.removesuffix(".py")
+
+
+GROUPS = {
+    "Discover": (
+        Page("for_you.py", "For you", "local_activity", "Pick a viewer and see what a model would recommend, and why."),
+        Page("similar.py", "More like this", "hub", "Start from a film you love and wander from there."),
+        Page("rate.py", "Rate", "star_half", "Rate films and watch your recommendations change."),
+    ),
+    "Understand": (
+        Page("live.py", "Live", "stream", "Replay ratings in order: each model guesses first, then learns."),
+        Page("compare.py", "Compare", "leaderboard", "Which model is best, and is the difference real?"),
+    ),
+    "Build": (
+        Page("train.py", "Train", "model_training", "Configure a model, watch it train, then use it."),
+        Page("data.py", "Data", "database", "What the models learn from, and how to bring your own."),
+    ),
 }
-page = st.navigation({group: [entry for entry, _ in pages] for group, pages in PAGES.items()})
-leads = {entry.title: lead for pages in PAGES.values() for entry, lead in pages}
-st.set_page_config(f"{page.title} · RecEngine")
-st.logo(str(STATIC / "logo.svg"), size="large", icon_image=str(STATIC / "icon.svg"))
-sidebar.style()
-sidebar.title(page.title, leads[page.title])
+"""A new page is a file and a line here."""
+PAGES = tuple(page for pages in GROUPS.values() for page in pages)
 
-from pages.ui import messages  # noqa: E402
 
-with messages.catch_bad_input(messages.start_again_link):
-    with st.skeleton(height=320):  # the first session waits for PyTorch here
-        sidebar.draw()
-    messages.show_pending_toast()
-    page.run()
+def main() -> None:
+    """Draw the frame, then the page that the address names."""
+    st.set_page_config(
+        page_icon=str(STATIC / "icon.svg"), layout="wide"
+    )  # first: a page's own icon is fetched from afar
+    chosen = st.navigation({group: [_entry(page) for page in pages] for group, pages in GROUPS.items()})
+    lead = next(page.lead for page in PAGES if page.title == chosen.title)
+    st.set_page_config(f"{chosen.title} · RecEngine")
+    st.logo(str(STATIC / "logo.svg"), size="large", icon_image=str(STATIC / "icon.svg"))
+    st.html(ROOT / "pages" / "ui" / "style.css")
+    st.html(f'<header class="head"><h1>{html(chosen.title)}</h1><p>{html(lead)}</p></header>')
+
+    from pages.ui import messages, sidebar
+
+    with messages.catch_bad_input(messages.start_again_link):
+        with st.skeleton(height=320):  # the first session waits for PyTorch here
+            sidebar.draw()
+        messages.show_pending_toast()
+        chosen.run()
+
+
+def _entry(page: Page) -> st.Page:
+    return st.Page(page.file, title=page.title, icon=f":material/{page.icon}:", default=page is PAGES[0])
+
+
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,7 @@ TRAIL = 6  # films of the way that are shown
 
 def current_seed(dataset: Dataset) -> int | None:
     """Return the film in the address, else the last one looked at, if any. Raises BadInput for an unknown id."""
-    recall("item", "", str)
+    recall("item", "", str, of_dataset=True)
     if not st.session_state["item"]:
         return None
     place = int(dataset.item_index([st.session_state["item"]])[0])
@@ -23,12 +23,14 @@ def current_seed(dataset: Dataset) -> int | None:
     return place
 
 
-def walked(item_id: str) -> list[str]:
-    """Return the ids of the way to this film; a film met before shortens the way to it."""
-    trail: list[str] = [i for i in st.session_state.get("trail", []) if isinstance(i, str)]
+def walked(dataset: Dataset, item_id: str) -> list[str]:
+    """Return the ids of the films on the way to this one; a film seen before shortens the trail to it."""
+    of_dataset, trail = st.session_state.get("trail", ("", []))
+    if of_dataset != dataset.fingerprint:
+        trail = []
     trail = trail[: trail.index(item_id)] if item_id in trail else trail
     trail = [*trail, item_id][-TRAIL:]
-    st.session_state["trail"] = trail
+    st.session_state["trail"] = dataset.fingerprint, trail
     return trail
 
 
@@ -161,7 +163,7 @@ with messages.catch_bad_input(messages.back_link("similar.py", "Start from anoth
     if seed is None:
         start_films(ready.dataset)
     else:
-        draw_trail(ready.dataset, walked(str(ready.dataset.item_ids[seed])))
+        draw_trail(ready.dataset, walked(ready.dataset, str(ready.dataset.item_ids[seed])))
         seed_card(ready.dataset, seed)
         neighbours(ready, seed)
 with find:  # drawn last: its key follows the film

@@ -1,4 +1,4 @@
-"""Who a visitor is: an anonymous id with a signature, so that nobody takes another's by guessing or editing it."""
+"""Who a visitor is: an anonymous, signed id, so that nobody can guess or forge another's."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from recengine import settings
 
 COOKIE = "recengine_visitor"
-_OF_THIS_PROCESS = secrets.token_hex(32).encode()
-"""Signs while no file can be written: visitors are then new ones after a restart."""
+_PROCESS_SECRET = secrets.token_hex(32).encode()
+"""Fallback while the home is not writable: after a restart every visitor is a new one."""
 _TOKEN = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{64})")
 
 
@@ -25,13 +25,13 @@ def issue() -> str:
 
 
 def read(token: str | None) -> str | None:
-    """Return the visitor whom a token names, or None where it is missing, malformed or not signed by us."""
-    found = _TOKEN.fullmatch(token or "")
-    return found[1] if found and hmac.compare_digest(found[2], _sign(found[1])) else None
+    """Return the visitor of a token, or None if it is missing, malformed or not signed by us."""
+    match = _TOKEN.fullmatch(token or "")
+    return match[1] if match and hmac.compare_digest(match[2], _sign(match[1])) else None
 
 
 def account(issuer: str, subject: str) -> str:
-    """Return the visitor who has signed in: the same for one person at one issuer, whatever their address is."""
+    """Return the visitor who has signed in: one per issuer and subject, whatever their e-mail address is."""
     return hashlib.sha256(f"{issuer}\0{subject}".encode()).hexdigest()[:32]
 
 
@@ -40,10 +40,10 @@ def _sign(visitor: str) -> str:
 
 
 def _secret() -> bytes:
-    """Return `RECENGINE_SECRET`, which replicas share, or else what the first caller wrote into the home."""
-    given = os.environ.get("RECENGINE_SECRET")
-    if given:
-        return given.encode()
+    """Return `RECENGINE_SECRET`, which replicas share, or else the secret that the first caller wrote to the home."""
+    shared = os.environ.get("RECENGINE_SECRET")
+    if shared:
+        return shared.encode()
     path = settings.home() / "secret"
     with suppress(FileNotFoundError):
         return path.read_bytes()
@@ -51,12 +51,12 @@ def _secret() -> bytes:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_once(path, secrets.token_hex(32).encode())
         return path.read_bytes()
-    except OSError:  # a full or a closed disk is no reason to show nothing
-        return _OF_THIS_PROCESS
+    except OSError:  # a disk that is full or not writable must not take the app down
+        return _PROCESS_SECRET
 
 
 def _write_once(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, whole, unless another process has just done so."""
+    """Write a file atomically, readable by its owner alone, unless another process has just done so."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)

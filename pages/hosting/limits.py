@@ -1,4 +1,4 @@
-"""How much one visitor may ask for: token buckets, for a demo that is open to strangers."""
+"""How much one visitor may ask for: token buckets, for a demo that is open to everyone."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LIMITS = {
     "upload": Limit(3, 1200.0, "uploads"),
     "job": Limit(2, 1800.0, "trainings and comparisons"),
 }
-"""Of each visitor; an address, behind which there may be many, has `SHARED` times as much."""
+"""Per visitor; an address, which many visitors may share, has `SHARED` times as much."""
 SHARED = 5
-_KEPT = 20_000
-"""Buckets that are remembered, the latest used."""
+_MAX_BUCKETS = 20_000
+"""Most recently used buckets that are kept."""
 
 
 class Buckets:
-    """Counts what visitors have asked for; for all sessions of a process."""
+    """Counts what visitors ask for, across all sessions of a process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -39,27 +39,28 @@ class Buckets:
         self._lock = threading.Lock()
 
     def take(self, kind: str, visitor: str, address: str = "", *, count: int = 1) -> None:
-        """Take tokens for `count` acts of a kind; all or none.
+        """Take `count` tokens of a kind, all or none.
 
-        Raises BadInput, which says when to come back, if the visitor or the address has not enough left.
+        Raises BadInput with the time to come back if the visitor or the address has too few left.
         """
         limit = LIMITS[kind]
-        asked = [(f"{kind} v", visitor, limit.burst, limit.seconds)]
+        requests = [(f"{kind} v", visitor, limit.burst, limit.seconds)]
         if address:
-            asked.append((f"{kind} a", address, limit.burst * SHARED, limit.seconds / SHARED))
+            requests.append((f"{kind} a", address, limit.burst * SHARED, limit.seconds / SHARED))
         with self._lock:
             now = self._clock()
-            left = [self._left((name, who), burst, seconds, now) - count for name, who, burst, seconds in asked]
-            wait = max(-tokens * seconds for tokens, (_, _, _, seconds) in zip(left, asked, strict=True))
+            left = [self._left((name, who), burst, seconds, now) - count for name, who, burst, seconds in requests]
+            wait = max(-tokens * seconds for tokens, (_, _, _, seconds) in zip(left, requests, strict=True))
             if wait > 0:
                 raise BadInput(
-                    f"that is more than {limit.burst} {limit.what} at once from one visitor of this demo; "
-                    f"come back in {_said(wait)}, or run the app on a machine of your own"
+                    "that",
+                    problem=f"is more than {limit.burst} {limit.what} at once from one visitor of this demo",
+                    remedy=f"come back in {_duration(wait)}, or run the app on your own machine",
                 )
-            for (name, who, _, _), tokens in zip(asked, left, strict=True):
+            for (name, who, _, _), tokens in zip(requests, left, strict=True):
                 self._tokens[name, who] = (tokens, now)
                 self._tokens.move_to_end((name, who))
-            while len(self._tokens) > _KEPT:
+            while len(self._tokens) > _MAX_BUCKETS:
                 self._tokens.popitem(last=False)
 
     def _left(self, key: tuple[str, str], burst: int, seconds: float, now: float) -> float:
@@ -67,7 +68,7 @@ class Buckets:
         return min(float(burst), tokens + (now - then) / seconds)
 
 
-def _said(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     steps: Sequence[tuple[float, str]] = ((3600, "hours"), (60, "minutes"))
     for size, unit in steps:
         if seconds >= 2 * size:

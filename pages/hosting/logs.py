@@ -1,10 +1,10 @@
-"""The log of the app: a line of JSON for each thing that happened, without anything that belongs to a person.
+"""The log of the app: one line of JSON per event, without anything that belongs to a person.
 
     configure()                              # once, when the app starts
-    tell("rating kept", count=1)             # {"at": "2026-11-26T12:00:00+00:00", "level": "info", "event": ...}
+    log_event("rating kept", count=1)        # {"at": "2026-11-26T12:00:00+00:00", "level": "info", "event": ...}
 
-A line says what happened, how often and where in the code. It never has an id, a title, a rating, an address, nor the
-message of a fault, which may quote what somebody typed: of a fault it has the type and the lines of the code.
+A line has what happened, how often and where in the code. It never has an id, a title, a rating, an address, nor the
+message of an error, which may quote what a visitor typed: of an error it has the type and the lines of the code.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from datetime import UTC, datetime
 from typing import Any
 
 _ROOT = logging.getLogger("recengine")
-_LONGEST = 120
-"""Letters of an event, which other packages may not keep constant."""
-Told = bool | int | float
+_MAX_EVENT = 120
+"""Characters kept of an event, which other packages may not keep constant."""
+Count = bool | int | float
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object for each record: time, level, logger, event, its counts, and where a fault came from."""
+    """One JSON object per record: time, level, logger, event, its counts, and where an error was raised."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": str(record.msg).partition("\n")[0][:_LONGEST],  # without its arguments: ours are constants
+            "event": str(record.msg).partition("\n")[0][:_MAX_EVENT],  # without its arguments: ours are constants
             **getattr(record, "counts", {}),
         }
         if record.exc_info and record.exc_info[0] is not None:
-            line["fault"] = record.exc_info[0].__name__
+            line["error"] = record.exc_info[0].__name__
             line["from"] = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(record.exc_info[2])]
         return json.dumps(line)
 
 
 def configure() -> None:
-    """Send what is logged to standard error as lines of JSON, once however often it is called.
+    """Send our log to standard error as lines of JSON; calling it twice changes nothing.
 
-    What other packages log, Streamlit its tracebacks among it, goes where they send it, but says no more than ours.
+    Records of other packages, such as Streamlit's tracebacks, go where they send them, but reveal no more than ours.
     """
     if not _ROOT.handlers:
-        logging.setLogRecordFactory(_told_by_others)
+        logging.setLogRecordFactory(_redacted_record)
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(JsonLines())
         _ROOT.addHandler(handler)
@@ -53,8 +53,8 @@ def configure() -> None:
         _ROOT.propagate = False
 
 
-def _told_by_others(*args: Any, **named: Any) -> logging.LogRecord:
-    """Return a record; the message of one that is not ours is its line of JSON."""
+def _redacted_record(*args: Any, **named: Any) -> logging.LogRecord:
+    """Make a record; the message of one that is not ours becomes its line of JSON."""
     record = logging.LogRecord(*args, **named)
     if record.name.partition(".")[0] != _ROOT.name:
         record.msg = JsonLines().format(record)
@@ -62,6 +62,6 @@ def _told_by_others(*args: Any, **named: Any) -> logging.LogRecord:
     return record
 
 
-def tell(event: str, **counts: Told) -> None:
-    """Log an event of which only numbers are told."""
+def log_event(event: str, **counts: Count) -> None:
+    """Log an event with counts, and nothing else."""
     _ROOT.info(event, extra={"counts": counts})

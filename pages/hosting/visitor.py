@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.hosting import identity
 from pages.hosting.limits import Buckets
-from pages.hosting.logs import tell
+from pages.hosting.logs import log_event
 from recengine import settings
 from recengine.errors import BadInput
 
@@ -28,7 +28,7 @@ def browser_id() -> str:
         token = st.context.cookies.get(identity.COOKIE)
         known = identity.read(token) if isinstance(token, str) else None  # without a browser there are no cookies
         st.session_state["visitor"] = known or uuid.uuid4().hex
-        tell("a visit began")
+        log_event("a visit began")
     return st.session_state["visitor"]
 
 
@@ -60,7 +60,7 @@ def check_limit(kind: str, count: int = 1) -> None:
         try:
             _buckets().take(kind, visitor_id(), client_address(), count=count)
         except BadInput:
-            tell("a limit was reached", count=count)
+            log_event("a limit was reached", count=count)
             raise
 
 

@@ -58,7 +58,7 @@ def _by_genre(dataset: Dataset) -> NDArray[np.bool_]:
     keep = np.ones(dataset.n_items, dtype=bool)
     if not names:
         return keep
-    recall("genres", [], lambda text: [name for name in text.split("|") if name in names] or None)
+    recall("genres", [], lambda text: [name for name in text.split("|") if name in names] or None, of_dataset=True)
     wanted = st.multiselect(
         "Genres",
         names,
@@ -87,7 +87,7 @@ def _by_year(dataset: Dataset) -> NDArray[np.bool_]:
     def write(ends: tuple[int, int]) -> str:
         return f"{ends[0]}-{ends[1]}"
 
-    recall("years", span, read)
+    recall("years", span, read, of_dataset=True)
     st.slider("Years", *span, key="years", on_change=record, args=("years", span, write))
     record("years", span, write)
     low, high = st.session_state["years"]

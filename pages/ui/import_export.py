@@ -8,7 +8,7 @@ from operator import itemgetter
 
 import streamlit as st
 
-from pages.hosting.logs import tell
+from pages.hosting.logs import log_event
 from pages.hosting.visitor import check_limit, visitor_id
 from pages.ui import cards, messages, visitor_ratings
 from pages.ui.escape import html, markdown
@@ -242,6 +242,6 @@ def letterboxd_csv(rows: Sequence[tuple[cards.Film, float]], moments: Mapping[st
 
 def erase() -> None:
     """Forget this visitor. For callbacks."""
-    tell("everything of a visitor was erased", count=visitor_ratings.event_log().erase(visitor_id()))
+    log_event("everything of a visitor was erased", count=visitor_ratings.event_log().erase(visitor_id()))
     for key in [key for key in st.session_state if str(key).startswith("rate ")]:
         del st.session_state[key]

@@ -1,4 +1,4 @@
-"""What a page shows instead of content: waiting, empty, or input that cannot be used. Each offers one action."""
+"""What a page shows instead of content: errors, empty states, outlines while it waits. Each offers one action."""
 
 from __future__ import annotations
 
@@ -20,49 +20,65 @@ P = ParamSpec("P")
 Action = Callable[[], object]
 """Draws one button or link."""
 
+LABELS = {
+    "user": "viewer",
+    "item": "film",
+    "dataset": "data set",
+    "positive": "liked from",
+    "k": "number of films",
+    "min_user": "ratings per viewer, at least",
+    "min_item": "ratings per film, at least",
+}
+"""Field of a BadInput -> what the app calls it, where that is not the field's own name."""
+
+
+def bad_input_message(error: BadInput) -> str:
+    """Return the error as a sentence that speaks of the app's controls."""
+    return as_sentence(error.sentence(lambda field: LABELS.get(field, field.replace("_", " "))))
+
 
 @contextmanager
 def catch_bad_input(action: Action) -> Iterator[None]:
-    """Turn BadInput into one sentence and the way on that `action` draws."""
+    """Draw BadInput as one sentence, and the way on that `action` draws."""
     try:
         yield
-    except BadInput as fault:
-        error(str(fault), action)
+    except BadInput as bad_input:
+        error(bad_input_message(bad_input), action)
 
 
 def toast_errors(callback: Callable[P, None]) -> Callable[P, None]:
-    """Let what comes before the page is drawn, as callbacks do, keep BadInput for `say_told`."""
+    """Keep a callback's BadInput for `show_pending_toast`: callbacks run before the page can draw anything."""
 
     @wraps(callback)
     def run(*args: P.args, **named: P.kwargs) -> None:
         try:
             callback(*args, **named)
-        except BadInput as fault:
-            st.session_state["told"] = str(fault)
+        except BadInput as bad_input:
+            st.session_state["pending toast"] = bad_input_message(bad_input)
 
     return run
 
 
 def show_pending_toast() -> None:
-    """Say, in passing, what could not be done."""
-    if fault := st.session_state.pop("told", ""):
-        st.toast(markdown(as_sentence(fault)), icon=":material/error:", duration="long")
+    """Show once what a callback could not do."""
+    if message := st.session_state.pop("pending toast", ""):
+        st.toast(markdown(message), icon=":material/error:", duration="long")
 
 
 def error(message: str, action: Action) -> None:
-    """Draw an error state."""
+    """Draw an error and the way on."""
     st.error(markdown(as_sentence(message)), icon=":material/error:")
     action()
 
 
-def disk_error_message(fault: BaseException) -> str:
-    """Return a sentence if a disk that is full or closed is what a fault comes from, else ""."""
-    numbers = [getattr(fault, "errno", None), *map(int, re.findall(r"\(os error (\d+)\)", str(fault)))]
+def disk_error_message(error: BaseException) -> str:
+    """Return a sentence if a disk that is full or not writable caused the error, else ""."""
+    numbers = [getattr(error, "errno", None), *map(int, re.findall(r"\(os error (\d+)\)", str(error)))]
     for number in numbers:
         if number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             why = os.strerror(number)
             return f"Nothing can be stored just now ({why}): free some space or open the folder, then start again."
-    cause = fault.__cause__ or fault.__context__
+    cause = error.__cause__ or error.__context__
     return disk_error_message(cause) if cause else ""
 
 
@@ -78,6 +94,11 @@ def start_again_link() -> None:
     st.page_link("for_you.py", label="Start again", icon=":material/restart_alt:", query_params={})
 
 
+def back_link(page: str, label: str) -> Action:
+    """Return an action that links to a page without the viewer and the film in the address."""
+    return lambda: link(page, label, icon=":material/arrow_back:", user=None, item=None)
+
+
 def grid_skeleton(rows: int = 1) -> None:
     """Draw the outline of a grid of posters."""
     with st.grid(5, min_column_width=150, gap="medium"):
@@ -85,12 +106,7 @@ def grid_skeleton(rows: int = 1) -> None:
             st.skeleton(height=300)
 
 
-def back_link(page: str, label: str) -> Action:
-    """Return an action that links to a page without the person and the film in the address."""
-    return lambda: link(page, label, icon=":material/arrow_back:", user=None, item=None)
-
-
 def as_sentence(message: str) -> str:
-    """Return the message with a capital and a full stop, as a page has it."""
+    """Return the message with a capital and a full stop."""
     message = message.strip()
     return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")

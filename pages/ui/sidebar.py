@@ -1,16 +1,15 @@
-"""The frame of every page: its title, and the sidebar with data set, model and device and how they stand."""
+"""The sidebar: the choice of data set, model and device, the state of the model, and the visitor's account."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import streamlit as st
 
-from pages.ui.address import forget, recall, record
+from pages.ui.address import forget_of_dataset, recall, record
 from pages.ui.escape import html, markdown
 from recengine import settings
 
@@ -18,13 +17,12 @@ if TYPE_CHECKING:  # both bring PyTorch, which is loaded only when the title is 
     from recengine.data.dataset import Dataset
     from recengine.experiments.store import Trained
 
-HERE = Path(__file__).parent
 UPLOAD = "upload"
 """The name under which a visitor's own data set stands in their sidebar; only their session holds it."""
 
 
 class Choice(NamedTuple):
-    """What the sidebar says: names, not yet loaded."""
+    """What is chosen in the sidebar: names, not yet loaded."""
 
     data: str
     model: str
@@ -39,30 +37,20 @@ class Ready(NamedTuple):
     positive: float
 
 
-def style() -> None:
-    """Load the style sheet."""
-    st.html(HERE / "style.css")
-
-
-def title(name: str, lead: str) -> None:
-    """Draw the page's title and its first line."""
-    st.html(f'<header class="head"><h1>{html(name)}</h1><p>{html(lead)}</p></header>')
-
-
 def choice() -> Choice:
-    """Return what the sidebar says."""
+    """Return what is chosen in the sidebar."""
     state = st.session_state
     return Choice(state["data"], state["model"], state.get("device") or settings.default_device())
 
 
 def choose(name: str, value: str) -> None:
-    """Make a choice of the sidebar, for callbacks. Another data set has other people and films: those are dropped."""
+    """Make a choice of the sidebar, for callbacks; another data set has other viewers, films and runs."""
     if name == "data":
         from pages.ui.recipes import recipe
 
         st.session_state["model"] = recipe(st.session_state["model"]).model  # a run belongs to its data set
         record("model", None)
-        forget("user", "item", "trail", "genres", "years")
+        forget_of_dataset()
     st.session_state[name] = value
     record(name, None)
 
@@ -86,15 +74,15 @@ def draw() -> None:
         chosen = _picker("model", "Model", [*titles, *MODELS], caches.DEFAULT_MODEL, titles)
         kind = MODELS[recipes.recipe(chosen).model]
         st.html(f'<p class="about-model"><b>{html(kind.family.capitalize())}.</b> {html(kind.summary)}</p>')
-        for fault in FAULTS:
-            st.warning(markdown(messages.as_sentence(fault)), icon=":material/extension_off:")
+        for error in FAULTS:
+            st.warning(markdown(messages.as_sentence(error)), icon=":material/extension_off:")
         if torch.cuda.is_available():
             _picker("device", "Device", ["auto", "cpu", "cuda"], settings.default_device())
     account()
 
 
 def account() -> None:
-    """Offer to sign in, where the secrets name an identity provider; say who has, and let them sign out."""
+    """Offer to sign in where the secrets name an identity provider; to who has, offer to sign out."""
     from pages.hosting import visitor
     from pages.ui import visitor_ratings
 
@@ -102,8 +90,8 @@ def account() -> None:
         return
     with st.sidebar, st.container(key="account", gap="small"):
         if visitor.account_id() is None:
-            named = [name for name, part in st.secrets["auth"].items() if isinstance(part, Mapping)]
-            for name in named or [None]:
+            providers = [name for name, part in st.secrets["auth"].items() if isinstance(part, Mapping)]
+            for name in providers or [None]:
                 label = f"Sign in with {markdown(name.capitalize())}" if name else "Sign in"
                 st.button(label, on_click=st.login, args=(name,) if name else (), icon=":material/login:", key=label)
             return
@@ -132,7 +120,7 @@ def _picker(
     )
     record(name, None)
     if asked is not None and asked not in options:
-        st.warning(f"There is no {title.lower()} “{markdown(asked)}” here, so this is {st.session_state[name]}.")
+        st.warning(f"Unknown {title.lower()} “{markdown(asked)}”. Showing {st.session_state[name]} instead.")
     return st.session_state[name]
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import streamlit as st
 
-from pages.hosting.logs import tell
+from pages.hosting.logs import log_event
 from pages.hosting.visitor import account_id, browser_id, check_limit, visitor_id
 from recengine import settings
 from recengine.data.dataset import Dataset
@@ -75,7 +75,7 @@ def append(dataset: Dataset, events: Sequence[Event]) -> None:
     for start in range(0, len(events), BATCH):
         batch = events[start : start + BATCH]
         check_limit("rating", len(batch))
-        tell("ratings were kept", count=event_log().append(visitor_id(), catalogue(dataset), batch))
+        log_event("ratings were kept", count=event_log().append(visitor_id(), catalogue(dataset), batch))
 
 
 def import_ratings(dataset: Dataset, source: str, matches: Iterable[Match]) -> tuple[int, int]:
@@ -87,7 +87,7 @@ def import_ratings(dataset: Dataset, source: str, matches: Iterable[Match]) -> t
     rows = [(str(dataset.item_ids[m.item_idx]), m.row.stars, m.row.date, m.row.ts) for m in matches]
     wanted = [row for row in rows if not 0 < row[3] < latest.get(row[0], 0)]
     new = log.append(*key, imported(*key, source, wanted))
-    tell("ratings were brought in", count=new)
+    log_event("ratings were brought in", count=new)
     return new, len(rows) - len(wanted)
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
+from pages.main import PAGES
 from tests.app.test_data import HOSTILE, hostile_zip
 from tests.browser.conftest import OpenPage
 from tests.browser.test_rating import board, import_and_export, rate
@@ -129,7 +130,7 @@ def test_hostile_uploads_are_refused_in_plain_text(open_page: OpenPage) -> None:
         drawn(page)
 
 
-@pytest.mark.parametrize("name", ["", "similar", "rate", "live", "compare", "train", "data"])
+@pytest.mark.parametrize("name", [page.address for page in PAGES])
 def test_a_hostile_address_is_text_on_every_page(open_page: OpenPage, name: str) -> None:
     for text in ADDRESSES:
         page = open_page(f"/{name}?" + "&".join(f"{key}={quote(text)}" for key in NAMED.split()))

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from benchmarks.server import Server
+from pages.main import PAGES
 from tests.app.test_data import ratings_csv
 from tests.browser.conftest import OpenPage
 
@@ -22,9 +23,7 @@ def test_cold_deep_link_as_the_first_request_shows_the_frame_and_the_film(open_p
     """Named so that it runs first: Streamlit's legacy mode shows only before any session has called st.navigation."""
     page = open_page("/similar?item=600&model=item-knn")
     expect(page.locator(".seed h2")).to_be_visible()
-    expect(page.locator("[data-testid=stSidebarNavLink]")).to_have_text(
-        [re.compile(name) for name in ("For you", "More like this", "Rate", "Live", "Compare", "Train", "Data")]
-    )
+    expect(page.locator("[data-testid=stSidebarNavLink]")).to_have_text([re.compile(each.title) for each in PAGES])
     expect(page.locator(".status")).to_contain_text("Item-KNN · sample · trained")
     expect(page.locator(".st-key-near .film")).to_have_count(10)
     expect(page).to_have_title("More like this · RecEngine")

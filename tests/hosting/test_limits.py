@@ -17,7 +17,7 @@ class Clock:
 
 
 def allowed(buckets: Buckets, kind: str, visitor: str, address: str = "", tries: int = 1) -> int:
-    """Return how many of so many tries pass."""
+    """Return how many of the tries pass."""
     passed = 0
     for _ in range(tries):
         try:
@@ -55,15 +55,15 @@ def test_an_address_has_five_times_as_much_whoever_its_visitors_are() -> None:
     assert allowed(buckets, "upload", "visitor 40", "10.0.0.2") == 1
 
 
-def test_what_is_refused_takes_nothing() -> None:
+def test_a_refused_request_takes_no_tokens() -> None:
     buckets = Buckets(Clock())
     with pytest.raises(BadInput):
         buckets.take("rating", "ann", count=61)
     buckets.take("rating", "ann", count=60)
 
 
-def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_KEPT", 10)
+def test_the_number_of_buckets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_MAX_BUCKETS", 10)
     buckets = Buckets(Clock())
     for n in range(100):
         buckets.take("job", f"visitor {n}")
