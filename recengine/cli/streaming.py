@@ -18,6 +18,7 @@ from recengine.evaluation.prequential import (
     WINDOW,
     OnStream,
     Replay,
+    StreamProgress,
     Throttle,
     bootstrapped,
     make_stream,
@@ -52,14 +53,14 @@ def stream_models(options: argparse.Namespace, report: Reporter) -> None:
     run = RunConfig(device=options.device, seed=options.seed)
     configured = {name: configure(name, chosen, run) for name, chosen in per_model.items()}
     data = load_data(options, report)
-    guest = None
+    extra = None
     if options.mix is not None:
         theirs, notes = read_history(options.mix, data)
-        guest = theirs.at_least(options.positive)
+        extra = theirs.at_least(options.positive)
         for note in notes:
             report.note(note)
     stream = make_stream(
-        data.positives(options.positive), bootstrap=options.bootstrap, most=options.events, guest=guest
+        data.positives(options.positive), bootstrap=options.bootstrap, most=options.events, extra=extra
     )
     masked = not options.include_seen
     fitted = {}
@@ -94,18 +95,18 @@ def _with_ids(on_stream: Callable[[StreamEvent], None], data: Dataset) -> OnStre
 
     user_ids = _user_ids(data)
 
-    def named(row: Mapping[str, Any]) -> None:
+    def named(progress: StreamProgress) -> None:
         last = tuple(
             StreamedRating(
-                user_id=user_ids[event["user_idx"]],
-                item_id=data.item_ids[event["item_idx"]],
-                title=str(data.items["title"].iat[event["item_idx"]]),
-                rating=event["rating"],
-                rank=event["rank"],
+                user_id=user_ids[event.user_idx],
+                item_id=data.item_ids[event.item_idx],
+                title=str(data.items["title"].iat[event.item_idx]),
+                rating=event.rating,
+                rank=event.rank,
             )
-            for event in row["last"]
+            for event in progress.last
         )
-        on_stream(StreamEvent(**{**row, "last": last}))
+        on_stream(StreamEvent(**{**vars(progress), "last": last}))
 
     return named
 

@@ -74,12 +74,12 @@ def test_events_stand_in_the_order_of_time_and_ties_in_that_of_the_source() -> N
 
 
 @pytest.mark.parametrize("most", [None, 2])
-def test_a_guest_stands_evenly_among_those_replayed_in_their_own_order(most: int | None) -> None:
+def test_an_extra_user_s_events_are_spread_evenly_in_their_own_order(most: int | None) -> None:
     rows = Interactions.from_pairs([0, 1, 0, 1, 1, 0], [3, 1, 2, 0, 3, 1], n_users=2, n_items=5, rating=[5] * 6)
-    guest = Interactions.from_pairs([0, 0], [4, 2], n_users=1, n_items=5, rating=[5, 4])
+    extra = Interactions.from_pairs([0, 0], [4, 2], n_users=1, n_items=5, rating=[5, 4])
     alone, stream = (
         make_stream(rows, bootstrap=0.4, most=most),
-        make_stream(rows, bootstrap=0.4, most=most, guest=guest),
+        make_stream(rows, bootstrap=0.4, most=most, extra=extra),
     )
     assert stream.bootstrap.item_idx.tolist() == alone.bootstrap.item_idx.tolist()
     theirs = stream.rest.user_idx == 2
@@ -92,7 +92,7 @@ def test_a_guest_stands_evenly_among_those_replayed_in_their_own_order(most: int
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 0.001])
 def test_a_share_that_leaves_nothing_to_start_from_or_to_replay_is_bad_input(share: float) -> None:
-    with pytest.raises(BadInput, match=r"bootstrap=|too few to start from"):
+    with pytest.raises(BadInput, match=r"bootstrap=.* is out of range|bootstrap=.* cannot divide"):
         make_stream(events(20), bootstrap=share)
 
 
@@ -172,8 +172,8 @@ def test_a_slow_replay_keeps_its_pace_and_comes_to_the_same_end() -> None:
     whole = prequential(fitted(stream), stream)
     slow = prequential(fitted(stream), stream, on_progress=reports.append, throttle=Throttle(pace=240))
     assert len(stream.rest) == 240
-    assert reports[-1]["seconds"] == pytest.approx(239 / 240, abs=1e-3)  # it is told before the last wait
-    assert reports[10]["seconds_left"] == pytest.approx(229 / 240, rel=0.1)
+    assert reports[-1].seconds == pytest.approx(239 / 240, abs=1e-3)  # it is told before the last wait
+    assert reports[10].seconds_left == pytest.approx(229 / 240, rel=0.1)
     for name, ranks in whole.ranks.items():
         assert slow.ranks[name].tolist() == ranks.tolist(), name
 
@@ -183,7 +183,7 @@ def test_a_slow_replay_reports_each_second_at_least() -> None:
     stream, reports = make_stream(events(3_600, n_users=60, n_items=60)), list[Any]()
 
     def on_progress(row: Any) -> None:
-        reports.append(row["done"])
+        reports.append(row.done)
         if len(reports) == 2:
             raise KeyboardInterrupt
 
@@ -215,8 +215,8 @@ def test_a_replay_stands_still_while_a_file_is_there_and_counts_no_time_for_it(
     prequential(fitted(stream), stream, on_progress=on_progress, throttle=Throttle(hold=hold))
     assert set(stood) == {5}
     assert len(stood) > 5
-    assert reports[-1]["done"] == len(stream.rest)
-    assert reports[-1]["seconds"] == 0
+    assert reports[-1].done == len(stream.rest)
+    assert reports[-1].seconds == 0
 
 
 @pytest.mark.parametrize("pace", [0.0, -1.0, math.nan, math.inf])
@@ -346,7 +346,7 @@ def test_the_streams_are_those_of_the_published_count_and_of_r0(mirror: Path, ru
     assert small["recall@10"]["value"] == pytest.approx(0.069, abs=0.0015)  # equal counts go by the smaller id
 
 
-def test_somebody_more_is_mixed_in_as_the_guest(folder: Path, run: Run, tiny: Dataset, tmp_path: Path) -> None:
+def test_an_extra_user_is_mixed_in_as_the_guest(folder: Path, run: Run, tiny: Dataset, tmp_path: Path) -> None:
     mine = tmp_path / "mine.csv"
     mine.write_text("item_id,rating\n101,5\n102,1\n105,4.5\n")
     _, _, rows = run("--dataset", folder, "--positive", 4, "--model", "stream-popularity", "--mix", mine)
