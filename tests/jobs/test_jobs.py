@@ -106,7 +106,7 @@ def test_a_job_runs_at_a_low_priority_and_leaves_its_result_and_its_lines(jobs: 
 
 def test_the_process_is_nice_to_the_pages(jobs: Jobs) -> None:
     pid = hanging(jobs, start(jobs, "hang"))
-    assert psutil.Process(pid).nice() == min(19, psutil.Process().nice() + 10) or psutil.Process(pid).nice() == 10
+    assert psutil.Process(pid).nice() == min(19, psutil.Process().nice() + 10)
     assert os.getsid(pid) == pid  # a session of its own: it outlives the app's terminal
 
 
