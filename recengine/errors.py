@@ -32,13 +32,16 @@ class BadInput(ValueError):  # noqa: N818 - it names what the user gave, not a f
             subject += f" {self.value!r}"
         elif self.value is not None:
             subject += f"={self.value}"
+
+        def renamed(text: str) -> str:  # never what the user gave, which may hold backticks too
+            return re.sub(r"`(\w+)`", lambda match: name_of(match[1]), text)
+
         parts = [
-            " ".join(part for part in (subject, self.problem) if part),
-            self.expected and f"expected {self.expected}",
-            self.remedy,
+            " ".join(part for part in (subject, renamed(self.problem)) if part),
+            self.expected and f"expected {renamed(self.expected)}",
+            renamed(self.remedy),
         ]
-        text = "; ".join(part for part in parts if part)
-        return re.sub(r"`(\w+)`", lambda match: name_of(match[1]), text)
+        return "; ".join(part for part in parts if part)
 
     def __str__(self) -> str:
         return self.sentence()

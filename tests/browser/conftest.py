@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 from benchmarks.server import FLAGS, NO_CHROMIUM, Server, chromium
 
-expect.set_options(timeout=20_000)  # both cores may be busy with something else
+expect.set_options(timeout=60_000)  # both cores may be busy with something else
 OpenPage = Callable[..., Page]
 
 
@@ -49,7 +49,7 @@ def open_page(server: Server, browser: Browser) -> Iterator[OpenPage]:
         page = context.new_page()
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # dark or light
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.on("request", lambda request: faults.append(f"request to {request.url}") if away(request.url) else None)
         page.on("console", lambda message: faults.append(f"console: {message.text}") if bad(message) else None)
         page.on("pageerror", lambda error: faults.append(f"page error: {error}"))

@@ -107,7 +107,7 @@ def test_train_watch_leave_come_back_reload_and_use_the_model(open_page: OpenPag
 
 def test_cancelling_ends_the_process(open_page: OpenPage, jobs: Jobs) -> None:
     page = open_page("/train")
-    fill(page, epochs=500, weight_decay=0)
+    fill(page, epochs=500, l2=0)
     job = start(page, jobs)
     told(jobs, job)
     pid = job.pid or 0
