@@ -73,7 +73,9 @@ def draw() -> None:
         titles = {id: run.title for id, run in runs.items()}
         chosen = _picker("model", "Model", [*titles, *MODELS], caches.DEFAULT_MODEL, titles)
         kind = MODELS[recipes.recipe(chosen).model]
-        st.html(f'<p class="about-model"><b>{html(kind.family.capitalize())}.</b> {html(kind.summary)}</p>')
+        learns = "Learns" if "incremental" in kind.abilities else "Does not learn"
+        about = f"{kind.summary} {learns} from visitors’ ratings."
+        st.html(f'<p class="about-model"><b>{html(kind.family.capitalize())}.</b> {html(about)}</p>')
         for error in FAULTS:
             st.warning(markdown(messages.as_sentence(error)), icon=":material/extension_off:")
         if torch.cuda.is_available():

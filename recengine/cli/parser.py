@@ -17,7 +17,6 @@ from recengine.cli.training import datasets, models, train
 from recengine.cli.tuning import tune_model
 from recengine.data.splits import SPLITS
 from recengine.errors import BadInput
-from recengine.models.registry import FOR_EVENTS
 from recengine.serving.promotion import CAP
 
 
@@ -132,13 +131,12 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, metavar="F.csv", help="one row for each event and model")
 
     for name, run, text in (
-        ("promote", promote_log, "let everybody's model learn what visitors rated, if it is no worse for it"),
-        ("rollback", roll_back, "serve the model from before the last promotion again"),
+        ("promote", promote_log, "let incremental models learn visitors' ratings, unless that makes them worse"),
+        ("rollback", roll_back, "serve the snapshot from before the last promotion again"),
     ):
         command = with_data(name, run, text, model=False)
-        command.add_argument(
-            "--model", default=FOR_EVENTS, metavar="M", help=f"one that learns from events; default: {FOR_EVENTS}"
-        )
+        default = "all that the app serves" if name == "promote" else "all that were promoted"
+        command.add_argument("--model", action="append", metavar="M", help=f"an incremental model; default: {default}")
         if name == "promote":
             command.add_argument("--cap", type=_from(1), default=CAP, help="ratings of one visitor that count at most")
 

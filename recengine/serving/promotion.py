@@ -1,12 +1,12 @@
-"""Shared learning: what visitors rated becomes part of the model that everybody starts from, if it is no worse for it.
+"""Shared learning: visitors' ratings become part of an incremental model that all visitors start from.
 
-    done = promote(dataset, EventLog())       # replay the log onto a new snapshot, test it, let the app serve it
-    rollback(dataset)                         # serve the one before again
+    done = promote(dataset, EventLog(), name="step")    # replay the log onto a new snapshot, test it, serve it
+    rollback(dataset, name="step")                      # serve the snapshot before it again
 
-The base is the model trained on the data set alone. A promotion replays what stands in the log onto it, in the order of
-the log, so that the same log gives the same bytes, and who has erased their ratings is not in the next snapshot. What
-is tested is the same replay onto a base that lacks the hold-out, the last positive of each person of the data set,
-which no visitor can change. Snapshots are artefacts; `current.json`, written last and whole, says which one is served.
+The base is the model trained on the data set alone. A promotion replays the ratings that stand in the log onto it, in
+the order of the log, so that the same log gives the same bytes, and erased ratings are not in the next snapshot. It is
+tested by the same replay onto a base without the hold-out, the last positive of each user of the data set, which no
+visitor can change. Snapshots are artefacts; `current.json`, written last and atomically, names the one that is served.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from recengine.experiments.train import artefact_folder, obtain
 from recengine.files import sha256_of, whole_text_file
 from recengine.metrics import RANKING_METRICS
 from recengine.models.base import Recommender, SupportsPartialFit
-from recengine.models.registry import FOR_EVENTS, model_class
+from recengine.models.registry import FOR_EVENTS, MODELS, model_class
 from recengine.serving.event_log import Event, EventLog, located
 from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch
 
 CAP = 100
-"""Ratings of one visitor that count, the latest: nobody outweighs a busy person of the data set."""
+"""Latest ratings of one visitor that count, so that nobody outweighs a busy user of the data set."""
 KEPT = 3
-"""Snapshots that are kept, the served one among them."""
+"""Snapshots that are kept, including the served one."""
 
 
 class Reached(NamedTuple):
-    """A metric of the new snapshot, and of a rival with its 95 % interval over people."""
+    """A metric of the new snapshot, and of a rival with its 95 % interval over users."""
 
     value: float
     rival: float
@@ -55,13 +55,13 @@ class Reached(NamedTuple):
 
 
 class Promoted(NamedTuple):
-    """What a promotion or a rollback came to.
+    """The result of a promotion or a rollback.
 
     promoted : whether the app now serves another snapshot than before
     version  : of the snapshot that is served; 0 is the base
     why      : a sentence
     visitors, ratings : what was replayed
-    metrics  : rival (`served`, `base`) -> metric -> what the new snapshot and the rival reached on the hold-out
+    metrics  : rival (`served`, `base`) -> metric -> the values of the new snapshot and the rival on the hold-out
     """
 
     promoted: bool
@@ -73,9 +73,23 @@ class Promoted(NamedTuple):
 
 
 def served_folder(base: Path) -> Path:
-    """Return the folder of the snapshot that is served in place of the artefact `base`: itself before any promotion."""
+    """Return the folder of the snapshot served in place of the artefact `base`; before any promotion `base` itself."""
     current = _current(_root(base))
     return _root(base) / f"{current[-1]}-served" if current else base
+
+
+def served_models(dataset: Dataset, *, run: RunConfig, positive: float) -> list[str]:
+    """Return the incremental models that the app serves, those with an artefact; where there is none, the default."""
+    names = [name for name, kind in MODELS.items() if "incremental" in kind.abilities]
+    folders = {name: artefact_folder(dataset, name, run=run, positive=positive) for name in names}
+    return [name for name, folder in folders.items() if folder.exists()] or [FOR_EVENTS]
+
+
+def promoted_models(dataset: Dataset, *, run: RunConfig, positive: float) -> list[str]:
+    """Return the incremental models of which a snapshot is served; where there is none, the default."""
+    names = [name for name, kind in MODELS.items() if "incremental" in kind.abilities]
+    roots = {name: _root(artefact_folder(dataset, name, run=run, positive=positive)) for name in names}
+    return [name for name, root in roots.items() if _current(root)] or [FOR_EVENTS]
 
 
 def promote(
@@ -90,12 +104,12 @@ def promote(
 ) -> Promoted:
     """Replay the log onto a new snapshot; serve it unless some metric falls below its interval from before.
 
-    It is compared with what is served and with the base, so that no row of small losses adds up.
+    It is compared with the served snapshot and with the base, so that small losses cannot add up.
     Raises BadInput for a model that does not learn from single events.
     """
     if "incremental" not in model_class(name).abilities:
-        expected = f"one that does, such as {FOR_EVENTS!r}"
-        raise BadInput("model", name, expected, problem="does not learn from single ratings")
+        able = ", ".join(model for model, kind in MODELS.items() if "incremental" in kind.abilities)
+        raise BadInput("model", name, f"one of: {able}", problem="does not learn from single ratings")
     base = artefact_folder(dataset, name, run=run, positive=positive)
     root, split = _root(base), make_split(dataset, "leave-last", positive=positive)
     root.mkdir(parents=True, exist_ok=True)
@@ -107,7 +121,7 @@ def promote(
         content = sha256_of(repr([(visitor, event.item_id, event.stars) for visitor, event in rows]).encode())
         served = store.find(root / f"{version}-served") if version else None
         if not len(events) or (served is not None and served.manifest["log"] == content):
-            return Promoted(False, version, "the log holds nothing that is not learned already", visitors, len(events))
+            return Promoted(False, version, "the log holds nothing new to learn", visitors, len(events))
 
         def learned(part: Split | None) -> Recommender:
             model = obtain(dataset, name, run=run, positive=positive, split=part, on_epoch=on_epoch).model
@@ -123,7 +137,9 @@ def promote(
             rival: {key: Reached(ours[key][0], *theirs) for key, theirs in _reached(model, split).items()}
             for rival, model in rivals.items()
         }
-        worse = [f"{key} than the {r}" for r, found in metrics.items() for key, m in found.items() if m.is_worse]
+        worse = [
+            f"{key} than the {r}" for r, by_metric in metrics.items() for key, m in by_metric.items() if m.is_worse
+        ]
         if worse:
             why = f"the new snapshot is worse in {', '.join(worse)}, beyond its interval; the old one stays"
             return Promoted(False, version, why, visitors, len(events), metrics)
@@ -145,7 +161,7 @@ def rollback(
     run: RunConfig = RunConfig(),  # noqa: B008 - frozen
     positive: float = 4.0,
 ) -> Promoted:
-    """Serve the snapshot before the one that is served, or after the first of them the base; it is forgotten.
+    """Delete the served snapshot and serve the one before it, or the base.
 
     Raises BadInput where nothing was promoted.
     """
@@ -154,9 +170,7 @@ def rollback(
     with FileLock(root / ".lock"):
         kept = _current(root)
         if not kept:
-            raise BadInput(
-                f"no snapshot of {name!r} on {dataset.name!r} was promoted, so there is none to go back from"
-            )
+            raise BadInput("model", name, problem=f"has no promoted snapshot on {dataset.name!r} to roll back")
         _serve(root, kept[:-1])
         version = kept[-2] if len(kept) > 1 else 0
         return Promoted(True, version, f"version {kept[-1]} is taken back")
@@ -195,9 +209,9 @@ def as_interactions(
 
 
 def _reached(model: Recommender, split: Split) -> dict[str, tuple[float, float, float]]:
-    """Return each metric of accuracy on the hold-out, with its interval."""
-    found = evaluate(model, split).means()
-    return {key: value for key, value in found.items() if key.partition("@")[0] in (*RANKING_METRICS, "auc")}
+    """Return each accuracy metric on the hold-out, with its interval."""
+    means = evaluate(model, split).means()
+    return {key: value for key, value in means.items() if key.partition("@")[0] in (*RANKING_METRICS, "auc")}
 
 
 def _root(base: Path) -> Path:
@@ -205,7 +219,7 @@ def _root(base: Path) -> Path:
 
 
 def _current(root: Path) -> list[int]:
-    """Return the versions that are kept, the served one last; nothing where the file is not ours."""
+    """Return the versions that are kept, the served one last; none where the file is missing or damaged."""
     try:
         kept = json.loads((root / "current.json").read_text(encoding="utf-8"))["kept"]
         return [int(version) for version in kept]
@@ -214,12 +228,12 @@ def _current(root: Path) -> list[int]:
 
 
 def _versions(root: Path) -> dict[Path, int]:
-    """Return the folders of all snapshots that lie there, kept or left by a crash, with their versions."""
+    """Return the folders of all snapshots, kept or left by a crash, with their versions."""
     return {path: int(path.name.partition("-")[0]) for path in root.glob("[0-9]*-*")}
 
 
 def _serve(root: Path, kept: list[int]) -> None:
-    """Let the last of these versions be served, in one step, then remove what is not among them."""
+    """Serve the last of these versions, atomically, then remove all other snapshots."""
     with whole_text_file(root / "current.json") as file:
         json.dump({"kept": kept}, file)
     for path, version in _versions(root).items():

@@ -135,7 +135,7 @@ def test_three_snapshots_are_kept_and_each_rollback_serves_the_one_before(tiny: 
     assert sorted(p.name for p in root.glob("*-served")) == ["2-served", "3-served", "4-served"]
     assert [rollback(tiny, run=RUN).version for _ in range(3)] == [3, 2, 0]
     assert served(tiny) == artefact_folder(tiny, "step", run=RUN)
-    with pytest.raises(BadInput, match="no snapshot of 'step' on 'tiny' was promoted"):
+    with pytest.raises(BadInput, match="model 'step' has no promoted snapshot on 'tiny'"):
         rollback(tiny, run=RUN)
 
 
@@ -185,6 +185,22 @@ def test_the_commands_say_what_they_did(
     assert "Now serving version 0" in capsys.readouterr().out
     assert main(["promote", "--dataset", "sample", "--set", "negatives=3", "--quiet"]) == 2
     assert "serves the presets alone" in capsys.readouterr().err
+
+
+def test_by_default_all_incremental_models_that_the_app_serves_are_promoted_and_rolled_back(
+    fresh_home: Path, log: EventLog, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tiny: Dataset
+) -> None:
+    monkeypatch.setattr("recengine.cli.common.load_dataset", lambda name, on_progress: tiny)
+    fans(log, tiny, range(2))
+    counts = ["stream-popularity", "recent-popularity"]
+    for name in (*counts, "popularity"):
+        obtain(tiny, name)
+    for command, version in (("promote", 1), ("rollback", 0)):
+        assert main([command, "--dataset", "sample", "--json", "--quiet"]) == 0
+        results = json.loads(capsys.readouterr().out)["results"]
+        assert {name: done["version"] for name, done in results.items()} == dict.fromkeys(counts, version)
+    assert main(["rollback", "--dataset", "sample", "--quiet"]) == 2
+    assert "'step' has no promoted snapshot on 'tiny'" in capsys.readouterr().err
 
 
 def test_what_is_put_aside_or_taken_back_teaches_nothing(tiny: Dataset, log: EventLog, shared) -> None:
