@@ -196,7 +196,7 @@ def estimates(ready: sidebar.Ready) -> None:
             st.caption("That is too much for a page; the command line writes it a batch of people at a time.")
         wanted = recipes.recipe(sidebar.choice().model)
         command = ["python", "-m", "recengine", "estimates", "--dataset", dataset.name, "--model", model.name]
-        command += recipes.flags(dataset, wanted.asked, wanted.seed, sidebar.choice().device)
+        command += recipes.flags(dataset, wanted, sidebar.choice().device)
         st.code(shlex.join([*command, "--out", "estimates.csv"]), language="bash", wrap_lines=True)
 
 

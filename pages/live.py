@@ -1,60 +1,81 @@
-"""Live: ratings replayed in the order of time; before each one the models are asked, after it they learn."""
+"""Live: ratings replayed in the order of time: each model guesses before every one, and learns after it."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shlex
-from typing import NamedTuple
 
 import streamlit as st
 
 from pages.ui import jobs, messages, recipes, replay, sidebar, visitor_ratings
-from pages.ui.address import recall, record
+from pages.ui.task_form import Choice, Models, TaskForm
 from recengine.data.dataset import Dataset
 from recengine.export import csv_text
-from recengine.jobs.job import JOB_DIR, PAUSE_FILE, Job, JobState
-from recengine.jobs.job import Task as JobTask
+from recengine.jobs.job import JOB_DIR, PAUSE_FILE, Job, JobState, Task
 from recengine.models.registry import MODELS, REPLAYED_FIRST, RUNNING_COUNT
 
 MOST = 7
 """Models that run beside the count: with it, as many as there are colours."""
 KINDS = ("top", "liked", "all")
-"""Ratings that are replayed."""
+"""Ratings to replay."""
 EVENTS = ("5000", "20000", "100000", "all")
-"""Events that are replayed at most, after those that the models start from."""
+"""Events to replay at most, after those that the models start from."""
 SPEEDS = {
     "full": "as fast as they can",
     "1000": "at 1,000 events a second",
     "200": "at 200 events a second",
     "50": "at 50 events a second",
 }
-DEFAULTS = {"ratings": "top", "events": "20000", "speed": "1000"}
 ROWS = 1_000_000
-"""Rows of the table of all events, one for each event and model, beyond which it is not written."""
+"""Most rows of the table of all events, one for each event and model; a larger one is not written."""
 
 
-class Task(NamedTuple):
-    """What is replayed before whom."""
+def make_form(dataset: Dataset) -> TaskForm:
+    """Return what can be chosen on this data."""
+    incremental = [name for name, kind in MODELS.items() if "incremental" in kind.abilities]
+    return TaskForm(
+        dataset,
+        "stream",
+        "Replay for",
+        Models(
+            name="replayed",
+            label="Models to test (against a simple count)",
+            default=list(REPLAYED_FIRST),
+            options=[name for name in incremental if name != RUNNING_COUNT],
+            most=MOST,
+            placeholder="One or more",
+        ),
+        (
+            Choice(
+                name="ratings",
+                label="Ratings to replay",
+                default="top",
+                options=KINDS,
+                text_of=lambda kind: describe_kind(dataset, kind),
+            ),
+            Choice(
+                name="events",
+                label="Events at most",
+                default="20000",
+                options=EVENTS,
+                text_of=lambda text: text if text == "all" else f"{int(text):,}",
+                flags=lambda task: () if task.options["events"] == "all" else ("--events", task.options["events"]),
+            ),
+            Choice(
+                name="speed",
+                label="Speed",
+                default="1000",
+                options=list(SPEEDS),
+                text_of=SPEEDS.__getitem__,
+                flags=lambda task: () if task.options["speed"] == "full" else ("--pace", task.options["speed"]),
+                names_result=False,
+            ),
+        ),
+        model_flag="--model",
+        positive=lambda task: lowest_rating(dataset, task.options["ratings"]),
+    )
 
-    models: tuple[str, ...]
-    kind: str
-    events: str
-    speed: str
 
-    def arguments(self, dataset: Dataset, device: str) -> list[str]:
-        """Return the arguments of `stream` beside the data set and the speed."""
-        models = [part for name in self.models for part in ("--model", name)]
-        most = [] if self.events == "all" else ["--events", self.events]
-        flags = recipes.flags(dataset, {}, 0, device, positive=least(dataset, self.kind))
-        return [*models, *flags, "-k", str(replay.K), *most]
-
-    @property
-    def pace(self) -> list[str]:
-        return [] if self.speed == "full" else ["--pace", self.speed]
-
-
-def least(dataset: Dataset, kind: str) -> float:
+def lowest_rating(dataset: Dataset, kind: str) -> float:
     """Return the rating from which on an event is replayed."""
     low, high = dataset.rating_range
     if kind == "all" or low == high:
@@ -62,159 +83,85 @@ def least(dataset: Dataset, kind: str) -> float:
     return high if kind == "top" else recipes.positive_threshold(dataset)
 
 
-def incremental() -> list[str]:
-    """Return the models that learn from single events, but for the count, which runs anyway."""
-    return [name for name, kind in MODELS.items() if "incremental" in kind.abilities and name != RUNNING_COUNT]
+def describe_kind(dataset: Dataset, kind: str) -> str:
+    """Return which ratings are replayed, and how many."""
+    lowest = lowest_rating(dataset, kind)
+    count = int((dataset.ratings.rating >= lowest).sum()) if lowest else len(dataset.ratings)
+    stars = f"{lowest:g} ★" if lowest == dataset.rating_range[1] else f"{lowest:g} ★ or more"
+    return f"{count:,} ratings of {stars}" if lowest else f"{count:,} ratings, whatever the stars"
 
 
-def task(dataset: Dataset) -> Task:
-    """Return what the form asks for; the address and the session say it before the form is drawn."""
-    known, state = incremental(), st.session_state
-    recall("replayed", list(REPLAYED_FIRST), lambda text: _models(text, known))
-    for name, options in (("ratings", KINDS), ("events", EVENTS), ("speed", tuple(SPEEDS))):
-        recall(name, DEFAULTS[name], lambda text, options=options: text if text in options else None)  # type: ignore[misc]
-    return Task(tuple(state["replayed"]), state["ratings"], state["events"], state["speed"])
-
-
-def _models(text: str, known: list[str]) -> list[str] | None:
-    """Return the models that an address names; none where it names none, None where it is wrong."""
-    return [name for name in text.split(",") if name in known][:MOST] or (None if text else [])
-
-
-def _record(name: str) -> None:
-    """Put a choice into the address. For callbacks, and after its widget is drawn."""
-    if name == "replayed":
-        record(name, list(REPLAYED_FIRST), ",".join)
-    else:
-        record(name, DEFAULTS[name])
-
-
-def form(dataset: Dataset, asked: Task, running: Job | None) -> None:
+def draw_form(form: TaskForm, task: Task, running: Job | None) -> None:
     """Draw what can be chosen, and the button that starts it, unless it is `running`."""
-
-    def kind_said(kind: str) -> str:
-        lowest = least(dataset, kind)
-        count = int((dataset.ratings.rating >= lowest).sum()) if lowest else len(dataset.ratings)
-        stars = f"{lowest:g} ★" if lowest == dataset.rating_range[1] else f"{lowest:g} ★ or more"
-        return f"{count:,} ratings of {stars}" if lowest else f"{count:,} ratings, whatever the stars"
-
+    dataset = form.dataset
     with st.container(border=True, key="form"):
-        st.multiselect(
-            "Models, beside the running count",
-            incremental(),
-            key="replayed",
-            format_func=recipes.label,
-            max_selections=MOST,
-            on_change=_record,
-            args=("replayed",),
-            placeholder="One or more",
-        )
-        with st.grid(3, min_column_width=200, gap="small"):
-            for name, title, options, said in (
-                ("ratings", "What is replayed", KINDS, kind_said),
-                ("events", "Events at most", EVENTS, lambda text: text if text == "all" else f"{int(text):,}"),
-                ("speed", "Speed", tuple(SPEEDS), SPEEDS.__getitem__),
-            ):
-                st.selectbox(title, options, key=name, format_func=said, on_change=_record, args=(name,))
-        if count := len(mine(dataset, asked.kind)):
+        form.draw(columns=3, width=200)
+        if count := len(rated_by_visitor(dataset, task)):
             label = f"Mix in my own {count} ratings, spread over the stream"
-            st.toggle(label, key="mix", help="They stand there as of the person “guest”; only you see this replay.")
-        for name in ("replayed", *DEFAULTS):
-            _record(name)
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.button(
-                "Replay",
-                type="primary",
-                icon=":material/play_arrow:",
-                on_click=start,
-                args=(dataset, asked),
-                disabled=not asked.models or running is not None,
-                key="replay",
-            )
-            with st.popover("On the command line", icon=":material/terminal:"):
-                st.code(command(dataset, asked), language="bash", wrap_lines=True)
-        if not asked.models:
-            st.html('<p class="fault" role="alert">Choose at least one model to run beside the count.</p>')
-        if running is not None and running.task.options["speed"] != asked.speed:
-            st.caption(f"It runs {SPEEDS[running.task.options['speed']]}; cancel it to replay it at another speed.")
+            st.toggle(label, key="mix", help="They appear as viewer “guest”; only you see this replay.")
+        disabled = not task.models or running is not None
+        form.draw_start(task, "Replay", ":material/play_arrow:", start, disabled=disabled)
+        if not task.models:
+            messages.field_error("choose at least one model to test against the count")
+        if running is not None and running.task.options["speed"] != task.options["speed"]:
+            st.caption(f"It runs {SPEEDS[running.task.options['speed']]}; cancel it to replay at another speed.")
         if not dataset.timed:
             st.caption("This data has no timestamps: the order of its rows stands for time.")
         elif dataset.simulated:
-            st.caption("People and times are simulated here: this shows how a stream works, not how people are.")
+            st.caption("Viewers and times are simulated here: a demonstration on simulated people.")
 
 
-def mine(dataset: Dataset, kind: str) -> list[tuple[str, float]]:
-    """Return (item id, rating) of what the visitor rated and such a replay takes, in the order of rating."""
+def rated_by_visitor(dataset: Dataset, task: Task) -> list[tuple[str, float]]:
+    """Return (item id, rating) of the visitor's ratings that such a replay takes, in the order of rating."""
+    lowest = lowest_rating(dataset, task.options["ratings"])
     rated = [(i, dataset.in_scale(stars)) for i, stars in visitor_ratings.current(dataset).stars.items()]
-    return [(dataset.films[item][0], rating) for item, rating in rated if rating >= least(dataset, kind)]
+    return [(dataset.films[item][0], rating) for item, rating in rated if rating >= lowest]
 
 
-def mixed_in(dataset: Dataset, asked: Task) -> str:
+def mixed_in(dataset: Dataset, task: Task) -> str:
     """Return the visitor's ratings as CSV if they are to be mixed in, or else nothing."""
-    rows = mine(dataset, asked.kind) if st.session_state.get("mix") else []
+    rows = rated_by_visitor(dataset, task) if st.session_state.get("mix") else []
     return csv_text(("item_id", "rating"), rows) if rows else ""
 
 
-def key_of(dataset: Dataset, asked: Task, device: str) -> str:
-    """Return a name for the replay, the same at any speed."""
-    versions = [MODELS[name].version for name in asked.models]
-    said = json.dumps([dataset.fingerprint, versions, asked.arguments(dataset, device), mixed_in(dataset, asked)])
-    return f"stream {hashlib.sha256(said.encode()).hexdigest()[:20]}"
-
-
-def command(dataset: Dataset, asked: Task) -> str:
-    """Return the command line that does the same."""
-    parts = ["python", "-m", "recengine", "stream", "--dataset", dataset.name]
-    return shlex.join([*parts, *asked.arguments(dataset, sidebar.choice().device), *asked.pace])
-
-
 @messages.toast_errors
-def start(dataset: Dataset, asked: Task) -> None:
+def start(task: Task) -> None:
     """Start the replay. For callbacks."""
-    device = sidebar.choice().device
-    events = len(dataset.ratings) if asked.events == "all" else int(asked.events)
-    more = mixed_in(dataset, asked)
-    written = events * (2 * len(asked.models) + 1) <= ROWS  # those that learn have a copy that does not
-    recipes.start_on(
-        dataset,
-        ["stream"],
-        [
-            *asked.arguments(dataset, device),
-            *asked.pace,
-            *("--hold", f"{JOB_DIR}/{PAUSE_FILE}"),
-            *(["--out", f"{JOB_DIR}/events.csv"] if written else []),
-            *(["--mix", f"{JOB_DIR}/mine.csv"] if more else []),
-        ],
-        title=f"Replay for {', '.join(recipes.label(name) for name in asked.models)}"[:80],
-        key=key_of(dataset, asked, device),
-        task=JobTask(asked.models, device=device, options={"speed": asked.speed}),
-        files={"mine.csv": more.encode()} if more else None,
-    )
+    dataset = sidebar.dataset()
+    events = task.options["events"]
+    n_events = len(dataset.ratings) if events == "all" else int(events)
+    mix = mixed_in(dataset, task)
+    arguments = ["--hold", f"{JOB_DIR}/{PAUSE_FILE}"]
+    if n_events * (2 * len(task.models) + 1) <= ROWS:  # those that learn have a copy that does not
+        arguments += ["--out", f"{JOB_DIR}/events.csv"]
+    if mix:
+        arguments += ["--mix", f"{JOB_DIR}/mine.csv"]
+    make_form(dataset).start(task, arguments, files={"mine.csv": mix.encode()} if mix else None, more=mix)
 
 
 @st.fragment(run_every=jobs.TICK)
-def live(id: str, dataset: Dataset) -> None:
+def watch(id: str, dataset: Dataset) -> None:
     """Draw a running replay again and again; when it is over, the whole page once."""
     job = jobs.jobs().get(id)
     if job is None or not job.active:
         st.rerun()
     jobs.progress_bar(job, with_title=False)
-    told = replay.told(job)
-    replay.figures(told)
-    if not told:
+    events = replay.events_of(job)
+    replay.figures(events)
+    if not events:
         st.caption("First the models learn from the earliest fifth of the ratings.")
         return
-    replay.draw(told)
-    replay.latest(dataset, told)
+    replay.draw(events)
+    replay.latest(dataset, events)
 
 
-def look(job: Job, dataset: Dataset) -> None:
-    """Draw what a replay came to."""
-    told, result = replay.told(job), jobs.jobs().result(job.id) or {}
+def draw_result(job: Job, dataset: Dataset) -> None:
+    """Draw the result of a replay."""
+    events, result = replay.events_of(job), jobs.jobs().result(job.id) or {}
     replay.verdict(result)
-    replay.draw(told, result)
+    replay.draw(events, result)
     replay.groups(result)
-    replay.latest(dataset, told)
+    replay.latest(dataset, events)
     with st.container(horizontal=True, key="take-away"):
         if f"{JOB_DIR}/events.csv" in job.command:
             st.download_button(
@@ -232,35 +179,30 @@ def look(job: Job, dataset: Dataset) -> None:
 
 with messages.catch_bad_input(messages.start_again_link):
     with st.skeleton(height=420):
-        dataset = sidebar.dataset()
-    asked = task(dataset)
-    job = jobs.jobs().latest(key_of(dataset, asked, sidebar.choice().device))
-    form(dataset, asked, job if job is not None and job.active else None)
-    if job is not None and job.active:
-        live(job.id, dataset)
-    elif job is not None and job.state is JobState.DONE:
-        look(job, dataset)
-    elif job is not None:
-        told, args = replay.told(job), (dataset, asked)
+        form = make_form(sidebar.dataset())
+    task = form.recall(sidebar.choice().device)
+    job = form.find(task, mixed_in(form.dataset, task))
+    draw_form(form, task, job if job is not None and job.active else None)
+    if job is None:
+        form.draw_first(
+            task,
+            "Nothing has been replayed here yet",
+            "For each rating, every model first says where it would have ranked the film, then learns from it.",
+            start,
+        )
+    elif job.active:
+        watch(job.id, form.dataset)
+    elif job.state is JobState.DONE:
+        draw_result(job, form.dataset)
+    else:
+        events = replay.events_of(job)
         jobs.ended_badly(
             job,
-            lambda: st.button("Run it again", type="primary", on_click=start, args=args),
-            kept="this is as far as it came" if told else "nothing had been replayed yet",
+            lambda: st.button("Run it again", type="primary", on_click=start, args=(task,)),
+            kept="this is as far as it came" if events else "nothing had been replayed yet",
         )
-        if told:
-            replay.draw(told)
-    else:
-        messages.empty(
-            "Nothing has been replayed here yet",
-            "Each rating first asks the models where they would have ranked the film, then teaches them.",
-            lambda: st.button(
-                f"Replay for {', '.join(map(recipes.label, REPLAYED_FIRST))}",
-                on_click=start,
-                args=(dataset, asked._replace(models=REPLAYED_FIRST)),
-                icon=":material/play_arrow:",
-                key="replay first",
-            ),
-        )
+        if events:
+            replay.draw(events)
     with st.expander("How to read this", icon=":material/function:"):
         st.markdown(replay.EXPLANATION)
-    sidebar.show_model_status(dataset)
+    sidebar.show_model_status(form.dataset)

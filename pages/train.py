@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import NamedTuple
 
 import streamlit as st
@@ -143,9 +142,8 @@ def start(dataset: Dataset, asked: Asked) -> None:
                 st.slider("Trials", *TRIALS, value=20, step=5, key="trials", persist_state="session")
                 clicked |= st.button("Search", disabled=bool(wrong), on_click=_search, args=(dataset,))
     with st.expander("The same on the command line", icon=":material/terminal:"):
-        command = ["python", "-m", "recengine", "train", wanted.model, "--dataset", dataset.name]
-        flags = recipes.flags(dataset, wanted.asked, wanted.seed, asked.device)
-        st.code(shlex.join([*command, *flags]), language="bash", wrap_lines=True)
+        flags = recipes.flags(dataset, wanted, asked.device)
+        st.code(recipes.command_line(dataset, ["train", wanted.model], flags), language="bash", wrap_lines=True)
     if clicked:
         st.rerun()  # the callback has started it; now the rest of the page shows it
 

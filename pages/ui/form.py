@@ -136,7 +136,7 @@ def draw(model: str, fields: list[Field]) -> dict[str, Any]:
 
 def say(place: Any, fault: str) -> None:
     """Say beside a field what is wrong with it."""
-    place.html(f'<p class="fault" role="alert">{html(as_sentence(_NAMED.sub("", fault)))}</p>')
+    place.html(f'<p class="field-error" role="alert">{html(as_sentence(_NAMED.sub("", fault)))}</p>')
 
 
 def _draw_one(model: str, field: Field) -> None:

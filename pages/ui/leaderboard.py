@@ -245,7 +245,7 @@ def to_markdown(result: Result, command: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def read_people(text: str) -> pd.DataFrame:
+def read_viewers(text: str) -> pd.DataFrame:
     """Return what `evaluate --users` wrote: model, user_id, metrics, and `list`, a list of raw item ids."""
     header, *rows = list(csv.reader(io.StringIO(text, newline="")))
     table = pd.DataFrame(rows, columns=header)

@@ -71,6 +71,11 @@ def error(message: str, action: Action) -> None:
     action()
 
 
+def field_error(message: str) -> None:
+    """Draw what is wrong with a field, where it stands."""
+    st.html(f'<p class="field-error" role="alert">{html(as_sentence(message))}</p>')
+
+
 def disk_error_message(error: BaseException) -> str:
     """Return a sentence if a disk that is full or not writable caused the error, else ""."""
     numbers = [getattr(error, "errno", None), *map(int, re.findall(r"\(os error (\d+)\)", str(error)))]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -91,7 +92,7 @@ def train(dataset: Dataset, wanted: Recipe, device: str, *, force: bool = False)
     return start_on(
         dataset,
         ["train", wanted.model],
-        [*flags(dataset, wanted.asked, wanted.seed, device), *(["--force"] if force else [])],
+        [*flags(dataset, wanted, device), *(["--force"] if force else [])],
         title=describe(wanted),
         key=job_key(dataset, wanted, device),
         task=_task(wanted, device),
@@ -103,7 +104,7 @@ def search(dataset: Dataset, wanted: Recipe, device: str, trials: int) -> Job:
     return start_on(
         dataset,
         ["tune", wanted.model],
-        [*flags(dataset, wanted.settings, wanted.seed, device), "--trials", str(trials)],
+        [*flags(dataset, wanted, device, wanted.settings), "--trials", str(trials)],
         title=f"Search {describe(wanted)} · {trials} trials",
         key=f"{job_key(dataset, wanted, device)} {trials}",
         task=_task(wanted, device, trials),
@@ -115,19 +116,31 @@ def _task(wanted: Recipe, device: str, trials: int = 0) -> Task:
     return Task((wanted.model,), dict(wanted.settings), wanted.seed, device, trials=trials)
 
 
-def flags(
-    dataset: Dataset, settings: Mapping[str, str], seed: int, device: str, positive: float | None = None
-) -> list[str]:
-    """Return the arguments of the command line that commands share, but for the data set."""
-    chosen = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    least = positive_threshold(dataset) if positive is None else positive
-    return ["--positive", str(least), "--seed", str(seed), "--device", device, *chosen]
+def set_flags(settings: Mapping[str, str]) -> list[str]:
+    """Return the flags that set a model's options."""
+    return [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+
+
+def run_flags(positive: float, seed: int, device: str) -> list[str]:
+    """Return the flags that every command takes."""
+    return ["--positive", str(positive), "--seed", str(seed), "--device", device]
+
+
+def flags(dataset: Dataset, wanted: Recipe, device: str, settings: Mapping[str, str] | None = None) -> list[str]:
+    """Return the flags that make a model; `settings` in place of the recipe's and the app's."""
+    chosen = wanted.asked if settings is None else settings
+    return [*run_flags(positive_threshold(dataset), wanted.seed, device), *set_flags(chosen)]
+
+
+def command_line(dataset: Dataset, command: Sequence[str], arguments: Sequence[str]) -> str:
+    """Return what to type into a shell."""
+    return shlex.join(["python", "-m", "recengine", *command, "--dataset", dataset.name, *arguments])
 
 
 def start_on(
     dataset: Dataset,
-    command: list[str],
-    arguments: list[str],
+    command: Sequence[str],
+    arguments: Sequence[str],
     *,
     title: str,
     key: str,

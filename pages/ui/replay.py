@@ -41,7 +41,7 @@ Jorge & Gama 2014). Nothing is ever tested on what was learned before.
 """
 
 
-def told(job: Job) -> list[StreamEvent]:
+def events_of(job: Job) -> list[StreamEvent]:
     """Return the reports of a replay so far."""
     return [event for event in jobs().events(job.id) if isinstance(event, StreamEvent)]
 
@@ -50,7 +50,7 @@ def name_of(model: str) -> str:
     """Return a model's name as people write it; a copy that learns nothing more says so."""
     if model == RUNNING_COUNT:
         return "Running count"
-    return recipes.label(model.removesuffix(FROZEN)) + (", not learning" if model.endswith(FROZEN) else "")
+    return recipes.label(model.removesuffix(FROZEN)) + (", frozen" if model.endswith(FROZEN) else "")
 
 
 def places(models: Sequence[str]) -> dict[str, int]:
@@ -69,7 +69,7 @@ def figures(rows: Sequence[StreamEvent]) -> None:
     left = last.seconds_left
     found = [
         outcomes.Figure("Events", f"{last.done:,} / {last.of:,}", "Replayed so far, and in all"),
-        outcomes.Figure("Tested", f"{last.evaluated:,}", "Events of people who had one before"),
+        outcomes.Figure("Tested", f"{last.evaluated:,}", "Events of viewers with an earlier one"),
         outcomes.Figure("Pace", f"{pace:,.0f}/s", "Events a second lately, all models together"),
         outcomes.Figure("Slowest model", f"{last.events_per_second:,.0f}/s", "What it could do alone"),
         outcomes.Figure("Time left", "–" if left is None else duration(left), "At the pace so far"),
@@ -95,7 +95,7 @@ def draw(rows: Sequence[StreamEvent], result: Mapping[str, Any] | None = None) -
 def chart(rows: Sequence[StreamEvent], *, height: int) -> None:
     """Draw the moving recall of each model: strong over the last events, thin each part by itself."""
     models = list(rows[-1].recall)
-    said = f"share of films found among the first {K}; strong: the last {WINDOW:,}, dashed: without learning on"
+    said = f"share of films among the first {K}; thick: last {WINDOW:,}; dashed: same model, frozen"
     st.html(f'<div class="chart-head curve"><h3>Recall@{K} as it goes</h3><p>{said}</p></div>')
     series = [part for model in models for part in _series(rows, model)]
     spec = curves.axes("events replayed") | {"series": series}
@@ -195,7 +195,7 @@ def verdict(result: Mapping[str, Any]) -> None:
     key = f"recall@{result['k']}"
     value = {model: cell[key]["value"] for model, cell in result["results"].items()}
     if any(part is None for part in value.values()):
-        st.caption(f"{result['events']:,} events, all of people who had none before: there was nothing to test.")
+        st.caption(f"{result['events']:,} events, all of viewers without an earlier one: there was nothing to test.")
         return
     best = max(value, key=lambda model: value[model])
     beside = "" if best == RUNNING_COUNT else f"; the running count <b>{_percent(value[RUNNING_COUNT])}</b>"
@@ -208,14 +208,14 @@ def verdict(result: Mapping[str, Any]) -> None:
 def groups(result: Mapping[str, Any]) -> None:
     """Draw the recall apart by who and what was known before."""
     said = {
-        "known_user_known_item": "known person, known film",
-        "known_user_new_item": "known person, new film",
-        "new_user_known_item": "new person, known film",
-        "new_user_new_item": "new person, new film",
+        "known_user_known_item": "known viewer, known film",
+        "known_user_new_item": "known viewer, new film",
+        "new_user_known_item": "new viewer, known film",
+        "new_user_new_item": "new viewer, new film",
     }
     found, colour = result["results"], places(list(result["results"]))
     counts = next(iter(found.values()))["groups"]
-    with st.expander("Known and new people and films, and speed", icon=":material/person_add:"):
+    with st.expander("Known and new viewers and films, and speed", icon=":material/person_add:"):
         body = ""
         for model, cell in found.items():
             values = "".join(f"<td>{_percent(cell['groups'][group]['recall'])}</td>" for group in said)
@@ -223,7 +223,7 @@ def groups(result: Mapping[str, Any]) -> None:
         heads = (f"{text} ({counts[group]['events']:,})" for group, text in said.items())
         _table(("", "Model", *heads, "speed"), body)
         st.caption(
-            "Recall of each part; new is who or what has no event before. New people are no part of the figures above. "
+            "Recall of each part; new means without an earlier event. New viewers do not count in the figures above. "
             "Speed: events a second that the model alone ranks and learns."
         )
 
@@ -241,12 +241,17 @@ def latest(dataset: Dataset, rows: Sequence[StreamEvent]) -> None:
     st.html(f'<div class="happened">{told}</div>')
 
 
-def said_of(event: StreamedRating, models: Sequence[str]) -> str:
+def in_words(event: StreamedRating, models: Sequence[str]) -> str:
     """Return an event in a sentence, not escaped: where the film stood for the first model."""
     return (
-        f"Person {event.user_id} rated {event.title} {event.rating:g} ★. "
-        f"It stood at rank {event.rank[models[0]]:,} for {name_of(models[0])}."
+        f"Viewer {event.user_id} rated {event.title} {event.rating:g} ★. "
+        f"{name_of(models[0])} had ranked it {_ordinal(event.rank[models[0]])}."
     )
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{ending}"
 
 
 def _event(film: cards.Film, event: StreamedRating, models: Sequence[str], colour: Mapping[str, int]) -> str:
@@ -255,10 +260,10 @@ def _event(film: cards.Film, event: StreamedRating, models: Sequence[str], colou
         f'<i class="swatch c{colour[model]}"></i>{event.rank[model]:,}</span>'
         for model in models
     )
-    mark = "found" if event.rank[models[0]] <= K else ""
+    mark = "hit" if event.rank[models[0]] <= K else ""
     return (
         f'<article class="{mark}"><div class="poster">{cards.poster_html(film)}</div><div>'
-        f'<p>{html(said_of(event, models))}</p><p class="ranks">{ranks}</p></div></article>'
+        f'<p>{html(in_words(event, models))}</p><p class="ranks">{ranks}</p></div></article>'
     )
 
 

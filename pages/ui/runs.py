@@ -166,7 +166,7 @@ def rename(id: str) -> None:
         return
     title = st.text_input("Title", value=job.title, max_chars=80)
     if not title.strip():
-        st.html('<p class="fault" role="alert">A run needs a title.</p>')
+        messages.field_error("a run needs a title")
     elif st.button("Rename", type="primary"):
         jobs.jobs().rename(id, plain(title))
         st.rerun()

@@ -44,7 +44,7 @@ def cells(app: Any) -> dict[str, list[str]]:
 
 def test_nothing_compared_yet_offers_one_thing_to_do(open_app: Open, worker: Worker) -> None:
     app = open_app(PAGE)
-    assert "These models have not met on this data yet" in markup(app)
+    assert "Not compared yet" in markup(app)
     press(app, "Compare Popularity, EASE, MF")
     command = worker.jobs.all()[0].command
     assert command[:6] == ("evaluate", "popularity", "ease", "mf", "--dataset", "sample")
@@ -103,7 +103,10 @@ def test_what_runs_shows_what_is_known_so_far_and_what_fails_says_why(open_app: 
     ("params", "said"),
     [
         ({"models": "ease"}, "Choose at least two models"),
-        ({"models": "ease,bias,mf-explicit,neumf", "split": "cold-user"}, "NeuMF serves only people it was trained on"),
+        (
+            {"models": "ease,bias,mf-explicit,neumf", "split": "cold-user"},
+            "NeuMF serves only viewers it was trained on",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_said_beside_the_form(open_app: Open, params: dict[str, str], said: str) -> None:
@@ -167,8 +170,8 @@ def test_every_metric_of_an_evaluation_has_an_entry(result: dict[str, Any]) -> N
     assert glossary.title("auc") == "AUC"
 
 
-def test_people_are_read_as_they_were_written() -> None:
-    table = leaderboard.read_people("model,user_id,ndcg@5,list\r\nease,=1+1,0.5,12 7\r\nmf,u2,nan,\r\n")
+def test_viewers_are_read_as_they_were_written() -> None:
+    table = leaderboard.read_viewers("model,user_id,ndcg@5,list\r\nease,=1+1,0.5,12 7\r\nmf,u2,nan,\r\n")
     assert table["list"].tolist() == [["12", "7"], []]
     assert table["ndcg@5"].tolist()[0] == 0.5
     assert pd.isna(table["ndcg@5"].tolist()[1])

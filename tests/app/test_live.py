@@ -139,8 +139,8 @@ def test_events_are_told_in_words_and_their_titles_are_text(open_app: Open, work
     worker.does(*lines)
     page = markup(begun(open_app(PAGE), worker, ran))
     first = page.split("<article", 2)[1]
-    assert html.escape(f"Person 42 rated {HOSTILE} 5 ★. It stood at rank 3 for Recent-popularity.") in first
-    assert first.startswith(' class="found"')
+    assert html.escape(f"Viewer 42 rated {HOSTILE} 5 ★. Recent-popularity had ranked it 3rd.") in first
+    assert first.startswith(' class="hit"')
     assert "1,203</span>" in first
     assert "<img src=x" not in page
     assert page.count("<article") == replay.LATEST
@@ -270,7 +270,7 @@ def test_chance_is_told_from_more_than_chance() -> None:
     }
     assert replay.paired({"results": {"step": {}, "step-frozen": {}}, "ahead_of": ahead}) == [
         (
-            "Step is 0.0200 ahead of Step, not learning, 95 % from -0.0100 to 0.0500: no difference beyond chance.",
+            "Step is 0.0200 ahead of Step, frozen, 95 % from -0.0100 to 0.0500: no difference beyond chance.",
             False,
         ),
         ("Step is 0.0600 behind Stream-item-KNN, 95 % from 0.0500 to 0.0720.", True),

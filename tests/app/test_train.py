@@ -36,7 +36,7 @@ def train(app: AppTest) -> AppTest:
 
 
 def faults(app: AppTest) -> list[str]:
-    return [str(part.value) for part in app.html if 'class="fault"' in str(part.value)]
+    return [str(part.value) for part in app.html if 'class="field-error"' in str(part.value)]
 
 
 def curves(app: AppTest) -> dict[str, list[dict[str, Any]]]:
