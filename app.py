@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent
 if str(ROOT) not in sys.path:  # Streamlit puts the folder of pages/main.py there, not this one
     sys.path.insert(0, str(ROOT))
 
-from pages.hosting import identity, logs  # noqa: E402 - needs the path above
+from pages.hosting import identity, limits, logs  # noqa: E402 - needs the path above
 from pages.posters.poster import poster_svg  # noqa: E402 - needs the path above
 from recengine import settings  # noqa: E402 - needs the path above
 
@@ -105,7 +105,7 @@ class VisitorCookie:
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Load the default data set and model in a thread, so that the first page waits less."""
-    if settings.hosted():  # on one's own machine whole tracebacks are more useful
+    if limits.hosted():  # on one's own machine whole tracebacks are more useful
         logs.configure()
     logs.log_event("the app started")
 

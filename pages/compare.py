@@ -212,7 +212,7 @@ def draw_one_viewer(dataset: Dataset, job: Job, order: list[str], key: str) -> N
     st.caption(f"Viewers for whom {recipes.label(chosen)} {side} most, by NDCG.")
     user = int(dataset.user_index([viewer])[0])
     past = viewers.history_of(dataset, user)
-    positive = recipes.positive_threshold(dataset)
+    positive = dataset.like_threshold
     liked = past.items[past.ratings >= positive].tolist()
     names = ", ".join(cards.named(cards.film(dataset, item)) for item in liked[:12])
     st.html(f'<p class="status-line"><b>Viewer {html(viewer)}</b> loved {html(names)} …</p>')

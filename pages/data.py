@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from pages.hosting.limits import unpacked_limit
 from pages.hosting.visitor import check_limit
 from pages.ui import charts, messages, sidebar
 from pages.ui.address import link
@@ -125,7 +126,7 @@ def own() -> None:
             with st.spinner("Reading and checking every row"):
                 check_limit("upload")
                 content = given.getvalue()
-                st.session_state["uploaded"] = sources.load_upload(given.name, content)
+                st.session_state["uploaded"] = sources.load_upload(given.name, content, unpacked_limit=unpacked_limit())
                 st.session_state["uploaded_bytes"] = content  # for jobs, which read files
                 st.session_state["uploaded_suffix"] = ".zip" if content.startswith(b"PK\x03\x04") else ".csv"
         except BadInput as fault:

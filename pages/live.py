@@ -6,7 +6,7 @@ import json
 
 import streamlit as st
 
-from pages.ui import jobs, messages, recipes, replay, sidebar, visitor_ratings
+from pages.ui import jobs, messages, replay, sidebar, visitor_ratings
 from pages.ui.task_form import Choice, Models, TaskForm
 from recengine.data.dataset import Dataset
 from recengine.export import csv_text
@@ -80,7 +80,7 @@ def lowest_rating(dataset: Dataset, kind: str) -> float:
     low, high = dataset.rating_range
     if kind == "all" or low == high:
         return 0.0
-    return high if kind == "top" else recipes.positive_threshold(dataset)
+    return high if kind == "top" else dataset.like_threshold
 
 
 def describe_kind(dataset: Dataset, kind: str) -> str:

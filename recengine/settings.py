@@ -22,8 +22,3 @@ def default_dataset() -> str:
 def default_device() -> str:
     """Return the device to start with (`RECENGINE_DEVICE`, default `auto`)."""
     return os.environ.get("RECENGINE_DEVICE") or "auto"
-
-
-def hosted() -> bool:
-    """Tell whether strangers use this app (`RECENGINE_HOSTED`): what they may ask for is then limited."""
-    return os.environ.get("RECENGINE_HOSTED", "") not in ("", "0", "no", "false")

@@ -7,9 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import settings
 
 from recengine.data.dataset import Dataset, build_dataset
 
+settings.register_profile("tests", deadline=None)  # a busy machine is no failure
+settings.load_profile("tests")
 torch.set_num_threads(1)  # the data sets here are tiny, and threads wait for each other on a busy machine
 
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from recengine.data.readers.archive import UPLOAD_LIMIT
 from recengine.errors import BadInput
+
+
+def hosted() -> bool:
+    """Tell whether strangers use this app (`RECENGINE_HOSTED`): what they may ask for is then limited."""
+    return os.environ.get("RECENGINE_HOSTED", "") not in ("", "0", "no", "false")
+
+
+def unpacked_limit() -> int:
+    """Return the bytes that an upload may unpack to; a hosted app takes uploads of 10 MB at most."""
+    return 20 << 20 if hosted() else UPLOAD_LIMIT
 
 
 class Limit(NamedTuple):

@@ -8,9 +8,8 @@ from ipaddress import ip_address
 import streamlit as st
 
 from pages.hosting import identity
-from pages.hosting.limits import Buckets
+from pages.hosting.limits import Buckets, hosted
 from pages.hosting.logs import log_event
-from recengine import settings
 from recengine.errors import BadInput
 
 
@@ -56,7 +55,7 @@ def _buckets() -> Buckets:
 
 def check_limit(kind: str, count: int = 1) -> None:
     """Count what this visitor asks for. Raises BadInput, in a hosted app alone, when it is more than their share."""
-    if settings.hosted():
+    if hosted():
         try:
             _buckets().take(kind, visitor_id(), client_address(), count=count)
         except BadInput:

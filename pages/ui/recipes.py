@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
 import streamlit as st
 
 from pages.hosting.visitor import check_limit, visitor_id
@@ -73,15 +72,7 @@ def is_of(job: Job, data: str, dataset: Dataset | None) -> bool:
 def how(dataset: Dataset, wanted: Recipe, device: str) -> dict[str, Any]:
     """Return the arguments that `obtain` and its kin share."""
     run = RunConfig(device=device, seed=wanted.seed)  # type: ignore[arg-type]  # it checks
-    return {"settings": wanted.asked, "run": run, "positive": positive_threshold(dataset)}
-
-
-def positive_threshold(dataset: Dataset) -> float:
-    """Return the rating from which on a film counts as liked: 4 of 5 stars, or as high in another scale."""
-    low, high = dataset.rating_range
-    if low == high:
-        return 0.0  # no scale at all: having rated it is the sign
-    return 4.0 if 4 < high <= 5 else float(np.round(low + 0.75 * (high - low), 2))
+    return {"settings": wanted.asked, "run": run, "positive": dataset.like_threshold}
 
 
 def train(dataset: Dataset, wanted: Recipe, device: str, *, force: bool = False) -> Job:
@@ -129,7 +120,7 @@ def run_flags(positive: float, seed: int, device: str) -> list[str]:
 def flags(dataset: Dataset, wanted: Recipe, device: str, settings: Mapping[str, str] | None = None) -> list[str]:
     """Return the flags that make a model; `settings` in place of the recipe's and the app's."""
     chosen = wanted.asked if settings is None else settings
-    return [*run_flags(positive_threshold(dataset), wanted.seed, device), *set_flags(chosen)]
+    return [*run_flags(dataset.like_threshold, wanted.seed, device), *set_flags(chosen)]
 
 
 def command_line(dataset: Dataset, command: Sequence[str], arguments: Sequence[str]) -> str:

@@ -162,7 +162,7 @@ def ready() -> Ready:
     status(f"trained {ago(found.manifest['trained_at'])}", found.manifest["device"])
     if said := caches.recency_said(found.model, recipes.recipe(chosen.model)):
         st.sidebar.caption(said)
-    return Ready(data, found, recipes.positive_threshold(data))
+    return Ready(data, found, data.like_threshold)
 
 
 def show_model_status(data: Dataset) -> None:

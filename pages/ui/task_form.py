@@ -206,7 +206,7 @@ class TaskForm:
 
     def arguments(self, task: Task, *, result_only: bool = False) -> list[str]:
         """Return the arguments beside models and data set; `result_only` leaves out what does not change the result."""
-        positive = recipes.positive_threshold(self.dataset) if self.positive is None else self.positive(task)
+        positive = self.dataset.like_threshold if self.positive is None else self.positive(task)
         parts = [field.arguments(task) for field in self.fields if field.names_result or not result_only]
         return [*recipes.run_flags(positive, task.seed, task.device), *(part for some in parts for part in some)]
 

@@ -26,6 +26,8 @@ def load_data(options: argparse.Namespace, report: Reporter) -> Dataset:
     data = load_dataset(name, on_progress=report.bytes(name))
     for line in data.cleaning.lines()[1:]:
         report.note(line)
+    if getattr(options, "positive", 0) is None:
+        options.positive = data.like_threshold
     return data
 
 

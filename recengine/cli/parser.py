@@ -69,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--dataset", default=settings.default_dataset(), metavar="D", help="name or path")
         if model:
             command.add_argument("--model", required=True, metavar="M")
-        command.add_argument("--positive", type=float, default=4.0, help="a rating from here up is a positive")
+        command.add_argument("--positive", type=float, help="least rating of a positive; default: 4 of 5 stars")
         command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the model")
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--device", default=settings.default_device(), help="auto, cpu or cuda")

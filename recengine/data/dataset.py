@@ -109,6 +109,17 @@ class Dataset:
         r = self.ratings.rating
         return (float(r.min()), float(r.max())) if len(r) else (0.0, 0.0)
 
+    @property
+    def like_threshold(self) -> float:
+        """Return the rating from which an item counts as liked: 4 of 5 stars, or as high on another scale.
+
+        Where all ratings are equal there is no scale, and having rated an item is the sign: the threshold is 0.
+        """
+        low, high = self.rating_range
+        if low == high:
+            return 0.0
+        return 4.0 if 4 < high <= 5 else float(np.round(low + 0.75 * (high - low), 2))
+
     @cached_property
     def films(self) -> list[tuple[str, str, int | None, str]]:
         """Return (item_id, title, year or None, genres) of each item: a list answers sooner than a row of a table."""

@@ -10,7 +10,7 @@ import pandas as pd
 from recengine import settings
 from recengine.data.dataset import Dataset, build_dataset
 from recengine.data.download import OnProgress, download
-from recengine.data.readers.archive import HOSTED_LIMIT, MEMBER_LIMIT, UPLOAD_LIMIT, Folder, Upload, Zip
+from recengine.data.readers.archive import MEMBER_LIMIT, UPLOAD_LIMIT, Folder, Upload, Zip
 from recengine.data.readers.movielens import EDITIONS, Edition, edition_of, load_edition, problem_with
 from recengine.data.readers.sessions import is_session_folder, load_sessions
 from recengine.data.readers.tabular import load_layout, load_single
@@ -118,8 +118,10 @@ def load_dataset(name: str | Path, *, on_progress: OnProgress | None = None, min
     return load_single(path.stem, Folder(path.parent), path.name, min_ratings_per_user=min_ratings_per_user)
 
 
-def load_upload(filename: str, content: bytes) -> Dataset:
-    """Load what a person uploads: one CSV, a zip in the tabular layout, or a genuine MovieLens zip.
+def load_upload(filename: str, content: bytes, *, unpacked_limit: int = UPLOAD_LIMIT) -> Dataset:
+    """Load an upload: one CSV, a zip in the tabular layout, or a genuine MovieLens zip.
+
+    unpacked_limit : bytes that a zip may unpack to
 
     Whatever the bytes, the result is a data set or BadInput with one sentence.
     """
@@ -128,7 +130,7 @@ def load_upload(filename: str, content: bytes) -> Dataset:
     if not content:
         raise BadInput(f"{label} is empty; choose a CSV or a zip with ratings in it")
     if content.startswith(b"PK\x03\x04") or label.lower().endswith(".zip"):
-        return _load_zip(name, label, content)
+        return _load_zip(name, label, content, limit=unpacked_limit)
     return load_single(name, Upload(label, content), label)
 
 
@@ -146,12 +148,13 @@ def _path_of(text: str) -> Path:
     return found
 
 
-def _load_zip(name: str, label: str, source: Path | bytes, *, min_ratings_per_user: int = 0) -> Dataset:
+def _load_zip(
+    name: str, label: str, source: Path | bytes, *, limit: int = MEMBER_LIMIT, min_ratings_per_user: int = 0
+) -> Dataset:
     edition = edition_of(source, label)
     if edition:
         return load_edition(edition, Zip(label, source), min_ratings_per_user=min_ratings_per_user)
-    upload_limit = HOSTED_LIMIT if settings.hosted() else UPLOAD_LIMIT
-    files = Zip(label, source, upload_limit if isinstance(source, bytes) else MEMBER_LIMIT)
+    files = Zip(label, source, limit)
     _refuse_other_layouts(files)
     return load_layout(name, files, min_ratings_per_user=min_ratings_per_user)
 

@@ -1,11 +1,13 @@
 """Data that cannot be loaded, through the command line: exit 2, one line, nothing half-written."""
 
+import json
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from recengine.cli import main
+from recengine.data.sources import load_dataset
 
 RATINGS = "userId,movieId,rating,timestamp\n" + "".join(f"{u},{i},4,{i}\n" for u in range(9) for i in range(9))
 
@@ -68,3 +70,15 @@ def test_a_source_that_cannot_be_loaded_exits_2_with_one_line(
     assert said in err
     assert "Traceback" not in err
     assert not [path for path in fresh_home.rglob("*") if path.is_file()]
+
+
+def test_what_counts_as_liked_follows_from_the_scale_on_the_command_line_as_in_the_app(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{user},{item},{1 + (user * item) % 10}" for user in range(40) for item in range(20)]
+    (tmp_path / "ten.csv").write_text("userId,movieId,rating\n" + "\n".join(rows) + "\n")
+    data = load_dataset(tmp_path / "ten.csv")
+    assert data.like_threshold == 7.75  # three quarters of the way from 1 to 10
+    command = ["evaluate", "popularity", "--dataset", str(tmp_path / "ten.csv"), "--split", "leave-last"]
+    assert main([*command, "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out)["split"]["positive"] == 7.75

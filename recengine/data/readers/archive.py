@@ -22,8 +22,7 @@ KNOWN = frozenset(
 
 MEMBER_LIMIT = 4 << 30
 UPLOAD_LIMIT = 600 << 20
-HOSTED_LIMIT = 20 << 20
-"""Bytes that an upload may unpack to, and where the app is open to strangers, who may send 10 MB."""
+"""Bytes that an upload may unpack to."""
 RATIO_LIMIT = 20
 """Times its packed size that a member may unpack to, once that is more than `FREE`; ratings pack five times or so."""
 FREE = 64 << 20

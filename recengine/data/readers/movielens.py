@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -194,12 +195,15 @@ def _load_100k(name: str, files: Files, **about: Any) -> Dataset:
             "occupation": [row[3] for row in people],
         }
     )
-    predefined: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
-    data = build_dataset(name, _ratings(files, "u.data", b"\t"), items, users, predefined=predefined, **about)
-    for split in ("u1", "u2", "u3", "u4", "u5", "ua", "ub"):
-        train, test = (_rows_of(data, _ratings(files, f"{split}.{part}", b"\t")) for part in ("base", "test"))
-        predefined[split] = train, test
-    return data
+    data = build_dataset(name, _ratings(files, "u.data", b"\t"), items, users, **about)
+    predefined = {
+        split: (
+            _rows_of(data, _ratings(files, f"{split}.base", b"\t")),
+            _rows_of(data, _ratings(files, f"{split}.test", b"\t")),
+        )
+        for split in ("u1", "u2", "u3", "u4", "u5", "ua", "ub")
+    }
+    return replace(data, predefined=MappingProxyType(predefined))
 
 
 def _rows_of(data: Dataset, pairs: pd.DataFrame) -> NDArray[np.int64]:
