@@ -18,8 +18,9 @@ from recengine.models.item_item.slist import SLIST
 from recengine.models.pair.hybrid import Hybrid, HybridJoint
 from recengine.models.pair.neural import CML, MLP, MLPMF, ColdStartMF, DeepFM, NeuMF, NonlinearMF
 from recengine.models.plugins import find
-from recengine.models.ratings.explicit import Bias, RecommenderNet
+from recengine.models.ratings.bias import Bias
 from recengine.models.ratings.mf_explicit import MFExplicit
+from recengine.models.ratings.recommender_net import RecommenderNet
 from recengine.models.recency import HALF_LIVES, HistoryModel
 from recengine.models.sequence.gru import GRU
 from recengine.models.sequence.gru_rating import GRURating

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CELLS = {"cpu": 2**20, "cuda": 2**27}
+BLOCK_LOGITS = {"cpu": 2**20, "cuda": 2**27}
 """Logits that are held at once: on a CPU few enough to stay in its cache."""
 
 
@@ -44,7 +44,7 @@ class _Softmax(torch.autograd.Function):
         to_own, to_states = torch.empty_like(own), torch.empty_like(states)
         to_items, to_bias = torch.zeros_like(items), torch.zeros_like(bias)
         loss = states.new_zeros(())
-        size = max(1, CELLS[states.device.type] // len(items))
+        size = max(1, BLOCK_LOGITS[states.device.type] // len(items))
         for start in range(0, len(states), size):
             rows = slice(start, start + size)
             odds = torch.addmm(bias, states[rows], items.T)  # (t, N)

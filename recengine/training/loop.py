@@ -106,7 +106,7 @@ def train(
     validate: Validate | None = None,
     criterion: str = "valid_ndcg@10",
     on_epoch: OnEpoch | None = None,
-    schedule: str = "none",
+    schedule: str | OnEpoch = "none",
     clip: float = 0.0,
     mixed_precision: bool = False,
     earlier: Sequence[EpochResult] = (),
@@ -114,13 +114,13 @@ def train(
     """Train `network` in place by gradients and return its training log, as `run_epochs` does.
 
     batches  : draws one epoch, an iterable of tuples of tensors, each given to `loss(*batch)`
-    schedule : none, plateau (on the criterion, or the loss where nothing is validated) or cosine
+    schedule : none, plateau (on the criterion, or the loss where nothing is validated) or cosine; or a function that
+               takes each epoch's result and changes the learning rates
     clip     : largest norm of all gradients together; 0 leaves them
     mixed_precision : products in bfloat16, on CUDA alone
     """
     weights = [weight for optimizer in optimizers for group in optimizer.param_groups for weight in group["params"]]
     mixed = mixed_precision and weights[0].is_cuda
-    adjust = make_schedule(schedule, optimizers, epochs)
 
     def epoch() -> float:
         losses = []
@@ -149,11 +149,19 @@ def train(
         validate=validate,
         criterion=criterion,
         on_epoch=on_epoch,
-        after_epoch=lambda result: adjust(
-            gain(criterion, result.metrics[criterion]) if criterion in result.metrics else -result.loss
-        ),
+        after_epoch=_named_schedule(schedule, optimizers, epochs, criterion) if isinstance(schedule, str) else schedule,
         earlier=earlier,
     )
+
+
+def _named_schedule(name: str, optimizers: Sequence[torch.optim.Optimizer], epochs: int, criterion: str) -> OnEpoch:
+    adjust = make_schedule(name, optimizers, epochs)
+
+    def after_epoch(result: EpochResult) -> None:
+        value = result.metrics.get(criterion)
+        adjust(-result.loss if value is None else gain(criterion, value))
+
+    return after_epoch
 
 
 def run_epochs(

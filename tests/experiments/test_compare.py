@@ -21,7 +21,7 @@ from recengine.evaluation.ratings import RatingErrors, rating_errors
 from recengine.experiments.compare import compare
 from recengine.metrics import mean_interval
 from recengine.models.base import FitContext
-from recengine.models.ratings.explicit import RatingModel
+from recengine.models.ratings.base import RatingModel
 from recengine.models.registry import MODELS
 from recengine.training.config import RunConfig
 
@@ -37,7 +37,7 @@ class Echo(RatingModel):
     def learn(self, train: Interactions, context: FitContext) -> None:
         """Learn nothing."""
 
-    def raw(self, user: Tensor, item: Tensor) -> Tensor:
+    def score_pairs(self, user: Tensor, item: Tensor) -> Tensor:
         raise AssertionError("people who are not in training have no index")
 
     def score(self, user_idx: ArrayLike) -> Tensor:

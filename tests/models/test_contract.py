@@ -19,7 +19,7 @@ from recengine.data.splits import Split, leave_last
 from recengine.errors import BadInput
 from recengine.models.base import ABILITIES, FAMILIES, Recommender, SupportsExplain, SupportsFoldIn, implemented
 from recengine.models.pair.base import PairModel
-from recengine.models.ratings.explicit import RatingModel, rating_validator
+from recengine.models.ratings.base import RatingModel, rating_validator
 from recengine.models.recency import HistoryModel
 from recengine.models.registry import MODELS, configure, fit_final, model_class
 from recengine.models.streaming.blend import StreamBlend

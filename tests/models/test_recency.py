@@ -16,7 +16,7 @@ from recengine.data.interactions import Interactions
 from recengine.data.splits import Split, leave_last
 from recengine.experiments.store import ArtefactStore
 from recengine.experiments.train import obtain
-from recengine.models.ratings.explicit import RatingModel, rating_validator
+from recengine.models.ratings.base import RatingModel, rating_validator
 from recengine.models.recency import HALF_LIVES, HistoryConfig, HistoryModel, recency_weights
 from recengine.models.registry import MODELS, configure, fit_final, model_class
 from recengine.models.streaming.base import Incremental

@@ -141,7 +141,7 @@ def test_softmax_against_all_other_items_is_the_cross_entropy_over_the_catalogue
 
 @pytest.mark.parametrize("cells", [1, 40, 10_000])
 def test_the_softmax_in_blocks_and_its_gradient_are_those_of_the_cross_entropy(cells: int, monkeypatch) -> None:
-    monkeypatch.setitem(catalogue_softmax.CELLS, "cpu", cells)
+    monkeypatch.setitem(catalogue_softmax.BLOCK_LOGITS, "cpu", cells)
     draws = torch.Generator().manual_seed(0)
     states, items, bias = (torch.randn(*shape, generator=draws) * 3 for shape in ((7, 4), (11, 4), (11,)))
     targets = torch.tensor([0, 10, 3, 3, 5, 9, 2])

@@ -16,10 +16,10 @@ from recengine.models.recency import HistoryConfig, HistoryModel, recency_weight
 from recengine.training.config import Range, option
 from recengine.training.loop import run_epochs
 
-CELLS = 2**19
+BATCH_NUMBERS = 2**19
 """Numbers in one padded batch of histories: bounds the memory of a solve, and lets a core's cache hold it."""
-STEPS = 3
-"""Of conjugate gradients in an epoch, from the vectors of the one before."""
+CG_STEPS = 3
+"""Steps of conjugate gradients in an epoch, which start from the vectors of the one before."""
 TINY = 1e-30
 """Least denominator, for those whose solution is exact before the last step."""
 
@@ -104,13 +104,12 @@ class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
             untrained_loss=lambda: float(self._loss(by_user)),
             **context.loop_options(self, train),
         )
-        self.network.to("cpu")
         self.serve_from(train)
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         # both tables and the best epoch's; in a solve, the one side's and three of the other's in another basis
         return {
-            "embedding_dim": 4 * (5 * (n_users + n_items) * self.config.embedding_dim + 6 * CELLS),
+            "embedding_dim": 4 * (5 * (n_users + n_items) * self.config.embedding_dim + 6 * BATCH_NUMBERS),
             "": 4 * 4 * min(2048, n_users) * n_items,
         }
 
@@ -132,7 +131,7 @@ class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
         return solved
 
     def _refine(self, histories: Histories, fixed: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return nearly what `_solve` does, (n, D), by `STEPS` of conjugate gradients from `vectors`, much faster.
+        """Return nearly what `_solve` does, (n, D), by `CG_STEPS` of conjugate gradients from `vectors`, much faster.
 
         Beside it the squared error over the chosen pairs that is left, which the last residual tells: with s the scores
         of the chosen, b = sum w v and r = b - A x, sum w s = x.b and sum w s (1 - s) = x.r + x.own x.
@@ -155,7 +154,7 @@ class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
             left = torch.addcmul(right - w * (x @ across) @ v, own, x, value=-1)
             step = left / own
             size = (left * step).sum(2, keepdim=True)
-            for _ in range(STEPS):
+            for _ in range(CG_STEPS):
                 image = torch.addcmul(w * (step @ across) @ v, own, step)
                 far = size / (step * image).sum(2, keepdim=True).clamp(min=TINY)
                 x.addcmul_(far, step)
@@ -260,15 +259,15 @@ class Histories:
     def batches(self, dim: int, per_owner: int | None = None) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
         """Yield owners (B,), the other side's indices (B, L) and weights (B, L), 0 where padded.
 
-        A batch is as large as `CELLS` allows for `dim` numbers a row and `per_owner` an owner, dim^2 unless given.
+        A batch is as large as `BATCH_NUMBERS` allows for `dim` numbers a row and `per_owner` an owner, dim^2 if None.
         """
         per_owner = dim * dim if per_owner is None else per_owner
         start = 0
         while start < len(self.by_length):
             least = int(self.counts[self.by_length[start]]) * dim + per_owner
-            some = self.by_length[start : start + max(1, CELLS // least)]
+            some = self.by_length[start : start + max(1, BATCH_NUMBERS // least)]
             sizes = np.arange(1, len(some) + 1) * (self.counts[some] * dim + per_owner)
-            size = max(1, int(np.searchsorted(sizes, CELLS)))
+            size = max(1, int(np.searchsorted(sizes, BATCH_NUMBERS)))
             owners = some[:size]
             place = np.arange(self.counts[owners].max())
             inside = place < self.counts[owners][:, None]

@@ -15,7 +15,7 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.base import FitContext
 from recengine.models.factors.ials import Histories
-from recengine.models.ratings.explicit import RatingModel, rating_range, rows_of, shuffled
+from recengine.models.ratings.base import RatingModel, rating_range, rows_of, shuffled
 from recengine.models.ratings.gibbs import Chain, posterior
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Range, option
@@ -25,12 +25,12 @@ from recengine.training.loop import train as train_loop
 DENSE_LIMIT = 2**28
 """Most cells of the dense solver's matrix."""
 LINK_LIMIT = 20_000
-"""Most users or items, whichever are fewer, that the Gibbs solver links histories of."""
+"""The Gibbs solver links histories of at most so many users or items, whichever are fewer."""
 
 
 @dataclass(frozen=True)
 class MFExplicitConfig(HistoryConfig):
-    """Settings of `mf-explicit`."""
+    """Options of `mf-explicit`."""
 
     solver: Literal["gibbs", "adam", "dense"] = option(
         "gibbs",
@@ -50,20 +50,26 @@ class MFExplicitConfig(HistoryConfig):
         0.1, "adam, dense: penalty of vectors and offsets, as often as rated", low=0, high=10, primary=True
     )
     batch_size: int = option(1024, "adam: ratings in one step", low=1, high=10_000_000)
-    y_range: bool = option(False, "adam, dense: squash predictions into the range of the ratings by a sigmoid")
+    bounded: bool = option(False, "adam, dense: a sigmoid keeps predictions within the range of the ratings")
     init_std: float = option(0.1, "standard deviation of the starting vectors", low=0, high=10, open_low=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.y_range and self.solver == "gibbs":
-            raise BadInput("y_range=True does not go with solver='gibbs', which is linear; choose 'adam' or 'dense'")
+        if self.bounded and self.solver == "gibbs":
+            raise BadInput(
+                "solver",
+                self.solver,
+                "adam or dense with `bounded`",
+                "turn `bounded` off or choose another solver",
+                problem="is linear",
+            )
 
 
 class Factors(nn.Module):
     """S factorisations whose predictions are averaged, S = 1 unless sampled.
 
     users (n_users, S, D + 1) and items (n_items, S, D + 1) end in the offset. The first `filled` of S count.
-    prior, precision, links, noise : of each sample, what a newcomer's vector is solved from.
+    prior, precision, links, noise : of each sample, what a new user's vector is solved from.
     """
 
     bounds: Tensor
@@ -78,7 +84,7 @@ class Factors(nn.Module):
         super().__init__()
         sampled = config.solver == "gibbs"
         s, width = config.samples if sampled else 1, config.embedding_dim + 1
-        self.y_range = config.y_range
+        self.bounded = config.bounded
         self.users = nn.Parameter(torch.zeros(n_users, s, width), requires_grad=not sampled)
         self.items = nn.Parameter(torch.zeros(n_items, s, width), requires_grad=not sampled)
         self.register_buffer("bounds", torch.tensor([0.0, 1.0]))
@@ -94,13 +100,13 @@ class Factors(nn.Module):
         products = (users[..., :-1] * items[..., :-1]).sum((1, 2))
         return self._rating((products + users[..., -1].sum(1) + items[..., -1].sum(1)) / self.filled)
 
-    def table(self, users: Tensor) -> Tensor:
+    def score_grid(self, users: Tensor) -> Tensor:
         """Return (B, n_items) predictions of users (B, S, D + 1) for all items."""
         products = users[..., :-1].flatten(1) @ self.items[..., :-1].flatten(1).T
         return self._rating((products + users[..., -1].sum(1)[:, None] + self.items[..., -1].sum(1)) / self.filled)
 
     def _rating(self, deviation: Tensor) -> Tensor:
-        if not self.y_range:
+        if not self.bounded:
             return self.mean + deviation
         low, high = self.bounds
         return low + (high - low) * torch.sigmoid(self.mean + deviation)
@@ -111,7 +117,7 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
 
     The Gibbs solver averages the predictions of many samples (BPMF with offsets), in which what someone rated also
     shifts the expected vector, in the manner of SVD++. The others descend the squared error, averaged over the
-    ratings alone, plus an L2 penalty. A newcomer's vector is one ridge solve, or one for each sample.
+    ratings alone, plus an L2 penalty. A new user's vector is one ridge solve, or one for each sample.
     """
 
     name = "mf-explicit"
@@ -132,7 +138,6 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
         self.network.to(device)
         with one_thread(device):
             self.training_log = (self._sample if config.solver == "gibbs" else self._descend)(train, context, device)
-        self.network.to("cpu")
         if config.weighs:
             self.serve_from(train)
 
@@ -157,8 +162,10 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
         fewest = min(self.n_users, self.n_items)
         if config.implicit and fewest > LINK_LIMIT:
             raise BadInput(
-                f"implicit=True links histories of at most {LINK_LIMIT:,} users or items, not {fewest:,}; "
-                "set implicit=false"
+                "implicit",
+                True,
+                remedy="turn `implicit` off",
+                problem=f"links histories of at most {LINK_LIMIT:,} users or items, not {fewest:,}",
             )
         chain = Chain(
             train,
@@ -175,15 +182,15 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
         def epoch() -> float:
             nonlocal sweeps
             loss = chain.sweep()
-            place = sweeps % config.samples
+            slot = sweeps % config.samples
             sweeps += 1
             network.filled.fill_(min(sweeps, config.samples))
-            network.users[:, place], network.items[:, place] = chain.users.means, chain.items.vectors
+            network.users[:, slot], network.items[:, slot] = chain.users.means, chain.items.vectors
             prior = chain.users.prior
-            network.prior[place], network.precision[place] = prior.mean, prior.precision
-            network.noise[place] = chain.noise
+            network.prior[slot], network.precision[slot] = prior.mean, prior.precision
+            network.noise[slot] = chain.noise
             if prior.links is not None:
-                network.links[:, place] = prior.links
+                network.links[:, slot] = prior.links
             return loss
 
         return run_epochs(
@@ -195,15 +202,15 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
 
     def _descend(self, train: Interactions, context: FitContext, device: torch.device) -> list[EpochResult]:
         config, network = self.config, self.network
-        draws = torch.Generator(device).manual_seed(context.run.seed)
+        generator = torch.Generator(device).manual_seed(context.run.seed)
         with torch.no_grad():
             for table, counts in ((network.users, train.user_counts), (network.items, train.item_counts)):
-                table[..., :-1].normal_(0, config.init_std, generator=draws)
-                table[torch.from_numpy(counts == 0).to(device)] = 0  # who has no rating stays at the mean
+                table[..., :-1].normal_(0, config.init_std, generator=generator)
+                table[torch.from_numpy(counts == 0).to(device)] = 0  # without ratings they stay at the mean
             network.precision.mul_(config.l2)
             network.mean.fill_(float(self._targets(train.rating).mean()) if len(train) else 0.0)
         rows = rows_of(train, device)
-        batches: Callable[[], Iterator[tuple[Tensor, ...]]] = shuffled(rows, config.batch_size, draws)
+        batches: Callable[[], Iterator[tuple[Tensor, ...]]] = shuffled(rows, config.batch_size, generator)
         loss: Callable[..., Tensor] = self.loss
         if config.solver == "dense":
             loss, dense = self.dense_loss, self._dense(train, device)
@@ -224,9 +231,12 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
 
     def _dense(self, train: Interactions, device: torch.device) -> tuple[Tensor, Tensor]:
         if self.n_users * self.n_items > DENSE_LIMIT:
+            cells = f"{self.n_users:,} x {self.n_items:,} cells"
             raise BadInput(
-                f"solver='dense' holds {self.n_users:,} x {self.n_items:,} cells in memory, more than {DENSE_LIMIT:,}; "
-                "choose 'adam' or 'gibbs'"
+                "solver",
+                "dense",
+                remedy="choose adam or gibbs",
+                problem=f"would hold {cells} in memory, more than {DENSE_LIMIT:,}",
             )
         user, item, rating = rows_of(train, device)
         ratings = torch.zeros(self.n_users, self.n_items, device=device)
@@ -238,13 +248,13 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
     def dense_loss(self, ratings: Tensor, mask: Tensor) -> Tensor:
         """Return the same over a matrix (n_users, n_items), averaged over the cells that `mask` (0 or 1) observes."""
         users, items = self.network.users, self.network.items
-        error = ((self.network.table(users) - ratings) * mask).square().sum()
+        error = ((self.network.score_grid(users) - ratings) * mask).square().sum()
         penalty = (mask.sum(1) * users.square().sum((1, 2))).sum() + (mask.sum(0) * items.square().sum((1, 2))).sum()
         return (error + self.config.l2 * penalty) / mask.sum()
 
     def _targets(self, rating: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the linear part should be: the ratings, or before a sigmoid their logits (ends drawn in)."""
-        if not self.config.y_range:
+        if not self.config.bounded:
             return rating
         low, high = self.scale
         share = np.clip((rating - low) / max(high - low, 1e-6), 0.05, 0.95)
@@ -254,7 +264,7 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
     def scale(self) -> tuple[float, float]:
         return float(self.network.bounds[0]), float(self.network.bounds[1])
 
-    def raw(self, user: Tensor, item: Tensor) -> Tensor:
+    def score_pairs(self, user: Tensor, item: Tensor) -> Tensor:
         network = self.network
         device = network.mean.device
         return network(network.users[user.to(device)], network.items[item.to(device)]).detach()
@@ -262,17 +272,17 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
     @torch.no_grad()
     def score(self, user_idx: ArrayLike) -> Tensor:
         users = torch.as_tensor(np.atleast_1d(np.asarray(user_idx, dtype=np.int64)))
-        return self.network.table(self.network.users[users.to(self.network.mean.device)])
+        return self.network.score_grid(self.network.users[users.to(self.network.mean.device)])
 
     @torch.no_grad()
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items) ratings expected of newcomers, their vectors solved from their rows."""
-        return self.network.table(self._vectors(histories))
+        """Return (histories.n_users, n_items) ratings expected of new users, their vectors solved from their rows."""
+        return self.network.score_grid(self._vectors(histories))
 
     def _vectors(self, histories: Interactions) -> Tensor:
         """Return (histories.n_users, S, D + 1): vectors that fit the histories best, weighted by recency."""
         network = self.network
-        centred = self._targets(histories.rating) - np.float32(network.mean)
+        centred = self._targets(histories.rating) - np.float32(network.mean.cpu())
         weight = recency_weights(histories, self.config)
         solvable, trusted = (
             Histories(histories.user_idx, histories.item_idx, w, histories.n_users) for w in (centred, weight)
@@ -280,7 +290,7 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
         user, item, _ = rows_of(histories, network.mean.device)
         counts = torch.from_numpy(histories.user_counts).to(network.mean).clamp(min=1)
         linked = counts.rsqrt()[user][:, None]
-        vectors = torch.zeros(histories.n_users, *network.users.shape[1:])
+        vectors = network.users.new_zeros(histories.n_users, *network.users.shape[1:])
         for s in range(int(network.filled)):
             expected = network.prior[s].repeat(histories.n_users, 1)
             if len(network.links):

@@ -1,4 +1,4 @@
-"""A recurrent network that predicts ratings: a person is the sequence of what they rated and how."""
+"""A recurrent network that predicts ratings: a user is the sequence of what they rated and how."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
-from recengine.data.sequences import Sequences, past_rows, past_tensors
+from recengine.data.sequences import Sequences
 from recengine.errors import BadInput
 from recengine.models.base import FitContext
-from recengine.models.ratings.explicit import Bias, BiasConfig, RatingModel, rating_range
+from recengine.models.ratings.base import RatingModel, rating_range
+from recengine.models.ratings.bias import Bias, BiasConfig
+from recengine.models.sequence.base import ReadsSequences, adamw
 from recengine.training.config import Config, Range, option, preset
 from recengine.training.loop import one_thread, seeded
 from recengine.training.loop import train as train_loop
 
-PEOPLE, CELLS = 512, 2**24
-"""People that are read at once; numbers of the hidden layer that are held while all items are predicted."""
+HIDDEN_CELLS = 2**24
+"""Numbers of the hidden layer that are held while all items are predicted."""
 
 
 @dataclass(frozen=True)
 class GRURatingConfig(Config):
-    """Settings of `gru-rating`: of the network, and of the offsets that it corrects."""
+    """Options of `gru-rating`: of the network, and of the offsets that it corrects."""
 
     embedding_dim: int = option(
         16, "length of an item's vector", low=1, high=4096, search=Range(4, 64, log=True), primary=True
     )
     hidden_dim: int = option(
         32,
-        "length of the state that stands for the person",
+        "length of the state that stands for the user",
         low=1,
         high=4096,
         search=Range(8, 128, log=True),
@@ -49,7 +51,7 @@ class GRURatingConfig(Config):
     )
     loss: Literal["absolute", "squared"] = option(
         "absolute",
-        "error that is made small: absolute aims at the median of what may come, squared at its mean",
+        "error that is minimised: absolute aims at the median of what may come, squared at its mean",
         primary=True,
     )
     learning_rate: float = option(
@@ -65,7 +67,7 @@ class GRURatingConfig(Config):
 
 
 class GRURatingNetwork(nn.Module):
-    """(item, residual) pairs in, a state of the person before and after each of them out; `head` joins it to an item.
+    """(item, residual) pairs in, a state of the user before and after each of them out; `head` joins it to an item.
 
     A residual is a rating less the mean and the item's offset, which stand here as what is learned in closed form.
     """
@@ -105,13 +107,13 @@ class GRURatingNetwork(nn.Module):
         return self.mean + self.item_offset[items]
 
 
-class GRURating(RatingModel[GRURatingConfig]):
-    """rating = mean + item's offset + person's offset + what a GRU over the (item, rating) pairs so far adds.
+class GRURating(ReadsSequences, RatingModel[GRURatingConfig]):
+    """rating = mean + item's offset + user's offset + what a GRU over the (item, rating) pairs so far adds.
 
-    There is no table of users: offset and state are computed from the pairs, so newcomers are served like everybody
-    else. In training each person's sequence is drawn afresh every epoch, and each of its events predicts ratings
-    drawn from those that follow it. The item's offset is then computed without the person's own rating of it, as it
-    is for a newcomer; otherwise it would already tell part of the answer.
+    There is no table of users: offset and state are computed from the pairs, so new users are served like all others.
+    In training each user's sequence is drawn anew every epoch, and each of its events predicts ratings drawn from
+    those that follow it. The item's offset is then computed without the user's own rating of it, as it is for a new
+    user; otherwise it would already tell part of the answer.
     """
 
     name = "gru-rating"
@@ -125,18 +127,25 @@ class GRURating(RatingModel[GRURatingConfig]):
     Config = GRURatingConfig
     preset_epochs = 10
     preset_patience = 10
+    network: GRURatingNetwork
+
+    def build(self) -> GRURatingNetwork:
+        return GRURatingNetwork(self.n_items, self.config)
 
     def learn(self, train: Interactions, context: FitContext) -> None:
         config, device = self.config, context.run.torch_device()
         if not (train.user_counts > 1).any():
             raise BadInput(
-                f"model 'gru-rating' learns from people with at least 2 ratings, and none of {train.n_users:,} has "
-                "as many; choose 'bias'"
+                "model",
+                self.name,
+                remedy="choose another model, such as bias",
+                problem=f"learns from users with at least 2 ratings, and none of {train.n_users:,} has that many",
             )
-        self._remember(train)
+        self.remember(train)
         offsets = Bias(BiasConfig(item_shrink=config.item_shrink, user_shrink=config.user_shrink)).fit(train)
+        residuals = residuals_without_own(train, offsets)
         with seeded(device, context.run.seed), one_thread(device):
-            network = self.network = GRURatingNetwork(self.n_items, config)
+            network = self.network = self.build()
             nn.init.normal_(network.item_embedding.weight, std=0.05)
             network.item_embedding.weight.data[np.append(train.item_counts == 0, True)] = 0
             network.bounds.copy_(rating_range(train))
@@ -145,19 +154,12 @@ class GRURating(RatingModel[GRURatingConfig]):
             network.to(device)
             self.training_log = train_loop(
                 network,
-                batches=self._batches(
-                    residuals_without_own(train, offsets), device, torch.Generator().manual_seed(context.run.seed)
-                ),
+                batches=self._batches(residuals, device, torch.Generator().manual_seed(context.run.seed)),
                 loss=self._loss,
-                optimizers=[
-                    torch.optim.AdamW(
-                        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-                    )
-                ],
-                **context.loop_options(self, train),
+                optimizers=[adamw(config, network.parameters())],
                 schedule=config.schedule,
+                **context.loop_options(self, train),
             )
-        network.to("cpu")
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         config = self.config
@@ -166,34 +168,30 @@ class GRURating(RatingModel[GRURatingConfig]):
             "embedding_dim": 4 * 6 * n_items * config.embedding_dim,
             "targets": 4 * 3 * events * config.targets * (config.embedding_dim + 2 * config.hidden_dim),
             "batch_size": 4 * 10 * events * config.hidden_dim,
-            "": 4 * (4 * n_rows + 3 * CELLS),
+            "": 4 * (4 * n_rows + 3 * HIDDEN_CELLS),
         }
 
-    def _remember(self, past: Interactions) -> None:
-        self.past = past
-        self.sequences = Sequences(past)
-
     def _batches(
-        self, residuals: Tensor, device: torch.device, draws: torch.Generator
+        self, residuals: Tensor, device: torch.device, generator: torch.Generator
     ) -> Callable[[], Iterator[tuple[Tensor, ...]]]:
-        """Return a function that draws one epoch of the arguments of `_loss`, one sequence of each person."""
+        """Return a function that draws one epoch of the arguments of `_loss`, one sequence of each user."""
         config, rows = self.config, self.sequences
         counts, ends = torch.from_numpy(rows.counts), torch.from_numpy(rows.ends)
-        people = (counts > 1).nonzero()[:, 0]
+        users = (counts > 1).nonzero()[:, 0]
         residuals = torch.cat([residuals, torch.zeros(1)])  # of the padding
 
         def draw(below: Tensor) -> Tensor:
-            return (torch.rand(below.shape, generator=draws, dtype=torch.float64) * below).long()
+            return (torch.rand(below.shape, generator=generator, dtype=torch.float64) * below).long()
 
         def batches() -> Iterator[tuple[Tensor, ...]]:
-            for some in people[torch.randperm(len(people), generator=draws)].split(config.batch_size):
-                length = 1 + draw((counts[some] - 1).clamp(max=config.max_length))  # (B,), one row at least is left
-                first = ends[some] - counts[some] + draw(counts[some] - length)
-                place = first[:, None] + torch.arange(int(length.max()) + 1)  # (B, L + 1): the row after each state
-                used = place <= (first + length)[:, None]  # as many states as events, and the one before the first
-                left = (ends[some, None] - place).clamp(min=1)
-                target = place[:, :, None] + draw(left[:, :, None].expand(-1, -1, config.targets))  # (B, L + 1, T)
-                target, event = (x.clamp(max=len(rows.items) - 1) for x in (target, place[:, :-1]))
+            for batch in users[torch.randperm(len(users), generator=generator)].split(config.batch_size):
+                length = 1 + draw((counts[batch] - 1).clamp(max=config.max_length))  # (B,), at least one row is left
+                first = ends[batch] - counts[batch] + draw(counts[batch] - length)
+                row = first[:, None] + torch.arange(int(length.max()) + 1)  # (B, L + 1): the row after each state
+                used = row <= (first + length)[:, None]  # as many states as events, and the one before the first
+                left = (ends[batch, None] - row).clamp(min=1)
+                target = row[:, :, None] + draw(left[:, :, None].expand(-1, -1, config.targets))  # (B, L + 1, T)
+                target, event = (x.clamp(max=len(rows.items) - 1) for x in (target, row[:, :-1]))
                 read = used[:, 1:]
                 items = rows.items[event].masked_fill(~read, rows.padding)
                 parts = (items, residuals[event] * read, rows.items[target], residuals[target], used)
@@ -202,10 +200,11 @@ class GRURating(RatingModel[GRURatingConfig]):
         return batches
 
     def _loss(self, items: Tensor, residuals: Tensor, targets: Tensor, wanted: Tensor, used: Tensor) -> Tensor:
-        """Return the mean error over the sequences of each one's mean over its events' targets.
+        """Return the mean over the sequences of each one's mean error over its events' targets.
 
-        items, residuals : (B, L), the sequences. targets, wanted : (B, L + 1, T), items and residuals to predict from
-        the first 0, 1, ... L events; used : (B, L + 1), which of these count.
+        items, residuals : (B, L), the sequences
+        targets, wanted  : (B, L + 1, T), items and their residuals, to predict from the first 0, 1, ... L events
+        used             : (B, L + 1), which of these count
         """
         offset = nn.functional.pad(residuals.cumsum(1), (1, 0)) / (
             torch.arange(used.shape[1], device=used.device) + self.config.user_shrink
@@ -217,7 +216,7 @@ class GRURating(RatingModel[GRURatingConfig]):
         return (each * share).sum() / len(used)
 
     def _read(self, sequences: Sequences, users: ArrayLike) -> tuple[Tensor, Tensor]:
-        """Return the states (B, H) and offsets (B,) of people after the last of their events."""
+        """Return the states (B, H) and offsets (B,) of users after the last of their events."""
         network, device = self.network, self.network.mean.device
         items, ratings, lengths = (x.to(device) for x in sequences.last(users, self.config.max_length))
         residuals = (ratings - network.base(items)) * (items < self.n_items)
@@ -229,41 +228,19 @@ class GRURating(RatingModel[GRURatingConfig]):
         return float(self.network.bounds[0]), float(self.network.bounds[1])
 
     @torch.no_grad()
-    def raw(self, user: Tensor, item: Tensor) -> Tensor:
-        users, place = user.unique(return_inverse=True)
+    def score_pairs(self, user: Tensor, item: Tensor) -> Tensor:
+        users, position = user.unique(return_inverse=True)
         device = self.network.mean.device
         states, offset = self._read(self.sequences, users.numpy())
-        place, item = place.to(device), item.to(device)
-        return self.network.base(item) + offset[place] + self.network.head(states[place], item)
+        position, item = position.to(device), item.to(device)
+        return self.network.base(item) + offset[position] + self.network.head(states[position], item)
 
-    def score(self, user_idx: ArrayLike) -> Tensor:
-        return self._score(self.sequences, user_idx)
-
-    def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items) ratings expected of people known only by these rows."""
-        return self._score(Sequences(histories), np.arange(histories.n_users))
-
-    @torch.no_grad()
-    def _score(self, sequences: Sequences, users: ArrayLike) -> Tensor:
-        everyone = np.atleast_1d(np.asarray(users, dtype=np.int64))
+    def score_sequences(self, sequences: Sequences, users: ArrayLike) -> Tensor:
         items = torch.arange(self.n_items, device=self.network.mean.device)
-        at_once = max(1, CELLS // (self.n_items * self.config.hidden_dim))
-        parts = []
-        for start in range(0, len(everyone), PEOPLE):
-            states, offset = self._read(sequences, everyone[start : start + PEOPLE])
-            added = torch.cat([self.network.head(some[:, None], items) for some in states.split(at_once)])
-            parts.append((self.network.base(items) + offset[:, None] + added).cpu())
-        return torch.cat(parts)
-
-    def state(self) -> dict[str, Tensor]:
-        return {**self.network.state_dict(), **past_tensors(self.past)}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        past, learned = past_rows(state, self.n_users, self.n_items)
-        self._remember(past)
-        self.network = GRURatingNetwork(self.n_items, self.config)
-        self.network.load_state_dict(learned)
-        self.network.eval()
+        at_once = max(1, HIDDEN_CELLS // (self.n_items * self.config.hidden_dim))
+        states, offset = self._read(sequences, users)
+        added = torch.cat([self.network.head(part[:, None], items) for part in states.split(at_once)])
+        return self.network.base(items) + offset[:, None] + added
 
 
 def residuals_without_own(train: Interactions, offsets: Bias) -> Tensor:

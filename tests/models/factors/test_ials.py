@@ -16,7 +16,7 @@ N_USERS, N_ITEMS, DIM = 30, 50, 6
 @pytest.fixture
 def case(monkeypatch: pytest.MonkeyPatch) -> tuple[IALS, Histories, torch.Tensor, np.ndarray]:
     """Return a model, weighted histories of which one is empty, the items' vectors, and the users' exact vectors."""
-    monkeypatch.setattr(ials, "CELLS", 500)  # several batches
+    monkeypatch.setattr(ials, "BATCH_NUMBERS", 500)  # several batches
     rng = np.random.default_rng(0)
     chosen = rng.random((N_USERS, N_ITEMS)) < rng.random((N_USERS, 1)) * rng.random(N_ITEMS)
     chosen[7] = False

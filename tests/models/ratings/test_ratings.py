@@ -22,9 +22,11 @@ from recengine.errors import BadInput
 from recengine.evaluation.ratings import RatingErrors, pooled_errors, rating_errors, ratio_interval
 from recengine.experiments.store import ArtefactStore
 from recengine.experiments.train import obtain
-from recengine.models.ratings.explicit import Bias, RatingModel, RecommenderNet
+from recengine.models.ratings.base import RatingModel
+from recengine.models.ratings.bias import Bias
 from recengine.models.ratings.gibbs import Links, sample_normal_wishart
 from recengine.models.ratings.mf_explicit import MFExplicit
+from recengine.models.ratings.recommender_net import RecommenderNet
 from recengine.models.registry import MODELS, configure
 from recengine.serving.recommend import recommend_new
 from recengine.training.config import RunConfig
@@ -35,9 +37,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "gibbs": {"embedding_dim": 2, "samples": 30, "epochs": 60, "implicit": False},
     "gibbs, implicit": {"embedding_dim": 2, "samples": 30, "epochs": 60},
     "adam": {"solver": "adam", "embedding_dim": 2, "learning_rate": 0.03, "l2": 0.003, "batch_size": 64, "epochs": 60},
-    "adam, y_range": {
+    "adam, bounded": {
         **{"solver": "adam", "embedding_dim": 2, "learning_rate": 0.05, "l2": 0.0003, "batch_size": 64},
-        **{"y_range": True, "epochs": 60},
+        **{"bounded": True, "epochs": 60},
     },
     "dense": {"solver": "dense", "embedding_dim": 2, "learning_rate": 0.1, "l2": 0.003, "epochs": 150},
 }
@@ -155,12 +157,12 @@ def test_the_dense_loss_is_the_loss_of_the_observed_cells_alone(tiny: Dataset) -
     assert whole.item() == pytest.approx((error + model.config.l2 * penalty) / len(rows), rel=1e-4)
 
 
-def test_y_range_stays_inside_the_range_before_clipping_and_is_refused_for_gibbs(table, factors) -> None:
-    scores = factors("adam, y_range").score(np.arange(50))
+def test_bounded_predictions_stay_inside_the_range_before_clipping_and_is_refused_for_gibbs(table, factors) -> None:
+    scores = factors("adam, bounded").score(np.arange(50))
     low, high = float(table[0].rating.min()), float(table[0].rating.max())
     assert low <= scores.min() < scores.max() <= high
-    with pytest.raises(BadInput, match="y_range=True does not go with solver='gibbs'"):
-        configure("mf-explicit", {"y_range": True}, CPU)
+    with pytest.raises(BadInput, match=r"solver 'gibbs' is linear; expected adam or dense with bounded"):
+        configure("mf-explicit", {"bounded": True}, CPU)
 
 
 @pytest.mark.parametrize("how", list(SETTINGS))
@@ -446,7 +448,7 @@ def test_recommender_net_reduces_its_rate_on_a_plateau(tiny: Dataset, monkeypatc
     monkeypatch.setattr(torch.optim.Adam, "step", noted)
     train, valid = hold_out(tiny.ratings, share=0.2, rng=np.random.default_rng(0))
     config, run = configure(
-        "recommender-net", {"epochs": 8, "plateau_patience": 0, "learning_rate": 0.05, "patience": 8}, CPU
+        "recommender-net", {"epochs": 8, "schedule_patience": 0, "learning_rate": 0.05, "patience": 8}, CPU
     )
     RecommenderNet(config).fit(train, valid=valid, run=run)
     assert rates[0] == 0.05

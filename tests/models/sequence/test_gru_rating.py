@@ -12,7 +12,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences
 from recengine.errors import BadInput
-from recengine.models.ratings.explicit import Bias
+from recengine.models.ratings.bias import Bias
 from recengine.models.registry import configure, model_class
 from recengine.models.sequence.gru_rating import residuals_without_own
 from recengine.training.config import RunConfig
@@ -184,7 +184,7 @@ def test_newcomers_are_told_by_their_ratings_which_half_of_the_films_is_theirs(l
     assert error[0] < 0.3
 
 
-def test_people_with_one_rating_each_are_bad_input() -> None:
+def test_users_with_one_rating_each_are_bad_input() -> None:
     rows = Interactions.from_pairs([0, 1, 2], [0, 1, 2], n_users=3, n_items=3)
-    with pytest.raises(BadInput, match="at least 2 ratings, and none of 3 has as many; choose 'bias'"):
+    with pytest.raises(BadInput, match="at least 2 ratings, and none of 3 has that many; choose another model"):
         fit(rows)

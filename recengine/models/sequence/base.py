@@ -1,0 +1,263 @@
+"""What models share that read a user's events in order: memory of the events, scoring, and training on the next item.
+
+A new network is a `SequenceNetwork` with its layers and `encode`, a config if it has options of its own, and a
+`SequenceModel` that names them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from recengine.data.interactions import Interactions
+from recengine.data.sequences import Sequences, past_rows, past_tensors
+from recengine.models.base import FitContext, Recommender
+from recengine.training.catalogue_softmax import BLOCK_LOGITS, catalogue_softmax_loss
+from recengine.training.config import Config, Range, option
+from recengine.training.loop import seeded
+from recengine.training.loop import train as train_loop
+
+USERS_AT_ONCE = 512
+"""Users whose events are read at once when they are scored."""
+SHARE_EPOCHS = 10
+"""Epochs of targets that are drawn to count how often each item follows others."""
+Batches = Callable[[], Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]]
+
+
+class ReadsSequences(ABC):
+    """Scores users by reading their events; there is no table of users. It stands before `Recommender` among the bases.
+
+    The events of the training data are remembered and saved with the weights; new users bring theirs.
+    """
+
+    n_users: int
+    n_items: int
+    network: nn.Module
+    past: Interactions
+    sequences: Sequences
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """Return the untrained network."""
+
+    @abstractmethod
+    def score_sequences(self, sequences: Sequences, users: ArrayLike) -> Tensor:
+        """Return (B, n_items) scores of few users (B,) after the last of their events."""
+
+    def remember(self, past: Interactions) -> None:
+        """Score the users of the data from these rows from now on."""
+        self.past, self.sequences = past, Sequences(past)
+
+    def score(self, user_idx: ArrayLike) -> Tensor:
+        return self._score(self.sequences, user_idx)
+
+    def score_history(self, histories: Interactions) -> Tensor:
+        """Return (histories.n_users, n_items) scores of users known only by these rows."""
+        return self._score(Sequences(histories), np.arange(histories.n_users))
+
+    @torch.no_grad()
+    def _score(self, sequences: Sequences, user_idx: ArrayLike) -> Tensor:
+        users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
+        starts = range(0, len(users), USERS_AT_ONCE)
+        return torch.cat([self.score_sequences(sequences, users[s : s + USERS_AT_ONCE]).cpu() for s in starts])
+
+    def state(self) -> dict[str, Tensor]:
+        return {**self.network.state_dict(), **past_tensors(self.past)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        past, learned = past_rows(state, self.n_users, self.n_items)
+        self.remember(past)
+        self.network = self.build()
+        self.network.load_state_dict(learned)
+        self.network.eval()
+
+
+def adamw(config: Any, parameters: Iterable[Any]) -> torch.optim.Optimizer:
+    """Return AdamW with the config's learning rate and decay, for parameters or groups of them."""
+    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+
+
+@dataclass(frozen=True)
+class SequenceConfig(Config):
+    """Options of every model that predicts the next item."""
+
+    embedding_dim: int = option(
+        64, "length of an item's vector", low=1, high=4096, search=Range(32, 128, log=True), primary=True
+    )
+    dropout: float = option(
+        0.3, "share of inputs and outputs dropped in training", low=0, high=0.95, search=Range(0, 0.6), primary=True
+    )
+    learning_rate: float = option(
+        0.003, "step size of AdamW", low=0, high=10, open_low=True, search=Range(0.0005, 0.01, log=True), primary=True
+    )
+    weight_decay: float = option(
+        0.01, "decay of AdamW", low=0, high=10, search=Range(0.001, 0.3, log=True), primary=True
+    )
+    batch_size: int = option(64, "sequences in one step", low=1, high=100_000, search=(32, 64, 128))
+    schedule: Literal["none", "plateau", "cosine"] = option(
+        "none", "how the step size falls as epochs pass", search=("none", "cosine")
+    )
+    max_length: int = option(200, "latest events that are read", low=2, high=100_000)
+    negatives: int = option(
+        0, "items drawn for a sampled softmax; 0: over the whole catalogue", low=0, high=10_000_000, primary=True
+    )
+    horizon: Literal["next", "later"] = option(
+        "next", "what each event predicts: the next item, or any later one, from the start of the user's events"
+    )
+
+
+class SequenceNetwork(nn.Module, ABC):
+    """Items and ratings in, one state after each event out; the state is scored against the item vectors.
+
+    A subclass makes its layers and `project`, the last one, in `__init__`, and says in `encode` what reads the events.
+    """
+
+    scale: Tensor
+    project: nn.Linear
+
+    def __init__(self, n_items: int, config: Any) -> None:
+        super().__init__()
+        self.item_embedding = nn.Embedding(n_items + 1, config.embedding_dim, padding_idx=n_items)
+        self.rating_weight = nn.Parameter(torch.zeros(config.embedding_dim))
+        self.item_bias = nn.Parameter(torch.zeros(n_items))
+        self.dropout = nn.Dropout(config.dropout)
+        self.register_buffer("scale", torch.tensor(1.0))
+        """The highest rating, which stands as 1."""
+
+    @abstractmethod
+    def encode(self, inputs: Tensor) -> Tensor:
+        """Return states (B, L, H) after each of the events (B, L, D), none of which sees a later one."""
+
+    def forward(self, items: Tensor, ratings: Tensor) -> Tensor:
+        """Return the projected states (B, L, D) after each of the events (B, L), padded at the end."""
+        known = items < len(self.item_bias)
+        inputs = self.item_embedding(items) + (ratings / self.scale * known)[:, :, None] * self.rating_weight
+        return self.project(self.dropout(self.encode(self.dropout(inputs))))
+
+    def score_all(self, states: Tensor) -> Tensor:
+        """Return (..., n_items) scores of states (..., D)."""
+        return states @ self.items().T + self.item_bias
+
+    def items(self) -> Tensor:
+        """Return (n_items, D) vectors of the items, without the padding's."""
+        return self.item_embedding.weight[:-1]
+
+
+class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
+    """Predict the next item from the sequence of (item, rating) so far, by softmax over the catalogue.
+
+    The full cross entropy is what Klenitskiy & Vasilev (RecSys 2023) and Petrov & Macdonald (RecSys 2023) found to
+    decide the accuracy of sequence models.
+
+    With `horizon` "later" it learns from each user's first `max_length` events alone, and is asked after each of them
+    for items drawn from all that follow, soon or late: a list for users of whom little is known. It starts as how
+    often each item follows others, which stands in the items' biases, then free of decay.
+    """
+
+    family = "collaborative"
+    abilities = ("similar", "fold-in")
+    is_order_sensitive = True
+    Config = SequenceConfig
+    network_class: ClassVar[type[SequenceNetwork]]
+    network: SequenceNetwork
+    preset_epochs = 80
+    preset_patience = 12
+
+    def build(self) -> SequenceNetwork:
+        return self.network_class(self.n_items, self.config)
+
+    def learn(self, train: Interactions, context: FitContext) -> None:
+        device = context.run.torch_device()
+        self.remember(train)
+        with seeded(device, context.run.seed):
+            network = self.network = self.build()
+            network.scale.fill_(max(float(train.rating.max(initial=0)), 1e-6))
+            nn.init.normal_(network.items().data, std=0.05)
+            batches = self._batches(device, torch.Generator().manual_seed(context.run.seed))
+            later = self.config.horizon == "later"
+            if later:
+                self._start_from_shares(batches)
+            network.to(device)
+            weights = [weight for weight in network.parameters() if weight is not network.item_bias]
+            biases: dict[str, Any] = {"params": [network.item_bias]} | ({"weight_decay": 0.0} if later else {})
+            self.training_log = train_loop(
+                network,
+                batches=batches,
+                loss=self._loss,
+                optimizers=[adamw(self.config, [{"params": weights}, biases])],
+                schedule=self.config.schedule,
+                **context.loop_options(self, train),
+            )
+
+    def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
+        config = self.config
+        events = min(config.batch_size * config.max_length, n_rows)
+        with torch.device("meta"):
+            network = self.network_class(n_items, config)
+        return {
+            "embedding_dim": 4 * 6 * sum(weight.numel() for weight in network.parameters()),
+            "batch_size": 4 * (10 * events * network.project.in_features + 2 * BLOCK_LOGITS["cpu"]),
+            "": 4 * 4 * min(2048, n_users) * n_items,
+        }
+
+    @torch.no_grad()
+    def _start_from_shares(self, batches: Batches) -> None:
+        """Set the network to predict the share of each item among the targets, whatever the history."""
+        counts = torch.ones(self.n_items)
+        for *_, targets in itertools.chain(*(batches() for _ in range(SHARE_EPOCHS))):
+            counts += torch.bincount(targets.cpu(), minlength=self.n_items)
+        self.network.item_bias.copy_((counts / counts.mean()).log())
+        for weight in self.network.project.parameters():
+            nn.init.zeros_(weight)
+
+    def _batches(self, device: torch.device, generator: torch.Generator) -> Batches:
+        """Return a function that draws one epoch of the arguments of `_loss`, sequences of like length together."""
+        config, sequences = self.config, self.sequences
+        later = config.horizon == "later"
+        ends, lengths = (sequences.starts if later else sequences.pieces)(config.max_length)
+
+        def batches() -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+            # Sorting by length with a random tenth of it keeps padding low and the batches different each epoch.
+            blur = torch.rand(len(ends), generator=generator).numpy()
+            order = np.argsort(lengths * (0.9 + 0.2 * blur), kind="stable")
+            starts = np.arange(0, len(ends), config.batch_size)
+            for start in starts[torch.randperm(len(starts), generator=generator).numpy()]:
+                rows = order[start : start + config.batch_size]
+                items, ratings, length = sequences.windows(ends[rows], lengths[rows])
+                if later:
+                    row, after, targets = sequences.draw_later(ends[rows], length, generator)
+                    at = row * items.shape[1] + after
+                else:
+                    following = items[:, 1:].flatten()
+                    items, ratings = items[:, :-1], ratings[:, :-1]
+                    at = (following < self.n_items).nonzero()[:, 0]
+                    targets = following[at]
+                yield items.to(device), ratings.to(device), at.to(device), targets.to(device)
+
+        return batches
+
+    def _loss(self, items: Tensor, ratings: Tensor, at: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean cross entropy of the targets (T,), each from the state after event `at` (T,) of B x L."""
+        network, n_negatives = self.network, self.config.negatives
+        states = network(items, ratings).flatten(0, 1)  # (B L, D)
+        states = network.dropout(states[at])  # (T, D)
+        negatives = torch.randint(self.n_items, (n_negatives,), device=items.device) if n_negatives else None
+        return catalogue_softmax_loss(states, targets, network.items(), network.item_bias, negatives)
+
+    def score_sequences(self, sequences: Sequences, users: ArrayLike) -> Tensor:
+        device = self.network.item_bias.device
+        items, ratings, lengths = sequences.last(users, self.config.max_length)
+        states = self.network(items.to(device), ratings.to(device))  # (B, L, D)
+        after_last = states[torch.arange(len(lengths)), (lengths - 1).clamp(min=0)]  # (B, D)
+        return self.network.score_all(after_last)
+
+    def item_vectors(self) -> Tensor:
+        return self.network.items().detach()
