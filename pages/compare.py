@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +15,8 @@ from pages.ui.task_form import Choice, Models, Number, Switch, TaskForm
 from recengine.data.dataset import Dataset
 from recengine.data.splits import SPLITS
 from recengine.evaluation import glossary
+from recengine.evaluation.report import EvaluationReport
+from recengine.export import json_ready
 from recengine.jobs.events import NoteEvent
 from recengine.jobs.job import JOB_DIR, Job, JobState, Task
 from recengine.models.base import FAMILIES
@@ -146,40 +146,41 @@ def _so_far(id: str) -> None:
                 st.html(f'<p class="status-line"><b>{name}</b> {html(glossary.title(key))} {value}</p>')
 
 
-def draw_result(form: TaskForm, task: Task, job: Job, result: Mapping[str, Any]) -> None:
+def draw_result(form: TaskForm, task: Task, job: Job, report: EvaluationReport) -> None:
     """Draw the leaderboard, its charts, one viewer's lists, and the downloads."""
-    key = f"ndcg@{result['k']}"
-    order = leaderboard.ranked(result, key)
-    best = result["results"][order[0]][key]
+    k = report.settings.k
+    key = f"ndcg@{k}"
+    order = leaderboard.ranked(report, key)
+    best = leaderboard.figure_of(report, order[0], key)
     st.html(
-        f'<p class="verdict"><b>{html(recipes.label(order[0]))}</b> leads with NDCG@{result["k"]} '
-        f"<b>{best['value']:.4f}</b>: {result['users']:,} viewers, all {result['items']:,} films ranked.</p>"
+        f'<p class="verdict"><b>{html(recipes.label(order[0]))}</b> leads with NDCG@{k} '
+        f"<b>{best.value:.4f}</b>: {report.users:,} viewers, all {report.items:,} films ranked.</p>"
     )
     group = st.segmented_control(
         "Columns", glossary.GROUPS, default=glossary.GROUPS[0], required=True, format_func=str.capitalize, key="group"
     )
-    leaderboard.draw_table(result, group, order)
+    leaderboard.draw_table(report, group, order)
     left, right = st.columns([6, 5], gap="large")
     with left:
         caption = "dot: mean over viewers; bar: 95 % interval"
-        st.html(f'<div class="chart-head"><h3>NDCG@{result["k"]}</h3><p>{caption}</p></div>')
-        leaderboard.draw_intervals(result, key)
+        st.html(f'<div class="chart-head"><h3>NDCG@{k}</h3><p>{caption}</p></div>')
+        leaderboard.draw_intervals(report, key)
     with right:
-        leaderboard.draw_words(result)
+        leaderboard.draw_words(report)
     with st.grid(2, min_column_width=320, gap="medium"):
         with st.container(border=True):
             st.html('<div class="chart-head"><h3>Accuracy and coverage</h3><p>up and to the right is better</p></div>')
-            leaderboard.draw_trade(result, f"coverage@{result['k']}", key)
+            leaderboard.draw_trade(report, f"coverage@{k}", key)
         with st.container(border=True):
             st.html('<div class="chart-head"><h3>Accuracy and cost</h3><p>up and to the left is better</p></div>')
-            leaderboard.draw_trade(result, "train_seconds", key, logarithmic=True)
+            leaderboard.draw_trade(report, "train_seconds", key, logarithmic=True)
     if is_on(task, "sampled"):
         st.html('<h2 class="row-title">All films, and a sample of them</h2>')
-        leaderboard.draw_sampled(result)
+        leaderboard.draw_sampled(report)
     draw_one_viewer(form.dataset, job, order, key)
-    draw_downloads(form.command_line(task), result)
+    draw_downloads(form.command_line(task), report)
     with st.expander("Column guide", icon=":material/function:"):
-        leaderboard.draw_formulas(result)
+        leaderboard.draw_formulas(report)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -233,13 +234,18 @@ def draw_one_viewer(dataset: Dataset, job: Job, order: list[str], key: str) -> N
     st.caption("Bold: films that this viewer loved and that were held back; these were to be found.")
 
 
-def draw_downloads(command_line: str, result: Mapping[str, Any]) -> None:
+def draw_downloads(command_line: str, report: EvaluationReport) -> None:
     """Offer the leaderboard as files, and the command that makes it again."""
     with st.container(horizontal=True, key="take-away"):
         for label, name, kind, text in (
-            ("CSV", "leaderboard.csv", "text/csv", leaderboard.to_csv(result)),
-            ("Markdown", "leaderboard.md", "text/markdown", leaderboard.to_markdown(result, command_line)),
-            ("JSON", "leaderboard.json", "application/json", json.dumps(result, ensure_ascii=False)),
+            ("CSV", "leaderboard.csv", "text/csv", leaderboard.to_csv(report)),
+            ("Markdown", "leaderboard.md", "text/markdown", leaderboard.to_markdown(report, command_line)),
+            (
+                "JSON",
+                "leaderboard.json",
+                "application/json",
+                json.dumps(json_ready(report.to_dict()), ensure_ascii=False),
+            ),
         ):
             st.download_button(label, text, name, kind, icon=":material/download:", on_click="ignore")
     st.code(command_line, language="bash", wrap_lines=True)
@@ -281,6 +287,6 @@ with messages.catch_bad_input(messages.start_again_link):
     elif result is None:
         jobs.ended_badly(job, lambda: st.button("Run it again", type="primary", on_click=start, args=(task,)))
     else:
-        draw_result(form, task, job, result)
+        draw_result(form, task, job, EvaluationReport.from_dict(result))
     draw_families()
     sidebar.show_model_status(form.dataset)

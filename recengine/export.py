@@ -65,12 +65,17 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         json.dump(json_ready(value), file, indent=1, ensure_ascii=False)
 
 
-def check_out(path: Path, option: str = "--out") -> None:
+def check_out(path: Path, option: str = "out") -> None:
     """Raise BadInput unless an option names a file in a folder that exists."""
     if not path.parent.is_dir():
-        raise BadInput(f"{option} {path}: the folder {path.parent} does not exist; create it or choose another place")
+        raise BadInput(
+            option,
+            str(path),
+            remedy="create it or choose another",
+            problem=f"is in the folder {path.parent}, which does not exist",
+        )
     if path.is_dir():
-        raise BadInput(f"{option} {path} is a folder; name a file in it")
+        raise BadInput(option, str(path), remedy="name a file in it", problem="is a folder")
 
 
 def _out(path: Path) -> AbstractContextManager[TextIO]:

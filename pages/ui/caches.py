@@ -10,12 +10,12 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.jobs import jobs
-from pages.ui.recipes import Recipe, how, job_key, recipe, train
+from pages.ui.recipes import Recipe, job_key, recipe, request, train
 from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.experiments.store import ArtefactStore, Trained
-from recengine.experiments.train import artefact_folder, obtain
+from recengine.experiments.train import TrainingRequest, obtain
 from recengine.jobs.job import Job, JobState
 from recengine.models.base import Recommender
 from recengine.models.recency import HistoryConfig
@@ -82,8 +82,11 @@ def recency_said(model: Recommender, wanted: Recipe) -> str:
 
 def known_model(dataset: Dataset, choice: str, device: str) -> Trained | None:
     """Return the model, or the snapshot promoted in its place, if it is in memory or stored; nothing is trained."""
-    wanted = recipe(choice)
-    folder = served_folder(artefact_folder(dataset, wanted.model, **how(dataset, wanted, device)))
+    return _known(request(dataset, recipe(choice), device))
+
+
+def _known(training: TrainingRequest) -> Trained | None:
+    folder = served_folder(training.folder)
     key = _written(folder)
     found = key and (shelf().get(key) or ArtefactStore().find(folder))
     return shelf().put(key, found) if key and found else None
@@ -103,17 +106,18 @@ def find_model(dataset: Dataset, choice: str, device: str) -> Trained | Job:
     A model that takes a moment is trained at once, in this process: a process of its own would only start meanwhile.
     Raises BadInput for an unknown name, and for data that a quick model cannot learn from.
     """
-    known = known_model(dataset, choice, device)
+    wanted = recipe(choice)
+    training = request(dataset, wanted, device)
+    known = _known(training)
     if known:
         return known
-    wanted = recipe(choice)
     if is_quick(dataset, wanted.model):
-        trained = obtain(dataset, wanted.model, **how(dataset, wanted, device))
+        trained = obtain(training)
         key = _written(trained.folder)
         return shelf().put(key, trained) if key else trained
-    last = jobs().latest(job_key(dataset, wanted, device))
+    last = jobs().latest(job_key(training, device))
     if last is None or last.state is JobState.DONE:  # it may have ended just now, or the store has made room since
-        return known_model(dataset, choice, device) or train(dataset, wanted, device)
+        return _known(training) or train(dataset, wanted, device)
     return last
 
 

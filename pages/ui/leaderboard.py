@@ -8,8 +8,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import altair as alt
 import numpy as np
@@ -19,10 +19,9 @@ import streamlit as st
 from pages.ui import recipes
 from pages.ui.escape import html, markdown
 from recengine.evaluation import glossary
+from recengine.evaluation.report import EvaluationReport, Interval
 from recengine.export import csv_text
 
-Result = Mapping[str, Any]
-"""What `evaluate --json` prints."""
 CHART = 260
 """Height of a chart in pixels."""
 
@@ -35,60 +34,60 @@ class Paired(NamedTuple):
     beyond_chance: bool
 
 
-def columns(result: Result, group: str) -> list[str]:
+def columns(report: EvaluationReport, group: str) -> list[str]:
     """Return the keys of a group of metrics that any model has, in the order of the glossary."""
-    held = {key for metrics in result["results"].values() for key in metrics}
+    held = {key for figures in report.first.metrics.values() for key in figures}
     order = list(glossary.METRICS)
     keys = [key for key in held if glossary.entry(key).group == group]
     return sorted(keys, key=lambda key: ("_sampled" in key, order.index(key.partition("@")[0])))
 
 
-def ranked(result: Result, key: str) -> list[str]:
+def ranked(report: EvaluationReport, key: str) -> list[str]:
     """Return the models, best first by a metric; those without it last."""
     sign = -1 if glossary.entry(key).better != "less" else 1
-    value = {name: metrics.get(key, {}).get("value") for name, metrics in result["results"].items()}
-    return sorted(value, key=lambda name: (value[name] is None, sign * (value[name] or 0.0)))
+    value = {name: figures[key].value if key in figures else math.nan for name, figures in report.first.metrics.items()}
+    return sorted(
+        value, key=lambda name: (math.isnan(value[name]), 0.0 if math.isnan(value[name]) else sign * value[name])
+    )
 
 
-def against_leader(result: Result) -> list[Paired]:
+def against_leader(report: EvaluationReport) -> list[Paired]:
     """Return the differences from the leader in words."""
-    k, leader = result["k"], recipes.label(result["leader"])
+    k, leader = report.settings.k, recipes.label(report.first.leader)
     found = []
-    for name, paired in sorted(result["behind_leader"].items(), key=lambda row: row[1]["difference"]):
-        low, high, chance = paired["low"], paired["high"], paired["p"] >= 0.05
+    for name, paired in sorted(report.first.behind_leader.items(), key=lambda row: row[1].difference):
+        low, high, chance = paired.low, paired.high, paired.p >= 0.05
         verdict = "no difference beyond chance" if chance else "more than chance"
-        p_value = "p < .001" if paired["p"] < 0.001 else f"p = {paired['p']:.3f}"
+        p_value = "p < .001" if paired.p < 0.001 else f"p = {paired.p:.3f}"
         said = (
-            f"{paired['difference']:.4f} NDCG@{k} behind {leader}, 95 % from {low:.4f} to {high:.4f} "
+            f"{paired.difference:.4f} NDCG@{k} behind {leader}, 95 % from {low:.4f} to {high:.4f} "
             f"({p_value} after Holm): {verdict}"
         )
         found.append(Paired(name, said, not chance))
     return found
 
 
-def digits(key: str, value: float | None) -> str:
+def digits(key: str, value: float) -> str:
     """Return a figure with the digits that it deserves."""
-    if value is None or math.isnan(value):
+    if math.isnan(value):
         return "–"
     if glossary.entry(key).group == "cost":
         return f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
 
 
-def half_interval(cell: Mapping[str, Any]) -> float | None:
-    """Return half of the width of an interval, None where there is none."""
-    if cell.get("low") is None or cell.get("high") is None:
-        return None
-    return (cell["high"] - cell["low"]) / 2
+def figure_of(report: EvaluationReport, name: str, key: str) -> Interval:
+    """Return a model's figure, NaN where it has none."""
+    return report.first.metrics[name].get(key, Interval(math.nan))
 
 
-def draw_table(result: Result, group: str, order: Sequence[str]) -> None:
+def draw_table(report: EvaluationReport, group: str, order: Sequence[str]) -> None:
     """Draw one group of columns; the best of each stands out."""
-    keys = [key for key in columns(result, group) if "_sampled" not in key]  # those stand in a table of their own
+    keys = [key for key in columns(report, group) if "_sampled" not in key]  # those stand in a table of their own
     if not keys:
         st.caption(f"None of these models has anything to say of {group}.")
         return
-    best = {key: ranked(result, key)[0] for key in keys if glossary.entry(key).better}
+    best = {key: ranked(report, key)[0] for key in keys if glossary.entry(key).better}
     head = "".join(
         f'<th title="{html(glossary.entry(key).meaning)}">{html(glossary.title(key))}'
         f"<i>{ {'more': '↑', 'less': '↓', '': ''}[glossary.entry(key).better] }</i></th>"
@@ -98,12 +97,13 @@ def draw_table(result: Result, group: str, order: Sequence[str]) -> None:
     for place, name in enumerate(order, start=1):
         cells = []
         for key in keys:
-            cell = result["results"][name].get(key, {})
-            value, half = cell.get("value"), half_interval(cell)
-            plus = f"<small>±{digits(key, half)}</small>" if half is not None and group != "cost" else ""
+            figure = figure_of(report, name, key)
+            sure = not math.isnan(figure.half) and group != "cost"
+            plus = f"<small>±{digits(key, figure.half)}</small>" if sure else ""
             mark = ' class="best"' if best.get(key) == name else ""
-            cells.append(f'<td{mark} title="{html(value)}">{digits(key, value)}{plus}</td>')
-        lead = ' class="leader"' if name == result["leader"] else ""
+            whole = None if math.isnan(figure.value) else figure.value
+            cells.append(f'<td{mark} title="{html(whole)}">{digits(key, figure.value)}{plus}</td>')
+        lead = ' class="leader"' if name == report.first.leader else ""
         rows.append(f"<tr{lead}><th><b>{place}</b>{html(recipes.label(name))}</th>{''.join(cells)}</tr>")
     st.html(
         f'<div class="board-scroll"><table class="leaderboard"><thead><tr><th>Model</th>{head}</tr></thead>'
@@ -111,29 +111,29 @@ def draw_table(result: Result, group: str, order: Sequence[str]) -> None:
     )
 
 
-def draw_words(result: Result) -> None:
+def draw_words(report: EvaluationReport) -> None:
     """Say how sure the order is."""
     rows = "".join(
         f'<li class="{"sure" if paired.beyond_chance else ""}"><b>{html(recipes.label(paired.model))}</b> is '
         f"{html(paired.said)}.</li>"
-        for paired in against_leader(result)
+        for paired in against_leader(report)
     )
     if rows:
         st.html(f'<section class="notebook"><h3>How sure is the order?</h3><ul class="paired">{rows}</ul></section>')
 
 
-def _frame(result: Result, key: str) -> pd.DataFrame:
+def _frame(report: EvaluationReport, key: str) -> pd.DataFrame:
     rows = []
-    for name in ranked(result, key):
-        cell = result["results"][name].get(key, {})
-        if cell.get("value") is not None:
-            rows.append((recipes.label(name), cell["value"], cell.get("low"), cell.get("high")))
+    for name in ranked(report, key):
+        figure = figure_of(report, name, key)
+        if not math.isnan(figure.value):
+            rows.append((recipes.label(name), *figure))
     return pd.DataFrame(rows, columns=["model", "value", "low", "high"]).astype({"low": float, "high": float})
 
 
-def draw_intervals(result: Result, key: str) -> None:
+def draw_intervals(report: EvaluationReport, key: str) -> None:
     """Draw a metric with its 95 % intervals."""
-    table = _frame(result, key)
+    table = _frame(report, key)
     base = alt.Chart(table).encode(y=alt.Y("model:N", sort=None, title=None))
     span = alt.Scale(zero=False, padding=12)
     numbers = [alt.Tooltip(name, format=".4f") for name in ("value", "low", "high")]
@@ -152,13 +152,12 @@ def draw_intervals(result: Result, key: str) -> None:
     )
 
 
-def draw_trade(result: Result, across: str, up: str, *, logarithmic: bool = False) -> None:
+def draw_trade(report: EvaluationReport, across: str, up: str, *, logarithmic: bool = False) -> None:
     """Draw one metric against another, a point for each model."""
-    found = result["results"]
     rows = [
-        (recipes.label(name), found[name][across]["value"], found[name][up]["value"])
-        for name in found
-        if across in found[name] and up in found[name]
+        (recipes.label(name), figures[across].value, figures[up].value)
+        for name, figures in report.first.metrics.items()
+        if across in figures and up in figures
     ]
     table = pd.DataFrame(rows, columns=["model", "x", "y"])
     if logarithmic:
@@ -167,7 +166,7 @@ def draw_trade(result: Result, across: str, up: str, *, logarithmic: bool = Fals
     base = alt.Chart(table).encode(
         x=alt.X("x:Q", title=glossary.title(across), scale=scale, axis=alt.Axis(tickCount=5, format="~g")),
         y=alt.Y("y:Q", title=glossary.title(up), scale=alt.Scale(zero=False, padding=18), axis=alt.Axis(tickCount=5)),
-        color=alt.Color("model:N", sort=[recipes.label(name) for name in ranked(result, up)], legend=None),
+        color=alt.Color("model:N", sort=[recipes.label(name) for name in ranked(report, up)], legend=None),
         tooltip=["model", alt.Tooltip("x", format=".4g"), alt.Tooltip("y", format=".4g")],
     )
     names = base.mark_text(dy=-13, fontSize=12).encode(text="model")
@@ -177,15 +176,15 @@ def draw_trade(result: Result, across: str, up: str, *, logarithmic: bool = Fals
     )
 
 
-def draw_sampled(result: Result) -> None:
+def draw_sampled(report: EvaluationReport) -> None:
     """Set the full ranking beside the sampled one, and say why they differ."""
-    full = [key for key in columns(result, "accuracy") if "_sampled" in key]
+    full = [key for key in columns(report, "accuracy") if "_sampled" in key]
     for key in full:
         whole = key.partition("_sampled")[0]
-        order, sampled = ranked(result, whole), ranked(result, key)
+        order, sampled = ranked(report, whole), ranked(report, key)
         rows = "".join(
-            f"<tr><th>{html(recipes.label(name))}</th><td>{digits(whole, result['results'][name][whole]['value'])}</td>"
-            f"<td>{place}</td><td>{digits(key, result['results'][name][key]['value'])}</td>"
+            f"<tr><th>{html(recipes.label(name))}</th><td>{digits(whole, figure_of(report, name, whole).value)}</td>"
+            f"<td>{place}</td><td>{digits(key, figure_of(report, name, key).value)}</td>"
             f"<td>{sampled.index(name) + 1}</td></tr>"
             for place, name in enumerate(order, start=1)
         )
@@ -197,10 +196,10 @@ def draw_sampled(result: Result) -> None:
     st.caption(glossary.SAMPLED)
 
 
-def draw_formulas(result: Result) -> None:
+def draw_formulas(report: EvaluationReport) -> None:
     """Say what each column is, and where it comes from."""
     for group in glossary.GROUPS:
-        bases = dict.fromkeys(key.partition("@")[0] for key in columns(result, group))
+        bases = dict.fromkeys(key.partition("@")[0] for key in columns(report, group))
         if not bases:
             continue
         st.markdown(f"**{group.capitalize()}**")
@@ -212,35 +211,35 @@ def draw_formulas(result: Result) -> None:
     st.caption(glossary.SYMBOLS)
 
 
-def to_csv(result: Result) -> str:
+def to_csv(report: EvaluationReport) -> str:
     """Return every figure, to the last digit: a row for each model and metric."""
     rows = [
-        (name, key, cell["value"], cell.get("low"), cell.get("high"))
-        for name, metrics in result["results"].items()
-        for key, cell in metrics.items()
+        (name, key, *(None if math.isnan(part) else part for part in figure))
+        for name, figures in report.first.metrics.items()
+        for key, figure in figures.items()
     ]
     return csv_text(("model", "metric", "value", "low", "high"), rows)
 
 
-def to_markdown(result: Result, command: str) -> str:
+def to_markdown(report: EvaluationReport, command: str) -> str:
     """Return a table of the accuracy and what it was measured on, for a report."""
-    keys = [key for key in columns(result, "accuracy") if result["results"]]
-    head = [glossary.title(key) for key in keys]
+    keys = columns(report, "accuracy")
+    head, settings = [glossary.title(key) for key in keys], report.settings
     lines = [
-        f"{result['dataset']}, {result['split']['split']}: {result['users']:,} people, {result['items']:,} films, "
-        f"{result['seeds']} seed(s); ± half a 95 % interval over people",
+        f"{settings.dataset}, {settings.split['split']}: {report.users:,} people, {report.items:,} films, "
+        f"{settings.seeds} seed(s); ± half a 95 % interval over people",
         "",
         f"`{command}`",
         "",
         "| model | " + " | ".join(head) + " |",
         "| --- |" + " --- |" * len(head),
     ]
-    for name in ranked(result, f"ndcg@{result['k']}"):
+    for name in ranked(report, f"ndcg@{settings.k}"):
         cells = []
         for key in keys:
-            cell = result["results"][name].get(key, {})
-            half = half_interval(cell)
-            cells.append(digits(key, cell.get("value")) + (f" ± {digits(key, half)}" if half is not None else ""))
+            figure = figure_of(report, name, key)
+            plus = "" if math.isnan(figure.half) else f" ± {digits(key, figure.half)}"
+            cells.append(digits(key, figure.value) + plus)
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

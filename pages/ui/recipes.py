@@ -5,14 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import streamlit as st
 
 from pages.hosting.visitor import check_limit, visitor_id
 from pages.ui.jobs import jobs, visible
 from recengine.data.dataset import Dataset
-from recengine.experiments.train import artefact_folder
+from recengine.experiments.train import TrainingRequest
 from recengine.jobs.job import JOB_DIR, Job, JobState, Task
 from recengine.models.registry import MODELS
 from recengine.training.config import RunConfig
@@ -69,10 +69,10 @@ def is_of(job: Job, data: str, dataset: Dataset | None) -> bool:
     return own if job.owner else dataset is None and job.task.data == data
 
 
-def how(dataset: Dataset, wanted: Recipe, device: str) -> dict[str, Any]:
-    """Return the arguments that `obtain` and its kin share."""
+def request(dataset: Dataset, wanted: Recipe, device: str) -> TrainingRequest:
+    """Return the training of a recipe on all of a data set."""
     run = RunConfig(device=device, seed=wanted.seed)  # type: ignore[arg-type]  # it checks
-    return {"settings": wanted.asked, "run": run, "positive": dataset.like_threshold}
+    return TrainingRequest(dataset, wanted.model, wanted.asked, run, dataset.like_threshold)
 
 
 def train(dataset: Dataset, wanted: Recipe, device: str, *, force: bool = False) -> Job:
@@ -85,7 +85,7 @@ def train(dataset: Dataset, wanted: Recipe, device: str, *, force: bool = False)
         ["train", wanted.model],
         [*flags(dataset, wanted, device), *(["--force"] if force else [])],
         title=describe(wanted),
-        key=job_key(dataset, wanted, device),
+        key=job_key(request(dataset, wanted, device), device),
         task=_task(wanted, device),
     )
 
@@ -97,7 +97,7 @@ def search(dataset: Dataset, wanted: Recipe, device: str, trials: int) -> Job:
         ["tune", wanted.model],
         [*flags(dataset, wanted, device, wanted.settings), "--trials", str(trials)],
         title=f"Search {describe(wanted)} · {trials} trials",
-        key=f"{job_key(dataset, wanted, device)} {trials}",
+        key=f"{job_key(request(dataset, wanted, device), device)} {trials}",
         task=_task(wanted, device, trials),
     )
 
@@ -157,10 +157,9 @@ def start_on(
     )
 
 
-def job_key(dataset: Dataset, wanted: Recipe, device: str) -> str:
+def job_key(training: TrainingRequest, device: str) -> str:
     """Return the key of the job that makes a model, a visitor's own on their own data."""
-    folder = artefact_folder(dataset, wanted.model, **how(dataset, wanted, device))
-    return f"train {folder.name} {device} {_owner(dataset)}"
+    return f"train {training.name} {device} {_owner(training.dataset)}"
 
 
 def _owner(dataset: Dataset) -> str:

@@ -159,7 +159,7 @@ def ready() -> Ready:
         jobs.follow(found)
         messages.grid_skeleton(2)
         st.stop()
-    status(f"trained {ago(found.manifest['trained_at'])}", found.manifest["device"])
+    status(f"trained {ago(found.manifest.trained_at)}", found.manifest.origin.device)
     if said := caches.recency_said(found.model, recipes.recipe(chosen.model)):
         st.sidebar.caption(said)
     return Ready(data, found, data.like_threshold)
@@ -173,7 +173,7 @@ def show_model_status(data: Dataset) -> None:
     if found is None:
         status("not trained yet")
     else:
-        status(f"trained {ago(found.manifest['trained_at'])}", found.manifest["device"])
+        status(f"trained {ago(found.manifest.trained_at)}", found.manifest.origin.device)
 
 
 def status(state: str, device: str = "") -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from recengine.cli.arguments import UsageError, flag_of
 from recengine.cli.parser import build_parser
 from recengine.cli.reporter import Reporter
 from recengine.errors import BadInput
@@ -18,13 +19,18 @@ from recengine.export import check_out
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     reporter = Reporter()
+    flag: Callable[[str], str] = str
     try:
         options = build_parser().parse_args(arguments)
+        flag = flag_of(options.command)
         reporter = Reporter(as_json=options.json, quiet=options.quiet, progress=options.progress)
         if getattr(options, "out", None) is not None:
             check_out(options.out)  # now, not after an hour of training
         options.run(options, reporter)
     except BadInput as error:
+        reporter.error(error.sentence(flag))
+        return 2
+    except UsageError as error:
         reporter.error(str(error))
         return 2
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.sources import is_present, list_datasets, load_dataset
 from recengine.errors import BadInput
 from recengine.experiments.store import Trained
-from recengine.experiments.train import obtain, unknown_items
+from recengine.experiments.train import Settings, TrainingRequest, obtain, unknown_items
 from recengine.training.config import RunConfig
 
 BATCH = 1024
@@ -32,28 +32,23 @@ def load_data(options: argparse.Namespace, report: Reporter) -> Dataset:
 
 
 def train_or_find(
-    options: argparse.Namespace, report: Reporter, data: Dataset, name: str, chosen: dict[str, str]
+    options: argparse.Namespace, report: Reporter, data: Dataset, name: str, settings: Settings
 ) -> Trained:
+    """Return the model that the options ask for, trained now if the store does not have it, and say so."""
     report.step(f"training {name}")
-    trained = obtain(
-        data,
-        name,
-        settings=chosen,
-        run=RunConfig(device=options.device, seed=options.seed),
-        positive=options.positive,
-        force=getattr(options, "force", False),
-        on_epoch=report.epochs(name),
-    )
+    run = RunConfig(device=options.device, seed=options.seed)
+    request = TrainingRequest(data, name, settings, run, options.positive)
+    trained = obtain(request, force=getattr(options, "force", False), on_epoch=report.epochs(name))
     if trained.fresh:
-        report.note(f"Trained {name} on {data.name} in {trained.manifest['seconds']:.1f} s.")
+        report.note(f"Trained {name} on {data.name} in {trained.manifest.seconds:.1f} s.")
     if unknown := unknown_items(trained.model):
         report.note(unknown)
     return trained
 
 
-def read_settings(pairs: Sequence[str], option: str = "--set") -> dict[str, str]:
+def read_settings(pairs: Sequence[str], option: str = "set") -> dict[str, str]:
     """Return key -> value of texts such as `key=value`, given to `option`."""
     for pair in pairs:
         if "=" not in pair:
-            raise BadInput(f"{option} {pair!r} is not a setting; expected KEY=VALUE")
+            raise BadInput(option, pair, expected="KEY=VALUE", problem="is not a setting")
     return dict(pair.split("=", 1) for pair in pairs)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from recengine.cli.arguments import Commands, add_data_command, whole_number, whole_numbers
 from recengine.cli.common import load_data, read_settings
 from recengine.cli.reporter import Reporter
+from recengine.data.dataset import Dataset
+from recengine.data.splits import SPLITS
 from recengine.errors import BadInput
-from recengine.evaluation.ranking import Evaluation
-from recengine.experiments.compare import compare
+from recengine.evaluation.report import EvaluationReport, Interval, TaskResults
+from recengine.evaluation.significance import Paired
+from recengine.experiments.compare import ComparisonRequest, Measured, Observer, compare
 from recengine.export import Cell, check_out, table, write_csv, write_json
 from recengine.metrics import RANKING_METRICS
 from recengine.models.registry import model_class
@@ -23,136 +28,173 @@ _SHOWN = ("ndcg", "recall", "hr", "map", "mrr", "auc", "coverage", "novelty", "i
 _RATED = ("rmse", "mae", "within_half")
 """Errors of predicted ratings, of the models that predict them."""
 _COLD = ("user_mse", "user_mae")
-"""The same where people are not in training: each counts once, however much they rated."""
+"""The same where users are not in training: each counts once, however much they rated."""
 _POSITIVES_NOTE = "Errors of ratings are over the tested positives alone; --positive 0 tests low ratings too."
 _SAMPLED_NOTE = "Metrics marked _sampled rank models wrongly (Krichene & Rendle, KDD 2020); trust the full ones."
+
+
+def add_commands(commands: Commands) -> None:
+    """Declare `evaluate`."""
+    command = add_data_command(commands, "evaluate", evaluate_models, "evaluate models by full ranking", model=False)
+    command.add_argument("models", nargs="+", metavar="M")
+    command.add_argument("--split", required=True, help=f"{', '.join(SPLITS)}, or a published one such as u1")
+    command.add_argument("--min-user", type=whole_number(0), default=0, help="positives that a user must have")
+    command.add_argument("--min-item", type=whole_number(0), default=0, help="positives that an item must have")
+    command.add_argument("--test-share", type=float, default=None, help="share held out")
+    command.add_argument("--ties", choices=("item", "random"), default="item", help="order among equal times")
+    command.add_argument(
+        "--given", type=whole_numbers, default=[10], metavar="N,...", help="cold-user: ratings known of each user"
+    )
+    command.add_argument(
+        "--targets-after",
+        type=whole_number(0),
+        metavar="N",
+        help="cold-user: test what comes after N; default: what is given",
+    )
+    command.add_argument("--folds", type=whole_number(3), metavar="N", help="cold-user: hold all users out, in N turns")
+    command.add_argument("-k", type=int, default=10)
+    command.add_argument(
+        "--negatives", type=whole_number(0), default=0, help="adds metrics against N sampled negatives"
+    )
+    command.add_argument("--seeds", type=whole_number(1), default=1, help="trainings to average")
+    command.add_argument("--force", action="store_true", help="train even if it is in the store")
+    command.add_argument("--out", type=Path, help="also write the JSON object here")
+    command.add_argument("--users", type=Path, metavar="F.csv", help="also write the figures and the list of each user")
+
+
+class _Progress(Observer):
+    """Reports a comparison as it goes, and keeps the figures and the list of each user."""
+
+    def __init__(self, report: Reporter, data: Dataset, k: int, trainings: int) -> None:
+        self._report, self._data, self._k, self._trainings = report, data, k, trainings
+        self._begun = itertools.count()
+        self.metrics = [f"{name}@{k}" for name in RANKING_METRICS]
+        self.users: list[tuple[Cell, ...]] = []
+
+    def training(self, what: str) -> OnEpoch:
+        self._report.step(what, next(self._begun), self._trainings)
+        return self._report.epochs(what)
+
+    def note(self, text: str) -> None:
+        self._report.note(text)
+
+    def measured(self, name: str, tasks: Sequence[Measured]) -> None:
+        key = f"ndcg@{self._k}"
+        values = [task.figures()[key].value for task in tasks]
+        shown = ", ".join(f"{value:.4f}" for value in values)
+        self._report.note(f"{name}: NDCG@{self._k} {shown}", name, {key: values})
+        ranking = tasks[0].ranking
+        columns = [ranking.per_user[metric].tolist() for metric in self.metrics]
+        lists = [" ".join(map(str, self._data.item_ids[row[row >= 0]].tolist())) for row in ranking.lists]
+        ids = self._data.user_ids[ranking.users].tolist()
+        self.users.extend(zip(itertools.repeat(name), ids, *columns, lists))
 
 
 def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
     for name in options.models:
         model_class(name)
-    per_model: dict[str, dict[str, Any]] = {name: {} for name in options.models}
+    models: dict[str, dict[str, Any]] = {name: {} for name in options.models}
     for key, setting in read_settings(options.set).items():
         model, _, field = key.partition(".")
-        if model not in per_model or not field:
-            raise BadInput(f"--set {key}: expected MODEL.KEY=VALUE with one of: {', '.join(options.models)}")
-        per_model[model][field] = setting
+        if model not in models or not field:
+            raise BadInput(
+                "set", f"{key}={setting}", expected=f"MODEL.KEY=VALUE with one of: {', '.join(options.models)}"
+            )
+        models[model][field] = setting
     if options.users:
-        check_out(options.users, "--users")
+        check_out(options.users, "users")
     data = load_data(options, report)
-    trainings = len(options.models) * options.seeds * (options.folds or 1)
-    begun = itertools.count()
-
-    def progress(what: str) -> OnEpoch:
-        report.step(what, next(begun), trainings)
-        return report.epochs(what)
-
-    people: list[tuple[Cell, ...]] = []
-    kept = [f"{name}@{options.k}" for name in RANKING_METRICS]
-
-    def each(name: str, ranking: Evaluation) -> None:
-        columns = [ranking.per_user[key].tolist() for key in kept]
-        lists = [" ".join(map(str, data.item_ids[row[row >= 0]].tolist())) for row in ranking.lists]
-        ids = data.user_ids[ranking.users].tolist()
-        people.extend(zip(itertools.repeat(name), ids, *columns, lists))
-
-    def reached(name: str, metrics: Mapping[str, list[float]]) -> None:
-        values = ", ".join(f"{value:.4f}" for value in metrics[f"ndcg@{options.k}"])
-        report.note(f"{name}: NDCG@{options.k} {values}", name, metrics)
-
-    value = compare(
-        data,
-        per_model,
+    request = ComparisonRequest(
+        models,
         options.split,
-        given=options.given,
-        targets_after=options.targets_after,
-        folds=options.folds,
         positive=options.positive,
         min_user=options.min_user,
         min_item=options.min_item,
         share=options.test_share,
         ties=options.ties,
+        given=tuple(options.given),
+        targets_after=options.targets_after,
+        folds=options.folds,
         k=options.k,
         negatives=options.negatives,
         seeds=options.seeds,
         run=RunConfig(device=options.device, seed=options.seed),
         force=options.force,
-        progress=progress,
-        note=report.note,
-        each=each if options.users else lambda name, ranking: None,
-        reached=reached,
     )
+    progress = _Progress(report, data, options.k, len(models) * options.seeds * (options.folds or 1))
+    found = compare(data, request, progress)
     if options.users:
-        write_csv(options.users, ("model", "user_id", *kept, "list"), people)
+        write_csv(options.users, ("model", "user_id", *progress.metrics, "list"), progress.users)
     if options.out:
-        write_json(options.out, value)
-    report.result(value, _lines(value))
+        write_json(options.out, found.to_dict())
+    report.result(found.to_dict(), _lines(found))
 
 
-def _lines(value: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines that tell a person what the JSON object tells a program."""
-    about, k = value["split"], value["k"]
-    blocks = value.get("by_given", [value])
-    some = blocks[0]["results"]
-    first = some[blocks[0]["leader"]]
-    cold = "given" in about
-    rated = [key for key in (*_RATED, *(_COLD if cold else ())) if any(key in m for m in some.values())]
-    shown = [*(key for key in first if key.partition("@")[0] in _SHOWN or "sampled" in key), *rated]
-    ahead = [base for base in blocks[0]["ahead_of"] if cold and len(some) > 1]
-    left_out = f" ({value['left_out']:,} left out)" if value["left_out"] else ""
+def _lines(report: EvaluationReport) -> Iterator[str]:
+    """Yield the lines that tell a reader what the JSON object tells a program."""
+    settings, first = report.settings, report.first
+    cold = "given" in settings.split
+    figures = first.metrics[first.leader]
+    rated = [key for key in (*_RATED, *(_COLD if cold else ())) if any(key in m for m in first.metrics.values())]
+    shown = [*(key for key in figures if key.partition("@")[0] in _SHOWN or "sampled" in key), *rated]
+    left_out = f" ({report.left_out:,} left out)" if report.left_out else ""
     yield (
-        f"{value['dataset']}, {about['split']}, positives >= {about['positive']:g}: {value['users']:,} users"
-        f"{left_out}, {value['items']:,} candidates, {value['seeds']} seed(s); ± half a 95 % interval"
+        f"{settings.dataset}, {settings.split['split']}, positives >= {settings.positive:g}: {report.users:,} users"
+        f"{left_out}, {report.items:,} candidates, {settings.seeds} seed(s); ± half a 95 % interval"
     )
-    yield from table(
-        ("model", *(["given"] if "by_given" in value else []), *shown, *(_ahead(base, k) for base in ahead)),
-        [
-            (
-                name,
-                *([block["given"]] if "by_given" in value else []),
-                *(_with_interval(metrics.get(key)) for key in shown),
-                *(_difference(block["ahead_of"][base].get(name)) for base in ahead),
-            )
-            for block in blocks
-            for name, metrics in block["results"].items()
-        ],
-    )
-    for block in blocks:
-        after = f"After {block['given']} given: " if "by_given" in value else ""
-        for name, paired in block["behind_leader"].items():
-            yield after + _behind(block["leader"], name, paired, k)
-        unread = [f"{name} {people:,}" for name, people in block["popularity_fallback"].items() if people]
+    yield from _table(report, shown, cold)
+    for task in report.tasks:
+        after = "" if task.given is None else f"After {task.given} given: "
+        for name, paired in task.behind_leader.items():
+            yield after + _behind(task.leader, name, paired, settings.k)
+        unread = [f"{name} {users:,}" for name, users in task.popularity_fallback.items() if users]
         if unread:
-            yield f"{after}popularity stands in for the people of whom a model can read nothing: {', '.join(unread)}."
-    if any("sampled" in key for key in first):
+            yield f"{after}popularity stands in for the users of whom a model can read nothing: {', '.join(unread)}."
+    if any("sampled" in key for key in figures):
         yield _SAMPLED_NOTE
-    if rated and about["positive"] > 0:
+    if rated and settings.positive > 0:
         yield _POSITIVES_NOTE
 
 
-def _behind(leader: str, name: str, paired: Mapping[str, float], k: int) -> str:
-    verdict = "more than chance" if paired["p"] < 0.05 else "no difference beyond chance"
-    p_value = "p < 0.001" if paired["p"] < 0.001 else f"p {paired['p']:.3f}"
-    return (
-        f"{name} is {paired['difference']:.4f} NDCG@{k} behind {leader} "
-        f"(95 % from {paired['low']:.4f} to {paired['high']:.4f}, {p_value} after Holm): {verdict}."
+def _table(report: EvaluationReport, shown: Sequence[str], cold: bool) -> list[str]:
+    """Return the table of the metrics; where users are not in training, also how far ahead of each reference."""
+    given = ["given"] if report.first.given is not None else []
+    references = list(report.first.ahead_of) if cold and len(report.first.metrics) > 1 else []
+    header = ("model", *given, *shown, *(_ahead(report.first, base, report.settings.k) for base in references))
+    return table(
+        header,
+        [
+            (
+                name,
+                *([] if task.given is None else [task.given]),
+                *(_with_interval(figures.get(key)) for key in shown),
+                *(_difference(task.ahead_of[base].get(name)) for base in references),
+            )
+            for task in report.tasks
+            for name, figures in task.metrics.items()
+        ],
     )
 
 
-def _with_interval(cell: Mapping[str, float] | None) -> Cell:
-    if cell is None:
+def _ahead(task: TaskResults, base: str, k: int) -> str:
+    """Return the head of the column that says how far the models are ahead of a reference."""
+    return f"user_mae below {base}" if "user_mae" in task.metrics[base] else f"NDCG@{k} ahead of {base}"
+
+
+def _behind(leader: str, name: str, paired: Paired, k: int) -> str:
+    verdict = "more than chance" if paired.p < 0.05 else "no difference beyond chance"
+    p_value = "p < 0.001" if paired.p < 0.001 else f"p {paired.p:.3f}"
+    return (
+        f"{name} is {paired.difference:.4f} NDCG@{k} behind {leader} "
+        f"(95 % from {paired.low:.4f} to {paired.high:.4f}, {p_value} after Holm): {verdict}."
+    )
+
+
+def _with_interval(figure: Interval | None) -> Cell:
+    if figure is None:
         return None
-    half = (cell["high"] - cell["low"]) / 2
-    return f"{cell['value']:.4f}" + (f" ±{half:.4f}" if half == half else "")  # NaN where there is no interval
+    return f"{figure.value:.4f}" + (f" ±{figure.half:.4f}" if figure.half == figure.half else "")  # NaN: no interval
 
 
-def _difference(paired: Mapping[str, float] | None) -> Cell:
-    if paired is None:
-        return None
-    return f"{paired['difference']:+.4f} ({paired['low']:+.4f} to {paired['high']:+.4f})"
-
-
-def _ahead(reference: str, k: int) -> str:
-    """Return the head of a column of differences: what little is known of users outside training must be of use."""
-    predicts = "ratings" in model_class(reference).abilities
-    return f"user_mae below {reference}" if predicts else f"NDCG@{k} ahead of {reference}"
+def _difference(paired: Paired | None) -> Cell:
+    return None if paired is None else f"{paired.difference:+.4f} ({paired.low:+.4f} to {paired.high:+.4f})"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from recengine.cli.arguments import Commands, add_data_command
 from recengine.cli.common import BATCH, load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
@@ -18,6 +20,20 @@ from recengine.export import Cell, write_csv
 from recengine.models.base import PredictsRatings, Recommender
 from recengine.models.registry import MODELS, model_class
 from recengine.serving.recommend import estimate_rows
+
+
+def add_commands(commands: Commands) -> None:
+    """Declare `score`, `predict` and `estimates`."""
+    command = add_data_command(commands, "score", score, "add the model's raw score to pairs of user and item")
+    command.add_argument("--pairs", type=Path, required=True, metavar="F.csv")
+    command.add_argument("--out", type=Path, required=True)
+
+    command = add_data_command(commands, "predict", predict, "add the predicted rating to pairs of user and item")
+    command.add_argument("--pairs", type=Path, required=True, metavar="F.csv")
+    command.add_argument("--out", type=Path, required=True)
+
+    command = add_data_command(commands, "estimates", estimates, "write the whole matrix of predicted ratings")
+    command.add_argument("--out", type=Path, required=True)
 
 
 def score(options: argparse.Namespace, report: Reporter) -> None:
@@ -64,7 +80,7 @@ def _check_rates(name: str) -> None:
     """Raise BadInput for a model that predicts no ratings, before anything is fetched or trained."""
     if "ratings" not in model_class(name).abilities:
         able = [model.name for model in MODELS.values() if "ratings" in model.abilities]
-        raise BadInput(f"model {name!r} predicts no ratings; choose one that does: {', '.join(able)}")
+        raise BadInput("model", name, expected=f"one of: {', '.join(able)}", problem="predicts no ratings")
 
 
 def _rating_model(options: argparse.Namespace, report: Reporter, data: Dataset) -> PredictsRatings:

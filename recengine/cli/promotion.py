@@ -5,13 +5,29 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from recengine.cli.arguments import Commands, add_data_command, whole_number
 from recengine.cli.common import load_data, read_settings
 from recengine.cli.reporter import Reporter
 from recengine.errors import BadInput
 from recengine.export import table
 from recengine.serving.event_log import EventLog
-from recengine.serving.promotion import Promoted, promote, promoted_models, rollback, served_models
+from recengine.serving.promotion import CAP, Promoted, promote, promoted_models, rollback, served_models
 from recengine.training.config import RunConfig
+
+
+def add_commands(commands: Commands) -> None:
+    """Declare `promote` and `rollback`."""
+    for name, run, text in (
+        ("promote", promote_log, "let incremental models learn visitors' ratings, unless that makes them worse"),
+        ("rollback", roll_back, "serve the snapshot from before the last promotion again"),
+    ):
+        command = add_data_command(commands, name, run, text, model=False)
+        default = "all that the app serves" if name == "promote" else "all that were promoted"
+        command.add_argument("--model", action="append", metavar="M", help=f"an incremental model; default: {default}")
+        if name == "promote":
+            command.add_argument(
+                "--cap", type=whole_number(1), default=CAP, help="ratings of one visitor that count at most"
+            )
 
 
 def promote_log(options: argparse.Namespace, report: Reporter) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from recengine.cli.arguments import Commands, add_data_command
 from recengine.cli.common import BATCH, load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
@@ -17,11 +19,32 @@ from recengine.export import Cell, table, write_csv
 from recengine.serving.recommend import Listing, recommend, recommend_new, recommend_profile, similar
 
 
+def add_commands(commands: Commands) -> None:
+    """Declare `recommend` and `similar`."""
+    command = add_data_command(
+        commands, "recommend", recommend_items, "recommend for a user, for all, or for a person of your own"
+    )
+    command.add_argument("--user")
+    command.add_argument("--all-users", action="store_true")
+    command.add_argument("--ratings", type=Path, metavar="F.csv", help="item_id or title, rating; nothing is retrained")
+    command.add_argument("--profile", metavar="KEY=VALUE,...", help="for demographic: age, gender, occupation")
+    command.add_argument("-k", type=int, default=10)
+    command.add_argument("--include-seen", action="store_true")
+    command.add_argument("--out", type=Path)
+
+    command = add_data_command(commands, "similar", similar_items, "list the items nearest to one")
+    command.add_argument("--item", required=True)
+    command.add_argument("-k", type=int, default=10)
+    command.add_argument("--out", type=Path)
+
+
 def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
     asked = (options.user is not None, options.all_users, options.ratings is not None, options.profile is not None)
     if sum(asked) != 1:
         raise BadInput(
-            "recommend needs exactly one of --user ID, --all-users, --ratings F.csv and --profile KEY=VALUE,..."
+            "user",
+            expected="exactly one of `user`, `all_users`, `ratings` and `profile`",
+            problem="or another choice of users is needed",
         )
     data = load_data(options, report)
     trained = train_or_find(options, report, data, options.model, read_settings(options.set))
@@ -65,7 +88,7 @@ def _listings(
         yield ["new"], recommend_new(trained.model, data, history, **how)
         return
     if options.profile is not None:
-        profile = read_settings(options.profile.split(","), "--profile")
+        profile = read_settings(options.profile.split(","), "profile")
         yield ["new"], recommend_profile(trained.model, data, profile, k=options.k)
         return
     users = np.arange(data.n_users) if options.all_users else data.user_index([options.user])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from recengine.cli.arguments import Commands, add_data_command, whole_number
 from recengine.cli.common import load_data, read_settings
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
@@ -37,18 +39,37 @@ POINTS = 200
 """Of each moving average in the JSON object."""
 
 
+def add_commands(commands: Commands) -> None:
+    """Declare `stream`."""
+    command = add_data_command(
+        commands, "stream", stream_models, "replay ratings in time order: test, then train", model=False
+    )
+    command.set_defaults(positive=5.0)
+    command.add_argument("--model", action="append", metavar="M", help="one that learns from events; default: step")
+    command.add_argument("--bootstrap", type=float, default=0.2, metavar="SHARE", help="of the events to start from")
+    command.add_argument("--include-seen", action="store_true", help="rank what a person had before, too")
+    command.add_argument("-k", type=int, default=10)
+    command.add_argument("--events", type=whole_number(1), metavar="N", help="replay no more than N")
+    command.add_argument("--mix", type=Path, metavar="F.csv", help="item_id or title, rating: one person more")
+    command.add_argument("--pace", type=float, metavar="N", help="replay no more than N events a second, to watch")
+    command.add_argument("--hold", type=Path, metavar="F", help="stand still while this file is there")
+    command.add_argument("--out", type=Path, metavar="F.csv", help="one row for each event and model")
+
+
 def stream_models(options: argparse.Namespace, report: Reporter) -> None:
     names = list(dict.fromkeys(options.model or [FOR_EVENTS]))
     throttle = Throttle(options.pace, options.hold)
     for name in names:
         if "incremental" not in model_class(name).abilities:
             able = [model for model in MODELS if "incremental" in MODELS[model].abilities]
-            raise BadInput(f"model {name!r} does not learn from single events; expected one of: {', '.join(able)}")
+            raise BadInput("model", name, f"one of: {', '.join(able)}", problem="does not learn from single events")
     per_model: dict[str, dict[str, Any]] = {name: {} for name in dict.fromkeys([*names, RUNNING_COUNT])}
     for key, setting in read_settings(options.set).items():
         model, _, field = key.rpartition(".")
         if model and model not in per_model:
-            raise BadInput(f"--set {key}: expected KEY=VALUE, or MODEL.KEY=VALUE with one of: {', '.join(per_model)}")
+            raise BadInput(
+                "set", f"{key}={setting}", f"KEY=VALUE, or MODEL.KEY=VALUE with one of: {', '.join(per_model)}"
+            )
         per_model[model or names[0]][field] = setting
     run = RunConfig(device=options.device, seed=options.seed)
     configured = {name: configure(name, chosen, run) for name, chosen in per_model.items()}

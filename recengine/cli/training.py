@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from recengine import settings
+from recengine.cli.arguments import Commands, add_command, add_data_command
 from recengine.cli.common import load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.data.sources import fetch, list_datasets
@@ -13,10 +15,26 @@ from recengine.models.registry import FAULTS, MODELS, model_class
 from recengine.testing import check
 
 
+def add_commands(commands: Commands) -> None:
+    """Declare `datasets`, `models` and `train`."""
+    command = add_command(commands, "datasets", datasets, "list the data sets, or fetch one")
+    command.add_argument("action", nargs="?", choices=("list", "fetch"), default="list")
+    command.add_argument("name", nargs="?")
+    command = add_command(commands, "models", models, "list the models, or hold one to the contract")
+    command.add_argument("action", nargs="?", choices=("list", "check"), default="list")
+    command.add_argument("name", nargs="?")
+    command.add_argument("--dataset", default=settings.default_dataset(), metavar="D", help="what it is tried on")
+    command = add_data_command(commands, "train", train, "train a model, or find it in the store", model=False)
+    command.add_argument("model", metavar="M")
+    command.add_argument("--force", action="store_true", help="train even if it is in the store")
+
+
 def datasets(options: argparse.Namespace, report: Reporter) -> None:
     if options.action == "fetch":
         if options.name is None:
-            raise BadInput("datasets fetch needs a name; run `python -m recengine datasets` for the list")
+            raise BadInput(
+                "name", remedy="run `python -m recengine datasets` for the list", problem="is needed to fetch"
+            )
         path = fetch(options.name, report.bytes(options.name))
         report.result({"dataset": options.name, "path": str(path)}, [str(path)])
         return
@@ -53,7 +71,7 @@ def models(options: argparse.Namespace, report: Reporter) -> None:
 def check_model(options: argparse.Namespace, report: Reporter) -> None:
     """Hold a model to the contract and print a finding for each of its lines; any fault is bad input."""
     if options.name is None:
-        raise BadInput("models check needs a name; run `python -m recengine models` for the list")
+        raise BadInput("name", remedy="run `python -m recengine models` for the list", problem="is needed to check")
     findings = check(model_class(options.name), load_data(options, report))
     faults = [finding for finding in findings if finding.fault]
     report.result(
@@ -61,21 +79,21 @@ def check_model(options: argparse.Namespace, report: Reporter) -> None:
         table(("", "line of the contract", "finding"), [("no" if f.fault else "ok", *f) for f in findings]),
     )
     if faults:
-        raise BadInput(f"model {options.name!r} breaks {len(faults)} of {len(findings)} lines of the contract")
+        raise BadInput("model", options.name, problem=f"breaks {len(faults)} of {len(findings)} lines of the contract")
 
 
 def train(options: argparse.Namespace, report: Reporter) -> None:
     data = load_data(options, report)
     trained = train_or_find(options, report, data, options.model, read_settings(options.set))
-    metrics = {k: v for k, v in trained.manifest["metrics"].items() if k.startswith("valid_")}
+    metrics = {k: v for k, v in trained.manifest.metrics.items() if k.startswith("valid_")}
     report.result(
         {
             "folder": str(trained.folder),
             "model": options.model,
             "dataset": data.name,
             "fresh": trained.fresh,
-            "seconds": trained.manifest["seconds"],
-            "epochs": trained.manifest["epochs"],
+            "seconds": trained.manifest.seconds,
+            "epochs": trained.manifest.epochs,
             "n_unknown": trained.model.n_unknown,
             "metrics": metrics,
         },

@@ -7,35 +7,56 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
+from recengine.cli.arguments import Commands, add_data_command, whole_number
 from recengine.cli.common import load_data, read_settings
 from recengine.cli.reporter import Reporter
 from recengine.data.splits import make_split
-from recengine.experiments.tune import Tuned, load_optuna, search_space, tune
+from recengine.experiments.train import TrainingRequest
+from recengine.experiments.tune import OPTUNA, Tuned, TuneRequest, load_optuna, search_space, tune
 from recengine.export import write_json
 from recengine.training.config import RunConfig
+
+
+def add_commands(commands: Commands) -> None:
+    """Declare `tune`."""
+    text = f"search a model's settings on validation data; needs {OPTUNA}"
+    command = add_data_command(commands, "tune", tune_model, text, model=False)
+    command.add_argument("model", metavar="M")
+    command.add_argument(
+        "--trials", type=whole_number(1), default=30, help="settings to try; the first are the presets"
+    )
+    command.add_argument(
+        "--search",
+        action="append",
+        default=[],
+        metavar="KEY=A:B[:log]|A,B,C",
+        help="where to look for a setting, instead of where the model says",
+    )
+    command.add_argument("--split", default="leave-last", help="as of evaluate; its test part is not read")
+    command.add_argument("--min-item", type=whole_number(0), default=0, help="positives that an item must have")
+    command.add_argument("--seeds", type=whole_number(1), default=1, help="trainings that a trial is the mean of")
+    command.add_argument("--timeout", type=whole_number(1), metavar="SECONDS", help="start no trial after that long")
+    command.add_argument("--out", type=Path, help="also write the JSON object here")
 
 
 def tune_model(options: argparse.Namespace, report: Reporter) -> None:
     load_optuna()
     fixed = read_settings(options.set)
-    space = search_space(options.model, fixed, read_settings(options.search, "--search"))
+    space = search_space(options.model, fixed, read_settings(options.search, "search"))
     data = load_data(options, report)
     split = make_split(data, options.split, positive=options.positive, min_item=options.min_item, seed=options.seed)
     report.step("presets", 0, options.trials)
-    tuned = tune(
-        data,
-        split,
-        options.model,
-        trials=options.trials,
+    run = RunConfig(device=options.device, seed=options.seed)
+    request = TuneRequest(
+        TrainingRequest(data, options.model, fixed, run, split=split),
         space=space,
-        fixed=fixed,
-        run=RunConfig(device=options.device, seed=options.seed),
+        trials=options.trials,
         seeds=options.seeds,
         timeout=options.timeout or math.inf,
-        on_trial=report.trials(options.model, options.trials),
-        on_epoch=report.epochs(options.model),
     )
+    tuned = tune(request, report.trials(options.model, options.trials), report.epochs(options.model))
     if len(tuned.trials) < options.trials:
         report.note(f"Stopped after {len(tuned.trials):,} of {options.trials:,} trials.")
     value = {
@@ -57,12 +78,12 @@ def tune_model(options: argparse.Namespace, report: Reporter) -> None:
         [
             f"{data.name}, {options.split}, positives >= {options.positive:g}: {options.seeds} seed(s), "
             + ", ".join(f"{count:,} trials {state}" for state, count in states.items()),
-            *_told(tuned),
+            *_lines(tuned),
         ],
     )
 
 
-def _told(tuned: Tuned) -> Iterator[str]:
+def _lines(tuned: Tuned) -> Iterator[str]:
     presets = "failed" if tuned.preset is None else f"{tuned.preset:.4f}"
     yield f"{tuned.criterion}: presets {presets}, best {tuned.best.value:.4f} (trial {tuned.best.number})"
     if not tuned.set_line():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -50,45 +50,23 @@ class Evaluation:
 
     def means(self) -> dict[str, tuple[float, float, float]]:
         """Return metric key -> (mean, low, high): over users, 95 % intervals; what belongs to no user has none."""
-        found = {key: mean_interval(values) for key, values in self.per_user.items()}
-        return {**found, **{key: (value, np.nan, np.nan) for key, value in self.overall.items()}}
+        means = {key: mean_interval(values) for key, values in self.per_user.items()}
+        return means | {key: (value, np.nan, np.nan) for key, value in self.overall.items()}
 
 
-def pooled(runs: Sequence[Evaluation]) -> Evaluation:
-    """Return one evaluation of several seeds on the same test users: each user's mean over the seeds.
-
-    The interval of the pooled means then speaks of users, with the luck of the seed averaged out.
-    """
-    first = runs[0]
-    per_user = {key: np.mean([run.per_user[key] for run in runs], axis=0) for key in first.per_user}
-    overall = {key: float(np.mean([run.overall[key] for run in runs])) for key in first.overall}
-    return replace(first, per_user=per_user, overall=overall)
-
-
-def joined(folds: Sequence[Evaluation]) -> Evaluation:
-    """Return one evaluation of all the folds, which test different users and rank the same candidates."""
-    first = folds[0]
-    lists = np.concatenate([fold.lists for fold in folds])
-    return Evaluation(
-        users=np.concatenate([fold.users for fold in folds]),
-        per_user={key: np.concatenate([fold.per_user[key] for fold in folds]) for key in first.per_user},
-        lists=lists,
-        candidates=first.candidates,
-        fallback=np.concatenate([fold.fallback for fold in folds]),
-        overall=_of_lists(lists, first.candidates),
-    )
-
-
-def _of_lists(lists: NDArray[np.int64], candidates: NDArray[np.int64]) -> dict[str, float]:
+def list_metrics(lists: NDArray[np.int64], candidates: NDArray[np.int64]) -> dict[str, float]:
+    """Return what belongs to all lists (n, k) together: the share of the candidates listed, and how unevenly."""
     k = lists.shape[1]
     return {f"coverage@{k}": coverage(lists, len(candidates)), f"gini@{k}": gini(lists, candidates)}
 
 
 def no_fold_in(name: str) -> BadInput:
-    """Return the fault of a model that is asked for people who are not in its training data."""
+    """Return the error of a model that is asked for users who are not in its training data."""
     return BadInput(
-        f"model {name!r} cannot serve people who are not in its training data (split 'cold-user'); "
-        "choose one with fold-in, such as 'ease', or 'bias' for ratings"
+        "model",
+        name,
+        remedy="choose one with fold-in, such as 'ease', or 'bias' for ratings",
+        problem="cannot serve users who are not in its training data (`split` 'cold-user')",
     )
 
 
@@ -105,13 +83,13 @@ def evaluate(
 ) -> Evaluation:
     """Rank all candidates for each test user, without what the user had in training and validation.
 
-    People who are not in training are served as `recommend` serves newcomers: a model of positives reads those among
+    Users who are not in training are served as `recommend` serves new users: a model of positives reads those among
     the ratings given, popularity stands in (`fallback`) where there are none, and all that they rated before the
     targets is left out.
     `items`, the item table, adds the metrics beyond accuracy. `negatives` > 0 adds those of a list of each test item
     among that many sampled unseen items, marked `_sampled<n>`: they rank models wrongly (Krichene & Rendle, KDD 2020)
     and stand only beside the full ones.
-    Raises BadInput when k exceeds the candidates, or when the split tests people who are not in training and the
+    Raises BadInput when k exceeds the candidates, or when the split tests users who are not in training and the
     model cannot serve them.
     """
     check_k(k, len(split.candidates))
@@ -129,27 +107,27 @@ def evaluate(
     parts: dict[str, list[Tensor]] = {}
     lists = []
     for start in range(0, len(users), batch):
-        some = users[start : start + batch]
+        some_users = users[start : start + batch]
         if given is not None and isinstance(model, SupportsFoldIn):
-            scores = model.score_history(given.of_users(some))
+            scores = model.score_history(given.of_users(some_users))
         else:
-            scores = model.score(some)
+            scores = model.score(some_users)
         scores = scores.to("cpu", torch.float32, copy=True)  # (B, n_items)
         scores[torch.from_numpy(fallback[start : start + batch])] = popularity
-        scores = mask_scores(scores, some, seen=masked, among=split.candidates)
-        place, item = coordinates(split.test, some)
-        found = full_metrics(scores, place, item, k)
-        lists.append(found.pop("lists"))
+        scores = mask_scores(scores, some_users, seen=masked, among=split.candidates)
+        position, item = coordinates(split.test, some_users)
+        metrics = full_metrics(scores, position, item, k)
+        lists.append(metrics.pop("lists"))
         if draw is not None:
-            found |= sampled_metrics(scores, place, item, draw(some[place.numpy()]), k)
-        for key, values in found.items():
+            metrics |= sampled_metrics(scores, position, item, draw(some_users[position.numpy()]), k)
+        for key, values in metrics.items():
             parts.setdefault(key, []).append(values)
     top = torch.cat(lists).numpy()
     per_user = {key: torch.cat(values).double().numpy() for key, values in parts.items()}
     if items is not None:
         chosen = split.fit if split.seen is None else split.fit.concat(split.seen.at_least(positive))
         per_user |= beyond_accuracy(top, users, chosen, genre_matrix(items), k)
-    return Evaluation(users, per_user, top, split.candidates, fallback, _of_lists(top, split.candidates))
+    return Evaluation(users, per_user, top, split.candidates, fallback, list_metrics(top, split.candidates))
 
 
 def _negative_draws(
@@ -164,41 +142,43 @@ def _negative_draws(
     rng = np.random.default_rng(seed)
 
     def draw(users: NDArray[np.int64]) -> NDArray[np.int64]:
-        places = sampler.draw(users, n, rng)
-        return np.where(places >= 0, candidates[places], -1)
+        positions = sampler.draw(users, n, rng)
+        return np.where(positions >= 0, candidates[positions], -1)
 
     return draw
 
 
-def full_metrics(scores: Tensor, place: Tensor, item: Tensor, k: int) -> dict[str, Tensor]:
+def full_metrics(scores: Tensor, position: Tensor, item: Tensor, k: int) -> dict[str, Tensor]:
     """Return every metric of a batch, and its `lists` (B, k).
 
     scores      : (B, n_items), -inf where an item is no candidate
-    place, item : (m,) the relevant cells
+    position, item : (m,) the relevant cells
     """
     relevant = torch.zeros(scores.shape, dtype=torch.bool)
-    relevant[place, item] = True
-    n_relevant = torch.bincount(place, minlength=len(scores))
+    relevant[position, item] = True
+    n_relevant = torch.bincount(position, minlength=len(scores))
     lists = top_k(scores, k).items
     hits = find_hits(lists, relevant)
-    found = {f"{name}@{k}": metric(hits, n_relevant) for name, metric in RANKING_METRICS.items()}
-    return {**found, "auc": auc(scores, place, item), "lists": lists}
+    metrics = {f"{name}@{k}": metric(hits, n_relevant) for name, metric in RANKING_METRICS.items()}
+    return {**metrics, "auc": auc(scores, position, item), "lists": lists}
 
 
 def sampled_metrics(
-    scores: Tensor, place: Tensor, item: Tensor, negative: NDArray[np.int64], k: int
+    scores: Tensor, position: Tensor, item: Tensor, negative: NDArray[np.int64], k: int
 ) -> dict[str, Tensor]:
     """Return hit rate and NDCG of each test item among its sampled negatives (m, N), averaged for each user.
 
     The rank counts the negatives that score higher, and half of those that score the same.
     """
     n = negative.shape[1]
-    drawn = torch.from_numpy(negative)
-    others = scores[place[:, None], drawn.clamp(min=0)].masked_fill(drawn < 0, -torch.inf)  # (m, N)
-    own = scores[place, item][:, None]
-    rank = 1 + (others > own).sum(1) + (others == own).sum(1) / 2
+    items = torch.from_numpy(negative)
+    others = scores[position[:, None], items.clamp(min=0)].masked_fill(items < 0, -torch.inf)  # (m, N)
+    target = scores[position, item][:, None]
+    rank = 1 + (others > target).sum(1) + (others == target).sum(1) / 2
     listed = rank <= k
     gains = {"hr": listed.double(), "ndcg": listed / torch.log2(rank.double() + 1)}
-    counts = torch.bincount(place, minlength=len(scores)).double()
-    total = {name: torch.zeros(len(scores), dtype=torch.float64).index_add_(0, place, g) for name, g in gains.items()}
+    counts = torch.bincount(position, minlength=len(scores)).double()
+    total = {
+        name: torch.zeros(len(scores), dtype=torch.float64).index_add_(0, position, g) for name, g in gains.items()
+    }
     return {f"{name}@{k}_sampled{n}": total[name] / counts for name in gains}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -18,9 +17,8 @@ from recengine.metrics import mean_interval
 from recengine.models.base import PredictsRatings, Recommender, SupportsFoldIn
 
 Floats = NDArray[np.float64]
-PARTS = ("count", "squared", "absolute", "within")
 ROWS, USERS = 2**18, 1024
-"""Ratings, and people with a history, that are predicted at once."""
+"""Ratings, and users with a history, that are predicted at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +73,10 @@ def ratio_interval(total: Floats, count: Floats, level: float = 0.95) -> tuple[f
 
 
 def rating_errors(model: Recommender, split: Split) -> RatingErrors:
-    """Return the errors of the split's test ratings; of people who are not in training, from their `history`.
+    """Return the errors of the split's test ratings; of users who are not in training, from their `history`.
 
     A split of positives tests high ratings alone; `positive=0` makes one of all ratings.
-    Raises BadInput for a model that predicts no ratings, or cannot serve the people that the split tests.
+    Raises BadInput for a model that predicts no ratings, or cannot serve the users that the split tests.
     """
     predicted = _predict(model, split)
     error = np.abs(predicted - split.test.rating)
@@ -97,31 +95,23 @@ def rating_errors(model: Recommender, split: Split) -> RatingErrors:
 
 @torch.inference_mode()
 def _predict(model: Recommender, split: Split) -> Floats:
-    """Return (n,) predicted test ratings; for people with a `history` from it alone, clipped as `predict` does."""
+    """Return (n,) predicted test ratings; for users with a `history` from it alone, clipped as `predict` does."""
     rows, history = split.test, split.history
     if not isinstance(model, PredictsRatings):
-        raise BadInput(f"model {model.name!r} predicts no ratings; choose one that does, such as 'mf-explicit'")
+        raise BadInput(
+            "model", model.name, remedy="choose one that does, such as 'mf-explicit'", problem="predicts no ratings"
+        )
     predicted = np.empty(len(rows))
     if history is None:
         for start in range(0, len(rows), ROWS):
-            some = slice(start, start + ROWS)
-            predicted[some] = model.predict(rows.user_idx[some], rows.item_idx[some]).cpu().numpy()
+            batch = slice(start, start + ROWS)
+            predicted[batch] = model.predict(rows.user_idx[batch], rows.item_idx[batch]).cpu().numpy()
         return predicted
     if not isinstance(model, SupportsFoldIn):
         raise no_fold_in(model.name)
     users = rows.user_counts.nonzero()[0]
     for start in range(0, len(users), USERS):
         some_users = users[start : start + USERS]
-        place, row = rows.rows_of(some_users)
-        predicted[row] = model.score_history(history.of_users(some_users)).cpu().numpy()[place, rows.item_idx[row]]
+        position, row = rows.rows_of(some_users)
+        predicted[row] = model.score_history(history.of_users(some_users)).cpu().numpy()[position, rows.item_idx[row]]
     return predicted.clip(*model.scale)
-
-
-def pooled_errors(runs: Sequence[RatingErrors]) -> RatingErrors:
-    """Return the mean of several seeds' sums, so that the interval speaks of users and not of the seed."""
-    return RatingErrors(**{part: np.mean([getattr(run, part) for run in runs], axis=0) for part in PARTS})
-
-
-def joined_errors(folds: Sequence[RatingErrors]) -> RatingErrors:
-    """Return the errors of all the folds, which test different users."""
-    return RatingErrors(**{part: np.concatenate([getattr(fold, part) for fold in folds]) for part in PARTS})

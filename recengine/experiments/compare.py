@@ -2,114 +2,242 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from recengine.data.dataset import Dataset
 from recengine.data.splits import Split, make_folds
 from recengine.errors import BadInput
-from recengine.evaluation.comparison import Measured, measure, put_together, results
-from recengine.evaluation.ranking import Evaluation, no_fold_in
-from recengine.experiments.train import obtain, unknown_items
+from recengine.evaluation.ranking import Evaluation, evaluate, list_metrics, no_fold_in
+from recengine.evaluation.ratings import RatingErrors, rating_errors
+from recengine.evaluation.report import EvaluationReport, EvaluationSettings, Interval, TaskResults
+from recengine.evaluation.significance import against_leader, ahead_of
+from recengine.experiments.train import Settings, TrainingRequest, obtain, unknown_items
+from recengine.models.base import Recommender
 from recengine.models.registry import model_class
 from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch
 
 
-def compare(
-    dataset: Dataset,
-    models: Mapping[str, Mapping[str, Any]],
-    split: str,
-    *,
-    given: Sequence[int] = (10,),
-    folds: int | None = None,
-    k: int = 10,
-    negatives: int = 0,
-    seeds: int = 1,
-    run: RunConfig = RunConfig(),  # noqa: B008 - frozen
-    force: bool = False,
-    progress: Callable[[str], OnEpoch | None] = lambda what: None,
-    note: Callable[[str], None] = lambda text: None,
-    each: Callable[[str, Evaluation], None] = lambda name, ranking: None,
-    reached: Callable[[str, Mapping[str, list[float]]], None] = lambda name, metrics: None,
-    **options: Any,
-) -> dict[str, Any]:
-    """Return what `evaluate --json` prints: the task, how many people are tested, and the `results` of the models.
+@dataclass(frozen=True)
+class ComparisonRequest:
+    """Which models are compared on which split.
 
-    models   : name -> settings
-    given    : of `cold-user`, how many ratings of a held-out person are known. Several numbers face the same targets,
-               those after `targets_after` (default: the largest), and one training serves them all; their results
-               stand in `by_given`, a list with one object for each number, which says it as `given`
-    folds    : of `cold-user`, the folds in each of which other people are held out; default: one of five alone
-    seeds    : trainings of each model, from the seed of `run` up; a user's value is the mean of theirs
-    progress : gives, for what is trained, the callback of its epochs; note : takes a sentence
-    each     : takes every model's ranking with its values by person; where several numbers are given, that of the first
-    reached  : takes a model's name, and metric key -> its value on each task
-    options  : the others of `make_split`
-
-    `left_out` counts the people held out who have no target.
-    Raises BadInput for an unknown name, a setting out of range, or a model that cannot serve the people held out.
+    models : name -> settings
+    given  : of `cold-user`, how many ratings of a held-out user are known. Several numbers face the same targets,
+             those after `targets_after` (default: the largest), and one training serves them all
+    folds  : of `cold-user`, the folds in each of which other users are held out; default: one of five alone
+    seeds  : trainings of each model, from the seed of `run` up; a user's value is the mean of theirs
+    negatives : adds metrics among so many sampled items
+    The others are those of `make_split`.
     """
-    if len(given) > 1 and split != "cold-user":
-        raise BadInput(f"given={','.join(map(str, given))} has no meaning for split {split!r}; choose 'cold-user'")
-    parts = make_folds(dataset, split, folds=folds, given=max(given), seed=run.seed, **options)
-    cold = parts[0].history is not None
-    for name in models:
-        if cold and "fold-in" not in model_class(name).abilities:
-            raise no_fold_in(name)
-    tasks = [[part.give(n) for n in given] if cold else [part] for part in parts]  # for each fold, each number
 
-    def measured(name: str, fold: Sequence[Split], seed: int, what: str) -> list[Measured]:
-        trained = obtain(
+    models: Mapping[str, Settings]
+    split: str
+    positive: float = 4.0
+    min_user: int = 0
+    min_item: int = 0
+    share: float | None = None
+    ties: str = "item"
+    given: tuple[int, ...] = (10,)
+    targets_after: int | None = None
+    folds: int | None = None
+    k: int = 10
+    negatives: int = 0
+    seeds: int = 1
+    run: RunConfig = RunConfig()  # noqa: RUF009 - frozen
+    force: bool = False
+
+    def splits(self, dataset: Dataset) -> list[Split]:
+        """Return the split of each fold. Raises BadInput for a split that the data or a model cannot bear."""
+        if len(self.given) > 1 and self.split != "cold-user":
+            raise BadInput(
+                "given",
+                ",".join(map(str, self.given)),
+                remedy="choose `split` 'cold-user'",
+                problem=f"has no meaning for split {self.split!r}",
+            )
+        splits = make_folds(
             dataset,
-            name,
-            settings=dict(models[name]),
-            run=replace(run, seed=seed),
-            split=fold[0],  # what is learned is the same for all of a fold's tasks
-            force=force,
-            on_epoch=progress(what),
+            self.split,
+            folds=self.folds,
+            positive=self.positive,
+            min_user=self.min_user,
+            min_item=self.min_item,
+            share=self.share,
+            ties=self.ties,
+            given=max(self.given),
+            targets_after=self.targets_after,
+            seed=self.run.seed,
         )
-        unknown = unknown_items(trained.model)
-        if unknown and fold is tasks[0] and seed == run.seed:
-            note(unknown)
-        costs = {"train_seconds": trained.manifest["seconds"], "megabytes": trained.manifest["bytes"] / 1e6}
-        return [
-            measure(trained.model, task, k=k, items=dataset.items, negatives=negatives, seed=seed, costs=costs)
-            for task in fold
-        ]
+        for name in self.models:
+            if splits[0].history is not None and "fold-in" not in model_class(name).abilities:
+                raise no_fold_in(name)
+        return splits
 
-    found: list[dict[str, Measured]] = [{} for _ in tasks[0]]
-    for name in models:
-        runs = [
-            [
-                measured(name, fold, seed, f"{name}, seed {seed}" + (f", fold {n} of {folds}" if folds else ""))
-                for n, fold in enumerate(tasks, 1)
-            ]
-            for seed in range(run.seed, run.seed + seeds)
-        ]
-        for place, of_task in enumerate(found):
-            of_task[name] = put_together([[fold[place] for fold in each] for each in runs])
-        each(name, found[0][name].ranking)
-        reached(name, {f"ndcg@{k}": [of_task[name].means()[f"ndcg@{k}"][0] for of_task in found]})
-    blocks = [results(of_task, k) for of_task in found]
-    about = dict(parts[0].about)
-    if len(given) > 1:
-        about["given"] = list(given)
-    if folds is not None:
-        del about["fold"]
-        about["folds"] = folds
-    return {
-        "dataset": dataset.name,
-        "split": about,
-        "k": k,
-        "users": len(next(iter(found[0].values())).ranking.users),
-        "left_out": sum(part.left_out for part in parts),
-        "items": len(parts[0].candidates),
-        "seeds": seeds,
-        **(
-            blocks[0]
-            if len(given) == 1
-            else {"by_given": [{"given": n} | r for n, r in zip(given, blocks, strict=True)]}
-        ),
-    }
+    def settings(self, dataset: Dataset, split: Split) -> EvaluationSettings:
+        """Return what a report says of the request."""
+        about = dict(split.about)
+        if len(self.given) > 1:
+            about["given"] = list(self.given)
+        if self.folds is not None:
+            del about["fold"]
+            about["folds"] = self.folds
+        return EvaluationSettings(dataset.name, about, self.k, self.seeds)
+
+
+class Observer:
+    """Is told how a comparison goes; this one does nothing with it."""
+
+    def training(self, what: str) -> OnEpoch | None:
+        """Return the callback for the epochs of the training that comes next."""
+        return None
+
+    def note(self, text: str) -> None:
+        """Take a sentence."""
+
+    def measured(self, name: str, tasks: Sequence[Measured]) -> None:
+        """Take what a model reached on each task."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What one model reached: its ranking, the errors of the ratings that it predicts, if it does, and its costs.
+
+    costs : one mapping for each training
+    """
+
+    ranking: Evaluation
+    errors: RatingErrors | None
+    costs: Sequence[Mapping[str, float]]
+
+    def figures(self) -> dict[str, Interval]:
+        """Return metric key -> figure; of a cost the mean, the least and the most of the trainings."""
+        errors = self.errors.means() if self.errors is not None else {}
+        costs = {key: [cost[key] for cost in self.costs] for key in self.costs[0]}
+        return {
+            **{key: Interval(*mean) for key, mean in {**self.ranking.means(), **errors}.items()},
+            **{key: Interval(float(np.mean(v)), float(min(v)), float(max(v))) for key, v in costs.items()},
+        }
+
+
+def compare(dataset: Dataset, request: ComparisonRequest, observer: Observer | None = None) -> EvaluationReport:
+    """Train, evaluate and compare models.
+
+    Raises BadInput for an unknown name, a setting out of range, or a model that cannot serve the users held out.
+    """
+    observer = observer or Observer()
+    splits, given = request.splits(dataset), request.given
+    cold = splits[0].history is not None
+    folds = [[split.give(n) for n in given] if cold else [split] for split in splits]  # for each fold, its tasks
+    found = {name: _of_model(dataset, request, name, folds, observer) for name in request.models}
+    references = [name for name in request.models if model_class(name).is_reference]
+    tasks = [
+        summarise(
+            {name: measured[task] for name, measured in found.items()},
+            request.k,
+            references=references,
+            given=given[task] if len(given) > 1 else None,
+        )
+        for task in range(len(folds[0]))
+    ]
+    return EvaluationReport(
+        request.settings(dataset, splits[0]),
+        users=len(next(iter(found.values()))[0].ranking.users),
+        left_out=sum(split.left_out for split in splits),
+        items=len(splits[0].candidates),
+        tasks=tuple(tasks),
+    )
+
+
+def _of_model(
+    dataset: Dataset, request: ComparisonRequest, name: str, folds: Sequence[Sequence[Split]], observer: Observer
+) -> list[Measured]:
+    """Return what a model reached on each task, over its seeds and folds."""
+    runs: list[list[list[Measured]]] = []  # for each seed, each fold, each task
+    for seed in range(request.run.seed, request.run.seed + request.seeds):
+        runs.append([])
+        for number, tasks in enumerate(folds, 1):
+            fold = f", fold {number} of {request.folds}" if request.folds else ""
+            training = TrainingRequest(
+                dataset,
+                name,
+                settings=request.models[name],
+                run=replace(request.run, seed=seed),
+                split=tasks[0],  # what is learned is the same for all of a fold's tasks
+            )
+            trained = obtain(training, force=request.force, on_epoch=observer.training(f"{name}, seed {seed}{fold}"))
+            if not runs[0] and (unknown := unknown_items(trained.model)):
+                observer.note(unknown)
+            costs = {"train_seconds": trained.manifest.seconds, "megabytes": trained.manifest.bytes / 1e6}
+            measured = [_measure(trained.model, split, request, dataset.items, seed, costs) for split in tasks]
+            runs[-1].append(measured)
+    over = [aggregate([[fold[task] for fold in run] for run in runs]) for task in range(len(folds[0]))]
+    observer.measured(name, over)
+    return over
+
+
+def _measure(
+    model: Recommender,
+    split: Split,
+    request: ComparisonRequest,
+    items: pd.DataFrame,
+    seed: int,
+    costs: Mapping[str, float],
+) -> Measured:
+    """Evaluate one trained model on one split; `costs` are those of its training."""
+    started = time.perf_counter()
+    ranking = evaluate(model, split, k=request.k, items=items, negatives=request.negatives, seed=seed)
+    per_user = 1e3 * (time.perf_counter() - started) / len(ranking.users)
+    errors = rating_errors(model, split) if "ratings" in model.abilities else None
+    return Measured(ranking, errors, [{**costs, "evaluate_ms_per_user": per_user}])
+
+
+def aggregate(runs: Sequence[Sequence[Measured]]) -> Measured:
+    """Return the result of several seeds, each of several folds: the folds' users, each one's mean over the seeds.
+
+    An interval then speaks of users, with the luck of the seed averaged out. The folds of a seed test different users
+    and rank the same candidates. Lists are those of the first seed; what belongs to all lists is the mean over seeds.
+    """
+
+    def over(values_of: Callable[[Measured], NDArray[np.float64]]) -> NDArray[np.float64]:
+        return np.mean([np.concatenate([values_of(fold) for fold in folds]) for folds in runs], axis=0)
+
+    first, example = [fold.ranking for fold in runs[0]], runs[0][0]
+    lists = [np.concatenate([fold.ranking.lists for fold in folds]) for folds in runs]
+    overall = [list_metrics(listed, example.ranking.candidates) for listed in lists]
+    ranking = Evaluation(
+        users=np.concatenate([fold.users for fold in first]),
+        per_user={key: over(lambda m, key=key: m.ranking.per_user[key]) for key in example.ranking.per_user},  # type: ignore[misc]
+        lists=lists[0],
+        candidates=example.ranking.candidates,
+        fallback=np.concatenate([fold.fallback for fold in first]),
+        overall={key: float(np.mean([values[key] for values in overall])) for key in overall[0]},
+    )
+    errors = None
+    if example.errors is not None:
+        parts = [f.name for f in fields(RatingErrors)]
+        errors = RatingErrors(**{part: over(lambda m, part=part: getattr(m.errors, part)) for part in parts})  # type: ignore[misc]
+    return Measured(ranking, errors, [cost for folds in runs for fold in folds for cost in fold.costs])
+
+
+def summarise(
+    found: Mapping[str, Measured], k: int, *, references: Collection[str] = (), given: int | None = None
+) -> TaskResults:
+    """Return the results of models on the same task, and what the paired tests say of them."""
+    gain = {name: measured.ranking.per_user[f"ndcg@{k}"] for name, measured in found.items()}
+    loss = {name: -measured.errors.user_mae for name, measured in found.items() if measured.errors is not None}
+    leader, behind = against_leader(gain)
+    return TaskResults(
+        metrics={name: measured.figures() for name, measured in found.items()},
+        leader=leader,
+        behind_leader=behind,
+        ahead_of={name: ahead_of(name, loss if name in loss else gain) for name in references},
+        popularity_fallback={name: int(measured.ranking.fallback.sum()) for name, measured in found.items()},
+        given=given,
+    )

@@ -13,12 +13,12 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from filelock import FileLock
 from safetensors import SafetensorError
@@ -37,14 +37,83 @@ ABANDONED = 86_400
 """A temporary folder this many seconds old was left by a crash."""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What an artefact was made of, as its manifest says it.
+
+    dataset, data : the data set's name and the fingerprint of its content
+    split         : the settings of the split whose training part it learned, or `all`
+    log, visitors, ratings : of a promoted snapshot: the digest of the log replayed, and how much it held
+    """
+
+    dataset: str = ""
+    data: str = ""
+    split: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    device: str = ""
+    model_version: int | None = None
+    log: str = ""
+    visitors: int = 0
+    ratings: int = 0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artefact says of itself.
+
+    seconds, trained_at : how long the training took, and when it ended
+    epochs  : the epoch that validation chose; metrics : its values
+    bytes   : of all files; files : name -> sha256
+    """
+
+    model: str
+    config: Mapping[str, Any]
+    origin: Origin
+    seconds: float
+    trained_at: str
+    epochs: int | None
+    metrics: Mapping[str, Any]
+    bytes: int = 0
+    files: Mapping[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one flat mapping, JSON-ready; what the origin does not know is left out."""
+        row = asdict(self)
+        known = Origin()
+        origin = {key: value for key, value in row.pop("origin").items() if value != getattr(known, key)}
+        return row | origin
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote. Raises KeyError or TypeError for what is not a manifest."""
+        origin = Origin(**{f.name: row[f.name] for f in fields(Origin) if f.name in row})
+        return cls(**{f.name: row[f.name] for f in fields(cls) if f.name != "origin"}, origin=origin)
+
+
 @dataclass(frozen=True, eq=False)
 class Trained:
     """A finished model, where it lies, what its manifest says, and whether it was trained just now."""
 
     model: Recommender
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     fresh: bool
+
+
+def artefact_name(name: str, config: Config, fingerprint: str, split: Mapping[str, Any], run: RunConfig) -> str:
+    """Return the name of the artefact of these settings. The device is not part of the key."""
+    identity = {
+        "format": FORMAT,
+        "model": name,
+        "version": model_class(name).version,
+        "config": config.to_dict(),
+        "data": fingerprint,
+        "split": split,
+        "run": {"seed": run.seed, "epochs": run.epochs, "patience": run.patience},
+    }
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
 class ArtefactStore:
@@ -54,73 +123,57 @@ class ArtefactStore:
         self.root = root or settings.home() / "models"
         self.byte_budget = byte_budget
 
-    def folder(self, name: str, config: Config, fingerprint: str, split: dict[str, Any], run: RunConfig) -> Path:
-        """Return where the artefact of these settings lies or would lie. The device is not part of the key."""
-        identity = {
-            "format": FORMAT,
-            "model": name,
-            "version": model_class(name).version,
-            "config": config.to_dict(),
-            "data": fingerprint,
-            "split": split,
-            "run": {"seed": run.seed, "epochs": run.epochs, "patience": run.patience},
-        }
-        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-        return self.root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
-
     def find(self, folder: Path) -> Trained | None:
         """Return the artefact in `folder` if it is there and whole; a damaged one is set aside.
 
         While another takes its place, or where a crash kept it from doing so, the old one is still found.
         """
-        place = folder if folder.is_dir() else next(self._replaced(folder), None)
-        if place is None:
+        path = folder if folder.is_dir() else next(self._replaced(folder), None)
+        if path is None:
             return None
         try:
-            manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
-            if manifest["format"] != FORMAT:
-                raise ValueError(f"format {manifest['format']} is not {FORMAT}")
-            if manifest.pop("sha256") != _seal(manifest):
+            row = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+            if row["format"] != FORMAT:
+                raise ValueError(f"format {row['format']} is not {FORMAT}")
+            if row.pop("sha256") != _seal(row):
                 raise ValueError("manifest.json does not have its recorded sha256")
-            for name, digest in manifest["files"].items():
-                if sha256_of(place / name) != digest:
+            manifest = Manifest.from_dict(row)
+            for name, digest in manifest.files.items():
+                if sha256_of(path / name) != digest:
                     raise ValueError(f"{name} does not have its recorded sha256")
-            model = model_class(manifest["model"]).load(place)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as fault:
-            self._set_aside(place, fault)
+            model = model_class(manifest.model).load(path)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+            self._set_aside(path, error)
             return None
         with suppress(OSError):  # a store that is read-only, or a folder that was just evicted
-            os.utime(place)  # the time of last use, for the byte budget
+            os.utime(path)  # the time of last use, for the byte budget
         return Trained(model, folder, manifest, fresh=False)
 
-    def obtain(
-        self, folder: Path, train: Callable[[], Recommender], about: dict[str, Any], *, force: bool = False
-    ) -> Trained:
+    def obtain(self, folder: Path, train: Callable[[], Recommender], origin: Origin, *, force: bool = False) -> Trained:
         """Return the artefact in `folder`, training and storing it when it is missing or `force` is set.
 
         One process trains an artefact at a time: others wait for it and find it made.
         """
-        found = None if force else self.find(folder)
-        if found is not None:
-            return found
+        stored = None if force else self.find(folder)
+        if stored is not None:
+            return stored
         self.root.mkdir(parents=True, exist_ok=True)
         with FileLock(self.root / f".{folder.name}.lock"):
-            found = None if force else self.find(folder)
-            if found is not None:
-                return found
+            stored = None if force else self.find(folder)
+            if stored is not None:
+                return stored
             started = time.perf_counter()
             model = train()
             best = best_epoch(model.training_log, model.criterion)
-            manifest = {
-                "format": FORMAT,
-                "model": model.name,
-                "config": model.config.to_dict(),
-                **about,
-                "seconds": round(time.perf_counter() - started, 3),
-                "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "epochs": None if best is None else best.epoch,
-                "metrics": {} if best is None else best.to_dict(),
-            }
+            manifest = Manifest(
+                model=model.name,
+                config=model.config.to_dict(),
+                origin=origin,
+                seconds=round(time.perf_counter() - started, 3),
+                trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                epochs=None if best is None else best.epoch,
+                metrics={} if best is None else best.to_dict(),
+            )
             manifest = self._write(folder, model, manifest)
         with suppress(FileNotFoundError):  # another process shrinks the store at the same time
             self._shrink(keep=folder)
@@ -130,19 +183,20 @@ class ArtefactStore:
         """Remove an artefact at once: it has no name any more before its files go."""
         self._set_aside(folder, None)
 
-    def _write(self, folder: Path, model: Recommender, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Write the artefact beside its place, sync it, and rename it into place."""
+    def _write(self, folder: Path, model: Recommender, manifest: Manifest) -> Manifest:
+        """Write the artefact under a temporary name, sync it, and rename it; return its manifest with the files."""
         temporary = self.root / f".{folder.name}.{uuid.uuid4().hex}.tmp"
         temporary.mkdir(parents=True)
         try:
             model.save(temporary)
             files = sorted(path for path in temporary.iterdir())
-            manifest = {
-                **manifest,
-                "bytes": sum(path.stat().st_size for path in files),
-                "files": {path.name: sha256_of(path) for path in files},
-            }
-            sealed = {**manifest, "sha256": _seal(manifest)}
+            manifest = replace(
+                manifest,
+                bytes=sum(path.stat().st_size for path in files),
+                files={path.name: sha256_of(path) for path in files},
+            )
+            row = manifest.to_dict()
+            sealed = {**row, "sha256": _seal(row)}
             (temporary / "manifest.json").write_text(json.dumps(sealed, indent=1), encoding="utf-8")
             for path in (*files, temporary / "manifest.json", temporary):
                 sync(path)
@@ -157,12 +211,12 @@ class ArtefactStore:
         return manifest
 
     def _replaced(self, folder: Path) -> Iterator[Path]:
-        """Return where the versions lie that a new one is replacing, or was when its process died."""
+        """Return the versions that a new one is replacing, or was when its process died."""
         return self.root.glob(f".{folder.name}.*.old")
 
-    def _set_aside(self, folder: Path, fault: Exception | None) -> None:
-        """Move a damaged artefact (or, without a fault, a replaced one) out of the way."""
-        if fault is None:
+    def _set_aside(self, folder: Path, error: Exception | None) -> None:
+        """Move a damaged artefact (or, without an error, a replaced one) out of the way."""
+        if error is None:
             old = self.root / f".{folder.name}.{uuid.uuid4().hex}.tmp"
             folder.rename(old)
             shutil.rmtree(old, ignore_errors=True)
@@ -173,10 +227,10 @@ class ArtefactStore:
             aside = folder.rename(quarantine / f"{folder.name}-{uuid.uuid4().hex[:8]}")
         except FileNotFoundError:  # another process was faster
             return
-        (aside / "fault.txt").write_text(f"{type(fault).__name__}: {fault}\n", encoding="utf-8")
+        (aside / "error.txt").write_text(f"{type(error).__name__}: {error}\n", encoding="utf-8")
 
     def _shrink(self, keep: Path) -> None:
-        """Remove what crashes left, and the least recently used artefacts while all are over the byte budget."""
+        """Remove what crashes left, and the least recently used artefacts while all exceed the byte budget."""
         for left in self.root.glob(".*.tmp"):
             if time.time() - left.stat().st_mtime > ABANDONED:
                 shutil.rmtree(left, ignore_errors=True)
@@ -191,6 +245,6 @@ class ArtefactStore:
                 total -= sizes[folder]
 
 
-def _seal(manifest: dict[str, Any]) -> str:
+def _seal(row: Mapping[str, Any]) -> str:
     """Return the sha256 of what a manifest says, however it is laid out."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,79 +16,111 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.splits import Split, hold_out, leave_last
 from recengine.errors import BadInput
-from recengine.experiments.store import ArtefactStore, Trained
+from recengine.experiments.store import ArtefactStore, Origin, Trained, artefact_name
 from recengine.models.base import Recommender
 from recengine.models.registry import configure, fit_final, model_class
-from recengine.training.config import RunConfig
+from recengine.training.config import Config, RunConfig
 from recengine.training.loop import OnEpoch
 
+Settings = Mapping[str, Any]
+"""Name of a field of a model's config or of `RunConfig` -> its value, or the text of it."""
 ALWAYS, A_ROW = 150_000_000, 400
 """Bytes that any training takes, and that each rating adds, as measured."""
 CONTAINER = Path("/sys/fs/cgroup")
 """Where Linux tells a container's memory."""
 
 
+@dataclass(frozen=True, eq=False)
+class TrainingRequest:
+    """What is trained on what: all of `dataset`, or what `split` allows.
+
+    settings : fields of the model's config or of `RunConfig`, as values or as texts
+    positive : the rating from which on one is a positive, where no split says it
+
+    Raises BadInput for an unknown name or a setting out of range.
+    """
+
+    dataset: Dataset
+    model: str
+    settings: Settings = field(default_factory=dict)
+    run: RunConfig = RunConfig()  # noqa: RUF009 - frozen
+    positive: float = 4.0
+    split: Split | None = None
+    config: Config = field(init=False)
+
+    def __post_init__(self) -> None:
+        config, run = configure(self.model, dict(self.settings), self.run)
+        object.__setattr__(self, "run", run)
+        object.__setattr__(self, "config", config)
+
+    @property
+    def kind(self) -> type[Recommender]:
+        """Return the class of the model."""
+        return model_class(self.model)
+
+    @cached_property
+    def name(self) -> str:
+        """Return the name of the artefact that the store keeps for this request."""
+        return artefact_name(self.model, self.config, self.dataset.fingerprint, self._learned_from, self.run)
+
+    @property
+    def folder(self) -> Path:
+        """Return where the default store finds the model or puts it."""
+        return ArtefactStore().root / self.name
+
+    @property
+    def origin(self) -> Origin:
+        """Return what the artefact's manifest says of its origin."""
+        return Origin(
+            dataset=self.dataset.name,
+            data=self.dataset.fingerprint,
+            split=self._learned_from,
+            seed=self.run.seed,
+            device=str(self.run.torch_device()),
+            model_version=self.kind.version,
+        )
+
+    @property
+    def _learned_from(self) -> Mapping[str, Any]:
+        """Return what identifies the rows learned from; a model of ratings is the same at any threshold."""
+        if self.split is not None:
+            return self.split.learned_from
+        if self.kind.learns_from == "ratings":
+            return {"split": "all", "learns_from": "ratings"}
+        return {"split": "all", "positive": self.positive}
+
+
 def obtain(
-    dataset: Dataset,
-    name: str,
+    request: TrainingRequest,
     *,
-    settings: dict[str, Any] | None = None,
-    run: RunConfig = RunConfig(),  # noqa: B008 - frozen
-    positive: float = 4.0,
-    split: Split | None = None,
     force: bool = False,
     on_epoch: OnEpoch | None = None,
     store: ArtefactStore | None = None,
 ) -> Trained:
-    """Return the model trained on all of `dataset`, or on what `split` allows; from the store if it can.
+    """Return the trained model, from the store if it is there and nothing forces a training.
 
     Most models learn from the positives: the last one of each user chooses the epoch, then the model is fitted on
     everything. A model of ratings learns from all of them, whatever `positive` is, and a random share chooses.
-    `settings` are fields of the model's config or of `RunConfig`.
-    Raises BadInput for an unknown name or a setting out of range.
     """
-    config, run = configure(name, settings or {}, run)
-    device = str(run.torch_device())
-    about = split.learned_from if split is not None else _whole(name, positive)
+    origin = request.origin  # a device that is not there is bad input before anything is looked for
     store = store or ArtefactStore()
-    folder = store.folder(name, config, dataset.fingerprint, about, run)
 
-    def train() -> Any:
-        memory_needed(dataset, model_class(name)(config))
-        train_rows, valid_rows = learning_rows(dataset, name, split, positive=positive, seed=run.seed)
+    def train() -> Recommender:
+        dataset = request.dataset
+        memory_needed(dataset, request.kind(request.config))
+        training, validation = learning_rows(request)
         return fit_final(
-            name,
-            config,
-            train_rows,
-            valid_rows,
+            request.model,
+            request.config,
+            training,
+            validation,
             items=dataset.items,
             users=dataset.people,
-            run=run,
+            run=request.run,
             on_epoch=on_epoch,
         )
 
-    description = {
-        "dataset": dataset.name,
-        "data": dataset.fingerprint,
-        "split": about,
-        "seed": run.seed,
-        "device": device,
-        "model_version": model_class(name).version,
-    }
-    return store.obtain(folder, train, description, force=force)
-
-
-def artefact_folder(
-    dataset: Dataset,
-    name: str,
-    *,
-    settings: dict[str, Any] | None = None,
-    run: RunConfig = RunConfig(),  # noqa: B008 - frozen
-    positive: float = 4.0,
-) -> Path:
-    """Return where `obtain` with the same arguments finds the model or puts it."""
-    config, run = configure(name, settings or {}, run)
-    return ArtefactStore().folder(name, config, dataset.fingerprint, _whole(name, positive), run)
+    return store.obtain(store.root / request.name, train, origin, force=force)
 
 
 def memory_needed(dataset: Dataset, model: Recommender) -> int:
@@ -98,11 +133,12 @@ def memory_needed(dataset: Dataset, model: Recommender) -> int:
     needed, free = sum(parts.values()), available_memory()
     if needed > free:
         most = max(parts, key=lambda part: parts[part])
-        cause = f"{most}={getattr(model.config, most)} needs" if most else "training needs"
         raise BadInput(
-            f"{cause} about {needed / 1e9:,.1f} GB of memory for {model.name!r} on this data, "
-            f"and {free / 1e9:,.1f} GB are free; "
-            + (f"lower {most}" if most else "choose another model, or drop rare items")
+            most or "model",
+            getattr(model.config, most) if most else model.name,
+            remedy=f"lower `{most}`" if most else "choose another model, or drop rare items",
+            problem=f"needs about {needed / 1e9:,.1f} GB of memory for {model.name!r} on this data, "
+            f"and {free / 1e9:,.1f} GB are free",
         )
     return needed
 
@@ -116,20 +152,13 @@ def available_memory() -> int:
     return free
 
 
-def _whole(name: str, positive: float) -> dict[str, Any]:
-    """Return what identifies a training on all of a data set; a model of ratings is the same at any threshold."""
-    if model_class(name).learns_from == "ratings":
-        return {"split": "all", "learns_from": "ratings"}
-    return {"split": "all", "positive": positive}
-
-
-def learning_rows(
-    dataset: Dataset, name: str, split: Split | None, *, positive: float = 4.0, seed: int = 0
-) -> tuple[Interactions, Interactions]:
+def learning_rows(request: TrainingRequest) -> tuple[Interactions, Interactions]:
     """Return (training, validation) rows of the kind that the model learns from: a split's own, or of everything."""
-    if model_class(name).learns_from == "ratings":
-        return split.ratings() if split else hold_out(dataset.ratings, rng=np.random.default_rng(seed))
-    parts = split or leave_last(dataset.positives(positive), least=2, test=False)
+    dataset, split = request.dataset, request.split
+    if request.kind.learns_from == "ratings":
+        rng = np.random.default_rng(request.run.seed)
+        return split.ratings() if split else hold_out(dataset.ratings, rng=rng)
+    parts = split or leave_last(dataset.positives(request.positive), least=2, test=False)
     return parts.train, parts.valid
 
 

@@ -1,4 +1,4 @@
-"""Search a model's settings: trained on the training part of a split, judged on validation; the test is not touched."""
+"""Search a model's settings: trained on the training part of a split, compared on validation; no test row is read."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Self
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
-from recengine.data.splits import Split
 from recengine.errors import BadInput, suggest
-from recengine.experiments.train import learning_rows
+from recengine.experiments.train import Settings, TrainingRequest, learning_rows
 from recengine.models.base import Recommender
-from recengine.models.registry import configure, model_class
+from recengine.models.registry import model_class
 from recengine.training.config import Config, Range, RunConfig, Search
 from recengine.training.loop import EpochResult, OnEpoch, best_epoch, gain
 
 if TYPE_CHECKING:
     import optuna
 
+OPTUNA = "optuna==5.0.0"
+"""The package that searches."""
 WARM_UP = 5
 """Epochs that every trial is given before it can be pruned: slow starters overtake."""
 
@@ -68,17 +71,39 @@ class Tuned:
         return " ".join(f"--set {shlex.quote(f'{prefix}{key}={value}')}" for key, value in changed.items())
 
 
-def load_optuna() -> Any:
+@dataclass(frozen=True, eq=False)
+class TuneRequest:
+    """What is searched: a training on the split of it, with its settings fixed, and where to look for the others.
+
+    seeds   : trainings that a trial is the mean of, with the seeds run.seed, run.seed + 1, ...
+    timeout : seconds after which no trial starts
+    """
+
+    training: TrainingRequest
+    space: Mapping[str, Search]
+    trials: int
+    seeds: int = 1
+    timeout: float = math.inf
+
+
+def can_tune() -> bool:
+    """Return whether optuna, which searches, is installed."""
+    return find_spec("optuna") is not None
+
+
+def load_optuna() -> ModuleType:
     """Return the module that searches; BadInput when it is not installed."""
     try:
         import optuna
     except ImportError:
-        raise BadInput("tune needs optuna, which is not installed; run `pip install optuna==5.0.0`") from None
+        raise BadInput(
+            "tune", remedy=f"install it with `pip install {OPTUNA}`", problem="needs optuna, which is not installed"
+        ) from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 
 
-def search_space(model: str, fixed: Mapping[str, Any], asked: Mapping[str, str]) -> dict[str, Search]:
+def search_space(model: str, fixed: Settings, asked: Mapping[str, str]) -> dict[str, Search]:
     """Return what is searched: what the model declares, less what is `fixed`, with `asked` (key -> text) in its place.
 
     Raises BadInput for a text that cannot be read, a setting that is both fixed and asked for, and if nothing is left.
@@ -89,15 +114,24 @@ def search_space(model: str, fixed: Mapping[str, Any], asked: Mapping[str, str])
     for key, text in asked.items():
         if key not in known:
             raise BadInput(
-                f"--search {key}: not a setting of {model!r}{suggest(key, list(known))}; "
-                f"expected one of: {', '.join(known) or 'none'}"
+                "search",
+                key,
+                expected=f"one of: {', '.join(known) or 'none'}",
+                problem=f"is not a setting of {model!r}{suggest(key, list(known))}",
             )
         if key in fixed:
-            raise BadInput(f"--search {key}: it is fixed by --set {key}={fixed[key]}; choose one of the two")
+            raise BadInput(
+                "search", key, remedy="choose one of the two", problem=f"is fixed too, at {key}={fixed[key]}"
+            )
         space[key] = parse_search(kind, key, text)
     space = {key: search for key, search in space.items() if key not in fixed}
     if not space:
-        raise BadInput(f"model {model!r} has nothing left to search; fix fewer settings, or choose another model")
+        raise BadInput(
+            "model",
+            model,
+            remedy="fix fewer settings, or choose another model",
+            problem="has nothing left to search",
+        )
     return space
 
 
@@ -110,72 +144,63 @@ def parse_search(kind: type[Config], key: str, text: str) -> Search:
     numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends)
     if not numbers or ends[0] >= ends[1] or scale not in ([], ["log"]) or (scale and ends[0] <= 0):
         raise BadInput(
-            f"--search {key}={text} cannot be read; expected LOW:HIGH, LOW:HIGH:log with LOW above 0, or A,B,C"
+            "search",
+            f"{key}={text}",
+            expected="LOW:HIGH, LOW:HIGH:log with LOW above 0, or A,B,C",
+            problem="cannot be read",
         )
     return Range(*ends, log=bool(scale))
 
 
-def tune(
-    dataset: Dataset,
-    split: Split,
-    name: str,
-    *,
-    trials: int,
-    space: Mapping[str, Search],
-    fixed: Mapping[str, Any] | None = None,
-    run: RunConfig = RunConfig(),  # noqa: B008 - frozen
-    seeds: int = 1,
-    timeout: float = math.inf,
-    on_trial: OnTrial | None = None,
-    on_epoch: OnEpoch | None = None,
-) -> Tuned:
-    """Try up to `trials` settings drawn from `space`; the same seed draws the same ones again.
+def tune(request: TuneRequest, on_trial: OnTrial | None = None, on_epoch: OnEpoch | None = None) -> Tuned:
+    """Try settings drawn from the request's space; the same seed draws the same ones again.
 
-    The first trial is the presets (with what is `fixed`). A trial trains with the seeds run.seed, run.seed + 1, ...;
-    its value is the mean of the model's own criterion. No trial starts after `timeout` seconds. An interrupt ends the
-    search and what is complete counts. Settings that the data or the numbers do not bear fail their trial alone.
-    Raises BadInput when every trial failed, or when the split has no validation rows.
+    The first trial is the presets (with what is fixed). A trial's value is the mean of the model's own criterion. An
+    interrupt ends the search and what is complete counts. Settings that the data or the numbers do not bear fail
+    their trial alone. Raises BadInput when every trial failed, or when the split has no validation rows.
     """
-    optuna = load_optuna()
-    kind = model_class(name)
-    config, run = configure(name, dict(fixed or {}), run)
-    train, valid = learning_rows(dataset, name, split)
-    if not len(valid):
-        raise BadInput(f"split {split.about.get('split')!r} leaves no validation rows to choose settings on")
-    objective = Objective(dataset, train, valid, kind, config, run, seeds)
+    training, space = request.training, request.space
+    kind, run, objective = training.kind, training.run, Objective.of(request)
     presets = {key: _plain(value) for key, value in (RunConfig().to_dict() | kind.Config().to_dict()).items()}
-    pinned = {key: _plain(value) for key, value in (run.to_dict() | config.to_dict()).items() if key in (fixed or {})}
-    study = optuna.create_study(
-        direction="maximize" if gain(kind.criterion, 1.0) > 0 else "minimize",
-        sampler=optuna.samplers.TPESampler(seed=run.seed),
-        pruner=optuna.pruners.MedianPruner(n_warmup_steps=WARM_UP),
-    )
+    chosen = run.to_dict() | training.config.to_dict()
+    fixed = {key: _plain(value) for key, value in chosen.items() if key in training.settings}
+    study = _study(kind, run)
     study.enqueue_trial({key: presets[key] for key, search in space.items() if _inside(search, presets[key])})
 
-    found: list[Trial] = []
+    trials: list[Trial] = []
     started = time.perf_counter()
     try:
-        while len(found) < trials and (not found or time.perf_counter() - started < timeout):
+        while len(trials) < request.trials and (not trials or time.perf_counter() - started < request.timeout):
             trial = study.ask()
             drawn = _settings(trial, space, presets)
             began = time.perf_counter()
             value, state, reason = _run(study, trial, objective, drawn, on_epoch)
-            found.append(Trial(trial.number, pinned | drawn, value, time.perf_counter() - began, state, reason))
-            best = _best(found, kind.criterion)
+            trials.append(Trial(trial.number, fixed | drawn, value, time.perf_counter() - began, state, reason))
+            best = _best(trials, kind.criterion)
             if on_trial is not None:
-                on_trial(found[-1], best.value if best else None)
+                on_trial(trials[-1], best.value if best else None)
     except KeyboardInterrupt:
-        if _best(found, kind.criterion) is None:
+        if _best(trials, kind.criterion) is None:
             raise
-    best = _best(found, kind.criterion)
+    best = _best(trials, kind.criterion)
     if best is None:
-        raise BadInput(f"no trial of {name!r} could be completed; the last one failed: {found[-1].reason}")
-    return Tuned(name, kind.criterion, found, best, presets)
+        raise BadInput("model", training.model, problem=f"completes no trial; the last one failed: {trials[-1].reason}")
+    return Tuned(training.model, kind.criterion, trials, best, presets)
+
+
+def _study(kind: type[Recommender], run: RunConfig) -> optuna.Study:
+    """Return an empty study of a model's criterion."""
+    optuna = load_optuna()
+    return optuna.create_study(
+        direction="maximize" if gain(kind.criterion, 1.0) > 0 else "minimize",
+        sampler=optuna.samplers.TPESampler(seed=run.seed),
+        pruner=optuna.pruners.MedianPruner(n_warmup_steps=WARM_UP),
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """Trains a model with some settings and says what validation thinks of it."""
+    """Trains a model with some settings and returns its value on validation."""
 
     dataset: Dataset
     train: Interactions
@@ -184,6 +209,21 @@ class Objective:
     config: Config
     run: RunConfig
     seeds: int
+
+    @classmethod
+    def of(cls, request: TuneRequest) -> Self:
+        """Return what a request searches. Raises BadInput when its split has no validation rows."""
+        training = request.training
+        train, valid = learning_rows(training)
+        if not len(valid):
+            split = None if training.split is None else training.split.about.get("split")
+            raise BadInput(
+                "split",
+                split,
+                remedy="choose another split",
+                problem="leaves no validation rows to choose settings on",
+            )
+        return cls(training.dataset, train, valid, training.kind, training.config, training.run, request.seeds)
 
     def __call__(self, drawn: Mapping[str, Any], first: OnEpoch, others: OnEpoch | None) -> float:
         """Return the mean criterion; the epochs of the first seed reach one callback, of the others another."""
@@ -200,7 +240,7 @@ class Objective:
             reached.append(validation_value(model, self.train, self.valid))
         value = sum(reached) / self.seeds
         if not math.isfinite(value):
-            raise BadInput(f"{self.kind.criterion} is {value}; expected a finite number")
+            raise BadInput(self.kind.criterion, value, expected="a finite number")
         return value
 
 
@@ -213,7 +253,7 @@ def validation_value(model: Recommender, train: Interactions, valid: Interaction
 
 
 def _settings(trial: optuna.Trial, space: Mapping[str, Search], presets: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a trial tries: what the sampler draws, or the presets in the first."""
+    """Return the settings of a trial: what the sampler draws, or the presets in the first."""
     if trial.number:
         return {key: _draw(trial, key, search) for key, search in space.items()}
     for key, search in space.items():
@@ -234,9 +274,9 @@ def _run(
     except TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
         return None, "pruned", ""
-    except (BadInput, RuntimeError) as fault:  # RuntimeError: torch's word for a singular matrix or no memory
+    except (BadInput, RuntimeError) as error:  # RuntimeError: torch's word for a singular matrix or no memory
         study.tell(trial, state=TrialState.FAIL)
-        return None, "failed", str(fault)
+        return None, "failed", str(error)
     study.tell(trial, value)
     return value, "complete", ""
 
@@ -281,7 +321,7 @@ def _inside(search: Search, value: Any) -> bool:
 
 
 def _draw(trial: optuna.Trial, key: str, search: Search) -> Any:
-    """Return a value of the search; numbers with a point keep three digits, as a person would write them."""
+    """Return a value of the search; numbers with a point keep three digits, as one would write them."""
     if not isinstance(search, Range):
         return trial.suggest_categorical(key, search)
     if isinstance(search.low, int) and isinstance(search.high, int):

@@ -25,8 +25,8 @@ from recengine.data.interactions import Interactions
 from recengine.data.splits import Split, make_split
 from recengine.errors import BadInput
 from recengine.evaluation.ranking import evaluate
-from recengine.experiments.store import ArtefactStore
-from recengine.experiments.train import artefact_folder, obtain
+from recengine.experiments.store import ArtefactStore, Origin
+from recengine.experiments.train import TrainingRequest, obtain
 from recengine.files import sha256_of, whole_text_file
 from recengine.metrics import RANKING_METRICS
 from recengine.models.base import Recommender, SupportsPartialFit
@@ -81,14 +81,14 @@ def served_folder(base: Path) -> Path:
 def served_models(dataset: Dataset, *, run: RunConfig, positive: float) -> list[str]:
     """Return the incremental models that the app serves, those with an artefact; where there is none, the default."""
     names = [name for name, kind in MODELS.items() if "incremental" in kind.abilities]
-    folders = {name: artefact_folder(dataset, name, run=run, positive=positive) for name in names}
+    folders = {name: TrainingRequest(dataset, name, run=run, positive=positive).folder for name in names}
     return [name for name, folder in folders.items() if folder.exists()] or [FOR_EVENTS]
 
 
 def promoted_models(dataset: Dataset, *, run: RunConfig, positive: float) -> list[str]:
     """Return the incremental models of which a snapshot is served; where there is none, the default."""
     names = [name for name, kind in MODELS.items() if "incremental" in kind.abilities]
-    roots = {name: _root(artefact_folder(dataset, name, run=run, positive=positive)) for name in names}
+    roots = {name: _root(TrainingRequest(dataset, name, run=run, positive=positive).folder) for name in names}
     return [name for name, root in roots.items() if _current(root)] or [FOR_EVENTS]
 
 
@@ -110,7 +110,7 @@ def promote(
     if "incremental" not in model_class(name).abilities:
         able = ", ".join(model for model, kind in MODELS.items() if "incremental" in kind.abilities)
         raise BadInput("model", name, f"one of: {able}", problem="does not learn from single ratings")
-    base = artefact_folder(dataset, name, run=run, positive=positive)
+    base = TrainingRequest(dataset, name, run=run, positive=positive).folder
     root, split = _root(base), make_split(dataset, "leave-last", positive=positive)
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / ".lock"):
@@ -120,16 +120,18 @@ def promote(
         version = kept[-1] if kept else 0
         content = sha256_of(repr([(visitor, event.item_id, event.stars) for visitor, event in rows]).encode())
         served = store.find(root / f"{version}-served") if version else None
-        if not len(events) or (served is not None and served.manifest["log"] == content):
+        if not len(events) or (served is not None and served.manifest.origin.log == content):
             return Promoted(False, version, "the log holds nothing new to learn", visitors, len(events))
 
         def learned(part: Split | None) -> Recommender:
-            model = obtain(dataset, name, run=run, positive=positive, split=part, on_epoch=on_epoch).model
+            request = TrainingRequest(dataset, name, run=run, positive=positive, split=part)
+            model = obtain(request, on_epoch=on_epoch).model
             assert isinstance(model, SupportsPartialFit)
             return model.partial_fit(events).forget_from(dataset.n_users)
 
         judged = learned(split)
-        rivals: dict[str, Recommender] = {"base": obtain(dataset, name, run=run, positive=positive, split=split).model}
+        on_split = TrainingRequest(dataset, name, run=run, positive=positive, split=split)
+        rivals: dict[str, Recommender] = {"base": obtain(on_split).model}
         if version and (before := store.find(root / f"{version}-judged")):
             rivals["served"] = before.model
         ours = _reached(judged, split)
@@ -144,9 +146,9 @@ def promote(
             why = f"the new snapshot is worse in {', '.join(worse)}, beyond its interval; the old one stays"
             return Promoted(False, version, why, visitors, len(events), metrics)
         new = 1 + max([0, *kept, *_versions(root).values()])
-        about = {"dataset": dataset.name, "log": content, "visitors": visitors, "ratings": len(events), "device": "cpu"}
-        store.obtain(root / f"{new}-judged", lambda: judged, about, force=True)
-        store.obtain(root / f"{new}-served", lambda: learned(None), about, force=True)
+        origin = Origin(dataset.name, device="cpu", log=content, visitors=visitors, ratings=len(events))
+        store.obtain(root / f"{new}-judged", lambda: judged, origin, force=True)
+        store.obtain(root / f"{new}-served", lambda: learned(None), origin, force=True)
         _serve(root, [*kept, new][-KEPT:])
         why = (
             f"{len(events):,} ratings of {visitors:,} visitors are learned, and no metric is worse beyond its interval"
@@ -165,7 +167,7 @@ def rollback(
 
     Raises BadInput where nothing was promoted.
     """
-    root = _root(artefact_folder(dataset, name, run=run, positive=positive))
+    root = _root(TrainingRequest(dataset, name, run=run, positive=positive).folder)
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / ".lock"):
         kept = _current(root)

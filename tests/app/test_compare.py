@@ -13,7 +13,9 @@ from pages.ui import leaderboard
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.evaluation import glossary
-from recengine.experiments.compare import compare
+from recengine.evaluation.report import EvaluationReport, EvaluationSettings, Interval, TaskResults
+from recengine.evaluation.significance import Paired
+from recengine.experiments.compare import ComparisonRequest, compare
 from recengine.export import json_ready
 from recengine.models.base import FAMILIES
 from recengine.models.registry import MODELS
@@ -32,8 +34,13 @@ def sample() -> Dataset:
 def result(sample: Dataset) -> dict[str, Any]:
     """Return what `evaluate popularity ease bias --json` prints on the sample."""
     models: dict[str, dict[str, Any]] = {"popularity": {}, "ease": {}, "bias": {}}
-    found = compare(sample, models, "leave-last", k=5, negatives=20, positive=4.0)
-    return json.loads(json.dumps(json_ready(found)))
+    found = compare(sample, ComparisonRequest(models, "leave-last", k=5, negatives=20))
+    return json.loads(json.dumps(json_ready(found.to_dict())))
+
+
+@pytest.fixture(scope="module")
+def report(result: dict[str, Any]) -> EvaluationReport:
+    return EvaluationReport.from_dict(result)
 
 
 def cells(app: Any) -> dict[str, list[str]]:
@@ -63,7 +70,7 @@ def test_figures_are_those_of_evaluate_to_the_last_digit(
     assert "<b>EASE</b> leads with NDCG@5" in markup(app)
     for group in glossary.GROUPS:
         app.segmented_control(key="group").set_value(group).run()
-        keys = [key for key in leaderboard.columns(result, group) if "_sampled" not in key]
+        keys = [key for key in leaderboard.columns(EvaluationReport.from_dict(result), group) if "_sampled" not in key]
         assert keys
         for name, label in (("popularity", "Popularity"), ("ease", "EASE"), ("bias", "Bias")):
             held = [result["results"][name].get(key, {}).get("value") for key in keys]
@@ -134,32 +141,37 @@ def test_every_model_stands_in_its_family_with_a_reference(open_app: Open) -> No
 # What is drawn, by itself ---------------------------------------------------------------------------------------
 
 
-def test_csv_holds_every_figure_whole(result: dict[str, Any]) -> None:
-    rows = list(csv.DictReader(io.StringIO(leaderboard.to_csv(result))))
+def test_csv_holds_every_figure_whole(report: EvaluationReport, result: dict[str, Any]) -> None:
+    rows = list(csv.DictReader(io.StringIO(leaderboard.to_csv(report))))
     held = {(name, key): cell["value"] for name, metrics in result["results"].items() for key, cell in metrics.items()}
     assert {(row["model"], row["metric"]): float(row["value"]) for row in rows} == held
 
 
-def test_markdown_says_what_was_measured_and_how(result: dict[str, Any]) -> None:
-    text = leaderboard.to_markdown(result, "python -m recengine evaluate x")
+def test_markdown_says_what_was_measured_and_how(report: EvaluationReport) -> None:
+    text = leaderboard.to_markdown(report, "python -m recengine evaluate x")
     assert text.startswith("sample, leave-last: 1,998 people, 1,229 films, 1 seed(s)")
     assert "`python -m recengine evaluate x`" in text
     assert text.index("| ease |") < text.index("| popularity |") < text.index("| bias |")
 
 
+def made_of(task: TaskResults) -> EvaluationReport:
+    settings = EvaluationSettings("made up", {"split": "leave-last"}, k=10, seeds=1)
+    return EvaluationReport(settings, users=1, left_out=0, items=3, tasks=(task,))
+
+
 def test_chance_is_told_from_more_than_chance() -> None:
-    paired = {"difference": 0.01, "low": -0.001, "high": 0.021, "p": 0.07}
-    made = {"k": 10, "leader": "ease", "behind_leader": {"mf": paired, "slim": {**paired, "p": 0.0004, "low": 0.002}}}
+    behind = {"mf": Paired(0.01, -0.001, 0.021, 0.07), "slim": Paired(0.01, 0.002, 0.021, 0.0004)}
+    made = made_of(TaskResults({}, "ease", behind, {}, {}))
     said = {row.model: row for row in leaderboard.against_leader(made)}
     assert said["mf"].said.endswith("(p = 0.070 after Holm): no difference beyond chance")
     assert said["slim"].said.endswith("(p < .001 after Holm): more than chance")
     assert (said["mf"].beyond_chance, said["slim"].beyond_chance) == (False, True)
 
 
-def test_models_are_ranked_by_what_is_better_and_those_without_a_figure_come_last(result: dict[str, Any]) -> None:
-    made = {"results": {"a": {"rmse": {"value": 2.0}}, "b": {"rmse": {"value": 1.0}}, "c": {}}}
+def test_models_are_ranked_by_what_is_better_and_those_without_a_figure_come_last(report: EvaluationReport) -> None:
+    made = made_of(TaskResults({"a": {"rmse": Interval(2.0)}, "b": {"rmse": Interval(1.0)}, "c": {}}, "a", {}, {}, {}))
     assert leaderboard.ranked(made, "rmse") == ["b", "a", "c"]
-    assert leaderboard.ranked(result, "ndcg@5")[0] == "ease"
+    assert leaderboard.ranked(report, "ndcg@5")[0] == "ease"
 
 
 def test_every_metric_of_an_evaluation_has_an_entry(result: dict[str, Any]) -> None:

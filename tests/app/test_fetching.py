@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.ui import caches
 from recengine.data.sources import load_dataset
-from recengine.experiments.train import artefact_folder, obtain
+from recengine.experiments.train import TrainingRequest, obtain
 from tests.app.conftest import ROOT, Open, Worker, cards, epoch, markup, press
 
 MODEL = "contextual"
@@ -59,7 +59,7 @@ def test_a_fetch_shows_in_every_session_and_is_cancelled(open_app: Open, worker:
 def slow_model(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """Return a session whose model is being trained in a process, which has told of its third epoch."""
     monkeypatch.setattr(caches, "QUICK_ITEMS", 0)
-    shutil.rmtree(artefact_folder(load_dataset("sample"), MODEL), ignore_errors=True)
+    shutil.rmtree(TrainingRequest(load_dataset("sample"), MODEL).folder, ignore_errors=True)
     worker.does({"event": "step", "text": "training"}, epoch(0), epoch(3))
     app = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=60)
     app.query_params["model"] = MODEL
@@ -84,7 +84,7 @@ def test_a_long_training_shows_progress_then_can_be_cancelled_and_asked_for_agai
     worker.does({"event": "step", "text": "training"}, result={})
     press(app, "Train it")
     assert app.get("progress")
-    obtain(load_dataset("sample"), MODEL)  # what the process would have done
+    obtain(TrainingRequest(load_dataset("sample"), MODEL))  # what the process would have done
     worker.ends()
     app.run()
     assert len(cards(app, "top")) == 10

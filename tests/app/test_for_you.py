@@ -6,7 +6,7 @@ import pytest
 from pages.ui import caches
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
-from recengine.experiments.train import obtain
+from recengine.experiments.train import TrainingRequest, obtain
 from recengine.models.base import PredictsRatings
 from recengine.serving.viewers import history_of
 from tests.app.conftest import Open, cards, links, markup, names, settle, text_of
@@ -33,7 +33,7 @@ def test_first_visit_shows_ten_ranked_posters_each_with_a_reason(open_app: Open)
 
 def test_list_is_the_model_s_own_without_what_the_person_rated(open_app: Open, sample: Dataset) -> None:
     app = open_app(user="12")
-    model = obtain(sample, "ease", settings=AS_THE_APP).model
+    model = obtain(TrainingRequest(sample, "ease", settings=AS_THE_APP)).model
     user = sample.user_index([12])
     expected = model.top_k(user, k=10, seen=sample.ratings).items[0].numpy()
     assert names(app, "top") == sample.items["title"].iloc[expected].tolist()
@@ -64,7 +64,8 @@ def test_switch_brings_back_rated_films_with_the_person_s_rating(open_app: Open,
 def test_summary_counts_the_unfiltered_top_against_the_ratings(open_app: Open, sample: Dataset) -> None:
     app = open_app(user="12", genres="Horror")
     user = int(sample.user_index([12])[0])
-    top = obtain(sample, "ease", settings=AS_THE_APP).model.top_k([user], k=10, seen=None).items[0].numpy()
+    model = obtain(TrainingRequest(sample, "ease", settings=AS_THE_APP)).model
+    top = model.top_k([user], k=10, seen=None).items[0].numpy()
     past = history_of(sample, user)
     own = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
     high = sum(own.get(i, 0) >= 4 for i in top.tolist())
@@ -176,7 +177,7 @@ def test_changing_the_model_changes_address_list_and_status(open_app: Open) -> N
 
 
 def test_recency_is_said_where_validation_chose_it(open_app: Open, sample: Dataset) -> None:
-    half_life = obtain(sample, "ease", settings=AS_THE_APP).model.config.recency_half_life
+    half_life = obtain(TrainingRequest(sample, "ease", settings=AS_THE_APP)).model.config.recency_half_life
     assert half_life is not None
     (said,) = [caption.value for caption in open_app(user="12").sidebar.caption]
     assert f"with a half-life of {half_life:g}" in said
@@ -195,7 +196,7 @@ def test_every_card_links_to_the_films_like_it_and_keeps_the_view(open_app: Open
 
 def test_a_model_of_ratings_shows_what_it_predicts_and_hands_all_of_it_out(open_app: Open, sample: Dataset) -> None:
     app = open_app(user="12", model="bias")
-    model = obtain(sample, "bias").model
+    model = obtain(TrainingRequest(sample, "bias")).model
     assert isinstance(model, PredictsRatings)
     user = sample.user_index([12])
     top = model.top_k(user, k=10, seen=sample.ratings).items[0].numpy()  # type: ignore[attr-defined]

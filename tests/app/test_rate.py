@@ -15,7 +15,7 @@ from pages.ui import board, visitor_lists, visitor_ratings
 from pages.ui.board import Square
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
-from recengine.experiments.train import obtain
+from recengine.experiments.train import TrainingRequest, obtain
 from recengine.models.streaming.step import Step
 from recengine.serving.event_log import Event, EventLog, located, rated
 from recengine.serving.promotion import promote
@@ -66,7 +66,7 @@ def test_somebody_new_sees_everybody_s_favourites_and_films_to_rate(open_app: Op
 
 def test_the_list_is_what_the_model_gives_a_newcomer_with_these_ratings(open_app: Open, sample: Dataset) -> None:
     app = give(open_app(PAGE), {839: 5.0, 460: 4.5, 12: 1.0})
-    model = obtain(sample, "ease", settings={"recency_half_life": "auto"}).model
+    model = obtain(TrainingRequest(sample, "ease", settings={"recency_half_life": "auto"})).model
     events = located([rated("839", 5.0), rated("460", 4.5), rated("12", 1.0)], sample.place_of)
     history = visitor_lists.as_histories(sample, events, [3])
     expected = recommend_new(model, sample, history, k=10).ranking.items[0].numpy()
@@ -119,7 +119,7 @@ def quick_step(fresh_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick_step")
 def test_step_serves_a_visitor_by_a_session_of_their_own(open_app: Open, sample: Dataset) -> None:
-    obtain(sample, "step")
+    obtain(TrainingRequest(sample, "step"))
     app = give(open_app(PAGE, model="step"), {839: 5.0, 927: 5.0})
     shown = drawn(app, "list")
     assert "Step answered in" in markup(app)
@@ -130,7 +130,7 @@ def test_step_serves_a_visitor_by_a_session_of_their_own(open_app: Open, sample:
 
 @pytest.mark.usefixtures("quick_step")
 def test_a_promoted_snapshot_is_served_at_once_and_nobody_loses_their_ratings(open_app: Open, sample: Dataset) -> None:
-    obtain(sample, "step")
+    obtain(TrainingRequest(sample, "step"))
     app = give(open_app(PAGE, model="step"), {839: 5.0, 927: 5.0})
     old = app.session_state["rate session"]
     EventLog().append("somebody else", "sample", [rated(str(i), 5.0) for i in (839, 927, 460)])

@@ -4,7 +4,7 @@ import pytest
 
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
-from recengine.experiments.train import obtain
+from recengine.experiments.train import TrainingRequest, obtain
 from tests.app.conftest import Open, cards, links, markup, names, settle, text_of
 
 PAGE = "similar.py"
@@ -32,7 +32,7 @@ def test_without_a_film_the_page_offers_the_best_known_ones(open_app: Open, samp
 def test_neighbours_are_the_model_s_with_their_similarity(open_app: Open, sample: Dataset, model: str) -> None:
     item = item_of(sample, "The Matrix")
     app = open_app(PAGE, item=item, model=model)
-    ranking = obtain(sample, model).model.similar_items(sample.item_index([item]), k=10)
+    ranking = obtain(TrainingRequest(sample, model)).model.similar_items(sample.item_index([item]), k=10)
     near = cards(app, "near")
     assert names(app, "near") == sample.items["title"].iloc[ranking.items[0].numpy()].tolist()
     assert [text_of(card, "badge") for card in near] == [f"{score:.2g}" for score in ranking.scores[0].tolist()]

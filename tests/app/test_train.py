@@ -18,7 +18,7 @@ from pages.ui.curves import smoothed
 from recengine.cli import main
 from recengine.data.sources import load_dataset
 from recengine.experiments import train as training
-from recengine.experiments.train import artefact_folder, obtain
+from recengine.experiments.train import TrainingRequest, obtain
 from recengine.jobs.job import Job, Task
 from recengine.models.registry import MODELS
 from recengine.training.config import RunConfig
@@ -52,7 +52,7 @@ def curves(app: AppTest) -> dict[str, list[dict[str, Any]]]:
 def run_of_ease(worker: Worker) -> Job:
     """Return a finished run of `ease` with settings of its own, whose model is in the store."""
     sample = load_dataset("sample")
-    stored = obtain(sample, "ease", settings=dict(QUICK))
+    stored = obtain(TrainingRequest(sample, "ease", settings=dict(QUICK)))
     worker.does(result={"folder": str(stored.folder), "fresh": True, "seconds": 0.4})
     job = worker.jobs.start(
         ["train", "ease"],
@@ -106,7 +106,7 @@ def test_a_job_makes_the_model_that_the_pages_look_for(
     made = json.loads(capsys.readouterr().out)["folder"]
     wanted = recipes.recipe("item-knn").asked
     assert wanted == {"recency_half_life": "auto"}
-    assert made == str(artefact_folder(load_dataset("sample"), "item-knn", settings=wanted))
+    assert made == str(TrainingRequest(load_dataset("sample"), "item-knn", settings=wanted).folder)
 
 
 def test_fields_say_what_is_wrong_beside_them_and_nothing_starts(open_app: Open, worker: Worker) -> None:
@@ -321,7 +321,7 @@ def test_the_same_data_by_upload_and_by_path_are_one_to_the_store(tmp_path: Path
         own = load_upload(name, content)
         again = load_dataset(str(path))
         assert own.fingerprint == again.fingerprint, name
-        assert artefact_folder(own, "ease") == artefact_folder(again, "ease")
+        assert TrainingRequest(own, "ease").folder == TrainingRequest(again, "ease").folder
 
 
 def test_smoothing_keeps_level_ends_and_length() -> None:

@@ -19,7 +19,7 @@ from recengine.cli import main
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
-from recengine.experiments.train import obtain
+from recengine.experiments.train import TrainingRequest, obtain
 from recengine.export import write_csv, write_json
 from recengine.models.registry import MODELS
 from recengine.serving.recommend import recommend
@@ -289,7 +289,7 @@ def test_evaluate_follows_people_who_are_held_out_in_turns_as_more_is_given_of_t
 
 def test_recommend_gives_what_the_package_gives(run, folder: Path) -> None:
     data = load_dataset(folder)
-    model = obtain(data, "ease", run=RunConfig()).model
+    model = obtain(TrainingRequest(data, "ease", run=RunConfig())).model
     found = told(run("recommend", "--dataset", folder, "--model", "ease", "--user", 17, "-k", 5, "--json"))
     rows = found["recommendations"]
     expected = recommend(model, data, data.user_index([17]), k=5).ranking
@@ -379,7 +379,7 @@ def test_score_adds_a_column_and_keeps_rows_order_and_other_columns(run, folder:
     header, *rows = read(tmp_path / "s.csv")
     assert header == ["note", "user_id", "item_id", "score"]
     assert found["rows"] == len(rows) == len(wanted)
-    scores = obtain(data, "ease").model.score(np.arange(data.n_users)).numpy()
+    scores = obtain(TrainingRequest(data, "ease")).model.score(np.arange(data.n_users)).numpy()
     for (note, user, item), row in zip(wanted, rows, strict=True):
         assert row[:3] == [note.replace("=", "'="), str(user), str(item)]
         index = data.user_index([user])[0], data.item_index([item])[0]

@@ -1,7 +1,9 @@
-"""Models on one task: folds and seeds put together, differences paired by person, one training for many tasks."""
+"""Models on one task: folds and seeds put together, differences paired by user, one training for many tasks."""
 
+import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.splits import Split, make_folds
 from recengine.errors import BadInput
-from recengine.evaluation.comparison import Measured, put_together, results
 from recengine.evaluation.ranking import Evaluation, evaluate
 from recengine.evaluation.ratings import RatingErrors, rating_errors
-from recengine.experiments.compare import compare
+from recengine.evaluation.report import EvaluationReport
+from recengine.experiments.compare import ComparisonRequest, Measured, aggregate, compare, summarise
+from recengine.export import json_ready
 from recengine.metrics import mean_interval
 from recengine.models.base import FitContext
 from recengine.models.ratings.base import RatingModel
@@ -27,7 +30,7 @@ from recengine.training.config import RunConfig
 
 
 class Echo(RatingModel):
-    """Expects of a newcomer the last rating that they gave, plus the number of the item."""
+    """Expects of a new user the last rating that they gave, plus the number of the item."""
 
     name = "echo"
     family = "baseline"
@@ -37,11 +40,16 @@ class Echo(RatingModel):
     def learn(self, train: Interactions, context: FitContext) -> None:
         """Learn nothing."""
 
+<<<<<<< HEAD
     def score_pairs(self, user: Tensor, item: Tensor) -> Tensor:
         raise AssertionError("people who are not in training have no index")
+=======
+    def raw(self, user: Tensor, item: Tensor) -> Tensor:
+        raise AssertionError("users who are not in training have no index")
+>>>>>>> a27ae7a (Make one module of the comparison, with a request and a report as records; compute an artefact's name once, from one record)
 
     def score(self, user_idx: ArrayLike) -> Tensor:
-        raise AssertionError("people who are not in training have no index")
+        raise AssertionError("users who are not in training have no index")
 
     def score_history(self, histories: Interactions) -> Tensor:
         last = torch.zeros(histories.n_users)
@@ -61,10 +69,10 @@ def rows(*cells: tuple[int, int, float]) -> Interactions:
     return Interactions.from_pairs(user, item, rating=rating, n_users=3, n_items=4)
 
 
-def test_errors_of_people_who_are_not_in_training_by_hand() -> None:
-    """Person 0 gave a 2, so 3 and 5 are expected of items 1 and 3; person 1 a 4, so item 2 is expected at 6, cut to 5.
+def test_errors_of_users_who_are_not_in_training_by_hand() -> None:
+    """User 0 gave a 2, so 3 and 5 are expected of items 1 and 3; person 1 a 4, so item 2 is expected at 6, cut to 5.
 
-    Errors 1, 0 and 3.5: of all rows 4.5 / 3, of people the mean of 0.5 and 3.5.
+    Errors 1, 0 and 3.5: of all rows 4.5 / 3, of users the mean of 0.5 and 3.5.
     """
     given = rows((0, 0, 2), (1, 0, 4))
     split = Split(
@@ -90,8 +98,8 @@ def test_errors_of_people_who_are_not_in_training_by_hand() -> None:
     assert found.means()["user_mae"] == pytest.approx(mean_interval([0.5, 3.5]))
 
 
-def measured(ndcg: list[float], absolute: list[float], lists: list[list[int]], seconds: float = 1.0) -> Measured:
-    """Return what a model reached in one fold: `ndcg` of each person, and the error of one rating of each."""
+def measured(ndcg: list[float], absolute: list[float] | None, lists: list[list[int]], seconds: float = 1.0) -> Measured:
+    """Return what a model reached in one fold: `ndcg` of each user, and the error of one rating of each."""
     n = len(ndcg)
     ranking = Evaluation(
         users=np.arange(n),
@@ -101,78 +109,78 @@ def measured(ndcg: list[float], absolute: list[float], lists: list[list[int]], s
         fallback=np.arange(n) == 0,
         overall={},
     )
-    errors = RatingErrors(*(np.array(x, float) for x in ([1] * n, np.square(absolute), absolute, [0] * n)))
+    errors = None
+    if absolute is not None:
+        errors = RatingErrors(*(np.array(x, float) for x in ([1] * n, np.square(absolute), absolute, [0] * n)))
     return Measured(ranking, errors, [{"train_seconds": seconds}])
 
 
-def test_folds_are_joined_and_seeds_averaged_person_by_person() -> None:
+def test_folds_are_joined_and_seeds_averaged_user_by_user() -> None:
     first = [measured([0.0, 0.2], [1, 2], [[0, 1], [0, 1]], 1), measured([0.4], [3], [[2, 1]], 3)]
     second = [measured([0.2, 0.2], [2, 2], [[0, 1], [0, 1]], 5), measured([0.0], [1], [[0, 1]], 7)]
-    found = put_together([first, second])
+    found = aggregate([first, second])
     assert found.ranking.per_user["ndcg@2"].tolist() == pytest.approx([0.1, 0.2, 0.2])
     assert found.ranking.overall["coverage@2"] == pytest.approx((3 / 4 + 2 / 4) / 2)  # of each seed's three lists
     assert found.ranking.fallback.tolist() == [True, False, True]
     assert found.errors is not None
     assert found.errors.user_mae.tolist() == [1.5, 2.0, 2.0]
-    assert found.means()["train_seconds"] == (4.0, 1.0, 7.0)
+    assert found.figures()["train_seconds"] == (4.0, 1.0, 7.0)
 
 
-def test_differences_are_paired_by_person_and_say_which_is_better() -> None:
+def test_differences_are_paired_by_user_and_say_which_is_better() -> None:
     lists = [[0, 1]] * 4
     found = {
-        "popularity": measured([0.1, 0.2, 0.3, 0.4], [1, 1, 1, 1], lists),
+        "popularity": measured([0.1, 0.2, 0.3, 0.4], None, lists),
         "bias": measured([0.1, 0.2, 0.3, 0.4], [0.8, 0.6, 0.9, 0.7], lists),
         "other": measured([0.2, 0.4, 0.3, 0.7], [0.7, 0.4, 0.9, 0.4], lists),
     }
-    told = results(found, 2)
-    assert told["leader"] == "other"
-    ahead = told["ahead_of"]
-    assert ahead["popularity"].keys() == {"bias", "other"}
-    assert ahead["bias"].keys() == {"popularity", "other"}
+    task = summarise(found, 2, references=["popularity", "bias"])
+    assert task.leader == "other"
+    assert task.ahead_of["popularity"].keys() == {"bias", "other"}
+    assert task.ahead_of["bias"].keys() == {"other"}  # popularity predicts no ratings
     expected = {
         ("popularity", "other"): [0.1, 0.2, 0.0, 0.3],
+        ("popularity", "bias"): [0.0, 0.0, 0.0, 0.0],
         ("bias", "other"): [0.1, 0.2, 0.0, 0.3],  # so much less is the error
-        ("bias", "popularity"): [-0.2, -0.4, -0.1, -0.3],
     }
     for (base, name), differences in expected.items():
-        interval = tuple(ahead[base][name][key] for key in ("difference", "low", "high"))
-        assert interval == pytest.approx(mean_interval(differences))
-    assert ahead["popularity"]["bias"]["p"] == 1.0
-    assert told["behind_leader"]["popularity"]["difference"] == ahead["popularity"]["other"]["difference"]
-    assert told["popularity_fallback"] == {"popularity": 1, "bias": 1, "other": 1}
+        assert task.ahead_of[base][name][:3] == pytest.approx(mean_interval(differences))
+    assert task.ahead_of["popularity"]["bias"].p == 1.0
+    assert task.behind_leader["popularity"].difference == task.ahead_of["popularity"]["other"].difference
+    assert task.popularity_fallback == {"popularity": 1, "bias": 1, "other": 1}
 
 
 # The whole of it ------------------------------------------------------------------------------------------------
 
-TASK: dict[str, Any] = {"given": [1, 2, 6], "folds": 3, "positive": 4.0, "run": RunConfig(device="cpu")}
 MODELS_OF_TASK: Mapping[str, Mapping[str, Any]] = {"popularity": {}, "ease": {"l2": 9}, "bias": {}}
+TASK = ComparisonRequest(MODELS_OF_TASK, "cold-user", given=(1, 2, 6), folds=3, run=RunConfig(device="cpu"))
 
 
 def test_one_training_in_each_fold_serves_every_number_given(tiny: Dataset, fresh_home: Path) -> None:
-    found = compare(tiny, MODELS_OF_TASK, "cold-user", **TASK)
+    report = compare(tiny, TASK)
     assert len(list((fresh_home / "models").glob("*/manifest.json"))) == 3 * len(MODELS_OF_TASK)
-    assert [block["given"] for block in found["by_given"]] == found["split"]["given"] == [1, 2, 6]
-    assert found["split"]["targets_after"] == 6
-    assert found["split"]["folds"] == 3
-    assert found["users"] + found["left_out"] == tiny.n_users
-    values = [[block["results"][name]["ndcg@10"]["value"] for block in found["by_given"]] for name in MODELS_OF_TASK]
+    split = report.settings.split
+    assert [task.given for task in report.tasks] == split["given"] == [1, 2, 6]
+    assert (split["targets_after"], split["folds"]) == (6, 3)
+    assert report.users + report.left_out == tiny.n_users
+    values = [[task.metrics[name]["ndcg@10"].value for task in report.tasks] for name in MODELS_OF_TASK]
     assert len(set(values[0])) == 1  # popularity, which does not care what is given
     assert len(set(values[1])) == 3
-    fallback = [block["popularity_fallback"]["ease"] for block in found["by_given"]]
+    fallback = [task.popularity_fallback["ease"] for task in report.tasks]
     assert fallback == sorted(fallback, reverse=True)
     assert fallback[0] > fallback[-1]
-    assert all(block["popularity_fallback"]["bias"] == 0 for block in found["by_given"])
-    one = compare(tiny, MODELS_OF_TASK, "cold-user", **TASK | {"given": [2], "targets_after": 6})
-    same = found["by_given"][1]
+    assert all(task.popularity_fallback["bias"] == 0 for task in report.tasks)
+    one = compare(tiny, replace(TASK, given=(2,), targets_after=6)).first
+    same = report.tasks[1]
     for name in MODELS_OF_TASK:
-        for key, cell in one["results"][name].items():
+        for key, figure in one.metrics[name].items():
             if key != "evaluate_ms_per_user":
-                assert cell == pytest.approx(same["results"][name][key], nan_ok=True), (name, key)
-    assert one["ahead_of"] == same["ahead_of"]
+                assert figure == pytest.approx(same.metrics[name][key], nan_ok=True), (name, key)
+    assert one.ahead_of == same.ahead_of
 
 
-def test_every_person_of_the_folds_counts_once(tiny: Dataset, fresh_home: Path) -> None:
-    found = compare(tiny, MODELS_OF_TASK, "cold-user", **TASK | {"given": [3]})
+def test_every_user_of_the_folds_counts_once(tiny: Dataset, fresh_home: Path) -> None:
+    metrics = compare(tiny, replace(TASK, given=(3,))).first.metrics
     everyone, errors = [], []
     for split in make_folds(tiny, "cold-user", folds=3, given=3):
         everyone.append(evaluate(MODELS["ease"](MODELS["ease"].Config(l2=9)).fit(split.fit), split))
@@ -180,17 +188,25 @@ def test_every_person_of_the_folds_counts_once(tiny: Dataset, fresh_home: Path) 
         assert bias is not None
         errors.append(rating_errors(bias, split).user_mae)
     ndcg = mean_interval(np.concatenate([fold.per_user["ndcg@10"] for fold in everyone]))
-    assert tuple(found["results"]["ease"]["ndcg@10"].values()) == pytest.approx(ndcg)
+    assert metrics["ease"]["ndcg@10"] == pytest.approx(ndcg)
     mae = mean_interval(np.concatenate(errors))
-    assert tuple(found["results"]["bias"]["user_mae"].values()) == pytest.approx(mae, rel=1e-5)
-    assert "user_mae" not in found["results"]["ease"]
+    assert metrics["bias"]["user_mae"] == pytest.approx(mae, rel=1e-5)
+    assert "user_mae" not in metrics["ease"]
 
 
-def test_a_model_that_cannot_serve_newcomers_is_refused_before_anything_is_trained(
+def test_a_model_that_cannot_serve_new_users_is_refused_before_anything_is_trained(
     tiny: Dataset, fresh_home: Path
 ) -> None:
-    with pytest.raises(BadInput, match="'recommender-net' cannot serve people"):
-        compare(tiny, {"ease": {}, "recommender-net": {}}, "cold-user")
+    with pytest.raises(BadInput, match="'recommender-net' cannot serve users"):
+        compare(tiny, ComparisonRequest({"ease": {}, "recommender-net": {}}, "cold-user"))
     assert not (fresh_home / "models").exists()
-    with pytest.raises(BadInput, match="given=1,2 has no meaning for split 'random'"):
-        compare(tiny, {"ease": {}}, "random", given=[1, 2])
+    with pytest.raises(BadInput, match="given '1,2' has no meaning for split 'random'"):
+        compare(tiny, ComparisonRequest({"ease": {}}, "random", given=(1, 2)))
+
+
+@pytest.mark.parametrize("given", [(1, 2), (2,)])
+def test_a_report_is_read_back_as_it_was_written(tiny: Dataset, fresh_home: Path, given: tuple[int, ...]) -> None:
+    report = compare(tiny, replace(TASK, models={"popularity": {}, "bias": {}}, given=given))
+    written = json.dumps(json_ready(report.to_dict()))
+    assert json.dumps(json_ready(EvaluationReport.from_dict(json.loads(written)).to_dict())) == written
+    assert ("by_given" in report.to_dict()) == (len(given) > 1)

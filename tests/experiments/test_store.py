@@ -21,8 +21,8 @@ from recengine.data.interactions import Interactions
 from recengine.data.splits import make_split
 from recengine.errors import BadInput
 from recengine.experiments import train as training
-from recengine.experiments.store import ArtefactStore, Trained
-from recengine.experiments.train import artefact_folder, available_memory, memory_needed, obtain
+from recengine.experiments.store import ArtefactStore, Origin, Trained, artefact_name
+from recengine.experiments.train import TrainingRequest, available_memory, memory_needed, obtain
 from recengine.files import sha256_of
 from recengine.models.base import Recommender
 from recengine.models.factors.mf import MF
@@ -40,8 +40,9 @@ def store(tmp_path: Path) -> ArtefactStore:
 def get(tiny: Dataset, store: ArtefactStore) -> Callable[..., Trained]:
     """Return `obtain` on `tiny` and the test's own store, counting the trainings by `fresh`."""
 
-    def get_one(name: str = "popularity", **about: Any) -> Trained:
-        return obtain(tiny, name, **{"store": store, "run": RunConfig(device="cpu"), **about})
+    def get_one(name: str = "popularity", force: bool = False, on_epoch: Any = None, **options: Any) -> Trained:
+        request = TrainingRequest(tiny, name, **{"run": RunConfig(device="cpu"), **options})
+        return obtain(request, force=force, on_epoch=on_epoch, store=store)
 
     return get_one
 
@@ -68,7 +69,7 @@ def test_the_second_time_nothing_is_trained(get) -> None:
         raise AssertionError("trained again")
 
     assert first.fresh
-    again = ArtefactStore(first.folder.parent).obtain(first.folder, explode, {})
+    again = ArtefactStore(first.folder.parent).obtain(first.folder, explode, Origin())
     assert not again.fresh
     assert torch.equal(again.model.score([0]), first.model.score([0]))
     assert again.manifest == first.manifest
@@ -87,8 +88,8 @@ def test_a_network_keeps_its_history_and_its_best_validation(get) -> None:
     again = get("mf", settings={"epochs": 3, "embedding_dim": 4})
     assert [result.epoch for result in again.model.training_log] == [0, 1, 2, 3]
     best = max(result.metrics["valid_ndcg@10"] for result in trained.model.training_log)
-    assert trained.manifest["metrics"]["valid_ndcg@10"] == best
-    assert trained.manifest["epochs"] == trained.model.best_epoch
+    assert trained.manifest.metrics["valid_ndcg@10"] == best
+    assert trained.manifest.epochs == trained.model.best_epoch
 
 
 def test_the_manifest_says_what_was_trained_from_what(get, tiny) -> None:
@@ -100,11 +101,11 @@ def test_the_manifest_says_what_was_trained_from_what(get, tiny) -> None:
 
 
 def test_where_a_model_will_lie_is_known_without_training(tiny, fresh_home) -> None:
-    folder = artefact_folder(tiny, "popularity")
+    folder = TrainingRequest(tiny, "popularity").folder
     assert not folder.exists()
-    assert obtain(tiny, "popularity").folder == folder
-    assert artefact_folder(tiny, "popularity", positive=3.0) != folder
-    assert artefact_folder(tiny, "mf", settings={"embedding_dim": 3}) != artefact_folder(tiny, "mf")
+    assert obtain(TrainingRequest(tiny, "popularity")).folder == folder
+    assert TrainingRequest(tiny, "popularity", positive=3.0).folder != folder
+    assert TrainingRequest(tiny, "mf", settings={"embedding_dim": 3}).folder != TrainingRequest(tiny, "mf").folder
 
 
 def test_what_does_not_fit_into_memory_is_refused_with_the_figure_and_the_setting(tiny, get, monkeypatch) -> None:
@@ -165,9 +166,9 @@ def test_whatever_changes_the_model_changes_the_key_and_the_device_does_not(
         {"run": RunConfig(device="cpu", epochs=9)},
         {"run": RunConfig(device="cpu", patience=9)},
     ]
-    folders = [store.folder(**base), *(store.folder(**{**base, **change}) for change in changes)]
-    assert len(set(folders)) == len(folders)
-    assert store.folder(**{**base, "run": RunConfig(device="auto")}) == folders[0]
+    names = [artefact_name(**base), *(artefact_name(**{**base, **change}) for change in changes)]
+    assert len(set(names)) == len(names)
+    assert artefact_name(**{**base, "run": RunConfig(device="auto")}) == names[0]
 
 
 def test_a_new_version_of_the_algorithm_is_trained_anew(get, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +184,7 @@ def test_every_field_of_every_config_is_in_the_key(store: ArtefactStore) -> None
     for field in config.to_dict():
         other = kind.Config()
         object.__setattr__(other, field, "changed")
-        keys = {store.folder("mf", c, "f", {}, RunConfig(device="cpu")) for c in (config, other)}
+        keys = {artefact_name("mf", c, "f", {}, RunConfig(device="cpu")) for c in (config, other)}
         assert len(keys) == 2, field
 
 
@@ -254,7 +255,7 @@ def test_a_damaged_artefact_is_set_aside_and_trained_again(get, store: ArtefactS
     assert torch.equal(again.model.score([0, 5]), first.model.score([0, 5]))
     assert not get(name, settings=settings).fresh
     (aside,) = (store.root / "quarantine").iterdir()
-    assert (aside / "fault.txt").read_text().strip()
+    assert (aside / "error.txt").read_text().strip()
 
 
 def test_every_flipped_byte_is_noticed(get, store: ArtefactStore) -> None:
@@ -266,7 +267,7 @@ def test_every_flipped_byte_is_noticed(get, store: ArtefactStore) -> None:
         assert store.find(folder) is None
         (aside,) = (store.root / "quarantine").iterdir()
         aside.rename(folder)
-        (folder / "fault.txt").unlink()
+        (folder / "error.txt").unlink()
         path.write_bytes(whole)
     assert store.find(folder) is not None
 
@@ -295,7 +296,7 @@ def test_a_fault_while_replacing_keeps_the_artefact_that_was_there(get, store, m
     with monkeypatch.context() as patch:
         patch.setattr("recengine.experiments.store.sha256_of", lambda path: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            store.obtain(first.folder, lambda: first.model, {}, force=True)
+            store.obtain(first.folder, lambda: first.model, Origin(), force=True)
     assert not get("ease").fresh
 
 
@@ -319,7 +320,7 @@ def write_and_die(root: Path, step: int) -> None:
     store_module.sha256_of = dying(store_module.sha256_of)
     store_module.sync = dying(store_module.sync)
     Path.rename = dying(Path.rename)  # type: ignore[method-assign]
-    ArtefactStore(root).obtain(root / "popularity-x", fitted, {})
+    ArtefactStore(root).obtain(root / "popularity-x", fitted, Origin())
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -332,7 +333,7 @@ def test_a_process_killed_at_any_step_of_a_write_leaves_no_readable_half(tmp_pat
     assert child.exitcode == -signal.SIGKILL
     whole = step == 9  # after the rename
     assert (ArtefactStore(tmp_path).find(tmp_path / "popularity-x") is not None) == whole
-    assert ArtefactStore(tmp_path).obtain(tmp_path / "popularity-x", fitted, {}).fresh != whole
+    assert ArtefactStore(tmp_path).obtain(tmp_path / "popularity-x", fitted, Origin()).fresh != whole
 
 
 def obtain_slowly(root: Path, start: Any, said: Any) -> None:
@@ -343,7 +344,7 @@ def obtain_slowly(root: Path, start: Any, said: Any) -> None:
         return fitted()
 
     start.wait(60)
-    said.put(ArtefactStore(root / "models").obtain(root / "models" / "popularity-x", train, {}).fresh)
+    said.put(ArtefactStore(root / "models").obtain(root / "models" / "popularity-x", train, Origin()).fresh)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -21,7 +21,8 @@ from recengine.data.dataset import Dataset
 from recengine.data.splits import make_split
 from recengine.errors import BadInput
 from recengine.evaluation.ranking import evaluate
-from recengine.experiments.tune import Trial, Tuned, _draw, load_optuna, search_space, tune
+from recengine.experiments.train import TrainingRequest
+from recengine.experiments.tune import Trial, Tuned, TuneRequest, _draw, can_tune, load_optuna, search_space, tune
 from recengine.models.base import FitContext, Recommender
 from recengine.models.registry import MODELS, model_class
 from recengine.training.config import Config, Range, RunConfig, option
@@ -86,8 +87,9 @@ def search(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tune
     def search_one(name: str = "planted", data: Dataset = tiny, **how: Any) -> Tuned:
         fixed, asked = how.pop("fixed", {}), how.pop("asked", {})
         split = make_split(data, how.pop("split", "leave-last"))
-        how = {"trials": 6, "run": CPU, **how}
-        return tune(data, split, name, space=search_space(name, fixed, asked), fixed=fixed, **how)
+        training = TrainingRequest(data, name, fixed, how.pop("run", CPU), split=split)
+        callbacks = how.pop("on_trial", None), how.pop("on_epoch", None)
+        return tune(TuneRequest(training, search_space(name, fixed, asked), **{"trials": 6, **how}), *callbacks)
 
     return search_one
 
@@ -317,6 +319,9 @@ def test_of_errors_the_least_is_best(search, tiny: Dataset) -> None:
 
 
 def test_without_optuna_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert can_tune()
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(BadInput, match=r"tune needs optuna, which is not installed; run `pip install optuna==5\.0\.0`"):
+    assert not can_tune()
+    said = r"tune needs optuna, which is not installed; install it with `pip install optuna==5\.0\.0`"
+    with pytest.raises(BadInput, match=said):
         load_optuna()

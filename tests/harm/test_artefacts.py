@@ -20,7 +20,7 @@ import torch
 
 import recengine.experiments.store as store_module
 from recengine.data.interactions import Interactions
-from recengine.experiments.store import ArtefactStore, Trained, _seal
+from recengine.experiments.store import ArtefactStore, Origin, Trained, _seal
 from recengine.files import sha256_of
 from recengine.models.base import Recommender
 from recengine.models.registry import model_class
@@ -36,7 +36,7 @@ def fitted(n_items: int = 40) -> Recommender:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Trained:
-    return ArtefactStore(tmp_path).obtain(tmp_path / "ease-x", fitted, {"dataset": "made up"})
+    return ArtefactStore(tmp_path).obtain(tmp_path / "ease-x", fitted, Origin("made up"))
 
 
 # Bit rot --------------------------------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ def test_no_flipped_bit_of_any_file_is_served(stored: Trained, tmp_path: Path) -
         if found is None:
             refused[name] += 1
             (aside,) = (tmp_path / "quarantine").iterdir()
-            assert (aside / "fault.txt").read_text().strip()
+            assert (aside / "error.txt").read_text().strip()
             shutil.rmtree(aside)
         else:
             assert found.manifest == stored.manifest
@@ -75,7 +75,7 @@ def test_no_truncated_file_is_served_and_each_is_trained_anew(stored: Trained, t
         path = sorted(stored.folder.iterdir())[n % 3]
         content = path.read_bytes()
         path.write_bytes(content[: luck.randrange(len(content))])
-        assert store.obtain(stored.folder, fitted, {}).fresh
+        assert store.obtain(stored.folder, fitted, Origin()).fresh
     assert len(list((tmp_path / "quarantine").iterdir())) == 50
 
 
@@ -91,7 +91,7 @@ class Payload:
 
 def swap(folder: Path) -> None:
     other = folder.parent / "other"
-    ArtefactStore(folder.parent).obtain(other, lambda: fitted(41), {})
+    ArtefactStore(folder.parent).obtain(other, lambda: fitted(41), Origin())
     shutil.copy(other / "model.safetensors", folder / "model.safetensors")
     shutil.rmtree(other)
 
@@ -126,7 +126,7 @@ def test_swapped_forged_older_and_newer_artefacts_are_set_aside_and_no_code_runs
     stored: Trained, tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
     harm(stored.folder)
-    assert ArtefactStore(tmp_path).obtain(stored.folder, fitted, {}).fresh
+    assert ArtefactStore(tmp_path).obtain(stored.folder, fitted, Origin()).fresh
     assert not (tmp_path / "ran").exists()
     assert len(list((tmp_path / "quarantine").iterdir())) == 1
 
@@ -138,13 +138,13 @@ def save_for_ever(root: Path) -> None:
     store, n = ArtefactStore(root), 0
     while True:
         n += 1
-        store.obtain(root / "ease-x", lambda n=n: fitted(30 + n % 20), {"n": 30 + n % 20}, force=True)  # type: ignore[misc]
+        store.obtain(root / "ease-x", lambda n=n: fitted(30 + n % 20), Origin(ratings=30 + n % 20), force=True)  # type: ignore[misc]
 
 
 def test_a_process_killed_while_it_saves_leaves_one_whole_version(tmp_path: Path) -> None:
     luck, context, versions = random.Random(1), get_context("fork"), set()
     store = ArtefactStore(tmp_path)
-    store.obtain(tmp_path / "ease-x", lambda: fitted(30), {"n": 30})
+    store.obtain(tmp_path / "ease-x", lambda: fitted(30), Origin(ratings=30))
     for _ in range(KILLS):
         child = context.Process(target=save_for_ever, args=(tmp_path,))
         child.start()
@@ -154,13 +154,13 @@ def test_a_process_killed_while_it_saves_leaves_one_whole_version(tmp_path: Path
         child.join()
         found = store.find(tmp_path / "ease-x")
         assert found is not None
-        assert found.model.n_items == found.manifest["n"]
-        versions.add(found.manifest["n"])
+        assert found.model.n_items == found.manifest.origin.ratings
+        versions.add(found.manifest.origin.ratings)
         assert not (tmp_path / "quarantine").exists(), "a half-written artefact had its name"
     assert len(versions) > 3
     for left in tmp_path.glob(".*.tmp"):
         os.utime(left, (0, 0))
-    store.obtain(tmp_path / "ease-x", fitted, {}, force=True)
+    store.obtain(tmp_path / "ease-x", fitted, Origin(), force=True)
     assert not [*tmp_path.glob(".*.tmp"), *tmp_path.glob(".*.old")]
 
 
@@ -172,8 +172,8 @@ def want(root: Path, start: Barrier, said: Any) -> None:
         return fitted()
 
     start.wait(60)
-    found = ArtefactStore(root / "models").obtain(root / "models" / "ease-x", train, {})
-    said.put((os.getpid(), found.fresh, found.manifest["files"]))
+    found = ArtefactStore(root / "models").obtain(root / "models" / "ease-x", train, Origin())
+    said.put((os.getpid(), found.fresh, found.manifest.files))
 
 
 def test_of_eight_processes_one_trains_and_when_it_is_killed_another_takes_over(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_write_that_fails_at_any_step_leaves_the_old_artefact_and_recovers(
 ) -> None:
     """Steps: save, two checksums, four syncs, and after the rename the last sync (8)."""
     store = ArtefactStore(tmp_path)
-    old = store.obtain(tmp_path / "popularity-x", lambda: fitted(30), {})
+    old = store.obtain(tmp_path / "popularity-x", lambda: fitted(30), Origin())
     calls = 0
 
     def failing(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -228,11 +228,11 @@ def test_a_write_that_fails_at_any_step_leaves_the_old_artefact_and_recovers(
         patch.setattr(store_module, "sha256_of", failing(store_module.sha256_of))
         patch.setattr(store_module, "sync", failing(store_module.sync))
         with pytest.raises(OSError, match="No space left"):
-            store.obtain(tmp_path / "popularity-x", lambda: fitted(31), {}, force=True)
+            store.obtain(tmp_path / "popularity-x", lambda: fitted(31), Origin(), force=True)
     found = store.find(tmp_path / "popularity-x")
     assert found is not None
     assert found.model.n_items == (31 if step == 8 else 30)
-    assert store.obtain(tmp_path / "popularity-x", lambda: fitted(32), {}, force=True).fresh
+    assert store.obtain(tmp_path / "popularity-x", lambda: fitted(32), Origin(), force=True).fresh
     assert not [*tmp_path.glob(".*.tmp"), *tmp_path.glob(".*.old")]
 
 

@@ -92,13 +92,13 @@ def die_everywhere(share: int) -> None:
     """
     from pages.ui import visitor_ratings
     from recengine.data.sources import load_dataset
-    from recengine.experiments.train import obtain
+    from recengine.experiments.train import TrainingRequest, obtain
     from recengine.models.streaming.step import Step
     from recengine.serving.sessions import OnlineSession
     from tests.app.conftest import settle
 
     Step.preset_epochs = 1
-    obtain(load_dataset("sample"), "step")
+    obtain(TrainingRequest(load_dataset("sample"), "step"))
     app = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=60)
     app.query_params["model"] = "step"
     app.run()

@@ -15,7 +15,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.splits import Split, leave_last
 from recengine.experiments.store import ArtefactStore
-from recengine.experiments.train import obtain
+from recengine.experiments.train import TrainingRequest, obtain
 from recengine.models.ratings.base import RatingModel, rating_validator
 from recengine.models.recency import HALF_LIVES, HistoryConfig, HistoryModel, recency_weights
 from recengine.models.registry import MODELS, configure, fit_final, model_class
@@ -175,12 +175,12 @@ def test_where_order_is_all_the_same_none_is_chosen(chain: Split) -> None:
 def test_the_store_shows_what_was_chosen_and_finds_it_again(tiny: Dataset, tmp_path) -> None:
     store = ArtefactStore(tmp_path)
     wanted = {"recency_half_life": "auto"}
-    made = obtain(tiny, "ease", settings=wanted, store=store)
-    found = obtain(tiny, "ease", settings=wanted, store=store)
+    made = obtain(TrainingRequest(tiny, "ease", settings=wanted), store=store)
+    found = obtain(TrainingRequest(tiny, "ease", settings=wanted), store=store)
     assert (made.fresh, found.fresh) == (True, False)
     chosen = made.model.config.recency_half_life
     assert chosen != "auto"
-    assert made.manifest["config"]["recency_half_life"] == found.model.config.recency_half_life == chosen
+    assert made.manifest.config["recency_half_life"] == found.model.config.recency_half_life == chosen
 
 
 # Explanations ---------------------------------------------------------------------------------------------------

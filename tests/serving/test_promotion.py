@@ -15,7 +15,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.errors import BadInput
 from recengine.experiments.store import ArtefactStore
-from recengine.experiments.train import artefact_folder, obtain
+from recengine.experiments.train import TrainingRequest, obtain
 from recengine.serving import promotion
 from recengine.serving.event_log import Event, EventLog, rated
 from recengine.serving.promotion import Promoted, as_interactions, capped, promote, rollback, served_folder
@@ -45,13 +45,13 @@ def fans(log: EventLog, tiny: Dataset, visitors: range, kind: int = 0) -> None:
 
 
 def served(tiny: Dataset) -> Path:
-    return served_folder(artefact_folder(tiny, "step", run=RUN))
+    return served_folder(TrainingRequest(tiny, "step", run=RUN).folder)
 
 
 def test_what_visitors_liked_is_learned_and_served_and_nobody_is_kept(tiny: Dataset, log: EventLog, shared) -> None:
     fans(log, tiny, range(8))
     log.append("v0", "tiny", [rated(str(tiny.item_ids[1]), 1.0)])  # not liked: nothing to learn from
-    base = obtain(tiny, "step", run=RUN)
+    base = obtain(TrainingRequest(tiny, "step", run=RUN))
     done = shared()
     assert (done.promoted, done.version, done.visitors, done.ratings) == (True, 1, 8, 48)
     assert set(done.metrics) == {"base"}
@@ -73,7 +73,7 @@ def test_the_same_log_gives_the_same_bytes_and_is_not_learned_twice(tiny: Datase
     again = ArtefactStore().find(served(tiny))
     assert first is not None
     assert again is not None
-    assert first.manifest["files"] == again.manifest["files"]
+    assert first.manifest.files == again.manifest.files
 
 
 def test_who_erases_their_ratings_is_gone_with_the_next_promotion(tiny: Dataset, log: EventLog, shared) -> None:
@@ -87,7 +87,7 @@ def test_who_erases_their_ratings_is_gone_with_the_next_promotion(tiny: Dataset,
     after = ArtefactStore().find(served(tiny))
     assert before is not None
     assert after is not None
-    assert before.manifest["files"] == after.manifest["files"]
+    assert before.manifest.files == after.manifest.files
 
 
 def test_what_makes_it_worse_is_refused_and_the_old_snapshot_stays(
@@ -104,7 +104,7 @@ def test_what_makes_it_worse_is_refused_and_the_old_snapshot_stays(
     most = [str(item) for item in sample.item_ids[np.argsort(-sample.ratings.at_least(4).item_counts)[:10]]]
     liked(most)
     assert promote(sample, log, name="stream-popularity", run=run).promoted
-    base = artefact_folder(sample, "stream-popularity", run=run)
+    base = TrainingRequest(sample, "stream-popularity", run=run).folder
     kept = served_folder(base)
     liked(least)
     done = promote(sample, log, name="stream-popularity", run=run)
@@ -134,7 +134,7 @@ def test_three_snapshots_are_kept_and_each_rollback_serves_the_one_before(tiny: 
     root = served(tiny).parent
     assert sorted(p.name for p in root.glob("*-served")) == ["2-served", "3-served", "4-served"]
     assert [rollback(tiny, run=RUN).version for _ in range(3)] == [3, 2, 0]
-    assert served(tiny) == artefact_folder(tiny, "step", run=RUN)
+    assert served(tiny) == TrainingRequest(tiny, "step", run=RUN).folder
     with pytest.raises(BadInput, match="model 'step' has no promoted snapshot on 'tiny'"):
         rollback(tiny, run=RUN)
 
@@ -157,7 +157,7 @@ def test_a_crash_before_the_switch_leaves_the_old_snapshot_and_is_swept(
 
 @pytest.mark.parametrize("content", ["", "[]", '{"kept": ["x"]}', '{"kept": 3}', "\0"])
 def test_a_damaged_pointer_serves_the_base(tiny: Dataset, fresh_home: Path, content: str) -> None:
-    base = artefact_folder(tiny, "step", run=RUN)
+    base = TrainingRequest(tiny, "step", run=RUN).folder
     root = fresh_home / "snapshots" / base.name
     root.mkdir(parents=True)
     (root / "current.json").write_text(content)
@@ -216,7 +216,7 @@ def test_what_is_put_aside_or_taken_back_teaches_nothing(tiny: Dataset, log: Eve
 def test_forgetting_people_leaves_what_the_others_are_shown(tiny: Dataset) -> None:
     events, _ = as_interactions([("a", Event("rate", str(i), 5.0)) for i in tiny.item_ids[:8]], tiny, 4.0)
     for name in ("step", "stream-item-knn", "stream-blend", "recent-popularity"):
-        model = obtain(tiny, name, run=RUN).model.partial_fit(events)
+        model = obtain(TrainingRequest(tiny, name, run=RUN)).model.partial_fit(events)
         before = model.score(np.arange(tiny.n_users))
         model.forget_from(tiny.n_users)
         assert model.n_users == tiny.n_users

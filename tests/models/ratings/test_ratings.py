@@ -21,7 +21,7 @@ from recengine.data.splits import Split, hold_out, make_split
 from recengine.errors import BadInput
 from recengine.evaluation.ratings import RatingErrors, pooled_errors, rating_errors, ratio_interval
 from recengine.experiments.store import ArtefactStore
-from recengine.experiments.train import obtain
+from recengine.experiments.train import TrainingRequest, obtain
 from recengine.models.ratings.base import RatingModel
 from recengine.models.ratings.bias import Bias
 from recengine.models.ratings.gibbs import Links, sample_normal_wishart
@@ -259,7 +259,7 @@ def test_a_model_of_ratings_is_trained_on_all_of_them_and_is_one_artefact_at_any
     tiny: Dataset, tmp_path: Path
 ) -> None:
     store = ArtefactStore(tmp_path)
-    first, again = (obtain(tiny, "bias", run=CPU, positive=p, store=store) for p in (4.0, 3.0))
+    first, again = (obtain(TrainingRequest(tiny, "bias", run=CPU, positive=p), store=store) for p in (4.0, 3.0))
     assert (first.fresh, again.fresh) == (True, False)
     assert torch.allclose(first.model.score(np.arange(60)), fitted("bias", tiny.ratings).score(np.arange(60)))
 
@@ -365,7 +365,7 @@ def test_predict_adds_a_column_and_keeps_the_order(folder: Path, tmp_path: Path,
     assert header == ["note", "user_id", "item_id", "rating"]
     assert [tuple(row[:3]) for row in rows] == [tuple(map(str, row)) for row in pairs[1:]]
     data = load_dataset(str(folder))
-    model: Any = obtain(data, "bias").model
+    model: Any = obtain(TrainingRequest(data, "bias")).model
     expected = model.predict(data.user_index([5, 1, 5]), data.item_index([103, 140, 101])).tolist()
     assert [float(row[3]) for row in rows] == pytest.approx(expected)
     given = write(tmp_path / "given.csv", [("user_id", "item_id", "rating"), (5, 103, 2.5)])
@@ -381,7 +381,7 @@ def test_estimates_are_the_whole_matrix_of_predictions(folder: Path, tmp_path: P
     header, *rows = read(out)
     assert header == ["user_id", *map(str, data.item_ids)]
     assert [row[0] for row in rows] == [str(u) for u in data.user_ids]
-    model: Any = obtain(data, "bias").model
+    model: Any = obtain(TrainingRequest(data, "bias")).model
     user, item = np.divmod(np.arange(60 * 40), 40)
     found = np.array([row[1:] for row in rows], float)
     assert np.allclose(found.ravel(), model.predict(user, item).numpy(), atol=1e-4)

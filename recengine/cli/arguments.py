@@ -1,0 +1,91 @@
+"""What commands share in declaring their arguments, and how an option's field is called on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from recengine import settings
+from recengine.cli.reporter import Reporter
+from recengine.models.registry import MODELS
+from recengine.training.config import RunConfig
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+Run = Callable[[argparse.Namespace, Reporter], None]
+"""What carries a command out."""
+
+
+class UsageError(ValueError):
+    """The arguments cannot be read: a sentence with the way to the help."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises UsageError, one line, instead of printing its usage and leaving."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def add_command(commands: Commands, name: str, run: Run, text: str) -> argparse.ArgumentParser:
+    """Add a command with the arguments that all have, and return its parser."""
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run, command=command)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.add_argument("--quiet", action="store_true", help="no progress")
+    command.add_argument("--progress", choices=("bar", "jsonl"), default="bar", help="how progress is written")
+    return command
+
+
+def add_data_command(
+    commands: Commands, name: str, run: Run, text: str, *, model: bool = True
+) -> argparse.ArgumentParser:
+    """Add a command that reads a data set and trains, with `--model` unless it names models in its own way."""
+    command = add_command(commands, name, run, text)
+    command.add_argument("--dataset", default=settings.default_dataset(), metavar="D", help="name or path")
+    if model:
+        command.add_argument("--model", required=True, metavar="M")
+    command.add_argument("--positive", type=float, help="least rating of a positive; default: 4 of 5 stars")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the model")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--device", default=settings.default_device(), help="auto, cpu or cuda")
+    return command
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `least` up, for argparse."""
+
+    def read(text: str) -> int:
+        if not text.lstrip("-").isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+        return int(text)
+
+    return read
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Read whole numbers from 0 up, joined by commas, each once, for argparse."""
+    return list(dict.fromkeys(map(whole_number(0), text.split(","))))
+
+
+def flag_of(command: argparse.ArgumentParser) -> Callable[[str], str]:
+    """Return a function from a field that BadInput names to what stands for it on the command line.
+
+    An option of the command is its flag, a field of a model's config `--set NAME`; anything else keeps its name.
+    """
+    flags: dict[str, str] = {}
+    for action in command._actions:
+        if action.option_strings:
+            flags[action.dest] = action.option_strings[-1]
+    if "test_share" in flags:
+        flags["share"] = flags["test_share"]
+    kinds: list[Any] = [RunConfig, *(kind.Config for kind in MODELS.values())]
+    fields = {f.name for kind in kinds for f in dataclasses.fields(kind)} if "set" in flags else set()
+
+    def flag(field: str) -> str:
+        return flags.get(field) or (f"--set {field}" if field in fields else field)
+
+    return flag

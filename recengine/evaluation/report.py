@@ -1,0 +1,153 @@
+"""What `evaluate` found, as a record: written as JSON by the command line, read by the app."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+from recengine.evaluation.significance import Paired
+
+SplitSetting = str | float | None | Sequence[int]
+"""A setting of a split."""
+
+
+class Interval(NamedTuple):
+    """A figure with the ends of its 95 % interval; NaN where there is none."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+    @property
+    def half(self) -> float:
+        """Return half of its width."""
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What was evaluated how: the data set, the split's settings, the length of the lists, the seeds averaged."""
+
+    dataset: str
+    split: Mapping[str, SplitSetting]
+    k: int
+    seeds: int
+
+    @property
+    def positive(self) -> float:
+        """Return the rating from which on one is a positive."""
+        positive = self.split.get("positive", 0.0)
+        return positive if isinstance(positive, int | float) else 0.0
+
+
+@dataclass(frozen=True)
+class TaskResults:
+    """What the models reached on one task, and what the paired tests say of them.
+
+    metrics       : model -> metric key -> its figure
+    leader        : the model with the highest NDCG@k; behind_leader : how far each other one is behind it
+    ahead_of      : reference model -> model -> how far it is ahead: in NDCG@k, or of a reference that predicts ratings
+                    in how much less its `user_mae` is
+    popularity_fallback : model -> for how many users it could read nothing, so that popularity stood in (counted only
+                    where the users are not in training)
+    given         : ratings known of each user, where several numbers were asked for
+
+    Differences are paired by user, and their p-values adjusted within each of the comparisons (Holm).
+    """
+
+    metrics: Mapping[str, Mapping[str, Interval]]
+    leader: str
+    behind_leader: Mapping[str, Paired]
+    ahead_of: Mapping[str, Mapping[str, Paired]]
+    popularity_fallback: Mapping[str, int]
+    given: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; JSON has no NaN, so `export.json_ready` makes them null."""
+        return {
+            **({} if self.given is None else {"given": self.given}),
+            "results": {
+                name: {key: figure._asdict() for key, figure in figures.items()}
+                for name, figures in self.metrics.items()
+            },
+            "leader": self.leader,
+            "behind_leader": {name: paired._asdict() for name, paired in self.behind_leader.items()},
+            "ahead_of": {
+                base: {name: paired._asdict() for name, paired in others.items()}
+                for base, others in self.ahead_of.items()
+            },
+            "popularity_fallback": dict(self.popularity_fallback),
+        }
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote, null for NaN."""
+        return cls(
+            metrics={
+                name: {key: Interval(*_numbers(figure, Interval._fields)) for key, figure in figures.items()}
+                for name, figures in row["results"].items()
+            },
+            leader=row["leader"],
+            behind_leader=_pairs(row["behind_leader"]),
+            ahead_of={base: _pairs(others) for base, others in row["ahead_of"].items()},
+            popularity_fallback=row["popularity_fallback"],
+            given=row.get("given"),
+        )
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """Models evaluated on one task, or on several that differ in how much is known of the users.
+
+    users    : who are tested; left_out : held out but not tested, for want of a target
+    items    : candidates that are ranked
+    tasks    : one for each number of ratings given, else one
+    """
+
+    settings: EvaluationSettings
+    users: int
+    left_out: int
+    items: int
+    tasks: tuple[TaskResults, ...]
+
+    @property
+    def first(self) -> TaskResults:
+        """Return the results of the first task."""
+        return self.tasks[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `evaluate --json` prints; the results of several tasks stand in `by_given`."""
+        results = [task.to_dict() for task in self.tasks]
+        return {
+            "dataset": self.settings.dataset,
+            "split": dict(self.settings.split),
+            "k": self.settings.k,
+            "users": self.users,
+            "left_out": self.left_out,
+            "items": self.items,
+            "seeds": self.settings.seeds,
+            **(results[0] if self.first.given is None else {"by_given": results}),
+        }
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote. Raises KeyError or TypeError for what is not a report."""
+        return cls(
+            EvaluationSettings(row["dataset"], row["split"], row["k"], row["seeds"]),
+            users=row["users"],
+            left_out=row["left_out"],
+            items=row["items"],
+            tasks=tuple(TaskResults.from_dict(task) for task in row.get("by_given", [row])),
+        )
+
+
+def _pairs(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Paired]:
+    return {name: Paired(*_numbers(row, Paired._fields)) for name, row in rows.items()}
+
+
+def _numbers(row: Mapping[str, float | None], names: Sequence[str]) -> list[float]:
+    """Return the numbers of these names, NaN for null."""
+    values = (row[name] for name in names)
+    return [math.nan if value is None else value for value in values]
