@@ -40,9 +40,10 @@ def store(tmp_path: Path) -> ArtefactStore:
 def get(tiny: Dataset, store: ArtefactStore) -> Callable[..., Trained]:
     """Return `obtain` on `tiny` and the test's own store, counting the trainings by `fresh`."""
 
-    def get_one(name: str = "popularity", force: bool = False, on_epoch: Any = None, **options: Any) -> Trained:
+    def get_one(name: str = "popularity", **options: Any) -> Trained:
+        how = {key: options.pop(key) for key in ("force", "on_epoch", "store") if key in options}
         request = TrainingRequest(tiny, name, **{"run": RunConfig(device="cpu"), **options})
-        return obtain(request, force=force, on_epoch=on_epoch, store=store)
+        return obtain(request, **{"store": store, **how})
 
     return get_one
 
@@ -119,7 +120,7 @@ def test_what_does_not_fit_into_memory_is_refused_with_the_figure_and_the_settin
     with pytest.raises(BadInput, match=r"batch_size=100000 needs about 0\.\d GB .* 0\.2 GB are free; lower batch_size"):
         memory_needed(tiny, large)
     monkeypatch.setattr(training, "available_memory", lambda: 1_000)
-    with pytest.raises(BadInput, match=r"training needs about .* for 'ease' on this data"):
+    with pytest.raises(BadInput, match=r"model 'ease' needs about .* on this data"):
         get("ease")
 
 

@@ -137,8 +137,11 @@ def test_a_search_that_is_asked_for_takes_the_place_of_the_declared_one() -> Non
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"recency_flor": "1:2"}, r"--search recency_flor: not a setting of 'ease' \(did you mean 'recency_floor'\?\)"),
-        ({"l2": "5:1"}, "--search l2=5:1 cannot be read; expected LOW:HIGH"),
+        (
+            {"recency_flor": "1:2"},
+            r"search 'recency_flor' is not a setting of 'ease' \(did you mean 'recency_floor'\?\)",
+        ),
+        ({"l2": "5:1"}, "search 'l2=5:1' cannot be read; expected LOW:HIGH"),
         ({"l2": "5:5"}, "cannot be read"),
         ({"l2": "1:2:3"}, "cannot be read"),
         ({"l2": "1:2:log:log"}, "cannot be read"),
@@ -150,7 +153,7 @@ def test_a_search_that_is_asked_for_takes_the_place_of_the_declared_one() -> Non
         ({"recency_floor": "0:1:log"}, "LOW above 0"),
         ({"recency_half_life": "none:5"}, "cannot be read"),
         ({"recency_half_life": "none,0"}, "recency_half_life=0.0 is out of range"),
-        ({"recency_floor": "0:1"}, "it is fixed by --set recency_floor=0.5; choose one of the two"),
+        ({"recency_floor": "0:1"}, "search 'recency_floor' is fixed too, at recency_floor=0.5; choose one of the two"),
     ],
 )
 def test_a_search_that_cannot_be_is_bad_input(asked: dict[str, str], words: str) -> None:
@@ -232,7 +235,7 @@ def test_settings_that_cannot_be_fail_their_trial_alone(search) -> None:
         assert (trial.state == "failed") == (trial.settings["x"] > 0.5)
         assert trial.reason == ("x is too far" if trial.state == "failed" else "")
     assert {trial.state for trial in found.trials} >= {"complete", "failed"}
-    with pytest.raises(BadInput, match=r"no trial of 'planted' could be completed; .*valid_ndcg@10 is nan"):
+    with pytest.raises(BadInput, match=r"model 'planted' completes no trial; .*valid_ndcg@10 is nan"):
         search(trials=2, fixed={"cut": "0"})
     with pytest.raises(BadInput, match="'bogus' is not a setting of 'planted'"):
         search(fixed={"bogus": "1"})
