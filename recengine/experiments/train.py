@@ -133,11 +133,12 @@ def memory_needed(dataset: Dataset, model: Recommender) -> int:
     needed, free = sum(parts.values()), available_memory()
     if needed > free:
         most = max(parts, key=lambda part: parts[part])
+        whose = f" for {model.name!r}" if most else ""
         raise BadInput(
             most or "model",
             getattr(model.config, most) if most else model.name,
             remedy=f"lower `{most}`" if most else "choose another model, or drop rare items",
-            problem=f"needs about {needed / 1e9:,.1f} GB of memory{f' for {model.name!r}' if most else ''} on this data, "
+            problem=f"needs about {needed / 1e9:,.1f} GB of memory{whose} on this data, "
             f"and {free / 1e9:,.1f} GB are free",
         )
     return needed

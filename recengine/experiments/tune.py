@@ -97,7 +97,7 @@ def load_optuna() -> ModuleType:
         import optuna
     except ImportError:
         raise BadInput(
-            "tune", remedy=f"install it with `pip install {OPTUNA}`", problem="needs optuna, which is not installed"
+            "tune", remedy=f"run `pip install {OPTUNA}`", problem="needs optuna, which is not installed"
         ) from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna

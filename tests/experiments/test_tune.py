@@ -325,6 +325,6 @@ def test_without_optuna_one_sentence_says_what_to_install(monkeypatch: pytest.Mo
     assert can_tune()
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert not can_tune()
-    said = r"tune needs optuna, which is not installed; install it with `pip install optuna==5\.0\.0`"
+    said = r"tune needs optuna, which is not installed; run `pip install optuna==5\.0\.0`"
     with pytest.raises(BadInput, match=said):
         load_optuna()
