@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from recengine import settings
 from recengine.cli.reporter import Reporter
 from recengine.models.registry import MODELS
 from recengine.training.config import RunConfig
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""What commands are added to."""
 Run = Callable[[argparse.Namespace, Reporter], None]
 """What carries a command out."""
 

@@ -283,7 +283,7 @@ def test_evaluate_follows_people_who_are_held_out_in_turns_as_more_is_given_of_t
     assert head.split()[:2] == ["model", "given"]
     assert "NDCG@10 ahead of popularity" in head
     assert [row.split()[:2] for row in rows[:6]] == [[m, n] for n in "16" for m in ("popularity", "ease", "bias")]
-    assert "After 1 given: popularity stands in for the people of whom a model can read nothing: ease " in text
+    assert "After 1 given: popularity stands in for the users of whom a model can read nothing: ease " in text
     assert f"({found['left_out']} left out)" in text
 
 
@@ -483,7 +483,7 @@ BAD = {
     "an unknown option": (["models", "--jsn"], "--jsn"),
     "an unknown data set": (["train", "ease", "--dataset", "ml-1000k"], "ml-1000k"),
     "an unknown data set to fetch": (["datasets", "fetch", "ml-1000k"], "ml-1000k"),
-    "nothing to fetch": (["datasets", "fetch"], "needs a name"),
+    "nothing to fetch": (["datasets", "fetch"], "is needed to fetch"),
     "a path that is not there": (["train", "ease", "--dataset", "none/at/all"], "none/at/all"),
     "an unknown model": (["train", "eaze", "--dataset", "D"], "did you mean 'ease'"),
     "an unknown model to evaluate": (["evaluate", "eaze", "--dataset", "D", "--split", "random"], "eaze"),
@@ -532,7 +532,7 @@ BAD = {
     "an unknown device": (["train", "ease", "--dataset", "D", "--device", "gpu"], "gpu"),
     "a cold user and no fold-in": (["evaluate", "random", "--dataset", "D", "--split", "cold-user"], "random"),
     "numbers given that are none": (["evaluate", "ease", "--dataset", "D", *COLD, "--given", "1,x"], "'x'"),
-    "numbers given to no cold user": (["evaluate", "ease", "--dataset", "D", *LAST, "--given", "1,2"], "given=1,2"),
+    "numbers given to no cold user": (["evaluate", "ease", "--dataset", "D", *LAST, "--given", "1,2"], "--given '1,2'"),
     "targets that are given": (
         ["evaluate", "ease", "--dataset", "D", *COLD, "--given", "5", "--targets-after", "3"],
         "given=5",
@@ -614,7 +614,7 @@ def test_an_out_that_cannot_be_written_is_noticed_before_any_work(
     for out, words in ((tmp_path / "none" / "f.csv", "the folder"), (tmp_path, "name a file in it")):
         status, said, noted = run(*command, "--dataset", folder, "--out", out)
         assert (status, said) == (2, "")
-        assert noted.startswith(f"recengine: --out {out}")
+        assert noted.startswith(f"recengine: --out '{out}'")
         assert words in noted
         assert noted.count("\n") == 1
 
