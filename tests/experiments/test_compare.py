@@ -40,13 +40,8 @@ class Echo(RatingModel):
     def learn(self, train: Interactions, context: FitContext) -> None:
         """Learn nothing."""
 
-<<<<<<< HEAD
     def score_pairs(self, user: Tensor, item: Tensor) -> Tensor:
-        raise AssertionError("people who are not in training have no index")
-=======
-    def raw(self, user: Tensor, item: Tensor) -> Tensor:
         raise AssertionError("users who are not in training have no index")
->>>>>>> a27ae7a (Make one module of the comparison, with a request and a report as records; compute an artefact's name once, from one record)
 
     def score(self, user_idx: ArrayLike) -> Tensor:
         raise AssertionError("users who are not in training have no index")
