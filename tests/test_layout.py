@@ -180,7 +180,7 @@ NAMES_AS_OTHER_WORDS = {
     "pages/compare.py": {"random"},  # a split
     "pages/ui/filters.py": {"popularity"},  # a filter
     "pages/ui/outcomes.py": {"step"},  # a setting of a chart
-    "recengine/cli/parser.py": {"random"},  # an order of equal times
+    "recengine/cli/evaluation.py": {"random"},  # an order of equal times
     "recengine/cli/reporter.py": {"step"},  # a line of progress
     "recengine/cli/serving.py": {"popularity"},  # the fallback
     "recengine/data/splits.py": {"random"},
