@@ -90,13 +90,9 @@ class VisitorCookie:
                 headers = MutableHeaders(scope=message)
                 if headers.get("content-type", "").startswith("text/html"):
                     https = "https" in (scope["scheme"], Headers(scope=scope).get("x-forwarded-proto"))
-                    attributes = f"Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax" + (
-                        "; Secure" if https else ""
-                    )
-                    headers.append(
-                        "Set-Cookie",
-                        f"{identity.COOKIE}={identity.issue()}; {attributes}" + ("; Secure" if https else ""),
-                    )
+                    secure = "; Secure" if https else ""
+                    attributes = f"Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax{secure}"
+                    headers.append("Set-Cookie", f"{identity.COOKIE}={identity.issue()}; {attributes}")
             await send(message)
 
         await self.app(scope, receive, with_cookie)

@@ -1,4 +1,4 @@
-"""Data: what is loaded and how it is spread, the data sets by name, and a visitor's own."""
+"""Data: the loaded data set and its distributions, the registered data sets, and a visitor's upload."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def overview(dataset: Dataset) -> None:
     rated = int((r.item_counts > 0).sum())
     with st.grid(5, min_column_width=150, gap="small", key="counts"):
         st.metric("Ratings", f"{len(r):,}", border=True)
-        st.metric("People", f"{dataset.n_users:,}", border=True)
+        st.metric("Viewers", f"{dataset.n_users:,}", border=True)
         st.metric("Films", f"{dataset.n_items:,}", border=True, help=f"{rated:,} of them have a rating")
         density = len(r) / (dataset.n_users * dataset.n_items)
         st.metric(
-            "Filled cells", f"{density:.2%}", border=True, help="Of the matrix of people and films; the rest is unknown"
+            "Density", f"{density:.2%}", border=True, help="Share of all pairs of viewer and film that have a rating"
         )
         st.metric(
-            "Per person",
+            "Per viewer",
             f"{np.median(r.user_counts):,.0f}",
             border=True,
-            help="The median number of ratings of a person",
+            help="Median number of ratings",
         )
 
 
@@ -52,22 +52,22 @@ def spread(dataset: Dataset) -> None:
     low, high = dataset.rating_range
     mean = float(dataset.ratings.rating.mean())
     with st.grid(2, min_column_width=300, gap="medium", key="spread"):
-        for name, told, draw in (
+        for name, text, draw in (
             ("Ratings", f"From {low:g} to {high:g} ★, {mean:.2f} on average.", charts.ratings),
-            ("Popularity", f"The most-rated fifth of the films holds {fifth:.0%} of the ratings.", charts.popularity),
+            ("Popularity", f"The most-rated fifth of the films has {fifth:.0%} of the ratings.", charts.popularity),
             ("Genres", "Films by genre; a film may have several.", charts.genres),
             ("Years", "Films by decade.", charts.years),
         ):
             with st.container(border=True, height="stretch", key=f"chart-{name.lower()}"):
-                st.html(f'<div class="chart-head"><h3>{name}</h3><p>{html(told)}</p></div>')
+                st.html(f'<div class="chart-head"><h3>{name}</h3><p>{html(text)}</p></div>')
                 draw(dataset)
 
 
 def report(dataset: Dataset) -> None:
-    """Draw what was read, dropped and replaced, and under which terms."""
+    """Draw what was read, dropped and replaced, and the licence."""
     lines = "".join(f"<li>{html(line)}</li>" for line in dataset.cleaning.lines())
     terms = f"<p>{html(dataset.licence)}</p>" if dataset.licence else ""
-    st.html(f'<section class="notebook"><h3>What was read</h3><ul>{lines}</ul>{terms}</section>')
+    st.html(f'<section class="notebook"><h3>Import summary</h3><ul>{lines}</ul>{terms}</section>')
 
 
 @messages.toast_errors
@@ -78,26 +78,26 @@ def _fetch(name: str) -> None:
 
 
 def fetched() -> None:
-    """Draw the fetches that run or wait, whoever asked for them, and how this session's last one ended."""
-    asked = st.session_state.get("fetching")
+    """Draw the fetches that run or wait, of any visitor, and how this session's last one ended."""
+    requested = st.session_state.get("fetching")
     for job in jobs().all("fetch"):
         if job.active:
             follow(job)
-        elif job.id == asked and job.state is JobState.DONE:
+        elif job.id == requested and job.state is JobState.DONE:
             st.success(f"{markdown(job.command[-1])} is here.", icon=":material/check_circle:")
-        elif job.id == asked:
+        elif job.id == requested:
             ended_badly(job, partial(st.button, "Try again", on_click=_fetch, args=(job.command[-1],)))
 
 
 def catalogue() -> None:
-    """Draw the registered data sets with what can be done with each."""
+    """Draw the registered data sets, each with a button to use or fetch it."""
     chosen = sidebar.choice().data
     for info in sources.list_datasets():
         with st.container(border=True, height="stretch", key=f"set-{info.name}"):
             size = f" · {info.size / 1e6:,.0f} MB" if info.size >= 1e6 else ""
             st.html(
                 f'<div class="set"><h3>{html(info.title)} <code>{html(info.name)}</code></h3>'
-                f'<p class="meta">{info.n_ratings:,} ratings · {info.n_users:,} people · '
+                f'<p class="meta">{info.n_ratings:,} ratings · {info.n_users:,} viewers · '
                 f"{info.n_items:,} films{size}</p>"
                 f"<p>{html(info.licence)}</p></div>"
             )
@@ -111,46 +111,46 @@ def catalogue() -> None:
                 )
 
 
-def own() -> None:
-    """Draw the upload: one file in, a report or one sentence out. The data stays in this session."""
+def upload() -> None:
+    """Draw the upload of a file and its report or error. The data stays in this session."""
     st.markdown(
-        "A CSV with a rating per row (`userId,movieId,rating`, optionally `timestamp`), a CSV with a person per row "
-        "and a film per column, or a zip with `ratings.csv` and `movies.csv`. Only you can see it, and it is forgotten "
-        "when you close the page."
+        "A CSV with one rating per row (`userId,movieId,rating`, optionally `timestamp`), a CSV with one viewer per "
+        "row and one film per column, or a zip with `ratings.csv` and `movies.csv`. Only you can see it, and it is "
+        "gone when you close the page."
     )
-    given = st.file_uploader("Your ratings", type=["csv", "zip"], key="own")
-    if given is not None and st.session_state.get("read_id") != given.file_id:
-        st.session_state["read_id"] = given.file_id
-        st.session_state.pop("unread", None)
+    file = st.file_uploader("Your ratings", type=["csv", "zip"], key="own")
+    if file is not None and st.session_state.get("read_id") != file.file_id:
+        st.session_state["read_id"] = file.file_id
+        st.session_state.pop("upload error", None)
         try:
             with st.spinner("Reading and checking every row"):
                 check_limit("upload")
-                content = given.getvalue()
-                st.session_state["uploaded"] = sources.load_upload(given.name, content, unpacked_limit=unpacked_limit())
+                content = file.getvalue()
+                st.session_state["uploaded"] = sources.load_upload(file.name, content, unpacked_limit=unpacked_limit())
                 st.session_state["uploaded_bytes"] = content  # for jobs, which read files
                 st.session_state["uploaded_suffix"] = ".zip" if content.startswith(b"PK\x03\x04") else ".csv"
-        except BadInput as fault:
-            st.session_state["unread"] = str(fault)
+        except BadInput as error:
+            st.session_state["upload error"] = messages.bad_input_message(error)
         else:
-            st.rerun()  # the sidebar, drawn already, should offer it
-    unread = st.session_state.get("unread")
-    if given is not None and unread:
+            st.rerun()  # the sidebar is drawn already and should offer it
+    problem = st.session_state.get("upload error")
+    if file is not None and problem:
         messages.error(
-            unread,
+            problem,
             lambda: st.download_button("Download an example", EXAMPLE, "ratings.csv", icon=":material/download:"),
         )
     dataset = st.session_state.get("uploaded")
-    if dataset is None or (given is not None and unread):
+    if dataset is None or (file is not None and problem):
         return
     st.success(
-        f"{markdown(dataset.name)}: {len(dataset.ratings):,} ratings by {dataset.n_users:,} people of "
-        f"{dataset.n_items:,} items.",
+        f"{markdown(dataset.name)}: {len(dataset.ratings):,} ratings by {dataset.n_users:,} viewers of "
+        f"{dataset.n_items:,} films.",
         icon=":material/check_circle:",
     )
     for line in dataset.cleaning.lines():
         st.caption(markdown(line))
     if sidebar.choice().data != sidebar.UPLOAD:
-        st.button("Use it", type="primary", on_click=sidebar.choose, args=("data", sidebar.UPLOAD))
+        st.button("Use this data", type="primary", on_click=sidebar.choose, args=("data", sidebar.UPLOAD))
     else:
         link("for_you.py", "See what it recommends", icon=":material/arrow_forward:")
 
@@ -160,9 +160,9 @@ with messages.catch_bad_input(messages.start_again_link):
         dataset = sidebar.dataset()
     if dataset.simulated:
         st.html(
-            '<p class="simulated"><b>The films are real, the audience is simulated.</b> These people do not exist: '
-            "their ratings are drawn from a documented model of taste with a fixed seed, so that everything works "
-            "without a network. Fetch MovieLens below for real people.</p>"
+            '<p class="simulated"><b>The films are real, the viewers are simulated.</b> Their ratings come from a '
+            "documented taste model with a fixed seed, so that everything works without a network. Fetch a MovieLens "
+            "data set below for ratings by real people.</p>"
         )
     overview(dataset)
     spread(dataset)
@@ -172,6 +172,6 @@ with messages.catch_bad_input(messages.start_again_link):
     with st.grid(2, min_column_width=300, gap="small", key="sets"):
         catalogue()
     st.caption(f"MovieLens is by GroupLens. Cite: {CITATION}")
-    st.html('<h2 class="row-title">Bring your own</h2>')
-    own()
+    st.html('<h2 class="row-title">Upload your own</h2>')
+    upload()
     sidebar.show_model_status(dataset)

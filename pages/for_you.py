@@ -1,4 +1,4 @@
-"""For you: pick a person, see what they loved and what the model would show them next, and why."""
+"""For you: pick a viewer, see what they loved and what the model recommends them, and why."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pages.ui import caches, cards, filters, messages, recipes, sidebar
 from pages.ui.address import link, recall, record
 from pages.ui.escape import html, markdown
 from recengine.data.dataset import Dataset
+from recengine.errors import BadInput
 from recengine.export import csv_text
 from recengine.models.base import PredictsRatings, Recommender
 from recengine.serving import viewers
@@ -21,48 +22,60 @@ from recengine.serving.explain import Reason, reasons
 from recengine.serving.recommend import estimate_rows, recommend
 
 
-def current_user(dataset: Dataset, positive: float) -> int:
-    """Return the person in the address, else the last one looked at, else the first persona.
-
-    Raises BadInput for an id that the data does not have.
-    """
-    found = caches.personas(dataset, positive)
-    recall("user", str(dataset.user_ids[found[0].user_idx if found else 0]), str, of_dataset=True)
-    place = int(dataset.user_index([st.session_state["user"]])[0])
+def current_user(dataset: Dataset, positive: float) -> int | None:
+    """Return the viewer in the address, else the last one looked at, else the first persona; None for an unknown id."""
+    personas = caches.personas(dataset, positive)
+    recall("user", str(dataset.user_ids[personas[0].user_idx if personas else 0]), str, of_dataset=True)
+    try:
+        user_idx = int(dataset.user_index([st.session_state["user"]])[0])
+    except BadInput:
+        return None
     record("user", None)
-    return place
+    return user_idx
 
 
-def ticket(dataset: Dataset, user: int, past: viewers.History, positive: float) -> None:
-    """Draw who the person is."""
+def name_of(dataset: Dataset, user_idx: int) -> str:
+    """Return what a viewer is called."""
+    return f"{'Demo viewer' if dataset.simulated else 'Viewer'} {dataset.user_ids[user_idx]}"
+
+
+def first_and_last(dataset: Dataset) -> str:
+    """Return the range of the viewers' ids, as Markdown."""
+    first, last = (f"{id:,}" if isinstance(id, int) else id for id in dataset.user_ids[[0, -1]].tolist())
+    return f"Viewers run from {markdown(first)} to {markdown(last)}."
+
+
+def ticket(dataset: Dataset, user_idx: int, past: viewers.History, positive: float) -> None:
+    """Draw who the viewer is."""
     liked = past.items[past.ratings >= positive]
     favourites = ", ".join(viewers.favourite_genres(dataset, liked))
-    said = viewers.profile(dataset, user)
+    profile = viewers.profile(dataset, user_idx)
     simulated = '<span class="tag">simulated</span>' if dataset.simulated else ""
     st.html(
-        '<section class="ticket"><div class="stub"><span>Person</span>'
-        f"<b>{html(dataset.user_ids[user])}</b></div><div>"
-        f'<p class="who">{html(said or "Nothing is known but their ratings")} {simulated}</p>'
+        '<section class="ticket"><div class="stub">'
+        f"<span>{'Demo viewer' if dataset.simulated else 'Viewer'}</span>"
+        f"<b>{html(dataset.user_ids[user_idx])}</b></div><div>"
+        f'<p class="who">{html(profile or "No profile, ratings only")} {simulated}</p>'
         f'<p class="facts"><b>{len(past.items):,}</b> ratings · mean <b>{past.ratings.mean():.1f}</b> ★'
         f" · liked <b>{len(liked):,}</b></p>"
-        f'<p class="facts">{html("Mostly " + favourites) if favourites else ""}</p></div></section>'
+        f'<p class="facts">{html("Mostly likes " + favourites) if favourites else ""}</p></div></section>'
     )
 
 
 @st.fragment
-def find_person(positive: float) -> None:
-    """Draw the search for a person, and the ready personas until something is typed; typing reruns this part alone."""
+def find_viewer(positive: float) -> None:
+    """Draw the search for a viewer, and personas until something is typed; typing reruns this part alone."""
     with messages.catch_bad_input(messages.start_again_link):
         dataset = sidebar.dataset()
         with st.container(horizontal=True, vertical_alignment="bottom", key="find"):
             query = st.text_input(
-                "Find a person",
+                "Find a viewer",
                 type="search",
                 live="200ms",
-                placeholder="An id, or words such as engineer",
+                placeholder="Number, age or occupation",
                 key=f"find_user_{st.session_state.get('user')}",
             )
-            if st.button("Anybody", icon=":material/shuffle:", help="Pick a person at random"):
+            if st.button("Random viewer", icon=":material/shuffle:"):
                 others = dataset.user_ids[dataset.user_ids.astype(str) != st.session_state["user"]]
                 if len(others):
                     st.session_state["user"] = str(random.choice(others))
@@ -71,25 +84,23 @@ def find_person(positive: float) -> None:
         with st.container(horizontal=True, gap="xsmall", key="people"):
             if not query:
                 for persona in caches.personas(dataset, positive):
-                    person = dataset.user_ids[persona.user_idx]
-                    link("for_you.py", persona.title, help=markdown(persona.why), user=person)
+                    user_id = dataset.user_ids[persona.user_idx]
+                    link("for_you.py", persona.title, help=markdown(persona.why), user=user_id)
                 return
-            found = caches.user_index(dataset).find(query, limit=6)
-            for place in found:
-                said = viewers.profile(dataset, place)
-                name = f"Person {dataset.user_ids[place]}" + (f" · {said}" if said else "")
-                link("for_you.py", markdown(name), user=dataset.user_ids[place])
-        if not found:
-            first, last = markdown(dataset.user_ids[0]), markdown(dataset.user_ids[-1])
-            st.caption(f"Nobody matches “{markdown(query)}”. Ids run from {first} to {last}.")
+            matches = caches.user_index(dataset).find(query, limit=6)
+            for user_idx in matches:
+                label = " · ".join(filter(None, (name_of(dataset, user_idx), viewers.profile(dataset, user_idx))))
+                link("for_you.py", markdown(label), user=dataset.user_ids[user_idx])
+        if not matches:
+            st.caption(f"No match for “{markdown(query)}”. {first_and_last(dataset)}")
 
 
 def loved(dataset: Dataset, past: viewers.History, positive: float) -> None:
-    """Draw the row of what the person rated highest."""
+    """Draw the row of films that the viewer rated highest."""
     high = past.ratings >= positive
     st.html('<h2 class="row-title">What they loved</h2>')
     if not high.any():
-        st.caption("They have rated nothing highly yet, so there is no taste to go by.")
+        st.caption(f"No film rated {positive:g} ★ or more yet.")
         return
     items = past.items[high][:14]
     films = [cards.film(dataset, i) for i in items]
@@ -98,14 +109,15 @@ def loved(dataset: Dataset, past: viewers.History, positive: float) -> None:
 
 
 IMPERSONAL = {
-    "alike": "liked by people of the same age, gender or occupation",
-    "moment": "what everybody watched lately, at such a time",
+    "alike": "Liked by viewers of the same age, gender or occupation",
+    "moment": "Popular at this time",
+    "none": "No single film explains it",
 }
 """Reasons that name no film."""
 
 
-MOST_ESTIMATES, BYTES_A_RATING = 10_000_000, 7
-"""Predicted ratings that a page still hands out, and what one takes in a CSV."""
+MAX_ESTIMATES, BYTES_PER_RATING = 10_000_000, 7
+"""Predicted ratings that the page offers as a download, and the size of one in a CSV."""
 
 
 def reason_html(dataset: Dataset, reason: Reason, item: int, positive: float) -> str:
@@ -113,40 +125,38 @@ def reason_html(dataset: Dataset, reason: Reason, item: int, positive: float) ->
     if reason.kind == "popular":
         r = dataset.ratings
         fans = int((r.rating[r.item_idx == item] >= positive).sum())
-        return f"a favourite of everybody: <b>{fans:,}</b> people liked it"
+        return f"Popular with everyone: <b>{fans:,}</b> viewers liked it"
     if reason.kind in IMPERSONAL:
         return IMPERSONAL[reason.kind]
-    if reason.kind == "none":
-        return "no film they loved speaks for it"
     name = f"<b>{html(cards.film(dataset, reason.item_idx).title)}</b>"
     if reason.kind == "contribution":
-        return f"because they loved {name} · {reason.share:.0%} of the score"
-    return f"nearest of what they loved: {name}"
+        return f'<span title="{reason.share:.0%} of the score">Mainly because they loved {name}</span>'
+    return f"Most similar to {name}, which they loved"
 
 
-def recommendations(ready: sidebar.Ready, user: int, past: viewers.History) -> None:
-    """Draw the grid, and how the model's own top compares with what the person rated."""
+def recommendations(ready: sidebar.Ready, user_idx: int, past: viewers.History) -> None:
+    """Draw the grid, and how the model's unfiltered top compares with what the viewer rated."""
     dataset, model, positive = ready.dataset, ready.trained.model, ready.positive
     chosen = filters.draw(dataset)
     k = min(chosen.k, dataset.n_items)
     include_seen = not chosen.unseen
     listing = recommend(
-        model, dataset, user, k=k, positive=positive, include_seen=include_seen, among=chosen.among, unmasked=True
+        model, dataset, user_idx, k=k, positive=positive, include_seen=include_seen, among=chosen.among, unmasked=True
     )
     items = listing.ranking.items[0].numpy()
     items = items[items >= 0]
     if listing.fallback[0]:
         st.info(
-            "They have liked nothing yet, so the model knows nothing of them: these are the most popular films.",
+            "They have not liked any film yet, so these are the most popular ones.",
             icon=":material/info:",
         )
     if not len(items):
-        messages.empty("No film is left", "Every film is hidden by the filters.", filters.clear_button)
+        messages.empty("No films match these filters", "Widen or clear them to see more.", filters.clear_button)
         return
     liked = past.liked_in_order(positive)
     why = [Reason("popular")] * len(items) if listing.fallback[0] else reasons(model, liked, items)
     own = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
-    stars = predicted(model, user, items)
+    stars = predicted(model, user_idx, items)
     with st.grid(5, min_column_width=150, gap="medium", key="top"):
         for rank, (item, reason) in enumerate(zip(items.tolist(), why, strict=True), start=1):
             badge = f"{own[item]:g} ★" if item in own else stars.get(item, "")
@@ -161,30 +171,30 @@ def recommendations(ready: sidebar.Ready, user: int, past: viewers.History) -> N
         against_history(ready, listing.unmasked.items[0].numpy(), own)
 
 
-def predicted(model: Recommender, user: int, items: NDArray[np.int64]) -> dict[int, str]:
-    """Return the badges of the ratings that the model predicts of these items; none where it predicts none."""
+def predicted(model: Recommender, user_idx: int, items: NDArray[np.int64]) -> dict[int, str]:
+    """Return a badge with the predicted rating per item; none where the model predicts no ratings."""
     if not isinstance(model, PredictsRatings):
         return {}
     with torch.inference_mode():
-        ratings = model.predict(np.full(len(items), user), items).tolist()
+        ratings = model.predict(np.full(len(items), user_idx), items).tolist()
     return {
-        item: f'<i title="The rating that the model predicts">≈ {rating:.1f} ★</i>'
+        item: f'<i title="Predicted rating">≈ {rating:.1f} ★</i>'
         for item, rating in zip(items.tolist(), ratings, strict=True)
     }
 
 
 def estimates(ready: sidebar.Ready) -> None:
-    """Offer the matrix of predicted ratings of everybody and every film, where the model predicts them."""
+    """Offer the predicted rating of every viewer for every film, where the model predicts ratings."""
     dataset, model = ready.dataset, ready.trained.model
     if not isinstance(model, PredictsRatings):
         return
     cells = dataset.n_users * dataset.n_items
     with st.expander("All predicted ratings", icon=":material/table_view:"):
         st.caption(
-            f"What the model thinks every one of {dataset.n_users:,} people would give every one of "
-            f"{dataset.n_items:,} films: {cells:,} predicted ratings, about {cells * BYTES_A_RATING / 1e6:,.0f} MB."
+            f"What the model predicts all {dataset.n_users:,} viewers would give all {dataset.n_items:,} films: "
+            f"{cells:,} ratings, about {cells * BYTES_PER_RATING / 1e6:,.0f} MB."
         )
-        if cells <= MOST_ESTIMATES:
+        if cells <= MAX_ESTIMATES:
 
             def text() -> str:
                 rows = estimate_rows(model, dataset)
@@ -193,7 +203,7 @@ def estimates(ready: sidebar.Ready) -> None:
             name = f"estimates-{model.name}.csv"
             st.download_button("Download as CSV", text, name, "text/csv", icon=":material/download:", on_click="ignore")
         else:
-            st.caption("That is too much for a page; the command line writes it a batch of people at a time.")
+            st.caption("That is too much for a page. This command writes it in batches:")
         wanted = recipes.recipe(sidebar.choice().model)
         command = ["python", "-m", "recengine", "estimates", "--dataset", dataset.name, "--model", model.name]
         command += recipes.flags(dataset, wanted, sidebar.choice().device)
@@ -201,24 +211,24 @@ def estimates(ready: sidebar.Ready) -> None:
 
 
 def against_history(ready: sidebar.Ready, top: NDArray[np.int64], own: dict[int, float]) -> None:
-    """Say how many of the model's top k, nothing hidden or filtered, the person had rated high or low."""
+    """Draw how many of the model's unfiltered top k the viewer has rated high or low."""
     low, high = ready.dataset.rating_range
     ratings = [own.get(int(item)) for item in top[top >= 0]]
     low_end = low + 0.45 * (high - low)
     kinds = [_kind(rating, ready.positive, low_end) for rating in ratings]
     count = {kind: kinds.count(kind) for kind in ("high", "middle", "low", "none")}
     boxes = "".join(
-        f'<i class="{kind}" title="{html(cards.film(ready.dataset, int(item)).title)}">{place}</i>'
-        for place, (kind, item) in enumerate(zip(kinds, top, strict=False), start=1)
+        f'<i class="{kind}" title="{html(cards.film(ready.dataset, int(item)).title)}">{rank}</i>'
+        for rank, (kind, item) in enumerate(zip(kinds, top, strict=False), start=1)
     )
     st.html(
-        '<section class="notebook"><h3>Against their own ratings</h3>'
-        f"<p>With nothing hidden or filtered, the model’s first {len(kinds)} hold "
-        f"<b>{count['high']}</b> that they rated high ({ready.positive:g} ★ or more), <b>{count['low']}</b> that they "
-        f"rated low ({low_end:.2g} ★ or less), <b>{count['middle']}</b> in between and <b>{count['none']}</b> they "
-        f'have not rated.</p><div class="strip">{boxes}</div>'
-        '<p class="legend"><i class="high"></i> rated high <i class="middle"></i> in between '
-        '<i class="low"></i> rated low <i class="none"></i> not rated</p></section>'
+        '<section class="notebook"><h3>Checked against their ratings</h3>'
+        f"<p>Unfiltered, <b>{count['high']}</b> of the model’s top {len(kinds)} are films they already rated "
+        f"{ready.positive:g} ★ or more (it learned from them); they rated <b>{count['low']}</b> of them "
+        f'{low_end:.2g} ★ or less.</p><div class="strip">{boxes}</div>'
+        f'<p class="legend"><i class="high"></i> rated high {count["high"]} <i class="middle"></i> in between '
+        f'{count["middle"]} <i class="low"></i> rated low {count["low"]} <i class="none"></i> not rated '
+        f"{count['none']}</p></section>"
     )
 
 
@@ -232,7 +242,7 @@ def about(ready: sidebar.Ready) -> None:
     with st.expander("How this list is made", icon=":material/function:"):
         model = ready.trained.model
         st.markdown(
-            f"{model.summary} What a person rated, whatever the rating, is hidden unless the switch says otherwise. "
+            f"{model.summary} Films that the viewer has rated are hidden unless the switch above is off. "
             f"A film counts as loved from {ready.positive:g} ★ on."
         )
         if model.reference:
@@ -244,14 +254,20 @@ with st.container(key="person"):
 body = st.container()
 with body:
     ready = sidebar.ready()
-with body, messages.catch_bad_input(messages.back_link("for_you.py", "Show somebody else")):
-    user = current_user(ready.dataset, ready.positive)
-    past = viewers.history_of(ready.dataset, user)
-    with left:
-        ticket(ready.dataset, user, past, ready.positive)
-    loved(ready.dataset, past, ready.positive)
-    recommendations(ready, user, past)
-    estimates(ready)
-    about(ready)
-with right:  # drawn last: the key of the search follows the person
-    find_person(ready.positive)
+with body, messages.catch_bad_input(messages.back_link("for_you.py", "Show another viewer")):
+    user_idx = current_user(ready.dataset, ready.positive)
+    if user_idx is None:
+        messages.error(
+            f"No viewer {st.session_state['user']} here. {first_and_last(ready.dataset)}",
+            messages.back_link("for_you.py", "Show another viewer"),
+        )
+    else:
+        past = viewers.history_of(ready.dataset, user_idx)
+        with left:
+            ticket(ready.dataset, user_idx, past, ready.positive)
+        loved(ready.dataset, past, ready.positive)
+        recommendations(ready, user_idx, past)
+        estimates(ready)
+        about(ready)
+with right:  # drawn last: the key of the search follows the viewer
+    find_viewer(ready.positive)

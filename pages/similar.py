@@ -1,4 +1,4 @@
-"""More like this: a seed film, the films that the model places nearest to it, and the way walked so far."""
+"""More like this: a film, the films that the model finds most similar, and the trail so far."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from pages.ui.address import link, recall, record
 from pages.ui.escape import html, markdown
 from recengine.data.dataset import Dataset
 
-TRAIL = 6  # films of the way that are shown
+TRAIL = 6
+"""Films of the trail that are shown."""
 
 
-def current_seed(dataset: Dataset) -> int | None:
+def current_film(dataset: Dataset) -> int | None:
     """Return the film in the address, else the last one looked at, if any. Raises BadInput for an unknown id."""
     recall("item", "", str, of_dataset=True)
     if not st.session_state["item"]:
         return None
-    place = int(dataset.item_index([st.session_state["item"]])[0])
+    item_idx = int(dataset.item_index([st.session_state["item"]])[0])
     record("item", None)
-    return place
+    return item_idx
 
 
 def walked(dataset: Dataset, item_id: str) -> list[str]:
@@ -48,28 +49,28 @@ def find_film() -> None:
         )
         if not query:
             return
-        found = caches.title_index(dataset).find(query, limit=8)
-        if not found:
-            st.caption(f"No film is called anything like “{markdown(query)}”. Try fewer letters.")
+        matches = caches.title_index(dataset).find(query, limit=8)
+        if not matches:
+            st.caption(f"No match for “{markdown(query)}” in this catalogue.")
         with st.container(horizontal=True, gap="xsmall", key="found"):
-            for place in found:
-                it = cards.film(dataset, place)
+            for item_idx in matches:
+                it = cards.film(dataset, item_idx)
                 link("similar.py", markdown(cards.named(it)), item=it.item_id)
 
 
 def draw_trail(dataset: Dataset, trail: list[str]) -> None:
-    """Draw the way walked, each film a link back to it."""
+    """Draw the trail, each film a link back to it."""
     if len(trail) < 2:
         return
     with st.container(horizontal=True, gap="xsmall", key="trail"):
-        st.html('<span class="legend">Your way here</span>', width="content")
+        st.html('<span class="legend">Your trail</span>', width="content")
         for item_id in trail[:-1]:
             it = cards.film(dataset, int(dataset.item_index([item_id])[0]))
             link("similar.py", markdown(it.title), item=item_id)
 
 
 def words_of(dataset: Dataset, item: int, column: str) -> list[str]:
-    """Return the words that a column joins by `|`, or none where the data has no such column."""
+    """Return the words that an item's column joins by `|`, or none where the data has no such column."""
     if column not in dataset.items:
         return []
     value = dataset.items[column].iloc[item]
@@ -77,7 +78,7 @@ def words_of(dataset: Dataset, item: int, column: str) -> list[str]:
 
 
 def seed_card(dataset: Dataset, item: int) -> None:
-    """Draw the seed film and what the data knows of it."""
+    """Draw the film with its director, genres, keywords and ratings."""
     it = cards.film(dataset, item)
     n = int(dataset.ratings.item_counts[item])
     ratings = dataset.ratings.rating[dataset.ratings.item_idx == item]
@@ -88,40 +89,45 @@ def seed_card(dataset: Dataset, item: int) -> None:
     meta = "".join(f'<p class="meta">{html(line)}</p>' for line in lines if line)
     if director:
         meta += f'<p class="meta">Directed by <b>{html(director)}</b></p>'
-    told = f"Rated by <b>{n:,}</b> people, <b>{ratings.mean():.1f}</b> ★ on average" if n else "Nobody has rated it yet"
+    rated = f"Rated by <b>{n:,}</b> viewers, <b>{ratings.mean():.1f}</b> ★ on average" if n else "No ratings yet"
     chips = "".join(f"<span>{html(word)}</span>" for word in tags)
     st.html(
         f'<section class="seed"><div class="poster">{cards.poster_html(it)}</div><div class="facts">'
-        f'<h2>{html(it.title)}</h2>{meta}<p class="meta">{told}</p><div class="words">{chips}</div></div></section>'
+        f'<h2>{html(it.title)}</h2>{meta}<p class="meta">{rated}</p><div class="words">{chips}</div></div></section>'
     )
 
 
 def in_common(dataset: Dataset, seed: int, item: int) -> str:
-    """Return what the data says two films share, as HTML: a fact beside the similarity, not its cause."""
-    said = []
-    if set(words_of(dataset, seed, "director")) & set(words_of(dataset, item, "director")):
-        said.append("the director")
-    for column in ("keywords", "tags"):
+    """Return what two films share according to the data, as HTML: a fact, not the cause of their similarity."""
+
+    def shared(column: str) -> list[str]:
         theirs = set(words_of(dataset, item, column))
-        said += [word for word in words_of(dataset, seed, column) if word in theirs]
-    if not said:
-        theirs = set(words_of(dataset, item, "genres"))
-        said = [word for word in words_of(dataset, seed, "genres") if word in theirs]
-    return f"both have <b>{html(', '.join(said[:3]))}</b>" if said else "nothing in common on paper"
+        return [word for word in words_of(dataset, seed, column) if word in theirs]
+
+    parts = ["same director"] if shared("director") else []
+    if words := [*shared("keywords"), *shared("tags")][: 3 - len(parts)]:
+        parts.append(f"both: <b>{html(', '.join(words))}</b>")
+    if not parts and (genres := shared("genres")):
+        parts.append(f"both: <b>{html(', '.join(genres[:3]))}</b>")
+    return " · ".join(parts) or "liked by the same people"
+
+
+def strength(similarity: float, strongest: float) -> str:
+    """Return a similarity in words, relative to that of the most similar film."""
+    share = similarity / strongest if strongest > 0 else 0.0
+    return "strong" if share >= 2 / 3 else "fair" if share >= 1 / 3 else "weak"
 
 
 def neighbours(ready: sidebar.Ready, seed: int) -> None:
-    """Draw the nearest films with their similarity."""
-    dataset = ready.dataset
-    if "similar" not in ready.trained.model.abilities:
-        messages.error(
-            f"{recipes.label(sidebar.choice().model)} has no item vectors, so it knows no similar films; "
-            "choose a model that has",
-            choose_able,
-        )
+    """Draw the most similar films."""
+    dataset, model = ready.dataset, ready.trained.model
+    if "similar" not in model.abilities:
+        name = recipes.label(sidebar.choice().model)
+        why = "does not compare films" if model.is_personalised else "is the same for everyone"
+        messages.error(f"{name} {why}, so it cannot tell what is similar", choose_default)
         return
-    st.html('<h2 class="row-title">Nearest to it</h2>')
-    ranking = ready.trained.model.similar_items(seed, k=min(10, dataset.n_items - 1))
+    st.html('<h2 class="row-title">Most similar</h2>')
+    ranking = model.similar_items(seed, k=min(10, dataset.n_items - 1))
     near = [(int(i), float(s)) for i, s in zip(ranking.items[0], ranking.scores[0], strict=True) if i >= 0]
     with st.grid(5, min_column_width=150, gap="medium", key="near"):
         for rank, (item, similarity) in enumerate(near, start=1):
@@ -129,28 +135,28 @@ def neighbours(ready: sidebar.Ready, seed: int) -> None:
                 cards.film(dataset, item),
                 key=f"near-{rank}",
                 rank=rank,
-                badge=f"{similarity:.2g}",
+                badge=f'<i title="similarity {similarity:.2g}">{strength(similarity, near[0][1])}</i>',
                 note=in_common(dataset, seed, item),
                 bar=similarity / near[0][1] if near[0][1] > 0 else 0.0,
             )
     with st.expander("How similarity is measured", icon=":material/function:"):
-        st.markdown(caches.similarity_said(ready.trained.model))
-        if ready.trained.model.reference:
-            st.caption(ready.trained.model.reference)
+        st.markdown(caches.similarity_text(model))
+        if model.reference:
+            st.caption(model.reference)
 
 
 def start_films(dataset: Dataset) -> None:
-    """Draw films that most people know, to start from."""
-    st.html('<h2 class="row-title">Or start from one that many have seen</h2>')
+    """Draw the films with the most ratings, to start from."""
+    st.html('<h2 class="row-title">Or start with a well-known film</h2>')
     known = dataset.ratings.item_counts.argsort(kind="stable")[::-1][:10]
     with st.grid(5, min_column_width=150, gap="medium", key="start"):
-        for place, item in enumerate(known):
+        for position, item in enumerate(known):
             n = int(dataset.ratings.item_counts[item])
-            cards.card(cards.film(dataset, int(item)), key=f"start-{place}", note=f"rated by <b>{n:,}</b> people")
+            cards.card(cards.film(dataset, int(item)), key=f"start-{position}", note=f"rated by <b>{n:,}</b> viewers")
 
 
-def choose_able() -> None:
-    """Offer a model that knows similar films."""
+def choose_default() -> None:
+    """Offer the default model, which finds similar films."""
     default = caches.DEFAULT_MODEL
     label = f"Use {recipes.label(default)} instead"
     st.button(label, type="primary", on_click=sidebar.choose, args=("model", default))
@@ -159,7 +165,7 @@ def choose_able() -> None:
 find = st.container()
 ready = sidebar.ready()
 with messages.catch_bad_input(messages.back_link("similar.py", "Start from another film")):
-    seed = current_seed(ready.dataset)
+    seed = current_film(ready.dataset)
     if seed is None:
         start_films(ready.dataset)
     else:

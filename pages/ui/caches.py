@@ -71,13 +71,14 @@ def findings(name: str, version: int, fingerprint: str, _dataset: Dataset) -> li
     return check(model_class(name), _dataset)
 
 
-def recency_said(model: Recommender, wanted: Recipe) -> str:
-    """Return how much recent films count, in plain words; nothing where all count the same."""
+def recency_text(model: Recommender, wanted: Recipe) -> str:
+    """Return how much recent likes count, in plain words; "" where all count the same."""
     if not isinstance(model.config, HistoryConfig) or not model.config.weighs:
         return ""
     half_life = model.config.recency_half_life
-    why = ": validation chose so" if wanted.asked.get("recency_half_life") == "auto" else ""
-    return f"The latest films that a person liked count most, with a half-life of {half_life:g}{why}."
+    chosen = " (chosen on validation)" if wanted.asked.get("recency_half_life") == "auto" else ""
+    likes = "one like" if half_life == 1 else f"{half_life:g} likes"
+    return f"Recent likes count more: {likes} later, a film counts half{chosen}."
 
 
 def known_model(dataset: Dataset, choice: str, device: str) -> Trained | None:
@@ -128,15 +129,15 @@ def is_quick(dataset: Dataset, name: str) -> bool:
     return closed and dataset.n_items <= QUICK_ITEMS and len(dataset.ratings) <= QUICK_ROWS
 
 
-def similarity_said(model: Recommender) -> str:
-    """Return what a model's similarity is, in plain words."""
+def similarity_text(model: Recommender) -> str:
+    """Return what a model's similarity measures, in plain words."""
     if model.item_vectors() is not None:
-        measure = "the cosine between the vectors of two films: 1 is the same direction, 0 is nothing in common"
+        measure = "The angle between the two films' vectors, as a cosine: 1 is the same direction, 0 is unrelated"
     else:
-        measure = "the weight that the seed film has when the model scores the other one"
+        measure = "How much liking this film raises the other one's score"
     return (
-        f"It is {measure}. The bars are drawn against the nearest film. What two films have in common on paper is told "
-        "beside it and plays no part in it."
+        f"{measure}. Bars and words are relative to the most similar film. "
+        "What two films share (director, keywords, genres) plays no part in it."
     )
 
 

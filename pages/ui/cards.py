@@ -1,4 +1,4 @@
-"""Film cards: a poster, what there is to say, and the whole card a link to the films like it."""
+"""Film cards: a poster with title, year, genres and a note; the whole card links to similar films."""
 
 from __future__ import annotations
 
@@ -63,17 +63,17 @@ def card(
     small: bool = False,
 ) -> None:
     """Draw one card in the current cell. `badge` and `note` are HTML whose data has been escaped; `bar` is a share."""
-    place = f'<span class="rank">{rank}</span>' if rank is not None else ""
-    mark = f'<span class="badge">{badge}</span>' if badge else ""
+    number = f'<span class="rank">{rank}</span>' if rank is not None else ""
+    badge_html = f'<span class="badge">{badge}</span>' if badge else ""
     genres = ", ".join(part for part in it.genres.split("|") if part)
     meta = html(" · ".join(part for part in (str(it.year or ""), genres) if part)) or "&nbsp;"
     meter = f'<div class="bar"><i style="width:{100 * min(max(bar, 0), 1):.0f}%"></i></div>' if bar is not None else ""
-    told = f'<p class="note">{note}</p>' if note else ""
+    note_html = f'<p class="note">{note}</p>' if note else ""
     with st.container(key=f"film-{key}", gap=None):
         st.html(
             f'<div class="{"film small" if small else "film"}"><div class="poster">{poster_html(it)}</div>'
-            f'<div class="line">{place}<p class="name" title="{html(it.title)}">{html(it.title)}</p>{mark}</div>'
-            f'{meter}<p class="meta" title="{meta}">{meta}</p>{told}</div>'
+            f'<div class="line">{number}<p class="name" title="{html(it.title)}">{html(it.title)}</p>{badge_html}</div>'
+            f'{meter}<p class="meta" title="{meta}">{meta}</p>{note_html}</div>'
         )
         link("similar.py", f"More like {markdown(named(it))}", item=it.item_id)
 
@@ -81,5 +81,5 @@ def card(
 def shelf(films: Sequence[Film], badges: Sequence[str], *, key: str) -> None:
     """Draw a row of small cards that scrolls sideways within itself."""
     with st.container(horizontal=True, wrap=False, key=f"shelf-{key}", gap="small"):
-        for place, (it, badge) in enumerate(zip(films, badges, strict=True)):
-            card(it, key=f"{key}-{place}", badge=badge, small=True)
+        for position, (it, badge) in enumerate(zip(films, badges, strict=True)):
+            card(it, key=f"{key}-{position}", badge=badge, small=True)

@@ -1,4 +1,4 @@
-"""The charts of the data page. Their colours come from the theme; text from data is drawn, never interpreted."""
+"""The charts of the data page. Colours come from the theme; text from data is drawn, never interpreted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _draw(chart: alt.Chart, alt_text: str, height: int = 240) -> None:
 
 
 def ratings(dataset: Dataset) -> None:
-    """Draw how often each rating was given; many distinct values are put into bins."""
+    """Draw how often each rating was given; many distinct values are binned."""
     values, counts = np.unique(dataset.ratings.rating, return_counts=True)
     if len(values) > _BINS:
         counts, edges = np.histogram(dataset.ratings.rating, bins=_BINS)
@@ -34,15 +34,15 @@ def ratings(dataset: Dataset) -> None:
         )
     )
     top = frame["rating"].iloc[int(counts.argmax())]
-    _draw(chart, f"Bars: how often each rating was given; {top} is the commonest")
+    _draw(chart, f"Bars: how often each rating was given; {top} is the most common")
 
 
 def popularity(dataset: Dataset) -> None:
     """Draw the share of all ratings that the most-rated films hold."""
     counts = np.sort(dataset.ratings.item_counts)[::-1]
     share = np.cumsum(counts) / counts.sum()
-    places = np.unique(np.linspace(0, len(counts) - 1, 101).astype(int))
-    frame = pd.DataFrame({"films": (places + 1) / len(counts), "ratings": share[places]})
+    ranks = np.unique(np.linspace(0, len(counts) - 1, 101).astype(int))
+    frame = pd.DataFrame({"films": (ranks + 1) / len(counts), "ratings": share[ranks]})
     fifth = share[max(0, round(len(counts) * 0.2) - 1)]
     line = (
         alt.Chart(frame)
@@ -53,7 +53,7 @@ def popularity(dataset: Dataset) -> None:
             tooltip=[alt.Tooltip("films:Q", format=".0%"), alt.Tooltip("ratings:Q", format=".0%")],
         )
     )
-    _draw(line, f"Curve: the most-rated fifth of the films holds {fifth:.0%} of the ratings")
+    _draw(line, f"Curve: the most-rated fifth of the films has {fifth:.0%} of the ratings")
 
 
 def genres(dataset: Dataset) -> None:
@@ -63,7 +63,7 @@ def genres(dataset: Dataset) -> None:
         for name in filter(None, text.split("|")):
             counts[name] = counts.get(name, 0) + 1
     if not counts:
-        st.caption("The data names no genres.")
+        st.caption("This data has no genres.")
         return
     top = sorted(counts, key=lambda name: -counts[name])[:15]
     frame = pd.DataFrame({"genre": [plain(name)[:40] for name in top], "films": [counts[name] for name in top]})
@@ -81,14 +81,14 @@ def genres(dataset: Dataset) -> None:
             tooltip=["genre:N", alt.Tooltip("films:Q", format=",")],
         )
     )
-    _draw(chart, f"Bars: films by genre; {frame['genre'][0]} is the commonest", 300)
+    _draw(chart, f"Bars: films by genre; {frame['genre'][0]} is the most common", 300)
 
 
 def years(dataset: Dataset) -> None:
     """Draw how many films there are of each decade."""
     known = dataset.items["year"].dropna().astype(int)
     if not len(known):
-        st.caption("The data names no years.")
+        st.caption("This data has no years.")
         return
     decades = (known // 10 * 10).value_counts().sort_index()
     frame = pd.DataFrame({"decade": [f"{d}s" for d in decades.index], "films": decades.to_numpy()})

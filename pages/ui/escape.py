@@ -1,4 +1,4 @@
-"""Text from data is hostile: the only way for it onto a page is through these functions."""
+"""Text from data is hostile: it reaches a page only through these functions."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import re
 import unicodedata
 
 LONGEST = 300
-"""Letters of a text from data that are shown."""
+"""Characters of a text from data that are shown."""
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:@&=^'\"/])")
-_FOUND_LATER = re.compile(r"(:)(?=\S)|(www)(?=\.)|(@)|([-<>=~])(?=[-<>=])", re.IGNORECASE)
+_PARSED_LATER = re.compile(r"(:)(?=\S)|(www)(?=\.)|(@)|([-<>=~])(?=[-<>=])", re.IGNORECASE)
 _JOINER = "\u2060"
 
 
 def plain(text: object) -> str:
-    """Return the text as one line without control and direction marks, cut at `LONGEST` letters."""
+    """Return the text as one line without control and direction marks, cut at `LONGEST` characters."""
     line = " ".join(str(text).split())
     line = "".join(c for c in line if unicodedata.category(c)[0] != "C")
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
@@ -27,9 +27,9 @@ def html(text: object) -> str:
 
 
 def markdown(text: object) -> str:
-    """Return the text for Markdown in labels, captions and messages: every sign is literal.
+    """Return the text for Markdown in labels, captions and messages: every character is literal.
 
-    A word joiner, which has no width, breaks what Streamlit finds after parsing: addresses, :codes: and arrows.
+    A word joiner, which has no width, breaks what Streamlit looks for after parsing: addresses, :codes: and arrows.
     """
-    line = _FOUND_LATER.sub(lambda found: found[0] + _JOINER, plain(text))
+    line = _PARSED_LATER.sub(lambda match: match[0] + _JOINER, plain(text))
     return _MARKS.sub(r"\\\1", line)

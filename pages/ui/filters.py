@@ -20,7 +20,7 @@ _PLAIN = re.compile(r"[\w '&-]{1,40}")  # a genre that is anything else could be
 
 
 class Chosen(NamedTuple):
-    """What the controls say. `among` holds the items that pass, or None when nothing is filtered."""
+    """Values of the controls. `among` holds the items that pass, or None when nothing is filtered."""
 
     k: int
     unseen: bool
@@ -28,12 +28,12 @@ class Chosen(NamedTuple):
 
 
 def draw(dataset: Dataset) -> Chosen:
-    """Draw the heading of the list with its controls, and return what they say."""
+    """Draw the heading of the list with its controls, and return their values."""
     with st.container(horizontal=True, vertical_alignment="center", key="list-head"):
         st.html('<h2 class="row-title">Recommended</h2>', width="stretch")
         recall("unseen", True, lambda text: {"yes": True, "no": False}.get(text))
         write = {True: "yes", False: "no"}.__getitem__
-        st.toggle("Hide what they have rated", key="unseen", on_change=record, args=("unseen", True, write))
+        st.toggle("Hide rated films", key="unseen", on_change=record, args=("unseen", True, write))
         record("unseen", True, write)
         recall("k", LENGTHS[0], lambda text: next((n for n in LENGTHS if str(n) == text), None))
         st.segmented_control(
@@ -80,8 +80,8 @@ def _by_year(dataset: Dataset) -> NDArray[np.bool_]:
     span = (int(known.min()), int(known.max()))
 
     def read(text: str) -> tuple[int, int] | None:
-        found = re.fullmatch(r"(\d{1,4})-(\d{1,4})", text)
-        ends = (int(found[1]), int(found[2])) if found else None
+        match = re.fullmatch(r"(\d{1,4})-(\d{1,4})", text)
+        ends = (int(match[1]), int(match[2])) if match else None
         return ends if ends and span[0] <= ends[0] <= ends[1] <= span[1] else None
 
     def write(ends: tuple[int, int]) -> str:
@@ -104,7 +104,7 @@ def _by_popularity(dataset: Dataset) -> NDArray[np.bool_]:
         format_func=str.capitalize,
         on_change=record,
         args=("popularity", POPULARITY[0]),
-        help="Well known: the fifth of the films with the most ratings. Lesser known: the half with the fewest.",
+        help="Well known: the fifth of films with the most ratings. Lesser known: the half with the fewest.",
     )
     record("popularity", POPULARITY[0])
     counts = dataset.ratings.item_counts
@@ -114,9 +114,9 @@ def _by_popularity(dataset: Dataset) -> NDArray[np.bool_]:
 
 
 def clear_button() -> None:
-    """Draw the way out of filters that hide everything."""
+    """Offer to clear the filters."""
     st.button(
-        "Clear the filters",
+        "Clear filters",
         on_click=forget,
         args=(*_NARROWING, "unseen"),
         icon=":material/filter_alt_off:",

@@ -1,4 +1,4 @@
-"""A visitor's ratings in and out: exports of other sites come in after a look at what they mean, and all goes out."""
+"""A visitor's ratings in and out: importing exports of other sites after a review, downloading, and erasing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from recengine.export import csv_text
 FROM = {"letterboxd": "Letterboxd", "imdb": "IMDb", "movielens": "MovieLens", "csv": "your CSV"}
 EXAMPLE = "title,year,rating,date\nThe Matrix,1999,4.5,2024-05-31\nSpirited Away,2001,★★★★★,2024-06-01\n"
 ASKED, LISTED = 100, 200
-"""Titles much alike that are asked about, and rows of a part of the report that are shown; its CSV has them all."""
+"""Uncertain titles that are asked about, and rows shown per part of the report; its CSV has them all."""
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -31,52 +31,50 @@ def _matcher(fingerprint: str, _dataset: Dataset) -> Matcher:
 
 
 def draw_import(dataset: Dataset) -> None:
-    """Draw the upload of an export, what became of its rows, and the button that keeps them."""
+    """Draw the upload of an export, the report on its rows, and the button that imports them."""
     state = st.session_state
     st.markdown(
         "Letterboxd (Settings, Data, Export: the zip or its `ratings.csv`), IMDb (Your ratings, Export), MovieLens, or "
-        "a CSV with `title`, `year` and `rating`. Nothing is kept before you have seen what was found."
+        "a CSV with `title`, `year` and `rating`. You can review everything before it is saved."
     )
-    given = st.file_uploader(
-        "Ratings from elsewhere", ["csv", "zip"], key=f"rate upload {state.get('rate uploads', 0)}"
-    )
-    if given is None:
+    file = st.file_uploader("Choose a file", ["csv", "zip"], key=f"rate upload {state.get('rate uploads', 0)}")
+    if file is None:
         return
     out_of = int(state.get("rate out of") or 5)
-    asked = (given.file_id, out_of, dataset.fingerprint)
+    asked = (file.file_id, out_of, dataset.fingerprint)
     if state.get("rate asked") != asked:
         try:
-            if state.get("rate asked", ("",))[0] != given.file_id:
+            if state.get("rate asked", ("",))[0] != file.file_id:
                 check_limit("upload")
-            with st.spinner("Reading every row and looking for its film"):
-                export = read_export(_label(given.name), given.getvalue(), out_of=out_of)
+            with st.spinner("Reading the file and matching its films"):
+                export = read_export(_label(file.name), file.getvalue(), out_of=out_of)
                 state["rate found"] = _matcher(dataset.fingerprint, dataset).report(export)
-        except BadInput as fault:
-            state["rate found"] = str(fault)
+        except BadInput as error:
+            state["rate found"] = messages.bad_input_message(error)
         state["rate asked"] = asked
-    found: MatchReport | str = state["rate found"]
-    if isinstance(found, str):
+    report: MatchReport | str = state["rate found"]
+    if isinstance(report, str):
         messages.error(
-            found, lambda: st.download_button("Download an example", EXAMPLE, "mine.csv", icon=":material/download:")
+            report, lambda: st.download_button("Download an example", EXAMPLE, "mine.csv", icon=":material/download:")
         )
         return
-    if found.source == "csv":
+    if report.source == "csv":
         st.segmented_control("The best rating in this file is", [5, 10, 100], default=5, key="rate out of")
-    counts(found)
-    wanted = [*found.matched, *confirmed(dataset, found, given.file_id)]
-    details(dataset, found)
+    counts(report)
+    wanted = [*report.matched, *confirmed(dataset, report, file.file_id)]
+    details(dataset, report)
     with st.container(horizontal=True, vertical_alignment="center", key="import-actions"):
         st.button(
-            f"Keep {len(wanted):,} rating{'' if len(wanted) == 1 else 's'}",
+            f"Import {len(wanted):,} rating{'' if len(wanted) == 1 else 's'}",
             type="primary",
             disabled=not wanted,
-            on_click=keep,
-            args=(dataset, found.source, wanted),
+            on_click=import_matches,
+            args=(dataset, report.source, wanted),
             key="import-keep",
         )
         st.download_button(
-            "What became of every row",
-            report_csv(dataset, found),
+            "Download import report",
+            report_csv(dataset, report),
             "import.csv",
             "text/csv",
             icon=":material/download:",
@@ -84,20 +82,20 @@ def draw_import(dataset: Dataset) -> None:
         )
 
 
-def confirmed(dataset: Dataset, found: MatchReport, key: str) -> list[Match]:
-    """Ask about films that are not certain, and return those that were confirmed."""
+def confirmed(dataset: Dataset, report: MatchReport, key: str) -> list[Match]:
+    """Ask about uncertain matches, and return those that were confirmed."""
     wanted: list[Match] = []
-    if found.by_number:
-        first = found.by_number[0]
+    if report.by_number:
+        first = report.by_number[0]
         sure = st.checkbox(
-            f"{len(found.by_number):,} rows give a number alone. Here number {markdown(first.row.movielens_id)} is "
+            f"{len(report.by_number):,} rows give a number alone. Here number {markdown(first.row.movielens_id)} is "
             f"{_film(dataset, first)}: the numbers are those of {markdown(dataset.name)}",
             key=f"import {key} numbers",
         )
-        wanted += found.by_number if sure else []
-    if found.to_confirm:
-        st.markdown(f"**Is this the film?** {len(found.to_confirm):,} titles are not quite those here.")
-    for match in found.to_confirm[:ASKED]:
+        wanted += report.by_number if sure else []
+    if report.to_confirm:
+        st.markdown(f"**Is this the film?** {len(report.to_confirm):,} titles differ slightly from this catalogue.")
+    for match in report.to_confirm[:ASKED]:
         year = f" ({match.row.year})" if match.row.year else ""
         label = f"{markdown(match.row.title)}{year} is {_film(dataset, match)}: {match.how}"
         if st.checkbox(label, key=f"import {key} {match.row.line}"):
@@ -105,40 +103,44 @@ def confirmed(dataset: Dataset, found: MatchReport, key: str) -> list[Match]:
     return wanted
 
 
-def counts(found: MatchReport) -> None:
-    """Draw the counts of the report, and what was guessed."""
+def counts(report: MatchReport) -> None:
+    """Draw the counts of the report, and its notes on what was guessed."""
     with st.grid(4, min_column_width=130, gap="small", key="import-counts"):
         for name, rows in (
-            ("Found", found.matched),
-            ("To confirm", [*found.by_number, *found.to_confirm]),
-            ("Not here", found.unmatched),
-            ("Not usable", found.refused),
+            ("Matched", report.matched),
+            ("To confirm", [*report.by_number, *report.to_confirm]),
+            ("Not in this catalogue", report.unmatched),
+            ("Not usable", report.refused),
         ):
             st.metric(name, f"{len(rows):,}", border=True)
-    for note in found.notes:
+    for note in report.notes:
         st.caption(markdown(note))
 
 
-def details(dataset: Dataset, found: MatchReport) -> None:
+def details(dataset: Dataset, report: MatchReport) -> None:
     """Draw the rows behind the counts, each with its line and its reason."""
-    for name, matches in (("Found", found.matched), ("Not here", found.unmatched), ("Rated twice", found.replaced)):
-        _rows(name, [(m.row.line, m.row.title or m.row.movielens_id, _told(dataset, m)) for m in matches])
-    _rows("Not usable", [(row.line, row.title, row.why) for row in found.refused])
+    for name, matches in (
+        ("Matched", report.matched),
+        ("Not in this catalogue", report.unmatched),
+        ("Rated twice", report.replaced),
+    ):
+        _rows(name, [(m.row.line, m.row.title or m.row.movielens_id, _outcome(dataset, m)) for m in matches])
+    _rows("Not usable", [(row.line, row.title, row.why) for row in report.refused])
 
 
 def _rows(name: str, rows: Sequence[tuple[int, str, str]]) -> None:
     if not rows:
         return
-    said = "".join(
+    entries = "".join(
         f"<li>line {n:,}: {f'<b>{html(title)}</b>, ' if title else ''}{html(why)}</li>"
         for n, title, why in rows[:LISTED]
     )
     rest = f"<li>and {len(rows) - LISTED:,} more, in the file below</li>" if len(rows) > LISTED else ""
     with st.expander(f"{name} · {len(rows):,}"):
-        st.html(f'<ul class="findings">{said}{rest}</ul>')
+        st.html(f'<ul class="findings">{entries}{rest}</ul>')
 
 
-def _told(dataset: Dataset, match: Match) -> str:
+def _outcome(dataset: Dataset, match: Match) -> str:
     if match.item_idx < 0:
         return match.how
     return f"{match.row.stars:g} ★ for {cards.named(cards.film(dataset, match.item_idx))}, by {match.how}"
@@ -148,13 +150,13 @@ def _film(dataset: Dataset, match: Match) -> str:
     return f"**{markdown(cards.named(cards.film(dataset, match.item_idx)))}**"
 
 
-def report_csv(dataset: Dataset, found: MatchReport) -> str:
-    """Return what became of every row, as CSV in the order of the file."""
+def report_csv(dataset: Dataset, report: MatchReport) -> str:
+    """Return the outcome of every row, as CSV in the order of the file."""
     parts = {
-        "matched": found.matched,
-        "to confirm": [*found.by_number, *found.to_confirm],
-        "unmatched": found.unmatched,
-        "replaced by a later row": found.replaced,
+        "matched": report.matched,
+        "to confirm": [*report.by_number, *report.to_confirm],
+        "unmatched": report.unmatched,
+        "replaced by a later row": report.replaced,
     }
     rows: list[tuple[int, str, int | None, float | None, str, str, str]] = [
         (
@@ -169,28 +171,28 @@ def report_csv(dataset: Dataset, found: MatchReport) -> str:
         for part, matches in parts.items()
         for m in matches
     ]
-    rows += [(row.line, row.title, None, None, "rejected", "", row.why) for row in found.refused]
+    rows += [(row.line, row.title, None, None, "rejected", "", row.why) for row in report.refused]
     return csv_text(("line", "title", "year", "stars", "outcome", "film", "why"), sorted(rows, key=itemgetter(0)))
 
 
 @messages.toast_errors
-def keep(dataset: Dataset, source: str, wanted: Sequence[Match]) -> None:
-    """Keep what was found and confirmed, all or none. For callbacks."""
+def import_matches(dataset: Dataset, source: str, wanted: Sequence[Match]) -> None:
+    """Import the matched and confirmed ratings, all or none. For callbacks."""
     new, since = visitor_ratings.import_ratings(dataset, source, wanted)
     old = len(wanted) - new - since
-    said = [f"{new:,} rating{'' if new == 1 else 's'} came in from {FROM[source]}"]
-    said += [f"{old:,} were here already"] if old else []
-    said += [f"{since:,} of films that you have rated here since stay as you left them"] if since else []
-    st.session_state["rate brought"] = "; ".join(said) + "."
+    parts = [f"{new:,} rating{'' if new == 1 else 's'} imported from {FROM[source]}"]
+    parts += [f"{old:,} were here already"] if old else []
+    parts += [f"{since:,} of films that you have rated here since were left unchanged"] if since else []
+    st.session_state["rate imported"] = "; ".join(parts) + "."
     st.session_state["rate uploads"] = st.session_state.get("rate uploads", 0) + 1  # an empty uploader
     for name in ("rate found", "rate asked"):
         st.session_state.pop(name, None)
 
 
 def toast_imported() -> None:
-    """Say once what came in."""
-    if said := st.session_state.pop("rate brought", ""):
-        st.success(said, icon=":material/check_circle:")
+    """Show once what was imported."""
+    if message := st.session_state.pop("rate imported", ""):
+        st.success(message, icon=":material/check_circle:")
 
 
 def _label(name: str) -> str:
@@ -198,23 +200,26 @@ def _label(name: str) -> str:
 
 
 def draw_export(dataset: Dataset, mine: VisitorRatings, films: Sequence[cards.Film]) -> None:
-    """List what the visitor rated, offer it and the list as files, and offer to erase it all.
+    """List the visitor's ratings, offer them and their recommendations as files, and offer to erase everything.
 
     films : what is recommended, best first
     """
     moments = {event.item_id: event.timestamp for event in mine.events}
     rows = [(cards.film(dataset, item), stars) for item, stars in mine.stars.items()]
-    said = "".join(f"<li>{html(cards.named(it))} <b>{stars:g} ★</b></li>" for it, stars in reversed(rows))
-    st.html(f'<section class="rated-list"><h3>{len(rows)} films rated</h3><ol>{said}</ol></section>')
+    entries = "".join(f"<li>{html(cards.named(it))} <b>{stars:g} ★</b></li>" for it, stars in reversed(rows))
+    st.html(f'<section class="rated-list"><h3>{len(rows)} films rated</h3><ol>{entries}</ol></section>')
     with st.container(horizontal=True, key="take-away"):
         for label, name, text in (
-            ("My list, 50 films", "recommendations.csv", recommendations_csv(films)),
-            ("My ratings, as MovieLens has them", "ratings.csv", movielens_csv(rows, moments)),
-            ("My ratings, for Letterboxd", "letterboxd.csv", letterboxd_csv(rows, moments)),
+            ("Download my top 50", "recommendations.csv", recommendations_csv(films)),
+            ("Download my ratings (MovieLens format)", "ratings.csv", movielens_csv(rows, moments)),
+            ("Download my ratings (Letterboxd format)", "letterboxd.csv", letterboxd_csv(rows, moments)),
         ):
             st.download_button(label, text, name, "text/csv", icon=":material/download:", on_click="ignore")
-        with st.popover("Erase everything of mine", icon=":material/delete:"):
-            st.markdown("All your ratings, on every data set, are deleted for good. That they were is recorded.")
+        with st.popover("Erase all my ratings", icon=":material/delete:"):
+            st.markdown(
+                "Deletes all your ratings on every data set. This cannot be undone. "
+                "We keep only a note that a deletion happened."
+            )
             st.button("Erase", type="primary", on_click=erase, key="rate-erase")
 
 
@@ -241,7 +246,7 @@ def letterboxd_csv(rows: Sequence[tuple[cards.Film, float]], moments: Mapping[st
 
 
 def erase() -> None:
-    """Forget this visitor. For callbacks."""
+    """Erase everything of this visitor. For callbacks."""
     log_event("everything of a visitor was erased", count=visitor_ratings.event_log().erase(visitor_id()))
     for key in [key for key in st.session_state if str(key).startswith("rate ")]:
         del st.session_state[key]

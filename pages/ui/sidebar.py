@@ -160,8 +160,8 @@ def ready() -> Ready:
         messages.grid_skeleton(2)
         st.stop()
     status(f"trained {ago(found.manifest.trained_at)}", found.manifest.origin.device)
-    if said := caches.recency_said(found.model, recipes.recipe(chosen.model)):
-        st.sidebar.caption(said)
+    if recency := caches.recency_text(found.model, recipes.recipe(chosen.model)):
+        st.sidebar.caption(recency)
     return Ready(data, found, data.like_threshold)
 
 

@@ -67,12 +67,12 @@ def test_counts_and_four_distributions(open_app: Open, sample: Dataset) -> None:
     app = open_app(PAGE)
     counts = {metric.label: metric.value for metric in app.metric}
     assert counts["Ratings"] == f"{len(sample.ratings):,}"
-    assert counts["People"] == f"{sample.n_users:,}"
+    assert counts["Viewers"] == f"{sample.n_users:,}"
     assert counts["Films"] == f"{sample.n_items:,}"
     share = len(sample.ratings) / sample.n_users / sample.n_items
-    assert counts["Filled cells"] == f"{share:.2%}"
+    assert counts["Density"] == f"{share:.2%}"
     assert len(app.get("vega_lite_chart")) == 4
-    assert "the audience is simulated" in markup(app)
+    assert "the viewers are simulated" in markup(app)
     assert sample.cleaning.lines()[0] in markup(app)
 
 
@@ -112,12 +112,12 @@ def test_bad_upload_is_one_sentence_and_an_example(open_app: Open, name: str, co
 
 def test_good_upload_is_reported_and_used_from_then_on(open_app: Open) -> None:
     app = upload(open_app(PAGE), "mine.csv", ratings_csv().encode())
-    assert "240 ratings by 30 people of 12 items" in app.success[0].value
+    assert "240 ratings by 30 viewers of 12 films" in app.success[0].value
     assert any("240 ratings read" in caption.value for caption in app.caption)
-    next(button for button in app.button if button.label == "Use it").click()
+    next(button for button in app.button if button.label == "Use this data").click()
     settle(app)
     assert app.selectbox(key="data").value == "upload"
-    assert next(metric.value for metric in app.metric if metric.label == "People") == "30"
+    assert next(metric.value for metric in app.metric if metric.label == "Viewers") == "30"
     app.switch_page("for_you.py")
     settle(app)
     assert cards(app, "top")
@@ -133,9 +133,9 @@ def test_the_repaired_file_is_read_after_a_bad_one(open_app: Open) -> None:
     assert app.success
 
 
-def test_an_upload_is_invisible_to_everybody_else(open_app: Open) -> None:
+def test_an_upload_is_invisible_to_other_visitors(open_app: Open) -> None:
     app = upload(open_app(PAGE), "mine.csv", ratings_csv().encode())
-    next(button for button in app.button if button.label == "Use it").click()
+    next(button for button in app.button if button.label == "Use this data").click()
     settle(app)
     other = open_app(PAGE, data="upload")
     assert "upload" not in other.selectbox(key="data").options
@@ -145,7 +145,7 @@ def test_an_upload_is_invisible_to_everybody_else(open_app: Open) -> None:
 
 def test_hostile_titles_are_shown_letter_by_letter(open_app: Open) -> None:
     app = upload(open_app(PAGE), "hostile.zip", hostile_zip())
-    next(button for button in app.button if button.label == "Use it").click()
+    next(button for button in app.button if button.label == "Use this data").click()
     settle(app)
     for page in ("for_you.py", "similar.py"):
         app.switch_page(page)

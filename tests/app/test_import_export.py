@@ -45,46 +45,46 @@ def rated(app: AppTest) -> str:
 
 def test_an_export_is_looked_at_confirmed_and_kept_once(app: AppTest) -> None:
     upload(app, EXPORT)
-    assert counts(app) == {"Found": "2", "To confirm": "1", "Not here": "1", "Not usable": "1"}
+    assert counts(app) == {"Matched": "2", "To confirm": "1", "Not in this catalogue": "1", "Not usable": "1"}
     assert "&lt;script&gt;" in markup(app)
     assert "line 6: <b>Heat</b>, it has no rating" in markup(app)
-    assert app.button(key="import-keep").label == "Keep 2 ratings"
+    assert app.button(key="import-keep").label == "Import 2 ratings"
     assert "Rocky IV" in app.checkbox[-1].label
     app.checkbox[-1].check().run()
-    press(app, "Keep 3 ratings")
-    assert [said.value for said in app.success] == ["3 ratings came in from Letterboxd."]
+    press(app, "Import 3 ratings")
+    assert [said.value for said in app.success] == ["3 ratings imported from Letterboxd."]
     said = rated(app)
     assert "3 films rated" in said
     assert "Se7en (1995) <b>4.5 ★</b>" in said
     upload(app, EXPORT)
-    press(app, "Keep 2 ratings")
-    assert [said.value for said in app.success] == ["0 ratings came in from Letterboxd; 2 were here already."]
+    press(app, "Import 2 ratings")
+    assert [said.value for said in app.success] == ["0 ratings imported from Letterboxd; 2 were here already."]
     assert "3 films rated" in rated(app)
 
 
 def test_a_file_in_no_known_form_is_one_sentence_and_an_example_that_works(app: AppTest) -> None:
     upload(app, "colour,size\nred,3\n")
-    assert "Ratings from elsewhere" in app.file_uploader[0].label
+    assert "Choose a file" in app.file_uploader[0].label
     assert "has the columns" in app.error[0].value
     upload(app, "title,year,rating\nThe Matrix,1999,★★★★½\nAlien,1979,8\n", "mine.csv")
-    assert counts(app) == {"Found": "1", "To confirm": "0", "Not here": "0", "Not usable": "1"}
+    assert counts(app) == {"Matched": "1", "To confirm": "0", "Not in this catalogue": "0", "Not usable": "1"}
     app.segmented_control(key="rate out of").set_value(10).run()
-    assert counts(app) == {"Found": "2", "To confirm": "0", "Not here": "0", "Not usable": "0"}
-    press(app, "Keep 2 ratings")
+    assert counts(app) == {"Matched": "2", "To confirm": "0", "Not in this catalogue": "0", "Not usable": "0"}
+    press(app, "Import 2 ratings")
     assert "Alien (1979) <b>4 ★</b>" in rated(app)
 
 
 def test_what_was_rated_here_since_stays(app: AppTest) -> None:
     upload(app, EXPORT)
-    press(app, "Keep 2 ratings")
+    press(app, "Import 2 ratings")
     rated(app)
     upload(app, "title,year,rating\nThe Matrix,1999,1\n", "undated.csv")  # counts as rated now
-    press(app, "Keep 1 rating")
+    press(app, "Import 1 rating")
     rated(app)
     upload(app, EXPORT.replace("boxd.it/1,5", "boxd.it/1,3"))
-    press(app, "Keep 2 ratings")
+    press(app, "Import 2 ratings")
     (said,) = app.success
-    assert "1 of films that you have rated here since stay" in said.value
+    assert "1 of films that you have rated here since were left" in said.value
     assert "The Matrix (1999) <b>1 ★</b>" in rated(app)
 
 
@@ -97,17 +97,21 @@ def test_what_comes_in_does_not_make_a_board_send_its_acts_again(app: AppTest, m
     )
     rated(app.run())
     upload(app, EXPORT)
-    press(app, "Keep 2 ratings")
+    press(app, "Import 2 ratings")
     assert told
     assert all(ids == ["a" * 32] for ids in told)
 
 
 def test_what_is_taken_away_can_be_brought_back(app: AppTest) -> None:
     upload(app, EXPORT)
-    press(app, "Keep 2 ratings")
+    press(app, "Import 2 ratings")
     rated(app)
-    taken = {button.proto.label for button in app.get("download_button")}
-    assert {"My ratings, as MovieLens has them", "My ratings, for Letterboxd", "My list, 50 films"} <= taken
+    labels = {button.proto.label for button in app.get("download_button")}
+    assert {
+        "Download my ratings (MovieLens format)",
+        "Download my ratings (Letterboxd format)",
+        "Download my top 50",
+    } <= labels
     films = [
         (import_export.cards.Film("839", "The Matrix", 1999, ""), 5.0),
         (import_export.cards.Film("730", "Se7en", 1995, ""), 4.5),
@@ -115,12 +119,12 @@ def test_what_is_taken_away_can_be_brought_back(app: AppTest) -> None:
     letterboxd = import_export.letterboxd_csv(films, {"839": 1717113600})
     assert list(csv.reader(io.StringIO(letterboxd)))[1] == ["The Matrix", "1999", "5.0", "2024-05-31"]
     upload(app, letterboxd, "letterboxd.csv")
-    assert counts(app)["Found"] == "2"
+    assert counts(app)["Matched"] == "2"
     upload(app, import_export.movielens_csv(films, {}), "movielens.csv")
-    assert counts(app) == {"Found": "0", "To confirm": "2", "Not here": "0", "Not usable": "0"}
+    assert counts(app) == {"Matched": "0", "To confirm": "2", "Not in this catalogue": "0", "Not usable": "0"}
     assert "number 839 is **The Matrix" in app.checkbox[-1].label
     app.checkbox[-1].check().run()
-    assert app.button(key="import-keep").label == "Keep 2 ratings"
+    assert app.button(key="import-keep").label == "Import 2 ratings"
 
 
 def test_strangers_upload_a_few_files_and_then_wait(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

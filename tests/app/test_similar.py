@@ -1,4 +1,4 @@
-"""More like this: the seed, its neighbours, the way walked, the search and the states."""
+"""More like this: the film, similar films, the trail, the search, and errors."""
 
 import pytest
 
@@ -24,28 +24,30 @@ def test_without_a_film_the_page_offers_the_best_known_ones(open_app: Open, samp
     start = names(app, "start")
     assert len(start) == 10
     most = sample.ratings.item_counts.max()
-    assert f"rated by <b>{most:,}</b> people" in markup(app)
+    assert f"rated by <b>{most:,}</b> viewers" in markup(app)
     assert not cards(app, "near")
 
 
 @pytest.mark.parametrize("model", ["ease", "item-knn"])
-def test_neighbours_are_the_model_s_with_their_similarity(open_app: Open, sample: Dataset, model: str) -> None:
+def test_similar_films_are_the_model_s_with_their_similarity(open_app: Open, sample: Dataset, model: str) -> None:
     item = item_of(sample, "The Matrix")
     app = open_app(PAGE, item=item, model=model)
     ranking = obtain(TrainingRequest(sample, model)).model.similar_items(sample.item_index([item]), k=10)
     near = cards(app, "near")
     assert names(app, "near") == sample.items["title"].iloc[ranking.items[0].numpy()].tolist()
-    assert [text_of(card, "badge") for card in near] == [f"{score:.2g}" for score in ranking.scores[0].tolist()]
+    for card, score in zip(near, ranking.scores[0].tolist(), strict=True):
+        assert f'title="similarity {score:.2g}"' in card
+    assert text_of(near[0], "badge") == "strong"
     assert "The Matrix" not in names(app, "near")
 
 
-def test_seed_shows_what_the_data_knows_of_it(open_app: Open, sample: Dataset) -> None:
+def test_the_film_is_shown_with_its_facts(open_app: Open, sample: Dataset) -> None:
     app = open_app(PAGE, item=item_of(sample, "Alien"))
     page = markup(app)
     assert "<h2>Alien</h2>" in page
     assert "Directed by <b>Ridley Scott</b>" in page
     count = int(sample.ratings.item_counts[int(sample.item_index([item_of(sample, "Alien")])[0])])
-    assert f"Rated by <b>{count:,}</b> people" in page
+    assert f"Rated by <b>{count:,}</b> viewers" in page
 
 
 def test_walking_leaves_a_trail_back(open_app: Open, sample: Dataset) -> None:
@@ -59,12 +61,12 @@ def test_walking_leaves_a_trail_back(open_app: Open, sample: Dataset) -> None:
     assert "The Matrix" in links(app)
     app.query_params["item"] = walk[0]
     settle(app)
-    assert "The Matrix" not in links(app), "going back shortens the way"
+    assert "The Matrix" not in links(app), "going back shortens the trail"
 
 
-def test_model_without_item_vectors_offers_one_that_has(open_app: Open, sample: Dataset) -> None:
+def test_model_without_similar_films_offers_one_that_has_them(open_app: Open, sample: Dataset) -> None:
     app = open_app(PAGE, item=item_of(sample, "Alien"), model="popularity")
-    assert "no item vectors" in app.error[0].value
+    assert "cannot tell what is similar" in app.error[0].value
     assert not cards(app, "near")
     next(button for button in app.button if "Use EASE" in button.label).click()
     settle(app)
@@ -81,11 +83,11 @@ def test_unknown_film_is_one_sentence_and_a_way_on(open_app: Open, item: str) ->
     assert "![x](" not in app.error[0].value
 
 
-def test_search_forgives_typos_and_says_when_there_is_nothing(open_app: Open) -> None:
+def test_search_forgives_typos_and_says_when_nothing_matches(open_app: Open) -> None:
     app = open_app(PAGE)
     app.text_input[0].set_value("Godfahter")
     settle(app)
     assert any(label.startswith("The Godfather") for label in links(app))
     app.text_input[0].set_value("zzzzqqqq")
     settle(app)
-    assert any("No film is called" in caption.value for caption in app.caption)
+    assert any("No match for" in caption.value for caption in app.caption)

@@ -65,7 +65,7 @@ def give(page: Page, name: str, content: bytes) -> None:
 def test_a_hostile_catalogue_is_text_on_every_page(open_page: OpenPage) -> None:
     page = open_page("/data")
     give(page, f"{NAME}.zip", hostile_zip())
-    page.get_by_role("button", name="Use it").click()
+    page.get_by_role("button", name="Use this data").click()
     expect(page.locator(".status")).to_contain_text("your data")
     shows(page, "[data-testid=stMain]", NAME)
     drawn(page)

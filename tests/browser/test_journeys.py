@@ -42,18 +42,18 @@ def test_first_page_shows_posters_that_are_pictures_in_our_letters(open_page: Op
     assert {"Figtree", "Barlow Condensed"} <= set(loaded)
 
 
-def test_picking_a_person_by_typing_changes_page_and_address(open_page: OpenPage) -> None:
+def test_picking_a_viewer_by_typing_changes_page_and_address(open_page: OpenPage) -> None:
     page = open_page()
     expect(page.locator(".ticket")).to_be_visible()
-    page.get_by_label("Find a person").press_sequentially("teach", delay=20)
+    page.get_by_label("Find a viewer").press_sequentially("teach", delay=20)
     result = page.locator(".st-key-people a").nth(1)
     expect(result).to_contain_text("teacher")
-    wanted = re.search(r"Person (\d+)", result.inner_text())[1]  # type: ignore[index]
+    wanted = re.search(r"Demo viewer (\d+)", result.inner_text())[1]  # type: ignore[index]
     result.click()
     expect(page.locator(".ticket .stub b")).to_have_text(wanted)
     expect(page).to_have_url(re.compile(rf"[?&]user={wanted}(&|$)"))
-    expect(page.get_by_label("Find a person")).to_have_count(1)  # the old one goes when the page is drawn
-    expect(page.get_by_label("Find a person")).to_have_value("")
+    expect(page.get_by_label("Find a viewer")).to_have_count(1)  # the old one goes when the page is drawn
+    expect(page.get_by_label("Find a viewer")).to_have_value("")
     page.reload()
     expect(page.locator(".ticket .stub b")).to_have_text(wanted)
 
@@ -92,8 +92,8 @@ def test_bad_upload_says_why_and_the_next_one_works(open_page: OpenPage) -> None
     expect(alert).to_contain_text("good")
     expect(page.get_by_role("button", name="Download an example")).to_be_visible()
     chooser.set_input_files({"name": "mine.csv", "mimeType": "text/csv", "buffer": ratings_csv().encode()})
-    expect(page.get_by_text("240 ratings by 30 people")).to_be_visible()
-    page.get_by_role("button", name="Use it").click()
+    expect(page.get_by_text("240 ratings by 30 viewers")).to_be_visible()
+    page.get_by_role("button", name="Use this data").click()
     expect(page.locator("[data-testid=stMetricValue]").first).to_have_text("240")
     page.locator("[data-testid=stSidebarNavLink]", has_text="For you").click()
     expect(page.locator(".st-key-top .film").first).to_be_visible()
@@ -148,7 +148,7 @@ def test_two_visitors_do_not_see_each_other(open_page: OpenPage) -> None:
     first, second = open_page("/?user=12"), open_page("/?user=13")
     expect(first.locator(".ticket .stub b")).to_have_text("12")
     expect(second.locator(".ticket .stub b")).to_have_text("13")
-    first.get_by_role("button", name="Anybody").click()
+    first.get_by_role("button", name="Random viewer").click()
     expect(first.locator(".ticket .stub b")).not_to_have_text("12")
     expect(second.locator(".ticket .stub b")).to_have_text("13")
 

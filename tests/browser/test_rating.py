@@ -94,8 +94,8 @@ def test_an_export_is_brought_in_after_a_look_at_it_and_can_be_taken_away(open_p
     for part in ("Not here · 1", "Not usable · 1"):
         page.get_by_text(part).click()
     expect(page.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
-    page.get_by_role("button", name="Keep 2 ratings").click()
-    expect(page.get_by_text("2 ratings came in from Letterboxd.")).to_be_visible()
+    page.get_by_role("button", name="Import 2 ratings").click()
+    expect(page.get_by_text("2 ratings imported from Letterboxd.")).to_be_visible()
     page.reload()
     settled(page)
     import_and_export(page)
