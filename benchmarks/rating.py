@@ -54,7 +54,7 @@ def main() -> None:
                 page.wait_for_timeout(700)  # a person looks before they click again
                 one = page.evaluate(RATE)
                 if one is None:
-                    page.get_by_role("button", name="Other films").click()
+                    page.get_by_role("button", name="Show others").click()
                 else:
                     took.append(one)
         finally:

@@ -1,8 +1,7 @@
-"""Rate: give films stars and watch the list follow, with what moved, why, and what other models would say."""
+"""Rate: give films stars and watch the list change, with what moved, why, and what other models would list."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,40 +16,40 @@ from recengine.data.dataset import Dataset
 from recengine.experiments.store import Trained
 from recengine.models.base import Recommender
 from recengine.serving import viewers
-from recengine.serving.event_log import Event, rated
+from recengine.serving.event_log import STARS, Event, rated
 from recengine.serving.explain import Reason, reasons
 
 DEALT = 6
-"""Films that are offered to rate."""
+"""Films offered to rate at once."""
 BOARDS = ("board-hand", "board-list")
 WELL_KNOWN = 60
-"""Films among which those to rate are chosen."""
-PANELS = ("Side by side", "Rank over time", "After 0, 1, 2, 5", "Your taste", "Import and export")
+"""Most-rated films among which those to rate are chosen."""
+PANELS = ("Side by side", "Rank over time", "How it grew", "Your taste", "Import and export")
 LIKED_MOST = 8
-"""Films of a persona that a visitor starts from."""
+"""Films that are borrowed from a persona."""
 
 
 def moved(before: list[int], items: Sequence[int]) -> dict[int, str]:
     """Return ▲3, ▼2, NEW or "" for each item, against the list before; "" for all where there was none."""
-    found = {}
-    for place, item in enumerate(items):
+    marks = {}
+    for index, item in enumerate(items):
         if not before:
-            found[item] = ""
+            marks[item] = ""
         elif item not in before:
-            found[item] = "NEW"
+            marks[item] = "NEW"
         else:
-            rise = before.index(item) - place
-            found[item] = f"▲{rise}" if rise > 0 else f"▼{-rise}" if rise < 0 else ""
-    return found
+            rise = before.index(item) - index
+            marks[item] = f"▲{rise}" if rise > 0 else f"▼{-rise}" if rise < 0 else ""
+    return marks
 
 
 def because(dataset: Dataset, reason: Reason) -> tuple[str, str, str]:
-    """Return why a film is listed, in three parts of which the middle one is a title."""
+    """Return why a film is listed, in three parts; the middle one is a title."""
     if reason.kind == "contribution":
         return "because you rated", cards.film(dataset, reason.item_idx).title, f"· {reason.share:.0%} of the score"
     if reason.kind == "neighbour":
-        return "nearest of what you liked:", cards.film(dataset, reason.item_idx).title, ""
-    return ("a favourite of everybody", "", "") if reason.kind == "popular" else ("", "", "")
+        return "most like", cards.film(dataset, reason.item_idx).title, ""
+    return ("popular with everyone", "", "") if reason.kind == "popular" else ("", "", "")
 
 
 def keep(dataset: Dataset, events: list[Event]) -> None:
@@ -79,39 +78,38 @@ def acknowledge(mine: VisitorRatings) -> None:
 
 
 def placed(fresh: Sequence[int], pins: dict[int, int]) -> list[int]:
-    """Return the list with the films that are held in their places, and the fresh ones in what is left."""
-    held = {place: item for item, place in pins.items()}
+    """Return the list with pinned films at their ranks and the fresh ones in between."""
+    pinned = {index: item for item, index in pins.items()}
     rest = iter([item for item in fresh if item not in pins])
-    found = [held[place] if place in held else next(rest, -1) for place in range(SHOWN)]
-    return [item for item in found if item >= 0]
+    shown = [pinned[index] if index in pinned else next(rest, -1) for index in range(SHOWN)]
+    return [item for item in shown if item >= 0]
 
 
 def your_list(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
-    """Draw the list, what moved in it since the last act, and how long it took."""
+    """Draw the list, and what moved in it since the last act."""
     state = st.session_state
     pins: dict[int, int] = state.setdefault("rate pins", {})
     pins = state["rate pins"] = {i: p for i, p in pins.items() if i in mine.stars or i in mine.passed}
-    started = time.perf_counter()
     items, fallback = lists(model, dataset, mine, [len(mine.stars)], positive)
-    took = time.perf_counter() - started
     shown = placed([int(item) for item in items[0] if item >= 0], pins)
     stands = (mine.events, mine.passed)
-    if state.get("rate stands") != stands:  # the marks stay until something else is done
+    if state.get("rate stands") != stands:  # the marks stay until the next act
         state["rate before"], state["rate stands"] = state.get("rate shown", []), stands
     state["rate shown"] = shown
     change = moved(state["rate before"], shown) if len(state["rate before"]) == len(shown) else dict.fromkeys(shown, "")
     with st.container(horizontal=True, vertical_alignment="center", key="list-head"):
         st.html('<h2 class="row-title">Your list</h2>', width="stretch")
         if pins:
-            st.button("Clear the rated ones", on_click=pins.clear, icon=":material/refresh:", key="rate-refresh")
+            st.button("Replace the films you rated", on_click=pins.clear, icon=":material/refresh:", key="rate-refresh")
     liked = [item for item, stars in mine.stars.items() if dataset.in_scale(stars) >= positive]
     last = next(reversed(mine.stars), None)
-    told = f"{recipes.label(model.name)} answered in <b>{1e3 * took:.1f} ms</b>"
+    status = f"{html(recipes.label(model.name))} made this list."
     if last is not None:
-        told += f" after <b>{html(cards.film(dataset, last).title)}</b>, {mine.stars[last]:g} ★"
+        status = f"Updated after <b>{html(cards.film(dataset, last).title)}</b> ({mine.stars[last]:g} ★)"
     if fallback[0]:
-        told = "You have liked nothing yet, so these are the favourites of everybody."
-    st.html(f'<p class="status-line" data-testid="answered">{told}</p>')
+        least = min((stars for stars in STARS if dataset.in_scale(stars) >= positive), default=max(STARS))
+        status = f"Give a film {least:g} ★ or more to make this list yours. Until then: what is popular."
+    st.html(f'<p class="status-line" data-testid="answered">{status}</p>')
     fresh = [item for item in shown if item not in pins]
     why = [Reason("popular")] * len(fresh) if fallback[0] else reasons(model, liked, fresh, newcomer=True)
     notes = {item: because(dataset, reason) for item, reason in zip(fresh, why, strict=True)}
@@ -130,12 +128,12 @@ def your_list(dataset: Dataset, model: Recommender, mine: VisitorRatings, positi
 
 
 def draw(dataset: Dataset, mine: VisitorRatings, squares: list[Square], key: str) -> None:
-    """Draw a board whose acts are kept."""
+    """Draw a board that knows which acts are in the log."""
     board.draw(dataset, squares, key=key, acknowledged=mine.acknowledged)
 
 
 def deal(dataset: Dataset, mine: VisitorRatings) -> None:
-    """Choose the films that are offered next: well known ones that were not, of many kinds. For callbacks."""
+    """Choose the films that are offered next: well-known ones of many genres, not offered before. For callbacks."""
     offered: set[int] = st.session_state.setdefault("rate offered", set())
     gone = offered | set(mine.stars) | mine.passed | set(st.session_state.get("rate shown", []))
     known = [int(i) for i in np.argsort(-dataset.ratings.item_counts, kind="stable") if int(i) not in gone][:WELL_KNOWN]
@@ -147,8 +145,8 @@ def deal(dataset: Dataset, mine: VisitorRatings) -> None:
 
 
 def to_rate(dataset: Dataset, mine: VisitorRatings) -> None:
-    """Draw the films that are offered, or those that a search finds."""
-    st.html('<h2 class="row-title">Films you may know</h2>')
+    """Draw the films that are offered, or the matches of a search."""
+    st.html('<h2 class="row-title">Rate what you have seen</h2>')
     query = st.text_input(
         "Find a film to rate", type="search", live="200ms", placeholder="A title, as you remember it", key="rate query"
     )
@@ -158,16 +156,16 @@ def to_rate(dataset: Dataset, mine: VisitorRatings) -> None:
     if query:
         hand = caches.title_index(dataset).find(query, limit=DEALT)
         if not hand:
-            st.caption(f"No film is called anything like “{markdown(query)}”. Try fewer letters.")
+            st.caption(f"No match for “{markdown(query)}” in this catalogue.")
     squares = [Square(item, stars=mine.stars.get(item, 0.0), passed=item in mine.passed) for item in hand]
     draw(dataset, mine, squares, BOARDS[0])
     if not query:
-        st.button("Other films", on_click=deal, args=(dataset, mine), icon=":material/casino:", key="rate-deal")
+        st.button("Show others", on_click=deal, args=(dataset, mine), icon=":material/casino:", key="rate-deal")
 
 
 @messages.toast_errors
 def start_as(dataset: Dataset, persona: viewers.Persona) -> None:
-    """Rate for the visitor what a persona loved most. For callbacks."""
+    """Add a persona's favourites to the visitor's ratings. For callbacks."""
     past = viewers.history_of(dataset, persona.user_idx)
     low, high = dataset.rating_range
     stars = past.ratings if high <= 5 else 0.5 + 4.5 * (past.ratings - low) / (high - low)
@@ -177,22 +175,22 @@ def start_as(dataset: Dataset, persona: viewers.Persona) -> None:
 
 
 def starts(dataset: Dataset, positive: float) -> None:
-    """Offer personas to somebody who has rated nothing."""
+    """Offer personas to a visitor without ratings."""
     with st.container(horizontal=True, gap="xsmall", key="people"):
-        st.html('<span class="legend">Or start as somebody</span>', width="content")
+        st.html('<span class="legend">Or borrow a taste</span>', width="content")
         for persona in caches.personas(dataset, positive)[:5]:
             st.button(
                 persona.title,
                 on_click=start_as,
                 args=(dataset, persona),
-                help=f"Rates {LIKED_MOST} films as they did: {persona.why}",
+                help=f"Adds {LIKED_MOST} ratings from this viewer: {persona.why}",
                 key=f"persona {persona.user_idx}",
             )
 
 
 @st.fragment
 def studio(model: Recommender, positive: float) -> None:
-    """Draw what a rating changes; an act reruns this part alone."""
+    """Draw everything that a rating changes; an act reruns this part alone."""
     with messages.catch_bad_input(messages.start_again_link):
         dataset = sidebar.dataset()
         if events := unkept(dataset):
@@ -211,7 +209,7 @@ def studio(model: Recommender, positive: float) -> None:
             with st.expander("Bring your ratings from Letterboxd, IMDb or MovieLens", icon=":material/upload:"):
                 import_export.draw_import(dataset)
             return
-        panel = st.segmented_control("Look closer", PANELS, default=PANELS[0], required=True, key="rate panel")
+        panel = st.segmented_control("More about your list", PANELS, default=PANELS[0], required=True, key="rate panel")
         if panel == PANELS[0]:
             rating_panels.side_by_side(dataset, model, mine, positive)
         elif panel == PANELS[1]:
@@ -233,13 +231,13 @@ with messages.catch_bad_input(messages.start_again_link):
     trained = ready.trained if able else caches.find_model(ready.dataset, caches.DEFAULT_MODEL, sidebar.choice().device)
     if not able:
         st.info(
-            f"{recipes.label(sidebar.choice().model)} serves only people it was trained on, so "
-            f"{recipes.label(caches.DEFAULT_MODEL)} answers here.",
+            f"{recipes.label(sidebar.choice().model)} cannot read new ratings, so "
+            f"{recipes.label(caches.DEFAULT_MODEL)} makes this list.",
             icon=":material/info:",
         )
     if isinstance(trained, Trained):
         studio(trained.model, ready.positive)
     else:
         messages.error(
-            "The model that answers newcomers is still being trained; come back in a moment", messages.start_again_link
+            "The model for your list is still being trained; come back in a moment", messages.start_again_link
         )

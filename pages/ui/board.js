@@ -1,6 +1,6 @@
 // A grid of films that can be rated in half stars: one component for all of them, so that quick clicks are all kept.
-// Every act becomes an event with an id made here. All events that Python has not acknowledged are sent each time, so
-// that one that is overtaken by the next is not lost, and one that is sent twice is one row in the log.
+// Every act becomes an event with an id made here. All events that Python has not acknowledged are sent each time: none
+// is lost when the next click overtakes it, and one that is sent twice is one row in the log.
 
 const STAR = "M12 2.6l2.9 6 6.6.9-4.8 4.6 1.2 6.5L12 17.5l-5.9 3.1 1.2-6.5L2.5 9.5l6.6-.9z";
 const boards = new WeakMap();
@@ -29,7 +29,7 @@ function starRow() {
   return svg;
 }
 
-function said(stars) {
+function spoken(stars) {
   return stars ? `${stars} star${stars === 1 ? "" : "s"}` : "not rated";
 }
 
@@ -58,7 +58,7 @@ export default function ({ data, parentElement, setStateValue }) {
     card.control.append(make("div", { class: "empty" }, starRow()), card.full);
     card.done = make("p", { class: "done" });
     card.undo = make("button", { type: "button", class: "undo" }, "Undo");
-    card.pass = make("button", { type: "button", class: "pass", title: "Not interested: do not show it again" }, "Not for me");
+    card.pass = make("button", { type: "button", class: "pass", title: "Not interested" }, "Not interested");
     card.root = make(
       "article",
       { class: "card" },
@@ -100,7 +100,7 @@ export default function ({ data, parentElement, setStateValue }) {
       card.wanted = wanted; // a key may be one of several on the way: it counts when no other follows
       show(wanted);
       card.control.setAttribute("aria-valuenow", wanted);
-      card.control.setAttribute("aria-valuetext", said(wanted));
+      card.control.setAttribute("aria-valuetext", spoken(wanted));
       clearTimeout(card.timer);
       card.timer = setTimeout(() => rate(wanted), 600);
     };
@@ -114,7 +114,7 @@ export default function ({ data, parentElement, setStateValue }) {
     card.pass.onclick = () => {
       send({ kind: "pass", item: card.item });
       card.passed = true;
-      paint(card, "Not for me");
+      paint(card, "Not interested");
     };
     return card;
   }
@@ -123,7 +123,7 @@ export default function ({ data, parentElement, setStateValue }) {
     const settled = card.stars > 0 || card.passed;
     card.full.style.width = `${20 * card.stars}%`;
     card.control.setAttribute("aria-valuenow", card.stars || 0.5);
-    card.control.setAttribute("aria-valuetext", said(card.stars));
+    card.control.setAttribute("aria-valuetext", spoken(card.stars));
     card.root.classList.toggle("settled", settled);
     card.done.textContent = done;
     card.undo.hidden = !settled;
@@ -151,10 +151,10 @@ export default function ({ data, parentElement, setStateValue }) {
     card.control.setAttribute("aria-label", `Rate ${film.name}`);
     card.undo.setAttribute("aria-label", `Undo ${film.name}`);
     card.pass.setAttribute("aria-label", `Not interested in ${film.name}`);
-    if (!card.timer) paint(card, waiting ? "…" : film.passed ? "Not for me" : film.stars ? `${film.stars} ★` : "");
+    if (!card.timer) paint(card, waiting ? "…" : film.passed ? "Not interested" : film.stars ? `${film.stars} ★` : "");
     return card.root;
   });
-  const same = root.children.length === wanted.length && wanted.every((card, place) => root.children[place] === card);
+  const same = root.children.length === wanted.length && wanted.every((card, index) => root.children[index] === card);
   if (!same) {
     const focused = parentElement.getRootNode().activeElement;
     root.replaceChildren(...wanted);

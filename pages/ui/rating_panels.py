@@ -20,21 +20,21 @@ from recengine.models.registry import SIDE_BY_SIDE
 from recengine.serving import viewers
 
 STEPS = (0, 1, 2, 5)
-"""Numbers of ratings after which the lists are set side by side."""
+"""Numbers of ratings after which lists are compared."""
 TRACED = 12
 """Ratings that the chart of ranks looks back on."""
 NAMED = 125
-"""Pixels for the names beside that chart: a phone has three times as many for all of it."""
+"""Pixels for the names next to that chart: a phone has three times as many for all of it."""
 
 
-def column(dataset: Dataset, title: str, said: str, items: Sequence[int], known: set[int]) -> None:
-    """Draw one short list of titles; those that the main list has too are marked."""
+def column(dataset: Dataset, title: str, caption: str, items: Sequence[int], known: set[int]) -> None:
+    """Draw one short list of titles; those in the main list too are bold."""
     rows = "".join(
         f'<li class="{"both" if item in known else ""}">{html(cards.named(cards.film(dataset, item)))}</li>'
         for item in items
         if item >= 0
     )
-    st.html(f'<section class="column"><h3>{html(title)}</h3><p>{html(said)}</p><ol>{rows}</ol></section>')
+    st.html(f'<section class="column"><h3>{html(title)}</h3><p>{html(caption)}</p><ol>{rows}</ol></section>')
 
 
 @messages.toast_errors
@@ -44,18 +44,18 @@ def start_training(dataset: Dataset, name: str) -> None:
 
 
 def side_by_side(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
-    """Draw what other models would say to the same ratings, and how much they agree."""
-    own, _ = lists(model, dataset, mine, [len(mine.stars)], positive)
-    known = {int(item) for item in own[0] if item >= 0}
+    """Draw other models' lists for the same ratings, and how much they overlap."""
+    main, _ = lists(model, dataset, mine, [len(mine.stars)], positive)
+    known = {int(item) for item in main[0] if item >= 0}
     with st.grid(5, min_column_width=190, gap="small", key="beside"):
-        column(dataset, recipes.label(model.name), "your list", own[0].tolist(), known)
+        column(dataset, recipes.label(model.name), "your list", main[0].tolist(), known)
         for name in (name for name in SIDE_BY_SIDE if name != model.name):
             with st.container(key=f"beside-{name}"):
-                found = caches.known_model(dataset, name, sidebar.choice().device)
-                if found is None and caches.is_quick(dataset, name):
+                trained = caches.known_model(dataset, name, sidebar.choice().device)
+                if trained is None and caches.is_quick(dataset, name):
                     with st.spinner(f"Fitting {recipes.label(name)} …"):
-                        found = caches.find_model(dataset, name, sidebar.choice().device)  # type: ignore[assignment]
-                if not isinstance(found, Trained):
+                        trained = caches.find_model(dataset, name, sidebar.choice().device)  # type: ignore[assignment]
+                if not isinstance(trained, Trained):
                     st.html(f'<section class="column"><h3>{html(recipes.label(name))}</h3></section>')
                     st.button(
                         f"Train {recipes.label(name)}",
@@ -65,22 +65,22 @@ def side_by_side(dataset: Dataset, model: Recommender, mine: VisitorRatings, pos
                         help="In the background; you can go on rating.",
                     )
                     continue
-                theirs, _ = lists(found.model, dataset, mine, [len(mine.stars)], positive)
-                both = len(known & set(theirs[0].tolist()))
-                column(dataset, recipes.label(name), f"{both} of {SHOWN} in your list too", theirs[0].tolist(), known)
+                other, _ = lists(trained.model, dataset, mine, [len(mine.stars)], positive)
+                shared = len(known & set(other[0].tolist()))
+                column(dataset, recipes.label(name), f"{shared} of {SHOWN} in your list too", other[0].tolist(), known)
 
 
 def ranks_over_time(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
-    """Draw how the films of the list came to their places, rating by rating."""
+    """Draw the rank of each film of the list after each of the last ratings."""
     count = len(mine.stars)
     lengths = list(range(max(0, count - TRACED), count + 1))
     then, _ = lists(model, dataset, mine, lengths, positive)
     final = [int(item) for item in then[-1] if item >= 0]
     titles = {item: plain(cards.named(cards.film(dataset, item)))[:40] for item in final}
     rows = [
-        {"ratings": length, "rank": place, "film": titles[int(item)], "now": final.index(int(item)) + 1}
+        {"ratings": length, "rank": rank, "film": titles[int(item)], "now": final.index(int(item)) + 1}
         for length, items in zip(lengths, then, strict=True)
-        for place, item in enumerate(items, start=1)
+        for rank, item in enumerate(items, start=1)
         if int(item) in titles
     ]
     base = alt.Chart(pd.DataFrame(rows)).encode(
@@ -99,30 +99,30 @@ def ranks_over_time(dataset: Dataset, model: Recommender, mine: VisitorRatings, 
         chart.properties(height=380, background="transparent"),
         alt="Lines: the rank of each film of your list after each of your last ratings",
     )
-    st.caption("A line that begins in the middle is a film that was not among the first ten before.")
+    st.caption("A line starts when a film enters your top ten.")
 
 
 def step_by_step(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
-    """Draw the lists after none, one, two and five ratings side by side."""
+    """Draw the lists after none, one, two and five ratings."""
     lengths = [n for n in STEPS if n <= len(mine.stars)]
     then, fallback = lists(model, dataset, mine, lengths, positive)
     final = set(lists(model, dataset, mine, [len(mine.stars)], positive)[0][0].tolist())
     rated = list(mine.stars.items())
     with st.grid(4, min_column_width=220, gap="medium", key="steps"):
         for length, items, popular in zip(lengths, then, fallback, strict=True):
-            said = "everybody’s favourites" if popular else "in the order you rated"
+            caption = "what is popular" if popular else "in the order you rated"
             if length:
                 item, stars = rated[length - 1]
-                said = f"the last: {plain(cards.film(dataset, item).title)[:32]}, {stars:g} ★"
-            column(dataset, f"After {length}", said, items.tolist(), final)
-    st.caption("Marked: what stands in your list now.")
+                caption = f"the last: {plain(cards.film(dataset, item).title)[:32]}, {stars:g} ★"
+            column(dataset, f"After {length}", caption, items.tolist(), final)
+    st.caption("Bold: still in your list.")
 
 
 def taste(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
-    """Draw which genres and decades the visitor likes, against what everybody likes."""
+    """Draw which genres and decades the visitor likes, compared with all viewers."""
     liked = np.array([i for i, stars in mine.stars.items() if dataset.in_scale(stars) >= positive], np.int64)
     if not len(liked):
-        st.caption("You have liked nothing yet; there is no taste to draw.")
+        st.caption("Like a film to see your taste here.")
         return
     likes = dataset.ratings.at_least(positive)
     all_viewers = np.bincount(likes.item_idx, minlength=dataset.n_items) / max(1, len(likes))  # (n_items,) share

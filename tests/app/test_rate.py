@@ -53,18 +53,18 @@ def give(app: AppTest, ratings: dict[int, float]) -> AppTest:
     return app.run()
 
 
-def test_somebody_new_sees_everybody_s_favourites_and_films_to_rate(open_app: Open, sample: Dataset) -> None:
+def test_a_new_visitor_sees_popular_films_and_films_to_rate(open_app: Open, sample: Dataset) -> None:
     app = open_app(PAGE)
     shown = drawn(app, "list")
     assert [card["rank"] for card in shown] == list(range(1, 11))
-    assert {tuple(card["note"]) for card in shown} == {("a favourite of everybody", "", "")}
-    assert "favourites of everybody" in markup(app)
+    assert {tuple(card["note"]) for card in shown} == {("popular with everyone", "", "")}
+    assert "what is popular" in markup(app)
     hand = drawn(app, "hand")
     assert len(hand) == 6
     assert not {card["item"] for card in hand} & {card["item"] for card in shown}
 
 
-def test_the_list_is_what_the_model_gives_a_newcomer_with_these_ratings(open_app: Open, sample: Dataset) -> None:
+def test_the_list_is_what_the_model_gives_a_new_user_with_these_ratings(open_app: Open, sample: Dataset) -> None:
     app = give(open_app(PAGE), {839: 5.0, 460: 4.5, 12: 1.0})
     model = obtain(TrainingRequest(sample, "ease", settings={"recency_half_life": "auto"})).model
     events = located([rated("839", 5.0), rated("460", 4.5), rated("12", 1.0)], sample.place_of)
@@ -76,36 +76,34 @@ def test_the_list_is_what_the_model_gives_a_newcomer_with_these_ratings(open_app
     assert "after <b>" in markup(app)
 
 
-def test_what_moved_is_marked_until_something_else_is_done(open_app: Open) -> None:
+def test_what_moved_is_marked_until_the_next_act(open_app: Open) -> None:
     app = give(open_app(PAGE), {839: 5.0})
     assert {card["moved"] for card in drawn(app, "list")} - {""}
     before = [card["item"] for card in drawn(app, "list")]
     app = give(app, {1014: 5.0})
-    for place, card in enumerate(drawn(app, "list")):
+    for index, card in enumerate(drawn(app, "list")):
         if card["item"] not in before:
             assert card["moved"] == "NEW"
         else:
-            rise = before.index(card["item"]) - place
+            rise = before.index(card["item"]) - index
             assert card["moved"] == ("" if not rise else f"▲{rise}" if rise > 0 else f"▼{-rise}")
 
 
 def test_a_visitor_comes_back_to_what_they_rated_and_another_sees_nothing_of_it(open_app: Open) -> None:
     first = give(open_app(PAGE), {839: 5.0})
     back = open_app(PAGE)
-    assert "liked nothing yet" in markup(back)
+    assert "to make this list yours" in markup(back)
     back.session_state["visitor"] = visitor(first)
     back.run()
     assert [card["item"] for card in drawn(back, "list")] == [card["item"] for card in drawn(first, "list")]
 
 
-@pytest.mark.parametrize(
-    "panel", ["Side by side", "Rank over time", "After 0, 1, 2, 5", "Your taste", "Import and export"]
-)
+@pytest.mark.parametrize("panel", ["Side by side", "Rank over time", "How it grew", "Your taste", "Import and export"])
 def test_every_panel_draws(open_app: Open, panel: str) -> None:
     app = give(open_app(PAGE), {839: 5.0, 460: 4.5, 12: 1.0, 927: 4.0, 707: 3.0, 800: 2.5})
     app.segmented_control(key="rate panel").set_value(panel).run()
     assert not app.exception
-    if panel == "After 0, 1, 2, 5":
+    if panel == "How it grew":
         assert [f"<h3>After {n}</h3>" in markup(app) for n in (0, 1, 2, 5)] == [True] * 4
     if panel == "Import and export":
         assert "6 films rated" in markup(app)
@@ -122,7 +120,7 @@ def test_step_serves_a_visitor_by_a_session_of_their_own(open_app: Open, sample:
     obtain(TrainingRequest(sample, "step"))
     app = give(open_app(PAGE, model="step"), {839: 5.0, 927: 5.0})
     shown = drawn(app, "list")
-    assert "Step answered in" in markup(app)
+    assert "Updated after" in markup(app)
     assert not {"839", "927"} & {card["item"] for card in shown}
     app = give(app, {460: 5.0})
     assert [card["item"] for card in drawn(app, "list")] != [card["item"] for card in shown]
@@ -174,12 +172,12 @@ def test_a_persona_s_favourites_are_a_start(open_app: Open) -> None:
     app.segmented_control(key="rate panel").set_value("Import and export").run()
     assert "8 films rated" in markup(app)
     press(app, "Erase")
-    assert "liked nothing yet" in markup(app)
+    assert "to make this list yours" in markup(app)
 
 
-def test_a_model_that_serves_no_newcomers_is_stood_in_for_and_it_is_said(open_app: Open) -> None:
+def test_a_model_without_fold_in_is_replaced_with_a_note(open_app: Open) -> None:
     app = open_app(PAGE, model="random")
-    assert any("serves only people it was trained on" in said.value for said in app.info)
+    assert any("cannot read new ratings" in said.value for said in app.info)
     assert len(drawn(app, "list")) == 10
 
 

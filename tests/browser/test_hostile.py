@@ -92,7 +92,7 @@ def test_a_hostile_catalogue_is_text_on_every_page(open_page: OpenPage) -> None:
         kept(page)
     names = board(page, "list").locator(".card .name").all_inner_texts()
     assert len({name for name in names if name in HOSTILE}) >= 5, names
-    for panel in ("Rank over time", "After 0, 1, 2, 5", "Your taste", "Side by side"):
+    for panel in ("Rank over time", "How it grew", "Your taste", "Side by side"):
         page.get_by_role("radio", name=panel).or_(page.get_by_role("button", name=panel)).first.click()
         drawn(page)
     import_and_export(page)

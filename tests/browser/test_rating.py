@@ -44,7 +44,7 @@ def test_a_star_changes_the_list_and_undo_brings_it_back(open_page: OpenPage) ->
     first = board(page, "hand").locator(".card").first
     name = first.locator(".name").inner_text()
     rate(first, 5)
-    expect(page.get_by_test_id("answered").or_(page.locator(".status-line"))).to_contain_text(f"after {name}, 5 ★")
+    expect(page.get_by_test_id("answered").or_(page.locator(".status-line"))).to_contain_text(f"after {name} (5 ★)")
     expect(first.locator(".done")).to_have_text("5 ★")
     expect(board(page, "list").locator(".note").first).to_contain_text(f"because you rated {name}")
     after = titles(board(page, "list"))
@@ -52,21 +52,21 @@ def test_a_star_changes_the_list_and_undo_brings_it_back(open_page: OpenPage) ->
     assert name not in after
     assert board(page, "list").locator(".moved.shown").count() > 0
     first.get_by_role("button", name=f"Undo {name}").click()
-    expect(page.locator(".status-line")).to_contain_text("You have liked nothing yet")
+    expect(page.locator(".status-line")).to_contain_text("to make this list yours")
     expect(board(page, "list").locator(".card .name")).to_have_text(before)
 
 
 def test_a_rated_card_stays_in_its_place_until_the_rated_ones_are_cleared(open_page: OpenPage) -> None:
     page = open_page("/rate")
     rate(board(page, "hand").locator(".card").first, 5)
-    expect(page.locator(".status-line")).to_contain_text("answered in")
+    expect(page.locator(".status-line")).to_contain_text("Updated after")
     settled(page)
     third = board(page, "list").locator(".card").nth(2)
     name = third.locator(".name").inner_text()
     rate(third, 4.5)
-    expect(page.locator(".status-line")).to_contain_text(f"after {name}, 4.5 ★")
+    expect(page.locator(".status-line")).to_contain_text(f"after {name} (4.5 ★)")
     assert titles(board(page, "list"))[2] == name
-    page.get_by_role("button", name="Clear the rated ones").click()
+    page.get_by_role("button", name="Replace the films you rated").click()
     expect(board(page, "list").locator(".name").get_by_text(name, exact=True)).to_have_count(0)
 
 
@@ -144,11 +144,11 @@ def test_a_film_is_rated_by_keyboard_alone(open_page: OpenPage) -> None:
     control.focus()
     for key in ("4", "ArrowRight", "Enter"):
         page.keyboard.press(key)
-    expect(page.locator(".status-line")).to_contain_text(f"after {name}, 4.5 ★")
+    expect(page.locator(".status-line")).to_contain_text(f"after {name} (4.5 ★)")
     expect(control).to_be_focused()
     expect(control).to_have_attribute("aria-valuetext", "4.5 stars")
     page.keyboard.press("Delete")
-    expect(page.locator(".status-line")).to_contain_text("You have liked nothing yet")
+    expect(page.locator(".status-line")).to_contain_text("to make this list yours")
 
 
 def test_a_film_put_aside_leaves_the_list(open_page: OpenPage) -> None:
@@ -156,8 +156,8 @@ def test_a_film_put_aside_leaves_the_list(open_page: OpenPage) -> None:
     first = board(page, "list").locator(".card").first
     name = first.locator(".name").inner_text()
     first.get_by_role("button", name=f"Not interested in {name}").click()
-    expect(first.locator(".done")).to_have_text("Not for me")
-    page.get_by_role("button", name="Clear the rated ones").click()
+    expect(first.locator(".done")).to_have_text("Not interested")
+    page.get_by_role("button", name="Replace the films you rated").click()
     expect(board(page, "list").locator(".name").get_by_text(name, exact=True)).to_have_count(0)
 
 
@@ -175,10 +175,10 @@ def test_two_browsers_do_not_see_each_other(open_page: OpenPage, other: Page) ->
     page = open_page("/rate")
     before = titles(board(other, "list"))
     rate(board(page, "hand").locator(".card").first, 5)
-    expect(page.locator(".status-line")).to_contain_text("answered in")
+    expect(page.locator(".status-line")).to_contain_text("Updated after")
     other.reload()
     assert titles(board(other, "list")) == before
-    expect(other.locator(".status-line")).to_contain_text("You have liked nothing yet")
+    expect(other.locator(".status-line")).to_contain_text("to make this list yours")
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])

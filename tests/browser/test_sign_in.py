@@ -82,7 +82,7 @@ def test_a_person_is_the_same_in_every_browser_and_takes_along_what_they_rated(
     log.close()
 
     elsewhere = enter(browser, guarded)
-    expect(elsewhere.locator(".status-line")).to_contain_text("You have liked nothing yet")
+    expect(elsewhere.locator(".status-line")).to_contain_text("to make this list yours")
     sign_in(elsewhere, "ann")
     open_rate(elsewhere)
     expect(elsewhere.locator(".status-line")).to_contain_text(f"after {title}, 5 ★")
@@ -90,13 +90,13 @@ def test_a_person_is_the_same_in_every_browser_and_takes_along_what_they_rated(
     other = enter(browser, guarded)
     sign_in(other, "bob")
     open_rate(other)
-    expect(other.locator(".status-line")).to_contain_text("You have liked nothing yet")
+    expect(other.locator(".status-line")).to_contain_text("to make this list yours")
 
     elsewhere.get_by_role("button", name="Sign out").click()
     elsewhere.get_by_role("button", name="End session").click()  # the provider asks
     expect(elsewhere.get_by_role("button", name="Sign in")).to_be_visible(timeout=30_000)
     open_rate(elsewhere)
-    expect(elsewhere.locator(".status-line")).to_contain_text("You have liked nothing yet")
+    expect(elsewhere.locator(".status-line")).to_contain_text("to make this list yours")
 
 
 def test_who_is_refused_by_the_provider_stays_a_stranger(browser: Browser, guarded: Server) -> None:
