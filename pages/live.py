@@ -147,7 +147,7 @@ def watch(id: str, dataset: Dataset) -> None:
         st.rerun()
     jobs.progress_bar(job, with_title=False)
     events = replay.events_of(job)
-    replay.figures(events)
+    replay.draw_figures(events)
     if not events:
         st.caption("First the models learn from the earliest fifth of the ratings.")
         return

@@ -14,6 +14,7 @@ from pages.ui.escape import plain
 from pages.ui.jobs import jobs
 from recengine.jobs.job import Job, JobState
 from recengine.jobs.progress import epochs_of
+from recengine.models.registry import MODELS
 from recengine.training.loop import EpochResult, best_epoch
 
 MOST = 8
@@ -28,12 +29,12 @@ METRICS = {
 """Metric of an epoch -> its name and what it says, in the order in which they are drawn."""
 EXPLANATION = """
 The thin line with its points is what was measured in each epoch, the thick one is smoothed, the large point is the
-epoch that validation chose; epoch 0 is the model before it learned anything. One withheld film of each person is the
-validation: the model ranks **all** films for them, those that they are known to like left out.
+epoch that validation chose; epoch 0 is the model before it learned anything. One held-back film of each viewer is the
+validation: the model ranks **all** films for them, except those that they are known to like.
 
-- $\\text{HR@10}$ is the share of people whose withheld film is among the first ten.
-- $\\text{NDCG@10} = \\frac{1}{\\log_2(r + 1)}$ for its rank $r \\le 10$, else 0, averaged over people.
-- A loss that keeps falling while validation gets worse is over-fitting: the model learns its people by heart.
+- $\\text{HR@10}$ is the share of viewers whose held-back film is among the first ten.
+- $\\text{NDCG@10} = \\frac{1}{\\log_2(r + 1)}$ for its rank $r \\le 10$, else 0, averaged over viewers.
+- A loss that keeps falling while validation gets worse is over-fitting: the model learns its viewers by heart.
 
 When the epoch is chosen, a new model is trained for as many epochs on everything, validation included, and kept.
 He et al. (Neural collaborative filtering, WWW 2017) draw the same three curves against 100 sampled films; sampled
@@ -41,8 +42,8 @@ metrics rank models wrongly (Krichene & Rendle, KDD 2020), so here all films com
 """
 
 
-def history(job: Job) -> list[EpochResult]:
-    """Return a run's epochs: what it has told so far, or when it is done the model's own training log."""
+def epochs_of_run(job: Job) -> list[EpochResult]:
+    """Return a run's epochs: those reported so far, or when it is done the model's own training log."""
     result = jobs().result(job.id) if job.state is JobState.DONE else None
     try:
         about = json.loads((Path((result or {})["folder"]) / "model.json").read_text(encoding="utf-8"))
@@ -51,9 +52,9 @@ def history(job: Job) -> list[EpochResult]:
         return epochs_of(jobs().events(job.id))
 
 
-def best_of(log: Sequence[EpochResult]) -> EpochResult | None:
-    """Return the epoch that validation chooses, or None if there is no validation."""
-    return best_epoch(log, "valid_ndcg@10") or best_epoch(log, "valid_rmse")
+def best_of(job: Job, log: Sequence[EpochResult]) -> EpochResult | None:
+    """Return the epoch that is best by the model's own criterion, or None if there is no validation."""
+    return best_epoch(log, MODELS[job.task.model].criterion)
 
 
 def value_of(result: EpochResult, metric: str) -> float | None:
@@ -66,38 +67,38 @@ def smoothed(values: Sequence[float]) -> list[float]:
 
     It looks to both sides, so that it does not lag behind as a running mean does.
     """
-    place = np.arange(len(values))
-    weight = np.exp(-0.5 * ((place[:, None] - place) / max(0.5, len(values) / 40)) ** 2)
+    position = np.arange(len(values))
+    weight = np.exp(-0.5 * ((position[:, None] - position) / max(0.5, len(values) / 40)) ** 2)
     return (weight @ np.asarray(values, dtype=float) / weight.sum(1)).tolist()
 
 
 def draw(runs: Sequence[Job]) -> None:
     """Draw a chart for each metric that any of the runs has: raw thin with its points, smoothed strong."""
-    told = {job.id: history(job) for job in runs}
+    logs = {job.id: epochs_of_run(job) for job in runs}
     known = [
-        metric for metric in METRICS if any(value_of(row, metric) is not None for rows in told.values() for row in rows)
+        metric for metric in METRICS if any(value_of(row, metric) is not None for rows in logs.values() for row in rows)
     ]
     for metric in known:
         name, meaning = METRICS[metric]
         st.html(f'<div class="chart-head curve"><h3>{name}</h3><p>{meaning}</p></div>')
-        series = [part for place, job in enumerate(runs) for part in _series(job, place, told[job.id], metric)]
+        series = [part for number, job in enumerate(runs) for part in _series(job, number, logs[job.id], metric)]
         lowest = metric == known[-1]
         st.echarts_chart(
             axes("epoch", lowest=lowest) | {"series": series},
             height=180 if lowest else 146,
             key=f"curve {metric}",
-            alt=_said(name, [(job.title, told[job.id]) for job in runs], metric),
+            alt=_in_words(name, [(job.title, logs[job.id]) for job in runs], metric),
             renderer="svg",
         )
 
 
-def _series(job: Job, place: int, rows: Sequence[EpochResult], metric: str) -> list[dict[str, Any]]:
+def _series(job: Job, number: int, rows: Sequence[EpochResult], metric: str) -> list[dict[str, Any]]:
     """Return what is drawn of one run: raw, smoothed, and the epoch that validation chose."""
     points = [[row.epoch, value] for row in rows if (value := value_of(row, metric)) is not None]
-    best = best_of(rows)
+    best = best_of(job, rows)
     chosen = [point for point in points if best is not None and point[0] == best.epoch]
     smooth = [[epoch, value] for (epoch, _), value in zip(points, smoothed([v for _, v in points]), strict=True)]
-    name = f"{place + 1} · {plain(job.title)}"  # the same name is the same colour
+    name = f"{number + 1} · {plain(job.title)}"  # the same name is the same colour
     quiet = {"name": name, "tooltip": {"show": False}, "silent": True}
     return [
         {
@@ -136,7 +137,7 @@ def axes(across: str, *, lowest: bool = True) -> dict[str, Any]:
     }
 
 
-def _said(name: str, runs: Sequence[tuple[str, Sequence[EpochResult]]], metric: str) -> str:
+def _in_words(name: str, runs: Sequence[tuple[str, Sequence[EpochResult]]], metric: str) -> str:
     """Return a chart in words."""
     ends = []
     for title, rows in runs:

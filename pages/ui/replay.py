@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.ui import cards, curves, outcomes, recipes
+from pages.ui import cards, curves, recipes, run_figures
 from pages.ui.escape import html
 from pages.ui.jobs import duration, jobs
 from recengine.data.dataset import Dataset
@@ -59,7 +59,7 @@ def places(models: Sequence[str]) -> dict[str, int]:
     return {model: own.index(model.removesuffix(FROZEN)) for model in models}
 
 
-def figures(rows: Sequence[StreamEvent]) -> None:
+def draw_figures(rows: Sequence[StreamEvent]) -> None:
     """Draw how the replay goes in figures."""
     if not rows:
         return
@@ -67,14 +67,14 @@ def figures(rows: Sequence[StreamEvent]) -> None:
     took = last.seconds - before.seconds
     pace = (last.done - before.done) / took if took > 0 else last.done / max(last.seconds, 1e-9)
     left = last.seconds_left
-    found = [
-        outcomes.Figure("Events", f"{last.done:,} / {last.of:,}", "Replayed so far, and in all"),
-        outcomes.Figure("Tested", f"{last.evaluated:,}", "Events of viewers with an earlier one"),
-        outcomes.Figure("Pace", f"{pace:,.0f}/s", "Events a second lately, all models together"),
-        outcomes.Figure("Slowest model", f"{last.events_per_second:,.0f}/s", "What it could do alone"),
-        outcomes.Figure("Time left", "–" if left is None else duration(left), "At the pace so far"),
+    figures = [
+        run_figures.Figure("Events", f"{last.done:,} / {last.of:,}", "Replayed so far, and in all"),
+        run_figures.Figure("Tested", f"{last.evaluated:,}", "Events of viewers with an earlier one"),
+        run_figures.Figure("Pace", f"{pace:,.0f}/s", "Events a second lately, all models together"),
+        run_figures.Figure("Slowest model", f"{last.events_per_second:,.0f}/s", "What it could do alone"),
+        run_figures.Figure("Time left", "–" if left is None else duration(left), "At the pace so far"),
     ]
-    outcomes.draw(found)
+    run_figures.draw(figures)
 
 
 def draw(rows: Sequence[StreamEvent], result: Mapping[str, Any] | None = None) -> None:

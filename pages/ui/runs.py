@@ -1,4 +1,4 @@
-"""Runs of the Train page: the jobs that train or search, which one is looked at, what can be done with them."""
+"""The runs of the Train page: jobs that train or search, which of them is shown, and what can be done with each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from pages.ui import curves, form, jobs, messages, outcomes, recipes, sidebar
+from pages.ui import curves, jobs, messages, model_settings, recipes, run_figures, sidebar
 from pages.ui.address import link
 from pages.ui.escape import html, plain
 from recengine.data.dataset import Dataset
@@ -40,10 +40,10 @@ def _look_at(id: str) -> None:
 
 def focus(dataset: Dataset) -> Job | None:
     """Return the run that is looked at: the first that the address names, else what runs, else the latest one."""
-    found = {job.id: job for job in on(dataset)}
-    asked = [found[id] for id in _asked() if id in found]
-    active = [job for job in found.values() if job.state is JobState.RUNNING]
-    return next(iter([*asked, *active, *found.values()]), None)
+    runs = {job.id: job for job in on(dataset)}
+    asked = [runs[id] for id in _asked() if id in runs]
+    active = [job for job in runs.values() if job.state is JobState.RUNNING]
+    return next(iter([*asked, *active, *runs.values()]), None)
 
 
 def _asked() -> list[str]:
@@ -67,7 +67,7 @@ def shown(dataset: Dataset) -> list[Job]:
 def headline(job: Job) -> None:
     """Draw the title of a run and its figures."""
     st.html(f'<h2 class="run-title">{html(job.title)}</h2>')
-    outcomes.draw(outcomes.figures(job))
+    run_figures.draw(run_figures.figures_of(job))
 
 
 def finished(job: Job) -> None:
@@ -76,24 +76,23 @@ def finished(job: Job) -> None:
     if job.kind == "tune":
         best = result.get("best", {})
         st.success("The search is over: the best settings are below.", icon=":material/check_circle:")
-        fields = form.fields_of(MODELS[job.task.model])
-        settings = {key: str(value) for key, value in best.get("settings", {}).items()}
+        texts = {key: str(value) for key, value in best.get("settings", {}).items()}
         st.button(
             "Put them into the form",
             type="primary",
             on_click=_adopt,
-            args=(job.task.model, fields, settings),
+            args=(job.task.model, texts),
             icon=":material/edit_note:",
         )
         return
-    said = "Trained and refitted on everything." if result.get("fresh", True) else "The store had this model already."
-    st.success(f"{said} It can be picked on every page.", icon=":material/check_circle:")
+    text = "Trained and refitted on everything." if result.get("fresh", True) else "The store had this model already."
+    st.success(f"{text} It can be picked on every page.", icon=":material/check_circle:")
     link("for_you.py", "See what it recommends", icon=":material/arrow_forward:", model=choice_of(job), runs=None)
 
 
-def _adopt(model: str, fields: list[form.Field], settings: Mapping[str, str]) -> None:
+def _adopt(model: str, texts: Mapping[str, str]) -> None:
     st.session_state["train_model"] = model
-    form.fill(model, fields, settings)
+    model_settings.fill(model_settings.settings_of(MODELS[model]), texts)
 
 
 def choice_of(job: Job) -> str:
@@ -110,13 +109,13 @@ def again_button(job: Job, dataset: Dataset) -> None:
 
 def listing(dataset: Dataset) -> None:
     """Draw the runs on this data set, each with what can be done with it."""
-    found = on(dataset)
-    if not found:
+    runs = on(dataset)
+    if not runs:
         return
     st.html('<h2 class="row-title">Runs on this data set</h2>')
     order = [job.id for job in shown(dataset)]
     with st.container(gap="xsmall", key="runs"):
-        for job in found:
+        for job in runs:
             _row(job, order)
     if "renaming" in st.session_state:
         rename(st.session_state.pop("renaming"))
@@ -129,7 +128,7 @@ def _row(job: Job, order: list[str]) -> None:
     with st.container(border=True, key=f"run-{job.id}", horizontal=True, vertical_alignment="center"):
         st.html(
             f'<div class="run"><i class="{colour}"></i><div><h3>{html(job.title)}</h3>'
-            f"<p>{html(outcomes.said_of(job))}</p></div></div>"
+            f"<p>{html(run_figures.status_line(job))}</p></div></div>"
         )
         if job.kind == "train":
             st.toggle(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
@@ -119,7 +120,7 @@ def _read(f: dataclasses.Field[Any], value: Any, hint: Any) -> Any:
             continue
         below = low is not None and (number <= low if f.metadata.get("open_low") else number < low)
         if below or (high is not None and number > high) or not math.isfinite(number):
-            raise BadInput(f"{f.name}={number} is out of range; expected {_range_text(f.metadata)}")
+            raise BadInput(f"{f.name}={number} is out of range; expected {range_text(f.metadata)}")
     return value
 
 
@@ -171,7 +172,8 @@ def _kind_text(hint: Any) -> str:
     return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
 
 
-def _range_text(meta: Any) -> str:
+def range_text(meta: Mapping[str, Any]) -> str:
+    """Return the range that a field's metadata declares, in words."""
     low, high = meta.get("low"), meta.get("high")
     above = f"more than {low:g}" if meta.get("open_low") else f"at least {low:g}" if low is not None else ""
     below = f"at most {high:g}" if high is not None else ""

@@ -7,20 +7,23 @@ import math
 import os
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import form, recipes
+from pages.ui import model_settings, recipes
 from pages.ui.curves import smoothed
 from recengine.cli import main
 from recengine.data.sources import load_dataset
 from recengine.experiments import train as training
+from recengine.experiments import tune
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.jobs.job import Job, Task
-from recengine.models.registry import MODELS
+from recengine.models.registry import MODELS, configure
 from recengine.training.config import RunConfig
 from tests.app.conftest import Open, Worker, cards, epoch, links, markup, press
 from tests.app.test_data import ratings_csv, upload
@@ -35,7 +38,7 @@ def train(app: AppTest) -> AppTest:
     return app.run()
 
 
-def faults(app: AppTest) -> list[str]:
+def field_errors(app: AppTest) -> list[str]:
     return [str(part.value) for part in app.html if 'class="field-error"' in str(part.value)]
 
 
@@ -70,10 +73,10 @@ def test_every_model_has_a_form_whose_untouched_fields_are_its_presets(open_app:
     for name, kind in MODELS.items():
         app.selectbox(key="train_model").select(name).run()
         assert not app.exception
-        assert faults(app) == [], name
+        assert field_errors(app) == [], name
         drawn = [*app.number_input, *app.selectbox, *app.text_input, *app.checkbox]
         drawn = [widget.key for widget in drawn if (widget.key or "").startswith(f"set {name} ")]
-        assert len(drawn) == len(form.fields_of(kind)), name
+        assert len(drawn) == len(model_settings.settings_of(kind)), name
         assert f"train {name} --dataset sample --positive 4.0 --seed 0 --device auto" in app.code[0].value
         by_app = [f"{key}={value}" for key, value in recipes.presets(name).items()]
         assert re.findall(r"--set (\S+)", app.code[0].value) == by_app, name
@@ -81,8 +84,13 @@ def test_every_model_has_a_form_whose_untouched_fields_are_its_presets(open_app:
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_every_preset_can_be_trained(name: str) -> None:
-    for settings in form.presets(MODELS[name]).values():
-        training.configure(name, dict(settings), RunConfig())
+    sample = load_dataset("sample")
+    rows = sample.ratings.select(sample.ratings.user_idx < 60)
+    for settings in model_settings.presets(MODELS[name]).values():
+        config, run = configure(name, dict(settings), RunConfig())
+        model = MODELS[name](config)
+        model.fit(rows, items=sample.items, users=sample.people, run=replace(run, epochs=1))
+        assert torch.isfinite(model.score([0, 1])).all()
 
 
 def test_nothing_trained_yet_offers_one_thing_to_do(open_app: Open, worker: Worker) -> None:
@@ -116,15 +124,15 @@ def test_fields_say_what_is_wrong_beside_them_and_nothing_starts(open_app: Open,
     app.text_input(key="set mf partial_credit").set_value("actors:1")
     app.number_input(key="train_seed").set_value(-1)
     app.run()
-    said = " ".join(faults(app))
-    assert "0 is out of range; expected at least 1 and at most 4096." in said
-    assert "Empty; expected more than 0 up to 1,000." in said
-    assert "-1 is out of range; expected at least 0" in said
+    said = " ".join(field_errors(app))
+    assert "Embedding dim=0 is out of range; expected at least 1 and at most 4096." in said
+    assert "Learning rate is empty; expected more than 0 and at most 1000." in said
+    assert "Seed=-1 is out of range; expected at least 0" in said
     assert app.button(key="train").disabled
     app.number_input(key="train_seed").set_value(0).run()
-    assert "is not item metadata" in " ".join(faults(app))  # found when the rest is right
+    assert "is not item metadata" in " ".join(field_errors(app))  # found when the rest is right
     press(app, "Tuned")
-    assert faults(app) == []
+    assert field_errors(app) == []
     assert not app.button(key="train").disabled
 
 
@@ -133,10 +141,10 @@ def test_a_training_too_large_for_memory_is_refused_with_the_figure(
 ) -> None:
     monkeypatch.setattr(training, "available_memory", lambda: 2_000_000_000)
     app = open_app(PAGE)
-    assert faults(app) == []
+    assert field_errors(app) == []
     app.number_input(key="set mf embedding_dim").set_value(4096)
     app.number_input(key="set mf batch_size").set_value(100_000).run()
-    assert "2.0 GB are free; lower batch_size" in faults(app)[0]
+    assert "2.0 GB are free; lower batch size" in field_errors(app)[0]
     assert app.button(key="train").disabled
 
 
@@ -146,11 +154,11 @@ def test_data_that_a_model_cannot_learn_from_is_said_beside_the_model(open_app: 
     press(app, "Use it")
     app.switch_page(PAGE).run()
     app.selectbox(key="train_model").select("demographic").run()
-    assert "needs age, gender or occupation in a user table" in faults(app)[0]
+    assert "needs age, gender or occupation in a user table" in field_errors(app)[0]
     app.selectbox(key="train_model").select("hybrid").run()
-    assert "reads genres and year of the items, and this data set has none" in faults(app)[0]
+    assert "reads genres and year of the items, and this data set has none" in field_errors(app)[0]
     app.selectbox(key="train_model").select("mf").run()
-    assert faults(app) == []
+    assert field_errors(app) == []
     app = open_app("data.py")
     timeless = "\n".join(line.rpartition(",")[0] for line in ratings_csv().splitlines())
     upload(app, "mine.csv", timeless.encode())
@@ -249,6 +257,34 @@ def test_a_training_killed_from_outside_is_reported_and_run_again(open_app: Open
     press(app, "Run it again")
     assert [job.state for job in worker.jobs.all()].count("failed") == 1
     assert len(worker.jobs.all()) == 2
+
+
+def test_the_best_epoch_is_the_best_by_the_model_s_own_criterion(open_app: Open, worker: Worker) -> None:
+    assert MODELS["gru-rating"].criterion == "valid_mae"
+    errors = [(1.00, 0.80), (0.95, 0.70), (0.90, 0.75)]  # by RMSE the last, by MAE the second
+    rows = [epoch(n, **{"valid_rmse": rmse, "valid_mae": mae}) for n, (rmse, mae) in enumerate(errors)]
+    worker.does(
+        *({key: row[key] for key in row if key not in ("valid_ndcg@10", "valid_hr@10")} for row in rows), code=1
+    )
+    app = open_app(PAGE)
+    app.selectbox(key="train_model").select("gru-rating").run()
+    train(app)
+    worker.told(3)
+    worker.ends()
+    app.run()
+    assert curves(app)["MAE"][2]["data"] == [[1, 0.70]]
+    assert curves(app)["RMSE"][2]["data"] == [[1, 0.95]]
+    assert "1 of 2" in markup(app)
+
+
+def test_without_optuna_the_search_says_what_it_needs(
+    open_app: Open, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tune, "is_available", lambda: False)
+    app = open_app(PAGE)
+    assert [button.disabled for button in app.button if button.label == "Search"] == [True]
+    assert any("A search needs optuna" in caption.value for caption in app.caption)
+    assert not app.button(key="train").disabled
 
 
 def test_a_search_shows_its_trials_and_puts_the_best_into_the_form(open_app: Open, worker: Worker) -> None:

@@ -1,4 +1,4 @@
-"""What runs came to: figures, the trials of a search, and several runs side by side."""
+"""The figures of runs: of one, of the trials of a search, and of several runs side by side."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ class Figure(NamedTuple):
 
     name: str
     value: str
-    about: str
+    meaning: str
 
 
-def draw(found: Sequence[Figure]) -> None:
+def draw(figures: Sequence[Figure]) -> None:
     """Draw figures side by side."""
     cells = "".join(
-        f'<div title="{html(about)}"><dt>{html(name)}</dt><dd>{html(value)}</dd></div>' for name, value, about in found
+        f'<div title="{html(meaning)}"><dt>{html(name)}</dt><dd>{html(value)}</dd></div>'
+        for name, value, meaning in figures
     )
     st.html(f'<dl class="figures">{cells}</dl>')
 
 
-def figures(job: Job) -> list[Figure]:
-    """Return what to say of a run in figures: how it goes, or what it came to."""
+def figures_of(job: Job) -> list[Figure]:
+    """Return the figures of a run, running or over."""
     if job.kind == "tune":
         return _search_figures(job)
     return _running_figures(job) if job.active else _training_figures(job)
@@ -57,25 +58,25 @@ def _running_figures(job: Job) -> list[Figure]:
 
 
 def _training_figures(job: Job) -> list[Figure]:
-    rows = curves.history(job)
-    best = curves.best_of(rows)
-    found = [Figure(name, value, "On validation, in the epoch that it chose") for name, value in _metrics(best)]
+    rows = curves.epochs_of_run(job)
+    best = curves.best_of(job, rows)
+    figures = [Figure(name, value, "On validation, in the epoch that it chose") for name, value in _metrics(best)]
     if best:
-        found.append(Figure("Best epoch", f"{best.epoch} of {rows[-1].epoch}", "Chosen on validation"))
+        figures.append(Figure("Best epoch", f"{best.epoch} of {rows[-1].epoch}", "Chosen on validation"))
     if job.state is JobState.DONE:
         seconds = (jobs.jobs().result(job.id) or {}).get("seconds", job.spent)
-        found.append(Figure("Time", jobs.duration(seconds), "Training and refit, without loading"))
-    return found
+        figures.append(Figure("Time", jobs.duration(seconds), "Training and refit, without loading"))
+    return figures
 
 
 def _search_figures(job: Job) -> list[Figure]:
-    rows = trial_rows(job)
+    rows = trials_of(job)
     values = {"Presets": rows[0].trial.value, "Best": rows[-1].best} if rows else {}
-    found = [
+    figures = [
         Figure("Trials", f"{len(rows)} of {job.task.trials}", "Settings that were tried"),
         *(Figure(name, f"{value:.4f}", "On validation") for name, value in values.items() if value is not None),
     ]
-    return [*found, _time_left(job) if job.active else Figure("Time", jobs.duration(job.spent), "All in all")]
+    return [*figures, _time_left(job) if job.active else Figure("Time", jobs.duration(job.spent), "All in all")]
 
 
 def _time_left(job: Job) -> Figure:
@@ -89,39 +90,39 @@ def _metrics(best: EpochResult | None) -> list[tuple[str, str]]:
     return [(curves.METRICS[key][0], f"{values[key]:.4f}") for key in curves.METRICS if key in values]
 
 
-def said_of(job: Job) -> str:
-    """Return how a run stands in one line."""
+def status_line(job: Job) -> str:
+    """Return the state of a run in one line."""
     if job.active:
         return "waiting for its turn" if job.state is JobState.QUEUED else "running"
     ago = sidebar.ago(datetime.fromtimestamp(job.ended or job.created, UTC).isoformat())
     if job.state is not JobState.DONE:
         return f"{job.state} {ago}"
-    return " · ".join([*(f"{figure.name} {figure.value}" for figure in figures(job)), ago])
+    return " · ".join([*(f"{figure.name} {figure.value}" for figure in figures_of(job)), ago])
 
 
-def trial_rows(job: Job) -> list[TrialEvent]:
+def trials_of(job: Job) -> list[TrialEvent]:
     """Return the trials of a search so far."""
     return [event for event in jobs.jobs().events(job.id) if isinstance(event, TrialEvent)]
 
 
-def trials(job: Job) -> None:
+def draw_trials(job: Job) -> None:
     """Draw the trials of a search: each one's value, the best so far, and the settings of the best three."""
-    rows = trial_rows(job)
+    rows = trials_of(job)
     if not rows:
         st.caption("The first trial tries the presets.")
         return
     criterion = MODELS[job.task.model].criterion
-    name, told = curves.METRICS[criterion]
-    st.html(f'<div class="chart-head curve"><h3>Trials</h3><p>{name} {told}; line: the best so far</p></div>')
+    name, meaning = curves.METRICS[criterion]
+    st.html(f'<div class="chart-head curve"><h3>Trials</h3><p>{name} {meaning}; line: the best so far</p></div>')
     series: list[dict[str, Any]] = [
         {"name": "best so far", "type": "line", "step": "end", "showSymbol": False, "lineStyle": {"opacity": 0.6}},
         {"name": name, "type": "scatter", "symbolSize": 9},
     ]
     series[0]["data"] = [[row.trial.number, row.best] for row in rows if row.best is not None]
     series[1]["data"] = [[row.trial.number, row.trial.value] for row in rows if row.trial.value is not None]
-    said = f"Points: the {name} of {len(rows)} trials; line: the best so far"
+    alt = f"Points: the {name} of {len(rows)} trials; line: the best so far"
     chart = curves.axes("trial") | {"series": series}
-    st.echarts_chart(chart, height=220, key="trials chart", alt=said, renderer="svg")
+    st.echarts_chart(chart, height=220, key="trials chart", alt=alt, renderer="svg")
     complete = [(row.trial, row.trial.value) for row in rows if row.trial.value is not None]
     best = sorted(complete, key=lambda pair: gain(criterion, pair[1]), reverse=True)[:3]
     keys = sorted({key for trial, _ in best for key in trial.settings})
@@ -135,12 +136,12 @@ def trials(job: Job) -> None:
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]], *, swatches: bool = False) -> None:
-    """Draw a small table of texts, each line with the colour of its place if asked for."""
+    """Draw a small table of texts, each line with its colour if asked for."""
     top = "".join(f"<th>{html(text.replace('_', ' '))}</th>" for text in head)
     body = ""
-    for place, line in enumerate(lines):
+    for number, line in enumerate(lines):
         cells = "".join(f"<td>{html(cell)}</td>" for cell in line)
-        colour = f'<td><i class="swatch c{place}"></i></td>' if swatches else ""
+        colour = f'<td><i class="swatch c{number}"></i></td>' if swatches else ""
         body += f"<tr>{colour}{cells}</tr>"
     top = ("<th></th>" if swatches else "") + top
     st.html(
@@ -148,15 +149,15 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]], *, swatches: boo
     )
 
 
-def compare(shown: Sequence[Job]) -> None:
-    """Draw the runs side by side: what they came to, and what in their settings is not the preset."""
+def draw_side_by_side(shown: Sequence[Job]) -> None:
+    """Draw the runs side by side: their figures, and the settings that are not presets."""
     shown = [job for job in shown if job.kind == "train"]
     if len(shown) < 2:
         return
     st.html('<h2 class="row-title">Side by side</h2>')
     made = [recipe(job.id) for job in shown]
     keys = sorted({key for one in made for key in one.settings})
-    best = [curves.best_of(curves.history(job)) for job in shown]
+    best = [curves.best_of(job, curves.epochs_of_run(job)) for job in shown]
     # Losses are left out: their scales differ.
     metrics = [key for key in curves.METRICS if any(row and key in row.metrics for row in best)]
     _table(
