@@ -139,7 +139,7 @@ def draw_start(dataset: Dataset, order: Order) -> None:
 
 def draw_search(args: tuple[Dataset], *, disabled: bool) -> bool:
     """Draw how many settings to try and the button that starts; return whether it was clicked."""
-    if not tune.is_available():
+    if not tune.can_tune():
         st.caption("A search needs optuna, which is not installed: `pip install optuna`, then start the app again.")
         disabled = True
     else:

@@ -179,7 +179,7 @@ NAMES_AS_OTHER_WORDS = {
     "pages/similar.py": {"content"},
     "pages/compare.py": {"random"},  # a split
     "pages/ui/filters.py": {"popularity"},  # a filter
-    "pages/ui/outcomes.py": {"step"},  # a setting of a chart
+    "pages/ui/run_figures.py": {"step"},  # a setting of a chart
     "recengine/cli/evaluation.py": {"random"},  # an order of equal times
     "recengine/cli/reporter.py": {"step"},  # a line of progress
     "recengine/cli/serving.py": {"popularity"},  # the fallback

@@ -280,7 +280,7 @@ def test_the_best_epoch_is_the_best_by_the_model_s_own_criterion(open_app: Open,
 def test_without_optuna_the_search_says_what_it_needs(
     open_app: Open, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tune, "is_available", lambda: False)
+    monkeypatch.setattr(tune, "can_tune", lambda: False)
     app = open_app(PAGE)
     assert [button.disabled for button in app.button if button.label == "Search"] == [True]
     assert any("A search needs optuna" in caption.value for caption in app.caption)
