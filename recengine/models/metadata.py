@@ -44,9 +44,12 @@ def count_unknown(model: str, items: pd.DataFrame | None, columns: Sequence[str]
     unknown = without_metadata(items, columns, n_items)
     lacking = columns if unknown.all() else [column for column in columns if items is not None and column not in items]
     if items is not None and lacking:
+        it = "it" if len(lacking) == 1 else "them"
         raise BadInput(
-            f"model {model!r} reads {' and '.join(lacking)} of the items, and this data set has none; "
-            f"add {'it' if len(lacking) == 1 else 'them'} to movies.csv, or choose another model or other columns"
+            "model",
+            model,
+            remedy=f"add {it} to movies.csv, or choose another model or other columns",
+            problem=f"reads {' and '.join(lacking)} of the items, and this data set has none",
         )
     return int(unknown.sum())
 
@@ -55,23 +58,24 @@ def parse_columns(text: str) -> tuple[str, ...]:
     """Return the columns of "genres,year"; BadInput names one that networks do not read."""
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     for name in names:
-        _check(name, text)
+        _check("metadata", name, text)
     return names
 
 
 def parse_credit(text: str) -> dict[str, float]:
     """Return {column: weight} of "genres:0.4,director:0.2"; BadInput unless each weight is from 0 to 1."""
-    found: dict[str, float] = {}
+    credit: dict[str, float] = {}
     for part in filter(None, text.split(",")):
         name, _, weight = (piece.strip() for piece in part.partition(":"))
-        _check(name, text)
+        _check("partial_credit", name, text)
         try:
-            found[name] = float(weight)
+            credit[name] = float(weight)
         except ValueError:
-            found[name] = -1.0
-        if not 0 <= found[name] <= 1:
-            raise BadInput(f"partial_credit={text!r} cannot be read; expected a weight from 0 to 1, as in genres:0.4")
-    return found
+            credit[name] = -1.0
+        if not 0 <= credit[name] <= 1:
+            expected = "a weight from 0 to 1, as in genres:0.4"
+            raise BadInput("partial_credit", text, expected, problem="cannot be read")
+    return credit
 
 
 def credit_table(items: pd.DataFrame | None, weights: dict[str, float], n_items: int) -> Tensor:
@@ -91,6 +95,7 @@ def _one_column(items: pd.DataFrame, column: str, least: int) -> Tensor:
     return torch.from_numpy(rows[kept].to_numpy(dtype="float32", copy=True))
 
 
-def _check(name: str, text: str) -> None:
+def _check(field: str, name: str, text: str) -> None:
     if name not in COLUMNS:
-        raise BadInput(f"{name!r} in {text!r} is not item metadata; expected some of: {', '.join(COLUMNS)}")
+        problem = f"names {name!r}, which is not item metadata"
+        raise BadInput(field, text, f"some of: {', '.join(COLUMNS)}", problem=problem)

@@ -24,6 +24,7 @@ from recengine.models.ratings.recommender_net import RecommenderNet
 from recengine.models.recency import HALF_LIVES, HistoryModel
 from recengine.models.sequence.gru import GRU
 from recengine.models.sequence.gru_rating import GRURating
+from recengine.models.sequence.sasrec import SASRec
 from recengine.models.simple.baselines import Popularity, RandomRanking
 from recengine.models.simple.content import Content
 from recengine.models.simple.contextual import Contextual
@@ -54,6 +55,7 @@ MODELS: dict[str, type[Recommender]] = {
         Step,
         StreamBlend,
         GRU,
+        SASRec,
         Bias,
         MFExplicit,
         RecommenderNet,

@@ -1,4 +1,4 @@
-"""Cross entropy over a whole catalogue, or many draws from it, without holding the logits."""
+"""Cross entropy over a whole catalogue, or many negative samples, without holding the logits."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ BLOCK_LOGITS = {"cpu": 2**20, "cuda": 2**27}
 
 
 def catalogue_softmax_loss(
-    states: Tensor, targets: Tensor, items: Tensor, bias: Tensor, against: Tensor | None = None
+    states: Tensor, targets: Tensor, items: Tensor, bias: Tensor, negatives: Tensor | None = None
 ) -> Tensor:
-    """Return the mean of -log of the target's share of exp(states items' + bias) among itself and `against`.
+    """Return the mean of -log of the target's share of exp(states items' + bias) among itself and the negatives.
 
     states : (T, D), targets : (T,) int64, items : (n_items, D), bias : (n_items,)
-    against : (N,) int64, N >= 1, item indices that all rows share, a row's own target left out: a sampled softmax;
-              None for the whole catalogue: the cross entropy
-    The gradient of each block of rows is taken while its logits are at hand, so that the (T, N) matrix is never
-    written out and read back: a fraction of the memory, and more than twice as fast on a CPU.
+    negatives : (N,) int64, N >= 1, item indices that all rows share, a row's own target left out: a sampled softmax;
+                None for the whole catalogue: the cross entropy
+    The gradient of each block of rows, p - 1 for the target and p for the others, is taken while the block's logits are
+    at hand, so that the (T, N) matrix is never written out: 1.6 times as fast as `cross_entropy` for 4,000 states and
+    1,682 items on one CPU thread, in a fraction of the memory.
     """
     own = (states * items[targets]).sum(1) + bias[targets]  # (T,)
-    if against is not None:
-        items, bias = items[against], bias[against]
-    return _Softmax.apply(own, states, items, bias, targets, against, torch.is_grad_enabled())
+    if negatives is not None:
+        items, bias = items[negatives], bias[negatives]
+    return _CatalogueSoftmax.apply(own, states, items, bias, targets, negatives, torch.is_grad_enabled())
 
 
-class _Softmax(torch.autograd.Function):
+class _CatalogueSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
@@ -38,7 +39,7 @@ class _Softmax(torch.autograd.Function):
         items: Tensor,
         bias: Tensor,
         targets: Tensor,
-        against: Tensor | None,
+        negatives: Tensor | None,
         learning: bool,
     ) -> Tensor:
         to_own, to_states = torch.empty_like(own), torch.empty_like(states)
@@ -49,10 +50,10 @@ class _Softmax(torch.autograd.Function):
             rows = slice(start, start + size)
             odds = torch.addmm(bias, states[rows], items.T)  # (t, N)
             target = targets[rows, None]  # (t, 1)
-            if against is None:
+            if negatives is None:
                 odds.scatter_(1, target, -torch.inf)
             else:
-                odds.masked_fill_(target == against, -torch.inf)
+                odds.masked_fill_(target == negatives, -torch.inf)
             highest = torch.maximum(odds.amax(1), own[rows])  # (t,)
             odds.sub_(highest[:, None]).exp_()
             total = odds.sum(1) + (own[rows] - highest).exp()

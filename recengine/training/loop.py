@@ -269,7 +269,10 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
 
 @contextmanager
 def one_thread(device: torch.device) -> Iterator[None]:
-    """Run small steps on one CPU thread: far faster on a busy machine, and equal bytes on any."""
+    """Train in small steps on one CPU thread: far faster on a busy machine, and equal bytes on any.
+
+    The count is the whole process's, so this is for training, never for what a serving process does for its users.
+    """
     threads = torch.get_num_threads()
     if device.type == "cpu":
         torch.set_num_threads(1)

@@ -38,6 +38,7 @@ CHECKERBOARD: dict[str, dict[str, Any]] = {
         "batch_size": 8,
         "epochs": 10,
     },
+    "sasrec": {"embedding_dim": 16, "dropout": 0.2, "learning_rate": 0.02, "batch_size": 8, "epochs": 20},
     "mf": {"embedding_dim": 8, "l2": 0.001, "learning_rate": 0.05, "epochs": 30},
     "ials": {"embedding_dim": 8, "epochs": 8},
     "step": {"embedding_dim": 8, "epochs": 40},

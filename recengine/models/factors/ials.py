@@ -214,7 +214,7 @@ class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
         """
         items, age = self.network.items, np.arange(np.size(history))[::-1]
         past = items[torch.as_tensor(np.asarray(history, dtype=np.int64))]  # (n_history, D)
-        weighted = past * torch.from_numpy(self.config.recency(age))[:, None]
+        weighted = past * torch.from_numpy(self.config.recency(age)).to(past.device)[:, None]
         left = weighted.T @ past + self.config.unobserved_weight * items.T @ items
         left.diagonal().add_(float(self._ridge(np.array([len(past)]), items)))
         return torch.linalg.solve(left, weighted.T).T

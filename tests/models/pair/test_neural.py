@@ -185,7 +185,7 @@ def test_items_without_metadata_are_unknown_and_counted(tiny: Dataset) -> None:
         ("deepfm", {}, "reads genres of the items, and this data set has none; add it to movies.csv"),
         ("cold-start-mf", {}, "reads genres of the items"),
         ("hybrid", {}, "reads genres and year of the items, and this data set has none; add them to movies.csv"),
-        ("hybrid-joint", {"metadata": "title,tags"}, "'title' in 'title,tags' is not item metadata"),
+        ("hybrid-joint", {"metadata": "title,tags"}, "metadata 'title,tags' names 'title', which is not item metadata"),
         ("hybrid-joint", {"metadata": " "}, "metadata ' ' names no column; expected some of: genres"),
         ("mf", {"partial_credit": "genres:0.4,director:0.2"}, "model 'mf' reads genres and director of the items"),
         ("content", {}, "needs genres, keywords or tags in the item table"),
@@ -242,7 +242,7 @@ def test_partial_credit_lowers_the_loss_of_negatives_of_the_same_genre_alone(tin
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"partial_credit": "genre:0.4"}, "'genre' in 'genre:0.4' is not item metadata; expected some of: genres"),
+        ({"partial_credit": "genre:0.4"}, "names 'genre', which is not item metadata; expected some of: genres"),
         ({"partial_credit": "genres"}, "expected a weight from 0 to 1, as in genres:0.4"),
         ({"partial_credit": "genres:2"}, "expected a weight from 0 to 1"),
     ],
@@ -254,7 +254,7 @@ def test_partial_credit_that_cannot_be_read_is_bad_input(settings: dict[str, Any
 
 def test_metadata_columns_and_layers_that_cannot_be_are_bad_input() -> None:
     assert parse_columns(" genres, year ") == ("genres", "year")
-    with pytest.raises(BadInput, match=r"'plot' in 'genres,plot' is not item metadata"):
+    with pytest.raises(BadInput, match="metadata 'genres,plot' names 'plot', which is not item metadata"):
         configure("hybrid", {"metadata": "genres,plot"}, RunConfig())
     with pytest.raises(BadInput, match="names no layer"):
         configure("mlp", {"layers": ""}, RunConfig())
@@ -361,6 +361,31 @@ def test_zero_negatives_sets_each_positive_against_every_other_item(tiny: Datase
 def test_every_network_trains_with_every_kind_of_loss(name: str, loss: str, tiny: Dataset) -> None:
     model: Recommender = fitted(name, tiny, loss=loss, dropout=0.1, schedule="cosine", clip=1.0)
     assert bool(torch.isfinite(model.score(np.arange(60))).all())
+
+
+@pytest.mark.parametrize("name", ["nonlinear-mf", "cml", "mf"])
+def test_folding_in_sets_no_threads_and_hardly_depends_on_their_number(name: str, tiny: Dataset, monkeypatch) -> None:
+    model = fitted(name, tiny, recency_half_life=2.0)
+    users, threads = tiny.positives(4.0).of_users(np.arange(60)), torch.get_num_threads()
+    scores = []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            with monkeypatch.context() as patch:
+                patch.setattr(torch, "set_num_threads", lambda count: pytest.fail("a serving path sets threads"))
+                scores.append(model.score_history(users))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.allclose(*scores, atol=1e-3)
+
+
+def test_a_fold_in_leaves_the_network_that_it_shares_as_it_was(tiny: Dataset) -> None:
+    model = fitted("nonlinear-mf", tiny, user_bias=True)
+    before = {name: tensor.clone() for name, tensor in model.state().items()}
+    few = tiny.positives(4.0).of_users([3, 4])
+    assert model.score_history(few).shape == (2, 40)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state().items())
+    assert all(weight.grad is None for weight in model.network.parameters())
 
 
 @pytest.mark.real
