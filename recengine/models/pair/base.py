@@ -248,7 +248,7 @@ class PairModel(Recommender[PairConfigT]):
                 earlier=self.training_log,
                 **options,
             )
-        self.network.requires_grad_(False)
+        self.network.requires_grad_(False).zero_grad()  # the last step's gradients are not kept
 
     def _optimizers(self, factor: float) -> list[torch.optim.Optimizer]:
         """Return one optimiser for each kind and learning rate that the config names, times the factor."""
