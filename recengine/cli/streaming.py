@@ -34,7 +34,7 @@ from recengine.training.config import RunConfig
 CHOSEN_ON = 5
 """The presets were chosen on the bootstrap and on one such part of the replay; recall is given for the rest, too."""
 GUEST = "guest"
-"""The id of the person whose ratings are mixed in."""
+"""The id of the user whose ratings are mixed in."""
 POINTS = 200
 """Of each moving average in the JSON object."""
 
@@ -47,12 +47,12 @@ def add_commands(commands: Commands) -> None:
     command.set_defaults(positive=5.0)
     command.add_argument("--model", action="append", metavar="M", help="one that learns from events; default: step")
     command.add_argument("--bootstrap", type=float, default=0.2, metavar="SHARE", help="of the events to start from")
-    command.add_argument("--include-seen", action="store_true", help="rank what a person had before, too")
+    command.add_argument("--include-seen", action="store_true", help="rank what a user had before, too")
     command.add_argument("-k", type=int, default=10)
     command.add_argument("--events", type=whole_number(1), metavar="N", help="replay no more than N")
-    command.add_argument("--mix", type=Path, metavar="F.csv", help="item_id or title, rating: one person more")
+    command.add_argument("--mix", type=Path, metavar="F.csv", help="item_id or title, rating: one more user")
     command.add_argument("--pace", type=float, metavar="N", help="replay no more than N events a second, to watch")
-    command.add_argument("--hold", type=Path, metavar="F", help="stand still while this file is there")
+    command.add_argument("--hold", type=Path, metavar="F", help="pause while this file exists")
     command.add_argument("--out", type=Path, metavar="F.csv", help="one row for each event and model")
 
 
@@ -133,7 +133,7 @@ def _with_ids(on_stream: Callable[[StreamEvent], None], data: Dataset) -> OnStre
 
 
 def _user_ids(data: Dataset) -> list[Any]:
-    """Return the ids of the people of a stream; the last is who was mixed in, if somebody was."""
+    """Return the ids of the users of a stream; the last one is the user who was mixed in, if any."""
     return [*data.user_ids.tolist(), GUEST]
 
 
@@ -152,8 +152,8 @@ def _rows(replay: Replay, data: Dataset) -> Iterator[list[Any]]:
 def _value(replay: Replay, data: Dataset, options: argparse.Namespace, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON-ready result.
 
-    recall@k, precision@k of the first model; under each model's name its recall@k; `results` has all of each model,
-    recall@k_rest being over what follows the first fifth.
+    recall@k and precision@k of the first model; under each model's name its recall@k; `results` has everything of each
+    model, recall@k_rest being over what follows the first fifth.
     """
     recall, ahead = replay.intervals()
     later, _ = replay.intervals(since=replay.done // CHOSEN_ON)
@@ -191,13 +191,13 @@ def _value(replay: Replay, data: Dataset, options: argparse.Namespace, settings:
 
 
 def _lines(value: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines that tell a person what the JSON object tells a program."""
+    """Yield the lines of the JSON object's readable form."""
     k, results = value["k"], value["results"]
     first = next(iter(results))
     yield (
         f"{value['dataset']}, ratings >= {value['positive']:g} in the order of time: {value['bootstrap']:,} to start "
-        f"from, {value['events']:,} replayed, {value['evaluated']:,} of them by people seen before; "
-        f"what they had is {value['seen']}; 95 % intervals over people"
+        f"from, {value['events']:,} replayed, {value['evaluated']:,} of them by known users; "
+        f"what they had is {value['seen']}; 95 % intervals over users"
     )
     yield from table(
         (

@@ -103,7 +103,9 @@ def recommend_profile(
     Raises BadInput for a model that knows no profiles, or an attribute or group that the data does not have.
     """
     if not isinstance(model, SupportsProfiles):
-        raise BadInput(f"model {model.name!r} does not use profiles; choose 'demographic', or give ratings")
+        raise BadInput(
+            "model", model.name, remedy="choose 'demographic', or give ratings", problem="does not use profiles"
+        )
     check_k(k, dataset.n_items)
     scores = mask_scores(model.score_profiles([profile]), np.zeros(1, np.int64), seen=None, among=among)
     return Listing(top_k(scores, k), np.zeros(1, bool))

@@ -85,7 +85,7 @@ def test_a_person_is_the_same_in_every_browser_and_takes_along_what_they_rated(
     expect(elsewhere.locator(".status-line")).to_contain_text("to make this list yours")
     sign_in(elsewhere, "ann")
     open_rate(elsewhere)
-    expect(elsewhere.locator(".status-line")).to_contain_text(f"after {title}, 5 ★")
+    expect(elsewhere.locator(".status-line")).to_contain_text(f"after {title} (5 ★)")
 
     other = enter(browser, guarded)
     sign_in(other, "bob")

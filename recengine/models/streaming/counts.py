@@ -197,10 +197,11 @@ class StreamItemKNN(Counting[StreamItemKNNConfig]):
     def learn(self, train: Interactions, context: FitContext) -> None:
         needed = 4 * self.n_items**2
         if needed > MEMORY_LIMIT:
-            raise BadInput(
-                f"model {self.name!r} needs {needed / 2**30:.1f} GiB for its {self.n_items:,} x {self.n_items:,} "
-                "counts, more than the limit of 8 GiB; choose 'step', or drop rare items"
+            problem = (
+                f"needs {needed / 2**30:.1f} GiB for its {self.n_items:,} x {self.n_items:,} counts, "
+                "more than the limit of 8 GiB"
             )
+            raise BadInput("model", self.name, problem=problem, remedy="choose 'step', or raise `min_item`")
         super().learn(train, context)
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
