@@ -19,10 +19,6 @@ from recengine.errors import BadInput
 from recengine.jobs.job import JobState
 
 EXAMPLE = "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n1,1029,3.0,1260759179\n2,31,4.0,835355493\n"
-CITATION = (
-    "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. "
-    "ACM Transactions on Interactive Intelligent Systems 5, 4: 19:1–19:19. doi 10.1145/2827872"
-)
 
 
 def overview(dataset: Dataset) -> None:
@@ -92,7 +88,7 @@ def fetched() -> None:
 def catalogue() -> None:
     """Draw the registered data sets, each with a button to use or fetch it."""
     chosen = sidebar.choice().data
-    for info in sources.list_datasets():
+    for info in sources.SOURCES.values():
         with st.container(border=True, height="stretch", key=f"set-{info.name}"):
             size = f" · {info.size / 1e6:,.0f} MB" if info.size >= 1e6 else ""
             st.html(
@@ -103,7 +99,7 @@ def catalogue() -> None:
             )
             if info.name == chosen:
                 st.button("In use", key=f"use_{info.name}", disabled=True, icon=":material/check:")
-            elif info.present:
+            elif sources.is_present(info.name):
                 st.button("Use", key=f"use_{info.name}", on_click=sidebar.choose, args=("data", info.name))
             else:
                 st.button(
@@ -171,7 +167,8 @@ with messages.catch_bad_input(messages.start_again_link):
     fetched()
     with st.grid(2, min_column_width=300, gap="small", key="sets"):
         catalogue()
-    st.caption(f"MovieLens is by GroupLens. Cite: {CITATION}")
+    for citation in dict.fromkeys(source.citation for source in sources.SOURCES.values() if source.citation):
+        st.caption(f"Please cite: {citation}")
     st.html('<h2 class="row-title">Upload your own</h2>')
     upload()
     sidebar.show_model_status(dataset)

@@ -60,11 +60,11 @@ def draw() -> None:
     import torch
 
     from pages.ui import caches, messages, recipes
-    from recengine.data.sources import list_datasets
+    from recengine.data.sources import SOURCES, is_present
     from recengine.models.registry import FAULTS, MODELS
 
     default = settings.default_dataset()
-    names = [info.name for info in list_datasets() if info.present or info.name == default]
+    names = [name for name in SOURCES if name == default or is_present(name)]
     names += [name for name in (default,) if name not in names]
     names += [UPLOAD] if "uploaded" in st.session_state else []
     with st.sidebar, st.container(key="pickers", gap="small"):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
-from recengine.data.sources import is_present, list_datasets, load_dataset
+from recengine.data.sources import SOURCES, is_present, load_dataset
 from recengine.errors import BadInput
 from recengine.experiments.store import Trained
 from recengine.experiments.train import Settings, TrainingRequest, obtain, unknown_items
@@ -20,7 +20,7 @@ BATCH = 1024
 def load_data(options: argparse.Namespace, report: Reporter) -> Dataset:
     """Load the data set, fetching it first when it is registered and missing, and say what cleaning did."""
     name = options.dataset
-    if any(d.name == name for d in list_datasets()) and not is_present(name):
+    if name in SOURCES and not is_present(name):
         report.note(f"{name} is not here yet; fetching it.")
     report.step(f"reading {name}")
     data = load_dataset(name, on_progress=report.bytes(name))

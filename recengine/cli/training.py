@@ -8,7 +8,7 @@ from recengine import settings
 from recengine.cli.arguments import Commands, add_command, add_data_command
 from recengine.cli.common import load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
-from recengine.data.sources import fetch, list_datasets
+from recengine.data.sources import SOURCES, fetch, is_present
 from recengine.errors import BadInput
 from recengine.export import table
 from recengine.models.registry import FAULTS, MODELS, model_class
@@ -38,17 +38,15 @@ def datasets(options: argparse.Namespace, report: Reporter) -> None:
         path = fetch(options.name, report.bytes(options.name))
         report.result({"dataset": options.name, "path": str(path)}, [str(path)])
         return
-    found = list_datasets()
-    report.result(
-        {"datasets": [vars(d) for d in found]},
-        table(
-            ("name", "MB", "ratings", "present", "licence"),
-            [
-                (d.name, f"{d.size / 1e6:,.1f}", f"{d.n_ratings:,}", "yes" if d.present else "no", d.licence)
-                for d in found
-            ],
-        ),
-    )
+    keys = ("name", "title", "size", "n_ratings", "n_users", "n_items", "licence", "citation", "description")
+    listed = [
+        {key: getattr(source, key) for key in keys} | {"present": is_present(name)} for name, source in SOURCES.items()
+    ]
+    rows = [
+        (s.name, f"{s.size / 1e6:,.1f}", f"{s.n_ratings:,}", "yes" if is_present(s.name) else "no", s.licence)
+        for s in SOURCES.values()
+    ]
+    report.result({"datasets": listed}, table(("name", "MB", "ratings", "present", "licence"), rows))
 
 
 def models(options: argparse.Namespace, report: Reporter) -> None:

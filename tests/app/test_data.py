@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from recengine.data.dataset import Dataset
-from recengine.data.sources import is_present, list_datasets, load_dataset
+from recengine.data.sources import SOURCES, is_present, load_dataset
 from tests.app.conftest import Open, cards, links, markup, settle
 
 PAGE = "data.py"
@@ -80,7 +80,7 @@ def test_every_data_set_is_listed_with_its_terms_and_what_can_be_done(open_app: 
     app = open_app(PAGE)
     page = markup(app)
     buttons = {button.key: button for button in app.button}
-    for info in list_datasets():
+    for info in SOURCES.values():
         assert f"<code>{info.name}</code>" in page
         keys = {key for key in buttons if key in (f"use_{info.name}", f"fetch_{info.name}")}
         assert keys == {f"{'use' if is_present(info.name) else 'fetch'}_{info.name}"}

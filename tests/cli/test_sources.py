@@ -2,12 +2,13 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from recengine.cli import main
-from recengine.data.sources import load_dataset
+from recengine.data.sources import SOURCES, load_dataset
 
 RATINGS = "userId,movieId,rating,timestamp\n" + "".join(f"{u},{i},4,{i}\n" for u in range(9) for i in range(9))
 
@@ -61,8 +62,9 @@ def test_a_source_that_cannot_be_loaded_exits_2_with_one_line(
 ) -> None:
     given = spoil(kind, tmp_path)
     monkeypatch.setenv("RECENGINE_MIRROR", str(tmp_path))
-    for base in ("OFFICIAL", "HUGGING_FACE"):  # nothing listens on port 9 of this machine
-        monkeypatch.setattr(f"recengine.data.sources.{base}", "https://127.0.0.1:9")
+    for name, source in SOURCES.items():  # nothing listens on port 9 of this machine
+        if source.addresses:
+            monkeypatch.setitem(SOURCES, name, replace(source, addresses=(f"https://127.0.0.1:9/{name}.zip",)))
     assert main(["train", "popularity", "--dataset", given, "--quiet"]) == 2
     out, err = capsys.readouterr()
     assert out == ""

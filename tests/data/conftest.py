@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recengine.data.readers import movielens
-from recengine.data.readers.movielens import EDITIONS
+from recengine.data.sources import SOURCES
 
 Publish = Callable[[str, dict[str, str]], bytes]
 
@@ -36,8 +35,8 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
                 archive.writestr(member, text.encode("latin-1" if "ml-1m/" in member else "utf-8"))
         content = made.getvalue()
         (tmp_path / f"{name}.zip").write_bytes(content)
-        monkeypatch.setitem(EDITIONS, name, replace(EDITIONS[name], size=len(content)))
-        monkeypatch.setitem(movielens._SHA256, f"{name}.zip", hashlib.sha256(content).hexdigest())
+        digest = hashlib.sha256(content).hexdigest()
+        monkeypatch.setitem(SOURCES, name, replace(SOURCES[name], size=len(content), sha256=digest))
         return content
 
     return put

@@ -1,17 +1,23 @@
 """Names, paths, the mirror and the cache: where a data set is found, and what is said when it is not."""
 
 import functools
+import hashlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from recengine.data import sources
-from recengine.data.sources import fetch, is_present, list_datasets, load_dataset
+from recengine.data.dataset import Dataset, build_dataset
+from recengine.data.readers.archive import Files, read
+from recengine.data.source import DatasetSource
+from recengine.data.sources import SOURCES, fetch, is_present, load_dataset, load_upload
 from recengine.errors import BadInput
 from tests.data.conftest import CSV, Publish
+from tests.support.archives import zipped
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -33,8 +39,10 @@ def served(tmp_path: Path) -> Iterator[str]:
 def offline(monkeypatch: pytest.MonkeyPatch, fresh_home: Path) -> Path:
     """Take the mirror and the network away; return the home."""
     monkeypatch.delenv("RECENGINE_MIRROR", raising=False)
-    for base in ("OFFICIAL", "HUGGING_FACE"):
-        monkeypatch.setattr(sources, base, "http://127.0.0.1:9")
+    for name, source in SOURCES.items():
+        if source.addresses:
+            address = f"http://127.0.0.1:9/{name}.zip"
+            monkeypatch.setitem(SOURCES, name, replace(source, addresses=(address,)))
     return fresh_home
 
 
@@ -80,8 +88,8 @@ def test_a_truncated_zip_that_is_known_by_its_members_is_mended_too(
     (offline / "data" / "ml-100k.zip").write_bytes(b"PK\x03\x04 cut short")
     with pytest.raises(BadInput, match=r"is not a whole zip file.*datasets fetch ml-100k"):
         load_dataset("ml-100k")
-    for base in ("OFFICIAL", "HUGGING_FACE"):
-        monkeypatch.setattr(sources, base, f"{served}/empty")
+    source = SOURCES["ml-100k"]
+    monkeypatch.setitem(SOURCES, "ml-100k", replace(source, addresses=(f"{served}/empty/ml-100k.zip",)))
     with pytest.raises(BadInput, match=r"ml-100k\.zip could not be fetched .*answers 404"):  # but it was tried
         fetch("ml-100k")
 
@@ -104,7 +112,7 @@ def test_offline_the_remedy_is_one_sentence(offline: Path) -> None:
 
 def test_a_mirror_that_is_no_folder_is_named(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECENGINE_MIRROR", "/no/such/folder")
-    with pytest.raises(BadInput, match="RECENGINE_MIRROR is '/no/such/folder'"):
+    with pytest.raises(BadInput, match="RECENGINE_MIRROR '/no/such/folder' is not a folder"):
         load_dataset("ml-1m")
 
 
@@ -113,9 +121,9 @@ def test_a_mirror_that_is_no_folder_is_named(offline: Path, monkeypatch: pytest.
     [
         ("ml-1mm", "'ml-1mm' is unknown (did you mean 'ml-1m'?); choose one of sample, ml-latest-small"),
         ("netflix", "'netflix' is unknown; choose one of"),
-        ("no/such.csv", "there is no file or folder 'no/such.csv'"),
+        ("no/such.csv", "'no/such.csv' is not a file or folder"),
         ("", "is unknown"),
-        ("~nobody-of-that-name/x", "there is no file or folder"),
+        ("~nobody-of-that-name/x", "is not a file or folder"),
         ("x" * 5000, "is unknown"),
         ("nul\0", "is unknown"),
     ],
@@ -137,7 +145,7 @@ def test_the_sample_is_always_there(offline: Path) -> None:
     assert fetch("sample").is_dir()
     data = load_dataset("sample")
     assert data.simulated
-    told = list_datasets()[0]
+    told = SOURCES["sample"]
     for count, real in (
         (told.n_ratings, len(data.ratings)),
         (told.n_users, data.n_users),
@@ -149,3 +157,37 @@ def test_the_sample_is_always_there(offline: Path) -> None:
     assert fewer.simulated
     assert fewer.cleaning.users_below_minimum == int((data.ratings.user_counts == least).sum())
     assert fewer.ratings.user_counts.min() > least
+
+
+def test_a_data_set_is_a_reader_and_a_place_in_the_registry(
+    served: str, tmp_path: Path, fresh_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is needed to add one: where its zip is, how a genuine one is known, and who reads it."""
+    monkeypatch.delenv("RECENGINE_MIRROR", raising=False)
+    content = zipped({"ratings.csv": "a,x,5\nb,y,1\n"})
+    (tmp_path / "pairs.zip").write_bytes(content)
+
+    def reader(source: DatasetSource, files: Files | None, /, *, min_ratings_per_user: int = 0) -> Dataset:
+        assert files is not None
+        rows = [line.split(",") for line in read(files, "ratings.csv").decode().splitlines()]
+        frame = pd.DataFrame(rows, columns=["user_id", "item_id", "rating"]).astype({"rating": float})
+        return build_dataset(source.name, frame, min_ratings_per_user=min_ratings_per_user, licence=source.licence)
+
+    source = DatasetSource(
+        "pairs",
+        "Two pairs",
+        2,
+        2,
+        2,
+        "CC0",
+        "Nobody, 2026",
+        reader,
+        addresses=(f"{served}/pairs.zip",),
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+    monkeypatch.setitem(SOURCES, "pairs", source)
+    assert not is_present("pairs")
+    assert load_dataset("pairs").user_ids.tolist() == ["a", "b"]
+    assert is_present("pairs")
+    assert load_upload("other.zip", content).name == "pairs"  # a genuine copy, whatever its name

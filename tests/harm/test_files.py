@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import random
 import struct
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from recengine.data.sample.build import sample_dataset
 from recengine.data.sources import load_upload
 from recengine.errors import BadInput
 from tests.harm.conftest import LONG
+from tests.support.archives import zipped
 
 SECONDS, MEGABYTES = 2.0, 200.0
 SIZE = 10_000_000
@@ -30,14 +29,6 @@ SIZE = 10_000_000
 HEAD = b"userId,movieId,rating\n"
 GOOD = HEAD + b"1,10,4\n2,20,3.5\n1,20,5\n"
 EXPORT = b"title,year,rating\nThe Matrix,1999,4\nHeat,1995,5\n"
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
 
 
 def encrypted(content: bytes) -> bytes:

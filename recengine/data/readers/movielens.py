@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -13,11 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recengine.data.dataset import Dataset, build_dataset
-from recengine.data.readers.archive import Files, Zip, read
+from recengine.data.readers.archive import Files, read
 from recengine.data.readers.fast import fast_long
 from recengine.data.readers.tabular import item_table, load_layout, tag_column, words
+from recengine.data.source import DatasetSource
 from recengine.errors import BadInput
-from recengine.files import sha256_of
 
 _COMMON = "Research use; acknowledge Harper & Konstan 2015 (doi 10.1145/2827872); no commercial use without permission"
 KEPT = f"{_COMMON}; not to be redistributed without permission."
@@ -54,113 +52,77 @@ _SHA256 = dict(line.split() for line in _RECORDED.strip().splitlines())
 """Of the official zips, and of the members of ml-100k."""
 
 
-@dataclass(frozen=True)
-class Edition:
-    """One published edition: the bytes of its zip, its published counts, and its terms.
-
-    members  : sha256 by member, for which a zip that was packed again is genuine too
-    rolling  : GroupLens replaces it now and then under the same name
-    verified : its checksum was compared with a real file, not only taken from public records
-    """
-
-    name: str
-    title: str
-    size: int
-    n_ratings: int
-    n_users: int
-    n_items: int
-    licence: str
-    members: Mapping[str, str] = field(default_factory=dict, repr=False)
-    rolling: bool = False
-    verified: bool = False
-    at_hugging_face: bool = False
-
-
 _MEMBERS = {name: value for name, value in _SHA256.items() if name.startswith("u")}
-EDITIONS: dict[str, Edition] = {
-    edition.name: edition
-    for edition in (
-        Edition(
-            "ml-latest-small",
-            "MovieLens latest small (2018)",
-            978_202,
-            100_836,
-            610,
-            9_742,
-            SHARED,
-            rolling=True,
-            verified=True,
-        ),
-        Edition(
-            "ml-100k",
-            "MovieLens 100K (1998)",
-            4_924_029,
-            100_000,
-            943,
-            1_682,
-            KEPT,
-            members=_MEMBERS,
-            verified=True,
-            at_hugging_face=True,
-        ),
-        Edition("ml-1m", "MovieLens 1M (2000)", 5_917_549, 1_000_209, 6_040, 3_883, KEPT, at_hugging_face=True),
-        Edition("ml-10m", "MovieLens 10M (2009)", 65_566_137, 10_000_054, 71_567, 10_681, KEPT, at_hugging_face=True),
-        Edition(
-            "ml-20m",
-            "MovieLens 20M (2015)",
-            198_702_078,
-            20_000_263,
-            138_493,
-            27_278,
-            SHARED,
-            at_hugging_face=True,
-        ),
-        Edition("ml-25m", "MovieLens 25M (2019)", 261_978_986, 25_000_095, 162_541, 62_423, SHARED),
-        Edition("ml-32m", "MovieLens 32M (2023)", 238_950_008, 32_000_204, 200_948, 87_585, SHARED),
-    )
-}
+GROUPLENS = "https://files.grouplens.org/datasets/movielens"
+HUGGING_FACE = "https://huggingface.co/datasets/Recommenders/MovieLens/resolve/main"
+CITATION = (
+    "F. M. Harper & J. A. Konstan, The MovieLens Datasets: History and Context, ACM TiiS 5(4), 2015, "
+    "doi 10.1145/2827872."
+)
 
 
-def problem_with(edition: Edition, source: Path | bytes, label: str) -> str | None:
-    """Return None for a genuine zip of the edition, else in a few words why it is none.
-
-    Genuine: the recorded size and sha256, or the recorded sha256 of every member that is read.
-    """
-    size = len(source) if isinstance(source, bytes) else source.stat().st_size
-    if size == edition.size and sha256_of(source) == _SHA256[f"{edition.name}.zip"]:
-        return None
-    if not edition.members:
-        wrong = f"its size is {size:,} bytes instead of {edition.size:,}" if size != edition.size else "wrong sha256"
-        return f"{wrong}: it may be a new edition" if edition.rolling else wrong
-    try:
-        archive = Zip(label, source)
-        for member, expected in edition.members.items():
-            if member not in archive:
-                return f"it lacks {member}"
-            if sha256_of(read(archive, member)) != expected:
-                return f"wrong sha256 of {member}"
-    except BadInput as fault:
-        return str(fault)
-    return None
-
-
-def edition_of(source: Path | bytes, label: str) -> Edition | None:
-    """Return the edition that a zip is a genuine copy of, whatever its name, or None."""
-    size = len(source) if isinstance(source, bytes) else source.stat().st_size
-    likely = [e for e in EDITIONS.values() if e.size == size]
-    if not likely and "u.data" in Zip(label, source):
-        likely = [EDITIONS["ml-100k"]]
-    return next((e for e in likely if problem_with(e, source, label) is None), None)
-
-
-def load_edition(edition: Edition, files: Files, *, min_ratings_per_user: int = 0) -> Dataset:
+def load_edition(source: DatasetSource, files: Files | None, *, min_ratings_per_user: int = 0) -> Dataset:
     """Load an edition from a zip already known as genuine."""
-    about: dict[str, Any] = {"licence": edition.licence, "min_ratings_per_user": min_ratings_per_user}
+    assert files is not None  # every edition has a zip
+    options: dict[str, Any] = {"licence": source.licence, "min_ratings_per_user": min_ratings_per_user}
     if "ratings.csv" in files:
-        return load_layout(edition.name, files, **about)
+        return load_layout(source.name, files, **options)
     if "u.data" in files:
-        return _load_100k(edition.name, files, **about)
-    return _load_dat(edition.name, files, **about)
+        return _load_100k(source.name, files, **options)
+    return _load_dat(source.name, files, **options)
+
+
+def _edition(
+    name: str,
+    title: str,
+    size: int,
+    counts: tuple[int, int, int],
+    licence: str,
+    *,
+    mirrored: bool = False,
+    **known: Any,
+) -> DatasetSource:
+    """Describe an edition. `counts` are of its ratings, users and films; `mirrored` : Hugging Face has it, too."""
+    return DatasetSource(
+        name,
+        title,
+        *counts,
+        licence,
+        CITATION,
+        load_edition,
+        addresses=tuple(f"{base}/{name}.zip" for base in ([GROUPLENS, HUGGING_FACE] if mirrored else [GROUPLENS])),
+        size=size,
+        sha256=_SHA256[f"{name}.zip"],
+        **{"verified": False, **known},
+    )
+
+
+SOURCES = (
+    _edition(
+        "ml-latest-small",
+        "MovieLens latest small (2018)",
+        978_202,
+        (100_836, 610, 9_742),
+        SHARED,
+        rolling=True,
+        verified=True,
+    ),
+    _edition(
+        "ml-100k",
+        "MovieLens 100K (1998)",
+        4_924_029,
+        (100_000, 943, 1_682),
+        KEPT,
+        mirrored=True,
+        members=_MEMBERS,
+        verified=True,
+    ),
+    _edition("ml-1m", "MovieLens 1M (2000)", 5_917_549, (1_000_209, 6_040, 3_883), KEPT, mirrored=True),
+    _edition("ml-10m", "MovieLens 10M (2009)", 65_566_137, (10_000_054, 71_567, 10_681), KEPT, mirrored=True),
+    _edition("ml-20m", "MovieLens 20M (2015)", 198_702_078, (20_000_263, 138_493, 27_278), SHARED, mirrored=True),
+    _edition("ml-25m", "MovieLens 25M (2019)", 261_978_986, (25_000_095, 162_541, 62_423), SHARED),
+    _edition("ml-32m", "MovieLens 32M (2023)", 238_950_008, (32_000_204, 200_948, 87_585), SHARED),
+)
 
 
 def _ratings(files: Files, member: str, sep: bytes) -> pd.DataFrame:

@@ -14,7 +14,9 @@ import pandas as pd
 
 from recengine import settings
 from recengine.data.dataset import Dataset, build_dataset
+from recengine.data.readers.archive import Files
 from recengine.data.sample.audience import simulate
+from recengine.data.source import DatasetSource
 from recengine.files import put_in_place
 
 FILMS = Path(__file__).with_name("films.csv")
@@ -32,7 +34,9 @@ def sample_films() -> pd.DataFrame:
     return pd.read_csv(FILMS, dtype=dict.fromkeys(text, str), keep_default_na=False, encoding="utf-8")
 
 
-def sample_dataset() -> Dataset:
+def sample_dataset(
+    source: DatasetSource | None = None, files: Files | None = None, /, *, min_ratings_per_user: int = 0
+) -> Dataset:
     """Return the embedded data set, simulated on first use and then read from the cache in `settings.home()`."""
     films = sample_films()
     cache = settings.home() / "data" / f"sample-{_generator_key()}.cache"
@@ -41,7 +45,19 @@ def sample_dataset() -> Dataset:
         tables = simulate(films)
         _write(cache, tables)
     ratings, users = tables
-    return build_dataset("sample", ratings, films, users, notes=(NOTE,), licence=LICENCE, simulated=True)
+    return build_dataset(
+        "sample",
+        ratings,
+        films,
+        users,
+        min_ratings_per_user=min_ratings_per_user,
+        notes=(NOTE,),
+        licence=LICENCE,
+        simulated=True,
+    )
+
+
+SAMPLE = DatasetSource("sample", "RecEngine sample", 149_890, 2_000, 1_229, LICENCE, "", sample_dataset)
 
 
 def _generator_key() -> str:

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from recengine.data.dataset import Dataset
-from recengine.data.readers.movielens import EDITIONS
-from recengine.data.sources import fetch, is_present, list_datasets, load_dataset, load_upload
+from recengine.data.sources import SOURCES, fetch, is_present, load_dataset, load_upload
 from recengine.errors import BadInput
 from tests.data.conftest import CSV, Publish
 
@@ -39,7 +38,7 @@ def test_ml_1m_has_latin_1_titles_and_people_in_words(publish: Publish) -> None:
     assert data.items["genres"].tolist() == ["Animation|Children|Musical", "Drama|Musical"]
     assert data.users is not None
     assert data.users.values.tolist() == [[1, "F", "under 18", "K-12 student"], [2, "M", "56+", "self-employed"]]
-    assert data.licence == EDITIONS["ml-1m"].licence
+    assert data.licence == SOURCES["ml-1m"].licence
 
 
 def test_ml_10m_has_half_stars_utf_8_titles_and_tags(publish: Publish) -> None:
@@ -160,14 +159,15 @@ def test_a_real_zip_is_known_whatever_its_name(mirror: Path, tmp_path: Path) -> 
 
 
 def test_every_registered_data_set_is_described() -> None:
-    infos = list_datasets()
-    assert [info.name for info in infos] == ["sample", *EDITIONS]
-    assert infos[0].present
-    for info in infos:
-        assert info.title
-        assert info.licence
-        assert info.n_ratings > 0
-    unverified = {info.name for info in infos if "unverified here" in info.description}
+    assert next(iter(SOURCES)) == "sample"
+    for name, source in SOURCES.items():
+        assert source.name == name
+        assert source.title
+        assert source.licence
+        assert bool(source.citation) == (name != "sample")
+        assert source.n_ratings > 0
+        assert (len(source.sha256), source.size > 0) == ((64, True) if source.addresses else (0, False))
+    unverified = {name for name, source in SOURCES.items() if "unverified here" in source.description}
     assert unverified == {"ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m"}
     with pytest.raises(BadInput, match="did you mean 'ml-100k'"):
         is_present("ml-100")

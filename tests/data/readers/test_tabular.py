@@ -1,8 +1,6 @@
 """Ratings of one's own: the tabular layout and single CSVs, by path (fast) and by upload (row by row)."""
 
 import csv
-import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +14,11 @@ from recengine.data.dataset import Dataset
 from recengine.data.readers.fast import fast_long
 from recengine.data.sources import load_dataset, load_upload
 from recengine.errors import BadInput
+from tests.support.archives import zipped
 
 LONG = b"userId,movieId,rating,timestamp\n1,10,4.0,964982703\n2,20,3.5,964982704\n1,20,5,7\n"
 WIDE = b"user;Matrix, The (1999);Heat (1995);1917 (2019)\nann;4,5;-1;\nbob;;3;0.5\n"
 MOVIES = 'movieId,title,genres\n10,"Matrix, The (1999)",Action|Sci-Fi\n20,Heat (1995),(no genres listed)\n'
-
-
-def zipped(files: dict[str, str | bytes], **options: Any) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, **options) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
 
 
 def both_ways(content: bytes, folder: Path) -> tuple[Dataset, Dataset]:
