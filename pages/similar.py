@@ -169,7 +169,8 @@ with messages.catch_bad_input(messages.back_link("similar.py", "Start from anoth
     if seed is None:
         start_films(ready.dataset)
     else:
-        draw_trail(ready.dataset, walked(ready.dataset, str(ready.dataset.item_ids[seed])))
+        with st.container():  # always there, so that the film below keeps its place on the page
+            draw_trail(ready.dataset, walked(ready.dataset, str(ready.dataset.item_ids[seed])))
         seed_card(ready.dataset, seed)
         neighbours(ready, seed)
 with find:  # drawn last: its key follows the film

@@ -1,4 +1,4 @@
-"""What posters are decorated with: a glyph for each genre and a texture for each decade, as SVG fragments.
+"""Decoration of posters: a glyph for each genre and a texture for each decade, as SVG fragments.
 
 Glyphs live in a 100 x 100 box and take `currentColor`. Textures cover the 300 x 450 poster in white.
 """
@@ -22,11 +22,11 @@ def _star(points: int, outer: float, inner: float) -> str:
 def _spiral(turns: float, radius: float) -> str:
     """Return a spiral round (50, 50) that ends at `radius`."""
     steps = int(turns * 24)
-    places = []
+    points = []
     for i in range(steps + 1):
         r, angle = radius * i / steps, 2 * math.pi * turns * i / steps
-        places.append(f"{50 + r * math.cos(angle):.1f} {50 + r * math.sin(angle):.1f}")
-    return f"M{'L'.join(places)}"
+        points.append(f"{50 + r * math.cos(angle):.1f} {50 + r * math.sin(angle):.1f}")
+    return f"M{'L'.join(points)}"
 
 
 GLYPHS: dict[str, str] = {

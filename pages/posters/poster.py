@@ -1,4 +1,4 @@
-"""Typographic posters drawn from a film's title, year and genres alone: no picture of anyone else is needed."""
+"""Typographic posters drawn from a film's title, year and genres alone, without any picture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PALETTE = {
     "lime": "#BBE35F",
     "slate": "#7F88B5",
 }
-"""Eight hues that stay apart under the common colour-vision deficiencies; charts on a dark ground use the same."""
+"""Eight hues that stay distinct under the common colour-vision deficiencies; charts in dark mode use the same."""
 
 HUES = {
     "Film-Noir": "slate",
@@ -42,10 +42,10 @@ HUES = {
     "Comedy": "lime",
     "Drama": "teal",
 }
-"""Genre -> hue. The order says which of a film's genres tells most about it: the rarer before the common."""
+"""Genre -> hue, from the most telling genre to the least: the rarer before the common."""
 
 LONGEST_TITLE = 200
-"""Letters of a title that are looked at; five lines hold fewer."""
+"""Characters of a title that are used; five lines hold fewer."""
 
 _INK, _PAPER = "#0c0e14", "#ffffff"
 _MARGIN, _WIDTH, _HEIGHT = 24, 300, 450
@@ -71,11 +71,11 @@ def poster_svg(title: str, year: int | None = None, genres: str = "") -> str:
     """
     title = clean(title[:LONGEST_TITLE]) or "Untitled"
     names = tuple(clean(name[:40]) for name in genres[:LONGEST_TITLE].split("|") if clean(name[:40]))
-    told = sorted(names, key=lambda name: list(HUES).index(name) if name in HUES else len(HUES))
-    lead = told[0] if told else ""
+    by_rarity = sorted(names, key=lambda name: list(HUES).index(name) if name in HUES else len(HUES))
+    lead = by_rarity[0] if by_rarity else ""
     digest = hashlib.blake2b(f"{title}\x1f{year}".encode(), digest_size=4).digest()
     turn = (digest[0] / 255 - 0.5) * 0.05
-    hues = [PALETTE[HUES.get(name, "slate")] for name in told[:2]] or [PALETTE["slate"]]
+    hues = [PALETTE[HUES.get(name, "slate")] for name in by_rarity[:2]] or [PALETTE["slate"]]
     decade = min(max(year or 2020, 1920), 2029) // 10 * 10
     look = _Look(
         title=title,
