@@ -108,7 +108,7 @@ def draw_form(form: TaskForm, task: Task, running: Job | None) -> None:
         if not dataset.timed:
             st.caption("This data has no timestamps: the order of its rows stands for time.")
         elif dataset.simulated:
-            st.caption("Viewers and times are simulated here: a demonstration on simulated people.")
+            st.caption("Viewers and times are simulated here: a demonstration on simulated viewers.")
 
 
 def rated_by_visitor(dataset: Dataset, task: Task) -> list[tuple[str, float]]:

@@ -150,7 +150,7 @@ def draw_search(args: tuple[Dataset], *, disabled: bool) -> bool:
 
 
 def watch(dataset: Dataset) -> None:
-    """Draw the run that is looked at: how it goes while it goes, else how it went; and the curves of those shown."""
+    """Draw the chosen run, running or over, and the curves of the runs shown with it."""
     job = runs.focus(dataset)
     if job is None:
         messages.empty(

@@ -90,7 +90,7 @@ def ended_badly(job: Job, again: messages.Action, *, kept: str = "nothing half-m
 
 
 def reason(job: Job) -> str:
-    """Return why a job failed: what its process said last."""
+    """Return why a job failed: what its process reported last."""
     if job.error:
         return job.error
     last = f"; the last it said was “{job.last_line}”" if job.last_line else " without a word"

@@ -30,7 +30,7 @@ class Paired(NamedTuple):
     """What the paired test says of a model and the leader."""
 
     model: str
-    said: str
+    text: str
     beyond_chance: bool
 
 
@@ -54,17 +54,17 @@ def ranked(report: EvaluationReport, key: str) -> list[str]:
 def against_leader(report: EvaluationReport) -> list[Paired]:
     """Return the differences from the leader in words."""
     k, leader = report.settings.k, recipes.label(report.first.leader)
-    found = []
+    differences = []
     for name, paired in sorted(report.first.behind_leader.items(), key=lambda row: row[1].difference):
         low, high, chance = paired.low, paired.high, paired.p >= 0.05
         verdict = "no difference beyond chance" if chance else "more than chance"
         p_value = "p < .001" if paired.p < 0.001 else f"p = {paired.p:.3f}"
-        said = (
+        text = (
             f"{paired.difference:.4f} NDCG@{k} behind {leader}, 95 % from {low:.4f} to {high:.4f} "
             f"({p_value} after Holm): {verdict}"
         )
-        found.append(Paired(name, said, not chance))
-    return found
+        differences.append(Paired(name, text, not chance))
+    return differences
 
 
 def digits(key: str, value: float) -> str:
@@ -94,7 +94,7 @@ def draw_table(report: EvaluationReport, group: str, order: Sequence[str]) -> No
         for key in keys
     )
     rows = []
-    for place, name in enumerate(order, start=1):
+    for rank, name in enumerate(order, start=1):
         cells = []
         for key in keys:
             figure = figure_of(report, name, key)
@@ -104,7 +104,7 @@ def draw_table(report: EvaluationReport, group: str, order: Sequence[str]) -> No
             whole = None if math.isnan(figure.value) else figure.value
             cells.append(f'<td{mark} title="{html(whole)}">{digits(key, figure.value)}{plus}</td>')
         lead = ' class="leader"' if name == report.first.leader else ""
-        rows.append(f"<tr{lead}><th><b>{place}</b>{html(recipes.label(name))}</th>{''.join(cells)}</tr>")
+        rows.append(f"<tr{lead}><th><b>{rank}</b>{html(recipes.label(name))}</th>{''.join(cells)}</tr>")
     st.html(
         f'<div class="board-scroll"><table class="leaderboard"><thead><tr><th>Model</th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -115,7 +115,7 @@ def draw_words(report: EvaluationReport) -> None:
     """Say how sure the order is."""
     rows = "".join(
         f'<li class="{"sure" if paired.beyond_chance else ""}"><b>{html(recipes.label(paired.model))}</b> is '
-        f"{html(paired.said)}.</li>"
+        f"{html(paired.text)}.</li>"
         for paired in against_leader(report)
     )
     if rows:
@@ -145,10 +145,10 @@ def draw_intervals(report: EvaluationReport, key: str) -> None:
         x=alt.X("value:Q", scale=span), color=colour, tooltip=["model", *numbers]
     )
     first = table.iloc[0] if len(table) else None
-    said = "" if first is None else f"; {first['model']} leads with {first['value']:.4f}"
+    leader = "" if first is None else f"; {first['model']} leads with {first['value']:.4f}"
     st.altair_chart(
         (bars + dots).properties(height=max(90, 34 * len(table) + 30), background="transparent"),
-        alt=f"{glossary.title(key)} of each model with its 95 % interval{said}",
+        alt=f"{glossary.title(key)} of each model with its 95 % interval{leader}",
     )
 
 
@@ -184,14 +184,14 @@ def draw_sampled(report: EvaluationReport) -> None:
         order, sampled = ranked(report, whole), ranked(report, key)
         rows = "".join(
             f"<tr><th>{html(recipes.label(name))}</th><td>{digits(whole, figure_of(report, name, whole).value)}</td>"
-            f"<td>{place}</td><td>{digits(key, figure_of(report, name, key).value)}</td>"
+            f"<td>{rank}</td><td>{digits(key, figure_of(report, name, key).value)}</td>"
             f"<td>{sampled.index(name) + 1}</td></tr>"
-            for place, name in enumerate(order, start=1)
+            for rank, name in enumerate(order, start=1)
         )
         st.html(
             '<div class="board-scroll"><table class="leaderboard"><thead><tr><th>Model</th>'
-            f"<th>{html(glossary.title(whole))}, all films</th><th>place</th><th>{html(glossary.title(key))}</th>"
-            f"<th>place</th></tr></thead><tbody>{rows}</tbody></table></div>"
+            f"<th>{html(glossary.title(whole))}, all films</th><th>rank</th><th>{html(glossary.title(key))}</th>"
+            f"<th>rank</th></tr></thead><tbody>{rows}</tbody></table></div>"
         )
     st.caption(glossary.SAMPLED)
 
@@ -226,8 +226,8 @@ def to_markdown(report: EvaluationReport, command: str) -> str:
     keys = columns(report, "accuracy")
     head, settings = [glossary.title(key) for key in keys], report.settings
     lines = [
-        f"{settings.dataset}, {settings.split['split']}: {report.users:,} people, {report.items:,} films, "
-        f"{settings.seeds} seed(s); ± half a 95 % interval over people",
+        f"{settings.dataset}, {settings.split['split']}: {report.users:,} viewers, {report.items:,} films, "
+        f"{settings.seeds} seed(s); ± half a 95 % interval over viewers",
         "",
         f"`{command}`",
         "",

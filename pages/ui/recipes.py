@@ -1,4 +1,4 @@
-"""Recipes: what makes a model on some data, how it is asked of the command line, and the runs that were made of it."""
+"""Recipes: what makes a model on some data, its flags for the command line, and the jobs that train it."""
 
 from __future__ import annotations
 
@@ -169,9 +169,9 @@ def _owner(dataset: Dataset) -> str:
 
 def describe(wanted: Recipe) -> str:
     """Return a title for a run: the model and what is not its preset."""
-    said = [f"{key.replace('_', ' ')} {value}" for key, value in wanted.settings.items()]
-    said += [f"seed {wanted.seed}"] if wanted.seed else []
-    return " · ".join([label(wanted.model), ", ".join(said)] if said else [label(wanted.model)])[:80]
+    parts = [f"{key.replace('_', ' ')} {value}" for key, value in wanted.settings.items()]
+    parts += [f"seed {wanted.seed}"] if wanted.seed else []
+    return " · ".join([label(wanted.model), ", ".join(parts)] if parts else [label(wanted.model)])[:80]
 
 
 def label(choice: str) -> str:

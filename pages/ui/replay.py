@@ -21,23 +21,23 @@ PARTS = 60
 K = 10
 """Films in the list that a hit stands in."""
 LATEST = 6
-"""Events that are told in words."""
+"""Latest events that are described in words."""
 EXPLANATION = f"""
 The earliest fifth of the ratings is what the models start from. Each later one is an event: first every model ranks
-all films that the person has not had yet, then it learns from what the person chose (prequential evaluation: Gama,
+all films that the viewer has not had yet, then it learns from what the viewer chose (prequential evaluation: Gama,
 Sebastião & Rodrigues, *On evaluating stream learning algorithms*, Machine Learning 2013; for recommenders Vinagre,
 Jorge & Gama 2014). Nothing is ever tested on what was learned before.
 
 - $\\text{{Recall@10}}$ of an event is 1 if the film stood among the first ten, else 0; precision@10 is a tenth of it.
-  The strong line is its mean over the last {WINDOW:,} events (or all, before there are so many), the thin one over each
+  The thick line is its mean over the last {WINDOW:,} events (or all, before there are so many), the thin one over each
   sixtieth of the stream by itself.
-- Only people who had an event before are tested; new ones are told apart in a fold.
+- Only viewers with an earlier event are tested; new ones have a table of their own below.
 - The **running count** ranks films by how often they came so far, the same for everyone. A model that is not ahead of
-  it has learned nothing about people.
+  it has learned nothing about viewers.
 - A **dashed** line is a copy of the model that stopped learning after the first fifth: the gap is what learning event
   by event is worth.
 - Presets were chosen on the first fifth of MovieLens streams: what comes **after the first fifth** is given apart.
-- Intervals are 95 %, by drawing whole people (1,000 bootstrap samples): the events of one person hang together.
+- Intervals are 95 %, by drawing whole viewers (1,000 bootstrap samples): the events of one viewer are not independent.
 """
 
 
@@ -47,20 +47,20 @@ def events_of(job: Job) -> list[StreamEvent]:
 
 
 def name_of(model: str) -> str:
-    """Return a model's name as people write it; a copy that learns nothing more says so."""
+    """Return a model's name as people write it; a frozen copy says so."""
     if model == RUNNING_COUNT:
         return "Running count"
     return recipes.label(model.removesuffix(FROZEN)) + (", frozen" if model.endswith(FROZEN) else "")
 
 
-def places(models: Sequence[str]) -> dict[str, int]:
-    """Return the place of each model among the colours; a copy has that of its model."""
+def colours(models: Sequence[str]) -> dict[str, int]:
+    """Return the number of each model's colour; a copy has that of its model."""
     own = [model for model in models if not model.endswith(FROZEN)]
     return {model: own.index(model.removesuffix(FROZEN)) for model in models}
 
 
 def draw_figures(rows: Sequence[StreamEvent]) -> None:
-    """Draw how the replay goes in figures."""
+    """Draw the figures of a running replay."""
     if not rows:
         return
     last, before = rows[-1], rows[max(0, len(rows) - 12)]
@@ -95,8 +95,8 @@ def draw(rows: Sequence[StreamEvent], result: Mapping[str, Any] | None = None) -
 def chart(rows: Sequence[StreamEvent], *, height: int) -> None:
     """Draw the moving recall of each model: strong over the last events, thin each part by itself."""
     models = list(rows[-1].recall)
-    said = f"share of films among the first {K}; thick: last {WINDOW:,}; dashed: same model, frozen"
-    st.html(f'<div class="chart-head curve"><h3>Recall@{K} as it goes</h3><p>{said}</p></div>')
+    caption = f"share of films among the first {K}; thick: last {WINDOW:,}; dashed: same model, frozen"
+    st.html(f'<div class="chart-head curve"><h3>Recall@{K} as it goes</h3><p>{caption}</p></div>')
     series = [part for model in models for part in _series(rows, model)]
     spec = curves.axes("events replayed") | {"series": series}
     spec["grid"] |= {"left": 50, "right": 28}
@@ -125,20 +125,20 @@ def _series(rows: Sequence[StreamEvent], model: str) -> list[dict[str, Any]]:
 
 def raw(rows: Sequence[StreamEvent], model: str) -> list[list[float]]:
     """Return (event, recall in percent) of each sixtieth of the stream that is over, from the reports within it."""
-    found, hits, tested, before, part = [], 0.0, 0, 0, 0
+    points, hits, tested, before, part = [], 0.0, 0, 0, 0
     for row in rows:
         fresh, reached = row.evaluated - before, PARTS * row.done // row.of
         hits, tested, before = hits + fresh * (row.raw[model] or 0.0), tested + fresh, row.evaluated
         if reached > part and tested:
-            found.append([row.done, 100 * hits / tested])
+            points.append([row.done, 100 * hits / tested])
             hits, tested, part = 0.0, 0, reached
-    return found
+    return points
 
 
 def race(last: StreamEvent) -> None:
     """Draw where each model stands now, the best lately first."""
     order = sorted(last.moving, key=lambda model: -(last.moving[model] or 0.0))
-    colour, top = places(list(last.moving)), max((value or 0.0 for value in last.moving.values()), default=0.0)
+    colour, top = colours(list(last.moving)), max((value or 0.0 for value in last.moving.values()), default=0.0)
     body = ""
     for model in order:
         value = last.moving[model]
@@ -151,43 +151,43 @@ def race(last: StreamEvent) -> None:
 
 def standings(result: Mapping[str, Any]) -> None:
     """Draw what each model came to, with its interval."""
-    key, found = f"recall@{result['k']}", result["results"]
-    known = [model for model in found if found[model][key]["value"] is not None]
-    order, colour = sorted(known, key=lambda model: -found[model][key]["value"]), places(list(found))
-    top = max((found[model][key]["high"] for model in order), default=1.0)
+    key, results = f"recall@{result['k']}", result["results"]
+    known = [model for model in results if results[model][key]["value"] is not None]
+    order, colour = sorted(known, key=lambda model: -results[model][key]["value"]), colours(list(results))
+    top = max((results[model][key]["high"] for model in order), default=1.0)
     body = ""
     for model in order:
-        cell = found[model][key]
+        cell = results[model][key]
         body += (
             f'<tr>{_title(model, colour)}<td title="{html(cell["value"])}"><b>{_percent(cell["value"])}</b> '
             f"<small>{100 * cell['low']:.1f} to {100 * cell['high']:.1f}</small>"
             f"{_span(colour[model], cell['low'], cell['high'], top, cell['value'])}</td>"
-            f"<td>{_percent(found[model][f'{key}_rest']['value'])}</td></tr>"
+            f"<td>{_percent(results[model][f'{key}_rest']['value'])}</td></tr>"
         )
     _table(("", "Model", f"Recall@{result['k']}", "After the first fifth"), body)
 
 
 def how_sure(result: Mapping[str, Any]) -> None:
     """Say what of the order may be chance."""
-    rows = "".join(f'<li class="{"sure" if sure else ""}">{html(said)}</li>' for said, sure in paired(result))
+    rows = "".join(f'<li class="{"sure" if sure else ""}">{html(text)}</li>' for text, sure in paired(result))
     if rows:
         st.html(f'<section class="notebook"><h3>How sure is that?</h3><ul class="paired">{rows}</ul></section>')
 
 
 def paired(result: Mapping[str, Any]) -> list[tuple[str, bool]]:
     """Return in words how far the first model is ahead of each other one, and whether that is more than chance."""
-    first, found = next(iter(result["results"]), ""), []
+    first, differences = next(iter(result["results"]), ""), []
     for model, cell in result["ahead_of"].items():
         if cell["value"] is None:
             continue
         side = "ahead of" if cell["value"] >= 0 else "behind"
         low, high = sorted((cell["low"], cell["high"])) if cell["value"] >= 0 else (-cell["high"], -cell["low"])
         sure = cell["low"] > 0 or cell["high"] < 0
-        said = (
+        text = (
             f"{name_of(first)} is {abs(cell['value']):.4f} {side} {name_of(model)}, 95 % from {low:.4f} to {high:.4f}"
         )
-        found.append((f"{said}." if sure else f"{said}: no difference beyond chance.", sure))
-    return found
+        differences.append((f"{text}." if sure else f"{text}: no difference beyond chance.", sure))
+    return differences
 
 
 def verdict(result: Mapping[str, Any]) -> None:
@@ -207,20 +207,20 @@ def verdict(result: Mapping[str, Any]) -> None:
 
 def groups(result: Mapping[str, Any]) -> None:
     """Draw the recall apart by who and what was known before."""
-    said = {
+    titles = {
         "known_user_known_item": "known viewer, known film",
         "known_user_new_item": "known viewer, new film",
         "new_user_known_item": "new viewer, known film",
         "new_user_new_item": "new viewer, new film",
     }
-    found, colour = result["results"], places(list(result["results"]))
-    counts = next(iter(found.values()))["groups"]
+    results, colour = result["results"], colours(list(result["results"]))
+    counts = next(iter(results.values()))["groups"]
     with st.expander("Known and new viewers and films, and speed", icon=":material/person_add:"):
         body = ""
-        for model, cell in found.items():
-            values = "".join(f"<td>{_percent(cell['groups'][group]['recall'])}</td>" for group in said)
+        for model, cell in results.items():
+            values = "".join(f"<td>{_percent(cell['groups'][group]['recall'])}</td>" for group in titles)
             body += f"<tr>{_title(model, colour)}{values}<td>{cell['events_per_second']:,.0f}/s</td></tr>"
-        heads = (f"{text} ({counts[group]['events']:,})" for group, text in said.items())
+        heads = (f"{text} ({counts[group]['events']:,})" for group, text in titles.items())
         _table(("", "Model", *heads, "speed"), body)
         st.caption(
             "Recall of each part; new means without an earlier event. New viewers do not count in the figures above. "
@@ -229,16 +229,18 @@ def groups(result: Mapping[str, Any]) -> None:
 
 
 def latest(dataset: Dataset, rows: Sequence[StreamEvent]) -> None:
-    """Tell the latest events in words, the last one first."""
+    """Describe the latest events in words, the last one first."""
     events = [event for row in rows[-LATEST:] for event in row.last][-LATEST:][::-1]
     if not events:
         return
     st.html('<h2 class="row-title">The latest events</h2>')
     models = [model for model in events[0].rank if not model.endswith(FROZEN)]
-    colour = places(models)
-    found = dataset.item_index([event.item_id for event in events])
-    told = "".join(_event(cards.film(dataset, int(i)), e, models, colour) for i, e in zip(found, events, strict=True))
-    st.html(f'<div class="happened">{told}</div>')
+    colour = colours(models)
+    items = dataset.item_index([event.item_id for event in events])
+    articles = "".join(
+        _event(cards.film(dataset, int(i)), e, models, colour) for i, e in zip(items, events, strict=True)
+    )
+    st.html(f'<div class="happened">{articles}</div>')
 
 
 def in_words(event: StreamedRating, models: Sequence[str]) -> str:

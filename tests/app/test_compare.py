@@ -149,7 +149,7 @@ def test_csv_holds_every_figure_whole(report: EvaluationReport, result: dict[str
 
 def test_markdown_says_what_was_measured_and_how(report: EvaluationReport) -> None:
     text = leaderboard.to_markdown(report, "python -m recengine evaluate x")
-    assert text.startswith("sample, leave-last: 1,998 people, 1,229 films, 1 seed(s)")
+    assert text.startswith("sample, leave-last: 1,998 viewers, 1,229 films, 1 seed(s)")
     assert "`python -m recengine evaluate x`" in text
     assert text.index("| ease |") < text.index("| popularity |") < text.index("| bias |")
 
@@ -163,8 +163,8 @@ def test_chance_is_told_from_more_than_chance() -> None:
     behind = {"mf": Paired(0.01, -0.001, 0.021, 0.07), "slim": Paired(0.01, 0.002, 0.021, 0.0004)}
     made = made_of(TaskResults({}, "ease", behind, {}, {}))
     said = {row.model: row for row in leaderboard.against_leader(made)}
-    assert said["mf"].said.endswith("(p = 0.070 after Holm): no difference beyond chance")
-    assert said["slim"].said.endswith("(p < .001 after Holm): more than chance")
+    assert said["mf"].text.endswith("(p = 0.070 after Holm): no difference beyond chance")
+    assert said["slim"].text.endswith("(p < .001 after Holm): more than chance")
     assert (said["mf"].beyond_chance, said["slim"].beyond_chance) == (False, True)
 
 

@@ -279,4 +279,4 @@ def test_chance_is_told_from_more_than_chance() -> None:
 
 def test_a_copy_has_the_colour_of_its_model() -> None:
     models = ["step", "stream-item-knn", "stream-popularity", "step-frozen", "stream-item-knn-frozen"]
-    assert list(replay.places(models).values()) == [0, 1, 2, 0, 1]
+    assert list(replay.colours(models).values()) == [0, 1, 2, 0, 1]
