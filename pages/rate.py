@@ -154,7 +154,7 @@ def to_rate(dataset: Dataset, mine: VisitorRatings) -> None:
         deal(dataset, mine)
     hand: list[int] = st.session_state["rate hand"]
     if query:
-        hand = caches.title_index(dataset).find(query, limit=DEALT)
+        hand = caches.title_search(dataset).find(query, limit=DEALT)
         if not hand:
             st.caption(f"No match for “{markdown(query)}” in this catalogue.")
     squares = [Square(item, stars=mine.stars.get(item, 0.0), passed=item in mine.passed) for item in hand]

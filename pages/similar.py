@@ -49,7 +49,7 @@ def find_film() -> None:
         )
         if not query:
             return
-        matches = caches.title_index(dataset).find(query, limit=8)
+        matches = caches.title_search(dataset).find(query, limit=8)
         if not matches:
             st.caption(f"No match for “{markdown(query)}” in this catalogue.")
         with st.container(horizontal=True, gap="xsmall", key="found"):

@@ -6,7 +6,6 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
 
 from pages.ui.jobs import jobs
@@ -14,6 +13,7 @@ from pages.ui.recipes import Recipe, job_key, recipe, request, train
 from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
+from recengine.data.title_index import TitleIndex
 from recengine.experiments.store import ArtefactStore, Trained
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.jobs.job import Job, JobState
@@ -21,7 +21,7 @@ from recengine.models.base import Recommender
 from recengine.models.recency import HistoryConfig
 from recengine.models.registry import DEFAULT, model_class
 from recengine.serving.promotion import served_folder
-from recengine.serving.search import TitleIndex, UserIndex
+from recengine.serving.search import TitleSearch, UserIndex
 from recengine.serving.viewers import Persona, profile
 from recengine.serving.viewers import personas as find_personas
 from recengine.testing import Finding, check
@@ -142,19 +142,13 @@ def similarity_text(model: Recommender) -> str:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _title_index(fingerprint: str, _dataset: Dataset) -> TitleIndex:
-    items = _dataset.items
-    return TitleIndex(
-        items["title"].tolist(),
-        years=items["year"].to_numpy(np.float64, na_value=np.nan),
-        weight=_dataset.ratings.item_counts,
-        others=items["other_title"].tolist() if "other_title" in items else None,
-    )
+def _title_search(fingerprint: str, _dataset: Dataset) -> TitleSearch:
+    return TitleSearch(TitleIndex.of(_dataset))
 
 
-def title_index(dataset: Dataset) -> TitleIndex:
-    """Return the data set's index of titles."""
-    return _title_index(dataset.fingerprint, dataset)
+def title_search(dataset: Dataset) -> TitleSearch:
+    """Return the search over the data set's titles."""
+    return _title_search(dataset.fingerprint, dataset)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -183,4 +177,4 @@ def warm_up() -> None:
     jobs()  # what an earlier run of the app left waiting goes on
     dataset = shared_dataset(settings.default_dataset())
     find_model(dataset, DEFAULT_MODEL, settings.default_device())
-    title_index(dataset)
+    title_search(dataset)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from pages.hosting.logs import log_event
 from pages.hosting.visitor import check_limit, visitor_id
-from pages.ui import cards, messages, visitor_ratings
+from pages.ui import caches, cards, messages, visitor_ratings
 from pages.ui.escape import html, markdown
 from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
@@ -27,7 +27,7 @@ ASKED, LISTED = 100, 200
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _matcher(fingerprint: str, _dataset: Dataset) -> Matcher:
-    return Matcher(_dataset)
+    return Matcher(_dataset, caches.title_search(_dataset).titles)
 
 
 def draw_import(dataset: Dataset) -> None:

@@ -14,6 +14,7 @@ from rapidfuzz import fuzz, process
 
 from recengine.data.dataset import Dataset
 from recengine.data.readers.exports import Export, RatedTitle, Refused
+from recengine.data.title_index import TitleIndex
 from recengine.data.titles import normalise, with_numbers
 
 ALIKE, AHEAD = 92.0, 4.0
@@ -55,17 +56,9 @@ class MatchReport:
 class Matcher:
     """Finds the films of a data set by their ids and titles, other titles included."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        items = dataset.items
-        self.years = items["year"].to_numpy(np.int64, na_value=0)
-        self._places: dict[str, list[int]] = {}
-        for column in ("title", "other_title"):
-            for place, text in enumerate(items.get(column, ())):
-                for title in [text] if column == "title" else filter(None, str(text or "").split("|")):
-                    places = self._places.setdefault(normalise(title), [])
-                    if place not in places:
-                        places.append(place)
-        self._counts = dataset.ratings.item_counts
+    def __init__(self, dataset: Dataset, titles: TitleIndex | None = None) -> None:
+        """Prepare a data set's items; `titles` is their index, where it is there already."""
+        self.titles = titles or TitleIndex.of(dataset)
         self._ids = {str(id): place for place, id in enumerate(dataset.item_ids.tolist())}
         self._imdb, self._tmdb = (_numbers(dataset, name) for name in ("imdb_id", "tmdb_id"))
         self._movielens = bool(_MOVIELENS_NUMBERS.match(dataset.name))
@@ -80,8 +73,8 @@ class Matcher:
     def _titled(self, keys: Sequence[str], year: int | None) -> list[int]:
         for apart in (0,) if year is None else (0, 1):
             for key in keys:
-                places = self._places.get(key, [])
-                found = [p for p in places if year is None or abs(int(self.years[p]) - year) == apart]
+                places = self.titles.by_key.get(key, [])
+                found = [p for p in places if year is None or abs(int(self.titles.years[p]) - year) == apart]
                 if found:
                     return found
         return []
@@ -89,7 +82,7 @@ class Matcher:
     def find(self, row: RatedTitle) -> tuple[str, Match]:
         """Return the part of the report that a row belongs to, and the row with its film."""
         keys = _keys(row.names)
-        same = {place for key in keys for place in self._places.get(key, [])}
+        same = {place for key in keys for place in self.titles.by_key.get(key, [])}
         for place, name in (
             (self._ids.get(row.item_id, -1), "this data set's id"),
             (self._ids.get(row.movielens_id, -1) if self._movielens else -1, "MovieLens's id"),
@@ -109,13 +102,13 @@ class Matcher:
             return "unmatched", Match(row, -1, "no film here has its id")
         places = self._titled(keys, row.year)
         if len(places) == 1:
-            exact = row.year is None or self.years[places[0]] == row.year
+            exact = row.year is None or self.titles.years[places[0]] == row.year
             said = "its title" if row.year is None else "title and year" if exact else "its title, a year apart"
             return "matched", Match(row, places[0], said)
         if places:
-            known = max(places, key=lambda p: self._counts[p])
+            known = max(places, key=lambda p: self.titles.weights[p])
             return "to_confirm", Match(row, known, f"the best known of {len(places)} films of its title")
-        undated = [place for place in same if not self.years[place]]
+        undated = [place for place in same if not self.titles.years[place]]
         if len(undated) == 1:
             return "to_confirm", Match(row, undated[0], "its title; the year is not known here")
         for key in keys:
@@ -123,7 +116,7 @@ class Matcher:
             if place >= 0:
                 return "to_confirm", Match(row, place, "a title much alike")
         if same:
-            return "unmatched", Match(row, -1, f"the film of its title here is of {self.years[min(same)]}")
+            return "unmatched", Match(row, -1, f"the film of its title here is of {self.titles.years[min(same)]}")
         return "unmatched", Match(row, -1, "no film here has its title")
 
     def report(self, export: Export) -> MatchReport:
@@ -151,10 +144,10 @@ class Matcher:
     def _by_year(self) -> dict[int, tuple[list[str], list[int]]]:
         """Return titles with numerals as numbers, and whose they are: of each year and its neighbours, and of all."""
         found: dict[int, tuple[list[str], list[int]]] = defaultdict(lambda: ([], []))
-        for key, places in self._places.items():
+        for key, places in self.titles.by_key.items():
             title = with_numbers(key)
             for place in places:
-                year = int(self.years[place])
+                year = int(self.titles.years[place])
                 for pool in (year - 1, year, year + 1):
                     found[pool][0].append(title)
                     found[pool][1].append(place)
@@ -162,7 +155,7 @@ class Matcher:
 
     @cached_property
     def _longest(self) -> int:
-        return max(map(len, self._places), default=0)
+        return max(map(len, self.titles.by_key), default=0)
 
     def _alike(self, key: str, year: int) -> int:
         """Return the one film of about that year whose title is much like this one, with the same numbers, or -1."""

@@ -151,7 +151,7 @@ def test_every_row_is_in_exactly_one_part_of_the_report() -> None:
 @given(st.text(max_size=30), st.integers(1900, 2030) | st.none())
 def test_any_title_has_an_answer(title: str, year: int | None) -> None:
     for place in MATCHER.titled([title], year):
-        assert year is None or abs(int(MATCHER.years[place]) - year) <= 1
+        assert year is None or abs(int(MATCHER.titles.years[place]) - year) <= 1
 
 
 @pytest.mark.real
