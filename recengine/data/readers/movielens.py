@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from recengine.data.dataset import Dataset, build_dataset
 from recengine.data.readers.archive import Files, read
-from recengine.data.readers.fast import fast_long
+from recengine.data.readers.numeric import read_numeric
 from recengine.data.readers.tabular import item_table, load_layout, tag_column, words
 from recengine.data.source import DatasetSource
 from recengine.errors import BadInput
@@ -127,7 +127,7 @@ SOURCES = (
 
 def _ratings(files: Files, member: str, sep: bytes) -> pd.DataFrame:
     names = ("user_id", "item_id", "rating", "timestamp")
-    frame = fast_long(lambda: files.blocks(member), sep=sep, names=names)
+    frame = read_numeric(lambda: files.blocks(member), sep=sep, names=names)
     if frame is None:
         raise BadInput(f"{member} in {files.label} is damaged; fetch it again")
     return frame

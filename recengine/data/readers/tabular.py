@@ -13,7 +13,7 @@ import pandas as pd
 from recengine.data.dataset import Dataset, build_dataset
 from recengine.data.readers.archive import Files, read
 from recengine.data.readers.delimited import Rows, long_ratings, raw_id, raw_ids, roles, wide_ratings
-from recengine.data.readers.fast import fast_long
+from recengine.data.readers.numeric import read_numeric
 from recengine.data.titles import split_title
 from recengine.errors import BadInput
 
@@ -67,7 +67,7 @@ def read_ratings(files: Files, member: str, *, wide: bool = False) -> tuple[pd.D
 
     What is plain goes through the C parser; all else goes row by row, which names the line of a fault.
     """
-    if (frame := fast_long(lambda: files.blocks(member))) is not None:
+    if (frame := read_numeric(lambda: files.blocks(member))) is not None:
         return frame, []
     rows = Rows(member if member == files.label else f"{member} in {files.label}", read(files, member))
     found = roles(rows.header)

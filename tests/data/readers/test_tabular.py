@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recengine.data.dataset import Dataset
-from recengine.data.readers.fast import fast_long
+from recengine.data.readers.numeric import read_numeric
 from recengine.data.sources import load_dataset, load_upload
 from recengine.errors import BadInput
 from tests.support.archives import zipped
@@ -134,7 +134,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 
 def test_the_fast_parser_declines_what_pandas_would_read_wrongly() -> None:
     header = b"userId,movieId,rating\n"
-    assert fast_long(lambda: iter([header + b"1,2,3.5\n"])) is not None
+    assert read_numeric(lambda: iter([header + b"1,2,3.5\n"])) is not None
     for row in (
         b"1,2,3,4\n",
         b"1,2\n1,2,3,4\n",
@@ -144,14 +144,14 @@ def test_the_fast_parser_declines_what_pandas_would_read_wrongly() -> None:
         b"1,2,inf\n",
         b"1,2,\n",
     ):
-        assert fast_long(lambda row=row: iter([header + b"1,2,3.5\n" + row])) is None  # type: ignore[misc]
+        assert read_numeric(lambda row=row: iter([header + b"1,2,3.5\n" + row])) is None  # type: ignore[misc]
 
 
 def test_blocks_may_be_cut_anywhere() -> None:
-    whole = fast_long(lambda: iter([LONG]))
+    whole = read_numeric(lambda: iter([LONG]))
     assert whole is not None
     for size in (1, 2, 3, 7, 40):
-        cut = fast_long(lambda size=size: (LONG[i : i + size] for i in range(0, len(LONG), size)))  # type: ignore[misc]
+        cut = read_numeric(lambda size=size: (LONG[i : i + size] for i in range(0, len(LONG), size)))  # type: ignore[misc]
         assert cut is not None
         pd.testing.assert_frame_equal(cut, whole)
 
