@@ -238,7 +238,7 @@ def test_data_without_timestamps_says_what_stands_for_time(open_app: Open, worke
     app = open_app("data.py")
     untimed = "\n".join(line.rpartition(",")[0] for line in ratings_csv().splitlines())
     upload(app, "mine.csv", untimed.encode())
-    press(app, "Use it")
+    press(app, "Use this data")
     app.switch_page(PAGE)
     app.run()
     assert any("the order of its rows stands for time" in said.value for said in app.caption)

@@ -151,7 +151,7 @@ def test_a_training_too_large_for_memory_is_refused_with_the_figure(
 def test_data_that_a_model_cannot_learn_from_is_said_beside_the_model(open_app: Open, worker: Worker) -> None:
     app = open_app("data.py")
     upload(app, "mine.csv", ratings_csv().encode())
-    press(app, "Use it")
+    press(app, "Use this data")
     app.switch_page(PAGE).run()
     app.selectbox(key="train_model").select("demographic").run()
     assert "needs age, gender or occupation in a user table" in field_errors(app)[0]
@@ -162,7 +162,7 @@ def test_data_that_a_model_cannot_learn_from_is_said_beside_the_model(open_app: 
     app = open_app("data.py")
     timeless = "\n".join(line.rpartition(",")[0] for line in ratings_csv().splitlines())
     upload(app, "mine.csv", timeless.encode())
-    press(app, "Use it")
+    press(app, "Use this data")
     app.switch_page(PAGE).run()
     for name in ("gru", "ease"):
         app.selectbox(key="train_model").select(name).run()
@@ -327,7 +327,7 @@ def test_a_visitors_own_data_is_trained_on_by_their_job_alone_and_not_left_behin
     app = open_app("data.py")
     content = ratings_csv().encode()
     upload(app, "mine.csv", content)
-    press(app, "Use it")
+    press(app, "Use this data")
     app.switch_page(PAGE).run()
     train(app)
     job = worker.told(0)
