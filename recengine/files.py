@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files: read with a sentence when that fails, and written whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,6 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
+
+from recengine.errors import BadInput
+
+
+def read_input(path: Path) -> bytes:
+    """Return the content of a file that the user named; BadInput where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        raise BadInput(str(path), remedy="name a file that is there", problem=problem) from None
 
 
 def sync(path: Path) -> None:

@@ -28,7 +28,6 @@ FRONT_END = re.compile(r"(?<![\w-])--[a-z]|[Ss]treamlit|\b[Pp]age [A-Z]")
 WRITES_COMMANDS = {"recengine/jobs/process.py"}
 """Files outside the command line that hold its flags because they start it."""
 NOT_YET = {
-    "recengine/data/readers/exports.py",
     "recengine/experiments/tune.py",
     "recengine/export.py",
     "recengine/models/item_item/linear.py",

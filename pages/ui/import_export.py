@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from operator import itemgetter
 
 import streamlit as st
 
@@ -19,7 +18,14 @@ from recengine.data.readers.exports import read_export
 from recengine.errors import BadInput
 from recengine.export import csv_text
 
-FROM = {"letterboxd": "Letterboxd", "imdb": "IMDb", "movielens": "MovieLens", "csv": "your CSV"}
+FROM = {
+    "letterboxd": "Letterboxd",
+    "imdb": "IMDb",
+    "tmdb": "TMDB",
+    "trakt": "Trakt",
+    "movielens": "MovieLens",
+    "csv": "your CSV",
+}
 EXAMPLE = "title,year,rating,date\nThe Matrix,1999,4.5,2024-05-31\nSpirited Away,2001,★★★★★,2024-06-01\n"
 ASKED, LISTED = 100, 200
 """Uncertain titles that are asked about, and rows shown per part of the report; its CSV has them all."""
@@ -34,8 +40,8 @@ def draw_import(dataset: Dataset) -> None:
     """Draw the upload of an export, the report on its rows, and the button that imports them."""
     state = st.session_state
     st.markdown(
-        "Letterboxd (Settings, Data, Export: the zip or its `ratings.csv`), IMDb (Your ratings, Export), MovieLens, or "
-        "a CSV with `title`, `year` and `rating`. You can review everything before it is saved."
+        "Letterboxd (Settings, Data, Export: the zip or its `ratings.csv`), IMDb (Your ratings, Export), TMDB, Trakt, "
+        "MovieLens, or a CSV with `title`, `year` and `rating`. You can review everything before it is saved."
     )
     file = st.file_uploader("Choose a file", ["csv", "zip"], key=f"rate upload {state.get('rate uploads', 0)}")
     if file is None:
@@ -97,7 +103,7 @@ def confirmed(dataset: Dataset, report: MatchReport, key: str) -> list[Match]:
         st.markdown(f"**Is this the film?** {len(report.to_confirm):,} titles differ slightly from this catalogue.")
     for match in report.to_confirm[:ASKED]:
         year = f" ({match.row.year})" if match.row.year else ""
-        label = f"{markdown(match.row.title)}{year} is {_film(dataset, match)}: {match.how}"
+        label = f"{markdown(match.row.title)}{year} is {_film(dataset, match)}: {match.reason}"
         if st.checkbox(label, key=f"import {key} {match.row.line}"):
             wanted.append(match)
     return wanted
@@ -124,8 +130,8 @@ def details(dataset: Dataset, report: MatchReport) -> None:
         ("Not in this catalogue", report.unmatched),
         ("Rated twice", report.replaced),
     ):
-        _rows(name, [(m.row.line, m.row.title or m.row.movielens_id, _outcome(dataset, m)) for m in matches])
-    _rows("Not usable", [(row.line, row.title, row.why) for row in report.refused])
+        _rows(name, [(m.row.line, m.row.label, _outcome(dataset, m)) for m in matches])
+    _rows("Not usable", [(row.line, row.title, row.reason) for row in report.refused])
 
 
 def _rows(name: str, rows: Sequence[tuple[int, str, str]]) -> None:
@@ -142,8 +148,8 @@ def _rows(name: str, rows: Sequence[tuple[int, str, str]]) -> None:
 
 def _outcome(dataset: Dataset, match: Match) -> str:
     if match.item_idx < 0:
-        return match.how
-    return f"{match.row.stars:g} ★ for {cards.named(cards.film(dataset, match.item_idx))}, by {match.how}"
+        return match.reason
+    return f"{match.row.stars:g} ★ for {cards.named(cards.film(dataset, match.item_idx))}, by {match.reason}"
 
 
 def _film(dataset: Dataset, match: Match) -> str:
@@ -152,27 +158,19 @@ def _film(dataset: Dataset, match: Match) -> str:
 
 def report_csv(dataset: Dataset, report: MatchReport) -> str:
     """Return the outcome of every row, as CSV in the order of the file."""
-    parts = {
-        "matched": report.matched,
-        "to confirm": [*report.by_number, *report.to_confirm],
-        "unmatched": report.unmatched,
-        "replaced by a later row": report.replaced,
-    }
-    rows: list[tuple[int, str, int | None, float | None, str, str, str]] = [
+    rows = [
         (
-            m.row.line,
-            m.row.title,
-            m.row.year,
-            m.row.stars,
-            part,
-            cards.named(cards.film(dataset, m.item_idx)) if m.item_idx >= 0 else "",
-            m.how,
+            row.line,
+            row.title,
+            row.year,
+            row.stars,
+            row.outcome,
+            cards.named(cards.film(dataset, row.item_idx)) if row.item_idx >= 0 else "",
+            row.reason,
         )
-        for part, matches in parts.items()
-        for m in matches
+        for row in report.outcomes()
     ]
-    rows += [(row.line, row.title, None, None, "rejected", "", row.why) for row in report.refused]
-    return csv_text(("line", "title", "year", "stars", "outcome", "film", "why"), sorted(rows, key=itemgetter(0)))
+    return csv_text(("line", "title", "year", "stars", "outcome", "film", "why"), rows)
 
 
 @messages.toast_errors

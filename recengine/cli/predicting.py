@@ -14,7 +14,7 @@ from recengine.cli.arguments import Commands, add_data_command
 from recengine.cli.common import BATCH, load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
-from recengine.data.readers.history import read_pairs
+from recengine.data.readers.pairs import read_pairs
 from recengine.errors import BadInput
 from recengine.export import Cell, write_csv
 from recengine.models.base import PredictsRatings, Recommender

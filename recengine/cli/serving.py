@@ -12,7 +12,7 @@ from recengine.cli.arguments import Commands, add_data_command
 from recengine.cli.common import BATCH, load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
-from recengine.data.readers.history import read_history
+from recengine.data.matching import read_ratings
 from recengine.errors import BadInput
 from recengine.experiments.store import Trained
 from recengine.export import Cell, table, write_csv
@@ -26,7 +26,12 @@ def add_commands(commands: Commands) -> None:
     )
     command.add_argument("--user")
     command.add_argument("--all-users", action="store_true")
-    command.add_argument("--ratings", type=Path, metavar="F.csv", help="item_id or title, rating; nothing is retrained")
+    command.add_argument(
+        "--ratings",
+        type=Path,
+        metavar="F",
+        help="item_id or title, rating; or an export of Letterboxd, IMDb, TMDB, Trakt or MovieLens",
+    )
     command.add_argument("--profile", metavar="KEY=VALUE,...", help="for demographic: age, gender, occupation")
     command.add_argument("-k", type=int, default=10)
     command.add_argument("--include-seen", action="store_true")
@@ -82,7 +87,7 @@ def _listings(
     """Yield (user ids, listing) in batches."""
     how = {"k": options.k, "positive": options.positive, "include_seen": options.include_seen}
     if options.ratings is not None:
-        history, notes = read_history(options.ratings, data)
+        history, notes = read_ratings(options.ratings, data)
         for note in notes:
             report.note(note)
         yield ["new"], recommend_new(trained.model, data, history, **how)

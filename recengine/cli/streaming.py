@@ -13,7 +13,7 @@ from recengine.cli.arguments import Commands, add_data_command, whole_number
 from recengine.cli.common import load_data, read_settings
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
-from recengine.data.readers.history import read_history
+from recengine.data.matching import read_ratings
 from recengine.errors import BadInput
 from recengine.evaluation.prequential import (
     FROZEN,
@@ -76,7 +76,7 @@ def stream_models(options: argparse.Namespace, report: Reporter) -> None:
     data = load_data(options, report)
     extra = None
     if options.mix is not None:
-        theirs, notes = read_history(options.mix, data)
+        theirs, notes = read_ratings(options.mix, data)
         extra = theirs.at_least(options.positive)
         for note in notes:
             report.note(note)

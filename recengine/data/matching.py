@@ -1,4 +1,4 @@
-"""Which film of a data set a person means: by id, then by title and year, then by a likeness that they confirm."""
+"""Which film of a data set a user means: by id, then by title and year, then by a likeness that they confirm."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from rapidfuzz import fuzz, process
 
 from recengine.data.dataset import Dataset
-from recengine.data.readers.exports import Export, RatedTitle, Refused
+from recengine.data.interactions import Interactions
+from recengine.data.readers.exports import PLAIN, Export, RatedTitle, Refused, read_export
 from recengine.data.title_index import TitleIndex
 from recengine.data.titles import normalise, with_numbers
+from recengine.errors import BadInput
+from recengine.files import read_input
 
 ALIKE, AHEAD = 92.0, 4.0
 """How alike (0 to 100) a title must be to be asked about, and how far ahead of the next film."""
@@ -24,11 +29,23 @@ _MOVIELENS_NUMBERS = re.compile(r"ml-(1m|10m|20m|25m|32m|latest)")
 
 
 class Match(NamedTuple):
-    """A row with the film that it means, or -1; `how` says why that film, or why none."""
+    """A row with the film that it means, or -1; `reason` says why that film, or why none."""
 
     row: RatedTitle
     item_idx: int
-    how: str
+    reason: str
+
+
+class Outcome(NamedTuple):
+    """What becomes of one row; of a refused one only the line, the title and the reason are known."""
+
+    line: int
+    title: str
+    year: int | None
+    stars: float | None
+    outcome: str
+    item_idx: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -52,6 +69,22 @@ class MatchReport:
     refused: list[Refused]
     notes: list[str]
 
+    def outcomes(self) -> list[Outcome]:
+        """Return the outcome of every row, in the order of the file."""
+        parts = {
+            "matched": self.matched,
+            "to confirm": [*self.by_number, *self.to_confirm],
+            "unmatched": self.unmatched,
+            "replaced by a later row": self.replaced,
+        }
+        rows = [
+            Outcome(m.row.line, m.row.label, m.row.year, m.row.stars, outcome, m.item_idx, m.reason)
+            for outcome, matches in parts.items()
+            for m in matches
+        ]
+        rows += [Outcome(row.line, row.title, None, None, "rejected", -1, row.reason) for row in self.refused]
+        return sorted(rows, key=attrgetter("line"))
+
 
 class Matcher:
     """Finds the films of a data set by their ids and titles, other titles included."""
@@ -59,7 +92,7 @@ class Matcher:
     def __init__(self, dataset: Dataset, titles: TitleIndex | None = None) -> None:
         """Prepare a data set's items; `titles` is their index, where it is there already."""
         self.titles = titles or TitleIndex.of(dataset)
-        self._ids = {str(id): place for place, id in enumerate(dataset.item_ids.tolist())}
+        self._ids = {str(item_id): position for position, item_id in enumerate(dataset.item_ids.tolist())}
         self._imdb, self._tmdb = (_numbers(dataset, name) for name in ("imdb_id", "tmdb_id"))
         self._movielens = bool(_MOVIELENS_NUMBERS.match(dataset.name))
 
@@ -73,51 +106,67 @@ class Matcher:
     def _titled(self, keys: Sequence[str], year: int | None) -> list[int]:
         for apart in (0,) if year is None else (0, 1):
             for key in keys:
-                places = self.titles.by_key.get(key, [])
-                found = [p for p in places if year is None or abs(int(self.titles.years[p]) - year) == apart]
-                if found:
-                    return found
+                same = self.titles.by_key.get(key, [])
+                films = [p for p in same if year is None or abs(int(self.titles.years[p]) - year) == apart]
+                if films:
+                    return films
         return []
+
+    def _same(self, keys: Sequence[str]) -> set[int]:
+        """Return the films of these titles, of any year."""
+        return {position for key in keys for position in self.titles.by_key.get(key, [])}
 
     def find(self, row: RatedTitle) -> tuple[str, Match]:
         """Return the part of the report that a row belongs to, and the row with its film."""
         keys = _keys(row.names)
-        same = {place for key in keys for place in self.titles.by_key.get(key, [])}
-        for place, name in (
+        same = self._same(keys)
+        for position, name in (
             (self._ids.get(row.item_id, -1), "this data set's id"),
             (self._ids.get(row.movielens_id, -1) if self._movielens else -1, "MovieLens's id"),
         ):
-            if place >= 0 and (place in same or not row.names):  # an id of another catalogue is betrayed by its title
-                return "matched", Match(row, place, name)
-        for place, name in (
+            if position >= 0 and (
+                position in same or not row.names
+            ):  # an id of another catalogue is betrayed by its title
+                return "matched", Match(row, position, name)
+        for position, name in (
             (self._imdb.get(row.imdb_id, -1), "IMDb's id"),
             (self._tmdb.get(row.tmdb_id, -1), "TMDB's id"),
         ):
-            if place >= 0:
-                return "matched", Match(row, place, name)
+            if position >= 0:
+                return "matched", Match(row, position, name)
         if not row.names:
-            place = self._ids.get(row.movielens_id, -1)
-            if place >= 0:
-                return "by_number", Match(row, place, "its number alone")
+            position = self._ids.get(row.movielens_id, -1)
+            if position >= 0:
+                return "by_number", Match(row, position, "its number alone")
             return "unmatched", Match(row, -1, "no film here has its id")
-        places = self._titled(keys, row.year)
-        if len(places) == 1:
-            exact = row.year is None or self.titles.years[places[0]] == row.year
-            said = "its title" if row.year is None else "title and year" if exact else "its title, a year apart"
-            return "matched", Match(row, places[0], said)
-        if places:
-            known = max(places, key=lambda p: self.titles.weights[p])
-            return "to_confirm", Match(row, known, f"the best known of {len(places)} films of its title")
-        undated = [place for place in same if not self.titles.years[place]]
+        films = self._titled(keys, row.year)
+        if len(films) == 1:
+            exact = row.year is None or self.titles.years[films[0]] == row.year
+            reason = "its title" if row.year is None else "title and year" if exact else "its title, a year apart"
+            return "matched", Match(row, films[0], reason)
+        if films:
+            best_known = max(films, key=lambda position: self.titles.weights[position])
+            return "to_confirm", Match(row, best_known, f"the best known of {len(films)} films of its title")
+        undated = [position for position in same if not self.titles.years[position]]
         if len(undated) == 1:
             return "to_confirm", Match(row, undated[0], "its title; the year is not known here")
         for key in keys:
-            place = -1 if row.year is None else self._alike(key, row.year)
-            if place >= 0:
-                return "to_confirm", Match(row, place, "a title much alike")
+            position = -1 if row.year is None else self._alike(key, row.year)
+            if position >= 0:
+                return "to_confirm", Match(row, position, "a title much alike")
         if same:
             return "unmatched", Match(row, -1, f"the film of its title here is of {self.titles.years[min(same)]}")
         return "unmatched", Match(row, -1, "no film here has its title")
+
+    def rated(self, row: RatedTitle) -> int:
+        """Return the item that a row rates for certain, or -1; ids are this data set's unless the title contradicts."""
+        if row.item_id:
+            return self._ids.get(row.item_id, -1)
+        position = self._ids.get(row.movielens_id, -1)
+        if position >= 0 and (not row.names or position in self._same(_keys(row.names))):
+            return position
+        part, match = self.find(row)
+        return match.item_idx if part == "matched" else -1
 
     def report(self, export: Export) -> MatchReport:
         """Return what becomes of every row; of the certain rows of one film the latest counts, in the file's order."""
@@ -142,16 +191,16 @@ class Matcher:
 
     @cached_property
     def _by_year(self) -> dict[int, tuple[list[str], list[int]]]:
-        """Return titles with numerals as numbers, and whose they are: of each year and its neighbours, and of all."""
-        found: dict[int, tuple[list[str], list[int]]] = defaultdict(lambda: ([], []))
-        for key, places in self.titles.by_key.items():
+        """Return year -> titles with numerals as numbers, and their films, of that year and its neighbours."""
+        films: dict[int, tuple[list[str], list[int]]] = defaultdict(lambda: ([], []))
+        for key, positions in self.titles.by_key.items():
             title = with_numbers(key)
-            for place in places:
-                year = int(self.titles.years[place])
+            for position in positions:
+                year = int(self.titles.years[position])
                 for pool in (year - 1, year, year + 1):
-                    found[pool][0].append(title)
-                    found[pool][1].append(place)
-        return dict(found)
+                    films[pool][0].append(title)
+                    films[pool][1].append(position)
+        return dict(films)
 
     @cached_property
     def _longest(self) -> int:
@@ -162,12 +211,12 @@ class Matcher:
         if len(key) > 2 * self._longest:  # no title here can be like it
             return -1
         wanted = with_numbers(key)
-        titles, places = self._by_year.get(year, ([], []))
+        titles, positions = self._by_year.get(year, ([], []))
         near = process.extract(wanted, titles, scorer=fuzz.ratio, score_cutoff=ALIKE - AHEAD, limit=20)
         best: dict[int, float] = {}
         for title, score, at in near:
             if _digits(title) == _digits(wanted):
-                best[places[at]] = max(score, best.get(places[at], 0.0))
+                best[positions[at]] = max(score, best.get(positions[at], 0.0))
         ranked = sorted(best.items(), key=lambda hit: -hit[1])
         if not ranked or ranked[0][1] < ALIKE or (len(ranked) > 1 and ranked[0][1] - ranked[1][1] < AHEAD):
             return -1
@@ -191,3 +240,41 @@ def _numbers(dataset: Dataset, column: str) -> dict[int, int]:
     values, first, counts = np.unique(numbers, return_index=True, return_counts=True)
     sure = (counts == 1) & (values > 0)
     return dict(zip(values[sure].tolist(), first[sure].tolist(), strict=True))
+
+
+def read_ratings(path: Path, dataset: Dataset) -> tuple[Interactions, list[str]]:
+    """Return one user's ratings, as user 0, from a plain CSV or an export, and notes on what of it is not used.
+
+    A plain CSV has `item_id` or `title` ("The Matrix", "Matrix, The (1999)", or with a `year` column), and `rating` in
+    the data set's range; its rows stand in the order of time, and those of an export in that of their dates. Of an
+    item that is rated twice the last rating counts.
+    Raises BadInput when the file cannot be read, a rating is out of range, or nothing matches.
+    """
+    export = read_export(path.name, read_input(path), rating_range=dataset.rating_range)
+    matcher = Matcher(dataset)
+    plain = export.source in PLAIN
+    ratings: dict[int, float] = {}
+    missing: list[str] = []
+    repeated = 0
+    for row in export.rows if plain else sorted(export.rows, key=lambda row: row.ts or np.inf):
+        item = matcher.rated(row)
+        if item < 0:
+            missing.append(row.label)
+            continue
+        repeated += ratings.pop(item, None) is not None
+        ratings[item] = dataset.in_scale(row.stars) if row.rating is None else row.rating
+    missing += [row.title for row in export.refused if plain]
+    if not ratings:
+        problem = f"names no film of {dataset.name!r} (looked for {', '.join(missing[:3])[:200]!r})"
+        raise BadInput(path.name, expected="its item ids or titles", problem=problem)
+    notes = list(export.notes)
+    if missing:
+        notes.append(f"{len(ratings):,} ratings matched, {len(missing):,} not: {', '.join(missing[:5])}")
+    if export.refused and not plain:
+        first = export.refused[0]
+        notes.append(f"{len(export.refused):,} rows cannot be used, the first in line {first.line:,}: {first.reason}.")
+    if repeated:
+        notes.append(f"{repeated:,} ratings are replaced by a later one of the same film.")
+    return Interactions.from_pairs(
+        np.zeros(len(ratings)), list(ratings), rating=list(ratings.values()), n_users=1, n_items=dataset.n_items
+    ), notes

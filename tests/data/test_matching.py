@@ -1,4 +1,4 @@
-"""Which film a person means: certain by id or by title and year, asked about when much alike, else not at all."""
+"""Which film a user means: certain by id or by title and year, asked about when much alike, else not at all."""
 
 import csv
 import zipfile
@@ -53,12 +53,12 @@ def report(text: str, matcher: Matcher = MATCHER) -> MatchReport:
 
 
 def found(title: str, year: str) -> tuple[str, int]:
-    """Return the part of the report of one row, and the place of its film."""
-    what = report(f'title,year,rating\n"{title}",{year},4\n')
+    """Return the part of the report of one row, and the position of its film."""
+    outcome = report(f'title,year,rating\n"{title}",{year},4\n')
     for part in ("matched", "to_confirm", "unmatched"):
-        for match in getattr(what, part):
+        for match in getattr(outcome, part):
             return part, match.item_idx
-    raise AssertionError(what)
+    raise AssertionError(outcome)
 
 
 @pytest.mark.parametrize(
@@ -107,51 +107,56 @@ def test_titles_and_years(title: str, year: str, expected: tuple[str, int]) -> N
 
 
 def test_ids_of_imdb_and_tmdb_go_before_titles() -> None:
-    what = report("imdb_id,tmdb_id,title,rating\ntt0133093,,Whatever,4\n0112682,,,4\n,807,Sieben,4\ntt9,9,Nothing,4\n")
-    assert [(m.item_idx, m.how) for m in what.matched] == [(0, "IMDb's id"), (1, "IMDb's id"), (2, "TMDB's id")]
-    assert [m.how for m in what.unmatched] == ["no film here has its title"]
+    outcome = report(
+        "imdb_id,tmdb_id,title,rating\ntt0133093,,Whatever,4\n0112682,,,4\n,807,Sieben,4\ntt9,9,Nothing,4\n"
+    )
+    assert [(m.item_idx, m.reason) for m in outcome.matched] == [(0, "IMDb's id"), (1, "IMDb's id"), (2, "TMDB's id")]
+    assert [m.reason for m in outcome.unmatched] == ["no film here has its title"]
 
 
 def test_a_number_of_movielens_is_certain_only_where_films_have_those_numbers() -> None:
     text = "userId,movieId,rating\n1,10,4\n1,99,4\n"
     own = report(text, Matcher(catalogue("ml-1m")))
-    assert [(m.item_idx, m.how) for m in own.matched] == [(0, "MovieLens's id")]
+    assert [(m.item_idx, m.reason) for m in own.matched] == [(0, "MovieLens's id")]
     other = report(text)
     assert other.matched == []
     assert [m.item_idx for m in other.by_number] == [0]
-    assert [m.how for m in other.unmatched] == ["no film here has its id"]
+    assert [m.reason for m in other.unmatched] == ["no film here has its id"]
 
 
 def test_an_id_that_its_title_contradicts_does_not_count() -> None:
     text = 'movieId,title,rating\n10,"Seven (a.k.a. Se7en) (1995)",4\n20,Nothing (1950),4\n10,"Matrix, The (1999)",3\n'
-    what = report(text, Matcher(catalogue("ml-25m")))
-    assert [(m.item_idx, m.how) for m in what.matched] == [(2, "title and year"), (0, "MovieLens's id")]
-    assert len(what.unmatched) == 1
+    outcome = report(text, Matcher(catalogue("ml-25m")))
+    assert [(m.item_idx, m.reason) for m in outcome.matched] == [(2, "title and year"), (0, "MovieLens's id")]
+    assert len(outcome.unmatched) == 1
 
 
 def test_this_data_set_s_own_ids_are_certain() -> None:
     assert [m.item_idx for m in report("item_id,rating\n30,4\n").matched] == [2]
 
 
-def test_of_a_film_that_is_rated_twice_the_latest_counts_and_the_other_is_told() -> None:
-    what = report("title,year,rating,date\nSe7en,1995,5,2024-02-02\nSeven,1995,1,2024-01-01\nHeat,1995,3,2020-01-01\n")
-    assert [(m.row.line, m.row.stars) for m in what.matched] == [(2, 5.0), (4, 3.0)]
-    assert [m.row.line for m in what.replaced] == [3]
+def test_of_a_film_that_is_rated_twice_the_latest_counts_and_the_other_is_reported() -> None:
+    outcome = report(
+        "title,year,rating,date\nSe7en,1995,5,2024-02-02\nSeven,1995,1,2024-01-01\nHeat,1995,3,2020-01-01\n"
+    )
+    assert [(m.row.line, m.row.stars) for m in outcome.matched] == [(2, 5.0), (4, 3.0)]
+    assert [m.row.line for m in outcome.replaced] == [3]
 
 
 def test_every_row_is_in_exactly_one_part_of_the_report() -> None:
     titles = [*TITLES, "rocky 3", "Nothing", "Heat", ""]
     text = "title,rating,date\n" + "".join(f'"{t}",{n % 7},2024-01-0{n % 9 + 1}\n' for n, t in enumerate(titles))
-    what = report(text)
-    parts = (what.matched, what.by_number, what.to_confirm, what.unmatched, what.replaced)
-    lines = [m.row.line for part in parts for m in part] + [row.line for row in what.refused]
+    outcome = report(text)
+    parts = (outcome.matched, outcome.by_number, outcome.to_confirm, outcome.unmatched, outcome.replaced)
+    lines = [m.row.line for part in parts for m in part] + [row.line for row in outcome.refused]
     assert sorted(lines) == list(range(2, len(titles) + 2))
+    assert [row.line for row in outcome.outcomes()] == sorted(lines)
 
 
 @given(st.text(max_size=30), st.integers(1900, 2030) | st.none())
 def test_any_title_has_an_answer(title: str, year: int | None) -> None:
-    for place in MATCHER.titled([title], year):
-        assert year is None or abs(int(MATCHER.titles.years[place]) - year) <= 1
+    for position in MATCHER.titled([title], year):
+        assert year is None or abs(int(MATCHER.titles.years[position]) - year) <= 1
 
 
 @pytest.mark.real
@@ -160,8 +165,8 @@ def test_the_titles_of_movielens_find_their_own_films(mirror: Path) -> None:
     with zipfile.ZipFile(mirror / "ml-latest-small.zip") as archive:
         text = archive.read("ml-latest-small/movies.csv").decode()
     films = list(csv.reader(text.splitlines()))[1:]
-    what = report(csv_text(("title", "rating"), [(film[1], 4) for film in films]), Matcher(dataset))
+    outcome = report(csv_text(("title", "rating"), [(film[1], 4) for film in films]), Matcher(dataset))
     own = {n: int(film[0]) for n, film in enumerate(films, start=2)}
-    assert all(dataset.item_ids[m.item_idx] == own[m.row.line] for m in what.matched)
-    assert len(what.matched) > 0.998 * len(films)
-    assert len(what.to_confirm) + len(what.matched) + len(what.unmatched) == len(films)
+    assert all(dataset.item_ids[m.item_idx] == own[m.row.line] for m in outcome.matched)
+    assert len(outcome.matched) > 0.998 * len(films)
+    assert len(outcome.to_confirm) + len(outcome.matched) + len(outcome.unmatched) == len(films)

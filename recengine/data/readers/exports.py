@@ -1,9 +1,9 @@
-"""What a person takes away from Letterboxd, IMDb or MovieLens, or keeps in a CSV: one row for each film they rated."""
+"""One user's ratings: an export of Letterboxd, IMDb, TMDB, Trakt or MovieLens, or a plain CSV."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,26 +15,46 @@ from recengine.errors import BadInput
 MOST_ROWS, MOST_BYTES = 20_000, 4 << 20
 UNPACKED_LIMIT = 64 << 20
 """Of a zip, in which much may stand beside the ratings."""
-SERIES = frozenset(
-    ["tvseries", "tvminiseries", "tvepisode", "tvshort", "videogame", "podcastseries", "podcastepisode", "musicvideo"]
-)
-"""IMDb's types of title that are no films."""
+PLAIN = frozenset(["movielens", "csv"])
+"""Sources whose ratings may be in the scale of the data set that the file is read for."""
+_BEST = {"imdb": 10.0, "tmdb": 10.0, "trakt": 10.0, "letterboxd": 5.0, "movielens": 5.0}
+"""The best rating of the sources that have a scale of their own."""
+_SERIES = frozenset(
+    ("tv", "tvseries", "tvminiseries", "tvepisode", "tvseason", "tvshort", "show", "series", "season", "episode")
+).union(("videogame", "podcastseries", "podcastepisode", "musicvideo"))
+"""Types of title that are not films, as IMDb, TMDB and Trakt call them."""
 
 _LAST_MOMENT = 4_102_444_800
 """The year 2100: later dates are mistakes."""
-_NUMBER = re.compile(r"[0-9]{1,3}(?:[.,][0-9]{0,9})?")
+_NUMBER = re.compile(r"(?=[.,]?[0-9])[0-9]{0,3}(?:[.,][0-9]{0,20})?")
 _STARS = re.compile(r"(★*)(½?)")
-_IMDB = re.compile(r"(?:tt)?(0*[1-9][0-9]{0,11})")
+_NUMBERED = re.compile(r"(?:tt)?(0*[1-9][0-9]{0,11})")
 _EXPECTED = (
-    "expected Letterboxd's ratings.csv or its zip, IMDb's or MovieLens's export, "
-    "or a CSV with the columns title, year and rating"
+    "Letterboxd's ratings.csv or its zip, an export of IMDb, TMDB, Trakt or MovieLens, "
+    "or a CSV with the columns title, year and rating, or item_id and rating"
 )
+_ONE_USER = "the ratings of one user"
+_ROLES = {
+    **dict.fromkeys(("title", "name", "film", "movie", "movietitle", "filmtitle"), "title"),
+    **dict.fromkeys(("imdbid", "const"), "imdb"),
+    **dict.fromkeys(("userid", "user"), "user"),
+    **dict.fromkeys(("itemid", "item", "filmid"), "item"),
+    **dict.fromkeys(("date", "daterated", "timestamp", "watcheddate", "ratedat"), "date"),
+    **dict.fromkeys(("rating", "stars", "score"), "rating"),
+    **dict.fromkeys(("yourrating", "yourated"), "yourrating"),
+    **dict.fromkeys(("titletype", "type"), "type"),
+    **dict.fromkeys(("releasedate", "released"), "released"),
+    **{"year": "year", "originaltitle": "original", "tmdbid": "tmdb", "traktid": "trakt", "movieid": "movielens"},
+    **{"rating10": "rating10", "letterboxduri": "letterboxd"},
+}
+"""What the columns mean, by their names in lower case without spaces and signs."""
 
 
 class RatedTitle(NamedTuple):
     """One row that can be used. `stars` are halves from 0.5 to 5; `ts` is in seconds since 1970, 0 where unknown.
 
-    `names` are the titles that the row gives, the full one first; ids that it does not give are "" or 0.
+    `names` are the titles that the row gives, the full one first; ids that it does not give are "" or 0. `rating` is
+    the number as it stands in the file where the scale is that of a data set, else None.
     """
 
     line: int
@@ -48,19 +68,25 @@ class RatedTitle(NamedTuple):
     movielens_id: str = ""
     imdb_id: int = 0
     tmdb_id: int = 0
+    rating: float | None = None
+
+    @property
+    def label(self) -> str:
+        """Return what the row calls the film: its title, or else an id."""
+        return self.title or self.item_id or self.movielens_id or str(self.imdb_id or self.tmdb_id or "")
 
 
 class Refused(NamedTuple):
-    """One row that cannot be used, and why."""
+    """One row that cannot be used, and the reason."""
 
     line: int
     title: str
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class Export:
-    """What a file says. `source` is `letterboxd`, `imdb`, `movielens` or `csv`."""
+    """The content of a file. `source` is `letterboxd`, `imdb`, `tmdb`, `trakt`, `movielens` or `csv`."""
 
     source: str
     rows: list[RatedTitle]
@@ -68,122 +94,135 @@ class Export:
     notes: list[str] = field(default_factory=list)
 
 
-def read_export(label: str, content: bytes, *, out_of: int = 5) -> Export:
-    """Return the ratings of one person from what they uploaded.
+def read_export(
+    label: str, content: bytes, *, out_of: int = 5, rating_range: tuple[float, float] | None = None
+) -> Export:
+    """Return the ratings of one user from a file's content.
 
-    out_of : the best rating of a plain CSV; the scale of the other formats is known. It never follows from the values
+    out_of       : the best rating of a plain CSV; the scale of the other formats is known. It is never guessed
+    rating_range : lowest and highest rating of the data set that the file is read for. Where it is given, files of
+                   any size are read, the ratings of a plain file are kept as they are, and one outside the range is
+                   an error of the file, as is an uneven row
 
-    A row that cannot be used is refused by itself, with its line. Raises BadInput for a file that is in no known form.
+    A row that cannot be used is refused by itself, with its line. Raises BadInput for a file in no known format.
     """
-    notes: list[str] = []
-    if content.startswith(b"PK\x03\x04"):
-        files = Zip(label, content, UNPACKED_LIMIT)
-        if "ratings.csv" not in files:
-            raise BadInput(f"{label} holds no ratings.csv; {_EXPECTED}")
-        label, content = f"ratings.csv in {label}", read(files, "ratings.csv")
-        notes.append("Of the zip only ratings.csv is read: films that were watched but not rated are left out.")
-    if len(content) > MOST_BYTES:
-        raise BadInput(
-            f"{label} holds {len(content):,} bytes; an import takes the ratings of one person, up to {MOST_BYTES:,}"
-        )
-    rows = Rows(label, content)
-    places = _places(rows.header)
-    source, best = _form(places, rows, out_of)
-    found: list[RatedTitle] = []
+    rows, notes = _opened(label, content, limited=rating_range is None)
+    columns = _columns(rows.header)
+    source = _source(columns, rows)
+    strict = rating_range if source in PLAIN else None
+    low, best = strict or (0.0, _BEST.get(source, float(out_of)))
+    usable: list[RatedTitle] = []
     refused: list[Refused] = []
-    people: set[str] = set()
-    rounded = undated = count = 0
-    for cells in rows.lines():
-        count += 1
-        if count > MOST_ROWS:
-            raise BadInput(f"{label} has more than {MOST_ROWS:,} rows; an import takes the ratings of one person")
+    users: set[str] = set()
+    rounded = undated = 0
+    for cells in rows if strict else _counted(rows, limited=rating_range is None):
         if len(cells) != len(rows.header):
-            said = f"it has {len(cells)} fields where the header has {len(rows.header)}"
-            refused.append(Refused(rows.line, cells[0][:80], said))
+            reason = f"it has {len(cells)} fields where the header has {len(rows.header)}"
+            refused.append(Refused(rows.line, cells[0][:80], reason))
             continue
-        row = {name: cells[place].strip() for name, place in places.items()}
-        people.add(row.get("user", ""))
-        if len(people) > 1:
-            raise BadInput(
-                f"{label} holds the ratings of several people (line {rows.line:,}); an import takes one person's, "
-                "and the page Data takes a whole data set"
-            )
-        title = row.get("title", "")
-        stars, why = _stars(row, best)
-        why = why or _unusable(row)
-        if why:
-            refused.append(Refused(rows.line, title[:80], why))
+        row = {role: cells[column].strip() for role, column in columns.items()}
+        users.add(row.get("user", ""))
+        if len(users) > 1:
+            problem = f"holds the ratings of several users (line {rows.line:,})"
+            raise BadInput(rows.label, expected=_ONE_USER, remedy="load it as a data set instead", problem=problem)
+        stars, rating, reason = _stars(row, low, best, exact=strict is not None)
+        if strict and reason:
+            problem = f"in line {rows.line:,} of {rows.label} cannot be used"
+            expected = f"a number from {low:g} to {best:g}, the range of the data set"
+            raise BadInput("rating", row.get("rating", ""), expected, problem=problem)
+        reason = reason or _unusable(row)
+        if reason:
+            refused.append(Refused(rows.line, row.get("title", "")[:80], reason))
             continue
         halves = min(5.0, max(0.5, round(2 * stars) / 2))
         rounded += abs(halves - stars) > 1e-6
         ts = seconds(row["date"]) if row.get("date") else 0
         undated += "date" in row and not 0 < (ts or 0) < _LAST_MOMENT
-        found.append(_rated(row, rows.line, halves, ts if ts and 0 < ts < _LAST_MOMENT else 0))
-    if not found and not refused:
-        raise BadInput(f"{label} has a header but no ratings; {_EXPECTED}")
-    if rounded:
+        known = _rated(row, rows.line, halves, ts if ts and 0 < ts < _LAST_MOMENT else 0)
+        usable.append(known._replace(rating=rating))
+    if not usable and not refused:
+        raise BadInput(rows.label, expected=_EXPECTED, problem="has a header but no ratings")
+    if rounded and not strict:
         notes.append(f"{rounded:,} ratings were rounded to half stars.")
-    if undated:
+    if undated and not strict:
         notes.append(f"{undated:,} rows have no date that can be read; they count as rated now.")
-    return Export(source, found, refused, [*rows.notes, *notes])
+    return Export(source, usable, refused, [*rows.notes, *notes])
 
 
-def _places(header: Iterable[str]) -> dict[str, int]:
-    """Return the place of each column that is used, by its role; the first of two columns of one role counts."""
-    roles = {
-        **dict.fromkeys(("title", "name", "film", "movie", "movietitle", "filmtitle"), "title"),
-        **dict.fromkeys(("imdbid", "const"), "imdb"),
-        **dict.fromkeys(("userid", "user"), "user"),
-        **dict.fromkeys(("date", "daterated", "timestamp", "watcheddate", "ratedat"), "date"),
-        **dict.fromkeys(("rating", "stars", "score"), "rating"),
-        **{"year": "year", "originaltitle": "original", "tmdbid": "tmdb", "movieid": "movielens", "itemid": "item"},
-        **{"rating10": "rating10", "yourrating": "yourrating", "titletype": "type", "letterboxduri": "letterboxd"},
-    }
-    places: dict[str, int] = {}
-    for place, cell in enumerate(header):
-        role = roles.get(re.sub(r"[\W_]+", "", cell.lower()))
+def _opened(label: str, content: bytes, *, limited: bool) -> tuple[Rows, list[str]]:
+    """Return the rows of a file, or of the ratings.csv in a zip, and a note on what of the zip is not read."""
+    notes: list[str] = []
+    if content.startswith(b"PK\x03\x04"):
+        files = Zip(label, content, UNPACKED_LIMIT)
+        if "ratings.csv" not in files:
+            raise BadInput(label, expected=_EXPECTED, problem="holds no ratings.csv")
+        label, content = f"ratings.csv in {label}", read(files, "ratings.csv")
+        notes.append("Of the zip only ratings.csv is read: films that were watched but not rated are left out.")
+    if limited and len(content) > MOST_BYTES:
+        expected = f"{_ONE_USER}, up to {MOST_BYTES:,} bytes"
+        raise BadInput(label, expected=expected, problem=f"holds {len(content):,} bytes")
+    return Rows(label, content), notes
+
+
+def _counted(rows: Rows, *, limited: bool) -> Iterator[list[str]]:
+    """Yield the rows, even or not, up to the limit."""
+    for count, cells in enumerate(rows.lines(), 1):
+        if limited and count > MOST_ROWS:
+            raise BadInput(rows.label, expected=_ONE_USER, problem=f"has more than {MOST_ROWS:,} rows")
+        yield cells
+
+
+def _columns(header: Iterable[str]) -> dict[str, int]:
+    """Return the position of each column that is used, by its role; the first of two columns of one role counts."""
+    columns: dict[str, int] = {}
+    for position, cell in enumerate(header):
+        role = _ROLES.get(re.sub(r"[\W_]+", "", cell.lower()))
         if role:
-            places.setdefault(role, place)
-    return places
+            columns.setdefault(role, position)
+    return columns
 
 
-def _form(places: Mapping[str, int], rows: Rows, out_of: int) -> tuple[str, float]:
-    """Return the source and its best rating, by the columns alone."""
-    if places.keys() >= {"imdb", "yourrating"}:
-        return "imdb", 10.0
-    if places.keys() >= {"letterboxd", "title", "rating"}:
-        return "letterboxd", 5.0
-    if places.keys() >= {"movielens", "rating"}:
-        return "movielens", 5.0
-    if places.keys() & {"rating", "rating10"} and places.keys() & {"title", "item", "imdb", "tmdb"}:
-        return "csv", float(out_of)
-    raise BadInput(f"{rows.label} has the columns {', '.join(rows.header)[:200]!r}; {_EXPECTED}")
+def _source(columns: Mapping[str, int], rows: Rows) -> str:
+    """Return where the file comes from, by the columns alone."""
+    for source, needed in (
+        ("tmdb", {"tmdb", "yourrating"}),
+        ("imdb", {"imdb", "yourrating"}),
+        ("trakt", {"trakt", "rating"}),
+        ("letterboxd", {"letterboxd", "title", "rating"}),
+        ("movielens", {"movielens", "rating"}),
+    ):
+        if columns.keys() >= needed:
+            return source
+    if columns.keys() & {"rating", "rating10"} and columns.keys() & {"title", "item", "imdb", "tmdb"}:
+        return "csv"
+    problem = f"has the columns {', '.join(rows.header)[:200]!r}"
+    raise BadInput(rows.label, expected=_EXPECTED, problem=problem)
 
 
-def _stars(row: Mapping[str, str], best: float) -> tuple[float, str]:
-    """Return the stars of a row, in fives, or why there are none."""
-    cell = row.get("yourrating") or row.get("rating", "")
+def _stars(row: Mapping[str, str], low: float, best: float, *, exact: bool) -> tuple[float, float | None, str]:
+    """Return the stars of a row, in fives, its number if that is exact, or the reason why there are none."""
+    cell = row["yourrating"] if "yourrating" in row else row.get("rating", "")  # beside it `rating` is everybody's
     if not cell and row.get("rating10"):
-        cell, best = row["rating10"], 10.0
+        cell, low, best, exact = row["rating10"], 0.0, 10.0, False
     if not cell:
-        return 0.0, "it has no rating"
+        return 0.0, None, "it has no rating"
     drawn = _STARS.fullmatch(cell)
     if drawn:
-        value, best = len(drawn[1]) + 0.5 * len(drawn[2]), 5.0
+        value, low, best, exact = len(drawn[1]) + 0.5 * len(drawn[2]), 0.0, 5.0, False
     elif _NUMBER.fullmatch(cell):
         value = float(cell.replace(",", "."))
     else:
-        return 0.0, f"its rating {cell[:40]!r} is no number"
-    if not 0 < value <= best:
-        return 0.0, f"its rating {cell[:40]} is outside the scale, which goes up to {best:g}"
-    return value * 5 / best, ""
+        return 0.0, None, f"its rating {cell[:40]!r} is not a number"
+    if not low <= value <= best or (value == 0 and not exact):
+        return 0.0, None, f"its rating {cell[:40]} is outside the scale, which goes up to {best:g}"
+    return value * 5 / best if best else 0.0, value if exact else None, ""
 
 
 def _unusable(row: Mapping[str, str]) -> str:
     kind = row.get("type", "")
-    if re.sub(r"[\W_]+", "", kind.lower()) in SERIES:
-        return f"it is no film but a {kind[:40]}"
-    numbered = any(_IMDB.fullmatch(row.get(name, "")) for name in ("imdb", "tmdb"))
+    if re.sub(r"[\W_]+", "", kind.lower()) in _SERIES:
+        return f"it is not a film: its type is {kind[:40]}"
+    numbered = any(_NUMBERED.fullmatch(row.get(name, "")) for name in ("imdb", "tmdb"))
     if not numbered and not any(row.get(name) for name in ("title", "item", "movielens")):
         return "it names no film"
     if len(row.get("title", "")) > LONGEST_TITLE:
@@ -195,9 +234,9 @@ def _rated(row: Mapping[str, str], line: int, stars: float, ts: int) -> RatedTit
     title = row.get("title", "")
     natural, year, others = split_title(title)
     original = row.get("original", "")[:LONGEST_TITLE]
-    given = re.match(r"[12][0-9]{3}(?![0-9])", row.get("year", ""))
-    imdb = _IMDB.fullmatch(row.get("imdb", ""))
-    tmdb = _IMDB.fullmatch(row.get("tmdb", ""))
+    given = re.match(r"[12][0-9]{3}(?![0-9])", row.get("year") or row.get("released", ""))
+    imdb = _NUMBERED.fullmatch(row.get("imdb", ""))
+    tmdb = _NUMBERED.fullmatch(row.get("tmdb", ""))
     return RatedTitle(
         line=line,
         title=title,

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -21,36 +22,93 @@ IMDB = (
 )
 
 
-def read(text: str | bytes, **more: int) -> Export:
+def read(text: str | bytes, **more: Any) -> Export:
     return read_export("mine.csv", text.encode() if isinstance(text, str) else text, **more)
 
 
-def stars(text: str | bytes, **more: int) -> list[float]:
+def stars(text: str | bytes, **more: Any) -> list[float]:
     return [row.stars for row in read(text, **more).rows]
 
 
 def test_letterboxd_is_out_of_five() -> None:
-    found = read(LETTERBOXD)
-    assert found.source == "letterboxd"
-    assert found.rows == [RatedTitle(2, "The Matrix", ("The Matrix",), 1999, 4.5, "2024-05-31", 1717113600)]
-    assert found.refused == found.notes == []
+    export = read(LETTERBOXD)
+    assert export.source == "letterboxd"
+    assert export.rows == [RatedTitle(2, "The Matrix", ("The Matrix",), 1999, 4.5, "2024-05-31", 1717113600)]
+    assert export.refused == export.notes == []
 
 
 def test_imdb_is_out_of_ten_and_has_series_which_are_left_out() -> None:
-    found = read(IMDB)
-    (row,) = found.rows
-    assert (found.source, row.imdb_id, row.stars, row.year) == ("imdb", 112682, 4.5, 1995)
+    export = read(IMDB)
+    (row,) = export.rows
+    assert (export.source, row.imdb_id, row.stars, row.year) == ("imdb", 112682, 4.5, 1995)
     assert row.names == ("The City of Lost Children", "La cité des enfants perdus")
-    assert [(row.line, row.why) for row in found.refused] == [
-        (3, "it is no film but a TV Series"),
-        (4, "it is no film but a tvSeries"),
+    assert [(row.line, row.reason) for row in export.refused] == [
+        (3, "it is not a film: its type is TV Series"),
+        (4, "it is not a film: its type is tvSeries"),
     ]
 
 
+def test_imdb_s_export_from_before_2017_is_read() -> None:
+    export = read(
+        '"position","const","created","Title","Title type","You rated","IMDb Rating","Year"\n'
+        '"1","tt0133093","Sat May 1 00:00:00 2010","The Matrix","Feature Film","9","8.7","1999"\n'
+        '"2","tt0944947","Sun May 2 00:00:00 2010","Game of Thrones","TV Series","8","9.2","2011"\n'
+    )
+    assert [(row.title, row.year, row.stars) for row in export.rows] == [("The Matrix", 1999, 4.5)]
+    assert [row.reason for row in export.refused] == ["it is not a film: its type is TV Series"]
+
+
+TMDB = (
+    "TMDb ID,IMDb ID,Type,Name,Release Date,Season Number,Episode Number,Rating,Your Rating,Date Rated\n"
+    "603,tt0133093,movie,The Matrix,1999-03-31T00:00:00Z,,,8.2,9.0,2024-05-01T10:00:00Z\n"
+    "605,,tv,Sabrina the Teenage Witch,1996-09-27T00:00:00Z,,,7.7,9.0,2024-05-01T10:00:00Z\n"
+    "78,tt0083658,movie,Blade Runner,1982-06-25T00:00:00Z,,,7.9,,\n"
+)
+
+
+def test_tmdb_is_out_of_ten_and_its_column_rating_is_everybody_s() -> None:
+    export = read(TMDB)
+    (row,) = export.rows
+    assert (export.source, row.tmdb_id, row.imdb_id, row.stars, row.year) == ("tmdb", 603, 133093, 4.5, 1999)
+    assert row.ts == 1714557600
+    assert [(row.line, row.reason) for row in export.refused] == [
+        (3, "it is not a film: its type is tv"),
+        (4, "it has no rating"),
+    ]
+
+
+TRAKT = (
+    "rated_at,type,title,year,trakt_rating,trakt_id,imdb_id,tmdb_id,tvdb_id,url,released,season_number,"
+    "episode_number,episode_title,episode_released,episode_trakt_rating,episode_trakt_id,episode_imdb_id,"
+    "episode_tmdb_id,episode_tvdb_id,genres,rating\n"
+    '2024-05-01T10:00:00.000Z,movie,The Matrix,1999,8.7,481,tt0133093,603,,u,1999-03-31,,,,,,,,,,"action,drama",7\n'
+    "2024-05-01T10:00:00.000Z,episode,A Series,2008,8.1,41,tt0000045,41,83,u,2008-01-20,7,7,A Part,,,,,,,drama,9\n"
+    "2024-05-01T10:00:00.000Z,show,A Series,2008,8.1,41,tt0000045,41,83,u,2008-01-20,,,,,,,,,,drama,9\n"
+)
+
+
+def test_trakt_is_out_of_ten_and_has_episodes_which_are_left_out() -> None:
+    export = read(TRAKT)
+    (row,) = export.rows
+    assert (export.source, row.tmdb_id, row.imdb_id, row.stars, row.year) == ("trakt", 603, 133093, 3.5, 1999)
+    assert [row.reason for row in export.refused] == [
+        "it is not a film: its type is episode",
+        "it is not a film: its type is show",
+    ]
+
+
+def test_for_a_data_set_a_plain_rating_is_kept_as_it_is_and_one_out_of_range_is_an_error() -> None:
+    text = "title,rating\nHeat,3.7\nAlien,0\n"
+    assert [row.rating for row in read(text, rating_range=(0.0, 10.0)).rows] == [3.7, 0.0]
+    with pytest.raises(BadInput, match=r"rating '0' in line 3 .* cannot be used; expected a number from 1 to"):
+        read(text, rating_range=(1.0, 5.0))
+    assert [row.rating for row in read(LETTERBOXD, rating_range=(1.0, 5.0)).rows] == [None]
+
+
 def test_movielens_goes_by_number_with_or_without_titles() -> None:
-    found = read("userId,movieId,rating,timestamp\n7,2571,4.5,1717113600\n7,50,3,1717113601\n")
-    assert found.source == "movielens"
-    assert [(row.movielens_id, row.names, row.ts) for row in found.rows] == [
+    export = read("userId,movieId,rating,timestamp\n7,2571,4.5,1717113600\n7,50,3,1717113601\n")
+    assert export.source == "movielens"
+    assert [(row.movielens_id, row.names, row.ts) for row in export.rows] == [
         ("2571", (), 1717113600),
         ("50", (), 1717113601),
     ]
@@ -60,8 +118,8 @@ def test_movielens_goes_by_number_with_or_without_titles() -> None:
     assert (row.names, row.year) == (("Matrix, The (1999)", "The Matrix"), 1999)
 
 
-def test_the_ratings_of_several_people_are_no_import() -> None:
-    with pytest.raises(BadInput, match=r"several people \(line 3\)"):
+def test_the_ratings_of_several_users_are_refused() -> None:
+    with pytest.raises(BadInput, match=r"several users \(line 3\)"):
         read("userId,movieId,rating\n7,1,4\n8,1,4\n")
 
 
@@ -80,7 +138,7 @@ def test_a_plain_csv_may_write_its_ratings_in_many_ways(text: str, expected: lis
     assert stars(text) == expected
 
 
-def test_the_scale_of_a_plain_csv_is_said_and_never_guessed() -> None:
+def test_the_scale_of_a_plain_csv_is_given_and_never_guessed() -> None:
     text = "title,rating\nHeat,5\nAlien,8\nBrazil,100\n"
     assert (stars(text), len(read(text).refused)) == ([5.0], 2)
     assert (stars(text, out_of=10), len(read(text, out_of=10).refused)) == ([2.5, 4.0], 1)
@@ -89,22 +147,22 @@ def test_the_scale_of_a_plain_csv_is_said_and_never_guessed() -> None:
 
 
 def test_a_row_that_cannot_be_used_is_refused_by_itself_with_its_line() -> None:
-    found = read(
+    export = read(
         'title,year,rating\nHeat,1995,4\n"One, Two",1995,\nTwo,1995,seven\nThree,1995,6\nFour,1995,nan\n'
         f"Five,1995\nSix,1995,1e400\nSeven,1995,0\n,1995,4\n{'x' * 600},1995,4\nEight,1995,-1\nNine,1995,4,4\n"
     )
-    assert [row.title for row in found.rows] == ["Heat"]
-    assert [(row.line, row.why) for row in found.refused] == [
+    assert [row.title for row in export.rows] == ["Heat"]
+    assert [(row.line, row.reason) for row in export.refused] == [
         (3, "it has no rating"),
-        (4, "its rating 'seven' is no number"),
+        (4, "its rating 'seven' is not a number"),
         (5, "its rating 6 is outside the scale, which goes up to 5"),
-        (6, "its rating 'nan' is no number"),
+        (6, "its rating 'nan' is not a number"),
         (7, "it has 2 fields where the header has 3"),
-        (8, "its rating '1e400' is no number"),
+        (8, "its rating '1e400' is not a number"),
         (9, "its rating 0 is outside the scale, which goes up to 5"),
         (10, "it names no film"),
         (11, "its title has 600 letters"),
-        (12, "its rating '-1' is no number"),
+        (12, "its rating '-1' is not a number"),
         (13, "it has 4 fields where the header has 3"),
     ]
 
@@ -113,11 +171,11 @@ def test_a_title_na_is_a_title() -> None:
     assert [row.title for row in read("title,rating\nNA,4\nnull,4\nNaN,4\n").rows] == ["NA", "null", "NaN"]
 
 
-def test_what_was_guessed_is_said() -> None:
+def test_what_was_guessed_is_noted() -> None:
     assert any("rounded" in note for note in read("title,rating\nHeat,3.7\n").notes)
-    found = read("title,rating,date\nHeat,4,yesterday\nAlien,4,99999999999999\n")
-    assert [row.ts for row in found.rows] == [0, 0]
-    assert found.notes == ["2 rows have no date that can be read; they count as rated now."]
+    export = read("title,rating,date\nHeat,4,yesterday\nAlien,4,99999999999999\n")
+    assert [row.ts for row in export.rows] == [0, 0]
+    assert export.notes == ["2 rows have no date that can be read; they count as rated now."]
     assert any("cp1252" in note for note in read("title,rating\nAmélie,4\n".encode("cp1252")).notes)
 
 
@@ -128,7 +186,7 @@ def test_every_usual_encoding_is_read(encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "words"),
     [
         (b"", "is empty"),
         (b"title,year\nHeat,1995\n", "has the columns"),
@@ -136,18 +194,18 @@ def test_every_usual_encoding_is_read(encoding: str) -> None:
         (b"title,rating\nHe\0at,4\n", "line 2 of mine.csv holds a NUL byte"),
         (b'title,rating\n"Heat,4\n' + b"x" * (3 << 20), "line .* is not well-formed CSV"),
         (b"title,rating\n" + b"x" * (3 << 20) + b",4\n", "line .* is not well-formed CSV"),
-        (b"title,rating\n" + b"Heat,4\n" * 700_000, r"holds 4,900,013 bytes; .* up to 4,194,304"),
+        (b"title,rating\n" + b"Heat,4\n" * 700_000, r"holds 4,900,013 bytes; .* up to 4,194,304 bytes"),
         (b'title,rating\n"He"at,4\n', "line 2 .* is not well-formed CSV"),
         (b"PK\x03\x04 and no more", "is not a whole zip file"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_sentence(content: bytes, said: str) -> None:
-    with pytest.raises(BadInput, match=said) as fault:
+def test_a_file_that_cannot_be_read_is_one_sentence(content: bytes, words: str) -> None:
+    with pytest.raises(BadInput, match=words) as error:
         read(content)
-    assert "\n" not in str(fault.value)
+    assert "\n" not in str(error.value)
 
 
-def test_more_rows_than_a_person_rates_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_rows_than_a_user_rates_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "MOST_ROWS", 3)
     assert len(read("title,rating\n" + "Heat,4\n" * 3).rows) == 3
     with pytest.raises(BadInput, match="more than 3 rows"):
@@ -164,9 +222,9 @@ def zipped(**members: str) -> bytes:
 
 def test_the_zip_of_letterboxd_is_read_in_place() -> None:
     content = zipped(ratings=LETTERBOXD, watched=LETTERBOXD, deleted__ratings=LETTERBOXD.replace("Matrix", "Room"))
-    found = read_export("letterboxd.zip", content)
-    assert [row.title for row in found.rows] == ["The Matrix"]
-    assert "only ratings.csv is read" in found.notes[0]
+    export = read_export("letterboxd.zip", content)
+    assert [row.title for row in export.rows] == ["The Matrix"]
+    assert "only ratings.csv is read" in export.notes[0]
     with pytest.raises(BadInput, match=r"holds no ratings.csv"):
         read_export("letterboxd.zip", zipped(watched=LETTERBOXD))
 
@@ -184,14 +242,14 @@ TEXTS = st.lists(st.lists(CELLS | st.text(max_size=8), max_size=5).map(",".join)
 @given(st.binary(max_size=200) | TEXTS.map(str.encode) | TEXTS.map(lambda text: f"title,rating\n{text}".encode()))
 def test_any_bytes_are_an_export_or_one_sentence(content: bytes) -> None:
     with suppress(BadInput):
-        found = read(content)
-        assert all(0.5 <= row.stars <= 5 and (2 * row.stars).is_integer() for row in found.rows)
-        assert all(row.names or row.item_id or row.movielens_id or row.imdb_id or row.tmdb_id for row in found.rows)
+        export = read(content)
+        assert all(0.5 <= row.stars <= 5 and (2 * row.stars).is_integer() for row in export.rows)
+        assert all(row.names or row.item_id or row.movielens_id or row.imdb_id or row.tmdb_id for row in export.rows)
 
 
 @given(st.integers(0, 200), st.integers(0, 255))
-def test_a_damaged_zip_is_an_export_or_one_sentence(place: int, byte: int) -> None:
+def test_a_damaged_zip_is_an_export_or_one_sentence(position: int, byte: int) -> None:
     content = bytearray(zipped(ratings=LETTERBOXD))
-    content[place % len(content)] = byte
+    content[position % len(content)] = byte
     with suppress(BadInput):
         assert read_export("damaged.zip", bytes(content)).source == "letterboxd"

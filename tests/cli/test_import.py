@@ -1,0 +1,82 @@
+"""The command `import`: what each row of a file of ratings means in a data set."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recengine.cli import main
+
+EXPORT = """Date,Name,Year,Letterboxd URI,Rating
+2024-05-31,The Matrix,1999,https://boxd.it/1,5
+2024-06-02,Rocky 4,1985,https://boxd.it/3,3
+2024-06-03,A Film Nobody Made,2001,https://boxd.it/4,3
+2024-06-04,Heat,1995,https://boxd.it/5,
+2024-06-05,The Matrix,1999,https://boxd.it/1,4
+"""
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    path = tmp_path / "ratings.csv"
+    path.write_text(EXPORT)
+    return path
+
+
+def test_every_row_is_reported_in_the_order_of_the_file(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import", str(export), "--dataset", "sample", "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert (value["dataset"], value["source"]) == ("sample", "letterboxd")
+    rows = value["rows"]
+    assert [(row["line"], row["outcome"], row["film"]) for row in rows] == [
+        (2, "replaced by a later row", "The Matrix (1999)"),
+        (3, "to confirm", "Rocky IV (1985)"),
+        (4, "unmatched", None),
+        (5, "rejected", None),
+        (6, "matched", "The Matrix (1999)"),
+    ]
+    assert rows[4] == {
+        "line": 6,
+        "title": "The Matrix",
+        "year": 1999,
+        "stars": 4.0,
+        "outcome": "matched",
+        "reason": "title and year",
+        "item_id": 839,
+        "film": "The Matrix (1999)",
+    }
+    assert rows[3]["reason"] == "it has no rating"
+    assert value["counts"]["matched"] == value["counts"]["unmatched"] == 1
+
+
+def test_the_table_says_why_and_counts_what_was_found(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import", str(export), "--dataset", "sample"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "Rocky 4 (1985)" in lines[3]
+    assert lines[3].endswith("a title much alike")
+    assert lines[-1].startswith("letterboxd: 1 replaced by a later row, 1 to confirm")
+
+
+def test_the_scale_of_a_plain_csv_can_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("title,year,rating\nThe Matrix,1999,9\n")
+    for more, outcome in (([], "rejected"), (["--out-of", "10"], "matched")):
+        assert main(["import", str(path), "--dataset", "sample", "--json", *more]) == 0
+        assert json.loads(capsys.readouterr().out)["rows"][0]["outcome"] == outcome
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "cannot be read"), (b"", "is empty"), (b"colour,size\nred,3\n", "has the columns")],
+)
+def test_a_file_that_cannot_be_used_is_one_line_and_exit_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, words: str
+) -> None:
+    path = tmp_path / "mine.csv"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["import", str(path), "--dataset", "sample", "--json"]) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.count("\n") == 1
+    assert words in error
