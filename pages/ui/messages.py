@@ -34,7 +34,12 @@ LABELS = {
 
 def bad_input_message(error: BadInput) -> str:
     """Return the error as a sentence that speaks of the app's controls."""
-    return as_sentence(error.sentence(lambda field: LABELS.get(field, field.replace("_", " "))))
+    return as_sentence(error.sentence(_label))
+
+
+def _label(field: str) -> str:
+    """Return what the app calls a field; what is no plain name, such as that of a file, stays as it is."""
+    return LABELS.get(field, field.replace("_", " ") if field.isidentifier() else field)
 
 
 @contextmanager
