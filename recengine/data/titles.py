@@ -7,7 +7,7 @@ import unicodedata
 from itertools import filterfalse
 
 LONGEST_TITLE = 250
-"""Letters of a title; what is longer is no title, and is taken as it is."""
+"""Letters in a title; longer texts are left as they are."""
 _MOST_OTHERS = 3
 
 _ARTICLES = "the|a|an|le|la|les|l'|un|une|der|die|das|ein|eine|el|los|las|una|il|lo|gli|i|o|os|det|den|de|het|en|et"
@@ -42,8 +42,8 @@ def split_title(raw: str) -> tuple[str, int | None, str]:
     if len(title) > LONGEST_TITLE:
         return title, None, ""
     year = None
-    if found := _YEAR.search(title):
-        year, title = int(found[1]), title[: found.start()].rstrip()
+    if dated := _YEAR.search(title):
+        year, title = int(dated[1]), title[: dated.start()].rstrip()
     else:
         title = _MEDIUM.sub("", title).rstrip()
     others: list[str] = []
@@ -77,7 +77,7 @@ def normalise(title: str) -> str:
 def with_numbers(normalised: str) -> str:
     """Return a normalised title with numerals as numbers: "rocky iii" and "rocky three" both give "rocky 3".
 
-    A lone "i" is a number only at the end: it is more often a person.
+    A lone "i" is a number only at the end: elsewhere it is more often a pronoun.
     """
     *rest, last = normalised.split(" ")
     return " ".join([*(word if word == "i" else _NUMERALS.get(word, word) for word in rest), _NUMERALS.get(last, last)])

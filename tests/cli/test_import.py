@@ -1,6 +1,7 @@
 """The command `import`: what each row of a file of ratings means in a data set."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,18 @@ def test_a_file_that_cannot_be_used_is_one_line_and_exit_2(
     assert out == ""
     assert error.count("\n") == 1
     assert words in error
+
+
+def test_recommend_takes_the_csv_and_the_zip_of_letterboxd(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packed = export.with_suffix(".zip")
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(export, "ratings.csv")
+    lists = []
+    for path in (export, packed):
+        arguments = ["recommend", "--dataset", "sample", "--model", "ease", "--ratings", str(path), "-k", "3", "--json"]
+        assert main(arguments) == 0
+        out, noted = capsys.readouterr()
+        lists.append([row["item_id"] for row in json.loads(out)["recommendations"]])
+        assert "1 ratings matched, 2 not: Rocky 4, A Film Nobody Made" in noted
+    assert lists[0] == lists[1]
+    assert len(lists[0]) == 3

@@ -52,7 +52,7 @@ def report(text: str, matcher: Matcher = MATCHER) -> MatchReport:
     return matcher.report(read_export("mine.csv", text.encode()))
 
 
-def found(title: str, year: str) -> tuple[str, int]:
+def part_of(title: str, year: str) -> tuple[str, int]:
     """Return the part of the report of one row, and the position of its film."""
     outcome = report(f'title,year,rating\n"{title}",{year},4\n')
     for part in ("matched", "to_confirm", "unmatched"):
@@ -103,7 +103,7 @@ def found(title: str, year: str) -> tuple[str, int]:
     ],
 )
 def test_titles_and_years(title: str, year: str, expected: tuple[str, int]) -> None:
-    assert found(title, year) == expected
+    assert part_of(title, year) == expected
 
 
 def test_ids_of_imdb_and_tmdb_go_before_titles() -> None:
@@ -116,8 +116,8 @@ def test_ids_of_imdb_and_tmdb_go_before_titles() -> None:
 
 def test_a_number_of_movielens_is_certain_only_where_films_have_those_numbers() -> None:
     text = "userId,movieId,rating\n1,10,4\n1,99,4\n"
-    own = report(text, Matcher(catalogue("ml-1m")))
-    assert [(m.item_idx, m.reason) for m in own.matched] == [(0, "MovieLens's id")]
+    report_of_movielens = report(text, Matcher(catalogue("ml-1m")))
+    assert [(m.item_idx, m.reason) for m in report_of_movielens.matched] == [(0, "MovieLens's id")]
     other = report(text)
     assert other.matched == []
     assert [m.item_idx for m in other.by_number] == [0]
@@ -166,7 +166,7 @@ def test_the_titles_of_movielens_find_their_own_films(mirror: Path) -> None:
         text = archive.read("ml-latest-small/movies.csv").decode()
     films = list(csv.reader(text.splitlines()))[1:]
     outcome = report(csv_text(("title", "rating"), [(film[1], 4) for film in films]), Matcher(dataset))
-    own = {n: int(film[0]) for n, film in enumerate(films, start=2)}
-    assert all(dataset.item_ids[m.item_idx] == own[m.row.line] for m in outcome.matched)
+    expected = {n: int(film[0]) for n, film in enumerate(films, start=2)}
+    assert all(dataset.item_ids[m.item_idx] == expected[m.row.line] for m in outcome.matched)
     assert len(outcome.matched) > 0.998 * len(films)
     assert len(outcome.to_confirm) + len(outcome.matched) + len(outcome.unmatched) == len(films)

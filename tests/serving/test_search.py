@@ -81,25 +81,25 @@ def test_misspellings_are_looked_for_only_when_nothing_matches(index: TitleSearc
 @given(st.text(max_size=200), st.integers(1, 5))
 def test_any_query_gives_at_most_so_many_different_films(query: str, limit: int) -> None:
     index = search_in(["Jaws", "8½", "$", "", "千と千尋の神隠し", "A" * 5_000], years=[1975, None, 1971, 0, 2001, 1])
-    found = index.find(query, limit=limit)
-    assert len(found) == len(set(found)) <= limit
-    assert all(0 <= place < 6 for place in found)
+    hits = index.find(query, limit=limit)
+    assert len(hits) == len(set(hits)) <= limit
+    assert all(0 <= position < 6 for position in hits)
 
 
 def test_an_empty_query_finds_nothing(index: TitleSearch) -> None:
     assert index.find("") == index.find("   ") == []
 
 
-def test_people_by_id_come_shortest_first_then_by_profile() -> None:
-    people = UserIndex([1, 12, 112, 2, 120], ["18-24 artist", "engineer", "artist", "18-24 engineer", "artist"])
-    assert people.find("12") == [1, 4, 2]
-    assert people.find("#2", limit=4) == [3, 1, 2, 4]
-    assert people.find("eng") == [1, 3]
-    assert people.find("18 eng") == [3]
-    assert people.find("nobody") == people.find("") == []
+def test_users_by_id_come_shortest_first_then_by_profile() -> None:
+    users = UserIndex([1, 12, 112, 2, 120], ["18-24 artist", "engineer", "artist", "18-24 engineer", "artist"])
+    assert users.find("12") == [1, 4, 2]
+    assert users.find("#2", limit=4) == [3, 1, 2, 4]
+    assert users.find("eng") == [1, 3]
+    assert users.find("18 eng") == [3]
+    assert users.find("nobody") == users.find("") == []
 
 
 @given(st.text(max_size=50))
-def test_any_query_for_people_is_survived(query: str) -> None:
-    found = UserIndex(["a", "B", "ü"]).find(query, limit=2)
-    assert len(found) <= 2
+def test_any_query_for_users_is_survived(query: str) -> None:
+    hits = UserIndex(["a", "B", "ü"]).find(query, limit=2)
+    assert len(hits) <= 2

@@ -14,7 +14,7 @@ from recengine.errors import BadInput
 
 MOST_ROWS, MOST_BYTES = 20_000, 4 << 20
 UNPACKED_LIMIT = 64 << 20
-"""Of a zip, in which much may stand beside the ratings."""
+"""Bytes that a zip may unpack to: it may hold much more than the ratings."""
 PLAIN = frozenset(["movielens", "csv"])
 """Sources whose ratings may be in the scale of the data set that the file is read for."""
 _BEST = {"imdb": 10.0, "tmdb": 10.0, "trakt": 10.0, "letterboxd": 5.0, "movielens": 5.0}
@@ -201,7 +201,7 @@ def _source(columns: Mapping[str, int], rows: Rows) -> str:
 
 def _stars(row: Mapping[str, str], low: float, best: float, *, exact: bool) -> tuple[float, float | None, str]:
     """Return the stars of a row, in fives, its number if that is exact, or the reason why there are none."""
-    cell = row["yourrating"] if "yourrating" in row else row.get("rating", "")  # beside it `rating` is everybody's
+    cell = row["yourrating"] if "yourrating" in row else row.get("rating", "")  # `rating` may be the average
     if not cell and row.get("rating10"):
         cell, low, best, exact = row["rating10"], 0.0, 10.0, False
     if not cell:
