@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -271,15 +272,18 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
 def one_thread(device: torch.device) -> Iterator[None]:
     """Train in small steps on one CPU thread: far faster on a busy machine, and equal bytes on any.
 
-    The count is the whole process's, so this is for training, never for what a serving process does for its users.
+    The count is the whole process's, so it is set only where training has the main thread, as a command's has: a
+    server answers in other threads, and its count is left alone.
     """
     threads = torch.get_num_threads()
-    if device.type == "cpu":
+    alone = device.type == "cpu" and threading.current_thread() is threading.main_thread()
+    if alone:
         torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        if alone:
+            torch.set_num_threads(threads)
 
 
 def _weights(network: nn.Module) -> dict[str, Tensor]:

@@ -18,11 +18,10 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.splits import Split, make_split
 from recengine.errors import BadInput
-from recengine.evaluation.ranking import evaluate, pooled, sampled_metrics
+from recengine.evaluation.ranking import evaluate, sampled_metrics
 from recengine.metrics import mean_interval
 from recengine.models.base import FitContext, Recommender
 from recengine.models.registry import model_class
-from recengine.training.config import RunConfig
 
 
 class Fixed(Recommender):
@@ -201,17 +200,6 @@ def test_sampled_negatives_are_unseen_candidates_and_the_key_says_so(tiny: Datas
     found = evaluate(Fixed(table), split, negatives=8).means()
     assert found["hr@10_sampled8"][0] == found["ndcg@10_sampled8"][0] == 1.0
     assert {"ndcg@10", "auc"} <= found.keys()
-
-
-def test_seeds_are_pooled_user_by_user(tiny: Dataset) -> None:
-    split = make_split(tiny, "leave-last")
-    runs = [evaluate(model_class("random")().fit(split.fit, run=RunConfig(seed=s)), split) for s in range(3)]
-    both = pooled(runs)
-    expected = np.mean([run.per_user["ndcg@10"] for run in runs], axis=0)
-    assert np.allclose(both.per_user["ndcg@10"], expected)
-    key = "coverage@10"
-    assert both.overall[key] == pytest.approx(np.mean([run.overall[key] for run in runs]))
-    assert both.means()["ndcg@10"] == pytest.approx(mean_interval(expected))
 
 
 # Real figures ---------------------------------------------------------------------------------------------------

@@ -194,7 +194,7 @@ def test_by_default_all_incremental_models_that_the_app_serves_are_promoted_and_
     fans(log, tiny, range(2))
     counts = ["stream-popularity", "recent-popularity"]
     for name in (*counts, "popularity"):
-        obtain(tiny, name)
+        obtain(TrainingRequest(tiny, name))
     for command, version in (("promote", 1), ("rollback", 0)):
         assert main([command, "--dataset", "sample", "--json", "--quiet"]) == 0
         results = json.loads(capsys.readouterr().out)["results"]

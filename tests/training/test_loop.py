@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -381,3 +382,24 @@ def test_one_thread_is_given_back_even_after_a_fault() -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert torch.get_num_threads() == before
+
+
+def test_training_outside_the_main_thread_leaves_the_process_its_threads() -> None:
+    """A server answers in threads of its own, and all of them share one count."""
+    counts: list[int] = []
+
+    def train_in_a_server() -> None:
+        with one_thread(torch.device("cpu")):
+            counts.append(torch.get_num_threads())
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        server = threading.Thread(target=train_in_a_server)
+        server.start()
+        server.join()
+        with one_thread(torch.device("cpu")):
+            counts.append(torch.get_num_threads())
+        assert (counts, torch.get_num_threads()) == ([2, 1], 2)
+    finally:
+        torch.set_num_threads(before)

@@ -19,7 +19,7 @@ from recengine.data.interactions import Interactions
 from recengine.data.sources import load_dataset
 from recengine.data.splits import Split, hold_out, make_split
 from recengine.errors import BadInput
-from recengine.evaluation.ratings import RatingErrors, pooled_errors, rating_errors, ratio_interval
+from recengine.evaluation.ratings import RatingErrors, rating_errors, ratio_interval
 from recengine.experiments.store import ArtefactStore
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.models.ratings.base import RatingModel
@@ -285,7 +285,6 @@ def test_errors_by_hand() -> None:
     assert found["within_half"][0] == pytest.approx(1 / 3)
     for value, low, high in found.values():
         assert low < value < high
-    assert pooled_errors([errors, errors]).means() == found
 
 
 def test_rating_errors_agree_with_a_loop(tiny: Dataset) -> None:
