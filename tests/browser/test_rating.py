@@ -91,7 +91,7 @@ def test_an_export_is_brought_in_after_a_look_at_it_and_can_be_taken_away(open_p
     page.locator("input[type=file]").set_input_files(file)
     expect(page.locator(".st-key-import-counts")).to_contain_text("Not usable")
     page.get_by_text("Rocky 4 (1985) is Rocky IV (1985)").click()
-    for part in ("Not here · 1", "Not usable · 1"):
+    for part in ("Not in this catalogue · 1", "Not usable · 1"):
         page.get_by_text(part).click()
     expect(page.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
     page.get_by_role("button", name="Import 2 ratings").click()
@@ -101,7 +101,7 @@ def test_an_export_is_brought_in_after_a_look_at_it_and_can_be_taken_away(open_p
     import_and_export(page)
     expect(page.locator(".rated-list")).to_contain_text("Rocky IV (1985) 3 ★")
     with page.expect_download() as download:
-        page.get_by_role("button", name="My ratings, for Letterboxd").click()
+        page.get_by_role("button", name="Download my ratings (Letterboxd format)").click()
     taken = download.value.path().read_text(encoding="utf-8").splitlines()
     assert taken[0] == "Title,Year,Rating,WatchedDate"
     assert sorted(taken[1:]) == ["Rocky IV,1985,3.0,2024-06-01", "The Matrix,1999,5.0,2024-05-31"]
