@@ -165,10 +165,9 @@ class Dataset:
             if least > 0:
                 kept = kept.select(getattr(kept, counts)[getattr(kept, index)] >= least)
         if not len(kept):
-            raise BadInput(
-                f"positive={threshold:g} leaves no rating of {self.name!r}, whose ratings span "
-                f"{low:g} to {high:g}; choose a lower threshold or lower minimums"
-            )
+            minimums = " or lower `min_item` or `min_user`" if min_item or min_user else ""
+            problem = f"leaves no rating of {self.name!r}, whose ratings span {low:g} to {high:g}"
+            raise BadInput("positive", threshold, remedy=f"choose a lower threshold{minimums}", problem=problem)
         return kept
 
 
@@ -192,14 +191,12 @@ def build_dataset(
     Raises BadInput when there is no row or a rating is not a finite number.
     """
     if not len(ratings):
-        raise BadInput(f"{name!r} has no ratings; expected at least one row of user, item, rating")
+        raise BadInput("dataset", name, "at least one row of user, item, rating", problem="has no ratings")
     values = ratings["rating"].to_numpy(np.float32)
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise BadInput(
-            f"{name!r} has the rating {ratings['rating'].iloc[row]!r} in data row {row + 1}; "
-            "expected a finite number; correct or remove that row"
-        )
+        problem = f"has the rating {ratings['rating'].iloc[row]!r} in data row {row + 1}"
+        raise BadInput("dataset", name, "a finite number", "correct or remove that row", problem=problem)
     user_ids, user_idx = _encode(ratings["user_id"])
     known = items["item_id"] if items is not None else None
     item_ids, item_idx = _encode(ratings["item_id"], also=known)
@@ -221,7 +218,8 @@ def build_dataset(
     if keep is not None:
         user_idx, item_idx, values, stamps = user_idx[keep], item_idx[keep], values[keep], stamps[keep]
     if not len(user_idx):
-        raise BadInput(f"{name!r} has no user with {min_ratings_per_user} ratings; lower the minimum per user")
+        problem = f"has no user with {min_ratings_per_user} ratings"
+        raise BadInput("dataset", name, remedy="lower the minimum per user", problem=problem)
     table, n_unnamed = _item_table(item_ids, item_idx, items)
     return Dataset(
         name=name,
@@ -301,20 +299,16 @@ def _lookup(known: NDArray[Any], ids: ArrayLike, kind: str, name: str) -> NDArra
         try:
             wanted = wanted.astype(np.int64)
         except (ValueError, OverflowError):
-            raise BadInput(
-                f"{kind} {next(w for w in wanted if not _is_int64(w))!s} is not in {name!r}, "
-                f"whose {kind} ids are numbers such as {known[0]}"
-            ) from None
+            unknown = str(next(id for id in wanted if not _is_int64(id)))
+            raise BadInput(kind, unknown, f"a number such as {known[0]}", problem=f"is not in {name!r}") from None
     elif known.dtype.kind != "i":
         wanted = wanted.astype(str)
-    place = np.searchsorted(known, wanted)
-    found = (place < len(known)) & (known[np.minimum(place, len(known) - 1)] == wanted)
-    if not found.all():
-        raise BadInput(
-            f"{kind} {wanted[~found][0]} is not in {name!r}; "
-            f"it has {len(known):,} {kind} ids, such as {known[0]} and {known[-1]}"
-        )
-    return place.astype(np.int64)
+    index = np.searchsorted(known, wanted)
+    is_known = (index < len(known)) & (known[np.minimum(index, len(known) - 1)] == wanted)
+    if not is_known.all():
+        expected = f"one of its {len(known):,} {kind} ids, such as {known[0]} and {known[-1]}"
+        raise BadInput(kind, str(wanted[~is_known][0]), expected, problem=f"is not in {name!r}")
+    return index.astype(np.int64)
 
 
 def _is_int64(value: Any) -> bool:

@@ -30,7 +30,7 @@ _BUSY = (429, 500, 502, 503, 504)
 
 
 class _GaveUpError(Exception):
-    """This address cannot deliver; the message says why in a few words."""
+    """This address cannot deliver; the message gives the reason in a few words."""
 
 
 class _BusyError(Exception):
@@ -52,7 +52,7 @@ def download(
 
     size         : expected bytes, for the progress and to notice a silent cut
     limit        : bytes at which a transfer is stopped
-    problem_with : says in a few words what is wrong with the finished file, None if nothing is
+    problem_with : returns in a few words what is wrong with the finished file, or None
     on_progress  : called with (done_bytes, size); what it raises ends the download and leaves nothing behind
     pause        : seconds before the first retry, doubled each time
     patience     : seconds without any gain after which all addresses are given up
@@ -62,8 +62,9 @@ def download(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=".part")
-    except OSError as fault:
-        raise BadInput(f"{target.parent} cannot be written ({fault.strerror}); set RECENGINE_HOME elsewhere") from fault
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror})"
+        raise BadInput(str(target.parent), remedy="set RECENGINE_HOME elsewhere", problem=problem) from error
     answers: list[str] = []
     try:
         with os.fdopen(handle, "wb") as out, _session(pause) as session:
@@ -81,8 +82,8 @@ def download(
                     )
                     out.flush()
                     problem = problem_with(Path(temporary))
-                except _GaveUpError as fault:
-                    problem = str(fault)
+                except _GaveUpError as error:
+                    problem = str(error)
                 if problem is None:
                     break
                 answers.append(f"{_host(url)}: {problem}")
@@ -91,10 +92,11 @@ def download(
             return target
     finally:
         Path(temporary).unlink(missing_ok=True)
-    raise BadInput(
-        f"{target.name} could not be fetched ({'; '.join(answers)}); set RECENGINE_MIRROR to a folder or address "
-        f"that holds it, put it into {target.parent}, or upload it in the app"
+    remedy = (
+        f"set RECENGINE_MIRROR to a folder or address that holds it, put it into {target.parent}, "
+        "or upload it in the app"
     )
+    raise BadInput(target.name, remedy=remedy, problem=f"could not be fetched ({'; '.join(answers)})")
 
 
 def _session(pause: float) -> requests.Session:
@@ -167,12 +169,12 @@ def _receive(
             raise _GaveUpError("no secure connection (its certificate may have lapsed)") from None
         except (requests.Timeout, ReadTimeoutError):
             why = f"it fell silent after {done:,} of {size:,} bytes"
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, HTTPError) as fault:
-            if fault.args and isinstance(fault.args[0], MaxRetryError):  # the session has tried already
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, HTTPError) as error:
+            if error.args and isinstance(error.args[0], MaxRetryError):  # the session has tried already
                 raise _GaveUpError("no connection") from None
             why = f"the transfer broke after {done:,} of {size:,} bytes"
-        except requests.RequestException as fault:
-            raise _GaveUpError(f"it cannot be used ({type(fault).__name__})") from None
+        except requests.RequestException as error:
+            raise _GaveUpError(f"it cannot be used ({type(error).__name__})") from None
         tries += 1
         if tries > RESUMES or time.monotonic() + wait > deadline:
             raise _GaveUpError(why)
@@ -180,7 +182,7 @@ def _receive(
 
 
 def _continues(response: requests.Response, done: int) -> bool:
-    """Say whether a partial answer truly begins at byte `done`."""
+    """Tell whether a partial answer truly begins at byte `done`."""
     stated = re.fullmatch(r"bytes (\d+)-\d+/(?:\d+|\*)", response.headers.get("Content-Range", ""))
     return response.status_code == 206 and stated is not None and int(stated[1]) == done
 
@@ -194,8 +196,9 @@ def _validator(response: requests.Response) -> str:
 def _write(out: IO[bytes], block: bytes) -> None:
     try:
         out.write(block)
-    except OSError as fault:
-        raise BadInput(f"the download cannot be written ({fault.strerror}); free some space and try again") from fault
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror})"
+        raise BadInput("the download", remedy="free some space and try again", problem=problem) from error
 
 
 def _host(url: str) -> str:

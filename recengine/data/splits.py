@@ -56,10 +56,10 @@ class Split:
         """
         most = self.about.get("targets_after", 0)
         if self.seen is None or not 0 <= given <= most:
-            raise BadInput(
-                f"given={given} ratings of a held-out user is out of range; "
-                + ("choose the split 'cold-user'" if self.seen is None else f"expected 0 to {most}, before the targets")
-            )
+            problem = "ratings of a held-out user is out of range"
+            if self.seen is None:
+                raise BadInput("given", given, remedy="choose the `split` 'cold-user'", problem=problem)
+            raise BadInput("given", given, f"0 to {most}, before the targets", problem=problem)
         place = np.arange(len(self.seen)) - np.searchsorted(self.seen.user_idx, self.seen.user_idx)
         return replace(self, history=self.seen.select(place < given), about={**self.about, "given": given})
 
@@ -146,9 +146,8 @@ def time_split(interactions: Interactions, *, share: float = 0.1) -> Split:
     first_valid = ordered[max(0, min(n - 1, n - 2 * round(share * n)))]
     part = np.select([stamps >= first_test, stamps >= first_valid], [2, 1], 0)
     if not (part == 0).any() or not (part == 2).any():
-        raise BadInput(
-            "split 'time' finds too few different timestamps to cut at; choose 'random' or 'stratified' instead"
-        )
+        problem = "finds too few different timestamps to cut at"
+        raise BadInput("split", "time", remedy="choose 'random' or 'stratified' instead", problem=problem)
     return _by_part(interactions, np.arange(n), part, share=share)
 
 
@@ -188,10 +187,8 @@ def cold_user_split(
     targets = held_out[user] & (place >= targets_after) & np.isin(_pairs(ratings), _pairs(interactions))[rows]
     tested = np.bincount(user[targets], minlength=ratings.n_users) > 0
     if not tested.any():
-        raise BadInput(
-            f"split 'cold-user' finds no held-out user with more than {targets_after} ratings and a target "
-            "after them; lower the number of given ratings"
-        )
+        problem = f"finds no held-out user with more than {targets_after} ratings and a target after them"
+        raise BadInput("split", "cold-user", remedy="lower `given`", problem=problem)
     warm = leave_last(interactions.select(~held_out[interactions.user_idx]), test=False)
     return Split(
         train=warm.train,
@@ -216,10 +213,8 @@ def predefined_split(dataset: Dataset, which: str, *, positive: float, share: fl
     """
     if which not in dataset.predefined:
         names = sorted(dataset.predefined)
-        raise BadInput(
-            f"split {which!r} is not published with {dataset.name!r}; "
-            + (f"expected one of: {', '.join(names)}" if names else "it has none, choose 'random' or 'leave-last'")
-        )
+        expected = f"one of: {', '.join(names)}" if names else "'random' or 'leave-last', as it has none"
+        raise BadInput("split", which, expected, problem=f"is not published with {dataset.name!r}")
     train_rows, test_rows = dataset.predefined[which]
     liked = np.ones(len(dataset.ratings), bool) if positive <= 0 else dataset.ratings.rating >= positive
     rest = dataset.ratings.select(train_rows[~liked[train_rows]])
@@ -256,9 +251,10 @@ def make_split(
     Raises BadInput for an unknown name or a split that leaves nothing to train or test on.
     """
     if seed < 0:
-        raise BadInput(f"seed {seed} is out of range; expected a whole number from 0 up")
+        raise BadInput("seed", seed, "a whole number from 0 up", problem="is out of range")
     if targets_after is not None and name != "cold-user":
-        raise BadInput(f"targets_after={targets_after} has no meaning for split {name!r}; choose 'cold-user'")
+        problem = f"has no meaning for `split` {name!r}"
+        raise BadInput("targets_after", targets_after, remedy="choose 'cold-user'", problem=problem)
     rng = np.random.default_rng(seed)
     kind, _, which = (f"predefined:{name}" if name in dataset.predefined else name).partition(":")
     if share is None:
@@ -285,16 +281,13 @@ def make_split(
             ),
         }
         if kind not in makers or which:
-            raise BadInput(
-                f"split {name!r} is unknown{suggest(name, list(SPLITS))}; expected one of: {', '.join(SPLITS)}"
-            )
+            problem = f"is unknown{suggest(name, list(SPLITS))}"
+            raise BadInput("split", name, f"one of: {', '.join(SPLITS)}", problem=problem)
         made = makers[kind](dataset.positives(positive, min_user=min_user, min_item=min_item))
         made = replace(made, rest=_low_ratings(dataset.ratings, made, kind, positive))
     if not len(made.test) or not len(made.train):
-        raise BadInput(
-            f"split {name!r} of {dataset.name!r} leaves {len(made.train):,} rows to train on and "
-            f"{len(made.test):,} to test on; lower the threshold or choose another split"
-        )
+        problem = f"of {dataset.name!r} leaves {len(made.train):,} rows to train on and {len(made.test):,} to test on"
+        raise BadInput("split", name, remedy="lower `positive` or choose another split", problem=problem)
     settings = {"split": name, "positive": positive, "min_user": min_user, "min_item": min_item, "seed": seed}
     candidates = made.candidates if min_item else dataset.ratings.item_counts.nonzero()[0]
     return replace(made, candidates=candidates, about={**settings, **made.about})
@@ -308,9 +301,8 @@ def make_folds(dataset: Dataset, name: str, *, folds: int | None = None, **optio
     if folds is None:
         return [make_split(dataset, name, **options)]
     if name != "cold-user" or options.get("share") is not None:
-        raise BadInput(
-            f"folds={folds} takes turns in who is held out; expected the split 'cold-user' and no test share beside it"
-        )
+        expected = "the `split` 'cold-user' without a `share`"
+        raise BadInput("folds", folds, expected, problem="holds each user out in turn")
     return [make_split(dataset, name, **{**options, "share": 1 / folds, "fold": fold}) for fold in range(folds)]
 
 
@@ -332,7 +324,7 @@ def _by_part(interactions: Interactions, rows: NDArray[np.int64], part: NDArray[
 
 def _check_share(share: float) -> None:
     if not 0 < share < 0.5:
-        raise BadInput(f"test share {share:g} is out of range; expected more than 0 and less than 0.5")
+        raise BadInput("share", share, "more than 0 and less than 0.5", problem="is out of range")
 
 
 def _need(rng: Rng | None) -> Rng:

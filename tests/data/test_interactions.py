@@ -166,14 +166,14 @@ def test_ids_are_found_both_ways_and_an_unknown_one_is_named(tiny: Dataset) -> N
     for wanted in ("999", "nobody", "", "99999999999999999999"):
         with pytest.raises(BadInput, match=wanted or "user"):
             tiny.user_index([wanted])
-    with pytest.raises(BadInput, match="item 3 is not in 'tiny'"):
+    with pytest.raises(BadInput, match="item '3' is not in 'tiny'"):
         tiny.item_index([3])
 
 
 def test_text_ids_are_found_and_unknown_ones_named() -> None:
     data = build_dataset("d", frame(("anna", "x", 3.0, 0), ("bob", "y", 3.0, 1)))
     assert data.user_index(["bob", "anna"]).tolist() == [1, 0]
-    with pytest.raises(BadInput, match="user annabel"):
+    with pytest.raises(BadInput, match="user 'annabel'"):
         data.user_index(["annabel"])
 
 

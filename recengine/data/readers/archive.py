@@ -27,7 +27,7 @@ RATIO_LIMIT = 20
 """Times its packed size that a member may unpack to, once that is more than `FREE`; ratings pack five times or so."""
 FREE = 64 << 20
 MOST_MEMBERS = 10_000
-_FAULTS = (
+_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
@@ -45,7 +45,7 @@ class Files(Protocol):
 
     @property
     def label(self) -> str:
-        """Return what a person calls it."""
+        """Return the name that messages give it."""
         ...
 
     def __contains__(self, member: str) -> bool: ...
@@ -75,8 +75,9 @@ class Folder:
             with (self.path / member).open("rb") as stream:
                 while block := stream.read(BLOCK):
                     yield block
-        except OSError as fault:
-            raise BadInput(f"{self.path / member} cannot be read ({fault.strerror}); check it and try again") from fault
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror})"
+            raise BadInput(str(self.path / member), remedy="check it and try again", problem=problem) from error
 
 
 class Upload:
@@ -105,16 +106,17 @@ class Zip:
         self._source = source
         try:
             with zipfile.ZipFile(self._open()) as archive:
-                found = [info for info in archive.infolist() if not info.is_dir()]
-        except _FAULTS as fault:
-            raise BadInput(f"{label} is not a whole zip file ({_said(fault)}); download or export it again") from fault
-        if len(found) > MOST_MEMBERS:
-            raise BadInput(f"{label} holds {len(found):,} files; expected ratings.csv and a few beside it")
+                members = [info for info in archive.infolist() if not info.is_dir()]
+        except _ERRORS as error:
+            problem = f"is not a whole zip file ({_message(error)})"
+            raise BadInput(label, remedy="download or export it again", problem=problem) from error
+        if len(members) > MOST_MEMBERS:
+            raise BadInput(label, None, "ratings.csv and a few beside it", problem=f"holds {len(members):,} files")
         by_folder: dict[PurePosixPath, dict[str, zipfile.ZipInfo]] = {}
-        for info in found:
-            place = PurePosixPath(info.filename.replace("\\", "/"))
-            if place.name.lower() in KNOWN and "__MACOSX" not in place.parts:
-                by_folder.setdefault(place.parent, {})[place.name.lower()] = info
+        for info in members:
+            path = PurePosixPath(info.filename.replace("\\", "/"))
+            if path.name.lower() in KNOWN and "__MACOSX" not in path.parts:
+                by_folder.setdefault(path.parent, {})[path.name.lower()] = info
         rated = [p for p, names in by_folder.items() if names.keys() & {"ratings.csv", "ratings.dat", "u.data"}]
         self.members = by_folder[min(rated, key=lambda p: (len(p.parts), str(p)))] if rated else {}
         self._unpacked: dict[str, int] = {}
@@ -136,23 +138,24 @@ class Zip:
                     yield block
         except BadInput:
             raise
-        except _FAULTS as fault:
-            raise BadInput(
-                f"{member} in {self.label} is damaged ({_said(fault)}); download or export the file again"
-            ) from fault
+        except _ERRORS as error:
+            problem = f"is damaged ({_message(error)})"
+            field = f"{member} in {self.label}"
+            raise BadInput(field, remedy="download or export the file again", problem=problem) from error
 
     def _check(self, member: str, size: int) -> None:
         """Raise BadInput if a member of that size, with what was unpacked before, is more than is allowed."""
         self._unpacked[member] = size
         packed_too_well = size > max(FREE, RATIO_LIMIT * self.members[member].compress_size)
         if packed_too_well or sum(self._unpacked.values()) > self.limit:
-            raise BadInput(
-                f"{member} in {self.label} unpacks to {size:,} bytes or more, beyond what is allowed "
-                f"({self.limit:,} in all, {RATIO_LIMIT} times the packed size); send the plain CSV"
+            problem = (
+                f"unpacks to {size:,} bytes or more, beyond what is allowed "
+                f"({self.limit:,} in all, {RATIO_LIMIT} times the packed size)"
             )
+            raise BadInput(f"{member} in {self.label}", remedy="send the plain CSV", problem=problem)
 
 
-def _said(fault: Exception) -> str:
-    """Return what a fault says, which may quote the file at length."""
-    said = str(fault)
-    return said if len(said) <= 200 else f"{said[:100]} … {said[-80:]}"
+def _message(error: Exception) -> str:
+    """Return the message of an error, shortened where it quotes the file at length."""
+    text = str(error)
+    return text if len(text) <= 200 else f"{text[:100]} … {text[-80:]}"

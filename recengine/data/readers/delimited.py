@@ -45,10 +45,11 @@ class Rows:
         while first and not first.strip():
             first = text.readline(_HEADER_LIMIT)
         if not first:
-            raise BadInput(f"{label} is empty; expected a header and one row per line")
+            raise BadInput(label, None, "a header and one row per line", problem="is empty")
         self.delimiter = separator(first)
         if first.count(self.delimiter) >= MOST_COLUMNS:
-            raise BadInput(f"{label} has more than {MOST_COLUMNS:,} columns; put one rating on each line instead")
+            problem = f"has more than {MOST_COLUMNS:,} columns"
+            raise BadInput(label, remedy="put one rating on each line instead", problem=problem)
         text.seek(0)
         self._reader = csv.reader(text, delimiter=self.delimiter, strict=True)
         self.header = [cell.strip() for cell in next(self.lines(), [])]
@@ -57,18 +58,16 @@ class Rows:
     def line(self) -> int:
         return self._reader.line_num
 
-    def fail(self, problem: str) -> NoReturn:
+    def fail(self, problem: str, expected: str = "", remedy: str = "") -> NoReturn:
         """Raise BadInput about the line last read."""
-        raise BadInput(f"line {self.line:,} of {self.label} {problem}")
+        raise BadInput(f"line {self.line:,} of {self.label}", None, expected, remedy, problem=problem)
 
     def __iter__(self) -> Iterator[list[str]]:
         expected = len(self.header)
         for row in self.lines():
             if len(row) != expected:
-                self.fail(
-                    f"has {len(row)} fields where the header has {expected}; "
-                    "correct that line (put quotes round a field that holds the separator)"
-                )
+                remedy = "correct that line (put quotes round a field that holds the separator)"
+                self.fail(f"has {len(row)} fields where the header has {expected}", remedy=remedy)
             yield row
 
     def lines(self) -> Iterator[list[str]]:
@@ -77,8 +76,8 @@ class Rows:
             for row in self._reader:
                 if row:
                     yield row
-        except csv.Error as fault:
-            self.fail(f"is not well-formed CSV ({fault}); correct its quotes")
+        except csv.Error as error:
+            self.fail(f"is not well-formed CSV ({error})", remedy="correct its quotes")
 
 
 def separator(header: str) -> str:
@@ -115,11 +114,13 @@ def _decoded(label: str, content: bytes) -> tuple[io.TextIOWrapper, list[str]]:
         notes.append(f"{label} is not UTF-8 and was read as Windows text (cp1252): check the accents in titles.")
         try:
             content.decode(encoding)
-        except UnicodeDecodeError as fault:
-            raise BadInput(f"{label} is not text (byte {fault.start:,}); save it as CSV in UTF-8") from fault
+        except UnicodeDecodeError as error:
+            problem = f"is not text (byte {error.start:,})"
+            raise BadInput(label, remedy="save it as CSV in UTF-8", problem=problem) from error
     if b"\0" in content:
         line = content[: content.index(b"\0")].count(b"\n") + 1
-        raise BadInput(f"line {line:,} of {label} holds a NUL byte; save the file as plain CSV in UTF-8")
+        remedy = "save the file as plain CSV in UTF-8"
+        raise BadInput(f"line {line:,} of {label}", remedy=remedy, problem="holds a NUL byte")
     return io.TextIOWrapper(io.BytesIO(content), encoding=encoding, newline=""), notes
 
 
@@ -133,7 +134,7 @@ def long_ratings(rows: Rows, found: dict[str, int]) -> pd.DataFrame:
     for row in rows:
         user, item = row[user_at].strip(), row[item_at].strip()
         if not user or not item:
-            rows.fail(f"has no {'user' if not user else 'item'} id; fill it in or remove the line")
+            rows.fail(f"has no {'user' if not user else 'item'} id", remedy="fill it in or remove the line")
         user_codes.append(users.setdefault(user, len(users)))
         item_codes.append(items.setdefault(item, len(items)))
         values.append(_rating(row[rating_at], rows))
@@ -156,14 +157,15 @@ def wide_ratings(rows: Rows) -> pd.DataFrame:
     if times != 1 or "" in names:
         problem = f"names the column {name[:80]!r} {times} times" if times > 1 and name else "has a blank column"
         raise BadInput(
-            f"the header of {rows.label} {problem if names else 'has a single column'}; expected "
-            "userId,movieId,rating[,timestamp], or a user id and then one column per item"
+            f"the header of {rows.label}",
+            expected="userId,movieId,rating[,timestamp], or a user id and then one column per item",
+            problem=problem if names else "has a single column",
         )
     users: list[str] = []
     user_codes, item_codes, values = array("i"), array("i"), array("d")
     for row in rows:
         if not row[0].strip():
-            rows.fail("has no user id; fill it in or remove the line")
+            rows.fail("has no user id", remedy="fill it in or remove the line")
         for place, cell in enumerate(row[1:]):
             if cell and (cell := cell.strip()) and cell not in ("-1", "-1.0"):
                 user_codes.append(len(users))
@@ -192,18 +194,18 @@ def _rating(cell: str, rows: Rows, column: str = "") -> float:
         except ValueError:
             value = float("nan")
     if not low <= value <= high:
-        rows.fail(
-            (f"has the rating {cell[:40]!r}" if not column else f"has {cell[:40]!r} in the column {column[:80]!r}")
-            + f"; expected a number from {low:g} to {high:g}"
-            + ("" if not column else ", blank or -1, or one rating per row under userId,movieId,rating")
-        )
+        expected = f"a number from {low:g} to {high:g}"
+        if column:
+            expected += ", blank or -1, or one rating per row under userId,movieId,rating"
+            rows.fail(f"has {cell[:40]!r} in the column {column[:80]!r}", expected)
+        rows.fail(f"has the rating {cell[:40]!r}", expected)
     return value
 
 
 def _seconds(cell: str, rows: Rows) -> int:
     moment = seconds(cell)
     if moment is None:
-        rows.fail(f"has the timestamp {cell[:40]!r}; expected seconds since 1970 or a date such as 2024-05-31")
+        rows.fail(f"has the timestamp {cell[:40]!r}", "seconds since 1970 or a date such as 2024-05-31")
     return moment
 
 

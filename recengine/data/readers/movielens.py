@@ -129,7 +129,7 @@ def _ratings(files: Files, member: str, sep: bytes) -> pd.DataFrame:
     names = ("user_id", "item_id", "rating", "timestamp")
     frame = read_numeric(lambda: files.blocks(member), sep=sep, names=names)
     if frame is None:
-        raise BadInput(f"{member} in {files.label} is damaged; fetch it again")
+        raise BadInput(f"{member} in {files.label}", remedy="fetch it again", problem="is damaged")
     return frame
 
 

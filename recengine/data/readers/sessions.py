@@ -21,7 +21,7 @@ CLICK, BUY = 1.0, 2.0
 
 
 def is_session_folder(folder: Path) -> bool:
-    """Say whether a folder holds one of the two layouts."""
+    """Tell whether a folder holds one of the two layouts."""
     if (folder / YOOCHOOSE).is_file():
         return True
     try:
@@ -43,7 +43,7 @@ def load_sessions(folder: Path, *, min_ratings_per_user: int = 0) -> Dataset:
         rows,
         _categories(rows) if yoochoose else _properties(folder),
         min_ratings_per_user=min_ratings_per_user,
-        notes=["A session stands for a person; a click counts as 1, a purchase as 2."],
+        notes=["A session stands for a user; a click counts as 1, a purchase as 2."],
         licence="As its publisher says; used from your own copy.",
     )
 
@@ -60,8 +60,9 @@ def _yoochoose(folder: Path) -> pd.DataFrame:
     if when.isna().any():
         row = int(np.flatnonzero(when.isna())[0])
         raise BadInput(
-            f"row {row + 1} of the session data in {folder} has the time {clicks['time'].iloc[row]!r}; "
-            "expected a time such as 2014-04-07T10:51:09.277Z"
+            f"row {row + 1} of the session data in {folder}",
+            expected="a time such as 2014-04-07T10:51:09.277Z",
+            problem=f"has the time {clicks['time'].iloc[row]!r}",
         )
     clicks["timestamp"] = when.astype("datetime64[s, UTC]").astype("int64")
     return clicks
@@ -69,9 +70,10 @@ def _yoochoose(folder: Path) -> pd.DataFrame:
 
 def _trivago(folder: Path) -> pd.DataFrame:
     rows = _read(folder / TRIVAGO, usecols=list(TRIVAGO_COLUMNS))
-    rows = rows[rows["reference"].astype(str).str.isdigit()]  # other actions refer to places, filters and sort orders
+    rows = rows[rows["reference"].astype(str).str.isdigit()]  # other actions refer to cities, filters and sort orders
     if rows.empty:
-        raise BadInput(f"{folder / TRIVAGO} has no action on an item; expected rows whose reference is an item id")
+        expected = "rows whose reference is an item id"
+        raise BadInput(str(folder / TRIVAGO), expected=expected, problem="has no action on an item")
     bought = rows["action_type"] == "clickout item"
     return pd.DataFrame(
         {
@@ -103,14 +105,13 @@ def _properties(folder: Path) -> pd.DataFrame | None:
     return items.rename(columns={"properties": "tags"}).assign(title="Item " + items["item_id"].astype(str))
 
 
-def _read(path: Path, **how: object) -> pd.DataFrame:
+def _read(path: Path, **options: object) -> pd.DataFrame:
     """Read one of the files with pandas' C parser; whatever it cannot read is bad input."""
     try:
-        frame = pd.read_csv(path, low_memory=False, on_bad_lines="error", index_col=False, **how)  # type: ignore[call-overload]  # typed by keyword
-    except (OSError, ValueError) as fault:  # ParserError and EmptyDataError are ValueErrors
-        raise BadInput(
-            f"{path} cannot be read ({str(fault).strip()[:200]}); check that it is the published file"
-        ) from None
+        frame = pd.read_csv(path, low_memory=False, on_bad_lines="error", index_col=False, **options)  # type: ignore[call-overload]  # typed by keyword
+    except (OSError, ValueError) as error:  # ParserError and EmptyDataError are ValueErrors
+        problem = f"cannot be read ({str(error).strip()[:200]})"
+        raise BadInput(str(path), remedy="check that it is the published file", problem=problem) from None
     if frame.empty:
-        raise BadInput(f"{path} has no rows; expected the published file")
+        raise BadInput(str(path), expected="the published file", problem="has no rows")
     return frame

@@ -36,8 +36,10 @@ def load_layout(name: str, files: Files, *, min_ratings_per_user: int = 0, **abo
     """Load a folder or zip that holds ratings.csv and, as far as they are there, the other files."""
     if "ratings.csv" not in files:
         raise BadInput(
-            f"{files.label} holds no ratings.csv; expected ratings.csv (userId,movieId,rating[,timestamp]) and "
-            "movies.csv (movieId,title,genres), or give a single CSV by its own path"
+            files.label,
+            expected="ratings.csv (userId,movieId,rating[,timestamp]) and movies.csv (movieId,title,genres)",
+            remedy="give a single CSV by its own path",
+            problem="holds no ratings.csv",
         )
     ratings, notes = read_ratings(files, "ratings.csv")
     items: pd.DataFrame | None
@@ -80,12 +82,10 @@ def read_ratings(files: Files, member: str, *, wide: bool = False) -> tuple[pd.D
     elif wide and "rating" not in found:
         frame = wide_ratings(rows)
     else:
-        raise BadInput(
-            f"{rows.label} has the columns {', '.join(rows.header)[:200]!r}, "
-            f"without one for {' and '.join(missing)}; expected userId,movieId,rating[,timestamp]"
-        )
+        problem = f"has the columns {_names(rows)}, without one for {' and '.join(missing)}"
+        raise BadInput(rows.label, expected="userId,movieId,rating[,timestamp]", problem=problem)
     if not len(frame):
-        raise BadInput(f"{rows.label} has a header but no ratings; expected at least one row")
+        raise BadInput(rows.label, expected="at least one row", problem="has a header but no ratings")
     return frame, rows.notes
 
 
@@ -149,6 +149,11 @@ def _rows(files: Files, member: str, notes: list[str]) -> Rows:
     return rows
 
 
+def _names(rows: Rows) -> str:
+    """Return the names in a header for a message, which a long header must not fill."""
+    return repr(", ".join(rows.header)[:200])
+
+
 def _columns(rows: Rows, *needed: str) -> dict[str, list[str]]:
     """Return the stripped columns by lower-case name, the ids as `item_id` and `user_id`; checks `needed`."""
     names = [name.lower() for name in rows.header]
@@ -157,13 +162,13 @@ def _columns(rows: Rows, *needed: str) -> dict[str, list[str]]:
             names[place] = role
     for name in needed:
         if name not in names:
-            raise BadInput(f"{rows.label} has the columns {', '.join(rows.header)[:200]!r}; it needs one for {name}")
+            raise BadInput(rows.label, problem=f"has the columns {_names(rows)}, without one for {name}")
     columns: list[list[str]] = [[] for _ in names]
     for row in rows:
         for column, cell in zip(columns, row, strict=True):
             column.append(cell.strip())
         if "" in [row[names.index(name)].strip() for name in needed if name.endswith("_id")]:
-            rows.fail("has no id; fill it in or remove the line")
+            rows.fail("has no id", remedy="fill it in or remove the line")
     return dict(zip(names, columns, strict=True))
 
 
@@ -202,7 +207,7 @@ def _add_tags(items: pd.DataFrame, rows: Rows) -> None:
     names = [name.lower() for name in rows.header]
     item_at = roles(names).get("item_id")
     if item_at is None or "tag" not in names:
-        raise BadInput(f"tags.csv has the columns {', '.join(rows.header)[:200]!r}; expected userId,movieId,tag")
+        raise BadInput("tags.csv", expected="userId,movieId,tag", problem=f"has the columns {_names(rows)}")
     tag_at, short = names.index("tag"), cache(raw_id)
     items["tags"] = tag_column(((short(row[item_at]), row[tag_at]) for row in rows), items["item_id"])
 

@@ -41,11 +41,11 @@ def test_pairs_keep_their_rows_and_their_other_columns(tmp_path: Path, films: Da
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("user_id,film\n7,1\n8,99\n", "item 99 is not in 'films'"),
-        ("user_id,item_id\n9,1\n", "user 9 is not in 'films'"),
-        ("user_id,item_id\nx,1\n", "user x"),
-        ("user_id,item_id\n1e99,1\n", "user 1e99"),
-        ("user_id,item_id\n99999999999999999999,1\n", "user 99999999999999999999"),
+        ("user_id,film\n7,1\n8,99\n", "item '99' is not in 'films'"),
+        ("user_id,item_id\n9,1\n", "user '9' is not in 'films'"),
+        ("user_id,item_id\nx,1\n", "user 'x'"),
+        ("user_id,item_id\n1e99,1\n", "user '1e99'"),
+        ("user_id,item_id\n99999999999999999999,1\n", "user '99999999999999999999'"),
         ("user_id,item_id\n", "header but no pairs"),
         ("user_id,rating\n7,3\n", "add the column item_id"),
         ("", "is empty"),
