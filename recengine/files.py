@@ -1,4 +1,4 @@
-"""Files: read with a sentence when that fails, and written whole or not at all."""
+"""Files: read with a sentence when that fails, and written atomically."""
 
 from __future__ import annotations
 

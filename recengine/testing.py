@@ -44,7 +44,7 @@ def check(kind: type[Recommender], dataset: Dataset, *, seed: int = 0) -> list[F
     What a line raises is its finding. Where training fails, nothing further can be tried.
     """
     chosen = np.flatnonzero(dataset.ratings.user_counts)[:PEOPLE]
-    rows, people = dataset.ratings.of_users(chosen), dataset.people.iloc[chosen].reset_index(drop=True)
+    rows, people = dataset.ratings.of_users(chosen), dataset.user_table.iloc[chosen].reset_index(drop=True)
     run = RunConfig(device="cpu", seed=seed, epochs=None if kind.preset_epochs is None else 2)
 
     def fit() -> Recommender:

@@ -97,4 +97,4 @@ def read(dataset: Dataset, message: Any) -> list[Event]:
         fits = given in STARS if kind == "rate" else kind in ("undo", "pass")
         if fits and isinstance(item, str) and isinstance(id, str) and _ID.fullmatch(id):
             events.append(Event(str(kind), item, given, event_id=id))
-    return located(events, dataset.place_of)
+    return located(events, dataset.item_index_of)

@@ -59,7 +59,7 @@ def catalogue(dataset: Dataset) -> str:
 def current(dataset: Dataset) -> VisitorRatings:
     """Return what stands of this visitor's acts, on the films of a data set."""
     log, key = event_log(), (visitor_id(), catalogue(dataset))
-    standing = located(log.standing(*key), dataset.place_of)
+    standing = located(log.standing(*key), dataset.item_index_of)
     return VisitorRatings(
         [event for event in standing if event.kind == "rate"],
         frozenset(event.item_idx for event in standing if event.kind == "pass"),

@@ -61,7 +61,7 @@ def tune_model(options: argparse.Namespace, report: Reporter) -> None:
         report.note(f"Stopped after {len(tuned.trials):,} of {options.trials:,} trials.")
     value = {
         "dataset": data.name,
-        "split": split.about,
+        "split": split.options,
         "model": tuned.model,
         "criterion": tuned.criterion,
         "seeds": options.seeds,

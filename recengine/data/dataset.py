@@ -32,27 +32,27 @@ class Cleaning:
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """Return the report as plain sentences, only those that have something to say."""
-        said = [f"{self.rows_read:,} ratings read, {self.rows_kept:,} kept."]
+        """Return the report as plain sentences, leaving out what did not happen."""
+        lines = [f"{self.rows_read:,} ratings read, {self.rows_kept:,} kept."]
         if self.duplicates_replaced:
-            said.append(f"{self.duplicates_replaced:,} repeated (user, item) ratings replaced by the latest.")
+            lines.append(f"{self.duplicates_replaced:,} repeated (user, item) ratings replaced by the latest.")
         if self.rows_without_item:
-            said.append(f"{self.rows_without_item:,} ratings are of items that the item table does not name.")
+            lines.append(f"{self.rows_without_item:,} ratings are of items that the item table does not name.")
         if self.users_below_minimum:
-            said.append(
+            lines.append(
                 f"{self.users_below_minimum:,} users with too few ratings dropped, "
                 f"with {self.rows_below_minimum:,} ratings."
             )
-        return [*said, *self.notes]
+        return [*lines, *self.notes]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Ratings with everything needed to speak of them to a person.
+    """Ratings with everything that is needed to present them to a user.
 
     ratings  : Interactions, in source order (every rating, whatever its value)
-    user_ids : (n_users,) sorted raw ids; place = user_idx
-    item_ids : (n_items,) sorted raw ids of rated and catalogue items; place = item_idx
+    user_ids : (n_users,) sorted raw ids; position = user_idx
+    item_ids : (n_items,) sorted raw ids of rated and catalogue items; position = item_idx
     items    : one row per item_idx with ITEM_COLUMNS and what else the source has
                (`keywords`, `tags` joined by `|`; `director`; `imdb_id`, `tmdb_id` as Int64)
     users    : one row per user_idx (`user_id`, and for example `age`, `gender`, `occupation`), or None
@@ -85,7 +85,7 @@ class Dataset:
         return len(self.item_ids)
 
     @property
-    def people(self) -> pd.DataFrame:
+    def user_table(self) -> pd.DataFrame:
         """Return the user table; where the source has none, one of the ids alone."""
         return pd.DataFrame({"user_id": self.user_ids}) if self.users is None else self.users
 
@@ -123,18 +123,18 @@ class Dataset:
     @cached_property
     def films(self) -> list[tuple[str, str, int | None, str]]:
         """Return (item_id, title, year or None, genres) of each item: a list answers sooner than a row of a table."""
-        found = self.items["year"].to_numpy(np.float64, na_value=np.nan)
-        years = [None if np.isnan(year) else int(year) for year in found]
+        numbers = self.items["year"].to_numpy(np.float64, na_value=np.nan)
+        years = [None if np.isnan(year) else int(year) for year in numbers]
         ids, titles, genres = (self.items[name].astype(str).tolist() for name in ("item_id", "title", "genres"))
         return list(zip(ids, titles, years, genres, strict=True))
 
     @cached_property
-    def place_of(self) -> dict[str, int]:
-        """Return item id, as text -> index."""
-        return {item_id: place for place, (item_id, *_) in enumerate(self.films)}
+    def item_index_of(self) -> dict[str, int]:
+        """Return the index of each item by its id as text."""
+        return {item_id: index for index, (item_id, *_) in enumerate(self.films)}
 
     def liked_counts(self, positive: float) -> NDArray[np.int64]:
-        """Return how many people rated each item (n_items,) `positive` or higher."""
+        """Return how many users rated each item `positive` or higher, (n_items,)."""
         return np.bincount(self.ratings.item_idx[self.ratings.rating >= positive], minlength=self.n_items)
 
     def in_scale(self, stars: float) -> float:
@@ -179,13 +179,14 @@ def build_dataset(
     *,
     min_ratings_per_user: int = 0,
     notes: Sequence[str] = (),
-    **about: Any,
+    **metadata: Any,
 ) -> Dataset:
     """Clean the raw tables and make a `Dataset` of them.
 
     ratings : user_id, item_id, rating[, timestamp]; ids integers or strings, ratings finite numbers
     items   : item_id, title[, year, genres, ...]; missing items get the title "Item <id>"
     users   : user_id and any other columns; users without ratings are left out
+    metadata: further fields of the data set, such as its licence
 
     A (user, item) pair that is repeated keeps the latest row (the last in the file among equal times).
     Raises BadInput when there is no row or a rating is not a finite number.
@@ -238,20 +239,20 @@ def build_dataset(
             rows_below_minimum=few_rows,
             notes=tuple(notes) + (() if timed else ("No timestamps: the order of the rows stands for time.",)),
         ),
-        **about,
+        **metadata,
     )
 
 
 def _encode(ids: pd.Series, also: pd.Series | None = None) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """Return (sorted unique ids, (n,) place of each id); mixed or text ids become strings."""
+    """Return (sorted unique ids, (n,) index of each id); mixed or text ids become strings."""
     if not (pd.api.types.is_integer_dtype(ids) and (also is None or pd.api.types.is_integer_dtype(also))):
         ids = ids.astype(str)
         also = None if also is None else also.astype(str)
     codes, unique = pd.factorize(ids)
     rated = np.asarray(unique)
     everything = np.unique(rated if also is None else np.concatenate([rated, np.asarray(also)]))
-    place = np.searchsorted(everything, rated).astype(np.int32)
-    return everything, place[codes]
+    index = np.searchsorted(everything, rated).astype(np.int32)
+    return everything, index[codes]
 
 
 def _latest_of_each_pair(

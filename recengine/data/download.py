@@ -63,8 +63,8 @@ def download(
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=".part")
     except OSError as error:
-        problem = f"cannot be written ({error.strerror})"
-        raise BadInput(str(target.parent), remedy="set RECENGINE_HOME elsewhere", problem=problem) from error
+        refusal = f"cannot be written ({error.strerror})"
+        raise BadInput(str(target.parent), remedy="set RECENGINE_HOME elsewhere", problem=refusal) from error
     answers: list[str] = []
     try:
         with os.fdopen(handle, "wb") as out, _session(pause) as session:

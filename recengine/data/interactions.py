@@ -54,7 +54,7 @@ class Interactions:
         rating: ArrayLike | None = None,
         timestamp: ArrayLike | None = None,
     ) -> Interactions:
-        """Build from array-likes; a missing rating is 1, a missing timestamp the row's place."""
+        """Build from array-likes; a missing rating is 1, a missing timestamp the row's position."""
         users = np.asarray(user_idx, dtype=np.int32)
         return cls(
             user_idx=users,
@@ -88,8 +88,8 @@ class Interactions:
 
     def of_users(self, users: ArrayLike) -> Interactions:
         """Return the rows of a batch of users, who become users 0, 1, ... of the result."""
-        place, rows = self.rows_of(users)
-        return replace(self.select(rows), user_idx=place.astype(np.int32), n_users=len(np.atleast_1d(users)))
+        position, rows = self.rows_of(users)
+        return replace(self.select(rows), user_idx=position.astype(np.int32), n_users=len(np.atleast_1d(users)))
 
     def concat(self, other: Interactions) -> Interactions:
         """Return these rows followed by the other's, which must live in the same index space."""
@@ -121,13 +121,13 @@ class Interactions:
         return np.bincount(self.item_idx, minlength=self.n_items)
 
     def rows_of(self, users: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return (place, row) for every row of a batch of users: `place` is the user's position in the batch."""
+        """Return (position, row) for every row of a batch of users; `position` is that of the user in the batch."""
         users = np.atleast_1d(np.asarray(users, dtype=np.int64))
         indptr, rows = self.by_user
         start, length = indptr[users], indptr[users + 1] - indptr[users]
-        place = np.repeat(np.arange(len(users)), length)
-        within = np.arange(len(place)) - np.repeat(np.cumsum(length) - length, length)
-        return place, rows[np.repeat(start, length) + within]
+        position = np.repeat(np.arange(len(users)), length)
+        within = np.arange(len(position)) - np.repeat(np.cumsum(length) - length, length)
+        return position, rows[np.repeat(start, length) + within]
 
     def chronological(self, tie_order: NDArray[np.integer] | None = None) -> NDArray[np.int64]:
         """Return the rows sorted by user, then time; ties by `tie_order`, which defaults to the item index."""

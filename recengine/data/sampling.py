@@ -39,8 +39,8 @@ class KnownPairs:
         wanted = wanted.view(len(users), k)
         if self.table is not None:
             return self.table.index_select(0, wanted.flatten()).view(wanted.shape)  # half the time of [wanted]
-        place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
-        return self.keys[place] == wanted
+        position = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
+        return self.keys[position] == wanted
 
 
 class ItemSampler:
@@ -55,8 +55,8 @@ class ItemSampler:
         """Return int64 item indices of that shape."""
         if self.reach is None:
             return torch.randint(self.n_items, tuple(shape), generator=generator, device=self.device)
-        place = torch.rand(tuple(shape), generator=generator, device=self.device)
-        return torch.searchsorted(self.reach, place, right=True).clamp_(max=self.n_items - 1)
+        position = torch.rand(tuple(shape), generator=generator, device=self.device)
+        return torch.searchsorted(self.reach, position, right=True).clamp_(max=self.n_items - 1)
 
 
 class NegativeSampler:
@@ -79,7 +79,7 @@ class NegativeSampler:
         """Return (B, n) item indices, drawn with replacement; -1 throughout for a user who has every item."""
         users = np.asarray(users, dtype=np.int64)  # 32 bits would not hold the keys of a large index space
         free = self.free[users][:, None]
-        place = (rng.random((len(users), n)) * free).astype(np.int64)  # which of the free items
-        key = users[:, None] * (self.n_items + 1) + place
+        rank = (rng.random((len(users), n)) * free).astype(np.int64)  # which of the free items
+        key = users[:, None] * (self.n_items + 1) + rank
         skipped = np.searchsorted(self.keys, key, side="right") - self.starts[users][:, None]
-        return np.where(free > 0, place + skipped, -1)
+        return np.where(free > 0, rank + skipped, -1)

@@ -34,9 +34,9 @@ class Sequences:
 
     def windows(self, ends: Ints, lengths: Ints) -> tuple[Tensor, Tensor, Tensor]:
         """Return items (B, L), ratings (B, L) and lengths (B,) of the `lengths` rows before each of `ends`."""
-        place = np.arange(max(1, int(lengths.max(initial=1))))
-        inside = torch.from_numpy(place < lengths[:, None])  # (B, L)
-        rows = torch.from_numpy((ends - lengths)[:, None] + place).clamp_(max=len(self.items) - 1)
+        offset = np.arange(max(1, int(lengths.max(initial=1))))
+        inside = torch.from_numpy(offset < lengths[:, None])  # (B, L)
+        rows = torch.from_numpy((ends - lengths)[:, None] + offset).clamp_(max=len(self.items) - 1)
         items = self.items[rows].masked_fill(~inside, self.padding)
         return items, self.ratings[rows] * inside, torch.from_numpy(lengths)
 
@@ -50,7 +50,7 @@ class Sequences:
         return self.ends[users] - skipped, np.minimum(self.counts[users] - skipped, length)
 
     def starts(self, length: int) -> tuple[Ints, Ints]:
-        """Return (ends, lengths) of the first `length` rows of everybody with two or more, or as many as there are."""
+        """Return (ends, lengths) of the first `length` rows of each user with at least two, or all if fewer."""
         users = (self.counts > 1).nonzero()[0]
         lengths = np.minimum(self.counts[users], length)
         return self.ends[users] - self.counts[users] + lengths, lengths
@@ -58,16 +58,16 @@ class Sequences:
     def draw_later(self, ends: Ints, lengths: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Return (row, after, item), (T,) each: items that follow, soon or late, event `after` of window `row`.
 
-        ends, lengths : (B,) of windows of `starts`. For each of the person's rows an event of the window is drawn, and
+        ends, lengths : (B,) of windows of `starts`. For each of the user's rows an event of the window is drawn, and
         dropped if it does not precede the row, so that every pair of an event and a later row is equally likely.
         """
         users = torch.from_numpy(np.searchsorted(self.ends, ends - 1, side="right"))
         counts = torch.from_numpy(self.counts)[users]
         row = torch.repeat_interleave(counts)  # (T,)
-        place = torch.arange(len(row)) - (counts.cumsum(0) - counts)[row]  # 0, 1, ... in each person
+        position = torch.arange(len(row)) - (counts.cumsum(0) - counts)[row]  # 0, 1, ... in each user
         after = (torch.rand(len(row), generator=draws, dtype=torch.float64) * lengths[row]).long()
-        item = self.items[(torch.from_numpy(self.ends)[users] - counts)[row] + place]
-        kept = after < place
+        item = self.items[(torch.from_numpy(self.ends)[users] - counts)[row] + position]
+        kept = after < position
         return row[kept], after[kept], item[kept]
 
 

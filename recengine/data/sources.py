@@ -16,7 +16,7 @@ from recengine.data.source import DatasetSource
 from recengine.errors import BadInput, suggest
 
 SOURCES: dict[str, DatasetSource] = {source.name: source for source in (SAMPLE, *movielens.SOURCES)}
-"""Every data set that has a name, the embedded one first. A new one is its reader's file and its place here."""
+"""Every data set that has a name, the embedded one first. A new one needs the file of its reader and a line here."""
 
 
 def source_of(name: str) -> DatasetSource:
@@ -68,7 +68,7 @@ def load_dataset(name: str | Path, *, on_progress: OnProgress | None = None, min
     registered data set, or one CSV: a rating per row (userId,movieId,rating[,timestamp]) or a user per row and an
     item per column. A registered set that is not here is fetched first, with `on_progress(done_bytes, total_bytes)`;
     ask `is_present` to announce it. Users with fewer than `min_ratings_per_user` are dropped, as the cleaning report
-    tells. Raises BadInput, with the remedy, for what is unknown, damaged, in no known layout or cannot be fetched.
+    states. Raises BadInput, with the remedy, for what is unknown, damaged, in no known layout or cannot be fetched.
     """
     text = str(name)
     if text in SOURCES:

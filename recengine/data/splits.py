@@ -23,9 +23,9 @@ class Split:
     candidates : (c,) indices of the items that are ranked: those with a rating, or `min_item` positives if asked
     history  : for users who are not in training (`cold-user`): what is known of them when they are served
     seen     : of the same users all that comes before the targets, by user and time: never ranked in the test
-    left_out : how many held-out people are not tested, for want of a target
+    left_out : how many held-out users are not tested, for want of a target
     rest     : rows below the threshold of a positive that a model of ratings may learn from too
-    about    : the settings, JSON-ready; with the data's fingerprint they identify the split
+    options  : how it was made, JSON-ready; with the data's fingerprint they identify the split
     """
 
     train: Interactions
@@ -36,7 +36,7 @@ class Split:
     seen: Interactions | None = None
     left_out: int = 0
     rest: Interactions | None = None
-    about: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def fit(self) -> Interactions:
@@ -45,33 +45,34 @@ class Split:
 
     @property
     def learned_from(self) -> dict[str, Any]:
-        """Return the part of `about` that decides what is learned, and so identifies a trained model."""
-        of_people = ("given", "targets_after", *(["ties"] if self.seen is not None else []))
-        return {key: value for key, value in self.about.items() if key not in of_people}
+        """Return the part of `options` that decides what is learned, and so identifies a trained model."""
+        of_the_test = ("given", "targets_after", *(["ties"] if self.seen is not None else []))
+        return {key: value for key, value in self.options.items() if key not in of_the_test}
 
     def give(self, given: int) -> Split:
-        """Return the same task with only the first `given` ratings of each held-out person known.
+        """Return the same task with only the first `given` ratings of each held-out user known.
 
-        Raises BadInput when nobody is held out, or when as many would reach into the targets.
+        Raises BadInput when no user is held out, or when that many would reach into the targets.
         """
-        most = self.about.get("targets_after", 0)
+        most = self.options.get("targets_after", 0)
         if self.seen is None or not 0 <= given <= most:
             problem = "ratings of a held-out user is out of range"
             if self.seen is None:
                 raise BadInput("given", given, remedy="choose the `split` 'cold-user'", problem=problem)
             raise BadInput("given", given, f"0 to {most}, before the targets", problem=problem)
-        place = np.arange(len(self.seen)) - np.searchsorted(self.seen.user_idx, self.seen.user_idx)
-        return replace(self, history=self.seen.select(place < given), about={**self.about, "given": given})
+        position = np.arange(len(self.seen)) - np.searchsorted(self.seen.user_idx, self.seen.user_idx)
+        return replace(self, history=self.seen.select(position < given), options={**self.options, "given": given})
 
     def ratings(self) -> tuple[Interactions, Interactions]:
         """Return (training, validation) rows for a model that learns from all ratings, high and low.
 
-        The split's own parts if they hold every rating (`positive=0`). Otherwise validation is a random share of
-        all that is not tested: the split's own has only high ratings, which would choose a model that says "high".
+        These are the split's own parts if they hold every rating (`positive=0`). Otherwise validation is a random
+        share of all that is not tested: the split's own has only high ratings, and would favour a model that
+        predicts nothing else.
         """
         if self.rest is None or not len(self.rest):
             return self.train, self.valid
-        return hold_out(self.fit.concat(self.rest), rng=np.random.default_rng(self.about.get("seed", 0)))
+        return hold_out(self.fit.concat(self.rest), rng=np.random.default_rng(self.options.get("seed", 0)))
 
 
 def hold_out(interactions: Interactions, *, share: float = 0.05, rng: Rng) -> tuple[Interactions, Interactions]:
@@ -126,10 +127,10 @@ def stratified_split(interactions: Interactions, *, share: float = 0.1, rng: Rng
     rows = rows[np.lexsort((rng.random(len(rows)), interactions.user_idx[rows]))]
     user = interactions.user_idx[rows]
     counts = interactions.user_counts
-    place = np.arange(len(rows)) - (np.cumsum(counts) - counts)[user]
+    position = np.arange(len(rows)) - (np.cumsum(counts) - counts)[user]
     n_out = np.clip(np.round(share * counts).astype(int), 1, np.maximum((counts - 1) // 2, 1))
     n_out[counts < 3] = 0
-    part = np.select([place < n_out[user], place < 2 * n_out[user]], [2, 1], 0)
+    part = np.select([position < n_out[user], position < 2 * n_out[user]], [2, 1], 0)
     return _by_part(interactions, rows, part, share=share)
 
 
@@ -165,13 +166,13 @@ def cold_user_split(
     """Hold out whole users: their first `given` ratings are known when they are served, later ones are the test.
 
     interactions : the positives: what is learned, and what is a target
-    ratings      : all ratings, high and low, by which a person's events are counted; default `interactions`
+    ratings      : all ratings, high and low, by which a user's events are counted; default `interactions`
 
     Users are dealt into round(1 / share) folds; `fold` says which is held out. `targets_after` (default `given`)
     fixes the targets to the positives after that many ratings, so that lists after 1, 2, 5 ratings face the same
     targets. All ratings before it are `seen`, given or not: a list after one rating that names a film which the
-    person did rate next is neither rewarded nor punished, and the candidates are the same after each number.
-    Equal times are ordered by item, or in a seeded random order with ties="random": where many of a person's first
+    user did rate next is neither rewarded nor punished, and the candidates are the same after each number.
+    Equal times are ordered by item, or in a seeded random order with ties="random": where many of a user's first
     ratings share a time, an order by item gives away early items and keeps late ones as targets.
     Validation holds out the last positive of each training user.
     """
@@ -183,8 +184,8 @@ def cold_user_split(
     rows = ratings.chronological(None if ties == "item" else rng.permutation(len(ratings)))
     user = ratings.user_idx[rows]
     counts = ratings.user_counts
-    place = np.arange(len(rows)) - (np.cumsum(counts) - counts)[user]
-    targets = held_out[user] & (place >= targets_after) & np.isin(_pairs(ratings), _pairs(interactions))[rows]
+    position = np.arange(len(rows)) - (np.cumsum(counts) - counts)[user]
+    targets = held_out[user] & (position >= targets_after) & np.isin(_pairs(ratings), _pairs(interactions))[rows]
     tested = np.bincount(user[targets], minlength=ratings.n_users) > 0
     if not tested.any():
         problem = f"finds no held-out user with more than {targets_after} ratings and a target after them"
@@ -195,9 +196,9 @@ def cold_user_split(
         valid=warm.valid,
         test=ratings.select(rows[targets]),
         candidates=interactions.item_counts.nonzero()[0],
-        seen=ratings.select(rows[tested[user] & (place < targets_after)]),
+        seen=ratings.select(rows[tested[user] & (position < targets_after)]),
         left_out=int((held_out & ~tested & (counts > 0)).sum()),
-        about={"share": share, "targets_after": targets_after, "fold": fold, "ties": ties},
+        options={"share": share, "targets_after": targets_after, "fold": fold, "ties": ties},
     ).give(given)
 
 
@@ -260,7 +261,7 @@ def make_split(
     if share is None:
         share = 0.2 if kind == "cold-user" else 0.1
     if kind == "predefined":
-        made = predefined_split(
+        split = predefined_split(
             dataset, which or next(iter(sorted(dataset.predefined)), "u1"), positive=positive, share=share, rng=rng
         )
     else:
@@ -283,18 +284,18 @@ def make_split(
         if kind not in makers or which:
             problem = f"is unknown{suggest(name, list(SPLITS))}"
             raise BadInput("split", name, f"one of: {', '.join(SPLITS)}", problem=problem)
-        made = makers[kind](dataset.positives(positive, min_user=min_user, min_item=min_item))
-        made = replace(made, rest=_low_ratings(dataset.ratings, made, kind, positive))
-    if not len(made.test) or not len(made.train):
-        problem = f"of {dataset.name!r} leaves {len(made.train):,} rows to train on and {len(made.test):,} to test on"
+        split = makers[kind](dataset.positives(positive, min_user=min_user, min_item=min_item))
+        split = replace(split, rest=_low_ratings(dataset.ratings, split, kind, positive))
+    if not len(split.test) or not len(split.train):
+        problem = f"of {dataset.name!r} leaves {len(split.train):,} rows to train on and {len(split.test):,} to test on"
         raise BadInput("split", name, remedy="lower `positive` or choose another split", problem=problem)
-    settings = {"split": name, "positive": positive, "min_user": min_user, "min_item": min_item, "seed": seed}
-    candidates = made.candidates if min_item else dataset.ratings.item_counts.nonzero()[0]
-    return replace(made, candidates=candidates, about={**settings, **made.about})
+    shared = {"split": name, "positive": positive, "min_user": min_user, "min_item": min_item, "seed": seed}
+    candidates = split.candidates if min_item else dataset.ratings.item_counts.nonzero()[0]
+    return replace(split, candidates=candidates, options={**shared, **split.options})
 
 
 def make_folds(dataset: Dataset, name: str, *, folds: int | None = None, **options: Any) -> list[Split]:
-    """Return one split or, with `folds`, as many of `cold-user`, in which everybody is held out once.
+    """Return one split or, with `folds`, that many of `cold-user`, in which each user is held out once.
 
     `options` are those of `make_split`. Raises BadInput for folds of another split, or of a share as well.
     """
@@ -306,20 +307,20 @@ def make_folds(dataset: Dataset, name: str, *, folds: int | None = None, **optio
     return [make_split(dataset, name, **{**options, "share": 1 / folds, "fold": fold}) for fold in range(folds)]
 
 
-def _low_ratings(ratings: Interactions, made: Split, kind: str, positive: float) -> Interactions:
-    """Return the rows below the threshold that tell nothing of the test's future or of the people held out."""
+def _low_ratings(ratings: Interactions, split: Split, kind: str, positive: float) -> Interactions:
+    """Return the rows below the threshold that reveal nothing of the test's future or of the users held out."""
     low = ratings.rating < positive
-    if kind == "time" and len(made.test):
-        low &= ratings.timestamp < made.test.timestamp.min()
+    if kind == "time" and len(split.test):
+        low &= ratings.timestamp < split.test.timestamp.min()
     if kind == "cold-user":
-        low &= made.train.user_counts[ratings.user_idx] > 0
+        low &= split.train.user_counts[ratings.user_idx] > 0
     return ratings.select(low)
 
 
-def _by_part(interactions: Interactions, rows: NDArray[np.int64], part: NDArray[Any], **about: Any) -> Split:
-    """Return the split in which `part` says of each row: 0 training, 1 validation, 2 test."""
+def _by_part(interactions: Interactions, rows: NDArray[np.int64], part: NDArray[Any], **options: Any) -> Split:
+    """Return the split in which `part` gives the part of each row: 0 training, 1 validation, 2 test."""
     train, valid, test = (interactions.select(rows[part == i]) for i in range(3))
-    return Split(train, valid, test, candidates=interactions.item_counts.nonzero()[0], about=about)
+    return Split(train, valid, test, candidates=interactions.item_counts.nonzero()[0], options=options)
 
 
 def _check_share(share: float) -> None:

@@ -82,7 +82,7 @@ class ComparisonRequest:
 
     def settings(self, dataset: Dataset, split: Split) -> EvaluationSettings:
         """Return what a report says of the request."""
-        about = dict(split.about)
+        about = dict(split.options)
         if len(self.given) > 1:
             about["given"] = list(self.given)
         if self.folds is not None:

@@ -115,7 +115,7 @@ def obtain(
             training,
             validation,
             items=dataset.items,
-            users=dataset.people,
+            users=dataset.user_table,
             run=request.run,
             on_epoch=on_epoch,
         )

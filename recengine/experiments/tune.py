@@ -216,7 +216,7 @@ class Objective:
         training = request.training
         train, valid = learning_rows(training)
         if not len(valid):
-            split = None if training.split is None else training.split.about.get("split")
+            split = None if training.split is None else training.split.options.get("split")
             raise BadInput(
                 "split",
                 split,
@@ -233,7 +233,7 @@ class Objective:
                 self.train,
                 valid=self.valid,
                 items=self.dataset.items,
-                users=self.dataset.people,
+                users=self.dataset.user_table,
                 run=replace(self.run, seed=seed),
                 on_epoch=others if reached else first,
             )

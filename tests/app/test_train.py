@@ -89,7 +89,7 @@ def test_every_preset_can_be_trained(name: str) -> None:
     for settings in model_settings.presets(MODELS[name]).values():
         config, run = configure(name, dict(settings), RunConfig())
         model = MODELS[name](config)
-        model.fit(rows, items=sample.items, users=sample.people, run=replace(run, epochs=1))
+        model.fit(rows, items=sample.items, users=sample.user_table, run=replace(run, epochs=1))
         assert torch.isfinite(model.score([0, 1])).all()
 
 

@@ -187,7 +187,7 @@ def test_the_same_audience_comes_out_every_time(films: pd.DataFrame, data: Datas
 def few(monkeypatch: pytest.MonkeyPatch, fresh_home: Path) -> list[int]:
     """Simulate 60 people only, count how often, in an empty home."""
     calls: list[int] = []
-    monkeypatch.setattr(audience, "N_PEOPLE", 60)
+    monkeypatch.setattr(audience, "N_USERS", 60)
     monkeypatch.setattr(sample, "simulate", lambda films: calls.append(1) or audience.simulate(films))
     return calls
 

@@ -276,10 +276,10 @@ def published(tiny: Dataset) -> Dataset:
 def test_the_same_seed_makes_the_same_split_and_no_part_overlaps_another(published: Dataset, name: str) -> None:
     once, again, other = (make_split(published, name, seed=seed) for seed in (5, 5, 6))
     assert same(once, again)
-    assert once.about == again.about
+    assert once.options == again.options
     if name not in ("leave-last", "time"):
         assert not same(once, other)
-        assert once.about != other.about
+        assert once.options != other.options
     parts = [pairs(once.train), pairs(once.valid), pairs(once.test)]
     assert sum(map(len, parts)) == len(set.union(*parts))
     assert set(once.test.item_idx.tolist()) <= set(once.candidates.tolist())
@@ -306,7 +306,7 @@ def test_the_same_seed_makes_the_same_split_and_no_part_overlaps_another(publish
 )
 def test_whatever_changes_a_split_changes_what_it_says_of_itself(published: Dataset, name: str, change: dict) -> None:
     """`about` is part of the key under which models are stored."""
-    assert make_split(published, name).about != make_split(published, name, **change).about
+    assert make_split(published, name).options != make_split(published, name, **change).options
 
 
 def test_a_published_split_is_taken_as_published(published: Dataset) -> None:

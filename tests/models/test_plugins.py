@@ -75,7 +75,7 @@ def test_a_function_ranks_by_its_answer(write: Write, tiny: Dataset) -> None:
         "own",
         "The ids from the smallest up, what was rated last first.",
     )
-    model = kind().fit(tiny.ratings, items=tiny.items, users=tiny.people)
+    model = kind().fit(tiny.ratings, items=tiny.items, users=tiny.user_table)
     mine = tiny.ratings.of_users([5])
     last = int(mine.item_idx[mine.chronological()[-1]])
     assert model.top_k(5, k=3, seen=None).items[0].tolist() == [last, *[i for i in range(4) if i != last][:2]]
@@ -88,7 +88,7 @@ def test_a_function_is_told_who_asks_and_what_they_rated_in_order(write: Write, 
         "ASKED = []\ndef recommend(user_id, history, k):\n    ASKED.append((user_id, history, k))\n    return [101]",
     )
     kind = only()
-    model = kind().fit(tiny.ratings, items=tiny.items, users=tiny.people)
+    model = kind().fit(tiny.ratings, items=tiny.items, users=tiny.user_table)
     model.score([7])
     model.score_history(tiny.ratings.of_users([7]))  # type: ignore[attr-defined]
     asked = sys.modules[kind.__module__].ASKED
@@ -101,14 +101,14 @@ def test_a_function_is_told_who_asks_and_what_they_rated_in_order(write: Write, 
 def test_what_a_function_does_not_return_is_not_recommended(write: Write, tiny: Dataset) -> None:
     """Repeats count once, ids that the data does not have not at all, and the rest of the list stays empty."""
     write("short.py", "def recommend(user_id, history, k): return [140, 140, 999, 'x', 101]")
-    model = only()().fit(tiny.ratings, items=tiny.items, users=tiny.people)
+    model = only()().fit(tiny.ratings, items=tiny.items, users=tiny.user_table)
     assert model.top_k(0, k=4, seen=None).items[0].tolist() == [39, 0, -1, -1]
 
 
 def test_a_function_that_fails_is_bad_input_that_names_the_file(write: Write, tiny: Dataset) -> None:
     path = write("broken.py", "def recommend(user_id, history, k): return 1 / 0")
     kind = only()
-    model = kind().fit(tiny.ratings, items=tiny.items, users=tiny.people)
+    model = kind().fit(tiny.ratings, items=tiny.items, users=tiny.user_table)
     with pytest.raises(BadInput, match=rf"user 8 with 20 ratings: ZeroDivisionError: .*; correct {path}"):
         model.score(7)
     assert next(f.fault[:20] for f in contract.check(kind, tiny) if f.fault) == "BadInput: recommend "

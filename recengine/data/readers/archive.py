@@ -97,7 +97,7 @@ class Upload:
 class Zip:
     """The known members of a zip, all from the one folder of it that holds the ratings.
 
-    `limit` caps the bytes unpacked from all members, counted as they come, whatever the archive says.
+    `limit` caps the bytes unpacked from all members, counted as they come, whatever the archive claims.
     """
 
     def __init__(self, label: str, source: Path | bytes, limit: int = MEMBER_LIMIT) -> None:
@@ -129,7 +129,7 @@ class Zip:
 
     def blocks(self, member: str) -> Iterator[bytes]:
         info, done = self.members[member], 0
-        self._check(member, info.file_size)  # what it says itself
+        self._check(member, info.file_size)  # the size that it claims
         try:
             with self._open() as raw, zipfile.ZipFile(raw) as archive, archive.open(info) as stream:
                 while block := stream.read(BLOCK):

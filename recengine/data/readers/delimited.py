@@ -26,7 +26,7 @@ ALIASES = {
 RATING_RANGE = (0.0, 10.0)
 MOST_COLUMNS = 200_000
 _NAMED_COLUMNS = 1_000
-"""Columns up to which their names are looked at; a wider table is one of people and films."""
+"""Columns up to which their names are looked at; a wider table is one of users and items."""
 _HEADER_LIMIT = 1 << 22
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
 
@@ -34,7 +34,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
 class Rows:
     """The rows of a delimited text below its header, each as long as the header.
 
-    `header` holds the stripped cells; `notes` says what had to be guessed; `line` is the line last read.
+    `header` holds the stripped cells; `notes` tell what had to be guessed; `line` is the line last read.
     Raises BadInput, naming the line, for an uneven row, a stray quote, a NUL or an unreadable encoding.
     """
 
@@ -91,15 +91,15 @@ def separator(header: str) -> str:
 
 
 def roles(header: Iterable[str]) -> dict[str, int]:
-    """Return the place of each column of ratings that a header names, by its common aliases."""
+    """Return the index of each column of ratings that a header names, by its common aliases."""
     cells = list(header)
     plain = [re.sub(r"[\W_]+", "", cell.lower()) for cell in cells] if len(cells) <= _NAMED_COLUMNS else []
-    found = {}
+    columns = {}
     for role, names in ALIASES.items():
-        place = next((plain.index(name) for name in names if name in plain), None)
-        if place is not None:
-            found[role] = place
-    return found
+        index = next((plain.index(name) for name in names if name in plain), None)
+        if index is not None:
+            columns[role] = index
+    return columns
 
 
 def _decoded(label: str, content: bytes) -> tuple[io.TextIOWrapper, list[str]]:
@@ -124,9 +124,9 @@ def _decoded(label: str, content: bytes) -> tuple[io.TextIOWrapper, list[str]]:
     return io.TextIOWrapper(io.BytesIO(content), encoding=encoding, newline=""), notes
 
 
-def long_ratings(rows: Rows, found: dict[str, int]) -> pd.DataFrame:
-    """Return user_id, item_id, rating[, timestamp] of a rating per row; `found` is what `roles` gives."""
-    user_at, item_at, rating_at, time_at = (found.get(role, -1) for role in ALIASES)
+def long_ratings(rows: Rows, index_of: dict[str, int]) -> pd.DataFrame:
+    """Return user_id, item_id, rating[, timestamp] of a rating per row; `index_of` is what `roles` returns."""
+    user_at, item_at, rating_at, time_at = (index_of.get(role, -1) for role in ALIASES)
     users: dict[str, int] = {}
     items: dict[str, int] = {}
     user_codes, item_codes = array("i"), array("i")
@@ -166,11 +166,11 @@ def wide_ratings(rows: Rows) -> pd.DataFrame:
     for row in rows:
         if not row[0].strip():
             rows.fail("has no user id", remedy="fill it in or remove the line")
-        for place, cell in enumerate(row[1:]):
+        for index, cell in enumerate(row[1:]):
             if cell and (cell := cell.strip()) and cell not in ("-1", "-1.0"):
                 user_codes.append(len(users))
-                item_codes.append(place)
-                values.append(_rating(cell, rows, names[place]))
+                item_codes.append(index)
+                values.append(_rating(cell, rows, names[index]))
         users.append(row[0].strip())
     zeros = values.count(0.0)
     if zeros:
@@ -210,7 +210,7 @@ def _seconds(cell: str, rows: Rows) -> int:
 
 
 def seconds(cell: str) -> int | None:
-    """Return seconds since 1970 from seconds or an ISO date (UTC unless it says otherwise); None from neither."""
+    """Return seconds since 1970 from seconds or an ISO date (UTC unless it has an offset); None from neither."""
     try:
         return _int64(int(cell))
     except ValueError:

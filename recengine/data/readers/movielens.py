@@ -143,21 +143,21 @@ def _fields(files: Files, member: str, sep: str) -> list[list[str]]:
     return [line.rstrip("\r").split(sep) for line in text.split("\n") if line.strip()]
 
 
-def _load_100k(name: str, files: Files, **about: Any) -> Dataset:
+def _load_100k(name: str, files: Files, **options: Any) -> Dataset:
     genres = [fields[0] for fields in _fields(files, "u.genre", "|")]
     films = _fields(files, "u.item", "|")
     flagged = ["|".join(g for g, flag in zip(genres, film[5:], strict=True) if flag == "1") for film in films]
     items = item_table([int(film[0]) for film in films], [film[1] for film in films], flagged)
-    people = _fields(files, "u.user", "|")
+    user_rows = _fields(files, "u.user", "|")
     users = pd.DataFrame(
         {
-            "user_id": [int(row[0]) for row in people],
-            "age": [int(row[1]) for row in people],
-            "gender": [row[2] for row in people],
-            "occupation": [row[3] for row in people],
+            "user_id": [int(row[0]) for row in user_rows],
+            "age": [int(row[1]) for row in user_rows],
+            "gender": [row[2] for row in user_rows],
+            "occupation": [row[3] for row in user_rows],
         }
     )
-    data = build_dataset(name, _ratings(files, "u.data", b"\t"), items, users, **about)
+    data = build_dataset(name, _ratings(files, "u.data", b"\t"), items, users, **options)
     predefined = {
         split: (
             _rows_of(data, _ratings(files, f"{split}.base", b"\t")),
@@ -176,7 +176,7 @@ def _rows_of(data: Dataset, pairs: pd.DataFrame) -> NDArray[np.int64]:
     return np.flatnonzero(np.isin(have, wanted))
 
 
-def _load_dat(name: str, files: Files, **about: Any) -> Dataset:
+def _load_dat(name: str, files: Files, **options: Any) -> Dataset:
     films = _fields(files, "movies.dat", "::")
     items = item_table(
         [int(film[0]) for film in films], ["::".join(film[1:-1]) for film in films], [film[-1] for film in films]
@@ -186,7 +186,7 @@ def _load_dat(name: str, files: Files, **about: Any) -> Dataset:
         items = items.assign(tags=tag_column(pairs, items["item_id"]))
     users = None
     if "users.dat" in files:
-        people = _fields(files, "users.dat", "::")
-        columns = zip(("user_id", "gender", "age", "occupation"), zip(*people, strict=True), strict=False)
+        user_rows = _fields(files, "users.dat", "::")
+        columns = zip(("user_id", "gender", "age", "occupation"), zip(*user_rows, strict=True), strict=False)
         users = words(pd.DataFrame({name: list(cells) for name, cells in columns}).astype({"user_id": int}))
-    return build_dataset(name, _ratings(files, "ratings.dat", b"::"), items, users, **about)
+    return build_dataset(name, _ratings(files, "ratings.dat", b"::"), items, users, **options)

@@ -44,7 +44,7 @@ def load_sessions(folder: Path, *, min_ratings_per_user: int = 0) -> Dataset:
         _categories(rows) if yoochoose else _properties(folder),
         min_ratings_per_user=min_ratings_per_user,
         notes=["A session stands for a user; a click counts as 1, a purchase as 2."],
-        licence="As its publisher says; used from your own copy.",
+        licence="On the terms of its publisher; used from your own copy.",
     )
 
 

@@ -32,7 +32,7 @@ OCCUPATIONS = {str(code): name for code, name in enumerate(_OCCUPATIONS.split("|
 """The occupation codes of MovieLens 1M."""
 
 
-def load_layout(name: str, files: Files, *, min_ratings_per_user: int = 0, **about: Any) -> Dataset:
+def load_layout(name: str, files: Files, *, min_ratings_per_user: int = 0, **metadata: Any) -> Dataset:
     """Load a folder or zip that holds ratings.csv and, as far as they are there, the other files."""
     if "ratings.csv" not in files:
         raise BadInput(
@@ -52,14 +52,16 @@ def load_layout(name: str, files: Files, *, min_ratings_per_user: int = 0, **abo
         items = items_named_by_id(ratings["item_id"])
         notes.append("No movies.csv: items are called by their ids; links and tags are not used.")
     users = _users(files, ratings["user_id"], notes) if "users.csv" in files else None
-    return build_dataset(name, ratings, items, users, min_ratings_per_user=min_ratings_per_user, notes=notes, **about)
+    return build_dataset(
+        name, ratings, items, users, min_ratings_per_user=min_ratings_per_user, notes=notes, **metadata
+    )
 
 
-def load_single(name: str, files: Files, member: str, *, min_ratings_per_user: int = 0, **about: Any) -> Dataset:
+def load_single(name: str, files: Files, member: str, *, min_ratings_per_user: int = 0, **metadata: Any) -> Dataset:
     """Load one CSV: a rating per row, or a user per row and an item per column."""
     ratings, notes = read_ratings(files, member, wide=True)
     items = items_named_by_id(ratings["item_id"])
-    return build_dataset(name, ratings, items, min_ratings_per_user=min_ratings_per_user, notes=notes, **about)
+    return build_dataset(name, ratings, items, min_ratings_per_user=min_ratings_per_user, notes=notes, **metadata)
 
 
 def read_ratings(files: Files, member: str, *, wide: bool = False) -> tuple[pd.DataFrame, list[str]]:
@@ -67,19 +69,19 @@ def read_ratings(files: Files, member: str, *, wide: bool = False) -> tuple[pd.D
 
     wide : a user x item table is welcome too
 
-    What is plain goes through the C parser; all else goes row by row, which names the line of a fault.
+    What is plain goes through the C parser; all else goes row by row, which names the line with the error.
     """
     if (frame := read_numeric(lambda: files.blocks(member))) is not None:
         return frame, []
     rows = Rows(member if member == files.label else f"{member} in {files.label}", read(files, member))
-    found = roles(rows.header)
-    missing = [role for role in ("user_id", "item_id", "rating") if role not in found]
+    columns = roles(rows.header)
+    missing = [role for role in ("user_id", "item_id", "rating") if role not in columns]
     if not missing:
-        frame = long_ratings(rows, found)
-        unused = [cell for place, cell in enumerate(rows.header) if place not in found.values()]
+        frame = long_ratings(rows, columns)
+        unused = [cell for index, cell in enumerate(rows.header) if index not in columns.values()]
         if unused:
             rows.notes.append(f"Columns not used: {', '.join(unused)[:200]}.")
-    elif wide and "rating" not in found:
+    elif wide and "rating" not in columns:
         frame = wide_ratings(rows)
     else:
         problem = f"has the columns {_names(rows)}, without one for {' and '.join(missing)}"
@@ -106,7 +108,7 @@ def item_table(ids: Any, titles: Iterable[str], genres: Iterable[str]) -> pd.Dat
 
 
 def tidy_genres(text: str) -> str:
-    """Return genres joined by `|`, with MovieLens's ways of saying none left out."""
+    """Return genres joined by `|`, with MovieLens's names for none left out."""
     names = (part.strip() for part in text.split("|"))
     return "|".join(
         "Children" if name == "Children's" else name
@@ -157,9 +159,9 @@ def _names(rows: Rows) -> str:
 def _columns(rows: Rows, *needed: str) -> dict[str, list[str]]:
     """Return the stripped columns by lower-case name, the ids as `item_id` and `user_id`; checks `needed`."""
     names = [name.lower() for name in rows.header]
-    for role, place in roles(names).items():
-        if role.endswith("_id") and names[place] != "title":
-            names[place] = role
+    for role, index in roles(names).items():
+        if role.endswith("_id") and names[index] != "title":
+            names[index] = role
     for name in needed:
         if name not in names:
             raise BadInput(rows.label, problem=f"has the columns {_names(rows)}, without one for {name}")
@@ -175,7 +177,7 @@ def _columns(rows: Rows, *needed: str) -> dict[str, list[str]]:
 def _numbers(cells: Iterable[str]) -> Any:
     """Return cells as Int64, without IMDb's "tt"; what is no whole number is missing."""
     matches = [_NUMBER.fullmatch(cell) for cell in cells]
-    return pd.array([int(found[1]) if found else None for found in matches], dtype="Int64")
+    return pd.array([int(match[1]) if match else None for match in matches], dtype="Int64")
 
 
 def _movies(files: Files, notes: list[str]) -> pd.DataFrame:
@@ -213,7 +215,7 @@ def _add_tags(items: pd.DataFrame, rows: Rows) -> None:
 
 
 def _users(files: Files, rating_users: pd.Series, notes: list[str]) -> pd.DataFrame:
-    """Read the people who rated; postal codes are left out, as nothing needs them."""
+    """Read the users with ratings; postal codes are left out, as nothing needs them."""
     columns = _columns(_rows(files, "users.csv", notes), "user_id")
     frame = pd.DataFrame({name: cells for name, cells in columns.items() if name and "zip" not in name})
     frame["user_id"] = [raw_id(cell) for cell in columns["user_id"]]

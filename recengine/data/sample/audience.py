@@ -2,16 +2,16 @@
 
 1. A film is a bundle of tags (`recengine.data.sample.taste`). Two films are kin by the cosine of their tags, rare ones
    counting for more, and by the circles of fans to which both belong.
-2. Fame says how likely anybody is to have seen a film: a guess from the catalogue and noise. Quality goes with fame.
-3. A person loves a handful of films, drawn by fame, by what their age, gender and occupation lean to and by the films
+2. Fame is how likely any user is to have seen a film: a guess from the catalogue and noise. Quality goes with fame.
+3. A user loves a handful of films, drawn by fame, by what their age, gender and occupation lean to and by the films
    of their youth; the first love colours the others. Their taste for any film is its kinship to what they love: so
-   it is a taste for genres, keywords, directors and eras, and people who share a love share a circle.
-4. People rate what they have seen: drawn by fame (some care for it more than others), by taste, by their will to go
+   it is a taste for genres, keywords, directors and eras, and users who share a love share a circle.
+4. Users rate what they have seen: drawn by fame (some care for it more than others), by taste, by their will to go
    on with a franchise or director, and by chance.
-5. A rating is the film's quality, the person's strictness, their taste and noise, on half stars, the whole ones
+5. A rating is the film's quality, the user's strictness, their taste and noise, on half stars, the whole ones
    preferred by most.
 6. Taste drifts: each love has its season, and the films of a franchise or director tend to be watched together, in
-   their order. So a history's order carries information. Nobody rates a film before July of its year.
+   their order. So a history's order carries information. No user rates a film before July of its year.
 
 Everything is drawn from one PCG64 generator with a fixed seed. What matrix products add up are multiples of 2**-12 or
 2**-24, exact in float64 in any order, so no draw depends on the machine's linear algebra. (Logarithms may differ in
@@ -34,18 +34,18 @@ Ints = NDArray[np.int64]
 Rng = np.random.Generator
 
 SEED = 0
-N_PEOPLE = 2_000
+N_USERS = 2_000
 N_LOVES = 6
 LEAST_RATINGS, MOST_RATINGS = 20, 500
 
 TAG_WEIGHT = {"genre": 0.7, "keyword": 1.0, "director": 1.5, "era": 0.7}
-MOST_RARITY = 6.5  # bits: a tag that two films share may say no more than one that a dozen share
+MOST_RARITY = 6.5  # bits: a tag that two films share may count for no more than one that a dozen share
 CIRCLE_SHARE = 0.32  # of kinship; the rest is shared tags
 LOVE_OF_KIN = 8.0  # how much the first love draws its kin
 PULL_OF_FAME, PULL_OF_TASTE, PULL_OF_GROUP = 1.0, 6.0, 0.5  # on what is seen
-GOING_ON = 1.4  # spread of a person's will to go on with a franchise or director, on what is seen
+GOING_ON = 1.4  # spread of a user's will to go on with a franchise or director, on what is seen
 MEAN_STARS, STARS_FOR_TASTE, STAR_NOISE = 3.65, 1.9, 0.7
-USUAL_TASTE = 0.5  # a person's taste for a film that they neither seek nor avoid
+USUAL_TASTE = 0.5  # a user's taste for a film that they neither seek nor avoid
 SEASON, TOGETHER = 0.50, 0.30  # shares of a love's season, and of a franchise's, in when a film is watched
 
 DAY, YEAR = 86_400, 31_556_952
@@ -64,8 +64,8 @@ class Catalogue(NamedTuple):
     series: Ints  # (n,) films of one franchise, else of one director, share a number
 
 
-class People(NamedTuple):
-    """The people: places in the tables of `taste`, times of their first rating and to their last, and their taste."""
+class Audience(NamedTuple):
+    """The users: positions in the tables of `taste`, times of their first rating and to their last, and their taste."""
 
     age: Ints
     gender: Ints
@@ -85,19 +85,19 @@ def simulate(films: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     rng = np.random.Generator(np.random.PCG64(SEED))
     catalogue = read_catalogue(films, rng)
-    people = draw_people(catalogue, rng)
-    user, film = choose_films(catalogue, people, rng)
-    stars = rate(catalogue, people, user, film, rng)
-    stamp = date(catalogue, people, user, film, rng)
+    audience = draw_audience(catalogue, rng)
+    user, film = choose_films(catalogue, audience, rng)
+    stars = rate(catalogue, audience, user, film, rng)
+    stamp = date(catalogue, audience, user, film, rng)
     ratings = pd.DataFrame(
         {"user_id": user + 1, "item_id": films["item_id"].to_numpy()[film], "rating": stars, "timestamp": stamp}
     )
     users = pd.DataFrame(
         {
-            "user_id": np.arange(N_PEOPLE) + 1,
-            "age_group": np.array(list(taste.AGE_GROUPS))[people.age],
-            "gender": np.array(list(taste.GENDERS))[people.gender],
-            "occupation": np.array(list(taste.OCCUPATIONS))[people.occupation],
+            "user_id": np.arange(N_USERS) + 1,
+            "age_group": np.array(list(taste.AGE_GROUPS))[audience.age],
+            "gender": np.array(list(taste.GENDERS))[audience.gender],
+            "occupation": np.array(list(taste.OCCUPATIONS))[audience.occupation],
         }
     )
     return ratings.iloc[np.lexsort((stamp, user))].reset_index(drop=True), users
@@ -114,23 +114,23 @@ def read_catalogue(films: pd.DataFrame, rng: Rng) -> Catalogue:
     }
     kind_of = {tag: kind for kind, lists in kinds.items() for row in lists for tag in row}
     tags = sorted(kind_of)
-    place = {tag: i for i, tag in enumerate(tags)}
+    index_of = {tag: i for i, tag in enumerate(tags)}
     has = np.zeros((n, len(tags)))
     for lists in kinds.values():
         for film, row in enumerate(lists):
-            has[film, [place[tag] for tag in row]] = 1.0
+            has[film, [index_of[tag] for tag in row]] = 1.0
     count = has.sum(0)
     franchise, faint = set(_words(taste.FRANCHISES)), set(_words(taste.FAINT))
     weight = np.minimum(np.log2(n / count), MOST_RARITY) * [TAG_WEIGHT[kind_of[tag]] for tag in tags]
     weight *= [1.6 if tag in franchise else 0.25 if tag in faint else 1.0 for tag in tags]
     weight[count < 2] = 0.0
 
-    circles = np.column_stack([_membership(has, place, _words(line)) for line in taste.CIRCLES.strip().split("\n")])
+    circles = np.column_stack([_membership(has, index_of, _words(line)) for line in taste.CIRCLES.strip().split("\n")])
     shared = (1 - CIRCLE_SHARE) * _cosine(has * weight) + CIRCLE_SHARE * _cosine(circles)
     kinship = _exact(shared * np.sqrt(np.sqrt(shared)))  # power 1.25: near kin stand out
 
     title = films["title"].to_numpy(str)
-    fame = 0.4 * rng.standard_normal(n) + _weighted(has, place, taste.FAME)
+    fame = 0.4 * rng.standard_normal(n) + _weighted(has, index_of, taste.FAME)
     fame += np.interp(year, list(taste.FAME_BY_YEAR), list(taste.FAME_BY_YEAR.values()))
     for titles, known in ((taste.EVERYONE_KNOWS, 2.3), (taste.MOST_KNOW, 1.25)):
         fame += known * np.isin(title, _words(titles, ";"))
@@ -139,23 +139,23 @@ def read_catalogue(films: pd.DataFrame, rng: Rng) -> Catalogue:
     series = len(tags) + np.arange(n)
     in_series = [t for t in tags if kind_of[t] == "director"] + [t for t in tags if t in franchise]
     for tag in in_series:
-        series[has[:, place[tag]] > 0] = place[tag]
+        series[has[:, index_of[tag]] > 0] = index_of[tag]
     return Catalogue(tags, has, kinship, fame, quality, year, np.unique(series, return_inverse=True)[1])
 
 
-def draw_people(films: Catalogue, rng: Rng) -> People:
-    """Return the people, each with a group, a time in which they rate, and a taste."""
-    n = N_PEOPLE
+def draw_audience(films: Catalogue, rng: Rng) -> Audience:
+    """Return the users, each with a group, a time in which they rate, and a taste."""
+    n = N_USERS
     age = _pick(np.array([list(taste.AGE_GROUPS.values())]), np.zeros(n, int), rng)
     gender = _pick(np.array([list(taste.GENDERS.values())]), np.zeros(n, int), rng)
     occupation = _pick(np.array(list(taste.OCCUPATIONS.values())).T, age, rng)
     start = (FIRST_START + np.sqrt(rng.random(n)) * (LAST_MOMENT - 30 * DAY - FIRST_START)).astype(np.int64)
     span = np.minimum(DAY * np.exp(3.5 + 1.8 * rng.standard_normal(n)), LAST_MOMENT - start - DAY).astype(np.int64)
 
-    place = {tag: i for i, tag in enumerate(films.tags)}
+    index_of = {tag: i for i, tag in enumerate(films.tags)}
     leaning = np.zeros((n, len(films.year)))
     for names, group in ((taste.AGE_GROUPS, age), (taste.GENDERS, gender), (taste.OCCUPATIONS, occupation)):
-        leaning += np.array([_weighted(films.has, place, taste.LEANINGS[name]) for name in names])[group]
+        leaning += np.array([_weighted(films.has, index_of, taste.LEANINGS[name]) for name in names])[group]
     youth = np.array(list(taste.FORMATIVE_YEAR.values()))[age] + 8 * rng.standard_normal(n)
     leaning += 0.9 / (1 + ((films.year - youth[:, None]) / 14) ** 2)
 
@@ -178,79 +178,79 @@ def draw_people(films: Catalogue, rng: Rng) -> People:
         total += pull
         dearest[pull > nearest] = j
         np.maximum(nearest, pull, out=nearest)
-    return People(age, gender, occupation, start, span, leaning, total, dearest)
+    return Audience(age, gender, occupation, start, span, leaning, total, dearest)
 
 
-def choose_films(films: Catalogue, people: People, rng: Rng) -> tuple[Ints, Ints]:
-    """Return who has seen what, as aligned (user, film): the likeliest of each person's draws."""
-    n = N_PEOPLE
+def choose_films(films: Catalogue, audience: Audience, rng: Rng) -> tuple[Ints, Ints]:
+    """Return who has seen what, as aligned (user, film): the likeliest of each user's draws."""
+    n = N_USERS
     many = LEAST_RATINGS + np.floor(np.exp(3.38 + 1.15 * rng.standard_normal(n)))
     size = np.minimum(many, MOST_RATINGS).astype(np.int64)
     keen = PULL_OF_FAME + 0.25 * rng.standard_normal(n)
-    want = keen[:, None] * films.fame + PULL_OF_TASTE * people.taste + PULL_OF_GROUP * people.leaning
+    want = keen[:, None] * films.fame + PULL_OF_TASTE * audience.taste + PULL_OF_GROUP * audience.leaning
     want += GOING_ON * rng.standard_normal((n, int(films.series.max()) + 1))[:, films.series]
     want += _gumbel(rng, want.shape)
-    want[_released(films, people.start, people.span) >= 1] = -np.inf
+    want[_released(films, audience.start, audience.span) >= 1] = -np.inf
     order = np.argsort(-want, axis=1, kind="stable")
     user = np.repeat(np.arange(n), size)
     return user, order[user, _ranks(size)]
 
 
-def rate(films: Catalogue, people: People, user: Ints, film: Ints, rng: Rng) -> Floats:
+def rate(films: Catalogue, audience: Audience, user: Ints, film: Ints, rng: Rng) -> Floats:
     """Return the stars of each (user, film): 0.5 to 5 in halves."""
-    strictness = 0.35 * rng.standard_normal(N_PEOPLE)
+    strictness = 0.35 * rng.standard_normal(N_USERS)
     stars = MEAN_STARS + strictness[user] + films.quality[film] + STAR_NOISE * rng.standard_normal(len(user))
-    stars += STARS_FOR_TASTE * (people.taste[user, film] - USUAL_TASTE)
-    likes_whole = 0.1 + 0.6 * rng.random(N_PEOPLE)
+    stars += STARS_FOR_TASTE * (audience.taste[user, film] - USUAL_TASTE)
+    likes_whole = 0.1 + 0.6 * rng.random(N_USERS)
     whole = rng.random(len(user)) < likes_whole[user]
     return np.clip(np.where(whole, np.round(stars), np.round(2 * stars) / 2), 0.5, 5.0)
 
 
-def date(films: Catalogue, people: People, user: Ints, film: Ints, rng: Rng) -> Ints:
-    """Return when each (user, film) was rated, no two of a person in the same second."""
-    season = rng.random((N_PEOPLE, N_LOVES))
-    together = rng.random((N_PEOPLE, int(films.series.max()) + 1))
+def date(films: Catalogue, audience: Audience, user: Ints, film: Ints, rng: Rng) -> Ints:
+    """Return when each (user, film) was rated, no two of a user in the same second."""
+    season = rng.random((N_USERS, N_LOVES))
+    together = rng.random((N_USERS, int(films.series.max()) + 1))
     series = films.series[film]
-    moment = SEASON * season[user, people.dearest[user, film]] + TOGETHER * together[user, series]
+    moment = SEASON * season[user, audience.dearest[user, film]] + TOGETHER * together[user, series]
     moment += (1 - SEASON - TOGETHER) * rng.random(len(user))
     in_order = np.lexsort((film, films.year[film], series, user))
     moment[in_order] = moment[np.lexsort((moment, series, user))]  # a series is watched in its order
-    moment = np.maximum(moment, _released(films, people.start, people.span)[user, film])
+    moment = np.maximum(moment, _released(films, audience.start, audience.span)[user, film])
 
-    # People sit down now and then and rate several films in a row, after having seen the last of them.
+    # Users sit down now and then and rate several films in a row, after having seen the last of them.
     by_time = np.lexsort((moment, user))
-    size = np.bincount(user, minlength=N_PEOPLE)
+    size = np.bincount(user, minlength=N_USERS)
     rank = _ranks(size)
-    sitting = np.floor(4 + 16 * rng.random(N_PEOPLE)).astype(np.int64)[user]  # `user` is ascending, so is by_time's
+    sitting = np.floor(4 + 16 * rng.random(N_USERS)).astype(np.int64)[user]  # `user` is ascending, so is by_time's
     last = np.minimum(rank - rank % sitting + sitting, size[user]) - 1
     first_row = np.repeat(np.cumsum(size) - size, size)
-    seconds = (moment[by_time][first_row + last] * people.span[user]).astype(np.int64) + rank % sitting * 45
+    seconds = (moment[by_time][first_row + last] * audience.span[user]).astype(np.int64) + rank % sitting * 45
     seconds += (40 * rng.random(len(user))).astype(np.int64)
-    apart = user * 2**33 + seconds - rank  # one running maximum for all people, at least a second apart
+    apart = user * 2**33 + seconds - rank  # one running maximum for all users, at least a second apart
     stamp = np.empty(len(user), np.int64)
-    stamp[by_time] = np.maximum.accumulate(apart) - user * 2**33 + rank + people.start[user]
+    stamp[by_time] = np.maximum.accumulate(apart) - user * 2**33 + rank + audience.start[user]
     return stamp
 
 
 def _released(films: Catalogue, start: Ints, span: Ints) -> Floats:
-    """Return (U, n): July of each film's year as a place in each person's time, 0 its start, 1 its end."""
+    """Return (U, n): July of each film's year as a position in each user's time, 0 its start, 1 its end."""
     july = (films.year - 1970) * YEAR + YEAR // 2
     return (july - start[:, None]) / span[:, None]
 
 
-def _membership(has: Floats, place: dict[str, int], tags: Sequence[str]) -> Floats:
+def _membership(has: Floats, index_of: dict[str, int], tags: Sequence[str]) -> Floats:
     """Return (n,) how much each film belongs to a circle: hardly with one of its tags, wholly with three.
 
     A director (a tag in title case that is no genre) counts for two keywords, a genre for a little more than half.
     """
     genres = _words(taste.GENRES)
     worth = {tag: 0.6 if tag in genres else 2.0 if tag.istitle() else 1.0 for tag in tags}
-    return np.interp(_weighted(has, place, worth), [0, 1, 2, 3], [0, 0.15, 0.8, 1.0])
+    return np.interp(_weighted(has, index_of, worth), [0, 1, 2, 3], [0, 0.15, 0.8, 1.0])
 
 
-def _weighted(has: Floats, place: dict[str, int], weight: dict[str, float]) -> Floats:
+def _weighted(has: Floats, index_of: dict[str, int], weight: dict[str, float]) -> Floats:
     """Return (n,) the summed weights of each film's tags."""
-    return _exact(has[:, [place[tag] for tag in weight]] @ np.array(list(weight.values())))
+    return _exact(has[:, [index_of[tag] for tag in weight]] @ np.array(list(weight.values())))
 
 
 def _cosine(rows: Floats) -> Floats:
@@ -266,7 +266,7 @@ def _exact(values: Floats) -> Floats:
 
 
 def _pick(shares: Floats, group: Ints, rng: Rng) -> Ints:
-    """Return one column per person, drawn by the shares of their group's row."""
+    """Return one column per user, drawn by the shares of their group's row."""
     bounds = np.cumsum(shares, axis=1)
     drawn = rng.random(len(group)) * bounds[group, -1]
     return (drawn[:, None] >= bounds[group]).sum(1)

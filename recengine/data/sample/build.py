@@ -21,7 +21,7 @@ from recengine.files import put_in_place
 
 FILMS = Path(__file__).with_name("films.csv")
 LICENCE = "Free to use with RecEngine. The films are facts written down by hand; the audience is simulated."
-NOTE = "The films are real; the people, their ratings and the times are simulated."
+NOTE = "The films are real; the users, their ratings and the times are simulated."
 
 _SOURCES = (FILMS, FILMS.with_name("taste.py"), FILMS.with_name("audience.py"))
 _DIGEST_SIZE = 16

@@ -1,4 +1,4 @@
-"""Tables of the taste model behind `sample`: guesses about films and people, written down by hand, not measured.
+"""Tables of the taste model behind `sample`: guesses about films and users, written down by hand, not measured.
 
 A *tag* is a genre, a keyword, a director or a decade ("1980s") of a film.
 """
@@ -9,9 +9,9 @@ Mystery, Romance, Sci-Fi, Thriller, War, Western
 """
 
 AGE_GROUPS = {"18-24": 0.22, "25-34": 0.31, "35-44": 0.22, "45-54": 0.14, "55+": 0.11}
-"""Share of the people in each age group."""
+"""Share of the users in each age group."""
 FORMATIVE_YEAR = {"18-24": 2014, "25-34": 2005, "35-44": 1996, "45-54": 1986, "55+": 1973}
-"""The year about which the films lie that people of that age grew up with."""
+"""The year about which the films lie that users of that age grew up with."""
 GENDERS = {"F": 0.47, "M": 0.53}
 OCCUPATIONS = {
     "student": (0.45, 0.10, 0.02, 0.01, 0.00),
@@ -46,7 +46,7 @@ LEANINGS: dict[str, dict[str, float]] = {
     "service": {"Action": 0.4, "Horror": 0.4, "martial arts": 0.4},
     "retired": {"Mystery": 0.4, "Western": 0.4, "silent film": 0.4, "War": 0.3},
 }
-"""What a group leans to, by tag. Mild: most of a person's taste is their own."""
+"""What a group leans to, by tag. Mild: most of a user's taste is their own."""
 
 CIRCLES = """
 star wars, star trek, space opera, space, alien, alien franchise
@@ -92,10 +92,10 @@ alien franchise, avengers, back to the future, batman, die hard, evil dead, hann
 indiana jones, james bond, jurassic park, mad max, marvel, middle-earth, mission impossible, monty python, rocky,
 spider-man, star trek, star wars, studio ghibli, superman, terminator, toy story
 """
-"""Keywords that say more than others, whose films are often watched in order."""
+"""Keywords that reveal more than others, whose films are often watched in order."""
 
 FAINT = "blockbuster, cult classic, ensemble, epic, family, friendship, remake, sequel"
-"""Keywords that say little about taste."""
+"""Keywords that reveal little of taste."""
 
 FAME: dict[str, float] = {
     "blockbuster": 0.5,
@@ -152,4 +152,4 @@ The Bourne Identity; Minority Report; Cast Away; The Green Mile; Jumanji; Grease
 Deadpool; Black Panther; Spider-Man: Into the Spider-Verse; Top Gun: Maverick; Everything Everywhere All at Once;
 Dune: Part Two; Wicked; Inside Out 2
 """
-"""Titles that nearly everybody, and that most people, will have heard of: from memory, by no measure."""
+"""Titles that nearly every user, and that most, will have heard of: from memory, by no measure."""
