@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from recengine.errors import BadInput
-from recengine.files import whole_text_file
+from recengine.files import atomic_text_file
 
 Cell = str | int | float | None
 
@@ -80,7 +80,7 @@ def check_out(path: Path, option: str = "out") -> None:
 
 def _out(path: Path) -> AbstractContextManager[TextIO]:
     check_out(path)
-    return whole_text_file(path)
+    return atomic_text_file(path)
 
 
 def _harmless(cell: Cell) -> Cell:

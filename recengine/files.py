@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from recengine.errors import BadInput
 
@@ -33,24 +34,26 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def put_in_place(temporary: Path, target: Path) -> None:
-    """Give a finished file its name, so that a loss of power leaves the old state or the new one."""
-    sync(temporary)
-    temporary.chmod(0o644)
-    os.replace(temporary, target)
-    sync(target.parent)
+@contextmanager
+def atomic_file(target: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that replaces `target` atomically when the block ends without an error."""
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+        sync(temporary)
+        temporary.chmod(0o644)
+        os.replace(temporary, target)
+        sync(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def whole_text_file(target: Path) -> Iterator[TextIO]:
-    """Give a file to write; it gets its name only when the block ends without an error."""
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            yield file
-        put_in_place(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+def atomic_text_file(target: Path) -> Iterator[TextIO]:
+    """Open a UTF-8 text file that replaces `target` like `atomic_file`; line ends are written as they are."""
+    with atomic_file(target) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+        yield text
 
 
 def sha256_of(source: Path | bytes) -> str:

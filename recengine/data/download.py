@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +15,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from recengine.errors import BadInput
-from recengine.files import put_in_place
+from recengine.files import atomic_file
 
 OnProgress = Callable[[int, int], None]
 PATIENCE = 45.0
@@ -59,44 +58,39 @@ def download(
 
     Raises BadInput that names what each address answered.
     """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=".part")
-    except OSError as error:
-        refusal = f"cannot be written ({error.strerror})"
-        raise BadInput(str(target.parent), remedy="set RECENGINE_HOME elsewhere", problem=refusal) from error
     answers: list[str] = []
-    try:
-        with os.fdopen(handle, "wb") as out, _session(pause) as session:
-            for url in urls:
-                try:
-                    _receive(
-                        session,
-                        url,
-                        out,
-                        size=size,
-                        limit=limit,
-                        on_progress=on_progress,
-                        pause=pause,
-                        patience=patience / len(urls),
-                    )
-                    out.flush()
-                    problem = problem_with(Path(temporary))
-                except _GaveUpError as error:
-                    problem = str(error)
-                if problem is None:
-                    break
-                answers.append(f"{_host(url)}: {problem}")
-        if len(answers) < len(urls):
-            put_in_place(Path(temporary), target)
-            return target
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    remedy = (
-        f"set RECENGINE_MIRROR to a folder or address that holds it, put it into {target.parent}, "
-        "or upload it in the app"
-    )
-    raise BadInput(target.name, remedy=remedy, problem=f"could not be fetched ({'; '.join(answers)})")
+    with ExitStack() as stack:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            out = stack.enter_context(atomic_file(target))
+        except OSError as error:
+            refusal = f"cannot be written ({error.strerror})"
+            raise BadInput(str(target.parent), remedy="set RECENGINE_HOME elsewhere", problem=refusal) from error
+        session = stack.enter_context(_session(pause))
+        for url in urls:
+            try:
+                _receive(
+                    session,
+                    url,
+                    out,
+                    size=size,
+                    limit=limit,
+                    on_progress=on_progress,
+                    pause=pause,
+                    patience=patience / len(urls),
+                )
+                out.flush()
+                problem = problem_with(Path(out.name))
+            except _GaveUpError as error:
+                problem = str(error)
+            if problem is None:
+                return target
+            answers.append(f"{_host(url)}: {problem}")
+        remedy = (
+            f"set RECENGINE_MIRROR to a folder or address that holds it, put it into {target.parent}, "
+            "or upload it in the app"
+        )
+        raise BadInput(target.name, remedy=remedy, problem=f"could not be fetched ({'; '.join(answers)})")
 
 
 def _session(pause: float) -> requests.Session:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from recengine import settings
-from recengine.files import whole_text_file
+from recengine.files import atomic_text_file
 from recengine.jobs.events import ProgressEvent, read_event
 from recengine.jobs.job import Job
 
@@ -96,7 +96,7 @@ class JobRecords:
 
     def write(self, job: Job) -> None:
         """Write a job's record, in place of the one before."""
-        with whole_text_file(self.folder(job.id) / "record.json") as file:
+        with atomic_text_file(self.folder(job.id) / "record.json") as file:
             json.dump(job.to_dict(), file, indent=1)
 
     def close(self, job: Job) -> None:

@@ -27,7 +27,7 @@ from recengine.errors import BadInput
 from recengine.evaluation.ranking import evaluate
 from recengine.experiments.store import ArtefactStore, Origin
 from recengine.experiments.train import TrainingRequest, obtain
-from recengine.files import sha256_of, whole_text_file
+from recengine.files import atomic_text_file, sha256_of
 from recengine.metrics import RANKING_METRICS
 from recengine.models.base import Recommender, SupportsPartialFit
 from recengine.models.registry import FOR_EVENTS, MODELS, model_class
@@ -236,7 +236,7 @@ def _versions(root: Path) -> dict[Path, int]:
 
 def _serve(root: Path, kept: list[int]) -> None:
     """Serve the last of these versions, atomically, then remove all other snapshots."""
-    with whole_text_file(root / "current.json") as file:
+    with atomic_text_file(root / "current.json") as file:
         json.dump({"kept": kept}, file)
     for path, version in _versions(root).items():
         if version not in kept:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from recengine.data.dataset import Dataset, build_dataset
 from recengine.data.readers.archive import Files
 from recengine.data.sample.audience import simulate
 from recengine.data.source import DatasetSource
-from recengine.files import put_in_place
+from recengine.files import atomic_file
 
 FILMS = Path(__file__).with_name("films.csv")
 LICENCE = "Free to use with RecEngine. The films are facts written down by hand; the audience is simulated."
@@ -85,7 +84,7 @@ def _read(cache: Path) -> _Tables | None:
 
 
 def _write(cache: Path, tables: _Tables) -> None:
-    """Write the tables as a digest and an npz: to a name of its own, to the disk, then to the final name."""
+    """Write the tables atomically, as a digest and an npz."""
     arrays: dict[str, Any] = {}
     for table, frame in enumerate(tables):
         for name, column in frame.items():
@@ -93,17 +92,10 @@ def _write(cache: Path, tables: _Tables) -> None:
     stream = io.BytesIO()
     np.savez_compressed(stream, allow_pickle=False, **arrays)
     content = stream.getvalue()
-    temporary = None
-    try:
+    with suppress(OSError):  # a full or read-only disk costs a second at the next start, no more
         cache.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix="sample-", suffix=".part", dir=cache.parent)
-        with os.fdopen(handle, "wb") as file:
+        with atomic_file(cache) as file:
             file.write(_digest(content) + content)
-        put_in_place(Path(temporary), cache)
-    except OSError:
-        # A full or read-only disk costs a second at the next start, no more: the data set itself is whole.
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def _digest(content: bytes) -> bytes:
