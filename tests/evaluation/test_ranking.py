@@ -160,7 +160,7 @@ def test_cold_users_are_served_from_what_is_given_of_them(tiny: Dataset) -> None
         assert len(seen) == 6
         expected = sorted((i for i in split.candidates if i not in seen), key=lambda i: (-float(own[i]), i))
         assert listed.tolist() == [int(i) for i in expected[:10]]
-    with pytest.raises(BadInput, match=r"'random' cannot serve people .* choose one with fold-in"):
+    with pytest.raises(BadInput, match=r"'random' cannot serve users .* choose one with fold-in"):
         evaluate(model_class("random")().fit(split.fit), split)
 
 

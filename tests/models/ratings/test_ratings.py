@@ -320,7 +320,7 @@ def test_people_who_are_not_in_training_are_predicted_from_their_history(tiny: D
     scores = model.score_history(split.history).clamp(1, 5)
     error = scores[split.test.user_idx.tolist(), split.test.item_idx.tolist()].numpy() - split.test.rating
     assert found.means()["rmse"][0] == pytest.approx(float(np.sqrt((error**2).mean())), rel=1e-5)
-    with pytest.raises(BadInput, match="'recommender-net' cannot serve people"):
+    with pytest.raises(BadInput, match="'recommender-net' cannot serve users"):
         rating_errors(fitted("recommender-net", split.fit, epochs=1), split)
 
 
@@ -408,7 +408,7 @@ def test_a_model_that_predicts_no_ratings_is_bad_input_that_names_those_that_do(
     pairs = ["--pairs", str(tmp_path / "pairs.csv")] if command == "predict" else []
     assert main([command, "--dataset", "nowhere", "--model", "ease", *pairs, "--out", str(tmp_path / "o.csv")]) == 2
     said = capsys.readouterr().err
-    assert "model 'ease' predicts no ratings; choose one that does:" in said
+    assert "'ease' predicts no ratings; expected one of:" in said
     assert all(name in said for name in RATERS)
 
 
