@@ -13,7 +13,7 @@ from recengine.errors import BadInput
 from recengine.experiments import tune
 from recengine.experiments.train import memory_needed
 from recengine.jobs.job import Job, JobState
-from recengine.models.registry import MODELS, OWN, WATCHED_FIRST, configure
+from recengine.models.registry import MODELS, WATCHED_FIRST, configure
 from recengine.training.config import RunConfig
 
 LARGE = 1e9
@@ -39,7 +39,7 @@ def draw_form(dataset: Dataset) -> None:
         )
         kind, settings = MODELS[name], model_settings.settings_of(MODELS[name])
         st.html(f'<p class="about-model">{html(kind.summary)}</p>')
-        if name in OWN:
+        if name in MODELS.plugins:
             draw_contract(name, dataset)
         whole = st.container()
         ready = model_settings.presets(kind)
@@ -67,7 +67,7 @@ def draw_form(dataset: Dataset) -> None:
 
 def draw_contract(name: str, dataset: Dataset) -> None:
     """Say whether one's own model keeps the contract that every model here keeps."""
-    findings = caches.findings(name, OWN[name].version, dataset.fingerprint, dataset)
+    findings = caches.findings(name, MODELS[name].version, dataset.fingerprint, dataset)
     broken = [finding for finding in findings if finding.fault]
     if not broken:
         st.caption(f":material/verified: Your own model; it keeps all {len(findings)} lines of the contract.")

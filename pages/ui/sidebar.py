@@ -61,7 +61,7 @@ def draw() -> None:
 
     from pages.ui import caches, messages, recipes
     from recengine.data.sources import SOURCES, is_present
-    from recengine.models.registry import FAULTS, MODELS
+    from recengine.models.registry import MODELS
 
     default = settings.default_dataset()
     names = [name for name in SOURCES if name == default or is_present(name)]
@@ -76,7 +76,7 @@ def draw() -> None:
         learns = "Learns" if "incremental" in kind.abilities else "Does not learn"
         about = f"{kind.summary} {learns} from visitors’ ratings."
         st.html(f'<p class="about-model"><b>{html(kind.family.capitalize())}.</b> {html(about)}</p>')
-        for error in FAULTS:
+        for error in MODELS.errors:
             st.warning(markdown(messages.as_sentence(error)), icon=":material/extension_off:")
         if torch.cuda.is_available():
             _picker("device", "Device", ["auto", "cpu", "cuda"], settings.default_device())

@@ -11,7 +11,7 @@ from recengine.cli.reporter import Reporter
 from recengine.data.sources import SOURCES, fetch, is_present
 from recengine.errors import BadInput
 from recengine.export import table
-from recengine.models.registry import FAULTS, MODELS, model_class
+from recengine.models.registry import MODELS, model_class
 from recengine.testing import check
 
 
@@ -52,8 +52,8 @@ def datasets(options: argparse.Namespace, report: Reporter) -> None:
 def models(options: argparse.Namespace, report: Reporter) -> None:
     if options.action == "check":
         return check_model(options, report)
-    for fault in FAULTS:
-        report.note(fault)
+    for error in MODELS.errors:
+        report.note(error)
     rows = [(m.name, m.family, ", ".join(m.abilities) or "-", m.summary) for m in MODELS.values()]
     report.result(
         {

@@ -52,7 +52,7 @@ FAMILIES = {
     "(Burke, Hybrid recommender systems, UMUAI 2002).",
     "baseline": "The same for everybody, or nothing but averages: what every other model has to beat "
     "(Ferrari Dacrema, Cremonesi & Jannach, Are we really making much progress?, RecSys 2019).",
-    "own": "A function of the operator's, which does not say how it comes to its answers.",
+    "custom": "A function of the operator's, which does not say how it comes to its answers.",
 }
 """How a model comes to know a person's taste, a sentence on each way."""
 NEED_NO_RATINGS = ("baseline", "demographic", "contextual")
@@ -420,4 +420,4 @@ def readable(model: Recommender, rows: Interactions, positive: float) -> Interac
 def check_k(k: int, limit: int) -> None:
     """Raise BadInput unless 1 <= k <= limit."""
     if not 1 <= k <= limit:
-        raise BadInput(f"k={k} is out of range; expected 1 to {limit:,}, the items that can be listed")
+        raise BadInput("k", k, f"1 to {limit:,}, the items that can be listed", problem="is out of range")

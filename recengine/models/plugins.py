@@ -28,7 +28,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.base import FAMILIES, FitContext, Recommender
+from recengine.models.base import FAMILIES, FitContext, Recommender, implemented
 from recengine.training.config import Config
 
 VARIABLE, GROUP = "RECENGINE_MODELS", "recengine.models"
@@ -50,7 +50,7 @@ class FunctionModel(Recommender[Config]):
     the number of ids wanted. What it does not return is not recommended, so its AUC is over what it returns.
     """
 
-    family = "own"
+    family = "custom"
     abilities = ("fold-in",)
     function: ClassVar[Callable[[Any, list[Rated], int], Sequence[Any]]]
     source: ClassVar[str]
@@ -81,11 +81,10 @@ class FunctionModel(Recommender[Config]):
             try:
                 answer = list(type(self).function(person, history, self.n_items))
                 items = place.get_indexer(pd.Index(answer).drop_duplicates()) if answer else np.empty(0, np.int64)
-            except Exception as fault:
-                raise BadInput(
-                    f"recommend of model {self.name!r} failed for user {person!r} with {len(history)} ratings: "
-                    f"{type(fault).__name__}: {fault}; correct {self.source}"
-                ) from fault
+            except Exception as exception:
+                error = f"{type(exception).__name__}: {exception}"
+                problem = f"failed in recommend for user {person!r} with {len(history)} ratings: {error}"
+                raise BadInput("model", self.name, remedy=f"correct {self.source}", problem=problem) from exception
             items = items[items >= 0][: self.n_items]
             scores[row, torch.from_numpy(items)] = self.n_items - torch.arange(len(items), dtype=torch.float32)
         return scores
@@ -114,25 +113,25 @@ def _unpacked(held: NDArray[Any]) -> NDArray[Any]:
     return held if held.dtype == np.int64 else np.array(held.tobytes().decode().split("\0"), dtype=object)
 
 
-def find(taken: Sequence[str]) -> tuple[list[type[Recommender]], list[str]]:
+def find_plugins(taken: Sequence[str]) -> tuple[list[type[Recommender]], list[str]]:
     """Return the operator's own models, and a sentence on each that cannot be used. One bad file spoils no other.
 
     taken : names that are given already
     """
     found: dict[str, type[Recommender]] = {}
-    faults = []
+    errors: list[str] = []
     for source, get in _sources():
         try:
             for model in get():
                 if model.name in {*taken, *found}:
-                    raise BadInput(f"the name {model.name!r} is taken; give it another")
+                    raise BadInput("name", model.name, remedy="give it another", problem="is taken")
                 found[model.name] = model
-        except BadInput as fault:
-            faults.append(f"{source}: {fault}")
+        except BadInput as error:
+            errors.append(f"{source}: {error}")
         except (Exception, SystemExit) as fault:  # whatever a person's own code does
             where = f" in line {fault.lineno}" if isinstance(fault, SyntaxError) else ""
-            faults.append(f"{source} cannot be loaded: {type(fault).__name__}{where}: {fault}; correct it")
-    return list(found.values()), faults
+            errors.append(f"{source} cannot be loaded: {type(fault).__name__}{where}: {fault}; correct it")
+    return list(found.values()), errors
 
 
 def _sources() -> Iterator[tuple[str, Callable[[], list[type[Recommender]]]]]:
@@ -147,8 +146,10 @@ def _of_path(path: Path) -> list[type[Recommender]]:
     """Import a file or a package by its path and return its models."""
     start = path / "__init__.py" if path.is_dir() else path
     if not start.is_file() or start.suffix != ".py":
-        raise BadInput("there is no such Python file or package; expected the path of a .py file or a package folder")
-    name = f"recengine_own_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+        raise BadInput(
+            "file", None, "the path of a .py file or a package folder", problem="is no Python file or package"
+        )
+    name = f"recengine_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     inside = [str(path)] if path.is_dir() else None
     about = importlib.util.spec_from_file_location(name, start, submodule_search_locations=inside)
     assert about is not None
@@ -170,7 +171,9 @@ def _of_module(module: ModuleType, name: str) -> list[type[Recommender]]:
     if inspect.isfunction(getattr(module, "recommend", None)):
         own.append(_of_function(module.recommend, name.replace("_", "-").lower()))
     if not own:
-        raise BadInput("there is no model in it; expected a subclass of Recommender, or recommend(user_id, history, k)")
+        raise BadInput(
+            "module", name, "a subclass of Recommender, or recommend(user_id, history, k)", problem="has no model"
+        )
     return own
 
 
@@ -186,14 +189,17 @@ def _of_entry_point(point: metadata.EntryPoint) -> list[type[Recommender]]:
 def _checked(kind: type[Recommender]) -> type[Recommender]:
     """Return the class if it says what it is and does what it must; its version follows its source."""
     if inspect.isabstract(kind):
-        raise BadInput(f"class {kind.__name__} lacks {', '.join(sorted(kind.__abstractmethods__))}")
+        raise BadInput("class", kind.__name__, problem=f"lacks {', '.join(sorted(kind.__abstractmethods__))}")
     for attribute in ("name", "family", "summary"):
         if not isinstance(getattr(kind, attribute, None), str):
-            raise BadInput(f"class {kind.__name__} lacks the text {attribute!r}; give it one")
+            raise BadInput("class", kind.__name__, remedy="give it one", problem=f"lacks the text {attribute!r}")
     if not _NAME.fullmatch(kind.name):
-        raise BadInput(f"the name {kind.name!r} is no model's name; expected small letters, digits and hyphens")
+        raise BadInput("name", kind.name, "small letters, digits and hyphens", problem="is no name of a model")
     if kind.family not in FAMILIES:
-        raise BadInput(f"family={kind.family!r} of {kind.name!r} is unknown; expected one of: {', '.join(FAMILIES)}")
+        raise BadInput("family", kind.family, f"one of: {', '.join(FAMILIES)}", problem=f"of {kind.name!r} is unknown")
+    if set(kind.abilities) != set(implemented(kind)):
+        expected = f"those whose methods it has: {', '.join(implemented(kind)) or 'none'}"
+        raise BadInput("abilities", ", ".join(kind.abilities), expected, problem=f"of {kind.name!r} are not its own")
     kind.version = _version(kind)
     return kind
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -17,7 +19,7 @@ from recengine.models.item_item.linear import EASE, SLIM, ItemKNN
 from recengine.models.item_item.slist import SLIST
 from recengine.models.pair.hybrid import Hybrid, HybridJoint
 from recengine.models.pair.neural import CML, MLP, MLPMF, ColdStartMF, DeepFM, NeuMF, NonlinearMF
-from recengine.models.plugins import find
+from recengine.models.plugins import find_plugins
 from recengine.models.ratings.bias import Bias
 from recengine.models.ratings.mf_explicit import MFExplicit
 from recengine.models.ratings.recommender_net import RecommenderNet
@@ -35,42 +37,79 @@ from recengine.models.streaming.step import Step
 from recengine.training.config import Config, RunConfig
 from recengine.training.loop import OnEpoch, Stage, gain, mark_stage
 
-MODELS: dict[str, type[Recommender]] = {
-    model.name: model
-    for model in (
-        RandomRanking,
-        Popularity,
-        StreamPopularity,
-        RecentPopularity,
-        Contextual,
-        Demographic,
-        Content,
-        ItemKNN,
-        EASE,
-        SLIM,
-        SLIST,
-        StreamItemKNN,
-        IALS,
-        MF,
-        Step,
-        StreamBlend,
-        GRU,
-        SASRec,
-        Bias,
-        MFExplicit,
-        RecommenderNet,
-        GRURating,
-        NonlinearMF,
-        MLP,
-        NeuMF,
-        MLPMF,
-        CML,
-        DeepFM,
-        ColdStartMF,
-        HybridJoint,
-        Hybrid,
-    )
-}
+
+class Registry(Mapping[str, type[Recommender]]):
+    """The models by name: the built-in ones, then the operator's plugins, which are loaded when first asked for.
+
+    A built-in model is looked up without loading a plugin, so that no file of the operator's runs on import.
+    """
+
+    def __init__(self, *models: type[Recommender]) -> None:
+        self.built_in = {model.name: model for model in models}
+        self._loaded: tuple[dict[str, type[Recommender]], list[str]] | None = None
+        self._lock = threading.RLock()
+
+    @property
+    def plugins(self) -> Mapping[str, type[Recommender]]:
+        """Return the operator's models by name."""
+        return self._load()[0]
+
+    @property
+    def errors(self) -> Sequence[str]:
+        """Return a sentence on each plugin that cannot be used: it is left out, and every front end says so."""
+        return self._load()[1]
+
+    def _load(self) -> tuple[dict[str, type[Recommender]], list[str]]:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = {}, []  # what a plugin sees that looks here while it is loaded
+                found, errors = find_plugins(list(self.built_in))
+                self._loaded = {model.name: model for model in found}, errors
+            return self._loaded
+
+    def __getitem__(self, name: str) -> type[Recommender]:
+        return self.built_in[name] if name in self.built_in else self.plugins[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self.built_in, **self.plugins})
+
+    def __len__(self) -> int:
+        return len(self.built_in) + len(self.plugins)
+
+
+MODELS = Registry(
+    RandomRanking,
+    Popularity,
+    StreamPopularity,
+    RecentPopularity,
+    Contextual,
+    Demographic,
+    Content,
+    ItemKNN,
+    EASE,
+    SLIM,
+    SLIST,
+    StreamItemKNN,
+    IALS,
+    MF,
+    Step,
+    StreamBlend,
+    GRU,
+    SASRec,
+    Bias,
+    MFExplicit,
+    RecommenderNet,
+    GRURating,
+    NonlinearMF,
+    MLP,
+    NeuMF,
+    MLPMF,
+    CML,
+    DeepFM,
+    ColdStartMF,
+    HybridJoint,
+    Hybrid,
+)
 
 DEFAULT = EASE.name
 """What answers where no model is chosen."""
@@ -87,19 +126,13 @@ SIDE_BY_SIDE = (FOR_EVENTS, GRU.name, DEFAULT, Popularity.name)
 WATCHED_FIRST = MF.name
 """What to watch in training first: it learns in epochs, and not many."""
 
-_own, FAULTS = find(list(MODELS))
-"""What is wrong with models of one's own, a sentence each: they are left out, and every front says so."""
-OWN = {model.name: model for model in _own}
-MODELS |= OWN
-
 
 def model_class(name: str) -> type[Recommender]:
     """Return the registered class; BadInput names the closest one."""
     if name not in MODELS:
-        unloaded = f" ({'; '.join(FAULTS)})" if FAULTS else ""
-        raise BadInput(
-            f"model {name!r} is unknown{suggest(name, list(MODELS))}; expected one of: {', '.join(MODELS)}{unloaded}"
-        )
+        unloaded = f" ({'; '.join(MODELS.errors)})" if MODELS.errors else ""
+        problem = f"is unknown{suggest(name, list(MODELS))}"
+        raise BadInput("model", name, f"one of: {', '.join(MODELS)}{unloaded}", problem=problem)
     return MODELS[name]
 
 
@@ -110,9 +143,8 @@ def configure(name: str, settings: dict[str, Any], run: RunConfig) -> tuple[Conf
     for key in settings:
         if key not in model_fields | run_fields:
             known = sorted(model_fields | run_fields)
-            raise BadInput(
-                f"{key!r} is not a setting of {name!r}{suggest(key, known)}; expected one of: {', '.join(known)}"
-            )
+            problem = f"is not an option of {name!r}{suggest(key, known)}"
+            raise BadInput(key, expected=f"one of: {', '.join(known)}", problem=problem)
     config = model_class(name).Config.from_dict({k: v for k, v in settings.items() if k in model_fields})
     return config, dataclasses.replace(run, **{k: v for k, v in settings.items() if k in run_fields})
 

@@ -75,10 +75,8 @@ class Config:
         known = [f.name for f in dataclasses.fields(cls)]
         for name in values:
             if name not in known:
-                raise BadInput(
-                    f"{name!r} is not a setting of {cls.__name__}{suggest(name, known)}; "
-                    f"expected one of: {', '.join(known) or 'none'}"
-                )
+                problem = f"is not an option of {cls.__name__}{suggest(name, known)}"
+                raise BadInput(name, expected=f"one of: {', '.join(known) or 'none'}", problem=problem)
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,7 +103,9 @@ class RunConfig(Config):
     def torch_device(self) -> torch.device:
         """Return the device, chosen once; BadInput when CUDA is asked for and absent."""
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise BadInput("device='cuda' is not available on this machine; choose 'cpu' or 'auto'")
+            raise BadInput(
+                "device", "cuda", remedy="choose 'cpu' or 'auto'", problem="is not available on this machine"
+            )
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
@@ -120,7 +120,7 @@ def _read(f: dataclasses.Field[Any], value: Any, hint: Any) -> Any:
             continue
         below = low is not None and (number <= low if f.metadata.get("open_low") else number < low)
         if below or (high is not None and number > high) or not math.isfinite(number):
-            raise BadInput(f"{f.name}={number} is out of range; expected {range_text(f.metadata)}")
+            raise BadInput(f.name, number, range_text(f.metadata), problem="is out of range")
     return value
 
 
@@ -136,14 +136,13 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
     kinds = [option for option in options if option is not type(None) and get_origin(option) is not Literal]
     if not kinds:
         choices = [str(word) for word in words]
-        raise BadInput(
-            f"{name}={value!r} is unknown{suggest(str(value), choices)}; expected one of: {', '.join(choices)}"
-        )
+        problem = f"is unknown{suggest(str(value), choices)}"
+        raise BadInput(name, str(value), f"one of: {', '.join(choices)}", problem=problem)
     try:
         return _convert(value, kinds[0])
     except (ValueError, TypeError, KeyError, OverflowError):
         expected = " or ".join([_kind_text(kinds[0]), *map(repr, words)])
-        raise BadInput(f"{name}={value!r} cannot be read; expected {expected}") from None
+        raise BadInput(name, str(value), expected, problem="cannot be read") from None
 
 
 def _convert(value: Any, hint: Any) -> Any:

@@ -5,20 +5,15 @@ from pathlib import Path
 import pytest
 
 from recengine.models import registry
-from recengine.models.plugins import find
 from tests.app.conftest import Open, Worker, cards, markup
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def bring(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
-    """Register what a file gives as the registry does when it is imported."""
+    """Let the registry look for plugins again, and find this one."""
     monkeypatch.setenv("RECENGINE_MODELS", str(path))
-    found, faults = find(list(registry.MODELS))
-    for kind in found:
-        monkeypatch.setitem(registry.MODELS, kind.name, kind)
-        monkeypatch.setitem(registry.OWN, kind.name, kind)
-    monkeypatch.setattr(registry, "FAULTS", faults)
+    monkeypatch.setattr(registry.MODELS, "_loaded", None)
 
 
 def test_a_model_of_ones_own_recommends_and_keeps_the_contract(

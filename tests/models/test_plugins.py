@@ -16,7 +16,7 @@ from recengine import testing as contract
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.models.base import Recommender
-from recengine.models.plugins import find
+from recengine.models.plugins import find_plugins
 from recengine.models.registry import MODELS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -57,14 +57,14 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def only(taken: tuple[str, ...] = ()) -> type[Recommender]:
-    found, faults = find(taken)
+    found, faults = find_plugins(taken)
     assert (len(found), faults) == (1, [])
     return found[0]
 
 
 def test_without_the_variable_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RECENGINE_MODELS", raising=False)
-    assert find(list(MODELS)) == ([], [])
+    assert find_plugins(list(MODELS)) == ([], [])
 
 
 def test_a_function_ranks_by_its_answer(write: Write, tiny: Dataset) -> None:
@@ -72,7 +72,7 @@ def test_a_function_ranks_by_its_answer(write: Write, tiny: Dataset) -> None:
     kind = only()
     assert (kind.name, kind.family, kind.summary) == (
         "by-number",
-        "own",
+        "custom",
         "The ids from the smallest up, what was rated last first.",
     )
     model = kind().fit(tiny.ratings, items=tiny.items, users=tiny.user_table)
@@ -121,7 +121,7 @@ def test_a_package_and_a_class_load_too(write: Write, tiny: Dataset) -> None:
         CLASS.replace('"mine"', "NAME").replace("import torch", "import torch\nfrom .helper import NAME"),
         "pack",
     )
-    found, faults = find([])
+    found, faults = find_plugins([])
     assert [kind.name for kind in found] == ["mine"]
     assert len(faults) == 1  # the folder is listed twice here
     assert "the name 'mine' is taken" in faults[0]
@@ -134,18 +134,18 @@ def test_a_package_and_a_class_load_too(write: Write, tiny: Dataset) -> None:
         ("def recommend(:", r"cannot be loaded: SyntaxError in line 1"),
         ("import no_such_module", r"cannot be loaded: ModuleNotFoundError: No module named 'no_such_module'"),
         ("raise SystemExit(3)", r"cannot be loaded: SystemExit: 3"),
-        ("x = 1", r"there is no model in it; expected a subclass of Recommender, or recommend\("),
-        (CLASS.replace("def score", "def skore"), r"class Mine lacks score"),
-        (CLASS.replace('"mine"', "5"), r"class Mine lacks the text 'name'"),
-        (CLASS.replace('"mine"', '"../mine"'), r"the name '../mine' is no model's name"),
-        (CLASS.replace('"baseline"', '"magic"'), r"family='magic' of 'mine' is unknown; expected one of: collab"),
+        ("x = 1", r"module '\w+' has no model; expected a subclass of Recommender, or recommend\("),
+        (CLASS.replace("def score", "def skore"), r"class 'Mine' lacks score"),
+        (CLASS.replace('"mine"', "5"), r"class 'Mine' lacks the text 'name'"),
+        (CLASS.replace('"mine"', '"../mine"'), r"name '../mine' is no name of a model"),
+        (CLASS.replace('"baseline"', '"magic"'), r"family 'magic' of 'mine' is unknown; expected one of: collab"),
         (CLASS.replace('"mine"', '"ease"'), r"the name 'ease' is taken"),
     ],
 )
 def test_a_source_that_cannot_be_used_is_told_and_spoils_no_other(write: Write, text: str, fault: str) -> None:
     write("bad.py", text)
     write("good.py", FUNCTION)
-    found, faults = find(["ease"])
+    found, faults = find_plugins(["ease"])
     assert [kind.name for kind in found] == ["good"]
     assert len(faults) == 1
     assert re.search(fault, faults[0])
@@ -153,9 +153,9 @@ def test_a_source_that_cannot_be_used_is_told_and_spoils_no_other(write: Write, 
 
 def test_a_path_that_is_no_source_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RECENGINE_MODELS", f"{tmp_path}{os.pathsep}{tmp_path / 'none.py'}")
-    found, faults = find([])
+    found, faults = find_plugins([])
     assert found == []
-    assert all("there is no such Python file or package" in fault for fault in faults)
+    assert all("is no Python file or package" in fault for fault in faults)
     assert len(faults) == 2
 
 

@@ -78,7 +78,7 @@ def test_a_bad_value_is_named_with_its_field_and_what_was_expected(field, value,
 
 
 def test_an_unknown_setting_is_named_with_the_closest_known_one() -> None:
-    with pytest.raises(BadInput, match=r"'dims' is not a setting of Example \(did you mean 'dim'\?\)"):
+    with pytest.raises(BadInput, match=r"dims is not an option of Example \(did you mean 'dim'\?\)"):
         Example.from_dict({"dims": 3})
 
 
@@ -112,7 +112,7 @@ def test_a_run_names_what_is_wrong_with_it() -> None:
         RunConfig(seed=-1)
     with pytest.raises(BadInput, match="epochs=0 is out of range"):
         RunConfig(epochs=0)
-    with pytest.raises(BadInput, match=r"device='cda' is unknown \(did you mean 'cuda'\?\)"):
+    with pytest.raises(BadInput, match=r"device 'cda' is unknown \(did you mean 'cuda'\?\)"):
         RunConfig(device="cda")
     assert RunConfig(device="cpu").torch_device().type == "cpu"
 

@@ -45,9 +45,12 @@ class ItemItem(HistoryModel[HistoryConfigT], Recommender[HistoryConfigT]):
     def learn(self, train: Interactions, context: FitContext) -> None:
         needed = 4 * self.n_items**2
         if needed > MEMORY_LIMIT:
+            size = f"{needed / 2**30:.1f} GiB for its {self.n_items:,} x {self.n_items:,} weights"
             raise BadInput(
-                f"model {self.name!r} needs {needed / 2**30:.1f} GiB for its {self.n_items:,} x {self.n_items:,} "
-                "weights, more than the limit of 8 GiB; choose 'mf', or drop rare items with --min-item"
+                "model",
+                self.name,
+                remedy="choose 'mf', or drop rare items with `min_item`",
+                problem=f"needs {size}, more than the limit of {MEMORY_LIMIT >> 30} GiB",
             )
         self.serve_from(train)
         self.item_weights = self.weights(train, context.items, context.run.torch_device()).cpu().contiguous()

@@ -72,8 +72,10 @@ def _described(items: pd.DataFrame | None) -> pd.DataFrame:
     """Return the item table; BadInput where it says nothing of any item."""
     if items is None or without_metadata(items, COLUMNS, len(items)).all():
         raise BadInput(
-            "model 'content' needs genres, keywords or tags in the item table, and this data set has none; "
-            "add a genres column to movies.csv, or choose another model"
+            "model",
+            "content",
+            remedy="add a genres column to movies.csv, or choose another model",
+            problem="needs genres, keywords or tags in the item table, and this data set has none",
         )
     return items
 

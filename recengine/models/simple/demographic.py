@@ -54,8 +54,10 @@ class Demographic(Recommender[DemographicConfig]):
     def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
         if users is None or not any(column in users for column in ATTRIBUTES):
             raise BadInput(
-                "model 'demographic' needs age, gender or occupation in a user table, and this data set has none; "
-                "add users.csv, or choose another model"
+                "model",
+                self.name,
+                remedy="add users.csv, or choose another model",
+                problem="needs age, gender or occupation in a user table, and this data set has none",
             )
 
     def learn(self, train: Interactions, context: FitContext) -> None:
@@ -98,11 +100,13 @@ class Demographic(Recommender[DemographicConfig]):
         own = {g.partition("=")[2]: i for i, g in enumerate(self.groups) if g.partition("=")[0] == attribute}
         if not own:
             known = sorted({g.partition("=")[0] for g in self.groups})
-            raise BadInput(f"{attribute!r} is no attribute of this data; expected one of: {', '.join(known)}")
+            raise BadInput(
+                "profile", attribute, f"one of: {', '.join(known)}", problem="is not an attribute of this data"
+            )
         matches = {word.casefold(): i for word, i in own.items()}
         found = matches.get(value.strip().casefold(), matches.get(_age_word(value)))
         if found is None:
-            raise BadInput(f"{attribute}={value!r} is no group of this data; expected one of: {', '.join(own)}")
+            raise BadInput(attribute, value, f"one of: {', '.join(own)}", problem="is not a group of this data")
         return found
 
     def state(self) -> dict[str, Tensor]:
