@@ -237,7 +237,7 @@ def test_settings_that_cannot_be_fail_their_trial_alone(search) -> None:
     assert {trial.state for trial in found.trials} >= {"complete", "failed"}
     with pytest.raises(BadInput, match=r"model 'planted' completes no trial; .*valid_ndcg@10=nan"):
         search(trials=2, fixed={"cut": "0"})
-    with pytest.raises(BadInput, match="'bogus' is not a setting of 'planted'"):
+    with pytest.raises(BadInput, match="bogus is not an option of 'planted'"):
         search(fixed={"bogus": "1"})
 
 

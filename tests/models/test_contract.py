@@ -124,7 +124,7 @@ def test_the_declared_abilities_are_those_whose_methods_the_model_has(model: Rec
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_an_unknown_setting_or_one_out_of_range_is_bad_input(name: str) -> None:
-    with pytest.raises(BadInput, match=rf"'bogus' is not a setting of '{name}'"):
+    with pytest.raises(BadInput, match=rf"bogus is not an option of '{name}'"):
         configure(name, {"bogus": 1}, RunConfig())
     with pytest.raises(BadInput, match=r"epochs=0 is out of range; expected at least 1"):
         configure(name, {"epochs": "0"}, RunConfig())
