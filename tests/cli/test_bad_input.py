@@ -41,7 +41,7 @@ BAD = {
     "a setting out of range": (["train", "ease", "--dataset", "D", "--set", "l2=-1"], "l2=-1"),
     "a setting of nan": (["train", "ease", "--dataset", "D", "--set", "l2=nan"], "l2=nan"),
     "a huge setting": (["train", "mf", "--dataset", "D", "--set", f"epochs={'9' * 400}"], "epochs=999"),
-    "an unknown setting": (["train", "ease", "--dataset", "D", "--set", "l3=1"], "'l3'"),
+    "an unknown setting": (["train", "ease", "--dataset", "D", "--set", "l3=1"], "l3 is not an option of 'ease'"),
     "a setting without a value": (["train", "ease", "--dataset", "D", "--set", "l2"], "'l2'"),
     "a setting of no model": (["evaluate", "ease", "--dataset", "D", "--split", "random", "--set", "l2=1"], "l2"),
     "an unknown model to tune": (["tune", "eaze", "--dataset", "D"], "did you mean 'ease'"),

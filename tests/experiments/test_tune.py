@@ -81,7 +81,7 @@ class Planted(Recommender):
 @pytest.fixture
 def search(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tuned]:
     """Return a function that tunes a model, `planted` among them, on `tiny`."""
-    monkeypatch.setitem(MODELS, "planted", Planted)
+    monkeypatch.setitem(MODELS.built_in, "planted", Planted)
     monkeypatch.setattr(Planted, "ran", [])
 
     def search_one(name: str = "planted", data: Dataset = tiny, **how: Any) -> Tuned:

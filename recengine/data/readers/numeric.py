@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +14,8 @@ from pyarrow import csv
 from recengine.data.readers.delimited import MOST_COLUMNS, RATING_RANGE, roles, separator
 
 _TYPES = {"user_id": pa.int64(), "item_id": pa.int64(), "rating": pa.float64(), "timestamp": pa.int64()}
+PIECE = 1 << 20
+"""Bytes that are parsed at once: what pyarrow needs beside them is several times as much."""
 _CHARACTERS = b"0123456789.+- \n"
 """All that may stand between separators: pyarrow would take "0x1F" for a number, and quotes for nothing."""
 
@@ -60,8 +61,9 @@ def _read_block(block: bytes, mark: bytes, width: int, columns: dict[str, int]) 
         block, mark = block.replace(mark, b"\t"), b"\t"
     try:
         table = csv.read_csv(
-            io.BytesIO(block),
-            read_options=csv.ReadOptions(column_names=[str(index) for index in range(width)]),
+            pa.BufferReader(block),
+            memory_pool=pa.system_memory_pool(),  # the default pool keeps what is freed
+            read_options=csv.ReadOptions(column_names=[str(index) for index in range(width)], use_threads=False),
             parse_options=csv.ParseOptions(delimiter=mark.decode(), quote_char=False),
             convert_options=csv.ConvertOptions(
                 include_columns=[str(index) for index in columns.values()],
@@ -81,7 +83,7 @@ def _read_block(block: bytes, mark: bytes, width: int, columns: dict[str, int]) 
 def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Re-cut blocks at line ends; every kind of line end becomes a line feed, and the last line gets one."""
     rest = b""
-    for block in blocks:
+    for block in (big[start : start + PIECE] for big in blocks for start in range(0, len(big), PIECE)):
         whole, end, tail = block.rpartition(b"\n")
         if end:
             yield _line_feeds(rest + whole + end)
