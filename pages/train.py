@@ -68,12 +68,15 @@ def draw_form(dataset: Dataset) -> None:
 def draw_contract(name: str, dataset: Dataset) -> None:
     """Say whether one's own model keeps the contract that every model here keeps."""
     findings = caches.findings(name, MODELS[name].version, dataset.fingerprint, dataset)
-    broken = [finding for finding in findings if finding.fault]
+    broken = [finding for finding in findings if finding.error]
     if not broken:
         st.caption(f":material/verified: Your own model; it keeps all {len(findings)} lines of the contract.")
         return
     st.warning(f"Your own model breaks {len(broken)} of {len(findings)} lines of the contract.", icon=":material/rule:")
-    rows = "".join(f"<li>{html(messages.as_sentence(line.what))} <b>{html(line.fault)}</b></li>" for line in broken)
+    rows = "".join(
+        f"<li>{html(messages.as_sentence(broken_line.line))} <b>{html(broken_line.error)}</b></li>"
+        for broken_line in broken
+    )
     st.html(f'<ul class="findings">{rows}</ul>')
 
 

@@ -3,13 +3,12 @@
 import os
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import settings
 
-from recengine.data.dataset import Dataset, build_dataset
+from recengine.data.dataset import Dataset
+from recengine.testing import small_dataset
 
 settings.register_profile("tests", deadline=None)  # a busy machine is no failure
 settings.load_profile("tests")
@@ -50,34 +49,5 @@ def mirror() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny() -> Dataset:
-    """Return 60 people and 40 films in four genres; each person likes one genre. Seeded, half-star ratings."""
-    rng = np.random.default_rng(7)
-    users, items = np.repeat(np.arange(60), 20), np.concatenate([rng.permutation(40)[:20] for _ in range(60)])
-    liked = items % 4 == users % 4
-    rating = np.where(liked, rng.choice([4.0, 4.5, 5.0], len(users)), rng.choice([1.0, 2.5, 3.5, 4.0], len(users)))
-    ratings = pd.DataFrame(
-        {
-            "user_id": users + 1,
-            "item_id": items + 101,
-            "rating": rating,
-            "timestamp": np.arange(len(users)) + 10**9,
-        }
-    )
-    genres = ["Action|Sci-Fi", "Comedy", "Drama|Romance", "Horror"]
-    films = pd.DataFrame(
-        {
-            "item_id": np.arange(40) + 101,
-            "title": [f"Film {i}" for i in range(40)],
-            "year": 1980 + np.arange(40),
-            "genres": [genres[i % 4] for i in range(40)],
-        }
-    )
-    people = pd.DataFrame(
-        {
-            "user_id": np.arange(60) + 1,
-            "age": 18 + np.arange(60) % 50,
-            "gender": np.where(np.arange(60) % 4 < 2, "F", "M"),
-            "occupation": np.array(["engineer", "teacher", "artist", "law"])[np.arange(60) % 4],
-        }
-    )
-    return build_dataset("tiny", ratings, films, people)
+    """Return 60 users and 40 films in four genres; each user likes one genre."""
+    return small_dataset()

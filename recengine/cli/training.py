@@ -67,17 +67,17 @@ def models(options: argparse.Namespace, report: Reporter) -> None:
 
 
 def check_model(options: argparse.Namespace, report: Reporter) -> None:
-    """Hold a model to the contract and print a finding for each of its lines; any fault is bad input."""
+    """Hold a model to the contract and print a finding for each of its lines; a broken one is bad input."""
     if options.name is None:
         raise BadInput("name", remedy="run `python -m recengine models` for the list", problem="is needed to check")
     findings = check(model_class(options.name), load_data(options, report))
-    faults = [finding for finding in findings if finding.fault]
+    broken = [finding for finding in findings if finding.error]
     report.result(
         {"model": options.name, "dataset": options.dataset, "findings": [f._asdict() for f in findings]},
-        table(("", "line of the contract", "finding"), [("no" if f.fault else "ok", *f) for f in findings]),
+        table(("", "line of the contract", "finding"), [("no" if f.error else "ok", *f) for f in findings]),
     )
-    if faults:
-        raise BadInput("model", options.name, problem=f"breaks {len(faults)} of {len(findings)} lines of the contract")
+    if broken:
+        raise BadInput("model", options.name, problem=f"breaks {len(broken)} of {len(findings)} lines of the contract")
 
 
 def train(options: argparse.Namespace, report: Reporter) -> None:

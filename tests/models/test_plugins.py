@@ -79,7 +79,7 @@ def test_a_function_ranks_by_its_answer(write: Write, tiny: Dataset) -> None:
     mine = tiny.ratings.of_users([5])
     last = int(mine.item_idx[mine.chronological()[-1]])
     assert model.top_k(5, k=3, seen=None).items[0].tolist() == [last, *[i for i in range(4) if i != last][:2]]
-    assert contract.check(kind, tiny) == [(finding.what, "") for finding in contract.check(kind, tiny)]
+    assert contract.check(kind, tiny) == [(finding.line, "") for finding in contract.check(kind, tiny)]
 
 
 def test_a_function_is_told_who_asks_and_what_they_rated_in_order(write: Write, tiny: Dataset) -> None:
@@ -111,7 +111,7 @@ def test_a_function_that_fails_is_bad_input_that_names_the_file(write: Write, ti
     model = kind().fit(tiny.ratings, items=tiny.items, users=tiny.user_table)
     with pytest.raises(BadInput, match=rf"user 8 with 20 ratings: ZeroDivisionError: .*; correct {path}"):
         model.score(7)
-    assert next(f.fault[:20] for f in contract.check(kind, tiny) if f.fault) == "BadInput: model 'bro"
+    assert next(f.error[:20] for f in contract.check(kind, tiny) if f.error) == "BadInput: model 'bro"
 
 
 def test_a_package_and_a_class_load_too(write: Write, tiny: Dataset) -> None:
@@ -125,7 +125,7 @@ def test_a_package_and_a_class_load_too(write: Write, tiny: Dataset) -> None:
     assert [kind.name for kind in found] == ["mine"]
     assert len(faults) == 1  # the folder is listed twice here
     assert "name 'mine' is taken" in faults[0]
-    assert not [finding for finding in contract.check(found[0], tiny) if finding.fault]
+    assert not [finding for finding in contract.check(found[0], tiny) if finding.error]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ class _Wrong(MODELS["popularity"]):  # type: ignore[misc, valid-type]
 )
 def test_each_broken_line_of_the_contract_is_found_and_said(tiny: Dataset, how: str, line: str, fault: str) -> None:
     kind = type("Wrong", (_Wrong,), {"how": how})
-    found = {finding.what: finding.fault for finding in contract.check(kind, tiny)}
+    found = {finding.line: finding.error for finding in contract.check(kind, tiny)}
     assert found[line].startswith(fault)
 
 
@@ -213,7 +213,7 @@ def test_training_that_fails_is_the_only_finding(tiny: Dataset) -> None:
         raise ArithmeticError("no")
 
     kind = type("Failing", (_Wrong,), {"learn": learn})
-    assert contract.check(kind, tiny) == [("it learns from a few people", "ArithmeticError: no")]
+    assert contract.check(kind, tiny) == [("it learns from a few users", "ArithmeticError: no")]
 
 
 def test_the_examples_are_short_and_stand_on_the_leaderboard(recengine_home: Path) -> None:
@@ -228,7 +228,7 @@ def test_the_examples_are_short_and_stand_on_the_leaderboard(recengine_home: Pat
         return json.loads(done.stdout)
 
     for name in ("own-function", "co-liked"):
-        assert not [f for f in run("models", "check", name)["findings"] if f["fault"]]
+        assert not [f for f in run("models", "check", name)["findings"] if f["error"]]
     found = run("evaluate", "popularity", "own-function", "co-liked", "--dataset", "sample", "--split", "leave-last")
     values = [result["ndcg@10"]["value"] for result in found["results"].values()]
     assert values[0] < np.min(values[1:]) / 2
