@@ -16,7 +16,8 @@ class BadInput(ValueError):  # noqa: N818 - it names what the user gave, not a f
     problem  : what is wrong, a verb phrase such as "is out of range"
 
     Other fields that `expected` or `remedy` speak of stand in backticks there: raise `min_item`. The command line
-    turns them and `field` into flags, the app into the labels of its controls; nobody reads the sentence back.
+    turns them and `field` into flags, the app into the labels of its controls; nobody reads the sentence back. The
+    problem, which may quote what the user gave, stays as it is.
     """
 
     def __init__(
@@ -33,11 +34,11 @@ class BadInput(ValueError):  # noqa: N818 - it names what the user gave, not a f
         elif self.value is not None:
             subject += f"={self.value}"
 
-        def renamed(text: str) -> str:  # never what the user gave, which may hold backticks too
+        def renamed(text: str) -> str:
             return re.sub(r"`(\w+)`", lambda match: name_of(match[1]), text)
 
         parts = [
-            " ".join(part for part in (subject, renamed(self.problem)) if part),
+            " ".join(part for part in (subject, self.problem) if part),
             self.expected and f"expected {renamed(self.expected)}",
             renamed(self.remedy),
         ]

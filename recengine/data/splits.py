@@ -254,7 +254,7 @@ def make_split(
     if seed < 0:
         raise BadInput("seed", seed, "a whole number from 0 up", problem="is out of range")
     if targets_after is not None and name != "cold-user":
-        problem = f"has no meaning for `split` {name!r}"
+        problem = f"has no meaning for split {name!r}"
         raise BadInput("targets_after", targets_after, remedy="choose 'cold-user'", problem=problem)
     rng = np.random.default_rng(seed)
     kind, _, which = (f"predefined:{name}" if name in dataset.predefined else name).partition(":")

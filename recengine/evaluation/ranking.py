@@ -66,7 +66,7 @@ def no_fold_in(name: str) -> BadInput:
         "model",
         name,
         remedy="choose one with fold-in, such as 'ease', or 'bias' for ratings",
-        problem="cannot serve users who are not in its training data (`split` 'cold-user')",
+        problem="cannot serve users who are not in its training data (split 'cold-user')",
     )
 
 
