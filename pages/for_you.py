@@ -16,7 +16,8 @@ from pages.ui.escape import html, markdown
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.export import csv_text
-from recengine.models.base import PredictsRatings, Recommender
+from recengine.models.abilities import PredictsRatings
+from recengine.models.base import Recommender
 from recengine.serving import viewers
 from recengine.serving.explain import Reason, reasons
 from recengine.serving.recommend import estimate_rows, recommend

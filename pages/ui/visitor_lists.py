@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
-from recengine.models.base import Recommender, SupportsSession
+from recengine.models.abilities import SupportsSession
+from recengine.models.base import Recommender
 from recengine.serving.event_log import Event
 from recengine.serving.recommend import recommend_new
 

@@ -17,7 +17,8 @@ from recengine.data.dataset import Dataset
 from recengine.data.readers.pairs import read_pairs
 from recengine.errors import BadInput
 from recengine.export import Cell, write_csv
-from recengine.models.base import PredictsRatings, Recommender
+from recengine.models.abilities import PredictsRatings
+from recengine.models.base import Recommender
 from recengine.models.registry import MODELS, model_class
 from recengine.serving.recommend import estimate_rows
 

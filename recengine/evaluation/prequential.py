@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.base import Recommender, SupportsPartialFit, check_k
+from recengine.models.abilities import SupportsPartialFit
+from recengine.models.base import Recommender, check_k
 
 WINDOW = 5000
 """Evaluated events in a moving average, as is usual for these streams."""

@@ -26,7 +26,8 @@ from recengine.metrics import (
     mean_interval,
     top_k,
 )
-from recengine.models.base import NEED_NO_RATINGS, Recommender, SupportsFoldIn, check_k, readable
+from recengine.models.abilities import SupportsFoldIn
+from recengine.models.base import NEED_NO_RATINGS, Recommender, check_k, readable
 
 
 @dataclass(frozen=True, eq=False)

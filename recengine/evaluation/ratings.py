@@ -14,7 +14,8 @@ from recengine.data.splits import Split
 from recengine.errors import BadInput
 from recengine.evaluation.ranking import no_fold_in
 from recengine.metrics import mean_interval
-from recengine.models.base import PredictsRatings, Recommender, SupportsFoldIn
+from recengine.models.abilities import PredictsRatings, SupportsFoldIn
+from recengine.models.base import Recommender
 
 Floats = NDArray[np.float64]
 ROWS, USERS = 2**18, 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import (
@@ -13,13 +13,11 @@ from typing import (
     Generic,
     Literal,
     NamedTuple,
-    Protocol,
     Self,
     TypedDict,
     TypeVar,
     cast,
     final,
-    runtime_checkable,
 )
 
 import numpy as np
@@ -32,6 +30,7 @@ from torch import Tensor
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import Ranking, mask_scores, top_k
+from recengine.models.abilities import ABILITIES
 from recengine.models.recency import training_scorer
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import RunConfig
@@ -222,7 +221,7 @@ class Recommender(ABC, Generic[ConfigT]):
         among: ArrayLike | None = None,
     ) -> Ranking:
         """Return the top k items of each user, without those in `seen` (None keeps all), only from `among`."""
-        users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
+        users = as_indices(user_idx)
         check_k(k, self.n_items)
         scores = self.score(users).to("cpu", torch.float32, copy=True)  # (B, n_items)
         return top_k(mask_scores(scores, users, seen=seen, among=among), k)
@@ -234,7 +233,7 @@ class Recommender(ABC, Generic[ConfigT]):
 
         Raises BadInput for a model without item vectors.
         """
-        seeds = torch.as_tensor(np.atleast_1d(np.asarray(item_idx, dtype=np.int64)))
+        seeds = torch.as_tensor(as_indices(item_idx))
         check_k(k, self.n_items - 1)
         similarity = self.item_similarity(seeds) if "similar" in self.abilities else None
         if similarity is None:
@@ -285,122 +284,9 @@ class Recommender(ABC, Generic[ConfigT]):
         return f"{type(self).__name__}({self.n_users:,} users, {self.n_items:,} items, {self.config})"
 
 
-@runtime_checkable
-class SupportsSimilar(Protocol):
-    """Knows which items are alike: `item_similarity`, or `item_vectors` whose cosine it is, is the model's own."""
-
-    def item_similarity(self, item_idx: Tensor) -> Tensor | None:
-        """Return (B, n_items) similarities of all items to each given one."""
-        ...
-
-
-@runtime_checkable
-class SupportsFoldIn(Protocol):
-    """Scores people who are not in the training data from their ratings alone."""
-
-    def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items) scores; each user of `histories` is one new person."""
-        ...
-
-
-@runtime_checkable
-class SupportsExplain(Protocol):
-    """Splits what a person's history adds to a score over the history: exactly so for newcomers."""
-
-    @property
-    def scores_from_history(self) -> bool:
-        """Return whether users of the data, too, are scored as newcomers with the same rows would be."""
-        ...
-
-    def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
-        """Return (n_targets, n_history): what each history item (item indices, oldest first) adds to each score.
-
-        The sum is the score of a newcomer with this history less that of a newcomer without one.
-        """
-        ...
-
-
-@runtime_checkable
-class SupportsPartialFit(Protocol):
-    """Learns from events as they come, without training again."""
-
-    def partial_fit(self, events: Interactions) -> Self:
-        """Learn from the events in the order given; users and items that are new to the model are added."""
-        ...
-
-    def forget_from(self, n_users: int) -> Self:
-        """Forget the users from index `n_users` on and their events; what the items learned from them stays."""
-        ...
-
-    def test_then_train(
-        self, events: Interactions, *, learns: bool = True, masked: bool = True, limit: int = 0
-    ) -> NDArray[np.int32]:
-        """Return the rank of each event's item, (n,) from 1, among all items just before the event is learned.
-
-        learns : otherwise the events are only remembered, and so left out of what follows
-        masked : leave out what the user had before
-        limit  : what is below this rank need not be told apart, and is `limit` + 1; 0 for all ranks
-        """
-        ...
-
-
-@runtime_checkable
-class PredictsRatings(Protocol):
-    """Predicts the rating itself, in the scale of the data."""
-
-    @property
-    def scale(self) -> tuple[float, float]:
-        """Return the lowest and the highest rating of the data."""
-        ...
-
-    def predict(self, user_idx: ArrayLike, item_idx: ArrayLike) -> Tensor:
-        """Return (n,) predicted ratings of aligned users and items."""
-        ...
-
-    def estimates(self, user_idx: ArrayLike) -> Tensor:
-        """Return (B, n_items) predicted ratings of all items for a batch of users."""
-        ...
-
-
-@runtime_checkable
-class SupportsProfiles(Protocol):
-    """Scores new users known only by age, gender or occupation."""
-
-    def score_profiles(self, profiles: Sequence[Mapping[str, str]]) -> Tensor:
-        """Return (len(profiles), n_items) scores."""
-        ...
-
-
-@runtime_checkable
-class SupportsSession(Protocol):
-    """Lends its tables to an `OnlineSession`, in which one user's events move copies of what they touch."""
-
-    config: Any
-
-    @property
-    def negatives(self) -> int:
-        """Return the number of negatives of one event."""
-        ...
-
-    def arrays(self) -> tuple[Any, Any, Any, Any]:
-        """Return the tables, the update rule, the sampler of negatives and the scratch space, as NumPy arrays."""
-        ...
-
-    def weigh(self, rating: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return how much an event of each rating counts."""
-        ...
-
-
-ABILITIES: Mapping[str, type] = {
-    "similar": SupportsSimilar,
-    "fold-in": SupportsFoldIn,
-    "explain": SupportsExplain,
-    "incremental": SupportsPartialFit,
-    "ratings": PredictsRatings,
-    "profiles": SupportsProfiles,
-    "session": SupportsSession,
-}
-"""The abilities that a model may declare, each with the methods that it then has."""
+def as_indices(indices: ArrayLike) -> NDArray[np.int64]:
+    """Return an index or several as (n,) int64."""
+    return np.atleast_1d(np.asarray(indices, dtype=np.int64))
 
 
 def implemented(kind: type[Recommender]) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.base import FAMILIES, FitContext, Recommender, implemented
+from recengine.models.base import FAMILIES, FitContext, Recommender, as_indices, implemented
 from recengine.training.config import Config
 
 VARIABLE, GROUP = "RECENGINE_MODELS", "recengine.models"
@@ -61,7 +61,7 @@ class FunctionModel(Recommender[Config]):
         self.item_ids = _ids(context.items, "item_id", train.n_items)
 
     def score(self, user_idx: ArrayLike) -> Tensor:
-        users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
+        users = as_indices(user_idx)
         return self._ask(self.rows.of_users(users), self.user_ids[users].tolist())
 
     def score_history(self, histories: Interactions) -> Tensor:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from recengine.models.base import Recommender, SupportsExplain
+from recengine.models.abilities import SupportsExplain
+from recengine.models.base import Recommender
 
 
 class Reason(NamedTuple):

@@ -29,7 +29,8 @@ from recengine.experiments.store import ArtefactStore, Origin
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.files import atomic_text_file, sha256_of
 from recengine.metrics import RANKING_METRICS
-from recengine.models.base import Recommender, SupportsPartialFit
+from recengine.models.abilities import SupportsPartialFit
+from recengine.models.base import Recommender
 from recengine.models.registry import FOR_EVENTS, MODELS, model_class
 from recengine.serving.event_log import Event, EventLog, located
 from recengine.training.config import RunConfig

@@ -14,15 +14,8 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import Ranking, mask_scores, top_k
-from recengine.models.base import (
-    NEED_NO_RATINGS,
-    PredictsRatings,
-    Recommender,
-    SupportsFoldIn,
-    SupportsProfiles,
-    check_k,
-    readable,
-)
+from recengine.models.abilities import PredictsRatings, SupportsFoldIn, SupportsProfiles
+from recengine.models.base import NEED_NO_RATINGS, Recommender, as_indices, check_k, readable
 
 
 class Listing(NamedTuple):
@@ -53,7 +46,7 @@ def recommend(
     A user of whom the model learned nothing (no positive; no rating, for a model of ratings) gets the most popular
     items, marked as fallback.
     """
-    users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
+    users = as_indices(user_idx)
     check_k(k, dataset.n_items)
     scores = model.score(users).to("cpu", torch.float32, copy=True)  # (B, n_items)
     own_ranking = top_k(mask_scores(scores, users, seen=None), k) if unmasked else None

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike
 
 from recengine.errors import BadInput
 from recengine.metrics import Ranking
-from recengine.models.base import SupportsSession, check_k
+from recengine.models.abilities import SupportsSession
+from recengine.models.base import check_k
 from recengine.models.streaming import step_kernel as kernel
 from recengine.models.streaming import step_sampling as sampling
 from recengine.models.streaming.base import LinkedEvents

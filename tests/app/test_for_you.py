@@ -7,7 +7,7 @@ from pages.ui import caches
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.experiments.train import TrainingRequest, obtain
-from recengine.models.base import PredictsRatings
+from recengine.models.abilities import PredictsRatings
 from recengine.serving.viewers import history_of
 from tests.app.conftest import Open, cards, links, markup, names, settle, text_of
 

@@ -17,7 +17,8 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.splits import Split, leave_last
 from recengine.errors import BadInput
-from recengine.models.base import FAMILIES, Recommender, SupportsFoldIn
+from recengine.models.abilities import SupportsFoldIn
+from recengine.models.base import FAMILIES, Recommender
 from recengine.models.pair.base import PairModel
 from recengine.models.ratings.base import RatingModel, rating_validator
 from recengine.models.recency import HistoryModel

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import FitContext, Recommender
+from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Range, option
 from recengine.training.loop import run_epochs
@@ -188,7 +188,7 @@ class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
         return (error + self.config.unobserved_weight * everywhere) / by_user.counts.sum()
 
     def score(self, user_idx: ArrayLike) -> Tensor:
-        users = torch.as_tensor(np.atleast_1d(np.asarray(user_idx, dtype=np.int64)))
+        users = torch.as_tensor(as_indices(user_idx))
         return (self.network.users[users.to(self.network.users.device)] @ self.network.items.T).detach()
 
     @torch.no_grad()

@@ -15,7 +15,7 @@ from torch import Tensor
 from recengine.data.interactions import Interactions
 from recengine.data.sampling import ItemSampler, KnownPairs
 from recengine.errors import BadInput
-from recengine.models.base import FitContext, Recommender
+from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.models.metadata import count_unknown, credit_table, metadata_table, parse_credit
 from recengine.models.pair.loss import pair_loss
 from recengine.models.pair.networks import PairNetwork
@@ -305,7 +305,7 @@ class PairModel(Recommender[PairConfigT]):
 
     @torch.no_grad()
     def score(self, user_idx: ArrayLike) -> Tensor:
-        return self.network.score_all(torch.as_tensor(np.atleast_1d(np.asarray(user_idx, dtype=np.int64))))
+        return self.network.score_all(torch.as_tensor(as_indices(user_idx)))
 
     @torch.no_grad()
     def item_vectors(self) -> Tensor:

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import ConfigT, PredictsRatings, Recommender
+from recengine.models.abilities import PredictsRatings
+from recengine.models.base import ConfigT, Recommender, as_indices
 from recengine.training.loop import Score, Validate
 
 PAIRS_AT_ONCE = 4096
@@ -43,7 +44,7 @@ class RatingModel(Recommender[ConfigT]):
     @torch.inference_mode()
     def predict(self, user_idx: ArrayLike, item_idx: ArrayLike) -> Tensor:
         """Return (n,) predicted ratings of aligned users and items, in the data's scale."""
-        user, item = (torch.as_tensor(np.atleast_1d(np.asarray(x, dtype=np.int64))) for x in (user_idx, item_idx))
+        user, item = (torch.as_tensor(as_indices(x)) for x in (user_idx, item_idx))
         parts = [
             self.score_pairs(u, i).cpu()
             for u, i in zip(user.split(PAIRS_AT_ONCE), item.split(PAIRS_AT_ONCE), strict=True)

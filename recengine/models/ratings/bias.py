@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import FitContext
+from recengine.models.base import FitContext, as_indices
 from recengine.models.ratings.base import RatingModel, rating_range, rows_of
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Range, option
@@ -79,7 +79,7 @@ class Bias(HistoryModel[BiasConfig], RatingModel[BiasConfig]):
         return self.mean + self.users[user] + self.items[item]
 
     def score(self, user_idx: ArrayLike) -> Tensor:
-        users = torch.as_tensor(np.atleast_1d(np.asarray(user_idx, dtype=np.int64)))
+        users = torch.as_tensor(as_indices(user_idx))
         return self.mean + self.items + self.users[users][:, None]
 
     def score_history(self, histories: Interactions) -> Tensor:

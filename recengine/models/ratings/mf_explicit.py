@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.base import FitContext
+from recengine.models.base import FitContext, as_indices
 from recengine.models.factors.ials import Histories
 from recengine.models.ratings.base import RatingModel, rating_range, rows_of, shuffled
 from recengine.models.ratings.gibbs import Chain, posterior
@@ -271,7 +271,7 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
 
     @torch.no_grad()
     def score(self, user_idx: ArrayLike) -> Tensor:
-        users = torch.as_tensor(np.atleast_1d(np.asarray(user_idx, dtype=np.int64)))
+        users = torch.as_tensor(as_indices(user_idx))
         return self.network.score_grid(self.network.users[users.to(self.network.mean.device)])
 
     @torch.no_grad()

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import FitContext
+from recengine.models.base import FitContext, as_indices
 from recengine.models.ratings.base import PAIRS_AT_ONCE, RatingModel, rating_range, rows_of, shuffled
 from recengine.training.config import Config, Range, option
 from recengine.training.loop import one_thread, seeded
@@ -163,7 +162,7 @@ class RecommenderNet(RatingModel[RecommenderNetConfig]):
     @torch.no_grad()
     def score(self, user_idx: ArrayLike) -> Tensor:
         items = torch.arange(self.n_items, device=self.network.bounds.device)
-        users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64)).tolist()
+        users = as_indices(user_idx).tolist()
         return torch.stack([self.score_pairs(torch.full_like(items, u), items) for u in users])
 
     def item_vectors(self) -> Tensor:

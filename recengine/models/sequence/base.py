@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences, past_rows, past_tensors
-from recengine.models.base import FitContext, Recommender
+from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.training.catalogue_softmax import BLOCK_LOGITS, catalogue_softmax_loss
 from recengine.training.config import Config, Range, option
 from recengine.training.loop import seeded
@@ -65,7 +65,7 @@ class ReadsSequences(ABC):
 
     @torch.no_grad()
     def _score(self, sequences: Sequences, user_idx: ArrayLike) -> Tensor:
-        users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
+        users = as_indices(user_idx)
         starts = range(0, len(users), USERS_AT_ONCE)
         return torch.cat([self.score_sequences(sequences, users[s : s + USERS_AT_ONCE]).cpu() for s in starts])
 

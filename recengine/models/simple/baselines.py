@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import FitContext, Recommender
+from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.training.config import Config
 
 
@@ -24,7 +24,7 @@ class RandomRanking(Recommender[Config]):
         self.seed = torch.tensor([context.run.seed])
 
     def score(self, user_idx: ArrayLike) -> Tensor:
-        users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
+        users = as_indices(user_idx)
         rows = [np.random.default_rng([int(self.seed), int(u)]).random(self.n_items, np.float32) for u in users]
         return torch.from_numpy(np.stack(rows))
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import FitContext, Recommender
+from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.training.config import Config, Range, option
 
 DAYPARTS = 8
@@ -96,12 +96,12 @@ class Contextual(Recommender[ContextualConfig]):
 
     def score_at(self, stamps: ArrayLike) -> Tensor:
         """Return (B, n_items) scores at the given times (B,), in seconds since 1970."""
-        times = np.atleast_1d(np.asarray(stamps, dtype=np.int64))
+        times = as_indices(stamps)
         recent = self.recent[torch.from_numpy(self._moment(times))]
         return (recent + 1e-3) * self.lean[torch.from_numpy(daypart(times))]
 
     def score(self, user_idx: ArrayLike) -> Tensor:
-        return self.score_at(self.last.numpy()[np.atleast_1d(np.asarray(user_idx, dtype=np.int64))])
+        return self.score_at(self.last.numpy()[as_indices(user_idx)])
 
     def score_history(self, histories: Interactions) -> Tensor:
         """Return (histories.n_users, n_items) at each newcomer's latest event, or the data's end if it has no time."""

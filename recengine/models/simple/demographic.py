@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.base import FitContext, Recommender
+from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.training.config import Config, Range, option
 
 ATTRIBUTES = ("age", "age_group", "gender", "occupation")
@@ -82,7 +82,7 @@ class Demographic(Recommender[DemographicConfig]):
         self.lean = (shrunk / overall).log().float()  # (n_groups, n_items)
 
     def score(self, user_idx: ArrayLike) -> Tensor:
-        users = torch.as_tensor(np.atleast_1d(np.asarray(user_idx, dtype=np.int64)))
+        users = torch.as_tensor(as_indices(user_idx))
         return self.base + self.member[users] @ self.lean
 
     def score_profiles(self, profiles: Sequence[Mapping[str, str]]) -> Tensor:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.models.base import ConfigT, Recommender
+from recengine.models.base import ConfigT, Recommender, as_indices
 
 Ranks = NDArray[np.int32]
 
@@ -161,7 +161,7 @@ class Incremental(Recommender[ConfigT]):
 
     @torch.inference_mode()
     def score(self, user_idx: ArrayLike) -> Tensor:
-        users = np.atleast_1d(np.asarray(user_idx, dtype=np.int64))
+        users = as_indices(user_idx)
         return torch.from_numpy(np.stack([self.score_user(user) for user in users.tolist()]).astype(np.float32))
 
 

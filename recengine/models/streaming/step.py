@@ -9,13 +9,14 @@ from typing import Literal, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.base import FitContext
+from recengine.models.base import FitContext, as_indices
 from recengine.models.streaming.base import Incremental, LinkedEvents, Ranks
 from recengine.models.streaming.step_arrays import LOSSES, OPTIMIZERS, SOURCES, Rule, Sampler, Scratch, Tables
+from recengine.models.streaming.step_parameters import StepParameters, moments_of
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import Range, option
 from recengine.training.loop import run_epochs
@@ -112,7 +113,7 @@ class Step(Incremental[StepConfig]):
         self.device = context.run.torch_device()
         rows = train.select(np.argsort(train.timestamp, kind="stable"))
         self.past = LinkedEvents.of(rows.user_idx, rows.item_idx, self.weigh(rows.rating), self.n_users)
-        self.network = _Parameters(self.config, self.n_users, self.n_items, context.run.seed)
+        self.network = StepParameters(self.config, self.n_users, self.n_items, context.run.seed)
         for name, table in self.pretrained.items():
             initial = getattr(self.network, name)
             if table.shape != initial.shape:
@@ -144,7 +145,7 @@ class Step(Incremental[StepConfig]):
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         config = self.config
-        tables = 2 + _moments(config.optimizer)  # the current epoch's and the best epoch's
+        tables = 2 + moments_of(config.optimizer)  # the current epoch's and the best epoch's
         rows = config.batch_size * (2 + config.negatives)
         return {"embedding_dim": 4 * config.embedding_dim * (tables * (n_users + n_items) + rows)}
 
@@ -205,7 +206,7 @@ class Step(Incremental[StepConfig]):
 
     @torch.inference_mode()
     def score(self, user_idx: ArrayLike) -> Tensor:
-        users = torch.as_tensor(np.atleast_1d(np.asarray(user_idx, dtype=np.int64)))
+        users = torch.as_tensor(as_indices(user_idx))
         return self._scores(self.network.users[users])
 
     @torch.inference_mode()
@@ -214,7 +215,7 @@ class Step(Incremental[StepConfig]):
         rows = histories.select(histories.chronological()[::-1])  # the links run backwards, the steps forwards
         past = LinkedEvents.of(rows.user_idx, rows.item_idx, self.weigh(rows.rating), histories.n_users)
         tables, rule, sampler, _ = self.arrays()
-        moments = _moments(self.config.optimizer)
+        moments = moments_of(self.config.optimizer)
         vectors = torch.zeros(histories.n_users, self.config.embedding_dim)
         _kernel().fold_in(
             tables._replace(
@@ -239,7 +240,7 @@ class Step(Incremental[StepConfig]):
         return {**self.network.state_dict(), **self.past.state()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        self.network = _Parameters(self.config, self.n_users, self.n_items, 0)
+        self.network = StepParameters(self.config, self.n_users, self.n_items, 0)
         self.network.load_state_dict({n: t for n, t in state.items() if not n.startswith("event_")})
         self.past = LinkedEvents.from_state(state, self.n_users)
         self._prepare()
@@ -297,61 +298,6 @@ class Step(Incremental[StepConfig]):
         items, bias = self._served  # on the CPU these are the tables themselves
         scores = vectors.to(self.device) @ items.T + bias[:, 0]
         return scores.sigmoid() if self.config.sigmoid else scores
-
-
-class _Parameters(nn.Module):
-    """Vectors, biases, moments of the optimiser and the random state, all updated in place."""
-
-    users: Tensor
-    items: Tensor
-    bias: Tensor
-    user_moments: Tensor
-    newer: Tensor
-    older: Tensor
-    random: Tensor
-
-    def __init__(self, config: StepConfig, n_users: int, n_items: int, seed: int) -> None:
-        super().__init__()
-        moments, dim = _moments(config.optimizer), config.embedding_dim
-        shapes = {"users": (0, dim), "items": (0, dim), "bias": (0, 1)}
-        for name, shape in shapes.items():
-            self.register_buffer(name, torch.zeros(shape))
-        for name, shape in zip(("user_moments", "item_moments", "bias_moments"), shapes.values(), strict=True):
-            self.register_buffer(name, torch.zeros(moments, *shape))
-        self.register_buffer("updates", torch.zeros(1, dtype=torch.int64))
-        self.register_buffer("random", torch.tensor([seed], dtype=torch.int64))
-        self.register_buffer("older", torch.zeros(1, dtype=torch.int32))
-        self.register_buffer("newer", torch.zeros(1, dtype=torch.int32))
-        self.grow(n_users, n_items, config)
-
-    def grow(self, n_users: int, n_items: int, config: StepConfig) -> None:
-        """Add rows for new users and items; in the ring the new items come first, as the oldest."""
-        old_users, old_items = len(self.users), len(self.items)
-        generator = torch.Generator().manual_seed((int(self.random) ^ (old_users << 20) ^ old_items) % 2**63)
-        for owner, rows, spread in (("user", n_users, config.user_init_std), ("item", n_items, config.init_std)):
-            table = getattr(self, f"{owner}s")
-            new = torch.empty(rows - len(table), table.shape[1]).normal_(0, spread, generator=generator)
-            setattr(self, f"{owner}s", torch.cat([table, new]))
-            _widen(self, f"{owner}_moments", rows)
-        self.bias = torch.cat([self.bias, torch.zeros(n_items - old_items, 1)])
-        _widen(self, "bias_moments", n_items)
-        if n_items > old_items:
-            positions = torch.arange(old_items + 1, n_items + 1, dtype=torch.int32)
-            oldest = self.newer[0].clone()
-            self.newer = torch.cat([self.newer, positions + 1])
-            self.older = torch.cat([self.older, positions - 1])
-            self.newer[0], self.older[old_items + 1] = old_items + 1, 0
-            self.newer[n_items], self.older[oldest] = oldest, n_items
-
-
-def _widen(network: nn.Module, name: str, rows: int) -> None:
-    table = getattr(network, name)
-    setattr(network, name, torch.cat([table, torch.zeros(len(table), rows - table.shape[1], table.shape[2])], dim=1))
-
-
-def _moments(optimizer: str) -> int:
-    """Return the number of moments that an optimiser keeps for each weight."""
-    return {"sgd": 0, "adagrad": 1, "adam": 2}[optimizer]
 
 
 def _kernel() -> ModuleType:

@@ -1,0 +1,130 @@
+"""What a model can do beyond ranking: each ability, and the methods that a model with it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from recengine.data.interactions import Interactions
+
+
+@runtime_checkable
+class SupportsSimilar(Protocol):
+    """Knows which items are alike: `item_similarity`, or `item_vectors` whose cosine it is, is the model's own."""
+
+    def item_similarity(self, item_idx: Tensor) -> Tensor | None:
+        """Return (B, n_items) similarities of all items to each given one."""
+        ...
+
+
+@runtime_checkable
+class SupportsFoldIn(Protocol):
+    """Scores users who are not in the training data from their ratings alone."""
+
+    def score_history(self, histories: Interactions) -> Tensor:
+        """Return (histories.n_users, n_items) scores; each user of `histories` is one new user."""
+        ...
+
+
+@runtime_checkable
+class SupportsExplain(Protocol):
+    """Splits what a user's history adds to a score over that history: exactly so for new users."""
+
+    @property
+    def scores_from_history(self) -> bool:
+        """Return whether users of the data, too, are scored as new users with the same rows would be."""
+        ...
+
+    def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
+        """Return (n_targets, n_history): what each history item (item indices, oldest first) adds to each score.
+
+        The sum is the score of a new user with this history less that of a new user without one.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsPartialFit(Protocol):
+    """Learns from events as they come, without training again."""
+
+    def partial_fit(self, events: Interactions) -> Self:
+        """Learn from the events in the order given; users and items that are new to the model are added."""
+        ...
+
+    def forget_from(self, n_users: int) -> Self:
+        """Forget the users from index `n_users` on and their events; what the items learned from them stays."""
+        ...
+
+    def test_then_train(
+        self, events: Interactions, *, learns: bool = True, masked: bool = True, limit: int = 0
+    ) -> NDArray[np.int32]:
+        """Return the rank of each event's item, (n,) from 1, among all items just before the event is learned.
+
+        learns : otherwise the events are only remembered, and so left out of what follows
+        masked : leave out what the user had before
+        limit  : what is below this rank need not be told apart, and is `limit` + 1; 0 for all ranks
+        """
+        ...
+
+
+@runtime_checkable
+class PredictsRatings(Protocol):
+    """Predicts the rating itself, in the scale of the data."""
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Return the lowest and the highest rating of the data."""
+        ...
+
+    def predict(self, user_idx: ArrayLike, item_idx: ArrayLike) -> Tensor:
+        """Return (n,) predicted ratings of aligned users and items."""
+        ...
+
+    def estimates(self, user_idx: ArrayLike) -> Tensor:
+        """Return (B, n_items) predicted ratings of all items for a batch of users."""
+        ...
+
+
+@runtime_checkable
+class SupportsProfiles(Protocol):
+    """Scores new users known only by age, gender or occupation."""
+
+    def score_profiles(self, profiles: Sequence[Mapping[str, str]]) -> Tensor:
+        """Return (len(profiles), n_items) scores."""
+        ...
+
+
+@runtime_checkable
+class SupportsSession(Protocol):
+    """Lends its tables to an `OnlineSession`, in which one user's events move copies of what they touch."""
+
+    config: Any
+
+    @property
+    def negatives(self) -> int:
+        """Return the number of negatives of one event."""
+        ...
+
+    def arrays(self) -> tuple[Any, Any, Any, Any]:
+        """Return the tables, the update rule, the sampler of negatives and the scratch space, as NumPy arrays."""
+        ...
+
+    def weigh(self, rating: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return how much an event of each rating counts."""
+        ...
+
+
+ABILITIES: Mapping[str, type] = {
+    "similar": SupportsSimilar,
+    "fold-in": SupportsFoldIn,
+    "explain": SupportsExplain,
+    "incremental": SupportsPartialFit,
+    "ratings": PredictsRatings,
+    "profiles": SupportsProfiles,
+    "session": SupportsSession,
+}
+"""The abilities that a model may declare, each with the methods that it then has."""
