@@ -27,11 +27,6 @@ TESTS_OF_THEIR_OWN = {"app", "browser", "harm", "hosting", "posters", "support"}
 FRONT_END = re.compile(r"(?<![\w-])--[a-z]|[Ss]treamlit|\b[Pp]age [A-Z]")
 WRITES_COMMANDS = {"recengine/jobs/process.py"}
 """Files outside the command line that hold its flags because they start it."""
-NOT_YET = {
-    "recengine/experiments/tune.py",
-    "recengine/export.py",
-}
-"""Files whose messages still name flags or pages; no other may follow."""
 
 
 def imported(path: Path) -> set[str]:
@@ -104,7 +99,7 @@ def messages(path: Path) -> Iterator[tuple[int, str]]:
 @pytest.mark.parametrize("path", [p for p in PACKAGE if p.parent.name != "cli"], ids=lambda p: str(p.relative_to(ROOT)))
 def test_messages_of_the_package_name_neither_flags_nor_pages(path: Path) -> None:
     """A message names fields, and the command line and the app put their own words for them."""
-    if path.relative_to(ROOT).as_posix() not in WRITES_COMMANDS | NOT_YET:
+    if path.relative_to(ROOT).as_posix() not in WRITES_COMMANDS:
         assert [(line, text) for line, text in messages(path) if FRONT_END.search(text)] == []
 
 

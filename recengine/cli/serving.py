@@ -44,12 +44,13 @@ def add_commands(commands: Commands) -> None:
 
 
 def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
-    asked = (options.user is not None, options.all_users, options.ratings is not None, options.profile is not None)
-    if sum(asked) != 1:
+    choices = ("user", "all_users", "ratings", "profile")
+    chosen = [name for name in choices if getattr(options, name) not in (None, False)]
+    if len(chosen) != 1:
         raise BadInput(
-            "user",
+            chosen[1] if chosen else "user",
             expected="exactly one of `user`, `all_users`, `ratings` and `profile`",
-            problem="or another choice of users is needed",
+            problem=f"cannot be combined with `{chosen[0]}`" if chosen else "is missing",
         )
     data = load_data(options, report)
     trained = train_or_find(options, report, data, options.model, read_settings(options.set))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
+import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from recengine.cli.arguments import Commands, add_data_command, whole_number
 from recengine.cli.common import load_data, read_settings
@@ -68,7 +70,7 @@ def tune_model(options: argparse.Namespace, report: Reporter) -> None:
         "trials": [asdict(trial) for trial in tuned.trials],
         "best": {key: getattr(tuned.best, key) for key in ("number", "settings", "value")},
         "preset": tuned.preset,
-        "set": tuned.set_line(),
+        "set": set_line(tuned.changes),
     }
     if options.out:
         write_json(options.out, value)
@@ -83,14 +85,19 @@ def tune_model(options: argparse.Namespace, report: Reporter) -> None:
     )
 
 
+def set_line(changes: Mapping[str, Any], prefix: str = "") -> str:
+    """Return `--set key=value ...`, quoted for a shell, with `prefix` before each key."""
+    return " ".join(f"--set {shlex.quote(f'{prefix}{key}={value}')}" for key, value in changes.items())
+
+
 def _lines(tuned: Tuned) -> Iterator[str]:
     presets = "failed" if tuned.preset is None else f"{tuned.preset:.4f}"
     yield f"{tuned.criterion}: presets {presets}, best {tuned.best.value:.4f} (trial {tuned.best.number})"
-    if not tuned.set_line():
+    if not tuned.changes:
         yield "The presets are the best of these; there is nothing to set."
         return
     yield "for train:"
-    yield tuned.set_line()
+    yield set_line(tuned.changes)
     yield "for evaluate:"
-    yield tuned.set_line(f"{tuned.model}.")
+    yield set_line(tuned.changes, f"{tuned.model}.")
     yield "The best of many trials is flattered by the rows that chose it; evaluate tests it on others."

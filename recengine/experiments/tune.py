@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -33,7 +32,7 @@ WARM_UP = 5
 class Trial:
     """One choice of settings that was tried; number 0 is the presets.
 
-    settings : name -> value as `--set` takes it, those that were fixed included
+    settings : name -> value as the option `set` takes it, those that were fixed included
     value    : the criterion on validation, mean over the seeds; None unless complete
     state    : complete, pruned (at some epoch worse than the median trial) or failed, for `reason`
     """
@@ -65,10 +64,10 @@ class Tuned:
         """Return the value of the presets; None if they failed."""
         return self.trials[0].value
 
-    def set_line(self, prefix: str = "") -> str:
-        """Return `--set key=value ...` for what the best trial sets and the presets do not."""
-        changed = {key: value for key, value in self.best.settings.items() if self.presets[key] != value}
-        return " ".join(f"--set {shlex.quote(f'{prefix}{key}={value}')}" for key, value in changed.items())
+    @property
+    def changes(self) -> dict[str, Any]:
+        """Return the settings of the best trial that differ from the presets."""
+        return {key: value for key, value in self.best.settings.items() if self.presets[key] != value}
 
 
 @dataclass(frozen=True, eq=False)
@@ -310,7 +309,7 @@ def _typed(kind: type[Config], key: str, search: Search) -> Search:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as `--set` takes it: the numbers of a tuple joined by commas."""
+    """Return a value as the option `set` takes it: the numbers of a tuple joined by commas."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 

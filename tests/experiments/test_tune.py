@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from recengine.cli.tuning import set_line
 from recengine.data.dataset import Dataset
 from recengine.data.splits import make_split
 from recengine.errors import BadInput
@@ -57,7 +58,7 @@ class Planted(Recommender):
     def learn(self, train: Any, context: FitContext) -> None:
         config = self.config
         if not config.calm and config.x > 0.5:
-            raise BadInput("x is too far")
+            raise BadInput("x", config.x, problem="is too far")
         worth = 1 - (config.x - 0.7) ** 2 - 0.2 * (config.side == "left") + 0.1 * context.run.seed
         if config.cut == 0:
             worth = float("nan")
@@ -184,7 +185,7 @@ def test_a_planted_optimum_is_found_and_written_as_a_line_for_set(search) -> Non
     assert abs(found.best.settings["x"] - 0.7) < 0.05
     assert found.best.settings["side"] == "right"
     assert found.best.value == max(trial.value for trial in found.trials if trial.state == "complete")
-    read = dict(pair.split("=", 1) for pair in shlex.split(found.set_line("planted.")) if pair != "--set")
+    read = dict(pair.split("=", 1) for pair in shlex.split(set_line(found.changes, "planted.")) if pair != "--set")
     back = PlantedConfig.from_dict({key.removeprefix("planted."): value for key, value in read.items()})
     assert back in [config for config, _, _ in Planted.ran]
     assert (back.x, back.side) == (found.best.settings["x"], "right")
@@ -196,11 +197,11 @@ def test_the_first_trial_is_the_presets_even_outside_the_range_and_the_rest_lie_
     assert found.trials[0].value == pytest.approx(1 - 0.36)
     assert all(0.3 <= trial.settings["x"] <= 0.4 for trial in found.trials[1:])
     assert {config.side for config, _, _ in Planted.ran} == {"right"}  # what is fixed stays fixed
-    assert "--set side=right" in found.set_line()
+    assert found.changes["side"] == "right"
 
 
 def test_where_the_presets_are_best_there_is_nothing_to_set(search) -> None:
-    assert search(trials=3, asked={"x": "0.1,5"}, fixed={"side": "left"}).set_line() == ""
+    assert search(trials=3, asked={"x": "0.1,5"}, fixed={"side": "left"}).changes == {}
 
 
 @pytest.mark.filterwarnings("error")  # optuna warns when an epoch is reported twice, as by a second seed
@@ -233,7 +234,7 @@ def test_settings_that_cannot_be_fail_their_trial_alone(search) -> None:
     found = search(trials=20, fixed={"calm": "false"})
     for trial in found.trials:
         assert (trial.state == "failed") == (trial.settings["x"] > 0.5)
-        assert trial.reason == ("x is too far" if trial.state == "failed" else "")
+        assert trial.reason == (f"x={trial.settings['x']} is too far" if trial.state == "failed" else "")
     assert {trial.state for trial in found.trials} >= {"complete", "failed"}
     with pytest.raises(BadInput, match=r"model 'planted' completes no trial; .*valid_ndcg@10=nan"):
         search(trials=2, fixed={"cut": "0"})

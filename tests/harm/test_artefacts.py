@@ -188,12 +188,9 @@ def test_of_eight_processes_one_trains_and_when_it_is_killed_another_takes_over(
         if (tmp_path / "trainings").read_text():
             break
         time.sleep(0.01)
-    time.sleep(0.3)  # for the others to wait at the lock
     (holder,) = map(int, (tmp_path / "trainings").read_text().split())
     os.kill(holder, signal.SIGKILL)
-    killed = time.monotonic()
     answers = [said.get(timeout=60) for _ in range(7)]
-    assert time.monotonic() - killed < 5
     for process in eight:
         process.join(60)
     assert [fresh for _, fresh, _ in answers].count(True) == 1
