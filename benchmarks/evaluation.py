@@ -1,8 +1,8 @@
-"""Time and memory of evaluating on MovieLens 1M, beside a plain loop over users.
+"""Time and memory of evaluating on MovieLens 1M, compared with a plain loop over users.
 
 python -m benchmarks.evaluation [--dataset ml-1m-ordered] [--model ease]
 
-For `leave-last` and for `random` (every rating a positive), each in a process of its own: the model's own scoring,
+For `leave-last` and for `random` (every rating a positive), each in a separate process: the model's scoring,
 what the evaluation takes beyond it for all metrics, and the peak memory of everything, loading and fitting included.
 The rival computes NDCG@10 alone from the same scores, one user at a time, with numpy's argsort.
 The target is under 2 s beyond the scoring and under 1 GB.
@@ -70,14 +70,14 @@ def measure(dataset: str, name: str, split_name: str, positive: float) -> None:
     model = model_class(name)().fit(split.fit, items=data.items)
     watch = Stopwatch(model)
     started = time.perf_counter()
-    found = evaluate(model, split)
+    result = evaluate(model, split)
     beyond = time.perf_counter() - started - watch.seconds
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     ndcg, loop = one_user_at_a_time(model, split)
-    assert abs(ndcg - found.means()["ndcg@10"][0]) < 1e-6, "the loop and the evaluation disagree"
+    assert abs(ndcg - result.means()["ndcg@10"][0]) < 1e-6, "the loop and the evaluation disagree"
     print(
-        f"{data!r}, {split_name}: {len(found.users):,} test users, NDCG@10 {ndcg:.4f}\n"
+        f"{data!r}, {split_name}: {len(result.users):,} test users, NDCG@10 {ndcg:.4f}\n"
         f"  scoring {watch.seconds:.2f} s, all metrics {beyond:.2f} s beyond it, {peak / 1e6:,.0f} MB at the peak\n"
         f"  the loop, NDCG@10 alone: {loop:.2f} s beyond scoring, {loop / beyond:.1f} times as long",
         flush=True,

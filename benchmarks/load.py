@@ -1,12 +1,12 @@
-"""Many visitors at once, over Streamlit's own protocol: what a rating costs, and whether memory stays where it is.
+"""Many visitors at once, over Streamlit's own protocol: the cost of a rating, and whether memory stays constant.
 
 python -m benchmarks.load [--visitors 50] [--seconds 120] [--every 5]     # all at once, one rating each per 5 s
 python -m benchmarks.load --soak 30 [--visitors 20]                       # coming and going, for 30 minutes
 
-Each visitor has a cookie of their own and speaks protobuf over a WebSocket, as a browser does: it opens the page Rate,
-sends the state of its board, and reads what is drawn until the script has finished. The server is a process of its own
+Each visitor has a separate cookie and speaks protobuf over a WebSocket, as a browser does: it opens the page Rate,
+sends the state of its board, and reads the output until the script has finished. The server is a separate process
 on this machine, on the sample. Targets: no error, as many events as clicks, p95 <= 2 s, at most 60 ms of the server's
-CPU a rating, nobody sees what is another's; in a soak less than 20 MB more after the first tenth, threads and open
+CPU a rating, no visitor sees another's data; in a soak less than 20 MB more after the first tenth, threads and open
 files flat.
 """
 
@@ -42,9 +42,9 @@ PATIENCE = 60.0
 
 @dataclass
 class Visitor:
-    """One person with a board of films.
+    """A visitor with a board of films.
 
-    headers : of its requests; boards : name -> (id of the widget, fragment, what it shows); html : what else is drawn
+    headers : of its requests; boards : name -> (id of the widget, fragment, what it shows); html : other output
     sent : what was done; took : seconds of each answer
     """
 
@@ -56,10 +56,10 @@ class Visitor:
     html: list[str] = field(default_factory=list)
     sent: list[dict] = field(default_factory=list)
     took: list[float] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     async def arrive(self, page: str = "rate", query: str = "") -> ClientConnection:
-        """Fetch the page for its cookie unless there is one, open the WebSocket, and wait until the page is drawn."""
+        """Fetch the page for its cookie unless there is one, open the WebSocket, and wait for the page."""
 
         def fetch() -> str:
             asked = urllib.request.Request(f"{self.url}/{page}", headers=self.headers)
@@ -82,33 +82,33 @@ class Visitor:
         return socket
 
     async def read(self, socket: ClientConnection) -> None:
-        """Read what is drawn until the script has finished."""
+        """Read the output until the script has finished."""
         while True:
-            said = ForwardMsg()
-            said.ParseFromString(await asyncio.wait_for(socket.recv(), PATIENCE))  # type: ignore[arg-type]
-            kind = said.WhichOneof("type")
-            if kind == "delta" and said.delta.WhichOneof("type") == "new_element":
-                element = said.delta.new_element
+            message = ForwardMsg()
+            message.ParseFromString(await asyncio.wait_for(socket.recv(), PATIENCE))  # type: ignore[arg-type]
+            kind = message.WhichOneof("type")
+            if kind == "delta" and message.delta.WhichOneof("type") == "new_element":
+                element = message.delta.new_element
                 if element.WhichOneof("type") == "bidi_component":
                     name = "list" if "board-list" in element.bidi_component.id else "hand"
                     shown = json.loads(element.bidi_component.json or "{}")
-                    self.boards[name] = (element.bidi_component.id, said.delta.fragment_id, shown)
+                    self.boards[name] = (element.bidi_component.id, message.delta.fragment_id, shown)
                 elif element.WhichOneof("type") == "html":
                     self.html.append(element.html.body)
                 elif element.WhichOneof("type") == "alert":
                     self.html.append(element.alert.body)
                 elif element.WhichOneof("type") == "exception":
-                    self.faults.append(element.exception.message)
+                    self.errors.append(element.exception.message)
             elif kind == "script_finished":
-                ended = ForwardMsg.ScriptFinishedStatus.Name(said.script_finished)
+                ended = ForwardMsg.ScriptFinishedStatus.Name(message.script_finished)
                 if "SUCCESSFULLY" in ended:
                     return
                 if "EARLY" not in ended:
-                    self.faults.append(ended)
+                    self.errors.append(ended)
                     return
 
     async def rate(self, socket: ClientConnection) -> None:
-        """Give a film of the list half stars, and wait for the new list; whatever it shows must be one's own."""
+        """Give a film of the list half stars, and wait for the new list; it must show this visitor's ratings alone."""
         shown = self.boards["list"][2]
         known = {act["item"] for act in self.sent}
         film = self.luck.choice([card for card in shown["cards"] if card["item"] not in known] or shown["cards"])
@@ -119,10 +119,10 @@ class Visitor:
         self.took.append(time.perf_counter() - started)
         kept = self.boards["list"][2].get("acknowledged", [])
         if kept != [act["id"] for act in self.sent][-len(kept) :] or self.sent[-1]["id"] not in kept:
-            self.faults.append(f"shows {len(kept)} acts as kept, of {len(self.sent)} that were sent")
+            self.errors.append(f"shows {len(kept)} acts as kept, of {len(self.sent)} that were sent")
 
     async def send(self, socket: ClientConnection, events: object) -> None:
-        """Send a state of the board with the list, and wait until what follows from it is drawn."""
+        """Send a state of the board with the list, and wait for the output that follows."""
         widget, fragment, _ = self.boards["list"]
         message = BackMsg()
         message.rerun_script.page_name = "rate"
@@ -133,12 +133,12 @@ class Visitor:
         await self.read(socket)
 
     async def stay(self, all_here: asyncio.Barrier, seconds: float, every: float) -> None:
-        """Come, wait for the others, rate at a steady pace, and go. A fault is noted, and ends the visit."""
+        """Come, wait for the others, rate at a steady pace, and go. An error is noted, and ends the visit."""
         socket = None
         try:
             socket = await self.arrive()
-        except Exception as fault:  # whatever goes wrong between here and the server
-            self.faults.append(f"{type(fault).__name__}: {fault}")
+        except Exception as error:  # anything may go wrong between here and the server
+            self.errors.append(f"{type(error).__name__}: {error}")
         await all_here.wait()
         try:
             end = time.monotonic() + seconds
@@ -147,8 +147,8 @@ class Visitor:
                 began = time.monotonic()
                 await self.rate(socket)
                 await asyncio.sleep(max(0.0, every - (time.monotonic() - began)))
-        except Exception as fault:
-            self.faults.append(f"{type(fault).__name__}: {fault}")
+        except Exception as error:
+            self.errors.append(f"{type(error).__name__}: {error}")
         if socket:
             await socket.close()
 
@@ -159,26 +159,26 @@ def visitor_of(cookie: str) -> str:
 
 async def crowd(server: Server, visitors: int, seconds: float, every: float) -> tuple[list[Visitor], float]:
     """Let visitors come one after the other and rate for some seconds; return them and the server's CPU since then."""
-    people = [Visitor(server.url, random.Random(n)) for n in range(visitors)]
+    present = [Visitor(server.url, random.Random(n)) for n in range(visitors)]
     all_here, process = asyncio.Barrier(visitors + 1), psutil.Process(server.pid)
     stays = []
-    for person in people:
-        stays.append(asyncio.create_task(person.stay(all_here, seconds, every)))
+    for visitor in present:
+        stays.append(asyncio.create_task(visitor.stay(all_here, seconds, every)))
         await asyncio.sleep(every / visitors)
     await all_here.wait()
     before = sum(process.cpu_times()[:2])
     await asyncio.gather(*stays)
-    return people, sum(process.cpu_times()[:2]) - before
+    return present, sum(process.cpu_times()[:2]) - before
 
 
-def checked(people: list[Visitor], home: Path) -> list[str]:
-    """Return what was wrong: faults of visitors, and logs that do not hold exactly what each of them did."""
-    wrong = [fault for person in people for fault in person.faults]
+def checked(present: list[Visitor], home: Path) -> list[str]:
+    """Return what was wrong: errors of visitors, and logs that do not hold exactly what each of them did."""
+    wrong = [error for visitor in present for error in visitor.errors]
     log = EventLog(f"sqlite:///{home / 'ratings.db'}")
-    for person in people:
-        held = [event.event_id for event in log.events(visitor_of(person.cookie))]
-        if held != [act["id"] for act in person.sent]:
-            wrong.append(f"{len(held)} events of a visitor who clicked {len(person.sent)} times")
+    for visitor in present:
+        held = [event.event_id for event in log.events(visitor_of(visitor.cookie))]
+        if held != [act["id"] for act in visitor.sent]:
+            wrong.append(f"{len(held)} events of a visitor who clicked {len(visitor.sent)} times")
     log.close()
     return wrong
 
@@ -186,9 +186,9 @@ def checked(people: list[Visitor], home: Path) -> list[str]:
 def load(server: Server, visitors: int, seconds: float, every: float) -> list[str]:
     """Measure a crowd, print what it took, and return what was wrong."""
     asyncio.run(crowd(server, 1, 3.0, 0.5))  # what the first visitor waits for
-    people, spent = asyncio.run(crowd(server, visitors, seconds, every))
-    took = np.array([t for person in people for t in person.took])
-    wrong = checked(people, server.home)
+    present, spent = asyncio.run(crowd(server, visitors, seconds, every))
+    took = np.array([t for visitor in present for t in visitor.took])
+    wrong = checked(present, server.home)
     p50, p95 = np.percentile(took, [50, 95]) if len(took) else (np.nan, np.nan)
     print(
         f"{visitors} visitors, a rating per {every:g} s each, {seconds:g} s: {len(took)} ratings, {len(wrong)} errors; "
@@ -204,13 +204,13 @@ def soak(server: Server, visitors: int, minutes: float) -> list[str]:
     process, wrong = psutil.Process(server.pid), []
     for tenth in range(11):
         for _ in range(3):
-            people, _ = asyncio.run(crowd(server, visitors, 60 * minutes / 33, 6.0))
-            wrong += checked(people, server.home)
+            present, _ = asyncio.run(crowd(server, visitors, 60 * minutes / 33, 6.0))
+            wrong += checked(present, server.home)
         memory = process.memory_info().rss / 1e6
         if tenth == 0:
             first = memory
-        said = f"{memory:.0f} MB ({memory - first:+.0f}), {process.num_threads()} threads, {process.num_fds()} files"
-        print(f"after {tenth + 1}/11 of {minutes:g} min: {said}, {len(wrong)} errors", flush=True)
+        message = f"{memory:.0f} MB ({memory - first:+.0f}), {process.num_threads()} threads, {process.num_fds()} files"
+        print(f"after {tenth + 1}/11 of {minutes:g} min: {message}, {len(wrong)} errors", flush=True)
     return wrong
 
 
@@ -232,8 +232,8 @@ def main() -> None:
                 wrong = load(server, options.visitors or 50, options.seconds, options.every)
         finally:
             server.stop()
-    for fault in sorted(set(wrong))[:10]:
-        print(f"wrong: {fault}")
+    for error in sorted(set(wrong))[:10]:
+        print(f"wrong: {error}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Time and peak memory of loading a data set, each in a process of its own.
+"""Time and peak memory of loading a data set, each in a separate process.
 
 python benchmarks/loading.py [--rows 32000000] [--mirror-name ml-1m-ordered]
 
@@ -44,11 +44,11 @@ def generate(folder: Path, n_rows: int, chunk: int = 2_000_000) -> None:
     with (folder / "ratings.csv").open("w", newline="") as out:
         for start in range(0, n_rows, chunk):
             row = np.arange(start, min(start + chunk, n_rows))
-            user, place = np.divmod(row, ROWS_PER_USER)
+            user, position = np.divmod(row, ROWS_PER_USER)
             pd.DataFrame(
                 {
                     "userId": user + 1,
-                    "movieId": (user * 7919 + place * 541) % N_ITEMS + 1,  # 541 and N_ITEMS have no common factor
+                    "movieId": (user * 7919 + position * 541) % N_ITEMS + 1,  # 541 and N_ITEMS have no common factor
                     "rating": rng.integers(1, 11, len(row)) / 2,
                     "timestamp": 789_652_009 + rng.integers(0, 900_000_000, len(row)),
                 }
@@ -60,8 +60,8 @@ def measure(name: str) -> None:
     if done.returncode:
         print(f"{name}: {done.stderr.strip().splitlines()[-1]}")
         return
-    found = json.loads(done.stdout)
-    print(f"{found['data']}\n  {found['seconds']:.2f} s, {found['peak_mb']:,.0f} MB at its peak")
+    result = json.loads(done.stdout)
+    print(f"{result['data']}\n  {result['seconds']:.2f} s, {result['peak_mb']:,.0f} MB at its peak")
 
 
 def main() -> None:

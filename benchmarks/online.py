@@ -40,7 +40,7 @@ def measure(n_items: int, ratings: int) -> None:
     undo = 1e3 * (time.perf_counter() - started)
     print(
         f"{n_items:,} items: rating to top 10 p50 {p50:.2f} ms, p95 {p95:.2f} ms; an undo of rating {ratings} "
-        f"{undo:.0f} ms; {session.n_touched:,} rows of the visitor's own"
+        f"{undo:.0f} ms; {session.n_touched:,} rows that belong to the visitor"
     )
 
 

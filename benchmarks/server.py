@@ -1,4 +1,4 @@
-"""The app as a process of its own and a Chromium to look at it, for the benchmarks and the browser tests."""
+"""The app as a separate process and a Chromium to look at it, for the benchmarks and the browser tests."""
 
 from __future__ import annotations
 
@@ -45,8 +45,12 @@ class Server:
         if secrets:
             (home / "secrets.toml").write_text(secrets.replace("PORT", str(self.port)), encoding="utf-8")
             options.append(f"--secrets.files={home / 'secrets.toml'}")
-        own = str(ROOT / "examples" / "own_function.py")
-        environment = os.environ | {"RECENGINE_HOME": str(home), "RECENGINE_DATASET": dataset, "RECENGINE_MODELS": own}
+        plugin = str(ROOT / "examples" / "own_function.py")
+        environment = os.environ | {
+            "RECENGINE_HOME": str(home),
+            "RECENGINE_DATASET": dataset,
+            "RECENGINE_MODELS": plugin,
+        }
         if dataset == "sample":
             environment.pop("RECENGINE_MIRROR", None)
         self.home = home

@@ -19,7 +19,7 @@ from benchmarks.server import FLAGS, Server, chromium
 
 
 def seconds_to_posters(home: Path, browser: Browser) -> float:
-    """Start the app, open it, and return the seconds until the first poster of the list is drawn."""
+    """Start the app, open it, and return the seconds until the first poster of the list is visible."""
     started = time.perf_counter()
     server = Server(home)
     try:

@@ -1,4 +1,4 @@
-"""Events a second of `step` on a stream, beside a plain loop that does the same with autograd.
+"""Events a second of `step` on a stream, compared with a plain loop that does the same with autograd.
 
 python -m benchmarks.stream [--items 3706] [--users 6040] [--dim 128] [--events 3000]
 
@@ -10,8 +10,8 @@ lists, bpr : the same with the presets of `step`: negatives, several passes, rep
 ranks      : the exact rank of every event's item, without a list
 hits       : only whether it is among the ten best; a miss is settled by ten better items (target: 60)
 
-Then the five-star stream of MovieLens 100K from the bootstrap to the last event (target: under 3 s), and how long the
-first call takes where nothing is compiled yet.
+Then the five-star stream of MovieLens 100K from the bootstrap to the last event (target: under 3 s), and the time of
+the first call where nothing is compiled yet.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def compare(n_users: int, n_items: int, dim: int, n: int) -> None:
     slow = rest.select(slice(0, max(200, n // 10)))
     run = RunConfig(device="cpu", epochs=1)
     plain, preset = (
-        Step(StepConfig.from_dict({"embedding_dim": dim, **about})).fit(boot, run=run) for about in (PLAIN, {})
+        Step(StepConfig.from_dict({"embedding_dim": dim, **options})).fit(boot, run=run) for options in (PLAIN, {})
     )
 
     def advance(start: Step, ranked: bool = True, limit: int = 0, listed: bool = False) -> Callable[[], object]:
@@ -130,8 +130,8 @@ def compare(n_users: int, n_items: int, dim: int, n: int) -> None:
 
 def whole_stream(dataset: str) -> None:
     stream = make_stream(load_dataset(dataset).positives(5.0))
-    for name, about in (("presets", {}), ("squared, no negatives", PLAIN)):
-        model = Step(StepConfig.from_dict(about))
+    for name, options in (("presets", {}), ("squared, no negatives", PLAIN)):
+        model = Step(StepConfig.from_dict(options))
         boot = seconds(lambda model=model: model.fit(stream.bootstrap, run=RunConfig(device="cpu")))  # type: ignore[misc]
         rest = seconds(lambda model=model: model.test_then_train(stream.rest))  # type: ignore[misc]
         print(
@@ -149,13 +149,13 @@ def first_call() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"NUMBA_CACHE_DIR": folder}
-        said = [
+        times = [
             subprocess.run(
                 [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
             ).stdout
             for _ in range(2)
         ]
-    print(f"first call: {said[0].strip()} s where nothing is compiled, {said[1].strip()} s after that")
+    print(f"first call: {times[0].strip()} s where nothing is compiled, {times[1].strip()} s after that")
 
 
 def main() -> None:
@@ -167,8 +167,8 @@ def main() -> None:
     compare(options.users, options.items, options.dim, options.events)
     try:
         whole_stream("ml-100k")
-    except BadInput as fault:
-        print(f"the stream of ml-100k is left out: {fault}")
+    except BadInput as error:
+        print(f"the stream of ml-100k is left out: {error}")
     first_call()
 
 

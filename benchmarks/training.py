@@ -1,4 +1,4 @@
-"""How fast models train, beside what most people would write or install, in one run.
+"""The speed of training, compared with what most users would write or install, in one run.
 
 python -m benchmarks.training [mf] [negatives] [ials] [gru] [--datasets ml-100k ml-1m-ordered]
 
@@ -9,7 +9,7 @@ negatives : `mf` with exact, approximate and popularity-weighted negatives: time
 ials      : an iteration against `implicit`'s (pip install implicit), both with three conjugate-gradient steps
 gru       : an epoch of the softmax over all films, on every rating of films with at least five
 
-Both sides have 64 factors and the same training rows (positives from 4 stars, the last two of each person held out);
+Both sides have 64 factors and the same training rows (positives from 4 stars, the last two of each user held out);
 validation ranks all films and is not timed. `mf` and the loop run on one thread. Where CUDA is available,
 `mf` and `gru` are timed there too.
 """
@@ -77,14 +77,14 @@ def plain_best(split: Split) -> tuple[float, float, float]:
     """Return (validation NDCG@10, seconds, step size) of the best epoch of the best step size."""
     best = (0.0, 0.0, 0.0)
     for step_size in STEP_SIZES:
-        own, since = (0.0, 0.0, 0.0), 0
+        top, since = (0.0, 0.0, 0.0), 0
         for epoch, (network, seconds) in enumerate(plain_epochs(split.train, step_size), start=1):
             with torch.inference_mode():
                 reached = ranking_validator(network.score, split.train, split.valid)()["valid_ndcg@10"]
-            own, since = ((reached, seconds, step_size), 0) if reached > own[0] else (own, since + 1)
+            top, since = ((reached, seconds, step_size), 0) if reached > top[0] else (top, since + 1)
             if since == PATIENCE or epoch == MOST:
                 break
-        best = max(best, own)
+        best = max(best, top)
     return best
 
 
@@ -116,14 +116,14 @@ def mf(name: str, split: Split) -> None:
             print(f"  mf (step {step_size}) does not reach it: its best is {best:.4f}")
             continue
         ours = min(fitted_seconds(rows, epochs, learning_rate=step_size) for _ in range(3))
-        said = f"{ours:.2f} s, {epochs} epochs: {loop_seconds / ours:.1f} times faster; its own best is {best:.4f}"
-        print(f"  mf (step {step_size}) is there after {said}", flush=True)
+        text = f"{ours:.2f} s, {epochs} epochs: {loop_seconds / ours:.1f} times faster; its best is {best:.4f}"
+        print(f"  mf (step {step_size}) is there after {text}", flush=True)
     negatives = kind.Config().negatives
     once = next(iter(plain_epochs(rows, step_size)))[1]
     loop = next(iter(plain_epochs(rows, step_size, negatives)))[1]
     ours = epoch_seconds(rows)
-    said = f"loop {loop:.2f} s, mf {ours:.3f} s, {loop / ours:.1f} times faster"
-    print(f"  an epoch with {negatives} negatives each: {said} (the loop with one negative: {once:.2f} s)", flush=True)
+    text = f"loop {loop:.2f} s, mf {ours:.3f} s, {loop / ours:.1f} times faster"
+    print(f"  an epoch with {negatives} negatives each: {text} (the loop with one negative: {once:.2f} s)", flush=True)
     if torch.cuda.is_available():
         print(f"  on CUDA an epoch of mf takes {epoch_seconds(rows, 'cuda'):.3f} s", flush=True)
 
@@ -166,9 +166,9 @@ def ials(name: str, split: Split) -> None:
         return _timed(lambda: model.fit(rows, run=RunConfig(device="cpu", epochs=epochs)))
 
     theirs(1), ours(1)
-    rival, own = (min((f(11) - f(1)) / 10 for _ in range(3)) for f in (theirs, ours))
-    said = f"implicit {1e3 * rival:.1f} ms, ials {1e3 * own:.1f} ms, {own / rival:.2f} times as long"
-    print(f"{name}: an iteration with its loss, {threads} threads: {said}", flush=True)
+    rival, seconds = (min((f(11) - f(1)) / 10 for _ in range(3)) for f in (theirs, ours))
+    text = f"implicit {1e3 * rival:.1f} ms, ials {1e3 * seconds:.1f} ms, {seconds / rival:.2f} times as long"
+    print(f"{name}: an iteration with its loss, {threads} threads: {text}", flush=True)
 
 
 def gru(name: str, split: Split) -> None:

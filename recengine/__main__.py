@@ -11,5 +11,5 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-signal.signal(signal.SIGTERM, _interrupt)  # who is told to stop removes what is half made
+signal.signal(signal.SIGTERM, _interrupt)  # so that a stopped command removes what is half made
 sys.exit(main())

@@ -36,14 +36,14 @@ def mask_scores(
     seen: Interactions | None,
     among: ArrayLike | None = None,
 ) -> Tensor:
-    """Set to -inf, in place, what each user has in `seen` and what is not in `among`; NaN counts as -inf.
+    """Set to -inf, in place, each user's items in `seen` and the items that are not in `among`; NaN counts as -inf.
 
     scores : (B, n_items), users : (B,) their indices in `seen`, among : candidate item indices.
     """
     scores.nan_to_num_(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
     if seen is not None:
-        place, item = coordinates(seen, users)
-        scores[place, item] = -torch.inf
+        position, item = coordinates(seen, users)
+        scores[position, item] = -torch.inf
     if among is not None:
         outside = torch.ones(scores.shape[1], dtype=torch.bool)
         outside[torch.as_tensor(np.asarray(among, dtype=np.int64))] = False
@@ -52,9 +52,9 @@ def mask_scores(
 
 
 def coordinates(interactions: Interactions, users: ArrayLike) -> tuple[Tensor, Tensor]:
-    """Return (place, item), both (m,) int64: where a batch of users has interactions in a (B, n_items) table."""
-    place, rows = interactions.rows_of(users)
-    return torch.from_numpy(place), torch.from_numpy(interactions.item_idx[rows].astype(np.int64))
+    """Return (position, item), both (m,) int64: the cells of a (B, n_items) table in which a batch has interactions."""
+    position, rows = interactions.rows_of(users)
+    return torch.from_numpy(position), torch.from_numpy(interactions.item_idx[rows].astype(np.int64))
 
 
 def top_k(scores: Tensor, k: int) -> Ranking:
@@ -99,7 +99,7 @@ def recall(hits: Tensor, n_relevant: Tensor) -> Tensor:
 
 
 def precision(hits: Tensor, n_relevant: Tensor) -> Tensor:
-    """Share of the k places that hold a relevant item: hits / k, whether or not k items could be listed."""
+    """Share of the k ranks that hold a relevant item: hits / k, whether or not k items could be listed."""
     return _per_user(hits.double().mean(1), n_relevant)
 
 
@@ -132,27 +132,27 @@ RANKING_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 """Metrics of a list of k items by their plain names, reported as `name@k`."""
 
 
-def auc(scores: Tensor, place: Tensor, item: Tensor) -> Tensor:
+def auc(scores: Tensor, position: Tensor, item: Tensor) -> Tensor:
     """Area under the ROC curve: the chance that a relevant item outscores an irrelevant candidate; ties half.
 
-    scores      : (B, n_items), -inf where an item is no candidate
-    place, item : (m,) the relevant cells; one that is no candidate ranks below every candidate
+    scores : (B, n_items), -inf where an item is not a candidate
+    position, item : (m,) the relevant cells; one that is not a candidate ranks below every candidate
     Returns (B,), NaN for a user without a relevant item or without an irrelevant candidate.
     """
     n_users = scores.shape[0]
     ordered = torch.from_numpy(np.sort(scores.numpy(), axis=1))  # (B, n) ascending; numpy's SIMD sort
-    n_relevant = torch.bincount(place, minlength=n_users)
-    width = int(n_relevant.max()) if len(place) else 0
-    by_user = torch.argsort(place, stable=True)
-    place, item = place[by_user], item[by_user]
-    column = torch.arange(len(place)) - (n_relevant.cumsum(0) - n_relevant)[place]
+    n_relevant = torch.bincount(position, minlength=n_users)
+    width = int(n_relevant.max()) if len(position) else 0
+    by_user = torch.argsort(position, stable=True)
+    position, item = position[by_user], item[by_user]
+    column = torch.arange(len(position)) - (n_relevant.cumsum(0) - n_relevant)[position]
     targets = torch.full((n_users, width), -torch.inf)
-    targets[place, column] = scores[place, item]
+    targets[position, column] = scores[position, item]
     targets = targets.sort(dim=1).values  # padding (-inf) first
     below = torch.searchsorted(ordered, targets).double()
     above = scores.shape[1] - torch.searchsorted(ordered, targets, right=True).double()
     masked = torch.searchsorted(ordered, torch.full((n_users, 1), -torch.inf), right=True).double()
-    lost = (targets == -torch.inf).double()  # a relevant item that is no candidate loses to every candidate
+    lost = (targets == -torch.inf).double()  # a relevant item that is not a candidate loses to every candidate
     beaten = torch.where(lost > 0, 0.0, below - masked)
     tied = torch.where(lost > 0, 0.0, scores.shape[1] - above - below)
     # Wins over all candidates, less the wins (and ties) among the relevant items themselves.
@@ -165,7 +165,7 @@ def auc(scores: Tensor, place: Tensor, item: Tensor) -> Tensor:
 
 
 def _lost_relevant(lost: Tensor, n_relevant: Tensor, width: int) -> Tensor:
-    """Return (B,) how many relevant items are no candidates: -inf cells that are not padding."""
+    """Return (B,) the number of relevant items that are not candidates: -inf cells that are not padding."""
     return lost.sum(1) - (width - n_relevant)
 
 

@@ -1,4 +1,4 @@
-"""What commands share in declaring their arguments, and how an option's field is called on the command line."""
+"""The arguments that commands share, and the flags that stand for fields."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def add_command(commands: Commands, name: str, run: Run, text: str) -> argparse.
     command.set_defaults(run=run, command=command)
     command.add_argument("--json", action="store_true", help="print one JSON object")
     command.add_argument("--quiet", action="store_true", help="no progress")
-    command.add_argument("--progress", choices=("bar", "jsonl"), default="bar", help="how progress is written")
+    command.add_argument("--progress", choices=("bar", "jsonl"), default="bar", help="form of the progress")
     return command
 
 
 def add_data_command(
     commands: Commands, name: str, run: Run, text: str, *, model: bool = True
 ) -> argparse.ArgumentParser:
-    """Add a command that reads a data set and trains, with `--model` unless it names models in its own way."""
+    """Add a command that reads a data set and trains, with `--model` unless it names models in another way."""
     command = add_command(commands, name, run, text)
     command.add_argument("--dataset", default=settings.default_dataset(), metavar="D", help="name or path")
     if model:

@@ -122,12 +122,12 @@ def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
         force=options.force,
     )
     progress = _Progress(report, data, options.k, len(models) * options.seeds * (options.folds or 1))
-    found = compare(data, request, progress)
+    comparison = compare(data, request, progress)
     if options.users:
         write_csv(options.users, ("model", "user_id", *progress.metrics, "list"), progress.users)
     if options.out:
-        write_json(options.out, found.to_dict())
-    report.result(found.to_dict(), _lines(found))
+        write_json(options.out, comparison.to_dict())
+    report.result(comparison.to_dict(), _lines(comparison))
 
 
 def _lines(report: EvaluationReport) -> Iterator[str]:
@@ -157,7 +157,7 @@ def _lines(report: EvaluationReport) -> Iterator[str]:
 
 
 def _table(report: EvaluationReport, shown: Sequence[str], cold: bool) -> list[str]:
-    """Return the table of the metrics; where users are not in training, also how far ahead of each reference."""
+    """Return the table of the metrics; where users are not in training, also the lead over each reference."""
     given = ["given"] if report.first.given is not None else []
     references = list(report.first.ahead_of) if cold and len(report.first.metrics) > 1 else []
     header = ("model", *given, *shown, *(_ahead(report.first, base, report.settings.k) for base in references))
@@ -177,7 +177,7 @@ def _table(report: EvaluationReport, shown: Sequence[str], cold: bool) -> list[s
 
 
 def _ahead(task: TaskResults, base: str, k: int) -> str:
-    """Return the head of the column that says how far the models are ahead of a reference."""
+    """Return the head of the column with the models' lead over a reference."""
     return f"user_mae below {base}" if "user_mae" in task.metrics[base] else f"NDCG@{k} ahead of {base}"
 
 

@@ -1,4 +1,4 @@
-"""The parser of the command line: every module of commands declares its own."""
+"""The parser of the command line: every module declares its commands."""
 
 from __future__ import annotations
 

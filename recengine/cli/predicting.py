@@ -48,16 +48,16 @@ def score(options: argparse.Namespace, report: Reporter) -> None:
 @torch.inference_mode()
 def _scores(model: Recommender, users: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.float32]:
     scores = np.empty(len(users), np.float32)
-    unique, place = np.unique(users, return_inverse=True)
+    unique, position = np.unique(users, return_inverse=True)
     for start in range(0, len(unique), BATCH):
-        inside = np.flatnonzero((place >= start) & (place < start + BATCH))
+        inside = np.flatnonzero((position >= start) & (position < start + BATCH))
         block = model.score(unique[start : start + BATCH]).cpu()
-        scores[inside] = block[torch.from_numpy(place[inside] - start), torch.from_numpy(items[inside])].numpy()
+        scores[inside] = block[torch.from_numpy(position[inside] - start), torch.from_numpy(items[inside])].numpy()
     return scores
 
 
 def predict(options: argparse.Namespace, report: Reporter) -> None:
-    """Add each pair's predicted rating; beside a column `rating` it is called `predicted_rating`."""
+    """Add each pair's predicted rating; where there is a column `rating`, it is called `predicted_rating`."""
     _check_rates(options.model)
     data = load_data(options, report)
     header, cells, users, items = read_pairs(options.pairs, data)

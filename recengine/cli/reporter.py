@@ -58,7 +58,7 @@ class Reporter:
             print(text, file=sys.stderr)
 
     def step(self, text: str, done: int | None = None, of: int | None = None) -> None:
-        """Tell who follows the lines what is done next, and how many of how many such steps are done."""
+        """Write the next step, the number of steps done and their total, for a program that reads the lines."""
         if self.as_lines:
             self._write(StepEvent(text, None if of is None else done, of))
 
@@ -88,7 +88,7 @@ class Reporter:
             bar.update(result.epoch - bar.n)
             if result.epoch == result.epochs:
                 bar.close()
-                bar = None  # a later phase, or the refit, has a bar of its own
+                bar = None  # a later phase, or the refit, gets a new bar
 
         return on_epoch
 
@@ -108,7 +108,7 @@ class Reporter:
         return on_trial
 
     def stream(self) -> Callable[[StreamEvent], None]:
-        """Return a callback that shows how far a stream has been replayed."""
+        """Return a callback that shows the progress of a stream's replay."""
         bar: tqdm[Any] | None = None
 
         def on_stream(event: StreamEvent) -> None:
@@ -155,7 +155,7 @@ def _json(event: ProgressEvent) -> str:
 
 
 def _pace(earlier: EpochResult | None, result: EpochResult) -> float | None:
-    """Return how many examples a second the epochs since the earlier one of the same training took."""
+    """Return the examples per second of the epochs since the earlier one of the same training."""
     epochs, seconds = result.epoch, result.seconds
     if earlier is not None and earlier.epoch < result.epoch:
         epochs, seconds = epochs - earlier.epoch, seconds - earlier.seconds

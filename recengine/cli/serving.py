@@ -22,7 +22,7 @@ from recengine.serving.recommend import Listing, recommend, recommend_new, recom
 def add_commands(commands: Commands) -> None:
     """Declare `recommend` and `similar`."""
     command = add_data_command(
-        commands, "recommend", recommend_items, "recommend for a user, for all, or for a person of your own"
+        commands, "recommend", recommend_items, "recommend for a user, for all, or for a new user"
     )
     command.add_argument("--user")
     command.add_argument("--all-users", action="store_true")
@@ -86,12 +86,12 @@ def _listings(
     options: argparse.Namespace, report: Reporter, data: Dataset, trained: Trained
 ) -> Iterator[tuple[Sequence[Cell], Listing]]:
     """Yield (user ids, listing) in batches."""
-    how = {"k": options.k, "positive": options.positive, "include_seen": options.include_seen}
+    parameters = {"k": options.k, "positive": options.positive, "include_seen": options.include_seen}
     if options.ratings is not None:
         history, notes = read_ratings(options.ratings, data)
         for note in notes:
             report.note(note)
-        yield ["new"], recommend_new(trained.model, data, history, **how)
+        yield ["new"], recommend_new(trained.model, data, history, **parameters)
         return
     if options.profile is not None:
         profile = read_settings(options.profile.split(","), "profile")
@@ -100,7 +100,7 @@ def _listings(
     users = np.arange(data.n_users) if options.all_users else data.user_index([options.user])
     for start in range(0, len(users), BATCH):
         some = users[start : start + BATCH]
-        yield data.user_ids[some].tolist(), recommend(trained.model, data, some, **how)
+        yield data.user_ids[some].tolist(), recommend(trained.model, data, some, **parameters)
 
 
 def _listed(data: Dataset, users: Sequence[Cell], listing: Listing) -> Iterator[Sequence[Cell]]:

@@ -112,7 +112,7 @@ def stream_models(options: argparse.Namespace, report: Reporter) -> None:
 
 
 def _with_ids(on_stream: Callable[[StreamEvent], None], data: Dataset) -> OnStream:
-    """Return a callback that gives `on_stream` the ids and titles of the latest events in place of their indices."""
+    """Return a callback that gives `on_stream` the ids and titles of the latest events instead of their indices."""
 
     user_ids = _user_ids(data)
 
@@ -162,14 +162,14 @@ def _value(replay: Replay, data: Dataset, options: argparse.Namespace, settings:
     results = {}
     for name, interval in recall.items():
         moving = replay.moving(name)
-        places = np.unique(np.linspace(0, len(moving) - 1, min(POINTS, len(moving))).astype(int))
+        indices = np.unique(np.linspace(0, len(moving) - 1, min(POINTS, len(moving))).astype(int))
         results[name] = {
             f"recall@{k}": dict(zip(keys, interval, strict=True)),
             f"precision@{k}": dict(zip(keys, (part / k for part in interval), strict=True)),
             f"recall@{k}_rest": dict(zip(keys, later[name], strict=True)),
             "events_per_second": replay.done / max(replay.seconds[name], 1e-9),
             "groups": replay.groups(name),
-            "moving": [[int(tested[p]) + 1, round(float(moving[p]), 5)] for p in places],
+            "moving": [[int(tested[p]) + 1, round(float(moving[p]), 5)] for p in indices],
             "settings": settings.get(name.removesuffix(FROZEN), {}),
         }
     return {
@@ -214,14 +214,14 @@ def _lines(value: Mapping[str, Any]) -> Iterator[str]:
         [
             (
                 name,
-                *(found[f"recall@{k}"][key] for key in ("value", "low", "high")),
-                found[f"recall@{k}_rest"]["value"],
-                found["groups"]["known_user_known_item"]["recall"],
-                found["groups"]["known_user_new_item"]["recall"],
-                f"{found['events_per_second']:,.0f}",
+                *(figures[f"recall@{k}"][key] for key in ("value", "low", "high")),
+                figures[f"recall@{k}_rest"]["value"],
+                figures["groups"]["known_user_known_item"]["recall"],
+                figures["groups"]["known_user_new_item"]["recall"],
+                f"{figures['events_per_second']:,.0f}",
                 _difference(value["ahead_of"].get(name)),
             )
-            for name, found in results.items()
+            for name, figures in results.items()
         ],
     )
 

@@ -34,7 +34,7 @@ def add_commands(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="KEY=A:B[:log]|A,B,C",
-        help="where to look for a setting, instead of where the model says",
+        help="where to look for a setting, instead of the model's range",
     )
     command.add_argument("--split", default="leave-last", help="as of evaluate; its test part is not read")
     command.add_argument("--min-item", type=whole_number(0), default=0, help="positives that an item must have")

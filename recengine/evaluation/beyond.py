@@ -22,7 +22,7 @@ def beyond_accuracy(
 ) -> dict[str, Floats]:
     """Return one value per user (n,) of each metric; NaN where a list is empty or genres are unknown.
 
-    lists   : (n, k) item indices, -1 padded; users : (n,) their rows in `history`, what everybody chose before the test
+    lists   : (n, k) item indices, -1 padded; users : (n,) their rows in `history`, all choices before the test
     novelty : mean of -log2(share of users who chose the item), in bits (Zhou et al., PNAS 2010)
     ild     : mean of 1 - cosine of the genres over all pairs of the list (Ziegler et al., WWW 2005)
     miscalibration : Kullback-Leibler divergence of the list's genres from the history's, smoothed by 1 %
@@ -34,13 +34,13 @@ def beyond_accuracy(
     at = np.maximum(lists, 0)
     counts = history.item_counts
     share = np.maximum(counts, 1) / max(history.n_users, 1)
-    place, rows = history.rows_of(users)
+    position, rows = history.rows_of(users)
     past = history.item_idx[rows]
 
     def mean_of_history(values: Floats) -> Floats:
         total = np.zeros((len(users), *values.shape[1:]))
-        np.add.at(total, place, values[past])
-        n = np.bincount(place, minlength=len(users))
+        np.add.at(total, position, values[past])
+        n = np.bincount(position, minlength=len(users))
         return total / np.maximum(n, 1).reshape(-1, *[1] * (values.ndim - 1))
 
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -33,9 +33,9 @@ METRICS = {
     ),
     "recall": Entry("Recall", "accuracy", "more", "share of relevant films listed", r"\frac{1}{n}\sum_{r \le k} h_r"),
     "precision": Entry(
-        "Precision", "accuracy", "more", "share of the places with a relevant film", r"\frac{1}{k}\sum_{r \le k} h_r"
+        "Precision", "accuracy", "more", "share of the ranks with a relevant film", r"\frac{1}{k}\sum_{r \le k} h_r"
     ),
-    "hr": Entry("Hit rate", "accuracy", "more", "share of people with any hit", r"\max_{r \le k} h_r"),
+    "hr": Entry("Hit rate", "accuracy", "more", "share of viewers with any hit", r"\max_{r \le k} h_r"),
     "map": Entry(
         "MAP",
         "accuracy",
@@ -58,8 +58,8 @@ METRICS = {
     "within_half": Entry(
         "Within ½ ★", "rating error", "more", "share of predictions within half a star", r"P(|r - \hat r| \le 0.5)"
     ),
-    "user_mse": Entry("MSE by person", "rating error", "less", "mean squared error, everybody counting alike"),
-    "user_mae": Entry("MAE by person", "rating error", "less", "mean absolute error, everybody counting alike"),
+    "user_mse": Entry("MSE by viewer", "rating error", "less", "mean squared error, every viewer counting alike"),
+    "user_mae": Entry("MAE by viewer", "rating error", "less", "mean absolute error, every viewer counting alike"),
     "coverage": Entry(
         "Coverage", "beyond accuracy", "more", "share of the catalogue that anybody is shown", r"|\bigcup_u L_u| / |I|"
     ),
@@ -91,7 +91,7 @@ METRICS = {
         "Miscalibration",
         "beyond accuracy",
         "less",
-        "how far the genres of a list are from those of the person's history",
+        "how far the genres of a list are from those of the viewer's history",
         r"\sum_g p_g \log_2 (p_g / \tilde q_g)",
         "Steck, RecSys 2018",
     ),
@@ -104,14 +104,14 @@ METRICS = {
         "Abdollahpouri et al., RMSE workshop, RecSys 2019",
     ),
     "train_seconds": Entry("Training, s", "cost", "less", "seconds of a training, the choice of the epoch included"),
-    "evaluate_ms_per_user": Entry("Answer, ms", "cost", "less", "milliseconds to rank for one person, in batches"),
+    "evaluate_ms_per_user": Entry("Answer, ms", "cost", "less", "milliseconds to rank for one viewer, in batches"),
     "megabytes": Entry("Size, MB", "cost", "less", "megabytes of the stored model"),
 }
 """Metrics by the part of their key before `@` or `_sampled`, in the order in which they are shown."""
 SYMBOLS = (
-    "$h_r$: 1 if the film at rank $r$ is relevant, else 0; $n$: relevant films of the person; $k$: length of the list; "
-    "$r, \\hat r$: the rating and its prediction; $p_i$: share of people who chose the film; $g$: genres; $c$: how "
-    "often a film is shown or chosen; $L, H$: list and history. A value is a person's, averaged over people."
+    "$h_r$: 1 if the film at rank $r$ is relevant, else 0; $n$: relevant films of the viewer; $k$: length of the list; "
+    "$r, \\hat r$: the rating and its prediction; $p_i$: share of viewers who chose the film; $g$: genres; $c$: how "
+    "often a film is shown or chosen; $L, H$: list and history. A value is a viewer's, averaged over viewers."
 )
 
 
@@ -121,7 +121,7 @@ def entry(key: str) -> Entry:
 
 
 def title(key: str) -> str:
-    """Return the name of a key for people, such as "NDCG@10" or "HR@10 of 100"."""
+    """Return the title of a key, such as "NDCG@10" or "HR@10 of 100"."""
     base, at, rest = key.partition("@")
     k, _, sampled = rest.partition("_sampled")
     return METRICS[base].title + (f"@{k}" if at else "") + (f" of {int(sampled) + 1}" if sampled else "")

@@ -88,8 +88,8 @@ def evaluate(
     the ratings given, popularity stands in (`fallback`) where there are none, and all that they rated before the
     targets is left out.
     `items`, the item table, adds the metrics beyond accuracy. `negatives` > 0 adds those of a list of each test item
-    among that many sampled unseen items, marked `_sampled<n>`: they rank models wrongly (Krichene & Rendle, KDD 2020)
-    and stand only beside the full ones.
+    among that many sampled unseen items, marked `_sampled<n>`: they rank models wrongly (Krichene & Rendle, KDD 2020),
+    so they are reported only along with the full ones.
     Raises BadInput when k exceeds the candidates, or when the split tests users who are not in training and the
     model cannot serve them.
     """

@@ -43,7 +43,7 @@ class RatingErrors:
         """Return (value, low, high) of each metric, with a 95 % interval that resamples users.
 
         rmse, mae, within_half : over all rows. user_mse, user_mae : the mean over users of each one's mean over their
-        rows, so that whoever rated much counts no more than others; what one target drawn of each would give.
+        rows, so that a user with many ratings counts no more than others.
         """
         squared = ratio_interval(self.squared, self.count)
         value, low, high = (math.sqrt(max(v, 0.0)) if not math.isnan(v) else v for v in squared)

@@ -1,4 +1,4 @@
-"""What `evaluate` found, as a record: written as JSON by the command line, read by the app."""
+"""The result of `evaluate` as a record: written as JSON by the command line, read by the app."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """What was evaluated how: the data set, the split's settings, the length of the lists, the seeds averaged."""
+    """The settings of an evaluation: data set, the split's settings, length of the lists, seeds averaged."""
 
     dataset: str
     split: Mapping[str, SplitSetting]
@@ -44,13 +44,13 @@ class EvaluationSettings:
 
 @dataclass(frozen=True)
 class TaskResults:
-    """What the models reached on one task, and what the paired tests say of them.
+    """The models' results on one task, and those of the paired tests.
 
     metrics       : model -> metric key -> its figure
-    leader        : the model with the highest NDCG@k; behind_leader : how far each other one is behind it
-    ahead_of      : reference model -> model -> how far it is ahead: in NDCG@k, or of a reference that predicts ratings
-                    in how much less its `user_mae` is
-    popularity_fallback : model -> for how many users it could read nothing, so that popularity stood in (counted only
+    leader        : the model with the highest NDCG@k; behind_leader : the others' distance from it
+    ahead_of      : reference model -> model -> its lead in NDCG@k, or where the reference predicts ratings, by how much
+                    its `user_mae` is lower
+    popularity_fallback : model -> number of users for whom popularity stood in, as it could read nothing (counted only
                     where the users are not in training)
     given         : ratings known of each user, where several numbers were asked for
 

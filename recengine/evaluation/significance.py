@@ -23,7 +23,7 @@ class Paired(NamedTuple):
 
 
 def against_leader(per_user: Mapping[str, NDArray[np.float64]]) -> tuple[str, dict[str, Paired]]:
-    """Return the model with the highest mean, and how far it is ahead of each other one.
+    """Return the model with the highest mean, and its lead over each other one.
 
     per_user : model -> (n,) one metric on the same users.
     """
@@ -32,7 +32,7 @@ def against_leader(per_user: Mapping[str, NDArray[np.float64]]) -> tuple[str, di
 
 
 def ahead_of(base: str, per_user: Mapping[str, NDArray[np.float64]]) -> dict[str, Paired]:
-    """Return how far each other model is ahead of `base` in a metric of which more is better."""
+    """Return each other model's lead over `base` in a metric of which more is better."""
     return paired({n: values - per_user[base] for n, values in per_user.items() if n != base})
 
 
@@ -41,9 +41,9 @@ def paired(differences: Mapping[str, NDArray[np.float64]]) -> dict[str, Paired]:
 
     p-values are adjusted for their number by Holm's step-down procedure (Scandinavian Journal of Statistics, 1979).
     """
-    found = {name: mean_interval(values) for name, values in differences.items()}
-    adjusted = holm([_p_value(*interval) for interval in found.values()])
-    return {name: Paired(*v, p) for (name, v), p in zip(found.items(), adjusted, strict=True)}
+    intervals = {name: mean_interval(values) for name, values in differences.items()}
+    adjusted = holm([_p_value(*interval) for interval in intervals.values()])
+    return {name: Paired(*v, p) for (name, v), p in zip(intervals.items(), adjusted, strict=True)}
 
 
 def _p_value(mean: float, low: float, high: float) -> float:
@@ -59,7 +59,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     order = np.argsort(p_values)
     adjusted = [0.0] * len(p_values)
     worst = 0.0
-    for rank, place in enumerate(order):
-        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = worst
+    for rank, index in enumerate(order):
+        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = worst
     return adjusted

@@ -29,7 +29,7 @@ class ComparisonRequest:
     """Which models are compared on which split.
 
     models : name -> settings
-    given  : of `cold-user`, how many ratings of a held-out user are known. Several numbers face the same targets,
+    given  : of `cold-user`, the number of ratings known of a held-out user. Several numbers face the same targets,
              those after `targets_after` (default: the largest), and one training serves them all
     folds  : of `cold-user`, the folds in each of which other users are held out; default: one of five alone
     seeds  : trainings of each model, from the seed of `run` up; a user's value is the mean of theirs
@@ -81,18 +81,18 @@ class ComparisonRequest:
         return splits
 
     def settings(self, dataset: Dataset, split: Split) -> EvaluationSettings:
-        """Return what a report says of the request."""
-        about = dict(split.options)
+        """Return the settings that a report gives of the request."""
+        options = dict(split.options)
         if len(self.given) > 1:
-            about["given"] = list(self.given)
+            options["given"] = list(self.given)
         if self.folds is not None:
-            del about["fold"]
-            about["folds"] = self.folds
-        return EvaluationSettings(dataset.name, about, self.k, self.seeds)
+            del options["fold"]
+            options["folds"] = self.folds
+        return EvaluationSettings(dataset.name, options, self.k, self.seeds)
 
 
 class Observer:
-    """Is told how a comparison goes; this one does nothing with it."""
+    """Follows a comparison; this one ignores what it is passed."""
 
     def training(self, what: str) -> OnEpoch | None:
         """Return the callback for the epochs of the training that comes next."""
@@ -135,11 +135,11 @@ def compare(dataset: Dataset, request: ComparisonRequest, observer: Observer | N
     splits, given = request.splits(dataset), request.given
     cold = splits[0].history is not None
     folds = [[split.give(n) for n in given] if cold else [split] for split in splits]  # for each fold, its tasks
-    found = {name: _of_model(dataset, request, name, folds, observer) for name in request.models}
+    by_model = {name: _of_model(dataset, request, name, folds, observer) for name in request.models}
     references = [name for name in request.models if model_class(name).is_reference]
     tasks = [
         summarise(
-            {name: measured[task] for name, measured in found.items()},
+            {name: measured[task] for name, measured in by_model.items()},
             request.k,
             references=references,
             given=given[task] if len(given) > 1 else None,
@@ -148,7 +148,7 @@ def compare(dataset: Dataset, request: ComparisonRequest, observer: Observer | N
     ]
     return EvaluationReport(
         request.settings(dataset, splits[0]),
-        users=len(next(iter(found.values()))[0].ranking.users),
+        users=len(next(iter(by_model.values()))[0].ranking.users),
         left_out=sum(split.left_out for split in splits),
         items=len(splits[0].candidates),
         tasks=tuple(tasks),
@@ -227,17 +227,17 @@ def aggregate(runs: Sequence[Sequence[Measured]]) -> Measured:
 
 
 def summarise(
-    found: Mapping[str, Measured], k: int, *, references: Collection[str] = (), given: int | None = None
+    by_model: Mapping[str, Measured], k: int, *, references: Collection[str] = (), given: int | None = None
 ) -> TaskResults:
-    """Return the results of models on the same task, and what the paired tests say of them."""
-    gain = {name: measured.ranking.per_user[f"ndcg@{k}"] for name, measured in found.items()}
-    loss = {name: -measured.errors.user_mae for name, measured in found.items() if measured.errors is not None}
+    """Return the results of models on the same task, with the paired tests."""
+    gain = {name: measured.ranking.per_user[f"ndcg@{k}"] for name, measured in by_model.items()}
+    loss = {name: -measured.errors.user_mae for name, measured in by_model.items() if measured.errors is not None}
     leader, behind = against_leader(gain)
     return TaskResults(
-        metrics={name: measured.figures() for name, measured in found.items()},
+        metrics={name: measured.figures() for name, measured in by_model.items()},
         leader=leader,
         behind_leader=behind,
         ahead_of={name: ahead_of(name, loss if name in loss else gain) for name in references},
-        popularity_fallback={name: int(measured.ranking.fallback.sum()) for name, measured in found.items()},
+        popularity_fallback={name: int(measured.ranking.fallback.sum()) for name, measured in by_model.items()},
         given=given,
     )

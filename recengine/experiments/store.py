@@ -1,7 +1,7 @@
 """The artefact store: trained models on disk, found again by what they were trained from.
 
 A folder holds `model.safetensors`, `model.json` and `manifest.json`, which is written last and carries the sha256
-of the others and of what itself says. Folders are written under a temporary name, synced and renamed, so a crash
+of the others and of its own content. Folders are written under a temporary name, synced and renamed, so a crash
 leaves either the whole artefact or none. What does not verify is set aside and trained again. Nothing is unpickled.
 """
 
@@ -39,11 +39,11 @@ ABANDONED = 86_400
 
 @dataclass(frozen=True)
 class Origin:
-    """What an artefact was made of, as its manifest says it.
+    """What an artefact was made of, as its manifest records it.
 
     dataset, data : the data set's name and the fingerprint of its content
     split         : the settings of the split whose training part it learned, or `all`
-    log, visitors, ratings : of a promoted snapshot: the digest of the log replayed, and how much it held
+    log, visitors, ratings : of a promoted snapshot: the digest of the log replayed, and its size
     """
 
     dataset: str = ""
@@ -59,9 +59,9 @@ class Origin:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an artefact says of itself.
+    """An artefact's metadata.
 
-    seconds, trained_at : how long the training took, and when it ended
+    seconds, trained_at : the duration of the training, and when it ended
     epochs  : the epoch that validation chose; metrics : its values
     bytes   : of all files; files : name -> sha256
     """
@@ -93,7 +93,7 @@ class Manifest:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A finished model, where it lies, what its manifest says, and whether it was trained just now."""
+    """A finished model, its folder, its manifest, and whether it was trained just now."""
 
     model: Recommender
     folder: Path
@@ -126,7 +126,7 @@ class ArtefactStore:
     def find(self, folder: Path) -> Trained | None:
         """Return the artefact in `folder` if it is there and whole; a damaged one is set aside.
 
-        While another takes its place, or where a crash kept it from doing so, the old one is still found.
+        The old one is still returned while another replaces it, or where a crash has kept it from doing so.
         """
         path = folder if folder.is_dir() else next(self._replaced(folder), None)
         if path is None:
@@ -246,5 +246,5 @@ class ArtefactStore:
 
 
 def _seal(row: Mapping[str, Any]) -> str:
-    """Return the sha256 of what a manifest says, however it is laid out."""
+    """Return the sha256 of a manifest's content, whatever its layout."""
     return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()

@@ -35,7 +35,7 @@ class TrainingRequest:
     """What is trained on what: all of `dataset`, or what `split` allows.
 
     settings : fields of the model's config or of `RunConfig`, as values or as texts
-    positive : the rating from which on one is a positive, where no split says it
+    positive : the rating from which on one is a positive, where no split sets it
 
     Raises BadInput for an unknown name or a setting out of range.
     """
@@ -70,7 +70,7 @@ class TrainingRequest:
 
     @property
     def origin(self) -> Origin:
-        """Return what the artefact's manifest says of its origin."""
+        """Return the origin that the artefact's manifest records."""
         return Origin(
             dataset=self.dataset.name,
             data=self.dataset.fingerprint,
@@ -124,7 +124,7 @@ def obtain(
 
 
 def memory_needed(dataset: Dataset, model: Recommender) -> int:
-    """Return about how many bytes training takes beside the data.
+    """Return an estimate of the bytes that training takes on top of the data.
 
     Raises BadInput when that is more than this machine has left, and names the setting that takes most.
     """
@@ -154,7 +154,7 @@ def available_memory() -> int:
 
 
 def learning_rows(request: TrainingRequest) -> tuple[Interactions, Interactions]:
-    """Return (training, validation) rows of the kind that the model learns from: a split's own, or of everything."""
+    """Return (training, validation) rows of the kind that the model learns from: those of a split, or of everything."""
     dataset, split = request.dataset, request.split
     if request.kind.learns_from == "ratings":
         rng = np.random.default_rng(request.run.seed)
@@ -164,7 +164,7 @@ def learning_rows(request: TrainingRequest) -> tuple[Interactions, Interactions]
 
 
 def unknown_items(model: Recommender) -> str | None:
-    """Return a sentence on how many items a model that reads metadata knows nothing of; None if there are none."""
+    """Return a sentence that counts the items without the metadata that a model reads; None if there are none."""
     if not model.n_unknown:
         return None
     *most, last = model.reads()

@@ -51,7 +51,7 @@ OnTrial = Callable[[Trial, float | None], None]
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search found; `presets` are the values that settings have when nothing is set."""
+    """The result of a search; `presets` are the values that settings have when nothing is set."""
 
     model: str
     criterion: str
@@ -103,7 +103,7 @@ def load_optuna() -> ModuleType:
 
 
 def search_space(model: str, fixed: Settings, asked: Mapping[str, str]) -> dict[str, Search]:
-    """Return what is searched: what the model declares, less what is `fixed`, with `asked` (key -> text) in its place.
+    """Return what is searched: what the model declares, less what is `fixed`, replaced by `asked` (key -> text).
 
     Raises BadInput for a text that cannot be read, a setting that is both fixed and asked for, and if nothing is left.
     """
@@ -152,9 +152,9 @@ def parse_search(kind: type[Config], key: str, text: str) -> Search:
 
 
 def tune(request: TuneRequest, on_trial: OnTrial | None = None, on_epoch: OnEpoch | None = None) -> Tuned:
-    """Try settings drawn from the request's space; the same seed draws the same ones again.
+    """Try settings sampled from the request's space; the same seed samples the same ones again.
 
-    The first trial is the presets (with what is fixed). A trial's value is the mean of the model's own criterion. An
+    The first trial is the presets (with what is fixed). A trial's value is the mean of the model's criterion. An
     interrupt ends the search and what is complete counts. Settings that the data or the numbers do not bear fail
     their trial alone. Raises BadInput when every trial failed, or when the split has no validation rows.
     """
@@ -171,10 +171,10 @@ def tune(request: TuneRequest, on_trial: OnTrial | None = None, on_epoch: OnEpoc
     try:
         while len(trials) < request.trials and (not trials or time.perf_counter() - started < request.timeout):
             trial = study.ask()
-            drawn = _settings(trial, space, presets)
+            sampled = _settings(trial, space, presets)
             began = time.perf_counter()
-            value, state, reason = _run(study, trial, objective, drawn, on_epoch)
-            trials.append(Trial(trial.number, fixed | drawn, value, time.perf_counter() - began, state, reason))
+            value, state, reason = _run(study, trial, objective, sampled, on_epoch)
+            trials.append(Trial(trial.number, fixed | sampled, value, time.perf_counter() - began, state, reason))
             best = _best(trials, kind.criterion)
             if on_trial is not None:
                 on_trial(trials[-1], best.value if best else None)
@@ -224,11 +224,11 @@ class Objective:
             )
         return cls(training.dataset, train, valid, training.kind, training.config, training.run, request.seeds)
 
-    def __call__(self, drawn: Mapping[str, Any], first: OnEpoch, others: OnEpoch | None) -> float:
+    def __call__(self, sampled: Mapping[str, Any], first: OnEpoch, others: OnEpoch | None) -> float:
         """Return the mean criterion; the epochs of the first seed reach one callback, of the others another."""
         reached: list[float] = []
         for seed in range(self.run.seed, self.run.seed + self.seeds):
-            model = self.kind(replace(self.config, **drawn)).fit(
+            model = self.kind(replace(self.config, **sampled)).fit(
                 self.train,
                 valid=self.valid,
                 items=self.dataset.items,
@@ -244,7 +244,7 @@ class Objective:
 
 
 def validation_value(model: Recommender, train: Interactions, valid: Interactions) -> float:
-    """Return the model's own criterion on validation: its best epoch's, or for a closed form what it scores now."""
+    """Return the model's criterion on validation: its best epoch's, or for a closed form what it scores now."""
     best = best_epoch(model.training_log, model.criterion)
     if best is not None:
         return best.metrics[model.criterion]
@@ -262,14 +262,14 @@ def _settings(trial: optuna.Trial, space: Mapping[str, Search], presets: Mapping
 
 
 def _run(
-    study: optuna.Study, trial: optuna.Trial, objective: Objective, drawn: Mapping[str, Any], on_epoch: OnEpoch | None
+    study: optuna.Study, trial: optuna.Trial, objective: Objective, sampled: Mapping[str, Any], on_epoch: OnEpoch | None
 ) -> tuple[float | None, str, str]:
-    """Return (value, state, reason) of a trial, which the study is told too."""
+    """Return (value, state, reason) of a trial, and report it to the study."""
     from optuna import TrialPruned
     from optuna.trial import TrialState
 
     try:
-        value = objective(drawn, _pruned(trial, objective.kind.criterion, on_epoch), on_epoch)
+        value = objective(sampled, _pruned(trial, objective.kind.criterion, on_epoch), on_epoch)
     except TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
         return None, "pruned", ""

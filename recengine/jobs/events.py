@@ -1,4 +1,4 @@
-"""The lines of `--progress jsonl` as records: the command line writes them, whoever follows a job reads them.
+"""The lines of `--progress jsonl` as records: the command line writes them, the followers of a job read them.
 
 Each line is one JSON object whose `event` names its kind. Keys that a kind does not know are left alone.
 """
@@ -48,7 +48,7 @@ class TextEvent(ProgressEvent):
 class NoteEvent(ProgressEvent):
     """A sentence: what is fetched, trained, substituted or dropped.
 
-    model, metrics : where it says what a model reached: metric key -> its value on each of the tasks
+    model, metrics : of a model's results: metric key -> its value on each of the tasks
     """
 
     event = "note"
@@ -59,7 +59,7 @@ class NoteEvent(ProgressEvent):
 
 @dataclass(frozen=True)
 class StepEvent(ProgressEvent):
-    """What is done next; where the steps are counted, how many of how many are done."""
+    """The next step; where steps are counted, the number done and the total."""
 
     event = "step"
     text: str
@@ -78,7 +78,7 @@ class EpochEvent(ProgressEvent):
     memory_mb: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return one flat mapping: the epoch's own keys stand beside the others."""
+        """Return one flat mapping: the epoch's keys stand among the others."""
         row = super().to_dict()
         return row | row.pop("result").to_dict()
 
@@ -90,7 +90,7 @@ class EpochEvent(ProgressEvent):
 
 @dataclass(frozen=True)
 class TrialEvent(ProgressEvent):
-    """A trial of a search that is over: of how many, and the best value so far."""
+    """A finished trial of a search, the number of trials, and the best value so far."""
 
     event = "trial"
     model: str
@@ -99,7 +99,7 @@ class TrialEvent(ProgressEvent):
     best: float | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return one flat mapping: the trial's own keys stand beside the others."""
+        """Return one flat mapping: the trial's keys stand among the others."""
         return {
             "event": self.event,
             "model": self.model,
@@ -128,7 +128,7 @@ class StreamedRating:
 
 @dataclass(frozen=True)
 class StreamEvent(ProgressEvent):
-    """How far a stream has been replayed.
+    """The progress of a stream's replay.
 
     evaluated : of the `done` events; seconds_left : None while there is no telling
     events_per_second : of the slowest model alone
@@ -160,7 +160,7 @@ class StreamEvent(ProgressEvent):
 
 @dataclass(frozen=True)
 class BytesEvent(ProgressEvent):
-    """How much of a download is here."""
+    """The progress of a download."""
 
     event = "bytes"
     what: str

@@ -1,4 +1,4 @@
-"""One job: what it was asked to do, and how it stands."""
+"""One job: its task and its state."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from enum import StrEnum
 from typing import Any, Self
 
 JOB_DIR = "{job}"
-"""Stands for the job's own folder in a command."""
+"""Stands for the job's folder in a command."""
 PAUSE_FILE = "hold"
 """A file in the job's folder: a command that is given "{job}/hold" pauses while it exists."""
 
 
 class JobState(StrEnum):
-    """How a job stands."""
+    """The state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -30,7 +30,7 @@ ACTIVE = (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
 
 @dataclass(frozen=True)
 class Task:
-    """What a job was asked to do, as far as anybody wants to find it again.
+    """The task of a job, as far as it is searched for later.
 
     models      : names; a training or a search has one
     settings    : those that were set, as texts
@@ -70,7 +70,7 @@ class Job:
     pid_started : tells the process from a later one that got the same number
     returncode  : of the process; None when another run of the app had started it
     last_line   : of its progress, in words
-    error   : why the command could not be carried out, where it said so
+    error   : why the command could not be carried out, if it gave a reason
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Jobs: commands that run in processes of their own, one at a time, and outlive a page, a browser and the app.
+"""Jobs: commands that run in separate processes, one at a time, and outlive a page, a browser and the app.
 
     jobs = Jobs()                                   # over RECENGINE_HOME/jobs; one object per app
     job = jobs.start(["evaluate", "ease", "mf", "--split", "leave-last"], kind="evaluate", title="EASE against MF")
@@ -63,7 +63,7 @@ class Jobs(JobRecords):
     ) -> Job:
         """Queue a command and return its job; the active one, if there is one of the same `key`.
 
-        files : name -> content, written beside the record for `command` to read as "{job}/name", removed at the end
+        files : name -> content, written next to the record for `command` to read as "{job}/name", removed at the end
         """
         with self._lock:
             running = self.latest(key) if key else None
@@ -79,7 +79,7 @@ class Jobs(JobRecords):
         return job
 
     def ahead(self, job: Job) -> int:
-        """Return how many jobs are to end before this one starts."""
+        """Return the number of jobs that are to end before this one starts."""
         turns = (JobState.QUEUED, JobState.RUNNING)
         before = [other for other in self.all() if other.state in turns and other.id < job.id]
         return len(before) if job.state is JobState.QUEUED else 0
@@ -143,7 +143,7 @@ class Jobs(JobRecords):
         return bool(begun or waiting)
 
     def _follow(self) -> None:
-        """Keep the queue going, whoever looks."""
+        """Keep the queue going, whether or not a page is open."""
         while True:
             self._wake.wait()
             self._wake.clear()
@@ -173,7 +173,7 @@ class Jobs(JobRecords):
         self.write(begun)
 
     def _ended(self, job: Job) -> bool:
-        """Tell whether the process of a job that has begun is gone, and if so write down how it went."""
+        """Tell whether the process of a job that has begun is gone, and if so record its end."""
         child = self._children.get(job.id)
         code = child.poll() if child else None
         if code is None and (child or process.find(job)):
@@ -183,7 +183,7 @@ class Jobs(JobRecords):
         return True
 
     def _settle(self, job: Job, state: JobState, returncode: int | None) -> None:
-        """Write down how a job ended, and remove what is no longer needed."""
+        """Record the end of a job, and remove what is no longer needed."""
         events = self.events(job.id)
         last_line = in_words(events[-1]) if events else job.last_line
         error = events[-1].text if events and isinstance(events[-1], ErrorEvent) else ""

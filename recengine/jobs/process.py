@@ -1,4 +1,4 @@
-"""The process of a job: started at a low priority, told from others by its start, ended with its children."""
+"""The process of a job: started at a low priority, identified by the time of its start, ended with its children."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a command is, read from its lines of progress."""
+"""The progress of a command, read from its lines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHOOSING = 0.9
 
 
 class Progress(NamedTuple):
-    """What can be said of a running command.
+    """The progress of a running command.
 
     share : of the work, 0 to 1; text : the same in words
     seconds_left : at most, of the phase that runs, or None while there is no telling
@@ -37,7 +37,7 @@ class Progress(NamedTuple):
 
 
 def progress_of(events: Sequence[ProgressEvent], spent: float = 0.0) -> Progress:
-    """Return how far a command is, from its lines so far and the seconds since it started."""
+    """Return the progress of a command, from its lines so far and the seconds since it started."""
     mark = next((i for i in reversed(range(len(events))) if isinstance(events[i], StepEvent | TrialEvent)), None)
     head = TextEvent("starting") if mark is None else events[mark]
     since = events if mark is None else events[mark + 1 :]
@@ -64,14 +64,14 @@ def _time_left(share: float, spent: float) -> float | None:
 
 
 def _counted(head: ProgressEvent) -> tuple[int, int]:
-    """Return how many steps or trials are done when this line is written, and of how many; (0, 0) if that is open."""
+    """Return the steps or trials done when this line is written, and their total; (0, 0) if that is open."""
     if isinstance(head, TrialEvent):
         return head.trial.number + 1, head.trials
     return (head.done or 0, head.of or 0) if isinstance(head, StepEvent) else (0, 0)
 
 
 def in_words(event: ProgressEvent) -> str:
-    """Return what a line says, for people."""
+    """Return a line as readable text."""
     match event:
         case EpochEvent(result=result):
             stages = [STAGES[stage] for stage in result.stages]
@@ -107,7 +107,7 @@ def _epochs_left(events: Sequence[ProgressEvent]) -> float | None:
 
 
 def _share(event: EpochEvent | BytesEvent | StreamEvent | None) -> float:
-    """Return how much of its own work the latest line says is done, 0 to 1."""
+    """Return the share of its work that is done at the latest line, 0 to 1."""
     match event:
         case EpochEvent(result=result):
             share = 0.0 if Stage.PRETRAINING in result.stages else result.epoch / max(result.epochs, 1)

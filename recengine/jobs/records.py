@@ -70,7 +70,7 @@ class JobRecords:
             except OSError:
                 return []
             whole = fresh[: fresh.rfind(b"\n") + 1]
-            if whole:  # a new list: whoever holds the old one keeps it as it was
+            if whole:  # a new list, since a reader may still hold the old one
                 lines = whole.decode("utf-8", "replace").splitlines()
                 events = events + [read_event(line) for line in lines if line.strip()]
             self._read.pop(id, None)
@@ -80,7 +80,7 @@ class JobRecords:
             return events
 
     def text(self, id: str, name: str) -> str | None:
-        """Return what the command wrote into a file beside its job, or None where there is none."""
+        """Return what the command wrote into a file of its job's folder, or None where there is none."""
         try:
             return (self.folder(id) / Path(name).name).read_text(encoding="utf-8")
         except (OSError, ValueError):
@@ -95,7 +95,7 @@ class JobRecords:
         return value if isinstance(value, dict) else None
 
     def write(self, job: Job) -> None:
-        """Write a job's record, in place of the one before."""
+        """Replace a job's record."""
         with atomic_text_file(self.folder(job.id) / "record.json") as file:
             json.dump(job.to_dict(), file, indent=1)
 

@@ -102,7 +102,7 @@ from benchmarks.server import Server
 async def look(page):
     visitor = Visitor(server.url)
     await (await visitor.arrive(page)).close()
-    assert not visitor.faults, visitor.faults
+    assert not visitor.errors, visitor.errors
     return [text for text in visitor.html if "stored just now" in text or "cannot be" in text], visitor
 
 place, harm, cure = Path(os.environ["PLACE"]), sys.argv[1], sys.argv[2]

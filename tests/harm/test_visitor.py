@@ -88,7 +88,7 @@ async def sees(url: str, cookie: str) -> tuple[list[dict[str, Any]], list[str]]:
         films = [text for text in person.html if 'class="name"' in text]
         assert len(films) >= 50
         lists += films
-    assert not person.faults
+    assert not person.errors
     return cards, lists
 
 
@@ -117,7 +117,7 @@ def test_a_flood_is_limited_and_changes_nothing_for_anybody_else(hosted: Server,
         assert (await sees(hosted.url, victim.cookie), mine(log, victim)) == before
         await victim.send(socket, [rating("12", 1.0)])  # who is not hostile goes on
         assert len(mine(log, victim)) == 4
-        assert not victim.faults + flood.faults
+        assert not victim.errors + flood.errors
 
     run(scene)
 
@@ -200,7 +200,7 @@ def test_nonsense_is_left_out_and_the_page_stays(hosted: Server, log: EventLog) 
             assert mine(log, visitor) == [], events
         await visitor.send(socket, [rating("839")])
         assert len(mine(log, visitor)) == 1
-        assert not visitor.faults
+        assert not visitor.errors
 
     run(scene)
 
@@ -230,12 +230,12 @@ def test_broken_messages_break_nothing_but_the_session_that_sent_them(hosted: Se
             await pipe.close()
         for visitor in (breaker, bystander):
             if visitor is breaker:
-                visitor.faults, socket_of = [], await visitor.arrive()
+                visitor.errors, socket_of = [], await visitor.arrive()
             else:
                 socket_of = socket
             await visitor.send(socket_of, [rating("839")])
             assert len(mine(log, visitor)) == 1
-            assert not visitor.faults
+            assert not visitor.errors
 
     run(scene)
 
