@@ -40,7 +40,7 @@ def one(metric: Callable[..., torch.Tensor], hits: list[int], n_relevant: int) -
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
-        # hits at ranks 2 and 4 of 5 places, 3 relevant in all
+        # hits at ranks 2 and 4 of 5, 3 relevant in all
         (ndcg, (1 / math.log2(3) + 1 / math.log2(5)) / (1 + 1 / math.log2(3) + 1 / math.log2(4))),
         (recall, 2 / 3),
         (precision, 2 / 5),
@@ -146,12 +146,12 @@ def test_top_k_equals_the_head_of_a_full_stable_sort(table, data) -> None:
     scores, _ = table
     k = data.draw(st.integers(1, scores.shape[1]))
     before = scores.clone()
-    found = top_k(scores, k)
-    for row, items, values in zip(scores.tolist(), found.items.tolist(), found.scores.tolist(), strict=True):
+    ranking = top_k(scores, k)
+    for row, items, values in zip(scores.tolist(), ranking.items.tolist(), ranking.scores.tolist(), strict=True):
         order = sorted(range(len(row)), key=lambda i: (-row[i], i))[:k]
         assert items == [i if row[i] > -INF else -1 for i in order]
         assert values == [row[i] for i in order]
-    assert found.items.dtype == torch.int64
+    assert ranking.items.dtype == torch.int64
     assert torch.equal(scores, before)
 
 
@@ -215,12 +215,12 @@ def test_auc_counts_a_relevant_item_outside_the_candidates_as_lost(table) -> Non
     ours = auc(scores, *relevant.nonzero(as_tuple=True))
     for row, wanted, value in zip(scores.tolist(), relevant.tolist(), ours.tolist(), strict=True):
         others = [s for s, w in zip(row, wanted, strict=True) if not w and s > -INF]
-        own = [s for s, w in zip(row, wanted, strict=True) if w]
-        if not own or not others:
+        relevant_scores = [s for s, w in zip(row, wanted, strict=True) if w]
+        if not relevant_scores or not others:
             assert math.isnan(value)
             continue
-        wins = sum(0.0 if p == -INF else (p > n) + (p == n) / 2 for p in own for n in others)
-        assert value == pytest.approx(wins / (len(own) * len(others)), abs=1e-9)
+        wins = sum(0.0 if p == -INF else (p > n) + (p == n) / 2 for p in relevant_scores for n in others)
+        assert value == pytest.approx(wins / (len(relevant_scores) * len(others)), abs=1e-9)
 
 
 # Ties, padding, NaN ---------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ def test_auc_counts_a_relevant_item_outside_the_candidates_as_lost(table) -> Non
 def test_a_constant_scorer_gets_neither_a_perfect_mrr_nor_a_perfect_auc() -> None:
     n_items = 40
     scores = torch.zeros(n_items, n_items)
-    relevant = torch.eye(n_items, dtype=torch.bool)  # every item is somebody's only relevant one
+    relevant = torch.eye(n_items, dtype=torch.bool)  # every item is the only relevant one of some user
     hits = find_hits(top_k(scores, n_items).items, relevant)
     expected = sum(1 / rank for rank in range(1, n_items + 1)) / n_items  # what chance reaches, .107
     assert float(reciprocal_rank(hits, relevant.sum(1)).mean()) == pytest.approx(expected)
@@ -252,9 +252,9 @@ def test_padding_is_no_item() -> None:
 
 def test_a_masked_item_is_never_listed_even_when_the_list_cannot_be_filled() -> None:
     scores = torch.tensor([[-INF, 3.0, -INF]])
-    found = top_k(scores, 3)
-    assert found.items.tolist() == [[1, -1, -1]]
-    assert found.scores.tolist() == [[3.0, -INF, -INF]]
+    ranking = top_k(scores, 3)
+    assert ranking.items.tolist() == [[1, -1, -1]]
+    assert ranking.scores.tolist() == [[3.0, -INF, -INF]]
 
 
 def test_nan_scores_are_never_listed() -> None:
@@ -264,7 +264,7 @@ def test_nan_scores_are_never_listed() -> None:
 
 def test_seen_is_masked_by_user_and_item_not_the_other_way_round() -> None:
     seen = Interactions.from_pairs([0, 0, 2], [1, 2, 0], n_users=3, n_items=3)
-    # A batch in another order than the users' own: place in the batch and user are different things.
+    # A batch in another order than the users': the position in the batch and the user are different things.
     masked = mask_scores(torch.ones(2, 3), [2, 0], seen=seen) == -INF
     assert masked.tolist() == [[True, False, False], [False, True, True]]
 

@@ -1,4 +1,4 @@
-"""One server with a home of its own, one Chromium, and a page that notes what must not happen."""
+"""One server with a separate home, one Chromium, and a page that notes what must not happen."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ def open_page(server: Server, browser: Browser) -> Iterator[OpenPage]:
     At the end: no request went beyond this machine, no console error, no dialog, no traceback in the server's log.
     """
     context = browser.new_context()
-    faults: list[str] = []
+    errors: list[str] = []
 
     def open_(address: str = "/", *, width: int = 1440, height: int = 900, scheme: str = "dark") -> Page:
         page = context.new_page()
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # dark or light
         page.set_default_timeout(60_000)
-        page.on("request", lambda request: faults.append(f"request to {request.url}") if away(request.url) else None)
-        page.on("console", lambda message: faults.append(f"console: {message.text}") if bad(message) else None)
-        page.on("pageerror", lambda error: faults.append(f"page error: {error}"))
-        page.on("dialog", lambda dialog: faults.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: errors.append(f"request to {request.url}") if away(request.url) else None)
+        page.on("console", lambda message: errors.append(f"console: {message.text}") if bad(message) else None)
+        page.on("pageerror", lambda error: errors.append(f"page error: {error}"))
+        page.on("dialog", lambda dialog: errors.append(f"dialog: {dialog.message}"))
         page.goto(server.url + address)
         return page
 
     yield open_
     context.close()
-    assert not faults, faults
+    assert not errors, errors
     assert "Traceback" not in server.log.read_text()
 
 
@@ -69,7 +69,7 @@ def away(url: str) -> bool:
 
 
 def bad(message: ConsoleMessage) -> bool:
-    """Tell whether a console message is a fault.
+    """Tell whether a console message is an error.
 
     On a deep link Streamlit looks for its own base path by asking below the page first, which is a 404 by design.
     """

@@ -1,4 +1,4 @@
-"""Comparing in a browser: three models, one of them a person's own, from the first click to the leaderboard."""
+"""Comparing in a browser: three models, one of them a custom one, from the first click to the leaderboard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 ADDRESS = "/compare?models=popularity,ease,own-function"
 
 
-def test_three_models_meet_and_one_of_them_is_a_person_s_own(open_page: OpenPage) -> None:
+def test_three_models_are_compared_and_one_of_them_is_custom(open_page: OpenPage) -> None:
     page = open_page(ADDRESS)
     page.get_by_role("button", name="Compare", exact=True).click()
     table = page.locator(".leaderboard").first

@@ -20,16 +20,16 @@ from tests.browser.test_rating import settled as kept
 pytestmark = pytest.mark.browser
 NAME = "<img src=x onerror=alert(1)>"
 FOREIGN = """() => {
-  const found = [];
+  const active = [];
   const look = root => root.querySelectorAll('*').forEach(e => {
     if (e.shadowRoot) look(e.shadowRoot);
     const handles = [...e.attributes].some(a => /^on/i.test(a.name));
     const leaves = [e.src, e.href, e.action, e.data].some(value => typeof value === 'string' && value
       && !['localhost', '127.0.0.1'].includes(new URL(value, location).hostname) && !/^(blob:|data:image)/.test(value));
-    if (handles || leaves || e.matches('script, iframe')) found.push(e.outerHTML.slice(0, 200));
+    if (handles || leaves || e.matches('script, iframe')) active.push(e.outerHTML.slice(0, 200));
   });
   for (const part of document.querySelectorAll('[data-testid=stMain], [data-testid=stSidebar]')) look(part);
-  return found }"""
+  return active }"""
 """Returns elements that text has become: scripts, frames, what handles events, and what points to another machine."""
 NAMED = "user item model data genres years k unseen popularity trail runs models split at seeds sampled recent replayed"
 NAMED += " ratings events speed device visitor"
@@ -37,7 +37,7 @@ NAMED += " ratings events speed device visitor"
 ADDRESSES = ('"><script>alert(1)</script><img src=http://192.0.2.9/ onerror=alert(1)>\u202e', "![](//192.0.2.9/a)" * 80)
 
 
-def drawn(page: Page) -> None:
+def wait_for_script(page: Page) -> None:
     """Wait until the page's script has run, and check that no text has become anything else."""
     expect(page.locator(".status")).to_have_count(1)
     page.wait_for_function("document.querySelector('[data-test-script-state=notRunning]') !== null")
@@ -47,13 +47,13 @@ def drawn(page: Page) -> None:
 def go(page: Page, name: str) -> None:
     page.locator("[data-testid=stSidebarNavLink]", has_text=name).click()
     expect(page.locator(".head h1")).to_have_text(name)
-    drawn(page)
+    wait_for_script(page)
 
 
-def shows(page: Page, place: str, *texts: str) -> None:
-    """Wait until a place shows these texts, letter by letter."""
+def shows(page: Page, selector: str, *texts: str) -> None:
+    """Wait until an element shows these texts, letter by letter."""
     for text in texts:
-        expect(page.locator(place).get_by_text(text).first).to_be_attached()
+        expect(page.locator(selector).get_by_text(text).first).to_be_attached()
 
 
 def give(page: Page, name: str, content: bytes) -> None:
@@ -68,55 +68,55 @@ def test_a_hostile_catalogue_is_text_on_every_page(open_page: OpenPage) -> None:
     page.get_by_role("button", name="Use this data").click()
     expect(page.locator(".status")).to_contain_text("your data")
     shows(page, "[data-testid=stMain]", NAME)
-    drawn(page)
+    wait_for_script(page)
 
     go(page, "For you")
     expect(page.locator(".st-key-top .film").first).to_be_visible()
     shows(page, ".st-key-top", "<b>x</b>")
-    drawn(page)
+    wait_for_script(page)
 
     go(page, "More like this")
     expect(page.locator(".st-key-start .film")).to_have_count(10)
     for film in page.locator(".st-key-start [class*=st-key-film-start]").all():
         title = film.locator(".name").inner_text()
-        said = film.locator("a").get_attribute("aria-label") or film.locator("a").text_content() or ""
-        assert title in said.replace("\u2060", "")
+        label = film.locator("a").get_attribute("aria-label") or film.locator("a").text_content() or ""
+        assert title in label.replace("\u2060", "")
     page.get_by_label("Find a film").press_sequentially("script", delay=20)
     page.locator(".st-key-found a").first.click()
     expect(page.locator(".seed h2")).to_have_text(HOSTILE[0])
-    drawn(page)
+    wait_for_script(page)
 
     go(page, "Rate")
-    for place in range(2):
-        rate(board(page, "hand").locator(".card").nth(place), 5)
+    for index in range(2):
+        rate(board(page, "hand").locator(".card").nth(index), 5)
         kept(page)
     names = board(page, "list").locator(".card .name").all_inner_texts()
     assert len({name for name in names if name in HOSTILE}) >= 5, names
     for panel in ("Rank over time", "How it grew", "Your taste", "Side by side"):
         page.get_by_role("radio", name=panel).or_(page.get_by_role("button", name=panel)).first.click()
-        drawn(page)
+        wait_for_script(page)
     import_and_export(page)
     cells = [title.replace('"', '""') for title in HOSTILE]
     rows = "".join(f'"{cell}",1999,{"<b>4" if "x" in cell else 4}\n' for cell in cells)
     give(page, f"{NAME}.csv", f"title,year,rating\n{rows}".encode())
     expect(page.locator(".st-key-import-counts")).to_be_visible()
-    drawn(page)
+    wait_for_script(page)
 
     go(page, "Compare")
     page.get_by_role("button", name="Compare", exact=True).click()
     expect(page.locator(".st-key-through .column").first).to_be_visible(timeout=120_000)
     shows(page, ".st-key-through", HOSTILE[0])
-    drawn(page)
+    wait_for_script(page)
 
     go(page, "Train")
     page.get_by_role("button", name="Train", exact=True).click()
     shows(page, "[data-testid=stMain]", NAME)
-    drawn(page)
+    wait_for_script(page)
 
     go(page, "Live")
     page.get_by_role("button", name="Replay", exact=True).click()
     expect(page.locator(".happened article").first).to_be_visible(timeout=120_000)
-    drawn(page)
+    wait_for_script(page)
 
 
 def test_hostile_uploads_are_refused_in_plain_text(open_page: OpenPage) -> None:
@@ -127,12 +127,12 @@ def test_hostile_uploads_are_refused_in_plain_text(open_page: OpenPage) -> None:
         expect(page.locator("[data-testid=stAlert]")).to_contain_text(f"Line 2 of {NAME}.csv has the rating")
         letters = "\u2060?".join(map(re.escape, text[:30]))  # addresses are broken up
         expect(page.locator("[data-testid=stAlert]")).to_contain_text(re.compile(letters))
-        drawn(page)
+        wait_for_script(page)
 
 
 @pytest.mark.parametrize("name", [page.address for page in PAGES])
 def test_a_hostile_address_is_text_on_every_page(open_page: OpenPage, name: str) -> None:
     for text in ADDRESSES:
         page = open_page(f"/{name}?" + "&".join(f"{key}={quote(text)}" for key in NAMED.split()))
-        drawn(page)
+        wait_for_script(page)
         page.close()

@@ -52,7 +52,7 @@ def test_picking_a_viewer_by_typing_changes_page_and_address(open_page: OpenPage
     result.click()
     expect(page.locator(".ticket .stub b")).to_have_text(wanted)
     expect(page).to_have_url(re.compile(rf"[?&]user={wanted}(&|$)"))
-    expect(page.get_by_label("Find a viewer")).to_have_count(1)  # the old one goes when the page is drawn
+    expect(page.get_by_label("Find a viewer")).to_have_count(1)  # the old one goes when the page is rendered
     expect(page.get_by_label("Find a viewer")).to_have_value("")
     page.reload()
     expect(page.locator(".ticket .stub b")).to_have_text(wanted)
@@ -84,7 +84,7 @@ def test_search_for_a_film_forgives_a_typo(open_page: OpenPage) -> None:
     expect(page.locator(".seed h2")).to_have_text("The Godfather")
 
 
-def test_bad_upload_says_why_and_the_next_one_works(open_page: OpenPage) -> None:
+def test_bad_upload_gives_the_reason_and_the_next_one_works(open_page: OpenPage) -> None:
     page = open_page("/data")
     chooser = page.locator("input[type=file]")
     chooser.set_input_files({"name": "bad.csv", "mimeType": "text/csv", "buffer": b"userId,movieId,rating\n1,2,good\n"})
@@ -116,21 +116,21 @@ def test_phone_has_no_sideways_scrolling(open_page: OpenPage, address: str, sche
 def test_phone_shows_the_posters_in_the_order_of_their_ranks(open_page: OpenPage) -> None:
     page = open_page("/?user=12", width=390, height=844)
     expect(page.locator(".st-key-top .film")).to_have_count(10)
-    places = page.evaluate(
+    cards = page.evaluate(
         "[...document.querySelectorAll('.st-key-top .film')].map(e => { const b = e.getBoundingClientRect();"
         " return [Math.round(b.top / 20), b.left, +e.querySelector('.rank').innerText] })"
     )
-    assert [rank for _, _, rank in sorted(places)] == list(range(1, 11))
-    assert len({left for _, left, _ in places}) == 2
+    assert [rank for _, _, rank in sorted(cards)] == list(range(1, 11))
+    assert len({left for _, left, _ in cards}) == 2
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_words_stand_out_from_their_ground(open_page: OpenPage, scheme: str) -> None:
     page = open_page("/?user=12", scheme=scheme)
     expect(page.locator(".notebook")).to_be_visible()
-    for place in (".head p", ".meta", ".note", ".rank", ".ticket .stub b", ".notebook p", ".about-model", ".status"):
-        contrast = page.evaluate(CONTRAST, place)
-        assert contrast >= 4.5, f"{place} has a contrast of {contrast:.1f} in {scheme}"
+    for selector in (".head p", ".meta", ".note", ".rank", ".ticket .stub b", ".notebook p", ".about-model", ".status"):
+        contrast = page.evaluate(CONTRAST, selector)
+        assert contrast >= 4.5, f"{selector} has a contrast of {contrast:.1f} in {scheme}"
 
 
 def test_cards_are_reached_and_opened_by_keyboard(open_page: OpenPage) -> None:
@@ -175,7 +175,7 @@ CONTRAST = """selector => {
   return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) }"""
 
 
-def test_health_is_told_of_database_and_model(open_page: OpenPage, server: Server) -> None:
+def test_health_covers_database_and_model(open_page: OpenPage, server: Server) -> None:
     expect(open_page("/").locator(".st-key-top .film").first).to_be_visible()
     with urllib.request.urlopen(f"{server.url}/healthz") as answer:
         assert json.load(answer) == {"database": "ok", "model": "ok"}

@@ -1,4 +1,4 @@
-"""Rating in a browser: every star counts at once, nothing is lost, and it is nobody else's business."""
+"""Rating in a browser: every star counts at once, nothing is lost, and no other visitor sees it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ pytestmark = pytest.mark.browser
 
 def board(page: Page, name: str) -> Locator:
     """Return a board of the page: `hand`, the films to rate, or `list`."""
-    found = page.locator(f".st-key-board-{name}")
-    expect(found.locator(".card").first).to_be_visible(timeout=60_000)
-    return found
+    located = page.locator(f".st-key-board-{name}")
+    expect(located.locator(".card").first).to_be_visible(timeout=60_000)
+    return located
 
 
 def rate(card: Locator, stars: float) -> None:
@@ -56,7 +56,7 @@ def test_a_star_changes_the_list_and_undo_brings_it_back(open_page: OpenPage) ->
     expect(board(page, "list").locator(".card .name")).to_have_text(before)
 
 
-def test_a_rated_card_stays_in_its_place_until_the_rated_ones_are_cleared(open_page: OpenPage) -> None:
+def test_a_rated_card_keeps_its_position_until_the_rated_ones_are_cleared(open_page: OpenPage) -> None:
     page = open_page("/rate")
     rate(board(page, "hand").locator(".card").first, 5)
     expect(page.locator(".status-line")).to_contain_text("Updated after")

@@ -1,4 +1,4 @@
-"""Signing in with an OpenID provider that runs beside the app: one person in every browser, and nobody else."""
+"""Signing in with an OpenID provider that runs next to the app: the same user in every browser, and no other."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, provider: str) -> Iterator
 
 
 def enter(browser: Browser, server: Server) -> Page:
-    """Open Rate in a browser that nobody has used."""
+    """Open Rate in an unused browser."""
     page = browser.new_context().new_page()
     page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(f"{server.url}/rate")
@@ -64,7 +64,7 @@ def open_rate(page: Page) -> None:
     board(page, "hand")
 
 
-def test_a_person_is_the_same_in_every_browser_and_takes_along_what_they_rated(
+def test_a_user_is_the_same_in_every_browser_and_takes_along_what_they_rated(
     browser: Browser, guarded: Server, provider: str
 ) -> None:
     page = enter(browser, guarded)

@@ -29,9 +29,9 @@ def jobs(server: Server) -> Iterator[Jobs]:
 
 def at(page: Page) -> int:
     """Return the event that the curves have reached, as their text for screen readers has it."""
-    found = re.search(r"at event (\d+)", page.locator(CURVES).get_attribute("aria-label") or "")
-    assert found is not None
-    return int(found[1])
+    match = re.search(r"at event (\d+)", page.locator(CURVES).get_attribute("aria-label") or "")
+    assert match is not None
+    return int(match[1])
 
 
 def grows(page: Page, beyond: int) -> None:
@@ -77,9 +77,9 @@ def test_watch_pause_reload_go_on_leave_come_back_and_take_it_away(open_page: Op
         page.get_by_role("button", name=re.compile("CSV")).click()
     with download.value.path().open(newline="") as file:
         rows = list(csv.DictReader(file))
-    for name, found in result["results"].items():
+    for name, figures in result["results"].items():
         hits = sum(int(row["hit"]) for row in rows if row["model"] == name and row["evaluated"] == "1")
-        assert hits / result["evaluated"] == found["recall@10"]["value"]
+        assert hits / result["evaluated"] == figures["recall@10"]["value"]
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])

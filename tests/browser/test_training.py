@@ -53,13 +53,13 @@ def start(page: Page, jobs: Jobs) -> Job:
     raise TimeoutError("no process was started")
 
 
-def told(jobs: Jobs, job: Job) -> None:
-    """Wait until the job has told of an epoch."""
+def wait_for_epoch(jobs: Jobs, job: Job) -> None:
+    """Wait until the job has reported an epoch."""
     for _ in range(2_400):
         if epochs_of(jobs.events(job.id)):
             return
         time.sleep(0.05)
-    raise TimeoutError("no epoch was told of")
+    raise TimeoutError("no epoch was reported")
 
 
 def running(pid: int) -> bool:
@@ -69,10 +69,10 @@ def running(pid: int) -> bool:
         return False
 
 
-def visit(page: Page, name: str, drawn: str) -> None:
-    """Go to another page by the navigation, and wait until it is drawn."""
+def visit(page: Page, name: str, selector: str) -> None:
+    """Go to another page by the navigation, and wait for an element of it."""
     page.locator("[data-testid=stSidebarNavLink]", has_text=re.compile(f"{name}$")).click()
-    page.locator(drawn).first.wait_for()
+    page.locator(selector).first.wait_for()
 
 
 def test_train_watch_leave_come_back_reload_and_use_the_model(open_page: OpenPage, jobs: Jobs) -> None:
@@ -109,7 +109,7 @@ def test_cancelling_ends_the_process(open_page: OpenPage, jobs: Jobs) -> None:
     page = open_page("/train")
     fill(page, epochs=500, l2=0)
     job = start(page, jobs)
-    told(jobs, job)
+    wait_for_epoch(jobs, job)
     pid = job.pid or 0
     assert running(pid)
     page.locator(".st-key-watch").get_by_role("button", name="Cancel").click()
@@ -123,7 +123,7 @@ def test_a_process_killed_from_outside_is_reported_and_can_be_run_again(open_pag
     page = open_page("/train")
     fill(page, epochs=500, negatives=32)
     job = start(page, jobs)
-    told(jobs, job)
+    wait_for_epoch(jobs, job)
     os.kill(job.pid or 0, signal.SIGKILL)
     alert = page.locator(".st-key-watch [data-testid=stAlert]")
     expect(alert).to_contain_text(

@@ -16,14 +16,14 @@ Out = tuple[int, str, str]
 
 @pytest.fixture(scope="module")
 def folder(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return `tiny` as ratings.csv and movies.csv; film 141 has no rating, person 61 likes nothing."""
-    place = tmp_path_factory.mktemp("tiny")
+    """Return `tiny` as ratings.csv and movies.csv; film 141 has no rating, user 61 likes nothing."""
+    directory = tmp_path_factory.mktemp("tiny")
     r = tiny.ratings
     rows = zip(tiny.user_ids[r.user_idx], tiny.item_ids[r.item_idx], r.rating, r.timestamp, strict=True)
-    write(place / "ratings.csv", ["userId", "movieId", "rating", "timestamp"], [*rows, (61, 101, 1.0, 5)])
+    write(directory / "ratings.csv", ["userId", "movieId", "rating", "timestamp"], [*rows, (61, 101, 1.0, 5)])
     films = zip(tiny.items["item_id"], tiny.items["title"] + " (1999)", tiny.items["genres"], strict=True)
-    write(place / "movies.csv", ["movieId", "title", "genres"], [*films, (141, "=1+1 (2000)", "Comedy")])
-    return place
+    write(directory / "movies.csv", ["movieId", "title", "genres"], [*films, (141, "=1+1 (2000)", "Comedy")])
+    return directory
 
 
 @pytest.fixture
@@ -49,12 +49,12 @@ def read(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def told(out: Out) -> dict[str, Any]:
+def json_of(out: Out) -> dict[str, Any]:
     """Return the JSON object, which must be all of standard output and on one line."""
-    status, said, _ = out
+    status, output, _ = out
     assert status == 0, out[2]
-    assert said.count("\n") == 1
-    assert said.endswith("\n")
-    found = json.loads(said, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
-    assert isinstance(found, dict)
-    return found
+    assert output.count("\n") == 1
+    assert output.endswith("\n")
+    value = json.loads(output, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert isinstance(value, dict)
+    return value

@@ -92,10 +92,10 @@ BAD = {
 
 
 @pytest.fixture(scope="module")
-def places(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def files(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return the files that `BAD` names in capitals."""
-    place = tmp_path_factory.mktemp("bad")
-    (place / "empty").mkdir()
+    directory = tmp_path_factory.mktemp("bad")
+    (directory / "empty").mkdir()
     head = "userId,movieId,rating\n1,2,3\n"
     texts = {
         "GOOD": "item_id,rating\n101,5\n",
@@ -106,22 +106,22 @@ def places(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         "BLANK": "",
     }
     for name, text in texts.items():
-        (place / f"{name.lower()}.csv").write_text(text)
-    (place / "some.zip").write_text("this is no zip")
+        (directory / f"{name.lower()}.csv").write_text(text)
+    (directory / "some.zip").write_text("this is no zip")
     return {
         "D": folder,
-        "EMPTY": place / "empty",
-        "NOZIP": place / "some.zip",
-        **{name: place / f"{name.lower()}.csv" for name in texts},
+        "EMPTY": directory / "empty",
+        "NOZIP": directory / "some.zip",
+        **{name: directory / f"{name.lower()}.csv" for name in texts},
     }
 
 
 @pytest.mark.parametrize("case", BAD, ids=[name.replace(" ", "-") for name in BAD])
-def test_bad_input_is_one_line_that_names_it_and_exit_2(run, places, tmp_path: Path, monkeypatch, case: str) -> None:
+def test_bad_input_is_one_line_that_names_it_and_exit_2(run, files, tmp_path: Path, monkeypatch, case: str) -> None:
     monkeypatch.chdir(tmp_path)
     arguments, words = BAD[case]
-    status, said, noted = run(*(places.get(a, a) for a in arguments), *(["--quiet", "--json"] if arguments else []))
-    assert (status, said) == (2, ""), noted
+    status, output, noted = run(*(files.get(a, a) for a in arguments), *(["--quiet", "--json"] if arguments else []))
+    assert (status, output) == (2, ""), noted
     assert noted.count("\n") == 1
     assert noted.startswith("recengine: ")
     assert words in noted
@@ -147,17 +147,17 @@ def test_an_out_that_cannot_be_written_is_noticed_before_any_work(
 ) -> None:
     monkeypatch.setattr("recengine.cli.common.load_dataset", lambda *a, **k: pytest.fail("it loads the data first"))
     for out, words in ((tmp_path / "none" / "f.csv", "the folder"), (tmp_path, "name a file in it")):
-        status, said, noted = run(*command, "--dataset", folder, "--out", out)
-        assert (status, said) == (2, "")
+        status, output, noted = run(*command, "--dataset", folder, "--out", out)
+        assert (status, output) == (2, "")
         assert noted.startswith(f"recengine: --out '{out}'")
         assert words in noted
         assert noted.count("\n") == 1
 
 
-def test_a_fault_of_ours_is_one_line_and_exit_1(run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_is_one_line_and_exit_1(run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recengine.cli.common.load_dataset", lambda *a, **k: 1 / 0)
-    status, said, noted = run("train", "ease", "--dataset", folder)
-    assert (status, said) == (1, "")
+    status, output, noted = run("train", "ease", "--dataset", folder)
+    assert (status, output) == (1, "")
     assert noted == "recengine: failed: ZeroDivisionError: division by zero\n"
     monkeypatch.setattr("recengine.cli.common.load_dataset", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
     assert run("train", "ease", "--dataset", folder)[0] == 1

@@ -50,7 +50,7 @@ def test_every_row_is_reported_in_the_order_of_the_file(export: Path, capsys: py
     assert value["counts"]["matched"] == value["counts"]["unmatched"] == 1
 
 
-def test_the_table_says_why_and_counts_what_was_found(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_gives_reasons_and_counts_the_matches(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import", str(export), "--dataset", "sample"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "Rocky 4 (1985)" in lines[3]

@@ -17,39 +17,39 @@ from recengine.export import write_csv, write_json
 from recengine.serving.recommend import recommend
 from recengine.training.config import RunConfig
 from recengine.training.loop import EpochResult, Stage
-from tests.cli.conftest import read, told, write
+from tests.cli.conftest import json_of, read, write
 
 
 def test_recommend_gives_what_the_package_gives(run, folder: Path) -> None:
     data = load_dataset(folder)
     model = obtain(TrainingRequest(data, "ease", run=RunConfig())).model
-    found = told(run("recommend", "--dataset", folder, "--model", "ease", "--user", 17, "-k", 5, "--json"))
-    rows = found["recommendations"]
+    result = json_of(run("recommend", "--dataset", folder, "--model", "ease", "--user", 17, "-k", 5, "--json"))
+    rows = result["recommendations"]
     expected = recommend(model, data, data.user_index([17]), k=5).ranking
     assert [row["item_id"] for row in rows] == data.item_ids[expected.items[0]].tolist()
     assert [row["rank"] for row in rows] == [1, 2, 3, 4, 5]
     assert [row["score"] for row in rows] == pytest.approx(expected.scores[0].tolist())
     assert {row["user_id"] for row in rows} == {17}
     assert rows[0]["title"] == data.items["title"][int(expected.items[0, 0])]
-    assert found["popularity_fallback"] == []
+    assert result["popularity_fallback"] == []
 
 
 def test_recommend_for_all_users_writes_one_list_each(run, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "lists.csv"
-    found = told(
+    result = json_of(
         run("recommend", "--dataset", folder, "--model", "ease", "--all-users", "-k", 3, "--out", out, "--json")
     )
     header, *rows = read(out)
     assert header == ["user_id", "rank", "item_id", "title", "score"]
     assert [row[0] for row in rows] == [str(user) for user in range(1, 62) for _ in range(3)]
-    assert found["popularity_fallback"] == [61]  # person 61 likes nothing
+    assert result["popularity_fallback"] == [61]  # user 61 likes nothing
 
 
 def test_a_substitute_is_named(run, folder: Path) -> None:
     status, _, noted = run("recommend", "--dataset", folder, "--model", "ease", "--user", 61)
     assert status == 0
     assert "popularity replaces ease" in noted
-    assert told(run("recommend", "--dataset", folder, "--model", "ease", "--user", 61, "--json"))[
+    assert json_of(run("recommend", "--dataset", folder, "--model", "ease", "--user", 61, "--json"))[
         "popularity_fallback"
     ] == [61]
 
@@ -58,46 +58,46 @@ def test_seen_films_are_listed_only_when_asked(run, folder: Path) -> None:
     data = load_dataset(folder)
     seen = set(data.item_ids[data.ratings.item_idx[data.ratings.user_idx == 3]].tolist())
     lists = [
-        told(run("recommend", "--dataset", folder, "--model", "ease", "--user", 4, "-k", 41, "--json", *more))
+        json_of(run("recommend", "--dataset", folder, "--model", "ease", "--user", 4, "-k", 41, "--json", *more))
         for more in ([], ["--include-seen"])
     ]
-    ids = [{row["item_id"] for row in found["recommendations"]} for found in lists]
+    ids = [{row["item_id"] for row in result["recommendations"]} for result in lists]
     assert ids[0] == set(data.item_ids.tolist()) - seen
     assert ids[1] == set(data.item_ids.tolist())
 
 
 @pytest.mark.parametrize("key", ["title", "item_id"])
-def test_recommend_serves_a_person_of_ones_own(run, folder: Path, tmp_path: Path, key: str) -> None:
+def test_recommend_serves_a_new_user_from_a_file(run, folder: Path, tmp_path: Path, key: str) -> None:
     data = load_dataset(folder)
-    own = data.ratings.select(data.ratings.user_idx == 6)
-    names = data.items["title"].to_numpy()[own.item_idx] if key == "title" else data.item_ids[own.item_idx]
-    mine = write(tmp_path / "mine.csv", [key, "rating"], zip(names, own.rating, strict=True))
-    found = told(run("recommend", "--dataset", folder, "--model", "ease", "--ratings", mine, "--json"))
-    known = told(run("recommend", "--dataset", folder, "--model", "ease", "--user", 7, "--json"))
-    pick = [[row["item_id"] for row in f["recommendations"]] for f in (found, known)]
+    ratings = data.ratings.select(data.ratings.user_idx == 6)
+    names = data.items["title"].to_numpy()[ratings.item_idx] if key == "title" else data.item_ids[ratings.item_idx]
+    mine = write(tmp_path / "mine.csv", [key, "rating"], zip(names, ratings.rating, strict=True))
+    result = json_of(run("recommend", "--dataset", folder, "--model", "ease", "--ratings", mine, "--json"))
+    known = json_of(run("recommend", "--dataset", folder, "--model", "ease", "--user", 7, "--json"))
+    pick = [[row["item_id"] for row in f["recommendations"]] for f in (result, known)]
     assert pick[0] == pick[1]
-    assert {row["user_id"] for row in found["recommendations"]} == {"new"}
+    assert {row["user_id"] for row in result["recommendations"]} == {"new"}
 
 
-def test_similar_to_a_film_nobody_liked_says_that_popularity_stands_in(run, folder: Path) -> None:
+def test_similar_to_a_film_without_likes_reports_that_popularity_stands_in(run, folder: Path) -> None:
     arguments = ["similar", "--dataset", folder, "--model", "ease", "--item", 141, "-k", 3]
-    found = told(run(*arguments, "--json"))
-    assert found["fallback"] == "popularity"
-    popular = told(
+    result = json_of(run(*arguments, "--json"))
+    assert result["fallback"] == "popularity"
+    popular = json_of(
         run("recommend", "--dataset", folder, "--model", "popularity", "--user", 61, "--include-seen", "--json")
     )
-    assert [r["item_id"] for r in found["similar"]] == [r["item_id"] for r in popular["recommendations"]][:3]
+    assert [r["item_id"] for r in result["similar"]] == [r["item_id"] for r in popular["recommendations"]][:3]
     assert "most popular items stand in" in run(*arguments)[2]
 
 
 def test_similar_leaves_out_the_seed(run, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "near.csv"
-    found = told(
+    result = json_of(
         run("similar", "--dataset", folder, "--model", "item-knn", "--item", 105, "-k", 4, "--out", out, "--json")
     )
-    assert (found["item_id"], found["title"]) == (105, "Film 4")
-    assert 105 not in [row["item_id"] for row in found["similar"]]
-    assert [row["rank"] for row in found["similar"]] == [1, 2, 3, 4]
+    assert (result["item_id"], result["title"]) == (105, "Film 4")
+    assert 105 not in [row["item_id"] for row in result["similar"]]
+    assert [row["rank"] for row in result["similar"]] == [1, 2, 3, 4]
     assert read(out)[0] == ["rank", "item_id", "title", "similarity"]
     assert len(read(out)) == 5
 
@@ -106,12 +106,12 @@ def test_score_adds_a_column_and_keeps_rows_order_and_other_columns(run, folder:
     data = load_dataset(folder)
     wanted = [("b", 9, 110), ("a", 2, 101), ("b", 9, 110), ("c", 61, 141), ("=1+1", 1, 139)]
     pairs = write(tmp_path / "pairs.csv", ["note", "user_id", "item_id"], wanted)
-    found = told(
+    result = json_of(
         run("score", "--dataset", folder, "--model", "ease", "--pairs", pairs, "--out", tmp_path / "s.csv", "--json")
     )
     header, *rows = read(tmp_path / "s.csv")
     assert header == ["note", "user_id", "item_id", "score"]
-    assert found["rows"] == len(rows) == len(wanted)
+    assert result["rows"] == len(rows) == len(wanted)
     scores = obtain(TrainingRequest(data, "ease")).model.score(np.arange(data.n_users)).numpy()
     for (note, user, item), row in zip(wanted, rows, strict=True):
         assert row[:3] == [note.replace("=", "'="), str(user), str(item)]
@@ -120,7 +120,7 @@ def test_score_adds_a_column_and_keeps_rows_order_and_other_columns(run, folder:
 
 
 @pytest.mark.parametrize(("name", "columns"), [("deepfm", "genres"), ("content", "genres, keywords, tags or director")])
-def test_items_without_metadata_are_counted_for_the_person(
+def test_items_without_metadata_are_counted_for_the_user(
     run, tiny: Dataset, tmp_path: Path, fresh_home: Path, name: str, columns: str
 ) -> None:
     r = tiny.ratings
@@ -134,7 +134,7 @@ def test_items_without_metadata_are_counted_for_the_person(
     few = ["--set", "epochs=1"]
     for command in (["train", name], ["recommend", "--model", name, "--user", 1]):
         assert run(*command, "--dataset", tmp_path, *few)[2].count(told_so) == 1
-    assert told(run("train", name, "--dataset", tmp_path, *few, "--json"))["n_unknown"] == 2  # also from the store
+    assert json_of(run("train", name, "--dataset", tmp_path, *few, "--json"))["n_unknown"] == 2  # also from the store
     few = ["--set", f"{name}.epochs=1", "--seeds", 2]
     assert run("evaluate", name, "--dataset", tmp_path, "--split", "random", *few)[2].count(told_so) == 1
 
@@ -142,8 +142,8 @@ def test_items_without_metadata_are_counted_for_the_person(
 def test_each_phase_and_each_stage_of_a_training_has_a_bar_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     bars: list[tqdm] = []
 
-    def make(self: Reporter, **about: Any) -> tqdm:
-        bars.append(tqdm(file=io.StringIO(), **about))
+    def make(self: Reporter, **options: Any) -> tqdm:
+        bars.append(tqdm(file=io.StringIO(), **options))
         return bars[-1]
 
     monkeypatch.setattr(Reporter, "_bar", make)
@@ -177,11 +177,13 @@ def test_text_that_a_spreadsheet_would_run_is_prefixed(tmp_path: Path) -> None:
 
 def test_a_hostile_title_is_prefixed_in_an_export(run, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "all.csv"
-    told(run("recommend", "--dataset", folder, "--model", "popularity", "--user", 1, "-k", 41, "--out", out, "--json"))
+    json_of(
+        run("recommend", "--dataset", folder, "--model", "popularity", "--user", 1, "-k", 41, "--out", out, "--json")
+    )
     assert "'=1+1" in [row[3] for row in read(out)]
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_file_is_written_atomically(tmp_path: Path) -> None:
     out = tmp_path / "f.csv"
     out.write_text("old")
 

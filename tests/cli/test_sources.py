@@ -44,7 +44,7 @@ def spoil(kind: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "message"),
     [
         ("truncated.zip", "truncated.zip"),
         ("notazip.zip", "not a whole zip"),
@@ -58,7 +58,7 @@ def spoil(kind: str, folder: Path) -> str:
     ],
 )
 def test_a_source_that_cannot_be_loaded_exits_2_with_one_line(
-    kind: str, said: str, tmp_path: Path, fresh_home: Path, monkeypatch: pytest.MonkeyPatch, capsys
+    kind: str, message: str, tmp_path: Path, fresh_home: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     given = spoil(kind, tmp_path)
     monkeypatch.setenv("RECENGINE_MIRROR", str(tmp_path))
@@ -69,7 +69,7 @@ def test_a_source_that_cannot_be_loaded_exits_2_with_one_line(
     out, err = capsys.readouterr()
     assert out == ""
     assert len(err.splitlines()) == 1
-    assert said in err
+    assert message in err
     assert "Traceback" not in err
     assert not [path for path in fresh_home.rglob("*") if path.is_file()]
 

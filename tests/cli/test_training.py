@@ -6,44 +6,44 @@ from pathlib import Path
 import pytest
 
 from recengine.models.registry import MODELS
-from tests.cli.conftest import told
+from tests.cli.conftest import json_of
 
 
 def test_datasets_lists_what_is_registered(run) -> None:
-    found = told(run("datasets", "--json"))["datasets"]
-    names = [row["name"] for row in found]
+    result = json_of(run("datasets", "--json"))["datasets"]
+    names = [row["name"] for row in result]
     assert names[0] == "sample"
     assert {"ml-latest-small", "ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m"} <= set(names)
-    assert all(row["licence"] and isinstance(row["present"], bool) and "size" in row for row in found)
+    assert all(row["licence"] and isinstance(row["present"], bool) and "size" in row for row in result)
     status, text, _ = run("datasets")
     assert status == 0
-    assert len(text.splitlines()) == len(found) + 2
-    assert told(run("datasets", "fetch", "sample", "--json"))["dataset"] == "sample"
+    assert len(text.splitlines()) == len(result) + 2
+    assert json_of(run("datasets", "fetch", "sample", "--json"))["dataset"] == "sample"
 
 
 def test_models_lists_the_registry(run) -> None:
-    found = told(run("models", "--json"))["models"]
-    assert [row["name"] for row in found] == list(MODELS)
-    assert all({"name", "family", "abilities", "summary"} <= row.keys() for row in found)
+    result = json_of(run("models", "--json"))["models"]
+    assert [row["name"] for row in result] == list(MODELS)
+    assert all({"name", "family", "abilities", "summary"} <= row.keys() for row in result)
     assert "ease" in run("models")[1]
 
 
 def test_train_trains_once_and_prints_the_folder(run, folder: Path, fresh_home: Path) -> None:
-    first = told(run("train", "ease", "--dataset", folder, "--json"))
+    first = json_of(run("train", "ease", "--dataset", folder, "--json"))
     assert first["fresh"]
     assert (Path(first["folder"]) / "manifest.json").is_file()
     assert Path(first["folder"]).is_relative_to(fresh_home)
-    status, said, noted = run("train", "ease", "--dataset", folder)
-    assert (status, said.strip()) == (0, first["folder"])
+    status, output, noted = run("train", "ease", "--dataset", folder)
+    assert (status, output.strip()) == (0, first["folder"])
     assert "Trained" not in noted
     assert "Trained ease" in run("train", "ease", "--dataset", folder, "--force")[2]
-    other = told(run("train", "ease", "--dataset", folder, "--set", "l2=7", "--json"))
+    other = json_of(run("train", "ease", "--dataset", folder, "--set", "l2=7", "--json"))
     assert other["fresh"]
     assert other["folder"] != first["folder"]
 
 
 def test_progress_as_lines_of_json_is_all_that_stands_on_standard_error(run, folder: Path, fresh_home: Path) -> None:
-    status, said, noted = run(
+    status, output, noted = run(
         "train",
         "mf",
         "--dataset",
@@ -57,7 +57,7 @@ def test_progress_as_lines_of_json_is_all_that_stands_on_standard_error(run, fol
         "--json",
     )
     assert status == 0
-    assert json.loads(said)["model"] == "mf"
+    assert json.loads(output)["model"] == "mf"
     rows = [json.loads(line) for line in noted.splitlines()]
     epochs = [row for row in rows if row["event"] == "epoch"]
     assert [row["epoch"] for row in epochs if not row.get("stages")] == [0, 1, 2, 3]
@@ -72,8 +72,10 @@ def test_progress_as_lines_of_json_is_all_that_stands_on_standard_error(run, fol
     assert any(row["event"] == "note" and "Trained mf" in row["text"] for row in rows)
 
 
-def test_quiet_says_nothing_on_standard_error(run, folder: Path, fresh_home: Path) -> None:
-    for how in ([], ["--progress", "jsonl"]):
-        status, said, noted = run("train", "mf", "--dataset", folder, "--set", "epochs=1", "--quiet", "--force", *how)
+def test_quiet_writes_nothing_to_standard_error(run, folder: Path, fresh_home: Path) -> None:
+    for progress in ([], ["--progress", "jsonl"]):
+        status, output, noted = run(
+            "train", "mf", "--dataset", folder, "--set", "epochs=1", "--quiet", "--force", *progress
+        )
         assert (status, noted) == (0, "")
-        assert Path(said.strip()).is_dir()
+        assert Path(output.strip()).is_dir()

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from recengine.models.registry import MODELS
-from tests.cli.conftest import told
+from tests.cli.conftest import json_of
 
 
 def test_the_trainings_of_an_evaluation_and_the_trials_of_a_search_are_counted(run, folder: Path, fresh_home) -> None:
-    how = ("--dataset", folder, "--split", "leave-last", "--progress", "jsonl", "--json")
+    options = ("--dataset", folder, "--split", "leave-last", "--progress", "jsonl", "--json")
 
     def steps(*command: object) -> list[tuple[str, int, int]]:
-        status, _, noted = run(*command, *how)
+        status, _, noted = run(*command, *options)
         assert status == 0
         rows = [json.loads(line) for line in noted.splitlines()]
         return [(row["text"], row["done"], row["of"]) for row in rows if row["event"] == "step" and "of" in row]
@@ -34,33 +34,33 @@ def test_the_trainings_of_an_evaluation_and_the_trials_of_a_search_are_counted(r
 def test_tune_prints_settings_that_train_and_evaluate_take(run, folder: Path, tmp_path: Path, fresh_home: Path) -> None:
     arguments = ["tune", "ease", "--dataset", folder, "--trials", 5, "--search", "l2=1:50:log", "--set"]
     arguments += ["recency_floor=0.3", "--split", "stratified", "--min-item", 2]
-    found = told(run(*arguments, "--out", tmp_path / "trials.json", "--json"))
+    result = json_of(run(*arguments, "--out", tmp_path / "trials.json", "--json"))
     written = json.loads((tmp_path / "trials.json").read_text())
     assert (
         written.keys()
-        == found.keys()
+        == result.keys()
         == {*("dataset", "split", "model", "criterion", "seeds", "trials", "best", "preset", "set")}
     )
-    assert (found["model"], found["criterion"], found["split"]["split"]) == ("ease", "valid_ndcg@10", "stratified")
-    assert found["split"]["min_item"] == 2
-    for number, trial in enumerate(found["trials"]):
+    assert (result["model"], result["criterion"], result["split"]["split"]) == ("ease", "valid_ndcg@10", "stratified")
+    assert result["split"]["min_item"] == 2
+    for number, trial in enumerate(result["trials"]):
         assert trial.keys() == {"number", "settings", "value", "seconds", "state", "reason"}
         assert trial["settings"].keys() == {"l2", "recency_floor", "recency_half_life"}
         assert (trial["number"], trial["state"], trial["settings"]["recency_floor"]) == (number, "complete", 0.3)
         assert number == 0 or 1 <= trial["settings"]["l2"] <= 50
-    assert found["trials"][0]["settings"]["l2"] == 100.0
-    assert found["preset"] == found["trials"][0]["value"]
-    assert found["best"]["value"] == max(trial["value"] for trial in found["trials"])
-    assert {"number", "settings", "value"} == found["best"].keys()
-    status, said, _ = run(*arguments)
-    lines = said.splitlines()
-    assert (status, lines[lines.index("for train:") + 1]) == (0, found["set"])
+    assert result["trials"][0]["settings"]["l2"] == 100.0
+    assert result["preset"] == result["trials"][0]["value"]
+    assert result["best"]["value"] == max(trial["value"] for trial in result["trials"])
+    assert {"number", "settings", "value"} == result["best"].keys()
+    status, output, _ = run(*arguments)
+    lines = output.splitlines()
+    assert (status, lines[lines.index("for train:") + 1]) == (0, result["set"])
     for_evaluate = shlex.split(lines[lines.index("for evaluate:") + 1])
-    assert run("train", "ease", "--dataset", folder, *shlex.split(found["set"]))[0] == 0
+    assert run("train", "ease", "--dataset", folder, *shlex.split(result["set"]))[0] == 0
     assert run("evaluate", "ease", "--dataset", folder, "--split", "stratified", *for_evaluate)[0] == 0
 
 
-def test_tune_tells_each_trial_and_its_epochs_as_lines_of_json(run, folder: Path) -> None:
+def test_tune_reports_each_trial_and_its_epochs_as_lines_of_json(run, folder: Path) -> None:
     few = ["--set", "epochs=2", "--set", "embedding_dim=4", "--trials", 2]
     status, _, noted = run("tune", "mf", "--dataset", folder, *few, "--progress", "jsonl", "--json")
     assert status == 0
@@ -71,24 +71,24 @@ def test_tune_tells_each_trial_and_its_epochs_as_lines_of_json(run, folder: Path
     assert [row["epoch"] for row in rows[: rows.index(trials[0])] if row["event"] == "epoch"] == [0, 1, 2]
 
 
-def test_tune_says_what_to_install_before_it_loads_anything(run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tune_names_the_package_to_install_before_it_loads_anything(run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recengine.cli.common.load_dataset", lambda *a, **k: pytest.fail("it loads the data first"))
     monkeypatch.setitem(sys.modules, "optuna", None)
-    status, said, noted = run("tune", "ease")
-    assert (status, said) == (2, "")
+    status, output, noted = run("tune", "ease")
+    assert (status, output) == (2, "")
     assert noted == "recengine: tune needs optuna, which is not installed; run `pip install optuna==5.0.0`\n"
 
 
 def test_an_interrupted_search_prints_the_best_so_far(run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fits = iter(range(9))
 
-    def fit(self: Any, *about: Any) -> Any:
+    def fit(self: Any, *arguments_of_fit: Any) -> Any:
         if next(fits) == 3:
             raise KeyboardInterrupt
         return torch.eye(41)
 
     monkeypatch.setattr(MODELS["ease"], "weights", fit)
-    status, said, noted = run("tune", "ease", "--dataset", folder, "--trials", 9, "--json")
+    status, output, noted = run("tune", "ease", "--dataset", folder, "--trials", 9, "--json")
     assert status == 0
-    assert len(json.loads(said)["trials"]) == 3
+    assert len(json.loads(output)["trials"]) == 3
     assert "Stopped after 3 of 9 trials." in noted

@@ -53,7 +53,7 @@ def replay_of(ranks: dict[str, list[int]], user: list[int], item: list[int] | No
 
 def fitted(stream: Stream) -> dict[str, Recommender]:
     run = RunConfig(device="cpu", epochs=2)
-    made = {name: model_class(name)(model_class(name).Config.from_dict(about)) for name, about in SMALL.items()}
+    made = {name: model_class(name)(model_class(name).Config.from_dict(options)) for name, options in SMALL.items()}
     return bootstrapped({name: model.fit(stream.bootstrap, run=run) for name, model in made.items()}, ["step"])
 
 
@@ -119,7 +119,7 @@ def test_new_people_and_films_are_told_apart() -> None:
 
 
 def test_an_interval_is_as_wide_as_people_differ_not_as_events_do() -> None:
-    """Eight people, each always right or always wrong: a hundred events of each say no more than one."""
+    """Eight users, each always right or always wrong: a hundred events of each count no more than one."""
     user = list(range(8)) + [u for u in range(8) for _ in range(100)]
     ranks = [1 if u % 2 else 99 for u in user[8:]]
     (value, low, high), _ = (part.get("a") for part in replay_of({"a": ranks}, user, start=8).intervals()[:1] * 2)
@@ -172,7 +172,7 @@ def test_a_slow_replay_keeps_its_pace_and_comes_to_the_same_end() -> None:
     whole = prequential(fitted(stream), stream)
     slow = prequential(fitted(stream), stream, on_progress=reports.append, throttle=Throttle(pace=240))
     assert len(stream.rest) == 240
-    assert reports[-1].seconds == pytest.approx(239 / 240, abs=1e-3)  # it is told before the last wait
+    assert reports[-1].seconds == pytest.approx(239 / 240, abs=1e-3)  # it is reported before the last wait
     assert reports[10].seconds_left == pytest.approx(229 / 240, rel=0.1)
     for name, ranks in whole.ranks.items():
         assert slow.ranks[name].tolist() == ranks.tolist(), name
@@ -237,12 +237,12 @@ Run = Callable[..., tuple[dict[str, Any], str, list[list[str]]]]
 
 @pytest.fixture(scope="module")
 def folder(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("tiny")
+    directory = tmp_path_factory.mktemp("tiny")
     r = tiny.ratings
-    with (place / "ratings.csv").open("w", newline="") as file:
+    with (directory / "ratings.csv").open("w", newline="") as file:
         rows = zip(tiny.user_ids[r.user_idx], tiny.item_ids[r.item_idx], r.rating, r.timestamp, strict=True)
         csv.writer(file).writerows([("userId", "movieId", "rating", "timestamp"), *rows])
-    return place
+    return directory
 
 
 @pytest.fixture
@@ -253,10 +253,10 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
         capsys.readouterr()
         out = tmp_path / "events.csv"
         status = main(["stream", *map(str, arguments), "--out", str(out), "--json"])
-        said, noted = capsys.readouterr()
+        output, noted = capsys.readouterr()
         assert status == 0, noted
         with out.open(newline="") as file:
-            return json.loads(said), noted, list(csv.reader(file))
+            return json.loads(output), noted, list(csv.reader(file))
 
     return run_command
 
@@ -272,7 +272,7 @@ PLAIN = [
     "init_std=0.1",
     "epochs=1",
 ]
-"""R0's settings, but for what each test says."""
+"""R0's settings, apart from those that a test sets."""
 
 
 def slow_replay(stream: Stream, config: dict[str, Any], masked: bool, most: int) -> list[tuple[int, int]]:
@@ -290,10 +290,10 @@ def check_rows(
     rows: list[list[str]], data: Dataset, stream: Stream, allowed: list[tuple[int, int]], value: dict[str, Any]
 ) -> None:
     assert rows[0] == ["model", "event", "user_id", "item_id", "evaluated", "rank", "hit"]
-    own = [row for row in rows if row[0] == "step"]
-    assert len(own) == len(allowed) == value["events"]
+    step_rows = [row for row in rows if row[0] == "step"]
+    assert len(step_rows) == len(allowed) == value["events"]
     hits = 0
-    for e, (row, (low, high)) in enumerate(zip(own, allowed, strict=True)):
+    for e, (row, (low, high)) in enumerate(zip(step_rows, allowed, strict=True)):
         user, item = int(stream.rest.user_idx[e]), int(stream.rest.item_idx[e])
         assert row[1:4] == [str(e + 1), str(data.user_ids[user]), str(data.item_ids[item])]
         assert row[4] == str(int(stream.known[e]))
@@ -303,7 +303,7 @@ def check_rows(
             hits += int(row[6])
         else:
             assert row[5:] == ["", "0"]
-    assert value["evaluated"] == sum(stream.known[: len(own)])
+    assert value["evaluated"] == sum(stream.known[: len(step_rows)])
     assert value["recall@10"]["value"] == pytest.approx(hits / value["evaluated"])
     assert value["precision@10"]["value"] == pytest.approx(hits / value["evaluated"] / 10)
 
@@ -312,8 +312,8 @@ def check_rows(
 @pytest.mark.parametrize("loss", ["squared", "linear"])
 def test_the_csv_agrees_event_by_event_with_a_slow_replay(loss: str, masked: bool, folder: Path, run: Run) -> None:
     chosen = [f"loss={loss}", "embedding_dim=16", *PLAIN]
-    about = ["--dataset", folder, "--positive", 4, *[part for s in chosen for part in ("--set", s)]]
-    value, _, rows = run(*about, *([] if masked else ["--include-seen"]), "--device", "cpu")
+    options = ["--dataset", folder, "--positive", 4, *[part for s in chosen for part in ("--set", s)]]
+    value, _, rows = run(*options, *([] if masked else ["--include-seen"]), "--device", "cpu")
     data = load_dataset(str(folder))
     stream = make_stream(data.positives(4.0))
     config = dict(pair.split("=") for pair in chosen if not pair.startswith("epochs"))
@@ -325,8 +325,8 @@ def test_the_csv_agrees_event_by_event_with_a_slow_replay(loss: str, masked: boo
 @pytest.mark.parametrize("loss", ["squared", "linear"])
 def test_the_csv_of_ml_100k_agrees_with_a_slow_replay(loss: str, masked: bool, mirror: Path, run: Run) -> None:
     chosen = [f"loss={loss}", "embedding_dim=128", *PLAIN]
-    about = ["--dataset", "ml-100k", "--events", 500, *[part for s in chosen for part in ("--set", s)]]
-    value, _, rows = run(*about, *([] if masked else ["--include-seen"]), "--device", "cpu")
+    options = ["--dataset", "ml-100k", "--events", 500, *[part for s in chosen for part in ("--set", s)]]
+    value, _, rows = run(*options, *([] if masked else ["--include-seen"]), "--device", "cpu")
     data = load_dataset("ml-100k")
     stream = make_stream(data.positives(5.0), most=500)
     config = dict(pair.split("=") for pair in chosen if not pair.startswith("epochs"))
@@ -335,7 +335,7 @@ def test_the_csv_of_ml_100k_agrees_with_a_slow_replay(loss: str, masked: bool, m
 
 @pytest.mark.real
 def test_the_streams_are_those_of_the_published_count_and_of_r0(mirror: Path, run: Run) -> None:
-    """21,201 and 13,211 five-star events, 16,238 and 10,153 counted; the running count and R0's own model."""
+    """21,201 and 13,211 five-star events, 16,238 and 10,153 counted; the running count and R0's model."""
     r0 = ["loss=linear", "embedding_dim=128", "batch_size=512", *PLAIN]
     value, _, _ = run("--dataset", "ml-100k", "--include-seen", *[part for s in r0 for part in ("--set", s)])
     assert (value["bootstrap"] + value["events"], value["evaluated"]) == (21_201, 16_238)
@@ -371,19 +371,19 @@ def test_the_json_object_has_every_model_with_an_interval_and_the_count_always(f
     assert value["events_per_second"] > 0
     assert value["seen"] == "masked"
     lines = [json.loads(line) for line in noted.splitlines()]
-    told = [line for line in lines if line["event"] == "stream"]
-    assert [told[0]["done"], told[-1]["done"], told[-1]["of"]] == [1, 200, 200]
-    assert set(told[-1]["moving"]) == set(told[-1]["recall"]) == set(names)
-    assert told[-1]["recall"]["step"] == pytest.approx(value["step"]["value"], abs=1e-5)
-    assert {"user_id", "item_id", "title", "rating", "rank"} == set(told[-1]["last"][0])
-    middle = progress_of([read_event(line) for line in noted.splitlines()[: lines.index(told[99]) + 1]])
+    reported = [line for line in lines if line["event"] == "stream"]
+    assert [reported[0]["done"], reported[-1]["done"], reported[-1]["of"]] == [1, 200, 200]
+    assert set(reported[-1]["moving"]) == set(reported[-1]["recall"]) == set(names)
+    assert reported[-1]["recall"]["step"] == pytest.approx(value["step"]["value"], abs=1e-5)
+    assert {"user_id", "item_id", "title", "rating", "rank"} == set(reported[-1]["last"][0])
+    middle = progress_of([read_event(line) for line in noted.splitlines()[: lines.index(reported[99]) + 1]])
     assert middle.share == pytest.approx(0.5)
     assert middle.text == "event 100 of 200"
-    assert middle.seconds_left == told[99]["seconds_left"]
+    assert middle.seconds_left == reported[99]["seconds_left"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--model", "ease"], "model 'ease' does not learn from single events; expected one of: stream-popularity"),
         (["--bootstrap", "1.5"], "bootstrap=1.5 is out of range; expected a share between 0 and 1"),
@@ -396,10 +396,10 @@ def test_the_json_object_has_every_model_with_an_interval_and_the_count_always(f
     ],
 )
 def test_bad_input_is_one_line(
-    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["stream", "--dataset", str(folder), "--quiet", *arguments]) == 2
     out, noted = capsys.readouterr()
     assert out == ""
-    assert said in noted
+    assert message in noted
     assert noted.count("\n") == 1

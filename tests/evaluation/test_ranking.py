@@ -25,7 +25,7 @@ from recengine.models.registry import model_class
 
 
 class Fixed(Recommender):
-    """Scores from a given table, the same objects at every call: whoever writes into them is found out."""
+    """Scores from a given table, the same objects at every call: code that writes into them is caught."""
 
     name = "fixed"
     family = "baseline"
@@ -52,7 +52,7 @@ class Fixed(Recommender):
 
 def slowly(table: np.ndarray, split: Split, k: int) -> tuple[list[int], dict[str, list[float]], set[int]]:
     """Evaluate with loops and lists only."""
-    found: dict[str, list[float]] = {}
+    result: dict[str, list[float]] = {}
     users = sorted(set(split.test.user_idx.tolist()))
     listed: set[int] = set()
     for user in users:
@@ -79,8 +79,8 @@ def slowly(table: np.ndarray, split: Split, k: int) -> tuple[list[int], dict[str
             "auc": wins / (len(relevant) * len(others)),
         }
         for key, value in values.items():
-            found.setdefault(key, []).append(value)
-    return users, found, listed
+            result.setdefault(key, []).append(value)
+    return users, result, listed
 
 
 @pytest.mark.parametrize(
@@ -91,19 +91,19 @@ def slowly(table: np.ndarray, split: Split, k: int) -> tuple[list[int], dict[str
 def test_every_metric_agrees_with_a_slow_plain_evaluation(tiny: Dataset, name, options, levels, batch) -> None:
     split = make_split(tiny, name, **options)
     table = np.random.default_rng(1).integers(0, levels, (60, 40)).astype(np.float32)
-    found = evaluate(Fixed(torch.from_numpy(table.copy())), split, k=5, batch=batch)
+    result = evaluate(Fixed(torch.from_numpy(table.copy())), split, k=5, batch=batch)
     users, expected, listed = slowly(table, split, 5)
-    assert found.users.tolist() == users
-    assert found.per_user.keys() == expected.keys()
+    assert result.users.tolist() == users
+    assert result.per_user.keys() == expected.keys()
     for key, values in expected.items():
-        assert np.allclose(found.per_user[key], values, atol=1e-9), key
-        assert found.means()[key] == pytest.approx(mean_interval(values))
-    assert found.overall["coverage@5"] == pytest.approx(len(listed) / len(split.candidates))
-    assert found.lists.shape == (len(users), 5)
+        assert np.allclose(result.per_user[key], values, atol=1e-9), key
+        assert result.means()[key] == pytest.approx(mean_interval(values))
+    assert result.overall["coverage@5"] == pytest.approx(len(listed) / len(split.candidates))
+    assert result.lists.shape == (len(users), 5)
 
 
 def test_evaluating_changes_neither_the_models_scores_nor_the_candidates(tiny: Dataset) -> None:
-    split = make_split(tiny, "leave-last")  # tests everyone, so that `Fixed` gives out its own table
+    split = make_split(tiny, "leave-last")  # tests all users, so that `Fixed` gives out its own table
     model = Fixed(torch.rand(60, 40, generator=torch.Generator().manual_seed(0)))
     before, candidates = model.table.clone(), split.candidates.copy()
     first = evaluate(model, split, negatives=5)
@@ -118,9 +118,9 @@ def test_what_a_user_had_in_training_or_validation_is_never_listed(tiny: Dataset
     split = make_split(tiny, "leave-last")
     table = np.zeros((60, 40), np.float32)
     table[split.fit.user_idx, split.fit.item_idx] = 1.0  # a model that loves what it was trained on
-    found = evaluate(Fixed(torch.from_numpy(table)), split)
+    result = evaluate(Fixed(torch.from_numpy(table)), split)
     known = set(zip(split.fit.user_idx.tolist(), split.fit.item_idx.tolist(), strict=True))
-    assert not any((user, item) in known for user, row in zip(found.users, found.lists, strict=True) for item in row)
+    assert not any((user, item) in known for user, row in zip(result.users, result.lists, strict=True) for item in row)
 
 
 def test_only_candidates_are_listed(tiny: Dataset) -> None:
@@ -129,9 +129,9 @@ def test_only_candidates_are_listed(tiny: Dataset) -> None:
 
 
 def test_a_constant_model_gets_the_auc_of_chance_and_no_perfect_mrr(tiny: Dataset) -> None:
-    found = evaluate(Fixed(torch.zeros(60, 40)), make_split(tiny, "leave-last")).means()
-    assert found["auc"][0] == pytest.approx(0.5)
-    assert found["mrr@10"][0] < 0.3
+    result = evaluate(Fixed(torch.zeros(60, 40)), make_split(tiny, "leave-last")).means()
+    assert result["auc"][0] == pytest.approx(0.5)
+    assert result["mrr@10"][0] < 0.3
 
 
 def test_k_beyond_the_candidates_is_bad_input(tiny: Dataset) -> None:
@@ -140,25 +140,25 @@ def test_k_beyond_the_candidates_is_bad_input(tiny: Dataset) -> None:
             evaluate(Fixed(torch.zeros(60, 40)), make_split(tiny, "leave-last"), k=k)
 
 
-# People who are not in training ---------------------------------------------------------------------------------
+# Users who are not in training ----------------------------------------------------------------------------------
 
 
 def test_cold_users_are_served_from_what_is_given_of_them(tiny: Dataset) -> None:
     split = make_split(tiny, "cold-user", given=2, targets_after=6)
     model = model_class("ease")().fit(split.fit)
-    found = evaluate(model, split)
+    result = evaluate(model, split)
     assert split.history is not None
     assert split.seen is not None
     liked = split.history.select(split.history.rating >= 4)
-    scores = model.score_history(liked.of_users(found.users))
+    scores = model.score_history(liked.of_users(result.users))
     popularity = split.fit.item_counts
-    assert 0 < found.fallback.sum() < len(found.users)
-    for place, (user, listed) in enumerate(zip(found.users, found.lists, strict=True)):
+    assert 0 < result.fallback.sum() < len(result.users)
+    for position, (user, listed) in enumerate(zip(result.users, result.lists, strict=True)):
         seen = set(split.seen.item_idx[split.seen.user_idx == user].tolist())
-        own = popularity if user not in liked.user_idx else scores[place].numpy()
-        assert found.fallback[place] == (user not in liked.user_idx)
+        scored = popularity if user not in liked.user_idx else scores[position].numpy()
+        assert result.fallback[position] == (user not in liked.user_idx)
         assert len(seen) == 6
-        expected = sorted((i for i in split.candidates if i not in seen), key=lambda i: (-float(own[i]), i))
+        expected = sorted((i for i in split.candidates if i not in seen), key=lambda i: (-float(scored[i]), i))
         assert listed.tolist() == [int(i) for i in expected[:10]]
     with pytest.raises(BadInput, match=r"'random' cannot serve users .* choose one with fold-in"):
         evaluate(model_class("random")().fit(split.fit), split)
@@ -179,12 +179,14 @@ def test_popularity_is_the_same_list_however_much_is_given_of_a_person(tiny: Dat
 
 def test_a_sampled_rank_counts_ties_half() -> None:
     scores = torch.tensor([[3.0, 1.0, 2.0, 2.0, 2.0, -math.inf]])
-    place, item = torch.tensor([0]), torch.tensor([2])
-    one = sampled_metrics(scores, place, item, np.array([[0, 1, 3, 4]]), k=3)
+    position, item = torch.tensor([0]), torch.tensor([2])
+    one = sampled_metrics(scores, position, item, np.array([[0, 1, 3, 4]]), k=3)
     assert float(one["hr@3_sampled4"]) == 1.0  # one is better, two tie: rank 1 + 1 + 2 / 2 = 3
     assert float(one["ndcg@3_sampled4"]) == pytest.approx(1 / math.log2(3 + 1))
-    assert float(sampled_metrics(scores, place, item, np.array([[0, 1, 3, 4]]), k=2)["hr@2_sampled4"]) == 0.0
-    padded = sampled_metrics(scores, place, item, np.array([[0, -1]]), k=2)  # -1 is no negative, and not the last item
+    assert float(sampled_metrics(scores, position, item, np.array([[0, 1, 3, 4]]), k=2)["hr@2_sampled4"]) == 0.0
+    padded = sampled_metrics(
+        scores, position, item, np.array([[0, -1]]), k=2
+    )  # -1 is not a negative, nor the last item
     assert float(padded["hr@2_sampled2"]) == 1.0
 
 
@@ -196,10 +198,10 @@ def test_sampled_negatives_are_unseen_candidates_and_the_key_says_so(tiny: Datas
         for item in split.candidates:
             table[user, item] = 1.0 if (user, item) in rated else -1.0
     outside = np.setdiff1d(np.arange(40), split.candidates)
-    table[:, outside] = 9.0  # would beat every test item if one were drawn
-    found = evaluate(Fixed(table), split, negatives=8).means()
-    assert found["hr@10_sampled8"][0] == found["ndcg@10_sampled8"][0] == 1.0
-    assert {"ndcg@10", "auc"} <= found.keys()
+    table[:, outside] = 9.0  # would beat every test item if one were sampled
+    result = evaluate(Fixed(table), split, negatives=8).means()
+    assert result["hr@10_sampled8"][0] == result["ndcg@10_sampled8"][0] == 1.0
+    assert {"ndcg@10", "auc"} <= result.keys()
 
 
 # Real figures ---------------------------------------------------------------------------------------------------
@@ -210,30 +212,30 @@ def evaluated(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, 
     return json.loads(capsys.readouterr().out)
 
 
-def values(found: dict[str, Any], model: str, keys: Iterable[str]) -> list[float]:
-    return [found["results"][model][key]["value"] for key in keys]
+def values(result: dict[str, Any], model: str, keys: Iterable[str]) -> list[float]:
+    return [result["results"][model][key]["value"] for key in keys]
 
 
 @pytest.mark.real
 def test_ml_100k_leave_last_reaches_what_independent_implementations_reach(mirror: Path, capsys) -> None:
-    found = evaluated(capsys, "popularity", "item-knn", "ease", "mf", "--dataset", "ml-100k", "--split", "leave-last")
-    assert found["users"] == 942
-    ndcg, recall = values(found, "popularity", ["ndcg@10", "recall@10"])  # no freedom: another value, another protocol
+    result = evaluated(capsys, "popularity", "item-knn", "ease", "mf", "--dataset", "ml-100k", "--split", "leave-last")
+    assert result["users"] == 942
+    ndcg, recall = values(result, "popularity", ["ndcg@10", "recall@10"])  # no freedom: another value, another protocol
     assert 0.0288 <= ndcg <= 0.0290
     assert recall == pytest.approx(0.0584, abs=0.00005)
     least = {"ease": 0.060, "item-knn": 0.042, "mf": 0.053}
-    reached = {model: values(found, model, ["ndcg@10"])[0] for model in least}
+    reached = {model: values(result, model, ["ndcg@10"])[0] for model in least}
     assert {model for model in least if reached[model] < least[model]} == set(), reached
 
 
 @pytest.mark.real
 def test_ml_100k_random_split_puts_the_models_where_others_find_them(mirror: Path, capsys) -> None:
     """P2: 10 % stratified, training positives removed; popularity .0545 MAP, .228 MRR, .882 AUC, .111 NDCG."""
-    found = evaluated(capsys, "popularity", "ease", "--dataset", "ml-100k", "--split", "stratified")
-    ndcg, auc = values(found, "popularity", ["ndcg@10", "auc"])
+    result = evaluated(capsys, "popularity", "ease", "--dataset", "ml-100k", "--split", "stratified")
+    ndcg, auc = values(result, "popularity", ["ndcg@10", "auc"])
     assert ndcg == pytest.approx(0.111, abs=0.02)
     assert auc == pytest.approx(0.8815, abs=0.02)
-    better, auc = values(found, "ease", ["ndcg@10", "auc"])
+    better, auc = values(result, "ease", ["ndcg@10", "auc"])
     assert better > 1.8 * ndcg
     assert auc == pytest.approx(0.9285, abs=0.02)
 
@@ -241,9 +243,9 @@ def test_ml_100k_random_split_puts_the_models_where_others_find_them(mirror: Pat
 @pytest.mark.real
 def test_ml_latest_small_2016_leave_last_gives_popularity_its_known_figures(mirror: Path, capsys) -> None:
     name = "ml-latest-small-2016"
-    found = evaluated(capsys, "popularity", "--dataset", name, "--split", "leave-last")
-    assert found["users"] == 666
-    assert values(found, "popularity", ["ndcg@10", "recall@10"]) == pytest.approx([0.0272, 0.0495], abs=0.00006)
+    result = evaluated(capsys, "popularity", "--dataset", name, "--split", "leave-last")
+    assert result["users"] == 666
+    assert values(result, "popularity", ["ndcg@10", "recall@10"]) == pytest.approx([0.0272, 0.0495], abs=0.00006)
 
 
 def test_the_json_of_an_evaluation_gives_an_interval_for_each_metric(tiny: Dataset, tmp_path: Path, capsys) -> None:
@@ -251,8 +253,8 @@ def test_the_json_of_an_evaluation_gives_an_interval_for_each_metric(tiny: Datas
     pd.DataFrame(
         {"userId": tiny.user_ids[r.user_idx], "movieId": tiny.item_ids[r.item_idx], "rating": r.rating}
     ).to_csv(tmp_path / "ratings.csv", index=False)
-    found = evaluated(capsys, "popularity", "--dataset", str(tmp_path), "--split", "leave-last", "--seeds", "2")
-    cell = found["results"]["popularity"]["ndcg@10"]
+    result = evaluated(capsys, "popularity", "--dataset", str(tmp_path), "--split", "leave-last", "--seeds", "2")
+    cell = result["results"]["popularity"]["ndcg@10"]
     assert cell["low"] < cell["value"] < cell["high"]
-    assert found["results"]["popularity"]["coverage@10"]["low"] is None
-    assert found["split"]["ties"] == "item"
+    assert result["results"]["popularity"]["coverage@10"]["low"] is None
+    assert result["split"]["ties"] == "item"

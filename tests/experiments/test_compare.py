@@ -65,7 +65,7 @@ def rows(*cells: tuple[int, int, float]) -> Interactions:
 
 
 def test_errors_of_users_who_are_not_in_training_by_hand() -> None:
-    """User 0 gave a 2, so 3 and 5 are expected of items 1 and 3; person 1 a 4, so item 2 is expected at 6, cut to 5.
+    """User 0 gave a 2, so 3 and 5 are expected of items 1 and 3; user 1 a 4, so item 2 is expected at 6, cut to 5.
 
     Errors 1, 0 and 3.5: of all rows 4.5 / 3, of users the mean of 0.5 and 3.5.
     """
@@ -78,9 +78,9 @@ def test_errors_of_users_who_are_not_in_training_by_hand() -> None:
         history=given,
         seen=given,
     )
-    found = rating_errors(Echo(), split)
-    means = {key: value for key, (value, _, _) in found.means().items()}
-    assert found.user_mae.tolist() == [0.5, 3.5]
+    result = rating_errors(Echo(), split)
+    means = {key: value for key, (value, _, _) in result.means().items()}
+    assert result.user_mae.tolist() == [0.5, 3.5]
     assert means == pytest.approx(
         {
             "mae": 1.5,
@@ -90,7 +90,7 @@ def test_errors_of_users_who_are_not_in_training_by_hand() -> None:
             "user_mse": (0.5 + 3.5**2) / 2,
         }
     )
-    assert found.means()["user_mae"] == pytest.approx(mean_interval([0.5, 3.5]))
+    assert result.means()["user_mae"] == pytest.approx(mean_interval([0.5, 3.5]))
 
 
 def measured(ndcg: list[float], absolute: list[float] | None, lists: list[list[int]], seconds: float = 1.0) -> Measured:
@@ -113,23 +113,23 @@ def measured(ndcg: list[float], absolute: list[float] | None, lists: list[list[i
 def test_folds_are_joined_and_seeds_averaged_user_by_user() -> None:
     first = [measured([0.0, 0.2], [1, 2], [[0, 1], [0, 1]], 1), measured([0.4], [3], [[2, 1]], 3)]
     second = [measured([0.2, 0.2], [2, 2], [[0, 1], [0, 1]], 5), measured([0.0], [1], [[0, 1]], 7)]
-    found = aggregate([first, second])
-    assert found.ranking.per_user["ndcg@2"].tolist() == pytest.approx([0.1, 0.2, 0.2])
-    assert found.ranking.overall["coverage@2"] == pytest.approx((3 / 4 + 2 / 4) / 2)  # of each seed's three lists
-    assert found.ranking.fallback.tolist() == [True, False, True]
-    assert found.errors is not None
-    assert found.errors.user_mae.tolist() == [1.5, 2.0, 2.0]
-    assert found.figures()["train_seconds"] == (4.0, 1.0, 7.0)
+    result = aggregate([first, second])
+    assert result.ranking.per_user["ndcg@2"].tolist() == pytest.approx([0.1, 0.2, 0.2])
+    assert result.ranking.overall["coverage@2"] == pytest.approx((3 / 4 + 2 / 4) / 2)  # of each seed's three lists
+    assert result.ranking.fallback.tolist() == [True, False, True]
+    assert result.errors is not None
+    assert result.errors.user_mae.tolist() == [1.5, 2.0, 2.0]
+    assert result.figures()["train_seconds"] == (4.0, 1.0, 7.0)
 
 
 def test_differences_are_paired_by_user_and_say_which_is_better() -> None:
     lists = [[0, 1]] * 4
-    found = {
+    result = {
         "popularity": measured([0.1, 0.2, 0.3, 0.4], None, lists),
         "bias": measured([0.1, 0.2, 0.3, 0.4], [0.8, 0.6, 0.9, 0.7], lists),
         "other": measured([0.2, 0.4, 0.3, 0.7], [0.7, 0.4, 0.9, 0.4], lists),
     }
-    task = summarise(found, 2, references=["popularity", "bias"])
+    task = summarise(result, 2, references=["popularity", "bias"])
     assert task.leader == "other"
     assert task.ahead_of["popularity"].keys() == {"bias", "other"}
     assert task.ahead_of["bias"].keys() == {"other"}  # popularity predicts no ratings

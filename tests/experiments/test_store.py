@@ -1,4 +1,4 @@
-"""The artefact store: trained once, found again, never half there, never fatal."""
+"""The artefact store: trained once, reused, never half written, never fatal."""
 
 import ast
 import itertools
@@ -38,18 +38,18 @@ def store(tmp_path: Path) -> ArtefactStore:
 
 @pytest.fixture
 def get(tiny: Dataset, store: ArtefactStore) -> Callable[..., Trained]:
-    """Return `obtain` on `tiny` and the test's own store, counting the trainings by `fresh`."""
+    """Return `obtain` on `tiny` and the test's store, counting the trainings by `fresh`."""
 
     def get_one(name: str = "popularity", **options: Any) -> Trained:
-        how = {key: options.pop(key) for key in ("force", "on_epoch", "store") if key in options}
+        parameters = {key: options.pop(key) for key in ("force", "on_epoch", "store") if key in options}
         request = TrainingRequest(tiny, name, **{"run": RunConfig(device="cpu"), **options})
-        return obtain(request, **{"store": store, **how})
+        return obtain(request, **{"store": store, **parameters})
 
     return get_one
 
 
 def visible(root: Path) -> list[str]:
-    """Return the artefact folders: what stands in the store under its own name."""
+    """Return the artefact folders: those that stand in the store under their final name."""
     return sorted(
         p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name != "quarantine"
     )
@@ -192,9 +192,9 @@ def test_every_field_of_every_config_is_in_the_key(store: ArtefactStore) -> None
 # Damage ---------------------------------------------------------------------------------------------------------
 
 
-def flip(path: Path, place: int) -> None:
+def flip(path: Path, position: int) -> None:
     content = bytearray(path.read_bytes())
-    content[place] ^= 1
+    content[position] ^= 1
     path.write_bytes(content)
 
 
@@ -215,7 +215,7 @@ def sealed(change: Callable[[Path], None]) -> Callable[[Path], None]:
     return change_and_seal
 
 
-def about(**changes: Any) -> Callable[[Path], None]:
+def forged(**changes: Any) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
         path = folder / "model.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
@@ -239,9 +239,9 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "a forged header": sealed(lambda f: (f / "model.safetensors").write_bytes(b"\xff" * 64)),
     "a forged empty file": sealed(lambda f: (f / "model.safetensors").write_bytes(b"")),
     "a forged pickle": sealed(lambda f: torch.save({"a": torch.zeros(1)}, f / "model.safetensors")),
-    "forged sizes": about(n_users="many"),
-    "a forged config": about(config={"l2": "nan"}),
-    "a forged list of users": about(config=[]),
+    "forged sizes": forged(n_users="many"),
+    "a forged config": forged(config={"l2": "nan"}),
+    "a forged list of users": forged(config=[]),
 }
 
 
@@ -263,8 +263,8 @@ def test_every_flipped_byte_is_noticed(get, store: ArtefactStore) -> None:
     folder = get().folder
     path = folder / "model.safetensors"
     whole = path.read_bytes()
-    for place in range(0, len(whole), 7):
-        flip(path, place)
+    for position in range(0, len(whole), 7):
+        flip(path, position)
         assert store.find(folder) is None
         (aside,) = (store.root / "quarantine").iterdir()
         aside.rename(folder)
@@ -337,7 +337,7 @@ def test_a_process_killed_at_any_step_of_a_write_leaves_no_readable_half(tmp_pat
     assert ArtefactStore(tmp_path).obtain(tmp_path / "popularity-x", fitted, Origin()).fresh != whole
 
 
-def obtain_slowly(root: Path, start: Any, said: Any) -> None:
+def obtain_slowly(root: Path, start: Any, results: Any) -> None:
     def train() -> Recommender:
         with (root / "trainings.txt").open("a") as log:
             log.write("x")
@@ -345,17 +345,17 @@ def obtain_slowly(root: Path, start: Any, said: Any) -> None:
         return fitted()
 
     start.wait(60)
-    said.put(ArtefactStore(root / "models").obtain(root / "models" / "popularity-x", train, Origin()).fresh)
+    results.put(ArtefactStore(root / "models").obtain(root / "models" / "popularity-x", train, Origin()).fresh)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_two_processes_at_once_train_once(tmp_path: Path) -> None:
     context = get_context("fork")
-    start, said = context.Barrier(2), context.Queue()
-    both = [context.Process(target=obtain_slowly, args=(tmp_path, start, said)) for _ in range(2)]
+    start, results = context.Barrier(2), context.Queue()
+    both = [context.Process(target=obtain_slowly, args=(tmp_path, start, results)) for _ in range(2)]
     for process in both:
         process.start()
-    assert sorted(said.get(timeout=60) for _ in both) == [False, True]
+    assert sorted(results.get(timeout=60) for _ in both) == [False, True]
     for process in both:
         process.join(60)
     assert (tmp_path / "trainings.txt").read_text() == "x"

@@ -1,4 +1,4 @@
-"""The search for settings: presets first, validation rows only, ranges kept, faults that stay with their trial."""
+"""The search for settings: presets first, validation rows only, ranges kept, errors that stay with their trial."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ def search(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tune
     monkeypatch.setitem(MODELS.built_in, "planted", Planted)
     monkeypatch.setattr(Planted, "ran", [])
 
-    def search_one(name: str = "planted", data: Dataset = tiny, **how: Any) -> Tuned:
-        fixed, asked = how.pop("fixed", {}), how.pop("asked", {})
-        split = make_split(data, how.pop("split", "leave-last"))
-        training = TrainingRequest(data, name, fixed, how.pop("run", CPU), split=split)
-        callbacks = how.pop("on_trial", None), how.pop("on_epoch", None)
-        return tune(TuneRequest(training, search_space(name, fixed, asked), **{"trials": 6, **how}), *callbacks)
+    def search_one(name: str = "planted", data: Dataset = tiny, **parameters: Any) -> Tuned:
+        fixed, asked = parameters.pop("fixed", {}), parameters.pop("asked", {})
+        split = make_split(data, parameters.pop("split", "leave-last"))
+        training = TrainingRequest(data, name, fixed, parameters.pop("run", CPU), split=split)
+        callbacks = parameters.pop("on_trial", None), parameters.pop("on_epoch", None)
+        return tune(TuneRequest(training, search_space(name, fixed, asked), **{"trials": 6, **parameters}), *callbacks)
 
     return search_one
 
@@ -165,12 +165,12 @@ def test_a_search_that_cannot_be_is_bad_input(asked: dict[str, str], words: str)
 
 @given(st.integers(0, 999), st.floats(1e-6, 1e3), st.floats(1e-6, 1e3), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_what_is_drawn_lies_in_its_range_and_has_three_digits(seed: int, one: float, other: float, log: bool) -> None:
+def test_a_sample_lies_in_its_range_and_has_three_digits(seed: int, one: float, other: float, log: bool) -> None:
     low, high = sorted((one, other))
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
-    drawn = _draw(study.ask(), "x", Range(low, high, log))
-    assert low <= drawn <= high
-    assert drawn in (low, high) or drawn == float(f"{drawn:.3g}")
+    sampled = _draw(study.ask(), "x", Range(low, high, log))
+    assert low <= sampled <= high
+    assert sampled in (low, high) or sampled == float(f"{sampled:.3g}")
     whole = _draw(study.ask(), "n", Range(int(low) + 1, int(high) + 2, log))
     assert isinstance(whole, int)
     assert int(low) + 1 <= whole <= int(high) + 2
@@ -179,25 +179,25 @@ def test_what_is_drawn_lies_in_its_range_and_has_three_digits(seed: int, one: fl
 # The search -----------------------------------------------------------------------------------------------------
 
 
-def test_a_planted_optimum_is_found_and_written_as_a_line_for_set(search) -> None:
-    found = search(trials=40)
-    assert found.preset == pytest.approx(1 - 0.36 - 0.2)
-    assert abs(found.best.settings["x"] - 0.7) < 0.05
-    assert found.best.settings["side"] == "right"
-    assert found.best.value == max(trial.value for trial in found.trials if trial.state == "complete")
-    read = dict(pair.split("=", 1) for pair in shlex.split(set_line(found.changes, "planted.")) if pair != "--set")
+def test_a_planted_optimum_is_reached_and_written_as_a_line_for_set(search) -> None:
+    tuned = search(trials=40)
+    assert tuned.preset == pytest.approx(1 - 0.36 - 0.2)
+    assert abs(tuned.best.settings["x"] - 0.7) < 0.05
+    assert tuned.best.settings["side"] == "right"
+    assert tuned.best.value == max(trial.value for trial in tuned.trials if trial.state == "complete")
+    read = dict(pair.split("=", 1) for pair in shlex.split(set_line(tuned.changes, "planted.")) if pair != "--set")
     back = PlantedConfig.from_dict({key.removeprefix("planted."): value for key, value in read.items()})
     assert back in [config for config, _, _ in Planted.ran]
-    assert (back.x, back.side) == (found.best.settings["x"], "right")
+    assert (back.x, back.side) == (tuned.best.settings["x"], "right")
 
 
 def test_the_first_trial_is_the_presets_even_outside_the_range_and_the_rest_lie_inside(search) -> None:
-    found = search(trials=12, asked={"x": "0.3:0.4"}, fixed={"side": "right"})
-    assert found.trials[0].settings == {"side": "right", "x": 0.1, "widths": "8"}
-    assert found.trials[0].value == pytest.approx(1 - 0.36)
-    assert all(0.3 <= trial.settings["x"] <= 0.4 for trial in found.trials[1:])
+    tuned = search(trials=12, asked={"x": "0.3:0.4"}, fixed={"side": "right"})
+    assert tuned.trials[0].settings == {"side": "right", "x": 0.1, "widths": "8"}
+    assert tuned.trials[0].value == pytest.approx(1 - 0.36)
+    assert all(0.3 <= trial.settings["x"] <= 0.4 for trial in tuned.trials[1:])
     assert {config.side for config, _, _ in Planted.ran} == {"right"}  # what is fixed stays fixed
-    assert found.changes["side"] == "right"
+    assert tuned.changes["side"] == "right"
 
 
 def test_where_the_presets_are_best_there_is_nothing_to_set(search) -> None:
@@ -206,11 +206,11 @@ def test_where_the_presets_are_best_there_is_nothing_to_set(search) -> None:
 
 @pytest.mark.filterwarnings("error")  # optuna warns when an epoch is reported twice, as by a second seed
 def test_a_trial_that_is_worse_than_the_median_at_an_epoch_is_pruned(search) -> None:
-    found = search(trials=30, seeds=2)
-    states = [trial.state for trial in found.trials]
-    assert states[:5] == ["complete"] * 5  # the median of few says little
+    tuned = search(trials=30, seeds=2)
+    states = [trial.state for trial in tuned.trials]
+    assert states[:5] == ["complete"] * 5  # the median of few means little
     assert 0 < states.count("pruned") < 25
-    for trial in found.trials:
+    for trial in tuned.trials:
         mine = [(seed, epoch) for config, seed, epoch in Planted.ran if config.x == trial.settings["x"]]
         if trial.state == "pruned":
             assert trial.value is None
@@ -231,11 +231,11 @@ def test_the_same_seed_searches_the_same_settings(search) -> None:
 
 
 def test_settings_that_cannot_be_fail_their_trial_alone(search) -> None:
-    found = search(trials=20, fixed={"calm": "false"})
-    for trial in found.trials:
+    tuned = search(trials=20, fixed={"calm": "false"})
+    for trial in tuned.trials:
         assert (trial.state == "failed") == (trial.settings["x"] > 0.5)
         assert trial.reason == (f"x={trial.settings['x']} is too far" if trial.state == "failed" else "")
-    assert {trial.state for trial in found.trials} >= {"complete", "failed"}
+    assert {trial.state for trial in tuned.trials} >= {"complete", "failed"}
     with pytest.raises(BadInput, match=r"model 'planted' completes no trial; .*valid_ndcg@10=nan"):
         search(trials=2, fixed={"cut": "0"})
     with pytest.raises(BadInput, match="bogus is not an option of 'planted'"):
@@ -250,9 +250,9 @@ def test_an_interrupt_and_the_time_limit_keep_what_is_complete(search) -> None:
 
         return on_epoch
 
-    found = search(on_epoch=interrupt(50))
-    assert len(found.trials) == 2
-    assert found.best in found.trials
+    tuned = search(on_epoch=interrupt(50))
+    assert len(tuned.trials) == 2
+    assert tuned.best in tuned.trials
     Planted.ran.clear()
     with pytest.raises(KeyboardInterrupt):
         search(on_epoch=interrupt(5))
@@ -288,7 +288,7 @@ def test_the_test_rows_are_not_looked_at(search, tiny: Dataset, name: str, fixed
     other = dataclasses.replace(tiny, ratings=dataclasses.replace(ratings, item_idx=items))
     model = model_class("popularity")().fit(split.fit)
     ours, theirs = (evaluate(model, made).means()["ndcg@10"] for made in (split, make_split(other, "leave-last")))
-    assert ours != theirs  # whoever looks sees a difference
+    assert ours != theirs  # the results do differ
     one, two = (search(name, data, fixed=fixed, trials=4).trials for data in (tiny, other))
     assert [(t.settings, t.value) for t in one] == [(t.settings, t.value) for t in two]
 
@@ -296,8 +296,8 @@ def test_the_test_rows_are_not_looked_at(search, tiny: Dataset, name: str, fixed
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in NOTHING_TO_SEARCH])
 def test_every_model_trains_with_what_is_drawn_for_it(search, name: str) -> None:
     fixed = {"epochs": "1"} if model_class(name).preset_epochs else {}
-    found = search(name, trials=3, fixed=fixed)
-    assert [(trial.state, trial.reason) for trial in found.trials] == [("complete", "")] * 3
+    tuned = search(name, trials=3, fixed=fixed)
+    assert [(trial.state, trial.reason) for trial in tuned.trials] == [("complete", "")] * 3
 
 
 def test_a_trials_value_is_what_the_models_own_validation_says(search, tiny: Dataset) -> None:
@@ -313,19 +313,19 @@ def test_a_trials_value_is_what_the_models_own_validation_says(search, tiny: Dat
 
 
 def test_of_errors_the_least_is_best(search, tiny: Dataset) -> None:
-    found = search("bias", trials=8)
-    assert found.criterion == "valid_rmse"
-    assert found.best.value == min(trial.value for trial in found.trials if trial.value is not None)
+    tuned = search("bias", trials=8)
+    assert tuned.criterion == "valid_rmse"
+    assert tuned.best.value == min(trial.value for trial in tuned.trials if trial.value is not None)
     train, valid = make_split(tiny, "leave-last").ratings()
     model: Any = model_class("bias")().fit(train)
     error = model.predict(valid.user_idx, valid.item_idx).numpy() - valid.rating
-    assert found.preset == pytest.approx(float(np.sqrt(np.mean(error**2))))
+    assert tuned.preset == pytest.approx(float(np.sqrt(np.mean(error**2))))
 
 
 def test_without_optuna_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     assert can_tune()
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert not can_tune()
-    said = r"tune needs optuna, which is not installed; run `pip install optuna==5\.0\.0`"
-    with pytest.raises(BadInput, match=said):
+    message = r"tune needs optuna, which is not installed; run `pip install optuna==5\.0\.0`"
+    with pytest.raises(BadInput, match=message):
         load_optuna()

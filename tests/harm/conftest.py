@@ -1,4 +1,4 @@
-"""What the tests that do harm share."""
+"""What the tests of robustness share."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LONG = bool(os.environ.get("RECENGINE_LONG"))
 
 
 def on_small_disk(script: str, folder: Path, megabytes: int) -> subprocess.CompletedProcess[str]:
-    """Run a shell script in a namespace of its own in which `$PLACE` is a disk of so many megabytes."""
-    place = folder / "disk"
-    place.mkdir()
-    mount = f"mount -t tmpfs -o size={megabytes}m none '{place}'"
+    """Run a shell script in a separate namespace in which `$DISK` is a disk of that many megabytes."""
+    disk = folder / "disk"
+    disk.mkdir()
+    mount = f"mount -t tmpfs -o size={megabytes}m none '{disk}'"
     if not shutil.which("unshare") or subprocess.run(["unshare", "-rm", "sh", "-c", mount], check=False).returncode:
         pytest.skip("no disk can be mounted here: unshare -rm does not work")
-    environment = os.environ | {"PLACE": str(place), "PYTHON": sys.executable}
+    environment = os.environ | {"DISK": str(disk), "PYTHON": sys.executable}
     return subprocess.run(
         ["unshare", "-rm", "sh", "-c", f"{mount}; {script}"],
         env=environment,

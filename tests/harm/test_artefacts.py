@@ -1,4 +1,4 @@
-"""Harm done to stored models: kills, flipped bits, truncation, strange formats, many processes, a full disk."""
+"""Robustness of stored models: kills, flipped bits, truncation, strange formats, many processes, a full disk."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def stored(tmp_path: Path) -> Trained:
 
 
 def test_no_flipped_bit_of_any_file_is_served(stored: Trained, tmp_path: Path) -> None:
-    """A flip either is refused, or changes nothing that the artefact says (as the case of an exponent's e)."""
+    """A flip either is refused, or changes nothing that the artefact means (as the case of an exponent's e)."""
     store, luck = ArtefactStore(tmp_path), random.Random(3)
     whole = {path.name: path.read_bytes() for path in stored.folder.iterdir()}
     refused = dict.fromkeys(whole, 0)
@@ -52,14 +52,14 @@ def test_no_flipped_bit_of_any_file_is_served(stored: Trained, tmp_path: Path) -
         content = bytearray(whole[name])
         content[luck.randrange(len(content))] ^= 1 << luck.randrange(8)
         (stored.folder / name).write_bytes(content)
-        found = store.find(stored.folder)
-        if found is None:
+        trained = store.find(stored.folder)
+        if trained is None:
             refused[name] += 1
             (aside,) = (tmp_path / "quarantine").iterdir()
             assert (aside / "error.txt").read_text().strip()
             shutil.rmtree(aside)
         else:
-            assert found.manifest == stored.manifest
+            assert trained.manifest == stored.manifest
             shutil.rmtree(stored.folder)
         stored.folder.mkdir()
         for other, text in whole.items():
@@ -101,9 +101,9 @@ def rewrite(**changes: Any) -> Callable[[Path], None]:
 
     def change(folder: Path) -> None:
         path = folder / "manifest.json"
-        said = {**json.loads(path.read_text()), **changes}
-        said.pop("sha256")
-        path.write_text(json.dumps({**said, "sha256": _seal(said)}))
+        content = {**json.loads(path.read_text()), **changes}
+        content.pop("sha256")
+        path.write_text(json.dumps({**content, "sha256": _seal(content)}))
 
     return change
 
@@ -120,12 +120,12 @@ def edited(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "harm", [swap, pickled, edited, rewrite(format=1), rewrite(format=99), rewrite(format="2"), rewrite(model="mf")]
+    "damage", [swap, pickled, edited, rewrite(format=1), rewrite(format=99), rewrite(format="2"), rewrite(model="mf")]
 )
 def test_swapped_forged_older_and_newer_artefacts_are_set_aside_and_no_code_runs(
-    stored: Trained, tmp_path: Path, harm: Callable[[Path], None]
+    stored: Trained, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    harm(stored.folder)
+    damage(stored.folder)
     assert ArtefactStore(tmp_path).obtain(stored.folder, fitted, Origin()).fresh
     assert not (tmp_path / "ran").exists()
     assert len(list((tmp_path / "quarantine").iterdir())) == 1
@@ -152,10 +152,10 @@ def test_a_process_killed_while_it_saves_leaves_one_whole_version(tmp_path: Path
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
         child.join()
-        found = store.find(tmp_path / "ease-x")
-        assert found is not None
-        assert found.model.n_items == found.manifest.origin.ratings
-        versions.add(found.manifest.origin.ratings)
+        trained = store.find(tmp_path / "ease-x")
+        assert trained is not None
+        assert trained.model.n_items == trained.manifest.origin.ratings
+        versions.add(trained.manifest.origin.ratings)
         assert not (tmp_path / "quarantine").exists(), "a half-written artefact had its name"
     assert len(versions) > 3
     for left in tmp_path.glob(".*.tmp"):
@@ -164,7 +164,7 @@ def test_a_process_killed_while_it_saves_leaves_one_whole_version(tmp_path: Path
     assert not [*tmp_path.glob(".*.tmp"), *tmp_path.glob(".*.old")]
 
 
-def want(root: Path, start: Barrier, said: Any) -> None:
+def want(root: Path, start: Barrier, results: Any) -> None:
     def train() -> Recommender:
         with (root / "trainings").open("a") as file:
             file.write(f"{os.getpid()}\n")
@@ -172,16 +172,16 @@ def want(root: Path, start: Barrier, said: Any) -> None:
         return fitted()
 
     start.wait(60)
-    found = ArtefactStore(root / "models").obtain(root / "models" / "ease-x", train, Origin())
-    said.put((os.getpid(), found.fresh, found.manifest.files))
+    trained = ArtefactStore(root / "models").obtain(root / "models" / "ease-x", train, Origin())
+    results.put((os.getpid(), trained.fresh, trained.manifest.files))
 
 
 def test_of_eight_processes_one_trains_and_when_it_is_killed_another_takes_over(tmp_path: Path) -> None:
     context = get_context("fork")
-    start, said = context.Barrier(8), context.Queue()
+    start, results = context.Barrier(8), context.Queue()
     (tmp_path / "models").mkdir()
     (tmp_path / "trainings").touch()
-    eight = [context.Process(target=want, args=(tmp_path, start, said)) for _ in range(8)]
+    eight = [context.Process(target=want, args=(tmp_path, start, results)) for _ in range(8)]
     for process in eight:
         process.start()
     for _ in range(1_000):
@@ -190,7 +190,7 @@ def test_of_eight_processes_one_trains_and_when_it_is_killed_another_takes_over(
         time.sleep(0.01)
     (holder,) = map(int, (tmp_path / "trainings").read_text().split())
     os.kill(holder, signal.SIGKILL)
-    answers = [said.get(timeout=60) for _ in range(7)]
+    answers = [results.get(timeout=60) for _ in range(7)]
     for process in eight:
         process.join(60)
     assert [fresh for _, fresh, _ in answers].count(True) == 1
@@ -226,9 +226,9 @@ def test_a_write_that_fails_at_any_step_leaves_the_old_artefact_and_recovers(
         patch.setattr(store_module, "sync", failing(store_module.sync))
         with pytest.raises(OSError, match="No space left"):
             store.obtain(tmp_path / "popularity-x", lambda: fitted(31), Origin(), force=True)
-    found = store.find(tmp_path / "popularity-x")
-    assert found is not None
-    assert found.model.n_items == (31 if step == 8 else 30)
+    trained = store.find(tmp_path / "popularity-x")
+    assert trained is not None
+    assert trained.model.n_items == (31 if step == 8 else 30)
     assert store.obtain(tmp_path / "popularity-x", lambda: fitted(32), Origin(), force=True).fresh
     assert not [*tmp_path.glob(".*.tmp"), *tmp_path.glob(".*.old")]
 
@@ -236,13 +236,13 @@ def test_a_write_that_fails_at_any_step_leaves_the_old_artefact_and_recovers(
 def test_a_full_disk_is_one_sentence_on_the_command_line_and_costs_no_artefact(tmp_path: Path) -> None:
     script = """
     set -u
-    export RECENGINE_HOME="$PLACE"
+    export RECENGINE_HOME="$DISK"
     run() { "$PYTHON" -m recengine "$@" --dataset sample --quiet; }
     run train popularity >/dev/null || exit 90
-    head -c 100m /dev/zero > "$PLACE/filler" 2>/dev/null
+    head -c 100m /dev/zero > "$DISK/filler" 2>/dev/null
     run train ease; echo "status $?"
     run recommend --model popularity --user 1 -k 3 >/dev/null || exit 91
-    rm "$PLACE/filler"
+    rm "$DISK/filler"
     run train ease >/dev/null || exit 92
     """
     done = on_small_disk(script, tmp_path, megabytes=14)
@@ -255,8 +255,8 @@ def test_a_full_disk_is_one_sentence_on_the_command_line_and_costs_no_artefact(t
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     script = """
-    mount -o remount,ro "$PLACE"
-    RECENGINE_HOME="$PLACE/home" "$PYTHON" -m recengine train popularity --dataset sample --quiet
+    mount -o remount,ro "$DISK"
+    RECENGINE_HOME="$DISK/home" "$PYTHON" -m recengine train popularity --dataset sample --quiet
     echo "status $?"
     """
     done = on_small_disk(script, tmp_path, megabytes=14)

@@ -31,11 +31,11 @@ FILES = [f"recengine/serving/{name}.py" for name in ("event_log", "sessions")]
 FILES += ["pages/rate.py", *(f"pages/ui/{name}.py" for name in ("board", "visitor_lists", "visitor_ratings"))]
 ON_THE_WAY = {str(ROOT / name): name for name in FILES}
 """Files whose lines are failpoints."""
-Place = tuple[str, int]
+Point = tuple[str, int]
 
 
 def send(app: AppTest, acts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Send acts, as a board does, and return what it is told then: `acknowledged`, ids that are kept, and `cards`."""
+    """Send acts, as a board does, and return the answer: `acknowledged`, ids that are kept, and `cards`."""
     app.session_state["board-list"] = {"events": acts}
     app.run()
     assert not app.exception, app.exception
@@ -43,15 +43,15 @@ def send(app: AppTest, acts: list[dict[str, Any]]) -> dict[str, Any]:
     return json.loads(board.json)
 
 
-def click_through(app: AppTest, told: Callable[[str], None]) -> None:
-    """Do one act after the other, each sent with those that are not kept yet, and tell of what is kept."""
+def click_through(app: AppTest, report: Callable[[str], None]) -> None:
+    """Do one act after the other, each sent with those that are not kept yet, and report what is kept."""
     kept: list[str] = []
     for until in range(1, len(ACTS) + 1):
         kept = send(app, [act for act in ACTS[:until] if act["id"] not in kept])["acknowledged"]
-        told(kept[-1])
+        report(kept[-1])
 
 
-def follow_lines(seen: Callable[[Place], None]) -> None:
+def follow_lines(seen: Callable[[Point], None]) -> None:
     """Call `seen` before every line of the files on the way, and after every return, in threads that start from now."""
 
     def trace(frame: Any, event: str, arg: Any) -> Any:
@@ -66,7 +66,7 @@ def follow_lines(seen: Callable[[Place], None]) -> None:
 
 
 def in_a_child(work: Callable[[Callable[[str], None]], None]) -> tuple[list[str], bool]:
-    """Do some work in a copy of this process; return what it told before it ended, and whether it was killed."""
+    """Do some work in a copy of this process; return what it reported before it ended, and whether it was killed."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -78,8 +78,8 @@ def in_a_child(work: Callable[[Callable[[str], None]], None]) -> tuple[list[str]
         finally:
             os._exit(code)
     os.close(writing)
-    with os.fdopen(reading) as told:
-        lines = told.read().splitlines()
+    with os.fdopen(reading) as reports:
+        lines = reports.read().splitlines()
     status = os.waitpid(child, 0)[1]
     assert status in (0, signal.SIGKILL), f"a child ended with {status} after {lines}"
     return lines, status != 0
@@ -115,60 +115,62 @@ def die_everywhere(share: int) -> None:
         visitor_ratings.event_log().close()
         visitor_ratings._event_log.clear()  # type: ignore[attr-defined]
 
-    places: dict[Place, int] = {}
+    points: dict[Point, int] = {}
 
-    def note(told: Callable[[str], None]) -> None:
-        follow_lines(lambda place: told(f"{place[0]} {place[1]}"))
+    def note(report: Callable[[str], None]) -> None:
+        follow_lines(lambda point: report(f"{point[0]} {point[1]}"))
         click_through(app, lambda id: None)
 
     afresh()
     for line in in_a_child(note)[0]:
         name, number = line.split(" ")
-        places[name, int(number)] = places.get((name, int(number)), 0) + 1
+        points[name, int(number)] = points.get((name, int(number)), 0) + 1
 
-    def die_at(place: Place, visits: int) -> Callable[[Callable[[str], None]], None]:
+    def die_at(point: Point, visits: int) -> Callable[[Callable[[str], None]], None]:
         left = [visits]
 
-        def seen(here: Place) -> None:
-            left[0] -= here == place
+        def seen(here: Point) -> None:
+            left[0] -= here == point
             if not left[0]:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        def work(told: Callable[[str], None]) -> None:
+        def work(report: Callable[[str], None]) -> None:
             follow_lines(seen)
-            click_through(app, told)
+            click_through(app, report)
 
         return work
 
-    def go_on(told: Callable[[str], None]) -> None:
-        """Be the new process: the browser sends again what it was not told is kept."""
+    def go_on(report: Callable[[str], None]) -> None:
+        """Be the new process: the browser sends again what is not acknowledged."""
         kept = send(app, [])["acknowledged"]
         kept = send(app, [act for act in ACTS if act["id"] not in kept])["acknowledged"]
-        app.session_state["rate pins"] = {}  # films are held in the places where this tab showed them
+        app.session_state["rate pins"] = {}  # films keep the positions at which this tab showed them
         items = [card["item"] for card in send(app, [])["cards"]]
         held = app.session_state["rate session"]
         replayed = OnlineSession(held.model)
         replayed.replay(held.events)
         assert held.state() == replayed.state()
-        told(json.dumps([kept, held.state().hex(), items]))
+        report(json.dumps([kept, held.state().hex(), items]))
 
     afresh()
     undisturbed, deaths = in_a_child(go_on), 0
-    chosen = [(place, k) for place, times in sorted(places.items()) for k in {1, (times + 1) // 2, times}]
-    for place, visits in chosen[::share]:
+    chosen = [(point, k) for point, times in sorted(points.items()) for k in {1, (times + 1) // 2, times}]
+    for point, visits in chosen[::share]:
         afresh()
-        acknowledged, died = in_a_child(die_at(place, visits))
+        acknowledged, died = in_a_child(die_at(point, visits))
         deaths += died  # a last visit may not come again: which lines a pool of connections runs is for it to say
         log = EventLog()
         events = log.events(mine)
         ids = [event.event_id for event in events]
-        assert ids == [act["id"] for act in ACTS][: len(ids)], f"{place}: an act is lost, or counts twice"
-        assert len(acknowledged) <= len(ids) <= len(acknowledged) + 1, f"{place}: told {acknowledged}, kept {ids}"
+        assert ids == [act["id"] for act in ACTS][: len(ids)], f"{point}: an act is lost, or counts twice"
+        assert len(acknowledged) <= len(ids) <= len(acknowledged) + 1, (
+            f"{point}: acknowledged {acknowledged}, kept {ids}"
+        )
         standing = [(row.item_id, row.kind, row.stars) for row in log.standing(mine, "sample")]
-        assert standing == modelled(events), place
+        assert standing == modelled(events), point
         log.close()
-        assert in_a_child(go_on) == undisturbed, f"{place}: what follows differs from a full replay"
-    print(json.dumps({"tried": len(chosen[::share]), "deaths": deaths, "files": sorted({name for name, _ in places})}))
+        assert in_a_child(go_on) == undisturbed, f"{point}: what follows differs from a full replay"
+    print(json.dumps({"tried": len(chosen[::share]), "deaths": deaths, "files": sorted({name for name, _ in points})}))
 
 
 def test_a_kill_between_a_click_and_its_effect_leaves_every_kept_act_once(tmp_path: Path) -> None:
@@ -181,6 +183,6 @@ def test_a_kill_between_a_click_and_its_effect_leaves_every_kept_act_once(tmp_pa
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    said = json.loads(done.stdout.splitlines()[-1])
-    assert said["deaths"] >= max(20, 0.95 * said["tried"])
-    assert said["files"] == sorted(FILES)
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["deaths"] >= max(20, 0.95 * summary["tried"])
+    assert summary["files"] == sorted(FILES)

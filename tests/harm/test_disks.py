@@ -22,19 +22,19 @@ def check(log):
     with log._engine.connect() as raw:
         assert raw.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
 
-place, log, kept = Path(os.environ["PLACE"]), EventLog(), []
+disk, log, kept = Path(os.environ["DISK"]), EventLog(), []
 refusals = 0
-for free in range(0, 60_000, 1_500):  # a write fails at another place each time
-    filler = place / "filler"
-    left = os.statvfs(place)
+for free in range(0, 60_000, 1_500):  # a write fails at another step each time
+    filler = disk / "filler"
+    left = os.statvfs(disk)
     filler.write_bytes(bytes(max(0, left.f_bavail * left.f_frsize - free)))
     for number in range(len(kept), len(kept) + 400):
         try:
             log.append("ann", "sample", [rated(str(number % 50), 0.5 + number % 10 / 2, event_id=f"e{number}")])
             kept.append(f"e{number}")
-        except BadInput as fault:
+        except BadInput as error:
             refusals += 1
-            said = str(fault)
+            texts = str(error)
             break
     check(log)
     filler.unlink()
@@ -44,25 +44,25 @@ for free in range(0, 60_000, 1_500):  # a write fails at another place each time
         log.close()
         log = EventLog()  # or another one
     check(log)
-print(refusals, len(kept), said, sep="|")
+print(refusals, len(kept), texts, sep="|")
 """
 
 
 def test_a_full_disk_loses_no_kept_rating(tmp_path: Path) -> None:
     script = f"""
-    export RECENGINE_HOME="$PLACE/home"
+    export RECENGINE_HOME="$DISK/home"
     "$PYTHON" - <<'END'
 {FILLED}
 END
     """
     done = on_small_disk(script, tmp_path, megabytes=6)
     assert done.returncode == 0, done.stderr[-2000:]
-    refusals, kept, said = done.stdout.strip().split("|")
+    refusals, kept, texts = done.stdout.strip().split("|")
     assert int(refusals) >= 30
     assert int(kept) > 100
-    assert said.startswith("ratings cannot be kept just now (")
-    assert "full" in said or "I/O" in said
-    assert "free some space" in said
+    assert texts.startswith("ratings cannot be kept just now (")
+    assert "full" in texts or "I/O" in texts
+    assert "free some space" in texts
 
 
 CLOSED = """
@@ -70,20 +70,20 @@ from recengine.errors import BadInput
 from recengine.serving.event_log import EventLog, rated
 try:
     EventLog().append("ann", "sample", [rated("1", 5.0)])
-except BadInput as fault:
-    print(fault)
+except BadInput as error:
+    print(error)
 """
 
 
 OPENED = "$PYTHON -c 'from recengine.serving.event_log import EventLog; EventLog()'"
 
 
-@pytest.mark.parametrize("before", ["", "mkdir $PLACE/home", OPENED])
+@pytest.mark.parametrize("before", ["", "mkdir $DISK/home", OPENED])
 def test_a_closed_folder_is_one_sentence(tmp_path: Path, before: str) -> None:
     script = f"""
-    export RECENGINE_HOME="$PLACE/home"
+    export RECENGINE_HOME="$DISK/home"
     {before}
-    mount -o remount,ro "$PLACE"
+    mount -o remount,ro "$DISK"
     "$PYTHON" -c '{CLOSED}'
     """
     done = on_small_disk(script, tmp_path, megabytes=6)
@@ -105,12 +105,12 @@ async def look(page):
     assert not visitor.errors, visitor.errors
     return [text for text in visitor.html if "stored just now" in text or "cannot be" in text], visitor
 
-place, harm, cure = Path(os.environ["PLACE"]), sys.argv[1], sys.argv[2]
-(place / "home").mkdir()
-server = Server(place / "home", log=Path(sys.argv[3]))
+disk, damage, cure = Path(os.environ["DISK"]), sys.argv[1], sys.argv[2]
+(disk / "home").mkdir()
+server = Server(disk / "home", log=Path(sys.argv[3]))
 try:
-    subprocess.run(harm, shell=True, check=True)
-    said = {page: asyncio.run(look(page))[0] for page in ("", "rate", "train", "data")}
+    subprocess.run(damage, shell=True, check=True)
+    texts = {page: asyncio.run(look(page))[0] for page in ("", "rate", "train", "data")}
     try:
         urllib.request.urlopen(server.url + "/healthz")
         health = 200
@@ -119,31 +119,33 @@ try:
     subprocess.run(cure, shell=True, check=True)
     again, visitor = asyncio.run(look(""))
     films = sum(text.count('class="name"') for text in visitor.html)
-    print(json.dumps({"said": said, "health": health, "again": again, "films": films}))
+    print(json.dumps({"texts": texts, "health": health, "again": again, "films": films}))
 finally:
     server.stop()
 """
 
 
 @pytest.mark.parametrize(
-    ("harm", "cure", "why"),
+    ("damage", "cure", "why"),
     [
-        ("dd if=/dev/zero of=$PLACE/filler bs=4k 2>/dev/null || true", "rm $PLACE/filler", "No space left on device"),
-        ("mount -o remount,ro $PLACE", "mount -o remount,rw $PLACE", "Read-only file system"),
+        ("dd if=/dev/zero of=$DISK/filler bs=4k 2>/dev/null || true", "rm $DISK/filler", "No space left on device"),
+        ("mount -o remount,ro $DISK", "mount -o remount,rw $DISK", "Read-only file system"),
     ],
 )
-def test_the_app_says_so_and_goes_on_when_there_is_room_again(tmp_path: Path, harm: str, cure: str, why: str) -> None:
+def test_the_app_reports_it_and_goes_on_when_there_is_room_again(
+    tmp_path: Path, damage: str, cure: str, why: str
+) -> None:
     script = f"""
-    "$PYTHON" - '{harm}' '{cure}' '{tmp_path / "server.log"}' <<'END'
+    "$PYTHON" - '{damage}' '{cure}' '{tmp_path / "server.log"}' <<'END'
 {SERVED}
 END
     """
     done = on_small_disk(script, tmp_path, megabytes=30)
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    (first,) = found["said"][""]
+    result = json.loads(done.stdout.splitlines()[-1])
+    (first,) = result["texts"][""]
     assert first == f"Nothing can be stored just now ({why}): free some space or open the folder, then start again."
-    assert all(len(said) <= 1 for said in found["said"].values())
-    assert found["health"] == 503
-    assert found["again"] == []
-    assert found["films"] >= 10
+    assert all(len(texts) <= 1 for texts in result["texts"].values())
+    assert result["health"] == 503
+    assert result["again"] == []
+    assert result["films"] >= 10

@@ -32,7 +32,7 @@ EXPORT = b"title,year,rating\nThe Matrix,1999,4\nHeat,1995,5\n"
 
 
 def encrypted(content: bytes) -> bytes:
-    """Return a zip whose members say that they are encrypted."""
+    """Return a zip whose members are marked as encrypted."""
     made = bytearray(content)
     for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         at = made.find(mark)
@@ -43,7 +43,7 @@ def encrypted(content: bytes) -> bytes:
 
 
 def lying(content: bytes, size: int) -> bytes:
-    """Return a zip that says of each member that it unpacks to `size` bytes."""
+    """Return a zip that claims of each member that it unpacks to `size` bytes."""
     made = bytearray(content)
     for mark, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         at = made.find(mark)
@@ -73,9 +73,9 @@ LUCK = random.Random(0)
 FILES: dict[str, Callable[[], bytes]] = {
     "a bomb": lambda: zipped({"ratings.csv": HEAD + b"1" * (300 << 20)}),
     "a bomb of good rows": lambda: zipped({"ratings.csv": HEAD + (b"%d,1,4\n" % LUCK.randrange(99) * 300) * 70_000}),
-    "a bomb beside the ratings": lambda: zipped({"ratings.csv": GOOD, "movies.csv": b"0" * (300 << 20)}),
-    "a bomb that says it is small": lambda: lying(zipped({"ratings.csv": b"0" * (100 << 20)}), 1000),
-    "a small one that says it is huge": lambda: lying(zipped({"ratings.csv": GOOD}), 0xFFFFFFF0),
+    "a bomb next to the ratings": lambda: zipped({"ratings.csv": GOOD, "movies.csv": b"0" * (300 << 20)}),
+    "a bomb that claims to be small": lambda: lying(zipped({"ratings.csv": b"0" * (100 << 20)}), 1000),
+    "a small one that claims to be huge": lambda: lying(zipped({"ratings.csv": GOOD}), 0xFFFFFFF0),
     "a zip in a zip in a zip": lambda: zipped({"ratings.csv": zipped({"ratings.csv": zipped({"ratings.csv": GOOD})})}),
     "90,000 members": lambda: zipped({f"{n}/ratings.csv": b"" for n in range(90_000)}),
     "an encrypted zip": lambda: encrypted(zipped({"ratings.csv": GOOD, "movies.csv": b"x"})),
@@ -92,7 +92,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "NUL bytes": lambda: HEAD + bytes(SIZE),
     "nines": lambda: HEAD + b"9" * 100_000 + b"," + b"9" * 100_000 + b"," + b"9" * 100_000 + b"\n",
     "the same row again and again": lambda: filled(b"1,2,4\n"),
-    "half a million people": lambda: HEAD + b"".join(b"%d,1,4\n" % n for n in range(500_000)),
+    "half a million users": lambda: HEAD + b"".join(b"%d,1,4\n" % n for n in range(500_000)),
     "100,000 columns of films": lambda: zipped(
         {"ratings.csv": GOOD, "movies.csv": b"movieId,title," + b",".join(b"c%d" % n for n in range(100_000)) + b"\n"}
     ),
@@ -113,12 +113,12 @@ def matcher() -> Matcher:
 
 
 def parsers(content: bytes, matcher: Matcher) -> dict[str, Callable[[], Any]]:
-    """Return what a visitor's file may meet, by the name that it was sent under."""
-    found: dict[str, Callable[[], Any]] = {}
+    """Return the parsers that a visitor's file may reach, by the name that it was sent under."""
+    by_name: dict[str, Callable[[], Any]] = {}
     for name in ("mine.csv", "mine.zip"):
-        found[f"a data set from {name}"] = lambda name=name: load_upload(name, content)
-        found[f"an export from {name}"] = lambda name=name: matcher.report(read_export(name, content))
-    return found
+        by_name[f"a data set from {name}"] = lambda name=name: load_upload(name, content)
+        by_name[f"an export from {name}"] = lambda name=name: matcher.report(read_export(name, content))
+    return by_name
 
 
 def resident(which: str) -> float:
@@ -128,14 +128,14 @@ def resident(which: str) -> float:
 
 
 def outcome(parse: Callable[[], Any]) -> str:
-    """Return what became of a file: what it was read as, or the one sentence that refuses it."""
+    """Return the result for a file: the type it was read as, or the one sentence that refuses it."""
     try:
-        said = type(parse()).__name__
+        message = type(parse()).__name__
     except BadInput as refused:
-        said = str(refused)
-    assert "\n" not in said
-    assert len(said) < 1000
-    return said
+        message = str(refused)
+    assert "\n" not in message
+    assert len(message) < 1000
+    return message
 
 
 @pytest.mark.skipif(
@@ -151,10 +151,10 @@ def test_a_hostile_file_costs_little_time_and_room(
     for what, parse in parsers(content, matcher).items():
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         before, started = resident("VmRSS"), time.process_time()
-        said = outcome(parse)
+        message = outcome(parse)
         took, grown = time.process_time() - started, resident("VmHWM") - before
-        assert took < SECONDS, f"{what}: {took:.2f} s of CPU; {said}"
-        assert grown < MEGABYTES, f"{what}: {grown:.0f} MB; {said}"
+        assert took < SECONDS, f"{what}: {took:.2f} s of CPU; {message}"
+        assert grown < MEGABYTES, f"{what}: {grown:.0f} MB; {message}"
 
 
 NAMES = ["ratings.csv", "movies.csv", "links.csv", "tags.csv", "users.csv", "a/ratings.csv", "../../ratings.csv"]
@@ -189,8 +189,8 @@ def archives(draw: st.DrawFn) -> bytes:
     for spoil in draw(st.lists(st.sampled_from([encrypted, lambda zip: lying(zip, 7)]), max_size=1)):
         made = spoil(made)
     content = bytearray(made)
-    for place, byte in draw(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), max_size=3)):
-        content[place % len(content)] = byte
+    for position, byte in draw(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), max_size=3)):
+        content[position % len(content)] = byte
     return bytes(content)
 
 

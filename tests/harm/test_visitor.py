@@ -1,4 +1,4 @@
-"""A hostile visitor against the hosted app, over its own protocol: floods, forgeries, nonsense, other people's ids."""
+"""A hostile visitor against the hosted app, over its own protocol: floods, forgeries, nonsense, other visitors' ids."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MET: set[str] = set()
 
 @pytest.fixture(scope="module")
 def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Run the app as strangers meet it."""
+    """Run the app as strangers see it."""
     if streamlit.__version__ != VERSION:
         pytest.skip(f"Streamlit {streamlit.__version__} may have another protocol than {VERSION}")
     with pytest.MonkeyPatch.context() as patch:
@@ -41,12 +41,12 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server = Server(tmp_path_factory.mktemp("hosted"))
     yield server
     server.stop()
-    said = server.log.read_text()
-    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-    assert len(lines) >= len(said.splitlines()) - 6, "beside where it runs, the log is lines of JSON"
+    text = server.log.read_text()
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    assert len(lines) >= len(text.splitlines()) - 6, "apart from the address, the log is lines of JSON"
     through = [line for line in lines if any(str(ROOT / part) in str(line) for part in ("pages", "recengine"))]
-    assert through == [], "a fault went through our own code"
-    assert not [id for id in MET if id in said], "the log names a visitor"
+    assert through == [], "an error went through our code"
+    assert not [id for id in MET if id in text], "the log names a visitor"
 
 
 @pytest.fixture
@@ -77,22 +77,22 @@ def mine(log: EventLog, visitor: Visitor) -> list[Event]:
 
 
 async def sees(url: str, cookie: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return what a person is shown: their own list, and fifty films for each of three others of the data set."""
-    person = Visitor(url, cookie=cookie, headers=from_address(9))
-    await (await person.arrive()).close()
-    cards = person.boards["list"][2]["cards"]
+    """Return what a visitor is shown: their list, and fifty films for each of three others of the data set."""
+    visitor = Visitor(url, cookie=cookie, headers=from_address(9))
+    await (await visitor.arrive()).close()
+    cards = visitor.boards["list"][2]["cards"]
     lists = []
     for user in (1, 2, 3):
-        person.html = []
-        await (await person.arrive("", f"user={user}&k=50")).close()
-        films = [text for text in person.html if 'class="name"' in text]
+        visitor.html = []
+        await (await visitor.arrive("", f"user={user}&k=50")).close()
+        films = [text for text in visitor.html if 'class="name"' in text]
         assert len(films) >= 50
         lists += films
-    assert not person.errors
+    assert not visitor.errors
     return cards, lists
 
 
-def test_a_flood_is_limited_and_changes_nothing_for_anybody_else(hosted: Server, log: EventLog) -> None:
+def test_a_flood_is_limited_and_changes_nothing_for_other_visitors(hosted: Server, log: EventLog) -> None:
     async def scene() -> None:
         victim = Visitor(hosted.url, headers=from_address(1))
         socket = await victim.arrive()
@@ -122,7 +122,7 @@ def test_a_flood_is_limited_and_changes_nothing_for_anybody_else(hosted: Server,
     run(scene)
 
 
-def test_who_was_offline_for_long_loses_nothing(hosted: Server, log: EventLog) -> None:
+def test_a_visitor_who_was_offline_for_long_loses_nothing(hosted: Server, log: EventLog) -> None:
     async def scene() -> None:
         visitor = Visitor(hosted.url, headers=from_address(11))
         socket = await visitor.arrive()
@@ -155,7 +155,7 @@ def test_many_cookies_from_one_address_have_a_limit_together(hosted: Server, log
     run(scene)
 
 
-def test_nobody_takes_another_s_id(hosted: Server, log: EventLog) -> None:
+def test_no_visitor_takes_another_s_id(hosted: Server, log: EventLog) -> None:
     async def scene() -> None:
         victim = Visitor(hosted.url, headers=from_address(4))
         socket = await victim.arrive()

@@ -1,4 +1,4 @@
-"""Jobs: real processes that are queued, followed, cancelled, killed, and found again by another run of the app."""
+"""Jobs: real processes that are queued, followed, cancelled, killed, and picked up by another run of the app."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def wait(condition: Callable[[], object], seconds: float = 30.0) -> None:
 
 
 def state(jobs: Jobs, job: Job) -> str:
-    found = jobs.get(job.id)
-    assert found is not None
-    return found.state
+    current = jobs.get(job.id)
+    assert current is not None
+    return current.state
 
 
 def hanging(jobs: Jobs, job: Job) -> int:
@@ -98,16 +98,16 @@ def test_a_job_runs_at_a_low_priority_and_leaves_its_result_and_its_lines(jobs: 
     assert result["arguments"] == ["a", "--json", "--progress", "jsonl"]
     assert result["threads"] == str(max(1, (os.cpu_count() or 2) // 2))
     assert jobs.events(job.id) == [StepEvent("working")]
-    found = jobs.get(job.id)
-    assert found is not None
-    assert (found.returncode, found.last_line, found.task) == (0, "working", Task(("mf",), {"epochs": "3"}))
-    assert found.created <= found.started <= found.ended  # type: ignore[operator]
+    current = jobs.get(job.id)
+    assert current is not None
+    assert (current.returncode, current.last_line, current.task) == (0, "working", Task(("mf",), {"epochs": "3"}))
+    assert current.created <= current.started <= current.ended  # type: ignore[operator]
 
 
 def test_the_process_is_nice_to_the_pages(jobs: Jobs) -> None:
     pid = hanging(jobs, start(jobs, "hang"))
     assert psutil.Process(pid).nice() == min(19, psutil.Process().nice() + 10)
-    assert os.getsid(pid) == pid  # a session of its own: it outlives the app's terminal
+    assert os.getsid(pid) == pid  # a separate session: it outlives the app's terminal
 
 
 def test_one_runs_at_a_time_and_the_others_wait_in_their_order(jobs: Jobs, tmp_path: Path) -> None:
@@ -124,16 +124,16 @@ def test_one_runs_at_a_time_and_the_others_wait_in_their_order(jobs: Jobs, tmp_p
 
 
 def test_many_threads_starting_the_same_work_get_one_job(jobs: Jobs) -> None:
-    found: list[str] = []
-    threads = [threading.Thread(target=lambda: found.append(start(jobs, "hang", key="k").id)) for _ in range(8)]
+    ids: list[str] = []
+    threads = [threading.Thread(target=lambda: ids.append(start(jobs, "hang", key="k").id)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 8
-    assert len(set(found)) == 1
-    jobs.cancel(found[0])
-    assert start(jobs, "quick", key="k").id != found[0]
+    assert len(ids) == 8
+    assert len(set(ids)) == 1
+    jobs.cancel(ids[0])
+    assert start(jobs, "quick", key="k").id != ids[0]
 
 
 def test_a_process_is_given_less_than_a_second_to_end() -> None:
@@ -156,9 +156,9 @@ def test_a_queued_job_is_cancelled_without_ever_running(jobs: Jobs) -> None:
     jobs.cancel(second.id)
     jobs.cancel(first.id)
     jobs.poll()
-    found = jobs.get(second.id)
-    assert found is not None
-    assert (found.state, found.started, jobs.result(second.id)) == ("cancelled", None, None)
+    current = jobs.get(second.id)
+    assert current is not None
+    assert (current.state, current.started, jobs.result(second.id)) == ("cancelled", None, None)
 
 
 def stepping(jobs: Jobs, steps: int) -> Job:
@@ -182,7 +182,7 @@ def test_a_paused_job_stands_still_gives_its_turn_away_and_goes_on_where_it_was(
     jobs.resume(job.id)
     wait(lambda: state(jobs, job) == "queued")
     jobs.poll()
-    assert state(jobs, job) == "queued", "it does not run beside another one"
+    assert state(jobs, job) == "queued", "it does not run alongside another one"
     assert len(jobs.events(job.id)) == stood < 61
     gate.touch()
     wait(lambda: state(jobs, job) == "done")
@@ -224,22 +224,22 @@ def test_a_process_killed_from_outside_has_failed_with_its_last_line(jobs: Jobs)
     job = start(jobs, "hang")
     os.kill(hanging(jobs, job), signal.SIGKILL)
     wait(lambda: state(jobs, job) != "running")
-    found = jobs.get(job.id)
-    assert found is not None
-    assert (found.state, found.returncode, found.last_line) == ("failed", -signal.SIGKILL, "hanging")
+    current = jobs.get(job.id)
+    assert current is not None
+    assert (current.state, current.returncode, current.last_line) == ("failed", -signal.SIGKILL, "hanging")
 
 
 def test_a_failed_job_keeps_the_error_that_its_command_wrote(jobs: Jobs) -> None:
     job = start(jobs, "fail")
     wait(lambda: state(jobs, job) == "failed")
-    found = jobs.get(job.id)
-    assert found is not None
-    assert (found.returncode, found.error) == (2, "the loss is nan; lower learning_rate")
+    current = jobs.get(job.id)
+    assert current is not None
+    assert (current.returncode, current.error) == (2, "the loss is nan; lower learning_rate")
 
 
 def test_a_restarted_app_follows_what_still_runs(jobs: Jobs, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    # The process of an app that has gone: nobody here is its parent who could ask for its status.
+    # The process of an app that has gone: no parent here could ask for its status.
     job = start(jobs, "wait", str(gate))
     wait(lambda: state(jobs, job) == "running")
     del jobs._children[job.id]
@@ -249,9 +249,9 @@ def test_a_restarted_app_follows_what_still_runs(jobs: Jobs, tmp_path: Path) -> 
     assert (state(later, job), state(later, waiting)) == ("running", "queued")
     gate.touch()
     wait(lambda: state(later, waiting) == "done")
-    found = later.get(job.id)
-    assert found is not None
-    assert (found.state, found.returncode) == ("done", None)  # told from its whole result
+    current = later.get(job.id)
+    assert current is not None
+    assert (current.state, current.returncode) == ("done", None)  # known from its complete result
 
 
 def test_a_restarted_app_reports_what_died_meanwhile_and_goes_on_with_the_queue(tmp_path: Path) -> None:
@@ -269,9 +269,9 @@ def test_a_restarted_app_reports_what_died_meanwhile_and_goes_on_with_the_queue(
     write(root, Job(id="a2", kind="test", title="", command=("quick",)))
     later = over(root)
     wait(lambda: later.get("a2").state == "done")  # type: ignore[union-attr]
-    found = later.get("a1")
-    assert found is not None
-    assert (found.state, found.last_line) == ("failed", "epoch 3 of at most 9")
+    current = later.get("a1")
+    assert current is not None
+    assert (current.state, current.last_line) == ("failed", "epoch 3 of at most 9")
     assert later.result("a1") is None
 
 

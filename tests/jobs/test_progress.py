@@ -1,4 +1,4 @@
-"""How far a command is, read from its lines."""
+"""The progress of a command, read from its lines."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def test_progress_of_a_search_counts_its_trials() -> None:
 
 
 def test_progress_of_several_steps_and_of_bytes() -> None:
-    found = progress_of([StepEvent("reading"), StepEvent("mf, seed 1", 1, 4), epoch(5, 1.0)], spent=10.0)
-    assert found.share == pytest.approx((1 + 0.45) / 4)
-    assert found.text == "mf, seed 1 (2 of 4) · epoch 5 of at most 10"
-    assert found.seconds_left == pytest.approx(10 * (1 - found.share) / found.share)
+    progress = progress_of([StepEvent("reading"), StepEvent("mf, seed 1", 1, 4), epoch(5, 1.0)], spent=10.0)
+    assert progress.share == pytest.approx((1 + 0.45) / 4)
+    assert progress.text == "mf, seed 1 (2 of 4) · epoch 5 of at most 10"
+    assert progress.seconds_left == pytest.approx(10 * (1 - progress.share) / progress.share)
     moved = progress_of([BytesEvent("x", 2_500_000, 10_000_000)], spent=3.0)
     assert moved == (0.25, "2.5 of 10.0 MB", pytest.approx(9.0))
     assert in_words(TextEvent("boom")) == "boom"

@@ -1,4 +1,4 @@
-"""A clock that stands still until somebody sleeps or a test moves it: it takes the place of a module's `time`."""
+"""A clock that stands still until the code sleeps or a test moves it: it replaces a module's `time`."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ NewDatabase = Callable[[], str]
 
 def _programs() -> Path | None:
     """Return the folder of the newest PostgreSQL, which Debian keeps off the path."""
-    found = shutil.which("initdb")
+    executable = shutil.which("initdb")
     versions = sorted(INSTALLED.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    return Path(found).parent if found else versions[-1].parent if versions else None
+    return Path(executable).parent if executable else versions[-1].parent if versions else None
 
 
 @pytest.fixture(scope="session")
