@@ -50,7 +50,8 @@ def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
         raise BadInput(
             chosen[1] if chosen else "user",
             expected="exactly one of `user`, `all_users`, `ratings` and `profile`",
-            problem=f"cannot be combined with `{chosen[0]}`" if chosen else "is missing",
+            remedy=f"drop it or `{chosen[0]}`" if chosen else "",
+            problem="is a second choice of users" if chosen else "is missing",
         )
     data = load_data(options, report)
     trained = train_or_find(options, report, data, options.model, read_settings(options.set))

@@ -29,7 +29,7 @@ BAD = {
     "no user": (["recommend", "--dataset", "D", *EASE], "--user is missing"),
     "profile without =": (["recommend", "--dataset", "D", *EASE, "--profile", "F"], "KEY=VALUE"),
     "profile for ease": (["recommend", "--dataset", "D", *EASE, "--profile", "gender=F"], "'ease'"),
-    "two users": (["recommend", "--dataset", "D", *EASE, "--user", "1", "--all-users"], "combined with --user"),
+    "two users": (["recommend", "--dataset", "D", *EASE, "--user", "1", "--all-users"], "drop it or --user"),
     "k of 0": (["recommend", "--dataset", "D", *EASE, "--user", "1", "-k", "0"], "k=0"),
     "k below 0": (["recommend", "--dataset", "D", *EASE, "--user", "1", "-k", "-3"], "k=-3"),
     "k beyond the catalogue": (["recommend", "--dataset", "D", *EASE, "--user", "1", "-k", "42"], "k=42"),
