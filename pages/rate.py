@@ -111,7 +111,7 @@ def your_list(dataset: Dataset, model: Recommender, mine: VisitorRatings, positi
         status = f"Give a film {least:g} ★ or more to make this list yours. Until then: what is popular."
     st.html(f'<p class="status-line" data-testid="answered">{status}</p>')
     fresh = [item for item in shown if item not in pins]
-    why = [Reason("popular")] * len(fresh) if fallback[0] else reasons(model, liked, fresh, newcomer=True)
+    why = [Reason("popular")] * len(fresh) if fallback[0] else reasons(model, liked, fresh, new_user=True)
     notes = {item: because(dataset, reason) for item, reason in zip(fresh, why, strict=True)}
     squares = [
         Square(

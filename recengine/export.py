@@ -41,7 +41,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> list[str]:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Write a CSV whole or not at all; text that a spreadsheet would run as a formula is prefixed with '."""
+    """Write a CSV atomically; text that a spreadsheet would run as a formula is prefixed with '."""
     with _out(path) as file:
         _write_rows(file, header, rows)
 
@@ -60,7 +60,7 @@ def _write_rows(file: TextIO, header: Sequence[str], rows: Iterable[Sequence[Cel
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write one JSON object, whole or not at all."""
+    """Write one JSON object atomically."""
     with _out(path) as file:
         json.dump(json_ready(value), file, indent=1, ensure_ascii=False)
 

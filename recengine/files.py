@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ def sync(path: Path) -> None:
 @contextmanager
 def atomic_file(target: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that replaces `target` atomically when the block ends without an error."""
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    temporary = _hidden(target, "tmp")
     try:
         with temporary.open("xb") as file:
             yield file
@@ -54,6 +55,44 @@ def atomic_text_file(target: Path) -> Iterator[TextIO]:
     """Open a UTF-8 text file that replaces `target` like `atomic_file`; line ends are written as they are."""
     with atomic_file(target) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
         yield text
+
+
+@contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Make a folder of files that replaces `target` when the block ends without an error; a crash leaves either whole.
+
+    Between two renames `target` is missing: whoever reads it looks among `replaced_versions` then.
+    """
+    temporary = _hidden(target, "tmp")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        for path in (*temporary.iterdir(), temporary):
+            sync(path)
+        if target.exists():
+            target.rename(_hidden(target, "old"))
+        temporary.rename(target)
+        sync(target.parent)
+        for old in replaced_versions(target):
+            shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replaced_versions(target: Path) -> Iterator[Path]:
+    """Return the folders that a new `target` is replacing, or was when its process died."""
+    return target.parent.glob(f".{target.name}.*.old")
+
+
+def remove_folder(target: Path) -> None:
+    """Remove a folder at once: it has no name any more before its files go."""
+    old = target.rename(_hidden(target, "tmp"))
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _hidden(target: Path, ending: str) -> Path:
+    """Return a new hidden name next to `target`."""
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}.{ending}")
 
 
 def sha256_of(source: Path | bytes) -> str:

@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from filelock import FileLock
 from safetensors import SafetensorError
 
 from recengine import settings
-from recengine.files import sha256_of, sync
+from recengine.files import atomic_folder, remove_folder, replaced_versions, sha256_of
 from recengine.models.base import Recommender
 from recengine.models.registry import model_class
 from recengine.training.config import Config, RunConfig
@@ -128,7 +128,7 @@ class ArtefactStore:
 
         The old one is still returned while another replaces it, or where a crash has kept it from doing so.
         """
-        path = folder if folder.is_dir() else next(self._replaced(folder), None)
+        path = folder if folder.is_dir() else next(replaced_versions(folder), None)
         if path is None:
             return None
         try:
@@ -180,14 +180,12 @@ class ArtefactStore:
         return Trained(model, folder, manifest, fresh=True)
 
     def remove(self, folder: Path) -> None:
-        """Remove an artefact at once: it has no name any more before its files go."""
-        self._set_aside(folder, None)
+        """Remove an artefact at once."""
+        remove_folder(folder)
 
     def _write(self, folder: Path, model: Recommender, manifest: Manifest) -> Manifest:
-        """Write the artefact under a temporary name, sync it, and rename it; return its manifest with the files."""
-        temporary = self.root / f".{folder.name}.{uuid.uuid4().hex}.tmp"
-        temporary.mkdir(parents=True)
-        try:
+        """Write the artefact atomically and return its manifest with the files."""
+        with atomic_folder(folder) as temporary:
             model.save(temporary)
             files = sorted(path for path in temporary.iterdir())
             manifest = replace(
@@ -198,29 +196,10 @@ class ArtefactStore:
             row = manifest.to_dict()
             sealed = {**row, "sha256": _seal(row)}
             (temporary / "manifest.json").write_text(json.dumps(sealed, indent=1), encoding="utf-8")
-            for path in (*files, temporary / "manifest.json", temporary):
-                sync(path)
-            if folder.exists():
-                folder.rename(self.root / f".{folder.name}.{uuid.uuid4().hex}.old")
-            temporary.rename(folder)
-            sync(self.root)
-            for old in self._replaced(folder):
-                shutil.rmtree(old, ignore_errors=True)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
         return manifest
 
-    def _replaced(self, folder: Path) -> Iterator[Path]:
-        """Return the versions that a new one is replacing, or was when its process died."""
-        return self.root.glob(f".{folder.name}.*.old")
-
-    def _set_aside(self, folder: Path, error: Exception | None) -> None:
-        """Move a damaged artefact (or, without an error, a replaced one) out of the way."""
-        if error is None:
-            old = self.root / f".{folder.name}.{uuid.uuid4().hex}.tmp"
-            folder.rename(old)
-            shutil.rmtree(old, ignore_errors=True)
-            return
+    def _set_aside(self, folder: Path, error: Exception) -> None:
+        """Move a damaged artefact out of the way."""
         quarantine = self.root / "quarantine"
         quarantine.mkdir(exist_ok=True)
         try:
@@ -241,7 +220,7 @@ class ArtefactStore:
             if total <= self.byte_budget:
                 return
             if folder != keep:
-                self._set_aside(folder, None)
+                remove_folder(folder)
                 total -= sizes[folder]
 
 

@@ -16,6 +16,7 @@ import torch
 
 import recengine
 import recengine.experiments.store as store_module
+import recengine.files as files_module
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.splits import make_split
@@ -319,7 +320,7 @@ def write_and_die(root: Path, step: int) -> None:
 
     Popularity.save = dying(Popularity.save)  # type: ignore[method-assign] # in this child process only
     store_module.sha256_of = dying(store_module.sha256_of)
-    store_module.sync = dying(store_module.sync)
+    files_module.sync = dying(files_module.sync)
     Path.rename = dying(Path.rename)  # type: ignore[method-assign]
     ArtefactStore(root).obtain(root / "popularity-x", fitted, Origin())
 

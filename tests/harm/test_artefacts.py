@@ -19,6 +19,7 @@ import pytest
 import torch
 
 import recengine.experiments.store as store_module
+import recengine.files as files_module
 from recengine.data.interactions import Interactions
 from recengine.experiments.store import ArtefactStore, Origin, Trained, _seal
 from recengine.files import sha256_of
@@ -223,7 +224,7 @@ def test_a_write_that_fails_at_any_step_leaves_the_old_artefact_and_recovers(
     with monkeypatch.context() as patch:
         patch.setattr(type(old.model), "save", failing(type(old.model).save))
         patch.setattr(store_module, "sha256_of", failing(store_module.sha256_of))
-        patch.setattr(store_module, "sync", failing(store_module.sync))
+        patch.setattr(files_module, "sync", failing(files_module.sync))
         with pytest.raises(OSError, match="No space left"):
             store.obtain(tmp_path / "popularity-x", lambda: fitted(31), Origin(), force=True)
     trained = store.find(tmp_path / "popularity-x")

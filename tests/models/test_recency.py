@@ -223,6 +223,6 @@ def test_ials_explains_by_the_solve_written_out(tiny: Dataset) -> None:
 def test_mf_gives_exact_reasons_to_newcomers_and_neighbours_to_those_it_was_trained_on(tiny: Dataset) -> None:
     model, past = fitted("mf", tiny, epochs=30), [1, 5, 9]
     assert {reason.kind for reason in reasons(model, past, [2, 3])} == {"neighbour"}
-    assert {reason.kind for reason in reasons(model, past, [13, 17], newcomer=True)} == {"contribution"}
+    assert {reason.kind for reason in reasons(model, past, [13, 17], new_user=True)} == {"contribution"}
     recent = fitted("mf", tiny, epochs=30, recency_half_life=2.0)
     assert {reason.kind for reason in reasons(recent, past, [13, 17])} == {"contribution"}
