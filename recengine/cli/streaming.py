@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from recengine.evaluation.prequential import (
     FROZEN,
     WINDOW,
     OnStream,
+    RankedEvent,
     Replay,
     StreamProgress,
     Throttle,
@@ -116,7 +117,7 @@ def _with_ids(on_stream: Callable[[StreamEvent], None], data: Dataset) -> OnStre
 
     user_ids = _user_ids(data)
 
-    def named(progress: StreamProgress) -> None:
+    def named(progress: StreamProgress, latest: Sequence[RankedEvent]) -> None:
         last = tuple(
             StreamedRating(
                 user_id=user_ids[event.user_idx],
@@ -125,9 +126,9 @@ def _with_ids(on_stream: Callable[[StreamEvent], None], data: Dataset) -> OnStre
                 rating=event.rating,
                 rank=event.rank,
             )
-            for event in progress.last
+            for event in latest
         )
-        on_stream(StreamEvent(**{**vars(progress), "last": last}))
+        on_stream(StreamEvent(**vars(progress), last=last))
 
     return named
 

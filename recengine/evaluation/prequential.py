@@ -43,11 +43,11 @@ class RankedEvent:
 
 @dataclass(frozen=True)
 class StreamProgress:
-    """How far a replay has come.
+    """The progress of a replay.
 
-    done, of, evaluated : events; events_per_second : of the slowest model alone
+    done, of, evaluated : numbers of events; seconds_left : None while there is no telling
+    events_per_second   : of the slowest model alone
     recall, moving, raw : model -> recall@k so far, over the last WINDOW, and since the report before; None if open
-    last                : the latest events
     """
 
     done: int
@@ -59,11 +59,10 @@ class StreamProgress:
     recall: Mapping[str, float | None]
     moving: Mapping[str, float | None]
     raw: Mapping[str, float | None]
-    last: tuple[RankedEvent, ...]
 
 
-OnStream = Callable[[StreamProgress], None]
-"""Called as a replay goes on; may raise to stop it."""
+OnStream = Callable[[StreamProgress, Sequence[RankedEvent]], None]
+"""Called as a replay goes on, with the latest events; may raise to stop it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,22 +221,13 @@ class Replay:
 
     def progress(self, since: int, seconds: float) -> StreamProgress:
         """Return what can be shown now: of the events from `since` on, and of all so far."""
-        of, evaluated, rest = len(self.stream.rest), self.evaluated, self.stream.rest
+        of, evaluated = len(self.stream.rest), self.evaluated
         recall, moving, raw = {}, {}, {}
         for name in self.ranks:
             hits = self.hits(name)
             recall[name] = _mean(hits[evaluated])
             moving[name] = _mean(hits[evaluated][-WINDOW:])
             raw[name] = _mean(hits[since:][evaluated[since:]])
-        last = tuple(
-            RankedEvent(
-                int(rest.user_idx[e]),
-                int(rest.item_idx[e]),
-                float(rest.rating[e]),
-                {name: int(ranks[e]) for name, ranks in self.ranks.items()},
-            )
-            for e in range(max(since, self.done - 3), self.done)
-        )
         return StreamProgress(
             self.done,
             of,
@@ -248,8 +238,20 @@ class Replay:
             recall,
             moving,
             raw,
-            last,
         )
+
+    def latest(self, since: int) -> list[RankedEvent]:
+        """Return the last events, at most three, of those from `since` on."""
+        rest = self.stream.rest
+        return [
+            RankedEvent(
+                int(rest.user_idx[e]),
+                int(rest.item_idx[e]),
+                float(rest.rating[e]),
+                {name: int(ranks[e]) for name, ranks in self.ranks.items()},
+            )
+            for e in range(max(since, self.done - 3), self.done)
+        ]
 
 
 def _mean(hits: NDArray[np.bool_]) -> float | None:
@@ -301,7 +303,7 @@ def prequential(
         replay = replace(replay, ranks=ranks, seconds=seconds)
         now = time.perf_counter() - began
         if on_progress is not None:
-            on_progress(replay.progress(since, now))
+            on_progress(replay.progress(since, now), replay.latest(since))
         if throttle is not None:
             began += throttle.wait(replay.done - since, time.perf_counter() - reported)
             reported = time.perf_counter()

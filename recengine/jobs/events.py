@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, ClassVar, Self
 
+from recengine.evaluation.prequential import StreamProgress
 from recengine.experiments.tune import Trial
 from recengine.training.loop import EpochResult
 
@@ -127,25 +128,10 @@ class StreamedRating:
 
 
 @dataclass(frozen=True)
-class StreamEvent(ProgressEvent):
-    """The progress of a stream's replay.
-
-    evaluated : of the `done` events; seconds_left : None while there is no telling
-    events_per_second : of the slowest model alone
-    recall, moving, raw : model -> recall@k so far, over the last window, and since the line before; None if open
-    last      : the latest events
-    """
+class StreamEvent(ProgressEvent, StreamProgress):
+    """The progress of a stream's replay, and the latest of its events."""
 
     event = "stream"
-    done: int
-    of: int
-    evaluated: int
-    seconds: float
-    seconds_left: float | None
-    events_per_second: float
-    recall: Mapping[str, float | None]
-    moving: Mapping[str, float | None]
-    raw: Mapping[str, float | None]
     last: tuple[StreamedRating, ...]
 
     def to_dict(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from recengine.evaluation import prequential as module
 from recengine.evaluation.prequential import (
     Replay,
     Stream,
+    StreamProgress,
     Throttle,
     bootstrapped,
     make_stream,
@@ -168,9 +169,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.mark.usefixtures("clock")
 def test_a_slow_replay_keeps_its_pace_and_comes_to_the_same_end() -> None:
-    stream, reports = make_stream(events(300)), list[Any]()
+    stream, reports = make_stream(events(300)), list[StreamProgress]()
     whole = prequential(fitted(stream), stream)
-    slow = prequential(fitted(stream), stream, on_progress=reports.append, throttle=Throttle(pace=240))
+    slow = prequential(
+        fitted(stream), stream, on_progress=lambda row, _: reports.append(row), throttle=Throttle(pace=240)
+    )
     assert len(stream.rest) == 240
     assert reports[-1].seconds == pytest.approx(239 / 240, abs=1e-3)  # it is reported before the last wait
     assert reports[10].seconds_left == pytest.approx(229 / 240, rel=0.1)
@@ -180,9 +183,9 @@ def test_a_slow_replay_keeps_its_pace_and_comes_to_the_same_end() -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_a_slow_replay_reports_each_second_at_least() -> None:
-    stream, reports = make_stream(events(3_600, n_users=60, n_items=60)), list[Any]()
+    stream, reports = make_stream(events(3_600, n_users=60, n_items=60)), list[int]()
 
-    def on_progress(row: Any) -> None:
+    def on_progress(row: StreamProgress, _: object) -> None:
         reports.append(row.done)
         if len(reports) == 2:
             raise KeyboardInterrupt
@@ -198,7 +201,7 @@ def test_a_replay_stands_still_while_a_file_is_there_and_counts_no_time_for_it(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream, hold = make_stream(events(300)), tmp_path / "hold"
-    reports, stood = list[Any](), list[int]()
+    reports, stood = list[StreamProgress](), list[int]()
 
     def sleep(seconds: float) -> None:
         clock.now += seconds
@@ -206,7 +209,7 @@ def test_a_replay_stands_still_while_a_file_is_there_and_counts_no_time_for_it(
         if clock.now > 0.6:
             hold.unlink()
 
-    def on_progress(row: Any) -> None:
+    def on_progress(row: StreamProgress, _: object) -> None:
         reports.append(row)
         if len(reports) == 5:
             hold.touch()
