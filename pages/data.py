@@ -15,6 +15,7 @@ from pages.ui.escape import html, markdown
 from pages.ui.jobs import ended_badly, follow, jobs
 from recengine.data import sources
 from recengine.data.dataset import Dataset
+from recengine.data.readers.archive import is_zip
 from recengine.errors import BadInput
 from recengine.jobs.job import JobState
 
@@ -124,7 +125,7 @@ def upload() -> None:
                 content = file.getvalue()
                 st.session_state["uploaded"] = sources.load_upload(file.name, content, unpacked_limit=unpacked_limit())
                 st.session_state["uploaded_bytes"] = content  # for jobs, which read files
-                st.session_state["uploaded_suffix"] = ".zip" if content.startswith(b"PK\x03\x04") else ".csv"
+                st.session_state["uploaded_suffix"] = ".zip" if is_zip(content, file.name) else ".csv"
         except BadInput as error:
             st.session_state["upload error"] = messages.bad_input_message(error)
         else:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pages.posters.art import GLYPHS, TEXTURES
 from pages.posters.lettering import Line, clean, draw, fit, width
+from recengine.data.titles import LONGEST_TITLE
 
 PALETTE = {
     "amber": "#E3A03C",
@@ -43,9 +44,6 @@ HUES = {
     "Drama": "teal",
 }
 """Genre -> hue, from the most telling genre to the least: the rarer before the common."""
-
-LONGEST_TITLE = 200
-"""Characters of a title that are used; five lines hold fewer."""
 
 _INK, _PAPER = "#0c0e14", "#ffffff"
 _MARGIN, _WIDTH, _HEIGHT = 24, 300, 450

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from pages.posters.poster import LONGEST_TITLE
 from pages.ui.address import link
 from pages.ui.escape import html, markdown, plain
 from recengine.data.dataset import Dataset
+from recengine.data.titles import LONGEST_TITLE
 
 
 class Film(NamedTuple):

@@ -14,6 +14,7 @@ from pages.ui.escape import html, markdown
 from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
 from recengine.data.matching import Match, Matcher, MatchReport
+from recengine.data.readers.archive import upload_label
 from recengine.data.readers.exports import read_export
 from recengine.errors import BadInput
 from recengine.export import csv_text
@@ -53,7 +54,7 @@ def draw_import(dataset: Dataset) -> None:
             if state.get("rate asked", ("",))[0] != file.file_id:
                 check_limit("upload")
             with st.spinner("Reading the file and matching its films"):
-                export = read_export(_label(file.name), file.getvalue(), out_of=out_of)
+                export = read_export(upload_label(file.name), file.getvalue(), out_of=out_of)
                 state["rate found"] = _matcher(dataset.fingerprint, dataset).report(export)
         except BadInput as error:
             state["rate found"] = messages.bad_input_message(error)
@@ -191,10 +192,6 @@ def toast_imported() -> None:
     """Show once what was imported."""
     if message := st.session_state.pop("rate imported", ""):
         st.success(message, icon=":material/check_circle:")
-
-
-def _label(name: str) -> str:
-    return "".join(c for c in name if c.isprintable())[-80:] or "the file"
 
 
 def draw_export(dataset: Dataset, mine: VisitorRatings, films: Sequence[cards.Film]) -> None:

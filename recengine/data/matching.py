@@ -25,7 +25,7 @@ from recengine.files import read_input
 ALIKE, AHEAD = 92.0, 4.0
 """How alike (0 to 100) a title must be to be asked about, and how far ahead of the next film."""
 _MOVIELENS_NUMBERS = re.compile(r"ml-(1m|10m|20m|25m|32m|latest)")
-"""Data sets that number films as MovieLens does today; ml-100k has numbers of its own."""
+"""Data sets that number films as MovieLens does today; ml-100k has other numbers."""
 
 
 class Match(NamedTuple):
@@ -92,7 +92,7 @@ class Matcher:
     def __init__(self, dataset: Dataset, titles: TitleIndex | None = None) -> None:
         """Prepare a data set's items; `titles` is their index, where it is there already."""
         self.titles = titles or TitleIndex.of(dataset)
-        self._ids = {str(item_id): position for position, item_id in enumerate(dataset.item_ids.tolist())}
+        self._ids = {str(item_id): index for index, item_id in enumerate(dataset.item_ids.tolist())}
         self._imdb, self._tmdb = (_numbers(dataset, name) for name in ("imdb_id", "tmdb_id"))
         self._movielens = bool(_MOVIELENS_NUMBERS.match(dataset.name))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.download import OnProgress, download
 from recengine.data.readers import movielens
-from recengine.data.readers.archive import MEMBER_LIMIT, UPLOAD_LIMIT, Folder, Upload, Zip
+from recengine.data.readers.archive import MEMBER_LIMIT, UPLOAD_LIMIT, Folder, Upload, Zip, is_zip, upload_label
 from recengine.data.readers.sessions import is_session_folder, load_sessions
 from recengine.data.readers.tabular import load_layout, load_single
 from recengine.data.sample.build import SAMPLE
@@ -79,7 +79,7 @@ def load_dataset(name: str | Path, *, on_progress: OnProgress | None = None, min
     if path.is_dir():
         _refuse_other_layouts(Folder(path))
         return load_layout(path.name, Folder(path), min_ratings_per_user=min_ratings_per_user)
-    if _is_zip(path):
+    if is_zip(path, path.name):
         return _load_zip(path.stem, str(path), path, min_ratings_per_user=min_ratings_per_user)
     return load_single(path.stem, Folder(path.parent), path.name, min_ratings_per_user=min_ratings_per_user)
 
@@ -100,11 +100,11 @@ def load_upload(filename: str, content: bytes, *, unpacked_limit: int = UPLOAD_L
 
     Whatever the bytes, the result is a data set or BadInput with one sentence.
     """
-    label = "".join(c for c in PurePosixPath(filename.replace("\\", "/")).name if c.isprintable())[-80:] or "upload"
+    label = upload_label(filename)
     name = Path(label).stem
     if not content:
         raise BadInput(label, problem="is empty", remedy="choose a CSV or a zip with ratings in it")
-    if content.startswith(b"PK\x03\x04") or label.lower().endswith(".zip"):
+    if is_zip(content, label):
         return _load_zip(name, label, content, limit=unpacked_limit)
     return load_single(name, Upload(label, content), label)
 
@@ -180,14 +180,3 @@ def _folders() -> list[Path]:
 def _local_zip(name: str) -> Path | None:
     """Return the zip of that stem in the mirror folder, else in the cache, else None."""
     return next((path for folder in _folders() if (path := folder / f"{name}.zip").is_file()), None)
-
-
-def _is_zip(path: Path) -> bool:
-    if path.suffix.lower() == ".zip":
-        return True
-    try:
-        with path.open("rb") as stream:
-            return stream.read(4) == b"PK\x03\x04"
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-        raise BadInput(str(path), problem=problem, remedy="check it and try again") from error

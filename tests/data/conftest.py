@@ -1,4 +1,4 @@
-"""A mirror that a test fills itself."""
+"""A mirror that a test fills itself, and a small catalogue."""
 
 import hashlib
 import io
@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from recengine.data.dataset import Dataset, build_dataset
 from recengine.data.sources import SOURCES
 
 Publish = Callable[[str, dict[str, str]], bytes]
@@ -40,3 +42,17 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
         return content
 
     return put
+
+
+@pytest.fixture(scope="session")
+def films() -> Dataset:
+    """Return five films, two of one title, with three ratings."""
+    items = pd.DataFrame(
+        {
+            "item_id": [1, 2, 3, 4, 5],
+            "title": ["The Matrix", "Heat", "Heat", "Amélie", "Se7en"],
+            "year": pd.array([1999, 1995, 1986, 2001, None], dtype="Int64"),
+        }
+    )
+    ratings = pd.DataFrame({"user_id": [7, 7, 8], "item_id": [1, 2, 3], "rating": [0.5, 5.0, 3.0], "timestamp": 1})
+    return build_dataset("films", ratings, items)

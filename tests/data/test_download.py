@@ -185,20 +185,20 @@ def test_every_address_that_fails_is_named(server: Server, tmp_path: Path) -> No
         send(handler, b"", status=404)
 
     urls = [server.url, "http://127.0.0.1:9/x.zip", "nothing://x", "http://[bad/x.zip"]
-    said = refused(server, tmp_path, missing, urls=urls)
-    assert "answers 404 Not Found" in said
-    assert "127.0.0.1:9: no connection" in said
-    assert "x: it cannot be used" in said
+    message = refused(server, tmp_path, missing, urls=urls)
+    assert "answers 404 Not Found" in message
+    assert "127.0.0.1:9: no connection" in message
+    assert "x: it cannot be used" in message
 
 
 def test_endless_cuts_end(server: Server, tmp_path: Path) -> None:
-    said = refused(server, tmp_path, cut, *[lambda h: resumed(h, BLOCK)] * 20)
-    assert "broke after 65,536 of 300,000 bytes" in said
+    message = refused(server, tmp_path, cut, *[lambda h: resumed(h, BLOCK)] * 20)
+    assert "broke after 65,536 of 300,000 bytes" in message
 
 
 def test_a_server_out_of_service_is_given_up(server: Server, tmp_path: Path) -> None:
-    said = refused(server, tmp_path, *[lambda h: send(h, b"", status=503)] * 20)
-    assert "answers 503 Service Unavailable" in said
+    message = refused(server, tmp_path, *[lambda h: send(h, b"", status=503)] * 20)
+    assert "answers 503 Service Unavailable" in message
 
 
 def busy(seconds: str) -> Answer:
@@ -240,7 +240,7 @@ def test_no_address_takes_more_than_its_share_of_patience_to_drip(server: Server
 
     def dripping(handler: BaseHTTPRequestHandler) -> None:
         send(handler, b"", length=len(CONTENT))
-        for done in range(1, len(CONTENT)):  # a byte every five seconds, for as long as somebody listens
+        for done in range(1, len(CONTENT)):  # a byte every five seconds, for as long as the client reads
             handler.wfile.write(CONTENT[done - 1 : done])
             received.wait_for(done)
             clock.now += 5
@@ -301,18 +301,18 @@ def test_a_slow_server_that_goes_on_delivering_is_waited_for(server: Server, tmp
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(0, len(CONTENT) - 1), max_size=4), resets=st.booleans())
 def test_wherever_it_is_cut_the_file_is_whole(server: Server, tmp_path: Path, cuts: list[int], resets: bool) -> None:
-    def cut_at(place: int) -> Answer:
+    def cut_at(offset: int) -> Answer:
         def answer(handler: BaseHTTPRequestHandler) -> None:
             start = int((handler.headers["Range"] or "bytes=0-")[6:-1])
             stated = {"Content_Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"} if start else {}
-            rest = CONTENT[start : max(start, place)]
+            rest = CONTENT[start : max(start, offset)]
             send(handler, rest, status=206 if start else 200, length=len(CONTENT) - start, ETag='"v1"', **stated)
             if resets:  # a reset, not an end
                 handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
         return answer
 
-    path = get(server, tmp_path, *[cut_at(place) for place in cuts], cut_at(len(CONTENT)), whole)
+    path = get(server, tmp_path, *[cut_at(offset) for offset in cuts], cut_at(len(CONTENT)), whole)
     assert path.read_bytes() == CONTENT
     path.unlink()
 
@@ -361,6 +361,6 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(server: Server, tmp_path: 
 
 
 def test_an_address_without_valid_tls_is_not_used(server: Server, tmp_path: Path) -> None:
-    said = refused(server, tmp_path, urls=[server.url.replace("http:", "https:")])
-    assert "no secure connection" in said
+    message = refused(server, tmp_path, urls=[server.url.replace("http:", "https:")])
+    assert "no secure connection" in message
     assert server.requests == []

@@ -65,9 +65,9 @@ def test_select_takes_a_mask_row_numbers_or_a_slice_alike(x, data) -> None:
 @settings(max_examples=80, deadline=None)
 def test_rows_of_users_are_found_in_their_order_for_any_batch(x, data) -> None:
     users = data.draw(st.lists(st.integers(0, x.n_users - 1), max_size=8))
-    place, row = x.rows_of(np.array(users, dtype=np.int64))
+    position, row = x.rows_of(np.array(users, dtype=np.int64))
     expected = [(p, r) for p, user in enumerate(users) for r in range(len(x)) if x.user_idx[r] == user]
-    assert list(zip(place.tolist(), row.tolist(), strict=True)) == expected
+    assert list(zip(position.tolist(), row.tolist(), strict=True)) == expected
     moved = x.of_users(np.array(users, dtype=np.int64))
     assert moved.n_users == len(users)
     assert rows(moved) == [(p, *rows(x)[r][1:]) for p, r in expected]
@@ -114,13 +114,13 @@ def test_a_repeated_pair_keeps_the_latest_row_and_the_last_in_the_file_among_equ
 @settings(max_examples=80, deadline=None)
 def test_cleaning_keeps_what_a_plain_loop_keeps(raw) -> None:
     latest: dict[tuple[int, int], tuple[int, int]] = {}
-    for place, (user, item, _, stamp) in enumerate(raw):
+    for position, (user, item, _, stamp) in enumerate(raw):
         if (user, item) not in latest or stamp >= latest[user, item][0]:
-            latest[user, item] = (stamp, place)
-    kept = sorted(place for _, place in latest.values())
+            latest[user, item] = (stamp, position)
+    kept = sorted(position for _, position in latest.values())
     data = build_dataset("d", frame(*raw))
-    found = [(data.user_ids[u], data.item_ids[i], r, t) for u, i, r, t in rows(data.ratings)]
-    assert found == [tuple(raw[place]) for place in kept]
+    result = [(data.user_ids[u], data.item_ids[i], r, t) for u, i, r, t in rows(data.ratings)]
+    assert result == [tuple(raw[position]) for position in kept]
     assert data.cleaning.rows_read - data.cleaning.rows_kept == data.cleaning.duplicates_replaced
 
 

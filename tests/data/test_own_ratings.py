@@ -1,7 +1,5 @@
 """One user's ratings read for a data set: plain files by id or by title, and the exports of other sites."""
 
-import io
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +9,7 @@ import pytest
 from recengine.data.dataset import Dataset, build_dataset
 from recengine.data.matching import read_ratings
 from recengine.errors import BadInput
-
-
-@pytest.fixture(scope="module")
-def films() -> Dataset:
-    items = pd.DataFrame(
-        {
-            "item_id": [1, 2, 3, 4, 5],
-            "title": ["The Matrix", "Heat", "Heat", "Amélie", "Se7en"],
-            "year": pd.array([1999, 1995, 1986, 2001, None], dtype="Int64"),
-        }
-    )
-    ratings = pd.DataFrame({"user_id": [7, 7, 8], "item_id": [1, 2, 3], "rating": [0.5, 5.0, 3.0], "timestamp": 1})
-    return build_dataset("films", ratings, items)
-
-
-def file(folder: Path, text: str | bytes) -> Path:
-    path = folder / "mine.csv"
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return path
+from tests.support.archives import written, zipped
 
 
 @pytest.mark.parametrize(
@@ -45,7 +25,7 @@ def file(folder: Path, text: str | bytes) -> Path:
     ids=["ids", "titles", "articles", "semicolons", "year-off-by-one", "mark"],
 )
 def test_a_users_ratings_are_read_by_id_or_by_title(tmp_path: Path, films: Dataset, text: str) -> None:
-    rows, notes = read_ratings(file(tmp_path, text), films)
+    rows, notes = read_ratings(written(tmp_path, text), films)
     assert films.item_ids[rows.item_idx].tolist() == [1, 4]
     assert rows.rating.tolist() == [5.0, 0.5]
     assert (rows.n_users, rows.n_items) == (1, 5)
@@ -53,13 +33,13 @@ def test_a_users_ratings_are_read_by_id_or_by_title(tmp_path: Path, films: Datas
 
 
 def test_a_shared_title_needs_its_year(tmp_path: Path, films: Dataset) -> None:
-    rows, notes = read_ratings(file(tmp_path, "title,rating\nHeat (1986),4\nHeat,5\nSe7en,4\n"), films)
+    rows, notes = read_ratings(written(tmp_path, "title,rating\nHeat (1986),4\nHeat,5\nSe7en,4\n"), films)
     assert films.item_ids[rows.item_idx].tolist() == [3, 5]
     assert notes == ["2 ratings matched, 1 not: Heat"]
 
 
 def test_what_is_not_in_the_catalogue_is_noted(tmp_path: Path, films: Dataset) -> None:
-    _, notes = read_ratings(file(tmp_path, "item_id,rating\n1,4\n99,5\nabc,3\n"), films)
+    _, notes = read_ratings(written(tmp_path, "item_id,rating\n1,4\n99,5\nabc,3\n"), films)
     assert notes == ["1 ratings matched, 2 not: 99, abc"]
 
 
@@ -83,12 +63,12 @@ def test_what_is_not_in_the_catalogue_is_noted(tmp_path: Path, films: Dataset) -
 )
 def test_ratings_that_cannot_be_used_are_bad_input(tmp_path: Path, films: Dataset, text: str, words: str) -> None:
     with pytest.raises(BadInput, match=words) as error:
-        read_ratings(file(tmp_path, text), films)
+        read_ratings(written(tmp_path, text), films)
     assert "\n" not in str(error.value)
 
 
 def test_a_film_rated_twice_counts_once_with_its_last_rating(tmp_path: Path, films: Dataset) -> None:
-    rows, notes = read_ratings(file(tmp_path, "item_id,rating\n1,5\n2,4\n1,1\n"), films)
+    rows, notes = read_ratings(written(tmp_path, "item_id,rating\n1,5\n2,4\n1,1\n"), films)
     assert dict(zip(films.item_ids[rows.item_idx].tolist(), rows.rating.tolist(), strict=True)) == {1: 1.0, 2: 4.0}
     assert len(rows) == 2
     assert notes == ["1 ratings are replaced by a later one of the same film."]
@@ -101,7 +81,7 @@ def test_a_file_that_is_not_there_is_bad_input(tmp_path: Path, films: Dataset) -
 
 
 def test_rows_are_in_the_order_of_time(tmp_path: Path, films: Dataset) -> None:
-    rows, _ = read_ratings(file(tmp_path, "item_id,rating\n4,5\n1,4\n"), films)
+    rows, _ = read_ratings(written(tmp_path, "item_id,rating\n4,5\n1,4\n"), films)
     assert np.array_equal(rows.timestamp, [0, 1])
 
 
@@ -112,18 +92,11 @@ LETTERBOXD = (
 )
 
 
-def as_zip(text: str) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("ratings.csv", text)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize("content", [LETTERBOXD, as_zip(LETTERBOXD)], ids=["csv", "zip"])
+@pytest.mark.parametrize("content", [LETTERBOXD, zipped({"ratings.csv": LETTERBOXD})], ids=["csv", "zip"])
 def test_the_csv_and_the_zip_of_letterboxd_are_read_in_the_order_of_their_dates(
     tmp_path: Path, films: Dataset, content: str | bytes
 ) -> None:
-    rows, notes = read_ratings(file(tmp_path, content), films)
+    rows, notes = read_ratings(written(tmp_path, content), films)
     assert films.item_ids[rows.item_idx].tolist() == [1, 4]
     assert rows.rating.tolist() == [5.0, 4.5]
     assert notes[-2:] == [
@@ -137,10 +110,10 @@ def test_stars_of_an_export_are_put_in_the_scale_of_the_data(tmp_path: Path) -> 
     items = pd.DataFrame({"item_id": [1, 2], "title": ["Heat", "Jaws"], "year": pd.array([1995, 1975], dtype="Int64")})
     data = build_dataset("of ten", ratings, items)
     text = "Const,Your Rating,Title,Title Type,Year\ntt1,10,Heat,Movie,1995\ntt2,1,Jaws,Movie,1975\n"
-    rows, _ = read_ratings(file(tmp_path, text), data)
+    rows, _ = read_ratings(written(tmp_path, text), data)
     assert rows.rating.tolist() == [10.0, 1.0]
 
 
 def test_a_title_that_contradicts_a_movielens_number_wins(tmp_path: Path, films: Dataset) -> None:
-    rows, _ = read_ratings(file(tmp_path, "movieId,title,rating\n1,Amélie (2001),4\n2,Heat,3\n"), films)
+    rows, _ = read_ratings(written(tmp_path, "movieId,title,rating\n1,Amélie (2001),4\n2,Heat,3\n"), films)
     assert films.item_ids[rows.item_idx].tolist() == [4, 2]

@@ -73,8 +73,8 @@ def test_no_film_appears_twice(films: pd.DataFrame) -> None:
     ],
 )
 def test_well_known_facts_are_right(films: pd.DataFrame, title: str, year: int, director: str) -> None:
-    found = films[films["title"] == title]
-    assert found[["year", "director"]].to_numpy().tolist() == [[year, director]]
+    film = films[films["title"] == title]
+    assert film[["year", "director"]].to_numpy().tolist() == [[year, director]]
 
 
 @pytest.mark.real
@@ -185,7 +185,7 @@ def test_the_same_audience_comes_out_every_time(films: pd.DataFrame, data: Datas
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch, fresh_home: Path) -> list[int]:
-    """Simulate 60 people only, count how often, in an empty home."""
+    """Simulate 60 users only, count how often, in an empty home."""
     calls: list[int] = []
     monkeypatch.setattr(audience, "N_USERS", 60)
     monkeypatch.setattr(sample, "simulate", lambda films: calls.append(1) or audience.simulate(films))
@@ -261,9 +261,9 @@ def test_neighbours_make_sense_to_a_film_lover(data: Dataset, learned: tuple[Spl
         expected = [(row[0], set(row[1:])) for row in list(csv.reader(stream))[1:]]
     assert len(expected) == 20
     title, mf = data.items["title"].to_numpy(), learned[1]["mf"]
-    found = 0
+    film = 0
     for seed, neighbours in expected:
         namesakes = np.flatnonzero(title == seed)
         best_known = namesakes[data.ratings.item_counts[namesakes].argmax()]
-        found += not neighbours.isdisjoint(title[mf.similar_items([best_known], k=5).items[0].numpy()])
-    assert found >= 16
+        film += not neighbours.isdisjoint(title[mf.similar_items([best_known], k=5).items[0].numpy()])
+    assert film >= 16

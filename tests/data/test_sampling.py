@@ -68,5 +68,5 @@ def test_known_pairs_are_known_by_table_and_by_search_alike(x: Interactions, lim
     if not len(x):
         return
     items = torch.arange(x.n_items).repeat(x.n_users, 1)
-    found = known(torch.arange(x.n_users), items)
-    assert found.tolist() == [[i in owned(x, u) for i in range(x.n_items)] for u in range(x.n_users)]
+    result = known(torch.arange(x.n_users), items)
+    assert result.tolist() == [[i in owned(x, u) for i in range(x.n_items)] for u in range(x.n_users)]

@@ -1,4 +1,4 @@
-"""Names, paths, the mirror and the cache: where a data set is found, and what is said when it is not."""
+"""Names, paths, the mirror and the cache: where a data set is looked for, and the message when it is not there."""
 
 import functools
 import hashlib
@@ -103,10 +103,10 @@ def test_an_unpacked_movielens_is_pointed_to_its_zip(tmp_path: Path) -> None:
 def test_offline_the_remedy_is_one_sentence(offline: Path) -> None:
     with pytest.raises(BadInput) as refused:
         load_dataset("ml-32m")
-    said = str(refused.value)
-    assert "ml-32m.zip could not be fetched (127.0.0.1:9: no connection); set RECENGINE_MIRROR" in said
-    assert str(offline / "data") in said
-    assert "upload it in the app" in said
+    message = str(refused.value)
+    assert "ml-32m.zip could not be fetched (127.0.0.1:9: no connection); set RECENGINE_MIRROR" in message
+    assert str(offline / "data") in message
+    assert "upload it in the app" in message
     assert list((offline / "data").iterdir()) == []
 
 
@@ -117,7 +117,7 @@ def test_a_mirror_that_is_no_folder_is_named(offline: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "words"),
     [
         ("ml-1mm", "'ml-1mm' is unknown (did you mean 'ml-1m'?); choose one of sample, ml-latest-small"),
         ("netflix", "'netflix' is unknown; choose one of"),
@@ -128,10 +128,10 @@ def test_a_mirror_that_is_no_folder_is_named(offline: Path, monkeypatch: pytest.
         ("nul\0", "is unknown"),
     ],
 )
-def test_an_unknown_name_is_refused_with_what_there_is(name: str, said: str, offline: Path) -> None:
+def test_an_unknown_name_is_refused_with_what_there_is(name: str, words: str, offline: Path) -> None:
     with pytest.raises(BadInput) as refused:
         load_dataset(name)
-    assert said in str(refused.value)
+    assert words in str(refused.value)
 
 
 def test_a_folder_without_ratings_is_refused(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_the_sample_is_always_there(offline: Path) -> None:
         (told.n_users, data.n_users),
         (told.n_items, data.n_items),
     ):
-        assert abs(count - real) <= 0.1 * real  # said before it is built, so roughly
+        assert abs(count - real) <= 0.1 * real  # stated before it is built, so roughly
     least = int(data.ratings.user_counts.min())
     fewer = load_dataset("sample", min_ratings_per_user=least + 1)
     assert fewer.simulated

@@ -39,9 +39,9 @@ def interactions(draw, min_rows=8, distinct_times=False):
 
 
 def pairs(x: Interactions) -> set[tuple[int, int]]:
-    found = list(zip(x.user_idx.tolist(), x.item_idx.tolist(), strict=True))
-    assert len(set(found)) == len(found)
-    return set(found)
+    pairs = list(zip(x.user_idx.tolist(), x.item_idx.tolist(), strict=True))
+    assert len(set(pairs)) == len(pairs)
+    return set(pairs)
 
 
 def assert_partition(split: Split, whole: Interactions) -> None:
@@ -63,11 +63,13 @@ def test_leave_last_tests_each_users_last_row_in_time_ties_by_the_larger_item(x)
     split = leave_last(x)
     assert_partition(split, x)
     for user in range(x.n_users):
-        own = sorted((int(t), int(i)) for u, i, t in zip(x.user_idx, x.item_idx, x.timestamp, strict=True) if u == user)
+        rated = sorted(
+            (int(t), int(i)) for u, i, t in zip(x.user_idx, x.item_idx, x.timestamp, strict=True) if u == user
+        )
         test = split.test.item_idx[split.test.user_idx == user].tolist()
         valid = split.valid.item_idx[split.valid.user_idx == user].tolist()
-        if len(own) >= 3:
-            assert (test, valid) == ([own[-1][1]], [own[-2][1]])
+        if len(rated) >= 3:
+            assert (test, valid) == ([rated[-1][1]], [rated[-2][1]])
         else:
             assert (test, valid) == ([], [])
 
@@ -122,7 +124,7 @@ def test_stratified_gives_every_tested_user_a_row_in_every_part(x, share, seed) 
 def test_stratified_picks_at_random_not_the_latest() -> None:
     x = Interactions.from_pairs(np.repeat(np.arange(200), 10), np.tile(np.arange(10), 200), n_users=200, n_items=10)
     split = stratified_split(x, rng=np.random.default_rng(0))
-    assert np.bincount(split.test.item_idx, minlength=10).min() >= 5  # each place about 20 of 200 times
+    assert np.bincount(split.test.item_idx, minlength=10).min() >= 5  # each position about 20 of 200 times
 
 
 @given(interactions(distinct_times=True), st.sampled_from([0.1, 0.2, 0.4]))
@@ -186,7 +188,7 @@ def test_cold_users_face_the_same_targets_however_much_is_given(tiny: Dataset) -
 
 
 def test_a_held_out_persons_events_are_all_ratings_and_their_targets_the_later_positives() -> None:
-    """Ten people alike: films 0..5 in the order of time, rated 2 5 1 5 2 5."""
+    """Ten users alike: films 0..5 in the order of time, rated 2 5 1 5 2 5."""
     user, item = np.divmod(np.arange(60), 6)
     ratings = Interactions.from_pairs(user, item, n_users=10, n_items=6, rating=np.tile([2, 5, 1, 5, 2, 5], 10))
     liked = ratings.at_least(4)
@@ -210,7 +212,7 @@ def test_a_held_out_persons_events_are_all_ratings_and_their_targets_the_later_p
 def test_over_the_folds_everybody_is_held_out_once_and_faces_the_same_targets(x, seed, after, n_folds) -> None:
     rating = np.where(np.random.default_rng(seed).random(len(x)) < 0.6, 4, 2)
     x = replace(x, rating=rating)
-    own = {u: x.select(x.chronological()).of_users([u]).item_idx.tolist() for u in range(x.n_users)}
+    rated = {u: x.select(x.chronological()).of_users([u]).item_idx.tolist() for u in range(x.n_users)}
     liked = pairs(x.at_least(4))
     tested: dict[int, set[int]] = {}
     left_out: list[int] = []
@@ -236,18 +238,18 @@ def test_over_the_folds_everybody_is_held_out_once_and_faces_the_same_targets(x,
             assert less.learned_from == split.learned_from
             assert less.seen is split.seen
             assert less.history is not None
-            assert {u: less.history.of_users([u]).item_idx.tolist() for u in users} == {u: own[u][:n] for u in users}
-    targets = {u: {i for i in own[u][after:] if (u, i) in liked} for u in own}
+            assert {u: less.history.of_users([u]).item_idx.tolist() for u in users} == {u: rated[u][:n] for u in users}
+    targets = {u: {i for i in rated[u][after:] if (u, i) in liked} for u in rated}
     assert tested == {u: items for u, items in targets.items() if items}
     if len(left_out) == n_folds:
-        assert sum(left_out) == sum(bool(own[u]) and not targets[u] for u in own)
+        assert sum(left_out) == sum(bool(rated[u]) and not targets[u] for u in rated)
 
 
 def test_folds_are_those_of_one_dealing_out_and_of_cold_users_only(tiny: Dataset) -> None:
     folds = make_folds(tiny, "cold-user", folds=4, given=3, targets_after=6)
-    people = [set(split.test.user_idx.tolist()) for split in folds]
-    assert sum(map(len, people)) == len(set.union(*people))
-    assert sum(split.left_out for split in folds) == tiny.n_users - len(set.union(*people))
+    users = [set(split.test.user_idx.tolist()) for split in folds]
+    assert sum(map(len, users)) == len(set.union(*users))
+    assert sum(split.left_out for split in folds) == tiny.n_users - len(set.union(*users))
     assert len({str(split.learned_from) for split in folds}) == 4
     assert len(make_folds(tiny, "leave-last")) == 1
     for name, options in (("leave-last", {"folds": 4}), ("cold-user", {"folds": 4, "share": 0.2})):
@@ -352,7 +354,7 @@ def test_a_split_that_cannot_be_made_is_bad_input_that_names_the_value(tiny: Dat
 
 
 def test_a_split_that_leaves_nothing_to_test_is_bad_input(tiny: Dataset) -> None:
-    few = replace(tiny, ratings=tiny.ratings.select(np.arange(0, 40, 20)))  # one row each of two people
+    few = replace(tiny, ratings=tiny.ratings.select(np.arange(0, 40, 20)))  # one row each of two users
     with pytest.raises(BadInput, match="0 to test on"):
         make_split(few, "leave-last", positive=0)
 

@@ -1,8 +1,9 @@
-"""Zips made by tests."""
+"""Zips and files made by tests."""
 
 import io
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 
 
 def zipped(files: Mapping[str, str | bytes], **options: bool) -> bytes:
@@ -12,3 +13,10 @@ def zipped(files: Mapping[str, str | bytes], **options: bool) -> bytes:
         for name, content in files.items():
             archive.writestr(name, content)
     return made.getvalue()
+
+
+def written(folder: Path, content: str | bytes, name: str = "mine.csv") -> Path:
+    """Return the path of a new file with this content, text as UTF-8."""
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path

@@ -55,6 +55,24 @@ class Files(Protocol):
         ...
 
 
+def is_zip(source: Path | bytes, name: str) -> bool:
+    """Tell whether a file or an upload is a zip, by its name or its first bytes."""
+    if name.lower().endswith(".zip"):
+        return True
+    try:
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
+            return stream.read(4) == b"PK\x03\x04"
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        raise BadInput(str(source), problem=problem, remedy="check it and try again") from error
+
+
+def upload_label(filename: str) -> str:
+    """Return what messages call an upload: the last part of its name, without control characters, 80 at most."""
+    name = PurePosixPath(filename.replace("\\", "/")).name
+    return "".join(c for c in name if c.isprintable())[-80:] or "upload"
+
+
 def read(files: Files, member: str) -> bytes:
     """Return all bytes of a member."""
     return b"".join(files.blocks(member))
@@ -111,7 +129,7 @@ class Zip:
             problem = f"is not a whole zip file ({_message(error)})"
             raise BadInput(label, remedy="download or export it again", problem=problem) from error
         if len(members) > MOST_MEMBERS:
-            raise BadInput(label, None, "ratings.csv and a few beside it", problem=f"holds {len(members):,} files")
+            raise BadInput(label, None, "ratings.csv and a few other files", problem=f"holds {len(members):,} files")
         by_folder: dict[PurePosixPath, dict[str, zipfile.ZipInfo]] = {}
         for info in members:
             path = PurePosixPath(info.filename.replace("\\", "/"))

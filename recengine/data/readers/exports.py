@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from recengine.data.readers.archive import Zip, read
+from recengine.data.readers.archive import Zip, is_zip, read
 from recengine.data.readers.delimited import Rows, raw_id, seconds
 from recengine.data.titles import LONGEST_TITLE, split_title
 from recengine.errors import BadInput
@@ -18,7 +18,7 @@ UNPACKED_LIMIT = 64 << 20
 PLAIN = frozenset(["movielens", "csv"])
 """Sources whose ratings may be in the scale of the data set that the file is read for."""
 _BEST = {"imdb": 10.0, "tmdb": 10.0, "trakt": 10.0, "letterboxd": 5.0, "movielens": 5.0}
-"""The best rating of the sources that have a scale of their own."""
+"""The best rating of the sources whose scale is known."""
 _SERIES = frozenset(
     ("tv", "tvseries", "tvminiseries", "tvepisode", "tvseason", "tvshort", "show", "series", "season", "episode")
 ).union(("videogame", "podcastseries", "podcastepisode", "musicvideo"))
@@ -152,7 +152,7 @@ def read_export(
 def _opened(label: str, content: bytes, *, limited: bool) -> tuple[Rows, list[str]]:
     """Return the rows of a file, or of the ratings.csv in a zip, and a note on what of the zip is not read."""
     notes: list[str] = []
-    if content.startswith(b"PK\x03\x04"):
+    if is_zip(content, label):
         files = Zip(label, content, UNPACKED_LIMIT)
         if "ratings.csv" not in files:
             raise BadInput(label, expected=_EXPECTED, problem="holds no ratings.csv")

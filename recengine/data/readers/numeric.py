@@ -15,7 +15,7 @@ from recengine.data.readers.delimited import MOST_COLUMNS, RATING_RANGE, roles, 
 
 _TYPES = {"user_id": pa.int64(), "item_id": pa.int64(), "rating": pa.float64(), "timestamp": pa.int64()}
 PIECE = 1 << 20
-"""Bytes that are parsed at once: what pyarrow needs beside them is several times as much."""
+"""Bytes that are parsed at once: pyarrow needs several times as much memory."""
 _CHARACTERS = b"0123456789.+- \n"
 """All that may stand between separators: pyarrow would take "0x1F" for a number, and quotes for nothing."""
 

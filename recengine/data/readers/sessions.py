@@ -11,10 +11,10 @@ from recengine.data.dataset import Dataset, build_dataset
 from recengine.errors import BadInput
 
 YOOCHOOSE = "yoochoose-clicks.dat"
-"""RecSys Challenge 2015: session, ISO time, item, category; no header. yoochoose-buys.dat may lie beside it."""
+"""RecSys Challenge 2015: session, ISO time, item, category; no header. yoochoose-buys.dat may be there too."""
 
 TRIVAGO = "train.csv"
-"""RecSys Challenge 2019: a header with TRIVAGO_COLUMNS; item_metadata.csv may lie beside it."""
+"""RecSys Challenge 2019: a header with TRIVAGO_COLUMNS; item_metadata.csv may be there too."""
 
 TRIVAGO_COLUMNS = ("session_id", "timestamp", "action_type", "reference")
 CLICK, BUY = 1.0, 2.0
@@ -44,7 +44,7 @@ def load_sessions(folder: Path, *, min_ratings_per_user: int = 0) -> Dataset:
         _categories(rows) if yoochoose else _properties(folder),
         min_ratings_per_user=min_ratings_per_user,
         notes=["A session stands for a user; a click counts as 1, a purchase as 2."],
-        licence="On the terms of its publisher; used from your own copy.",
+        licence="On the terms of its publisher; used from your copy.",
     )
 
 

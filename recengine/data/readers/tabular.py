@@ -1,4 +1,4 @@
-"""The tabular layout: ratings.csv with movies.csv, links.csv, tags.csv, users.csv beside it; or one CSV alone."""
+"""The tabular layout: ratings.csv, with movies.csv, links.csv, tags.csv, users.csv where they are; or a single CSV."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def load_layout(name: str, files: Files, *, min_ratings_per_user: int = 0, **met
         raise BadInput(
             files.label,
             expected="ratings.csv (userId,movieId,rating[,timestamp]) and movies.csv (movieId,title,genres)",
-            remedy="give a single CSV by its own path",
+            remedy="give a single CSV by its path",
             problem="holds no ratings.csv",
         )
     ratings, notes = read_ratings(files, "ratings.csv")

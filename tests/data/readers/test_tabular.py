@@ -1,4 +1,4 @@
-"""Ratings of one's own: the tabular layout and single CSVs, by path (fast) and by upload (row by row)."""
+"""Custom ratings: the tabular layout and single CSVs, by path (fast) and by upload (row by row)."""
 
 import csv
 from pathlib import Path
@@ -29,7 +29,7 @@ def both_ways(content: bytes, folder: Path) -> tuple[Dataset, Dataset]:
 
 
 def complaint(content: bytes, folder: Path) -> str:
-    """Return what both ways of loading say is wrong; they must agree on the line."""
+    """Return the message of both ways of loading; they must agree on the line."""
     path = folder / "mine.csv"
     path.write_bytes(content)
     with pytest.raises(BadInput) as by_upload:
@@ -83,14 +83,14 @@ def test_columns_may_stand_in_any_order_beside_others(tmp_path: Path) -> None:
         assert "Columns not used: note." in data.cleaning.lines()
 
 
-def test_windows_text_is_read_and_said() -> None:
+def test_windows_text_is_read_and_noted() -> None:
     data = load_upload("w.csv", "user,Amélie\nann,4\n".encode("cp1252"))
     assert data.items["title"].tolist() == ["Amélie"]
     assert any("cp1252" in line for line in data.cleaning.lines())
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "words"),
     [
         (LONG + b"3,10,4.0,5,6\n", "line 5 of mine.csv has 5 fields where the header has 4"),
         (LONG + b"3,10,4.0\n", "line 5 of mine.csv has 3 fields"),
@@ -121,8 +121,8 @@ def test_windows_text_is_read_and_said() -> None:
         (b"user,10,20\n1,,\n", "mine.csv has a header but no ratings"),
     ],
 )
-def test_bad_input_is_one_sentence_that_names_the_line_and_the_value(content: bytes, said: str, tmp_path: Path) -> None:
-    assert said in complaint(content, tmp_path)
+def test_bad_input_is_one_sentence_with_the_line_and_the_value(content: bytes, words: str, tmp_path: Path) -> None:
+    assert words in complaint(content, tmp_path)
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_ratings_without_a_film_table_are_called_by_their_ids() -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "words"),
     [
         ({"movies.csv": MOVIES}, "holds no ratings.csv"),
         (
@@ -263,10 +263,10 @@ def test_ratings_without_a_film_table_are_called_by_their_ids() -> None:
         ({"ratings.csv": LONG + b"3,1\n"}, "line 5 of ratings.csv in a.zip has 2 fields"),
     ],
 )
-def test_a_layout_with_a_fault_is_refused_by_file_and_line(files: dict[str, str | bytes], said: str) -> None:
+def test_a_layout_with_an_error_is_refused_by_file_and_line(files: dict[str, str | bytes], words: str) -> None:
     with pytest.raises(BadInput) as refused:
         load_upload("a.zip", zipped(files))
-    assert said in str(refused.value)
+    assert words in str(refused.value)
 
 
 def test_repeated_pairs_and_small_users_are_dropped_and_reported(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_a_data_set_written_in_the_layout_and_loaded_is_equal(
 ) -> None:
     rng = np.random.default_rng(seed)
     pairs = [(u, i) for u in users for i in items]
-    pairs = [pairs[place] for place in rng.permutation(len(pairs))[: max(1, len(pairs) // 2)]]
+    pairs = [pairs[row] for row in rng.permutation(len(pairs))[: max(1, len(pairs) // 2)]]
     ratings = np.round(rng.uniform(0, 10, len(pairs)), 2).astype(np.float32)
     stamps = rng.integers(-(2**40), 2**40, len(pairs)) if timed else np.arange(len(pairs))
     with (tmp_path / "ratings.csv").open("w", newline="", encoding="utf-8") as out:
@@ -328,14 +328,14 @@ def spoiled(draw: st.DrawFn) -> bytes:
         return draw(st.binary(max_size=200))
     content = bytearray(draw(st.sampled_from(SEEDS)))
     for _ in range(draw(st.integers(1, 4))):
-        place = draw(st.integers(0, len(content)))
+        at = draw(st.integers(0, len(content)))
         match draw(st.integers(0, 2)):
             case 0:
-                content[place:place] = draw(st.sampled_from(PIECES))
+                content[at:at] = draw(st.sampled_from(PIECES))
             case 1:
-                del content[place : place + draw(st.integers(1, 30))]
+                del content[at : at + draw(st.integers(1, 30))]
             case _:
-                content[place : place + 1] = draw(st.binary(min_size=1, max_size=1))
+                content[at : at + 1] = draw(st.binary(min_size=1, max_size=1))
     return bytes(content)
 
 
