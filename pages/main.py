@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from pages.ui import palette  # noqa: E402 - needs the path above
 from pages.ui.escape import html  # noqa: E402 - needs the path above
 
 STATIC = ROOT / "pages" / "static"
@@ -59,6 +60,7 @@ def main() -> None:
     lead = next(page.lead for page in PAGES if page.title == chosen.title)
     st.set_page_config(f"{chosen.title} · RecEngine")
     st.logo(str(STATIC / "logo.svg"), size="large", icon_image=str(STATIC / "icon.svg"))
+    st.html(palette.style())
     st.html(ROOT / "pages" / "ui" / "style.css")
     st.html(f'<header class="head"><h1>{html(chosen.title)}</h1><p>{html(lead)}</p></header>')
 

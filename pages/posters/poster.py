@@ -9,19 +9,8 @@ from typing import NamedTuple
 
 from pages.posters.art import GLYPHS, TEXTURES
 from pages.posters.lettering import Line, clean, draw, fit, width
+from pages.ui.palette import CATEGORIES
 from recengine.data.titles import LONGEST_TITLE
-
-PALETTE = {
-    "amber": "#E3A03C",
-    "vermilion": "#D8431C",
-    "pink": "#F5BACB",
-    "violet": "#8A50C8",
-    "sky": "#74B2F7",
-    "teal": "#17806F",
-    "lime": "#BBE35F",
-    "slate": "#7F88B5",
-}
-"""Eight hues that stay distinct under the common colour-vision deficiencies; charts in dark mode use the same."""
 
 HUES = {
     "Film-Noir": "slate",
@@ -73,7 +62,7 @@ def poster_svg(title: str, year: int | None = None, genres: str = "") -> str:
     lead = by_rarity[0] if by_rarity else ""
     digest = hashlib.blake2b(f"{title}\x1f{year}".encode(), digest_size=4).digest()
     turn = (digest[0] / 255 - 0.5) * 0.05
-    hues = [PALETTE[HUES.get(name, "slate")] for name in by_rarity[:2]] or [PALETTE["slate"]]
+    hues = [CATEGORIES[HUES.get(name, "slate")].dark for name in by_rarity[:2]] or [CATEGORIES["slate"].dark]
     decade = min(max(year or 2020, 1920), 2029) // 10 * 10
     look = _Look(
         title=title,

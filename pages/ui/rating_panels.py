@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.ui import caches, cards, messages, recipes, sidebar
+from pages.ui import caches, cards, messages, palette, recipes, sidebar
 from pages.ui.escape import html, plain
 from pages.ui.visitor_lists import SHOWN, lists
 from pages.ui.visitor_ratings import VisitorRatings
@@ -138,7 +138,7 @@ def taste(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
         share = alt.Axis(format="%", title="share of the films liked")
         chart = bars.mark_bar(cornerRadiusEnd=3, height={"band": 0.7}).encode(
             x=alt.X("you:Q", axis=share), tooltip=["group", alt.Tooltip("you", format=".0%")]
-        ) + bars.mark_tick(thickness=3, size=18, color="#888").encode(
+        ) + bars.mark_tick(thickness=3, size=18, color=palette.NEUTRAL).encode(
             x="everybody:Q", tooltip=["group", alt.Tooltip("everybody", format=".0%")]
         )
         st.html(f"<h3>{title}</h3>")

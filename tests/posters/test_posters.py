@@ -1,7 +1,6 @@
 """Posters: valid, the same every time, readable, and nothing from data reaches the markup."""
 
 import asyncio
-import tomllib
 import xml.etree.ElementTree as ET
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,8 @@ from starlette.requests import Request
 import app
 from pages.posters.art import GLYPHS, TEXTURES
 from pages.posters.lettering import Line, clean, fit, width
-from pages.posters.poster import HUES, PALETTE, poster_svg
+from pages.posters.poster import HUES, poster_svg
+from pages.ui.palette import CATEGORIES
 from recengine.data.sources import load_dataset
 
 ROOT = Path(app.__file__).parent
@@ -54,17 +54,11 @@ def test_a_film_always_gets_the_same_poster_and_another_year_another() -> None:
 
 def test_every_genre_and_decade_has_its_art() -> None:
     assert set(HUES) <= set(GLYPHS)
-    assert set(HUES.values()) <= set(PALETTE)
+    assert set(HUES.values()) <= set(CATEGORIES)
     for genre in GLYPHS:
         assert tags(poster_svg("Film", 1975, genre)) <= SAFE
     drawn = {poster_svg("Film", decade + 5, "Drama") for decade in TEXTURES}
     assert len(drawn) == len(TEXTURES)
-
-
-def test_charts_use_the_colours_of_the_posters() -> None:
-    theme = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"]
-    assert set(theme["dark"]["chartCategoricalColors"]) == set(PALETTE.values())
-    assert len(set(theme["light"]["chartCategoricalColors"])) == len(PALETTE)
 
 
 def test_all_layouts_are_used_and_titles_of_the_sample_fit() -> None:
