@@ -101,7 +101,7 @@ class VisitorCookie:
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Load the default data set and model in a thread, so that the first page waits less."""
-    if limits.hosted():  # on one's own machine whole tracebacks are more useful
+    if limits.hosted():  # run locally, whole tracebacks are more useful
         logs.configure()
     logs.log_event("the app started")
 
@@ -113,7 +113,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
             # Freeze the long-lived objects out of garbage collection.
             gc.collect()
             gc.freeze()
-        except Exception:  # the page will meet the same error and show it
+        except Exception:  # the page raises the same error and shows it
             log.exception("warming up failed")
 
     task = asyncio.create_task(asyncio.to_thread(warm_up))

@@ -1,1 +1,1 @@
-"""The Streamlit app: `main.py` is the frame, the files beside it are the pages."""
+"""The Streamlit app: `main.py` is the frame, each other file of this folder is a page."""

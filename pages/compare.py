@@ -1,4 +1,4 @@
-"""Compare: train models, test them on held-back ratings, and read a leaderboard that says how sure it is."""
+"""Compare: train models, test them on held-back ratings, and read a leaderboard with its intervals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from recengine.serving import viewers
 MOST = 10
 """Models that are compared at once."""
 SAMPLED = 99
-"""Negative samples beside each test item, where they are asked for."""
+"""Negative samples for each test item, where sampled metrics are chosen."""
 HELD_BACK = {
     "leave-last": "each viewer's last film",
     "random": "a random fifth of all likes",
@@ -34,13 +34,13 @@ HELD_BACK = {
     "time": "the latest fifth of all likes",
     "cold-user": "viewers who are not in training",
 }
-"""What each split holds back, in words; published splits go by their own names."""
+"""What each split holds back, in words; published splits keep their names."""
 EXTREMES = 12
 """Viewers to choose from at either end."""
 
 
 def make_form(dataset: Dataset) -> TaskForm:
-    """Return what can be chosen on this data."""
+    """Return the form for this data."""
     splits = [*(name for name in SPLITS if name != "predefined"), *dataset.predefined]
     return TaskForm(
         dataset,
@@ -69,19 +69,19 @@ def make_form(dataset: Dataset) -> TaskForm:
                 label="Seeds",
                 default=1,
                 most=5,
-                help="How often each model is trained; its figures are averaged. Closed forms never differ.",
+                help="How many times each model is trained; the figures are averaged. Closed forms never differ.",
                 flag="--seeds",
             ),
             Switch(
                 name="sampled",
                 label=f"Also against {SAMPLED} sampled films",
-                help="To see how sampled metrics mislead.",
+                help="Shows how sampled metrics can mislead.",
                 flags=lambda task: ("--negatives", str(SAMPLED)) if is_on(task, "sampled") else (),
             ),
             Switch(
                 name="recent",
                 label="Weight recent likes (chosen on validation)",
-                help="As on the other pages; published figures are without.",
+                help="As on the other pages. Published figures do not.",
                 flags=recency_flags,
             ),
         ),
@@ -100,7 +100,7 @@ def recency_flags(task: Task) -> list[str]:
 
 
 def draw_form(form: TaskForm, task: Task) -> None:
-    """Draw what can be chosen, what is wrong with it, and the button that starts it."""
+    """Draw the form, its errors, and the button that starts the comparison."""
     with st.container(border=True, key="form"):
         form.draw(columns=4, width=170)
         errors = find_errors(form.dataset, task)
@@ -111,16 +111,18 @@ def draw_form(form: TaskForm, task: Task) -> None:
 
 def find_errors(dataset: Dataset, task: Task) -> list[str]:
     """Return what is wrong with a task on this data, a sentence each."""
-    errors = [] if len(task.models) > 1 else ["choose at least two models: one is no comparison"]
+    errors = [] if len(task.models) > 1 else ["choose at least two models to compare"]
     for name in task.models:
         try:
             MODELS[name]().check(dataset.items, dataset.users)
         except ValueError as error:
             errors.append(str(error))
         if task.options["split"] == "cold-user" and "fold-in" not in MODELS[name].abilities:
-            errors.append(f"{recipes.label(name)} serves only viewers it was trained on; leave it out for this test")
+            errors.append(f"{recipes.label(name)} can only serve viewers it was trained on; leave it out of this test")
     if int(task.options["at"]) > dataset.n_items:
-        errors.append(f"a list is {task.options['at']} films long, but there are only {dataset.n_items}; choose fewer")
+        errors.append(
+            f"a list of {task.options['at']} films is too long: there are only {dataset.n_items}; choose fewer"
+        )
     return errors
 
 
@@ -131,7 +133,7 @@ def start(task: Task) -> None:
 
 
 def watch(job: Job) -> None:
-    """Draw how far the comparison is, and the results so far."""
+    """Draw the progress of the comparison, and the results so far."""
     jobs.follow(job)
     _so_far(job.id)
 
@@ -175,7 +177,7 @@ def draw_result(form: TaskForm, task: Task, job: Job, report: EvaluationReport) 
             st.html('<div class="chart-head"><h3>Accuracy and cost</h3><p>up and to the left is better</p></div>')
             leaderboard.draw_trade(report, "train_seconds", key, logarithmic=True)
     if is_on(task, "sampled"):
-        st.html('<h2 class="row-title">All films, and a sample of them</h2>')
+        st.html('<h2 class="row-title">Ranked among all films, and among a sample</h2>')
         leaderboard.draw_sampled(report)
     draw_one_viewer(form.dataset, job, order, key)
     draw_downloads(form.command_line(task), report)
@@ -192,14 +194,14 @@ def read_viewers(id: str) -> pd.DataFrame | None:
 
 @st.fragment
 def draw_one_viewer(dataset: Dataset, job: Job, order: list[str], key: str) -> None:
-    """Offer the viewers whom a model serves best and worst, and draw one's list from every model."""
+    """Offer the viewers whom a model serves best and worst, and draw the list of one of them from every model."""
     table = read_viewers(job.id)
     if table is None:
         return
     st.html('<h2 class="row-title">One viewer, every model</h2>')
     wide = table.pivot(index="user_id", columns="model", values=key)
     with st.grid(3, min_column_width=220, gap="small"):
-        chosen = st.selectbox("Served by", order, format_func=recipes.label, key="judge")
+        chosen = st.selectbox("Best or worst served by", order, format_func=recipes.label, key="judge")
         end = st.segmented_control("Show", ("best", "worst"), default="best", required=True, key="end")
         others = wide.drop(columns=chosen).mean(axis=1).fillna(0.0)
         lead = (wide[chosen] - others).sort_values(ascending=end == "worst", kind="stable")
@@ -231,7 +233,7 @@ def draw_one_viewer(dataset: Dataset, job: Job, order: list[str], key: str) -> N
                 text += f" · shares {np.mean(shared):.2g} of {len(lists[name])} with the other lists"
             title = html(recipes.label(name))
             st.html(f'<section class="column"><h3>{title}</h3><p>{text}</p><ol>{films}</ol></section>')
-    st.caption("Bold: films that this viewer loved and that were held back; these were to be found.")
+    st.caption("Bold: held-back films that this viewer loved. A good list has them.")
 
 
 def draw_downloads(command_line: str, report: EvaluationReport) -> None:

@@ -31,9 +31,7 @@ def overview(dataset: Dataset) -> None:
         st.metric("Viewers", f"{dataset.n_users:,}", border=True)
         st.metric("Films", f"{dataset.n_items:,}", border=True, help=f"{rated:,} of them have a rating")
         density = len(r) / (dataset.n_users * dataset.n_items)
-        st.metric(
-            "Density", f"{density:.2%}", border=True, help="Share of all pairs of viewer and film that have a rating"
-        )
+        st.metric("Density", f"{density:.2%}", border=True, help="Share of all viewer–film pairs that have a rating")
         st.metric(
             "Per viewer",
             f"{np.median(r.user_counts):,.0f}",
@@ -61,7 +59,7 @@ def spread(dataset: Dataset) -> None:
 
 
 def report(dataset: Dataset) -> None:
-    """Draw what was read, dropped and replaced, and the licence."""
+    """Draw the import summary and the licence."""
     lines = "".join(f"<li>{html(line)}</li>" for line in dataset.cleaning.lines())
     terms = f"<p>{html(dataset.licence)}</p>" if dataset.licence else ""
     st.html(f'<section class="notebook"><h3>Import summary</h3><ul>{lines}</ul>{terms}</section>')
@@ -81,7 +79,7 @@ def fetched() -> None:
         if job.active:
             follow(job)
         elif job.id == requested and job.state is JobState.DONE:
-            st.success(f"{markdown(job.command[-1])} is here.", icon=":material/check_circle:")
+            st.success(f"{markdown(job.command[-1])} is ready to use.", icon=":material/check_circle:")
         elif job.id == requested:
             ended_badly(job, partial(st.button, "Try again", on_click=_fetch, args=(job.command[-1],)))
 
@@ -129,7 +127,7 @@ def upload() -> None:
         except BadInput as error:
             st.session_state["upload error"] = messages.bad_input_message(error)
         else:
-            st.rerun()  # the sidebar is drawn already and should offer it
+            st.rerun()  # the sidebar, already on the page, should offer it
     problem = st.session_state.get("upload error")
     if file is not None and problem:
         messages.error(

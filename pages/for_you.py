@@ -36,7 +36,7 @@ def current_user(dataset: Dataset, positive: float) -> int | None:
 
 
 def name_of(dataset: Dataset, user_idx: int) -> str:
-    """Return what a viewer is called."""
+    """Return the name that the app gives a viewer."""
     return f"{'Demo viewer' if dataset.simulated else 'Viewer'} {dataset.user_ids[user_idx]}"
 
 
@@ -47,7 +47,7 @@ def first_and_last(dataset: Dataset) -> str:
 
 
 def ticket(dataset: Dataset, user_idx: int, past: viewers.History, positive: float) -> None:
-    """Draw who the viewer is."""
+    """Draw the viewer's profile and what they like."""
     liked = past.items[past.ratings >= positive]
     favourites = ", ".join(viewers.favourite_genres(dataset, liked))
     profile = viewers.profile(dataset, user_idx)
@@ -115,8 +115,8 @@ IMPERSONAL = {
     "none": "No single film explains it",
 }
 """Reasons that name no film."""
-
-
+KINDS = {"high": "rated high", "middle": "in between", "low": "rated low", "none": "not rated"}
+"""What a viewer may have made of a film -> its text in the legend."""
 MAX_ESTIMATES, BYTES_PER_RATING = 10_000_000, 7
 """Predicted ratings that the page offers as a download, and the size of one in a CSV."""
 
@@ -148,19 +148,19 @@ def recommendations(ready: sidebar.Ready, user_idx: int, past: viewers.History) 
     items = items[items >= 0]
     if listing.fallback[0]:
         st.info(
-            "They have not liked any film yet, so these are the most popular ones.",
+            "This viewer has not liked any film yet, so these are the most popular ones.",
             icon=":material/info:",
         )
     if not len(items):
-        messages.empty("No films match these filters", "Widen or clear them to see more.", filters.clear_button)
+        messages.empty("No films match these filters", "Clear them to see more.", filters.clear_button)
         return
     liked = past.liked_in_order(positive)
     why = [Reason("popular")] * len(items) if listing.fallback[0] else reasons(model, liked, items)
-    own = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
+    rated = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
     stars = predicted(model, user_idx, items)
     with st.grid(5, min_column_width=150, gap="medium", key="top"):
         for rank, (item, reason) in enumerate(zip(items.tolist(), why, strict=True), start=1):
-            badge = f"{own[item]:g} ★" if item in own else stars.get(item, "")
+            badge = f"{rated[item]:g} ★" if item in rated else stars.get(item, "")
             cards.card(
                 cards.film(dataset, item),
                 key=f"top-{rank}",
@@ -169,7 +169,7 @@ def recommendations(ready: sidebar.Ready, user_idx: int, past: viewers.History) 
                 note=reason_html(dataset, reason, item, positive),
             )
     if listing.unmasked is not None:
-        against_history(ready, listing.unmasked.items[0].numpy(), own)
+        against_history(ready, listing.unmasked.items[0].numpy(), rated)
 
 
 def predicted(model: Recommender, user_idx: int, items: NDArray[np.int64]) -> dict[int, str]:
@@ -192,7 +192,7 @@ def estimates(ready: sidebar.Ready) -> None:
     cells = dataset.n_users * dataset.n_items
     with st.expander("All predicted ratings", icon=":material/table_view:"):
         st.caption(
-            f"What the model predicts all {dataset.n_users:,} viewers would give all {dataset.n_items:,} films: "
+            f"Predicted ratings of all {dataset.n_users:,} viewers for all {dataset.n_items:,} films: "
             f"{cells:,} ratings, about {cells * BYTES_PER_RATING / 1e6:,.0f} MB."
         )
         if cells <= MAX_ESTIMATES:
@@ -204,32 +204,31 @@ def estimates(ready: sidebar.Ready) -> None:
             name = f"estimates-{model.name}.csv"
             st.download_button("Download as CSV", text, name, "text/csv", icon=":material/download:", on_click="ignore")
         else:
-            st.caption("That is too much for a page. This command writes it in batches:")
+            st.caption("That is too much to download here. This command writes it to a file:")
         wanted = recipes.recipe(sidebar.choice().model)
         command = ["python", "-m", "recengine", "estimates", "--dataset", dataset.name, "--model", model.name]
         command += recipes.flags(dataset, wanted, sidebar.choice().device)
         st.code(shlex.join([*command, "--out", "estimates.csv"]), language="bash", wrap_lines=True)
 
 
-def against_history(ready: sidebar.Ready, top: NDArray[np.int64], own: dict[int, float]) -> None:
+def against_history(ready: sidebar.Ready, top: NDArray[np.int64], rated: dict[int, float]) -> None:
     """Draw how many of the model's unfiltered top k the viewer has rated high or low."""
     low, high = ready.dataset.rating_range
-    ratings = [own.get(int(item)) for item in top[top >= 0]]
+    ratings = [rated.get(int(item)) for item in top[top >= 0]]
     low_end = low + 0.45 * (high - low)
     kinds = [_kind(rating, ready.positive, low_end) for rating in ratings]
-    count = {kind: kinds.count(kind) for kind in ("high", "middle", "low", "none")}
+    count = {kind: kinds.count(kind) for kind in KINDS}
     boxes = "".join(
         f'<i class="{kind}" title="{html(cards.film(ready.dataset, int(item)).title)}">{rank}</i>'
         for rank, (kind, item) in enumerate(zip(kinds, top, strict=False), start=1)
     )
+    legend = "".join(f'<span><i class="{kind}"></i> {label} {count[kind]}</span>' for kind, label in KINDS.items())
     st.html(
         '<section class="notebook"><h3>Checked against their ratings</h3>'
         f"<p>Unfiltered, <b>{count['high']}</b> of the model’s top {len(kinds)} are films they already rated "
         f"{ready.positive:g} ★ or more (it learned from them); they rated <b>{count['low']}</b> of them "
         f'{low_end:.2g} ★ or less.</p><div class="strip">{boxes}</div>'
-        f'<p class="legend"><i class="high"></i> rated high {count["high"]} <i class="middle"></i> in between '
-        f'{count["middle"]} <i class="low"></i> rated low {count["low"]} <i class="none"></i> not rated '
-        f"{count['none']}</p></section>"
+        f'<p class="legend">{legend}</p></section>'
     )
 
 
@@ -239,12 +238,13 @@ def _kind(rating: float | None, positive: float, low_end: float) -> str:
     return "high" if rating >= positive else "low" if rating <= low_end else "middle"
 
 
-def about(ready: sidebar.Ready) -> None:
+def explanation(ready: sidebar.Ready) -> None:
+    """Draw how the list is made."""
     with st.expander("How this list is made", icon=":material/function:"):
         model = ready.trained.model
         st.markdown(
-            f"{model.summary} Films that the viewer has rated are hidden unless the switch above is off. "
-            f"A film counts as loved from {ready.positive:g} ★ on."
+            f"{model.summary} Films that the viewer has rated are hidden; switch “Hide rated films” off to see them. "
+            f"A film rated {ready.positive:g} ★ or more counts as loved."
         )
         if model.reference:
             st.caption(model.reference)
@@ -269,6 +269,6 @@ with body, messages.catch_bad_input(messages.back_link("for_you.py", "Show anoth
         loved(ready.dataset, past, ready.positive)
         recommendations(ready, user_idx, past)
         estimates(ready)
-        about(ready)
-with right:  # drawn last: the key of the search follows the viewer
+        explanation(ready)
+with right:  # last: the key of the search follows the viewer
     find_viewer(ready.positive)

@@ -14,7 +14,7 @@ from recengine.jobs.job import JOB_DIR, PAUSE_FILE, Job, JobState, Task
 from recengine.models.registry import MODELS, REPLAYED_FIRST, RUNNING_COUNT
 
 MOST = 7
-"""Models that run beside the count: with it, as many as there are colours."""
+"""Models that run with the count; together they are as many as there are colours."""
 KINDS = ("top", "liked", "all")
 """Ratings to replay."""
 EVENTS = ("5000", "20000", "100000", "all")
@@ -30,7 +30,7 @@ ROWS = 1_000_000
 
 
 def make_form(dataset: Dataset) -> TaskForm:
-    """Return what can be chosen on this data."""
+    """Return the form for this data."""
     incremental = [name for name, kind in MODELS.items() if "incremental" in kind.abilities]
     return TaskForm(
         dataset,
@@ -54,7 +54,7 @@ def make_form(dataset: Dataset) -> TaskForm:
             ),
             Choice(
                 name="events",
-                label="Events at most",
+                label="Most events",
                 default="20000",
                 options=EVENTS,
                 text_of=lambda text: text if text == "all" else f"{int(text):,}",
@@ -84,7 +84,7 @@ def lowest_rating(dataset: Dataset, kind: str) -> float:
 
 
 def describe_kind(dataset: Dataset, kind: str) -> str:
-    """Return which ratings are replayed, and how many."""
+    """Return the ratings that are replayed, in words, with their number."""
     lowest = lowest_rating(dataset, kind)
     count = int((dataset.ratings.rating >= lowest).sum()) if lowest else len(dataset.ratings)
     stars = f"{lowest:g} ★" if lowest == dataset.rating_range[1] else f"{lowest:g} ★ or more"
@@ -92,34 +92,34 @@ def describe_kind(dataset: Dataset, kind: str) -> str:
 
 
 def draw_form(form: TaskForm, task: Task, running: Job | None) -> None:
-    """Draw what can be chosen, and the button that starts it, unless it is `running`."""
+    """Draw the form, and the button that starts the replay, unless it is `running`."""
     dataset = form.dataset
     with st.container(border=True, key="form"):
         form.draw(columns=3, width=200)
         if count := len(rated_by_visitor(dataset, task)):
-            label = f"Mix in my own {count} ratings, spread over the stream"
-            st.toggle(label, key="mix", help="They appear as viewer “guest”; only you see this replay.")
+            label = f"Mix in my {count} ratings, spread over the stream"
+            st.toggle(label, key="mix", help="They are replayed as the viewer “guest”. Only you see this replay.")
         disabled = not task.models or running is not None
         form.draw_start(task, "Replay", ":material/play_arrow:", start, disabled=disabled)
         if not task.models:
-            messages.field_error("choose at least one model to test against the count")
+            messages.field_error("choose at least one model to test")
         if running is not None and running.task.options["speed"] != task.options["speed"]:
-            st.caption(f"It runs {SPEEDS[running.task.options['speed']]}; cancel it to replay at another speed.")
+            st.caption(f"It is running {SPEEDS[running.task.options['speed']]}. Cancel it to replay at another speed.")
         if not dataset.timed:
-            st.caption("This data has no timestamps: the order of its rows stands for time.")
+            st.caption("This data has no timestamps, so it is replayed in the order of its rows.")
         elif dataset.simulated:
-            st.caption("Viewers and times are simulated here: a demonstration on simulated viewers.")
+            st.caption("A demonstration on simulated people: these viewers and times are not real.")
 
 
 def rated_by_visitor(dataset: Dataset, task: Task) -> list[tuple[str, float]]:
-    """Return (item id, rating) of the visitor's ratings that such a replay takes, in the order of rating."""
+    """Return (item id, rating) of the visitor's ratings that the replay would take, in the order of rating."""
     lowest = lowest_rating(dataset, task.options["ratings"])
     rated = [(i, dataset.in_scale(stars)) for i, stars in visitor_ratings.current(dataset).stars.items()]
     return [(dataset.films[item][0], rating) for item, rating in rated if rating >= lowest]
 
 
 def mixed_in(dataset: Dataset, task: Task) -> str:
-    """Return the visitor's ratings as CSV if they are to be mixed in, or else nothing."""
+    """Return the visitor's ratings as CSV if they are to be mixed in, else ""."""
     rows = rated_by_visitor(dataset, task) if st.session_state.get("mix") else []
     return csv_text(("item_id", "rating"), rows) if rows else ""
 
@@ -149,7 +149,7 @@ def watch(id: str, dataset: Dataset) -> None:
     events = replay.events_of(job)
     replay.draw_figures(events)
     if not events:
-        st.caption("First the models learn from the earliest fifth of the ratings.")
+        st.caption("The models are learning from the earliest fifth of the ratings first.")
         return
     replay.draw(events)
     replay.latest(dataset, events)
@@ -186,8 +186,8 @@ with messages.catch_bad_input(messages.start_again_link):
     if job is None:
         form.draw_first(
             task,
-            "Nothing has been replayed here yet",
-            "For each rating, every model first says where it would have ranked the film, then learns from it.",
+            "Nothing replayed yet",
+            "Before each rating, every model ranks the film. Then it learns from the rating.",
             start,
         )
     elif job.active:
@@ -199,7 +199,7 @@ with messages.catch_bad_input(messages.start_again_link):
         jobs.ended_badly(
             job,
             lambda: st.button("Run it again", type="primary", on_click=start, args=(task,)),
-            kept="this is as far as it came" if events else "nothing had been replayed yet",
+            kept="the results so far are below" if events else "nothing had been replayed yet",
         )
         if events:
             replay.draw(events)

@@ -34,7 +34,12 @@ class Page(NamedTuple):
 
 GROUPS = {
     "Discover": (
-        Page("for_you.py", "For you", "local_activity", "Pick a viewer and see what a model would recommend, and why."),
+        Page(
+            "for_you.py",
+            "For you",
+            "local_activity",
+            "Pick a viewer and see what a model would recommend them, and why.",
+        ),
         Page("similar.py", "More like this", "hub", "Start from a film you love and wander from there."),
         Page("rate.py", "Rate", "star_half", "Rate films and watch your recommendations change."),
     ),

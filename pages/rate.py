@@ -1,4 +1,4 @@
-"""Rate: give films stars and watch the list change, with what moved, why, and what other models would list."""
+"""Rate: give films stars and watch the list change, with what moved, why, and what other models would recommend."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def moved(before: list[int], items: Sequence[int]) -> dict[int, str]:
 def because(dataset: Dataset, reason: Reason) -> tuple[str, str, str]:
     """Return why a film is listed, in three parts; the middle one is a title."""
     if reason.kind == "contribution":
-        return "because you rated", cards.film(dataset, reason.item_idx).title, f"· {reason.share:.0%} of the score"
+        return "Mainly because you liked", cards.film(dataset, reason.item_idx).title, ""
     if reason.kind == "neighbour":
-        return "most like", cards.film(dataset, reason.item_idx).title, ""
-    return ("popular with everyone", "", "") if reason.kind == "popular" else ("", "", "")
+        return "Most similar to", cards.film(dataset, reason.item_idx).title, ""
+    return ("Popular with everyone", "", "") if reason.kind == "popular" else ("", "", "")
 
 
 def keep(dataset: Dataset, events: list[Event]) -> None:
@@ -206,7 +206,7 @@ def studio(model: Recommender, positive: float) -> None:
             to_rate(dataset, mine)
         if not mine.stars:
             starts(dataset, positive)
-            with st.expander("Bring your ratings from Letterboxd, IMDb or MovieLens", icon=":material/upload:"):
+            with st.expander("Import your ratings from Letterboxd, IMDb or MovieLens", icon=":material/upload:"):
                 import_export.draw_import(dataset)
             return
         panel = st.segmented_control("More about your list", PANELS, default=PANELS[0], required=True, key="rate panel")
@@ -221,7 +221,7 @@ def studio(model: Recommender, positive: float) -> None:
         else:
             items, _ = lists(model, dataset, mine, [len(mine.stars)], positive, k=50)
             import_export.draw_export(dataset, mine, [cards.film(dataset, int(item)) for item in items[0] if item >= 0])
-            st.html('<h2 class="row-title">Bring ratings in</h2>')
+            st.html('<h2 class="row-title">Import ratings</h2>')
             import_export.draw_import(dataset)
 
 
@@ -238,6 +238,4 @@ with messages.catch_bad_input(messages.start_again_link):
     if isinstance(trained, Trained):
         studio(trained.model, ready.positive)
     else:
-        messages.error(
-            "The model for your list is still being trained; come back in a moment", messages.start_again_link
-        )
+        messages.error("The model for your list is still training; come back in a moment", messages.start_again_link)

@@ -169,9 +169,9 @@ with messages.catch_bad_input(messages.back_link("similar.py", "Start from anoth
     if seed is None:
         start_films(ready.dataset)
     else:
-        with st.container():  # always there, so that the film below keeps its place on the page
+        with st.container():  # always there, so that the film below does not move
             draw_trail(ready.dataset, walked(ready.dataset, str(ready.dataset.item_ids[seed])))
         seed_card(ready.dataset, seed)
         neighbours(ready, seed)
-with find:  # drawn last: its key follows the film
+with find:  # last: its key follows the film
     find_film()

@@ -1,4 +1,4 @@
-"""Who a visitor is: an anonymous, signed id, so that nobody can guess or forge another's."""
+"""Who a visitor is: an anonymous, signed id that cannot be guessed or forged."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Buckets:
                 raise BadInput(
                     "that",
                     problem=f"is more than {limit.burst} {limit.what} at once from one visitor of this demo",
-                    remedy=f"come back in {_duration(wait)}, or run the app on your own machine",
+                    remedy=f"come back in {_duration(wait)}, or run the app on your machine",
                 )
             for (name, who, _, _), tokens in zip(requests, left, strict=True):
                 self._tokens[name, who] = (tokens, now)

@@ -1,4 +1,4 @@
-"""The log of the app: one line of JSON per event, without anything that belongs to a person.
+"""The log of the app: one line of JSON per event, without personal data.
 
     configure()                              # once, when the app starts
     log_event("rating kept", count=1)        # {"at": "2026-11-26T12:00:00+00:00", "level": "info", "event": ...}

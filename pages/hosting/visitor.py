@@ -38,7 +38,7 @@ def has_provider() -> bool:
 
 
 def account_id() -> str | None:
-    """Return the visitor who has signed in with an identity provider, by issuer and subject; None if nobody has."""
+    """Return the visitor who has signed in with an identity provider, by issuer and subject; None without a sign-in."""
     if not has_provider():
         return None
     claims = st.user.to_dict()
@@ -64,7 +64,7 @@ def check_limit(kind: str, count: int = 1) -> None:
 
 
 def client_address() -> str:
-    """Return the visitor's public address, or "": a private one is a proxy's, which stands for everybody."""
+    """Return the visitor's public address, or "": a private one is a proxy's, which stands for all of them."""
     address = st.context.ip_address
     try:
         return str(address) if ip_address(str(address)).is_global else ""

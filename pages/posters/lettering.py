@@ -1,7 +1,7 @@
-"""Lettering for posters: text measured, wrapped and drawn as outlines, so that it looks the same wherever it is shown.
+"""Lettering for posters: text measured, wrapped and set as outlines, so that it looks the same wherever it is shown.
 
-An SVG shown as an image cannot load a font. Titles are therefore drawn from stored outlines of Barlow Condensed
-Bold; a title with letters beyond them (Japanese, Cyrillic, ...) falls back to the viewer's own font.
+An SVG shown as an image cannot load a font. Titles are therefore set in stored outlines of Barlow Condensed
+Bold; a title with letters beyond them (Japanese, Cyrillic, ...) falls back to a font of the viewer's machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Line(NamedTuple):
 
     text: str
     size: float
-    drawn: bool
+    has_outlines: bool
 
 
 @cache
@@ -55,13 +55,13 @@ def fit(text: str, box: float, sizes: tuple[float, ...], max_lines: int) -> list
     box : the width to stay within. At the last size words are broken and the text ends in an ellipsis if it must.
     """
     text = clean(text)
-    drawn = all(c in _letters() for c in text)
+    has_outlines = all(c in _letters() for c in text)
     for size in sizes:
         words = text.split(" ")
         if all(width(word, size) <= box for word in words):
             lines = _wrap(words, box, size)
             if len(lines) <= max_lines:
-                return [Line(line, size, drawn) for line in lines]
+                return [Line(line, size, has_outlines) for line in lines]
     size = sizes[-1]
     lines = _wrap([piece for word in text.split(" ") for piece in _broken(word, box, size)], box, size)
     if len(lines) > max_lines:
@@ -69,7 +69,7 @@ def fit(text: str, box: float, sizes: tuple[float, ...], max_lines: int) -> list
         while last and width(last + "…", size) > box:
             last = last[:-1].rstrip()
         lines = [*lines[: max_lines - 1], last + "…"]
-    return [Line(line, size, drawn) for line in lines]
+    return [Line(line, size, has_outlines) for line in lines]
 
 
 def _wrap(words: list[str], box: float, size: float) -> list[str]:
@@ -95,7 +95,7 @@ def _broken(word: str, box: float, size: float) -> list[str]:
 
 def draw(line: Line, x: float, y: float) -> str:
     """Return the SVG of a line whose baseline starts at (x, y); it takes the fill of what surrounds it."""
-    if not line.drawn:
+    if not line.has_outlines:
         return (
             f'<text x="{x:g}" y="{y:g}" font-size="{line.size:g}" font-weight="700" '
             f'font-family="sans-serif">{escape(line.text)}</text>'

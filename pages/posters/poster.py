@@ -1,4 +1,4 @@
-"""Typographic posters drawn from a film's title, year and genres alone, without any picture."""
+"""Typographic posters of a film's title, year and genres alone, without any picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The board: a grid of films that are rated in half stars where they stand, drawn by one component."""
+"""The board: a grid of films to rate in half stars, all in one component."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recengine.serving.event_log import STARS, Event, located
 
 _HERE = Path(__file__).parent
 _MOST = 200
-"""Events that are read of one message: nobody clicks more often before Python has answered."""
+"""Events that are read of one message: more than anyone can click before Python answers."""
 _ID = re.compile(r"[0-9a-f]{32}")
 _board = st.components.v2.component(
     "recengine_board",

@@ -65,9 +65,9 @@ def shelf() -> Shelf:
     return Shelf()
 
 
-@st.cache_data(max_entries=32, show_spinner="Holding the model to the contract …")
+@st.cache_data(max_entries=32, show_spinner="Checking the model against the contract …")
 def findings(name: str, version: int, fingerprint: str, _dataset: Dataset) -> list[Finding]:
-    """Return what the contract's checks find of a model of one's own on this data."""
+    """Return the findings of the contract's checks of a custom model on this data."""
     return check(model_class(name), _dataset)
 
 
@@ -104,7 +104,7 @@ def _written(folder: Path) -> tuple[str, int] | None:
 def find_model(dataset: Dataset, choice: str, device: str) -> Trained | Job:
     """Return the trained model, or the job that is training it, or the last one if that failed or was cancelled.
 
-    A model that takes a moment is trained at once, in this process: a process of its own would only start meanwhile.
+    A model that takes a moment is trained at once, in this process: a separate process would take as long to start.
     Raises BadInput for an unknown name, and for data that a quick model cannot learn from.
     """
     wanted = recipe(choice)
@@ -158,7 +158,7 @@ def _user_index(fingerprint: str, _dataset: Dataset) -> UserIndex:
 
 
 def user_index(dataset: Dataset) -> UserIndex:
-    """Return the data set's index of people."""
+    """Return the search over the data set's viewers."""
     return _user_index(dataset.fingerprint, dataset)
 
 
@@ -173,7 +173,7 @@ def personas(dataset: Dataset, positive: float) -> list[Persona]:
 
 
 def warm_up() -> None:
-    """Load the default data set and model; called before anyone has come."""
+    """Load the default data set and model; called before the first visit."""
     jobs()  # what an earlier run of the app left waiting goes on
     dataset = shared_dataset(settings.default_dataset())
     find_model(dataset, DEFAULT_MODEL, settings.default_device())

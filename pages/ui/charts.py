@@ -1,4 +1,4 @@
-"""The charts of the data page. Colours come from the theme; text from data is drawn, never interpreted."""
+"""The charts of the data page. Colours come from the theme; text from data is shown as it is, never interpreted."""
 
 from __future__ import annotations
 

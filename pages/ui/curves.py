@@ -1,4 +1,4 @@
-"""The curves of trainings: what to draw is prepared here as tables, then drawn as charts that share their epochs."""
+"""The curves of trainings, as charts that share their epochs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recengine.models.registry import MODELS
 from recengine.training.loop import EpochResult, best_epoch
 
 MOST = 8
-"""Runs that are drawn at once: as many as there are colours."""
+"""Runs in one chart: as many as there are colours."""
 METRICS = {
     "loss": ("Loss", "on the training rows; lower is better"),
     "valid_ndcg@10": ("NDCG@10", "on validation, all films ranked; higher is better"),
@@ -26,7 +26,7 @@ METRICS = {
     "valid_rmse": ("RMSE", "on validation, in stars; lower is better"),
     "valid_mae": ("MAE", "on validation, in stars; lower is better"),
 }
-"""Metric of an epoch -> its name and what it says, in the order in which they are drawn."""
+"""Metric of an epoch -> its name and its meaning, in the order of the charts."""
 EXPLANATION = """
 The thin line with its points is what was measured in each epoch, the thick one is smoothed, the large point is the
 epoch that validation chose; epoch 0 is the model before it learned anything. One held-back film of each viewer is the
@@ -34,7 +34,7 @@ validation: the model ranks **all** films for them, except those that they are k
 
 - $\\text{HR@10}$ is the share of viewers whose held-back film is among the first ten.
 - $\\text{NDCG@10} = \\frac{1}{\\log_2(r + 1)}$ for its rank $r \\le 10$, else 0, averaged over viewers.
-- A loss that keeps falling while validation gets worse is over-fitting: the model learns its viewers by heart.
+- A loss that keeps falling while validation gets worse is overfitting: the model learns its viewers by heart.
 
 When the epoch is chosen, a new model is trained for as many epochs on everything, validation included, and kept.
 He et al. (Neural collaborative filtering, WWW 2017) draw the same three curves against 100 sampled films; sampled
@@ -43,7 +43,7 @@ metrics rank models wrongly (Krichene & Rendle, KDD 2020), so here all films com
 
 
 def epochs_of_run(job: Job) -> list[EpochResult]:
-    """Return a run's epochs: those reported so far, or when it is done the model's own training log."""
+    """Return a run's epochs: those reported so far, or, once it is done, the training log of the model."""
     result = jobs().result(job.id) if job.state is JobState.DONE else None
     try:
         about = json.loads((Path((result or {})["folder"]) / "model.json").read_text(encoding="utf-8"))
@@ -53,7 +53,7 @@ def epochs_of_run(job: Job) -> list[EpochResult]:
 
 
 def best_of(job: Job, log: Sequence[EpochResult]) -> EpochResult | None:
-    """Return the epoch that is best by the model's own criterion, or None if there is no validation."""
+    """Return the epoch that is best by the model's criterion, or None if there is no validation."""
     return best_epoch(log, MODELS[job.task.model].criterion)
 
 
@@ -73,7 +73,7 @@ def smoothed(values: Sequence[float]) -> list[float]:
 
 
 def draw(runs: Sequence[Job]) -> None:
-    """Draw a chart for each metric that any of the runs has: raw thin with its points, smoothed strong."""
+    """Draw a chart for each metric that any of the runs has: raw thin with its points, smoothed thick."""
     logs = {job.id: epochs_of_run(job) for job in runs}
     known = [
         metric for metric in METRICS if any(value_of(row, metric) is not None for rows in logs.values() for row in rows)
@@ -93,7 +93,7 @@ def draw(runs: Sequence[Job]) -> None:
 
 
 def _series(job: Job, number: int, rows: Sequence[EpochResult], metric: str) -> list[dict[str, Any]]:
-    """Return what is drawn of one run: raw, smoothed, and the epoch that validation chose."""
+    """Return the marks of one run: raw, smoothed, and the epoch that validation chose."""
     points = [[row.epoch, value] for row in rows if (value := value_of(row, metric)) is not None]
     best = best_of(job, rows)
     chosen = [point for point in points if best is not None and point[0] == best.epoch]
@@ -144,5 +144,5 @@ def _in_words(name: str, runs: Sequence[tuple[str, Sequence[EpochResult]]], metr
         known = [(row.epoch, value) for row in rows if (value := value_of(row, metric)) is not None]
         if known:
             epoch, value = known[-1]
-            ends.append(f"{plain(title)} stands at {value:.4f} in epoch {epoch}")
+            ends.append(f"{plain(title)} reaches {value:.4f} in epoch {epoch}")
     return f"Curves of {name} by epoch: {'; '.join(ends)}"

@@ -29,7 +29,7 @@ FROM = {
 }
 EXAMPLE = "title,year,rating,date\nThe Matrix,1999,4.5,2024-05-31\nSpirited Away,2001,★★★★★,2024-06-01\n"
 ASKED, LISTED = 100, 200
-"""Uncertain titles that are asked about, and rows shown per part of the report; its CSV has them all."""
+"""Uncertain titles to confirm, and rows shown per part of the report; its CSV has them all."""
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -66,7 +66,7 @@ def draw_import(dataset: Dataset) -> None:
         )
         return
     if report.source == "csv":
-        st.segmented_control("The best rating in this file is", [5, 10, 100], default=5, key="rate out of")
+        st.segmented_control("The highest rating in this file is", [5, 10, 100], default=5, key="rate out of")
     counts(report)
     wanted = [*report.matched, *confirmed(dataset, report, file.file_id)]
     details(dataset, report)
@@ -90,18 +90,20 @@ def draw_import(dataset: Dataset) -> None:
 
 
 def confirmed(dataset: Dataset, report: MatchReport, key: str) -> list[Match]:
-    """Ask about uncertain matches, and return those that were confirmed."""
+    """Draw a checkbox for each uncertain match, and return those that are ticked."""
     wanted: list[Match] = []
     if report.by_number:
         first = report.by_number[0]
         sure = st.checkbox(
-            f"{len(report.by_number):,} rows give a number alone. Here number {markdown(first.row.movielens_id)} is "
-            f"{_film(dataset, first)}: the numbers are those of {markdown(dataset.name)}",
+            f"{len(report.by_number):,} rows have only a film number. Number {markdown(first.row.movielens_id)} is "
+            f"{_film(dataset, first)}. Tick this if the numbers are from {markdown(dataset.name)}",
             key=f"import {key} numbers",
         )
         wanted += report.by_number if sure else []
     if report.to_confirm:
-        st.markdown(f"**Is this the film?** {len(report.to_confirm):,} titles differ slightly from this catalogue.")
+        st.markdown(
+            f"**Is this the film?** {len(report.to_confirm):,} titles differ slightly from ours. Tick the right ones."
+        )
     for match in report.to_confirm[:ASKED]:
         year = f" ({match.row.year})" if match.row.year else ""
         label = f"{markdown(match.row.title)}{year} is {_film(dataset, match)}: {match.reason}"
@@ -142,7 +144,7 @@ def _rows(name: str, rows: Sequence[tuple[int, str, str]]) -> None:
         f"<li>line {n:,}: {f'<b>{html(title)}</b>, ' if title else ''}{html(why)}</li>"
         for n, title, why in rows[:LISTED]
     )
-    rest = f"<li>and {len(rows) - LISTED:,} more, in the file below</li>" if len(rows) > LISTED else ""
+    rest = f"<li>and {len(rows) - LISTED:,} more, in the import report</li>" if len(rows) > LISTED else ""
     with st.expander(f"{name} · {len(rows):,}"):
         st.html(f'<ul class="findings">{entries}{rest}</ul>')
 
@@ -180,8 +182,8 @@ def import_matches(dataset: Dataset, source: str, wanted: Sequence[Match]) -> No
     new, since = visitor_ratings.import_ratings(dataset, source, wanted)
     old = len(wanted) - new - since
     parts = [f"{new:,} rating{'' if new == 1 else 's'} imported from {FROM[source]}"]
-    parts += [f"{old:,} were here already"] if old else []
-    parts += [f"{since:,} of films that you have rated here since were left unchanged"] if since else []
+    parts += [f"{old:,} you already had"] if old else []
+    parts += [f"{since:,} left unchanged: you have rated those films here since"] if since else []
     st.session_state["rate imported"] = "; ".join(parts) + "."
     st.session_state["rate uploads"] = st.session_state.get("rate uploads", 0) + 1  # an empty uploader
     for name in ("rate found", "rate asked"):

@@ -34,7 +34,7 @@ def visible(*kinds: str) -> list[Job]:
 
 
 def progress(job: Job) -> Progress:
-    """Return how far a job is, and while it waits, what for."""
+    """Return the progress of a job, or how many others it waits for."""
     if job.state is not JobState.QUEUED:
         now = progress_of(jobs().events(job.id), job.spent)
         paused = job.state is JobState.PAUSED
@@ -48,7 +48,7 @@ def _time_left(now: Progress) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it."""
+    """Return a length of time in the unit that reads best."""
     for size, unit in ((3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
@@ -65,20 +65,22 @@ def follow(job: Job) -> None:
 
 
 def progress_bar(job: Job, *, with_title: bool = True) -> None:
-    """Draw how far a job is, with a way to cancel it; its title and time left may stand beside it."""
+    """Draw the progress of a job with its buttons; `with_title` adds its title and the time left."""
     now = progress(job)
     with st.container(horizontal=True, vertical_alignment="center", key=f"job-{job.id}"):
         text = markdown(now.text)
         parts = (markdown(job.title), text, _time_left(now)) if with_title else (text,)
         st.progress(min(max(now.share, 0.0), 1.0), " · ".join(filter(None, parts)))
         if job.state is JobState.PAUSED:
-            st.button("Go on", on_click=jobs().resume, args=(job.id,), key=f"go_{job.id}", icon=":material/play_arrow:")
+            st.button(
+                "Resume", on_click=jobs().resume, args=(job.id,), key=f"go_{job.id}", icon=":material/play_arrow:"
+            )
         elif job.state is JobState.RUNNING and job.can_pause:
             st.button("Pause", on_click=jobs().pause, args=(job.id,), key=f"pause_{job.id}", icon=":material/pause:")
         st.button("Cancel", on_click=jobs().cancel, args=(job.id,), key=f"cancel_{job.id}", icon=":material/close:")
 
 
-def ended_badly(job: Job, again: messages.Action, *, kept: str = "nothing half-made was kept") -> None:
+def ended_badly(job: Job, again: messages.Action, *, kept: str = "nothing was saved") -> None:
     """Draw why a job has no result, and the way to run it again."""
     if job.state is JobState.CANCELLED:
         st.info(f"{markdown(job.title)} was cancelled; {kept}.", icon=":material/info:")
@@ -90,8 +92,8 @@ def ended_badly(job: Job, again: messages.Action, *, kept: str = "nothing half-m
 
 
 def reason(job: Job) -> str:
-    """Return why a job failed: what its process reported last."""
+    """Return why a job failed: the last message of its process."""
     if job.error:
         return job.error
-    last = f"; the last it said was “{job.last_line}”" if job.last_line else " without a word"
+    last = f"; its last message was “{job.last_line}”" if job.last_line else " without a message"
     return f"its process ended{last}"

@@ -1,6 +1,6 @@
-"""A leaderboard from what `evaluate --json` printed: its table, its words, its charts, and what can be taken away.
+"""A leaderboard from what `evaluate --json` printed: its table, how sure the order is, its charts and downloads.
 
-The figures are the object's own; where one is shown with fewer digits, the whole number stands in its title.
+Where a figure is shown rounded, its tooltip has the number as the report has it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CHART = 260
 
 
 class Paired(NamedTuple):
-    """What the paired test says of a model and the leader."""
+    """The result of the paired test of a model against the leader."""
 
     model: str
     text: str
@@ -83,9 +83,9 @@ def figure_of(report: EvaluationReport, name: str, key: str) -> Interval:
 
 def draw_table(report: EvaluationReport, group: str, order: Sequence[str]) -> None:
     """Draw one group of columns; the best of each stands out."""
-    keys = [key for key in columns(report, group) if "_sampled" not in key]  # those stand in a table of their own
+    keys = [key for key in columns(report, group) if "_sampled" not in key]  # those have a separate table
     if not keys:
-        st.caption(f"None of these models has anything to say of {group}.")
+        st.caption(f"None of these models has a figure for {group}.")
         return
     best = {key: ranked(report, key)[0] for key in keys if glossary.entry(key).better}
     head = "".join(
@@ -177,7 +177,7 @@ def draw_trade(report: EvaluationReport, across: str, up: str, *, logarithmic: b
 
 
 def draw_sampled(report: EvaluationReport) -> None:
-    """Set the full ranking beside the sampled one, and say why they differ."""
+    """Draw the full ranking and the sampled one side by side, and say why they differ."""
     full = [key for key in columns(report, "accuracy") if "_sampled" in key]
     for key in full:
         whole = key.partition("_sampled")[0]

@@ -29,7 +29,7 @@ LABELS = {
     "min_user": "ratings per viewer, at least",
     "min_item": "ratings per film, at least",
 }
-"""Field of a BadInput -> what the app calls it, where that is not the field's own name."""
+"""Field of a BadInput -> its label in the app, where that is not the name of the field."""
 
 
 def bad_input_message(error: BadInput) -> str:

@@ -1,4 +1,4 @@
-"""Panels about a visitor's list: other models' lists, how it grew rating by rating, and the visitor's taste."""
+"""Panels under a visitor's list: other models' lists, its growth rating by rating, and the visitor's taste."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def side_by_side(dataset: Dataset, model: Recommender, mine: VisitorRatings, pos
                     with st.spinner(f"Fitting {recipes.label(name)} …"):
                         trained = caches.find_model(dataset, name, sidebar.choice().device)  # type: ignore[assignment]
                 if not isinstance(trained, Trained):
-                    st.html(f'<section class="column"><h3>{html(recipes.label(name))}</h3></section>')
+                    st.html(
+                        f'<section class="column"><h3>{html(recipes.label(name))}</h3><p>not trained yet</p></section>'
+                    )
                     st.button(
                         f"Train {recipes.label(name)}",
                         on_click=start_training,
@@ -113,7 +115,7 @@ def step_by_step(dataset: Dataset, model: Recommender, mine: VisitorRatings, pos
             caption = "what is popular" if popular else "in the order you rated"
             if length:
                 item, stars = rated[length - 1]
-                caption = f"the last: {plain(cards.film(dataset, item).title)[:32]}, {stars:g} ★"
+                caption = f"last: {plain(cards.film(dataset, item).title)[:32]}, {stars:g} ★"
             column(dataset, f"After {length}", caption, items.tolist(), final)
     st.caption("Bold: still in your list.")
 
@@ -122,7 +124,7 @@ def taste(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
     """Draw which genres and decades the visitor likes, compared with all viewers."""
     liked = np.array([i for i, stars in mine.stars.items() if dataset.in_scale(stars) >= positive], np.int64)
     if not len(liked):
-        st.caption("Like a film to see your taste here.")
+        st.caption(f"Rate a film {positive:g} ★ or more to see your taste here.")
         return
     likes = dataset.ratings.at_least(positive)
     all_viewers = np.bincount(likes.item_idx, minlength=dataset.n_items) / max(1, len(likes))  # (n_items,) share
@@ -133,17 +135,17 @@ def taste(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
         rows = [(plain(name), float(has[liked].mean()), float(all_viewers[has].sum())) for name, has in groups.items()]
         if title == "Genres":
             rows = sorted(rows, key=lambda row: -row[1])[:12]
-        table = pd.DataFrame(rows, columns=["group", "you", "everybody"])
+        table = pd.DataFrame(rows, columns=["group", "you", "everyone"])
         bars = alt.Chart(table).encode(y=alt.Y("group:N", sort=None, title=None))
-        share = alt.Axis(format="%", title="share of the films liked")
+        share = alt.Axis(format="%", tickCount=5, title="share of liked films")
         chart = bars.mark_bar(cornerRadiusEnd=3, height={"band": 0.7}).encode(
             x=alt.X("you:Q", axis=share), tooltip=["group", alt.Tooltip("you", format=".0%")]
         ) + bars.mark_tick(thickness=3, size=18, color=palette.NEUTRAL).encode(
-            x="everybody:Q", tooltip=["group", alt.Tooltip("everybody", format=".0%")]
+            x="everyone:Q", tooltip=["group", alt.Tooltip("everyone", format=".0%")]
         )
         st.html(f"<h3>{title}</h3>")
         st.altair_chart(
             chart.properties(height=26 * len(rows) + 40, background="transparent"),
-            alt=f"Bars: your share by {title.lower()}; ticks: everybody’s",
+            alt=f"Bars: your share by {title.lower()}; ticks: everyone’s",
         )
-    st.caption(f"Bars: the {len(liked)} films you liked. Ticks: what everybody here liked.")
+    st.caption(f"Bars: your {len(liked)} liked films. Ticks: all viewers’ liked films.")

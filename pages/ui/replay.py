@@ -1,4 +1,4 @@
-"""A replayed stream as the Live page draws it: its curves, where each model stands, the latest events in words."""
+"""A replayed stream: its curves, the score of each model, and the latest events in words."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from recengine.jobs.job import Job
 from recengine.models.registry import RUNNING_COUNT
 
 PARTS = 60
-"""Parts of a stream whose own recall is drawn beside the moving one."""
+"""Parts of a stream, each with its recall, which the chart shows under the moving one."""
 K = 10
 """Films in the list that a hit stands in."""
 LATEST = 6
 """Latest events that are described in words."""
 EXPLANATION = f"""
 The earliest fifth of the ratings is what the models start from. Each later one is an event: first every model ranks
-all films that the viewer has not had yet, then it learns from what the viewer chose (prequential evaluation: Gama,
+all films that the viewer has not rated yet, then it learns from what the viewer chose (prequential evaluation: Gama,
 Sebastião & Rodrigues, *On evaluating stream learning algorithms*, Machine Learning 2013; for recommenders Vinagre,
 Jorge & Gama 2014). Nothing is ever tested on what was learned before.
 
 - $\\text{{Recall@10}}$ of an event is 1 if the film stood among the first ten, else 0; precision@10 is a tenth of it.
-  The thick line is its mean over the last {WINDOW:,} events (or all, before there are so many), the thin one over each
+  The thick line is its mean over the last {WINDOW:,} events (or all, until there are that many), the thin one over each
   sixtieth of the stream by itself.
-- Only viewers with an earlier event are tested; new ones have a table of their own below.
-- The **running count** ranks films by how often they came so far, the same for everyone. A model that is not ahead of
-  it has learned nothing about viewers.
+- Only viewers with an earlier event are tested; new ones have a separate table below.
+- The **running count** ranks films by how often they came so far, the same for everyone. A model that does not beat
+  it has learned nothing about single viewers.
 - A **dashed** line is a copy of the model that stopped learning after the first fifth: the gap is what learning event
   by event is worth.
 - Presets were chosen on the first fifth of MovieLens streams: what comes **after the first fifth** is given apart.
-- Intervals are 95 %, by drawing whole viewers (1,000 bootstrap samples): the events of one viewer are not independent.
+- Intervals are 95 %, by resampling whole viewers (1,000 bootstrap samples): events of one viewer are not independent.
 """
 
 
@@ -47,7 +47,7 @@ def events_of(job: Job) -> list[StreamEvent]:
 
 
 def name_of(model: str) -> str:
-    """Return a model's name as people write it; a frozen copy says so."""
+    """Return a model's usual name, with ", frozen" for a frozen copy."""
     if model == RUNNING_COUNT:
         return "Running count"
     return recipes.label(model.removesuffix(FROZEN)) + (", frozen" if model.endswith(FROZEN) else "")
@@ -55,8 +55,8 @@ def name_of(model: str) -> str:
 
 def colours(models: Sequence[str]) -> dict[str, int]:
     """Return the number of each model's colour; a copy has that of its model."""
-    own = [model for model in models if not model.endswith(FROZEN)]
-    return {model: own.index(model.removesuffix(FROZEN)) for model in models}
+    learning = [model for model in models if not model.endswith(FROZEN)]
+    return {model: learning.index(model.removesuffix(FROZEN)) for model in models}
 
 
 def draw_figures(rows: Sequence[StreamEvent]) -> None:
@@ -68,17 +68,17 @@ def draw_figures(rows: Sequence[StreamEvent]) -> None:
     pace = (last.done - before.done) / took if took > 0 else last.done / max(last.seconds, 1e-9)
     left = last.seconds_left
     figures = [
-        run_figures.Figure("Events", f"{last.done:,} / {last.of:,}", "Replayed so far, and in all"),
-        run_figures.Figure("Tested", f"{last.evaluated:,}", "Events of viewers with an earlier one"),
+        run_figures.Figure("Events", f"{last.done:,} / {last.of:,}", "Replayed so far, out of all"),
+        run_figures.Figure("Tested", f"{last.evaluated:,}", "Events of viewers who had one before"),
         run_figures.Figure("Pace", f"{pace:,.0f}/s", "Events a second lately, all models together"),
-        run_figures.Figure("Slowest model", f"{last.events_per_second:,.0f}/s", "What it could do alone"),
+        run_figures.Figure("Slowest model", f"{last.events_per_second:,.0f}/s", "What it could handle alone"),
         run_figures.Figure("Time left", "–" if left is None else duration(left), "At the pace so far"),
     ]
     run_figures.draw(figures)
 
 
 def draw(rows: Sequence[StreamEvent], result: Mapping[str, Any] | None = None) -> None:
-    """Draw the curves beside where each model stands: so far, or with its interval when the replay is over."""
+    """Draw the curves and the score of each model: so far, or with its interval when the replay is over."""
     with st.container(key="stream"):
         left, right = st.columns([7, 5], gap="large")
         with left:
@@ -93,16 +93,16 @@ def draw(rows: Sequence[StreamEvent], result: Mapping[str, Any] | None = None) -
 
 
 def chart(rows: Sequence[StreamEvent], *, height: int) -> None:
-    """Draw the moving recall of each model: strong over the last events, thin each part by itself."""
+    """Draw the moving recall of each model: thick over the last events, thin each part alone."""
     models = list(rows[-1].recall)
-    caption = f"share of films among the first {K}; thick: last {WINDOW:,}; dashed: same model, frozen"
+    caption = f"share of films in the top {K}; thick: last {WINDOW:,}; dashed: same model, frozen"
     st.html(f'<div class="chart-head curve"><h3>Recall@{K} as it goes</h3><p>{caption}</p></div>')
     series = [part for model in models for part in _series(rows, model)]
     spec = curves.axes("events replayed") | {"series": series}
     spec["grid"] |= {"left": 50, "right": 28}
     spec["tooltip"] |= {"valueFormatter": "%.1f %%"}
     spec["xAxis"] |= {"max": rows[-1].of, "splitNumber": 4, "axisPointer": {"label": {"precision": 0}}}
-    spec["xAxis"]["axisLabel"] = {"showMaxLabel": rows[-1].of % 1_000 == 0}  # else it stands beside a round one
+    spec["xAxis"]["axisLabel"] = {"showMaxLabel": rows[-1].of % 1_000 == 0}  # else it crowds the round one before it
     spec["yAxis"] |= {"scale": False, "min": 0, "splitNumber": 4, "axisLabel": {"formatter": "{value} %"}}
     ends = ", ".join(f"{name_of(model)} {_percent(rows[-1].moving[model])}" for model in models)
     alt = f"Curves of recall@{K} by event; at event {rows[-1].done}: {ends}"
@@ -110,7 +110,7 @@ def chart(rows: Sequence[StreamEvent], *, height: int) -> None:
 
 
 def _series(rows: Sequence[StreamEvent], model: str) -> list[dict[str, Any]]:
-    """Return what is drawn of one model; a copy is dashed, in its model's colour."""
+    """Return the lines of one model; a frozen copy is dashed, in its model's colour."""
     moving = [[row.done, 100 * value] for row in rows if (value := row.moving[model]) is not None]
     frozen = model.endswith(FROZEN)
     shared = {"name": name_of(model.removesuffix(FROZEN)), "type": "line", "showSymbol": False}  # one name, one colour
@@ -136,7 +136,7 @@ def raw(rows: Sequence[StreamEvent], model: str) -> list[list[float]]:
 
 
 def race(last: StreamEvent) -> None:
-    """Draw where each model stands now, the best lately first."""
+    """Draw the score of each model now, the best of late first."""
     order = sorted(last.moving, key=lambda model: -(last.moving[model] or 0.0))
     colour, top = colours(list(last.moving)), max((value or 0.0 for value in last.moving.values()), default=0.0)
     body = ""
@@ -150,7 +150,7 @@ def race(last: StreamEvent) -> None:
 
 
 def standings(result: Mapping[str, Any]) -> None:
-    """Draw what each model came to, with its interval."""
+    """Draw the final score of each model, with its interval."""
     key, results = f"recall@{result['k']}", result["results"]
     known = [model for model in results if results[model][key]["value"] is not None]
     order, colour = sorted(known, key=lambda model: -results[model][key]["value"]), colours(list(results))
@@ -168,7 +168,7 @@ def standings(result: Mapping[str, Any]) -> None:
 
 
 def how_sure(result: Mapping[str, Any]) -> None:
-    """Say what of the order may be chance."""
+    """Draw which differences may be chance."""
     rows = "".join(f'<li class="{"sure" if sure else ""}">{html(text)}</li>' for text, sure in paired(result))
     if rows:
         st.html(f'<section class="notebook"><h3>How sure is that?</h3><ul class="paired">{rows}</ul></section>')
@@ -191,22 +191,22 @@ def paired(result: Mapping[str, Any]) -> list[tuple[str, bool]]:
 
 
 def verdict(result: Mapping[str, Any]) -> None:
-    """Say in a sentence what the replay came to."""
+    """Draw the result of the replay in a sentence."""
     key = f"recall@{result['k']}"
     value = {model: cell[key]["value"] for model, cell in result["results"].items()}
     if any(part is None for part in value.values()):
-        st.caption(f"{result['events']:,} events, all of viewers without an earlier one: there was nothing to test.")
+        st.caption(f"{result['events']:,} events, each the first of its viewer: there was nothing to test.")
         return
     best = max(value, key=lambda model: value[model])
-    beside = "" if best == RUNNING_COUNT else f"; the running count <b>{_percent(value[RUNNING_COUNT])}</b>"
+    count = "" if best == RUNNING_COUNT else f"; the running count: <b>{_percent(value[RUNNING_COUNT])}</b>"
     st.html(
-        f'<p class="verdict"><b>{html(name_of(best))}</b> had <b>{_percent(value[best])}</b> of the films among its '
-        f"first {result['k']} before they were rated{beside}. {result['evaluated']:,} events tested.</p>"
+        f'<p class="verdict"><b>{html(name_of(best))}</b> had <b>{_percent(value[best])}</b> of the films in its '
+        f"top {result['k']} before they were rated{count}. {result['evaluated']:,} events tested.</p>"
     )
 
 
 def groups(result: Mapping[str, Any]) -> None:
-    """Draw the recall apart by who and what was known before."""
+    """Draw the recall for known and new viewers and films."""
     titles = {
         "known_user_known_item": "known viewer, known film",
         "known_user_new_item": "known viewer, new film",
@@ -223,13 +223,13 @@ def groups(result: Mapping[str, Any]) -> None:
         heads = (f"{text} ({counts[group]['events']:,})" for group, text in titles.items())
         _table(("", "Model", *heads, "speed"), body)
         st.caption(
-            "Recall of each part; new means without an earlier event. New viewers do not count in the figures above. "
-            "Speed: events a second that the model alone ranks and learns."
+            "Recall in each group; new means without an earlier event. New viewers do not count in the figures above. "
+            "Speed: events a second that the model could handle alone."
         )
 
 
 def latest(dataset: Dataset, rows: Sequence[StreamEvent]) -> None:
-    """Describe the latest events in words, the last one first."""
+    """Draw the latest events in words, the last one first."""
     events = [event for row in rows[-LATEST:] for event in row.last][-LATEST:][::-1]
     if not events:
         return
@@ -244,7 +244,7 @@ def latest(dataset: Dataset, rows: Sequence[StreamEvent]) -> None:
 
 
 def in_words(event: StreamedRating, models: Sequence[str]) -> str:
-    """Return an event in a sentence, not escaped: where the film stood for the first model."""
+    """Return an event in a sentence, not escaped, with the rank of the film for the first model."""
     return (
         f"Viewer {event.user_id} rated {event.title} {event.rating:g} ★. "
         f"{name_of(models[0])} had ranked it {_ordinal(event.rank[models[0]])}."

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # both bring PyTorch, which is loaded only when the title is 
     from recengine.experiments.store import Trained
 
 UPLOAD = "upload"
-"""The name under which a visitor's own data set stands in their sidebar; only their session holds it."""
+"""What the sidebar calls a visitor's upload, which only their session holds."""
 
 
 class Choice(NamedTuple):
@@ -70,8 +70,8 @@ def draw() -> None:
     with st.sidebar, st.container(key="pickers", gap="small"):
         data = _picker("data", "Data set", names, default)
         runs = recipes.runs_on(data, st.session_state["uploaded"] if data == UPLOAD else None)
-        titles = {id: run.title for id, run in runs.items()}
-        chosen = _picker("model", "Model", [*titles, *MODELS], caches.DEFAULT_MODEL, titles)
+        titles = {id: run.title for id, run in runs.items()} | {name: kind.title for name, kind in MODELS.items()}
+        chosen = _picker("model", "Model", list(titles), caches.DEFAULT_MODEL, titles)
         kind = MODELS[recipes.recipe(chosen).model]
         learns = "Learns" if "incremental" in kind.abilities else "Does not learn"
         about = f"{kind.summary} {learns} from visitors’ ratings."
@@ -84,7 +84,7 @@ def draw() -> None:
 
 
 def account() -> None:
-    """Offer to sign in where the secrets name an identity provider; to who has, offer to sign out."""
+    """Offer to sign in or out, where the secrets name an identity provider."""
     from pages.hosting import visitor
     from pages.ui import visitor_ratings
 
@@ -97,9 +97,10 @@ def account() -> None:
                 label = f"Sign in with {markdown(name.capitalize())}" if name else "Sign in"
                 st.button(label, on_click=st.login, args=(name,) if name else (), icon=":material/login:", key=label)
             return
-        st.caption(f"Signed in as {markdown(str(st.user.get('name') or 'yourself'))}; your ratings go with you.")
+        name = markdown(str(st.user.get("name") or "yourself"))
+        st.caption(f"Signed in as {name}. Your ratings are here on every device.")
         if count := visitor_ratings.unclaimed():
-            label = f"Add what was rated here before ({count})"
+            label = f"Add what you rated before signing in ({count})"
             st.button(label, on_click=visitor_ratings.claim, icon=":material/move_group:", key="claim")
         st.button("Sign out", on_click=st.logout, icon=":material/logout:", key="sign out")
 
@@ -107,9 +108,9 @@ def account() -> None:
 def _picker(
     name: str, title: str, options: list[str], default: str, titles: Mapping[str, str] = MappingProxyType({})
 ) -> str:
-    """Draw a picker whose value always stands in the address, so that a link means the same to everybody.
+    """Draw a picker whose value always stands in the address, so that a link means the same to everyone.
 
-    titles : what is shown for the options that have a title of their own
+    titles : what is shown for an option, where that is not its name
     """
     asked = st.query_params.get(name)
     recall(name, default, lambda text: text if text in options else None)
@@ -122,12 +123,13 @@ def _picker(
     )
     record(name, None)
     if asked is not None and asked not in options:
-        st.warning(f"Unknown {title.lower()} “{markdown(asked)}”. Showing {st.session_state[name]} instead.")
+        shown = st.session_state[name]
+        st.warning(f"Unknown {title.lower()} “{markdown(asked)}”. Showing {titles.get(shown, shown)} instead.")
     return st.session_state[name]
 
 
 def dataset() -> Dataset:
-    """Return the chosen data set: a shared one, or this session's own upload."""
+    """Return the chosen data set: a shared one, or this session's upload."""
     from pages.ui import caches
 
     name = choice().data
@@ -137,7 +139,7 @@ def dataset() -> Dataset:
 
 
 def ready() -> Ready:
-    """Return data set and model; while the model trains, show the progress in their place and stop here."""
+    """Return data set and model; while the model trains, draw its progress instead and stop the page here."""
     from pages.ui import caches, jobs, messages, recipes
 
     chosen = choice()
@@ -161,7 +163,7 @@ def ready() -> Ready:
         st.stop()
     status(f"trained {ago(found.manifest.trained_at)}", found.manifest.origin.device)
     if recency := caches.recency_text(found.model, recipes.recipe(chosen.model)):
-        st.sidebar.caption(recency)
+        st.sidebar.html(f'<p class="about-model">{html(recency)}</p>')
     return Ready(data, found, data.like_threshold)
 
 

@@ -1,4 +1,4 @@
-"""This visitor's ratings: every act is in the log before anything is drawn, and everything drawn follows from it."""
+"""This visitor's ratings: every act is in the log before the page is drawn from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recengine.serving.event_log import Event, EventLog, imported, located
 BATCH = 20
 """Events that are appended together, all or none: after a long time offline there may be more than a limit allows."""
 REMEMBERED = 400
-"""Latest events that a board is told are in the log; a browser sends no more than half as many at once."""
+"""Latest events that are acknowledged to a board; a browser sends at most half as many at once."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def event_log() -> EventLog:
 
 
 def catalogue(dataset: Dataset) -> str:
-    """Return the name under which ratings of a data set are kept; a visitor's own upload goes by its content."""
+    """Return the name under which ratings of a data set are kept; an upload goes by its content."""
     uploaded = dataset is st.session_state.get("uploaded")
     return f"own {dataset.fingerprint}" if uploaded else dataset.name
 

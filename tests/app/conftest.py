@@ -116,7 +116,7 @@ def settle(app: AppTest) -> AppTest:
     """Run, and again while a model trains; nothing may have failed and something must be drawn."""
     app.run()
     for _ in range(100):
-        if not app.get("progress") or any(button.label == "Go on" for button in app.button):  # a paused job stays
+        if not app.get("progress") or any(button.label == "Resume" for button in app.button):  # a paused job stays
             break
         time.sleep(0.2)
         app.run()

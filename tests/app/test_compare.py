@@ -112,7 +112,7 @@ def test_what_runs_shows_what_is_known_so_far_and_what_fails_says_why(open_app: 
         ({"models": "ease"}, "Choose at least two models"),
         (
             {"models": "ease,bias,mf-explicit,neumf", "split": "cold-user"},
-            "NeuMF serves only viewers it was trained on",
+            "NeuMF can only serve viewers it was trained on",
         ),
     ],
 )

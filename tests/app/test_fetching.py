@@ -35,7 +35,7 @@ def test_offline_is_one_sentence_with_the_remedy_and_a_button(open_app: Open, wo
     press(app, "Try again")
     worker.ends()
     app.run()
-    assert any("is here" in success.value for success in app.success)
+    assert any("is ready to use" in success.value for success in app.success)
     assert [job.command[:3] for job in worker.jobs.all()] == [("datasets", "fetch", "ml-20m")] * 2
 
 
@@ -95,7 +95,7 @@ def test_a_training_that_dies_says_so_and_is_not_started_again_by_itself(slow_mo
     worker.ends()
     for _ in range(2):
         slow_model.run()
-        assert "the last it said was “epoch 3 of at most 60”" in slow_model.error[0].value
+        assert "its last message was “epoch 3 of at most 60”" in slow_model.error[0].value
         assert "not trained" in markup(slow_model)
     assert len(worker.jobs.all()) == 1
 

@@ -178,9 +178,9 @@ def test_changing_the_model_changes_address_list_and_status(open_app: Open) -> N
 def test_recency_is_shown_where_validation_chose_it(open_app: Open, sample: Dataset) -> None:
     half_life = obtain(TrainingRequest(sample, "ease", settings=AS_THE_APP)).model.config.recency_half_life
     assert half_life is not None
-    (caption,) = [caption.value for caption in open_app(user="12").sidebar.caption]
-    assert f"{half_life:g} likes later, a film counts half (chosen on validation)" in caption
-    assert not open_app(user="12", model="popularity").sidebar.caption
+    sentence = f"{half_life:g} likes later, a film counts half (chosen on validation)"
+    assert sentence in markup(open_app(user="12"))
+    assert "a film counts half" not in markup(open_app(user="12", model="popularity"))
 
 
 def test_every_card_links_to_the_films_like_it_and_keeps_the_view(open_app: Open, sample: Dataset) -> None:

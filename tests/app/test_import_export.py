@@ -1,4 +1,4 @@
-"""Import and export on the Rate page: ratings brought in from elsewhere, and taken away again."""
+"""Import and export on the Rate page: ratings of other sites imported, and downloaded again."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_an_export_is_looked_at_confirmed_and_kept_once(app: AppTest) -> None:
     assert "Se7en (1995) <b>4.5 ★</b>" in said
     upload(app, EXPORT)
     press(app, "Import 2 ratings")
-    assert [said.value for said in app.success] == ["0 ratings imported from Letterboxd; 2 were here already."]
+    assert [said.value for said in app.success] == ["0 ratings imported from Letterboxd; 2 you already had."]
     assert "3 films rated" in rated(app)
 
 
@@ -84,7 +84,7 @@ def test_what_was_rated_here_since_stays(app: AppTest) -> None:
     upload(app, EXPORT.replace("boxd.it/1,5", "boxd.it/1,3"))
     press(app, "Import 2 ratings")
     (said,) = app.success
-    assert "1 of films that you have rated here since were left" in said.value
+    assert "1 left unchanged: you have rated those films here since" in said.value
     assert "The Matrix (1999) <b>1 ★</b>" in rated(app)
 
 
@@ -122,7 +122,7 @@ def test_what_is_taken_away_can_be_brought_back(app: AppTest) -> None:
     assert counts(app)["Matched"] == "2"
     upload(app, import_export.movielens_csv(films, {}), "movielens.csv")
     assert counts(app) == {"Matched": "0", "To confirm": "2", "Not in this catalogue": "0", "Not usable": "0"}
-    assert "number 839 is **The Matrix" in app.checkbox[-1].label
+    assert "Number 839 is **The Matrix" in app.checkbox[-1].label
     app.checkbox[-1].check().run()
     assert app.button(key="import-keep").label == "Import 2 ratings"
 

@@ -22,8 +22,8 @@ def test_times_have_the_digits_they_deserve(seconds: float, said: str) -> None:
 def test_the_reason_of_a_failure_is_its_error_or_else_the_last_line() -> None:
     bad = job(last_line="epoch 3 of 9", error="epochs=0 is out of range; expected at least 1", returncode=2)
     assert reason(bad) == "epochs=0 is out of range; expected at least 1"
-    assert reason(job(last_line="epoch 3 of 9")) == "its process ended; the last it said was “epoch 3 of 9”"
-    assert reason(job()) == "its process ended without a word"
+    assert reason(job(last_line="epoch 3 of 9")) == "its process ended; its last message was “epoch 3 of 9”"
+    assert reason(job()) == "its process ended without a message"
 
 
 def test_a_hosted_app_tells_a_visitor_who_asks_for_too_much(

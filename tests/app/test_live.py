@@ -72,7 +72,7 @@ def begun(app: AppTest, worker: Worker, ran: Ran, lines: int | None = None) -> A
 
 def test_nothing_replayed_yet_offers_one_thing_to_do(open_app: Open, worker: Worker) -> None:
     app = open_app(PAGE, replayed="stream-blend")
-    assert "Nothing has been replayed here yet" in markup(app)
+    assert "Nothing replayed yet" in markup(app)
     press(app, "Replay for Step, Stream-item-KNN, Recent-popularity")
     command = worker.jobs.all()[0].command
     assert command[:3] == ("stream", "--dataset", "sample")
@@ -100,7 +100,7 @@ def test_a_visitor_s_own_ratings_are_mixed_in_and_the_replay_is_theirs_alone(
     EventLog().append(app.session_state["visitor"], "sample", [rated("839", 5.0), rated("460", 4.0), rated("12", 1.0)])
     app.run()
     (toggle,) = app.toggle
-    assert "my own 2 ratings" in toggle.label
+    assert "my 2 ratings" in toggle.label
     toggle.set_value(True).run()
     press(app, "Replay")
     job = worker.jobs.all()[0]
@@ -155,8 +155,8 @@ def test_pausing_and_going_on(open_app: Open, worker: Worker, ran: Ran) -> None:
     assert (worker.jobs.root / job.id / "hold").exists()
     assert "paused" in app.get("progress")[0].proto.text
     again = open_app(PAGE)  # as after F5
-    assert [b.label for b in again.button if b.label in ("Pause", "Go on", "Cancel")] == ["Go on", "Cancel"]
-    press(again, "Go on")
+    assert [b.label for b in again.button if b.label in ("Pause", "Resume", "Cancel")] == ["Resume", "Cancel"]
+    press(again, "Resume")
     worker.ends()
     assert not (worker.jobs.root / job.id / "hold").exists()
     assert worker.jobs.all()[0].state == "done"
@@ -198,7 +198,7 @@ def test_what_was_cut_off_stays_as_far_as_it_came(open_app: Open, worker: Worker
         worker.ends()
         app.run()
         said = app.error[0].value
-    assert ("MemoryError" if code else "was cancelled; this is as far as it came") in said
+    assert ("MemoryError" if code else "was cancelled; the results so far are below") in said
     assert drawn(app)[1]["data"][-1][0] == 600
     press(app, "Run it again")
     assert len(worker.jobs.all()) == 2
@@ -219,7 +219,7 @@ def test_what_runs_is_not_started_twice_and_keeps_its_speed(open_app: Open, work
     assert app.button(key="replay").disabled
     app.selectbox(key="speed").select("50").run()
     assert app.button(key="replay").disabled
-    assert any("It runs at 1,000 events a second; cancel it" in said.value for said in app.caption)
+    assert any("It is running at 1,000 events a second. Cancel it" in said.value for said in app.caption)
     worker.ends()
     app.run()
     assert not app.button(key="replay").disabled
@@ -241,7 +241,7 @@ def test_data_without_timestamps_says_what_stands_for_time(open_app: Open, worke
     press(app, "Use this data")
     app.switch_page(PAGE)
     app.run()
-    assert any("the order of its rows stands for time" in said.value for said in app.caption)
+    assert any("replayed in the order of its rows" in said.value for said in app.caption)
     press(app, "Replay")
     (job,) = worker.jobs.all()
     assert job.owner

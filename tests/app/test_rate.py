@@ -57,7 +57,7 @@ def test_a_new_visitor_sees_popular_films_and_films_to_rate(open_app: Open, samp
     app = open_app(PAGE)
     shown = drawn(app, "list")
     assert [card["rank"] for card in shown] == list(range(1, 11))
-    assert {tuple(card["note"]) for card in shown} == {("popular with everyone", "", "")}
+    assert {tuple(card["note"]) for card in shown} == {("Popular with everyone", "", "")}
     assert "what is popular" in markup(app)
     hand = drawn(app, "hand")
     assert len(hand) == 6
@@ -72,7 +72,7 @@ def test_the_list_is_what_the_model_gives_a_new_user_with_these_ratings(open_app
     expected = recommend_new(model, sample, history, k=10).ranking.items[0].numpy()
     assert [card["item"] for card in drawn(app, "list")] == [str(i) for i in sample.item_ids[expected]]
     notes = {card["note"][0] for card in drawn(app, "list")}
-    assert notes == {"because you rated"}
+    assert notes == {"Mainly because you liked"}
     assert "after <b>" in markup(app)
 
 
@@ -217,7 +217,7 @@ def test_acts_are_read_and_anything_else_is_not(tiny: Dataset) -> None:
 def test_titles_reach_the_browser_as_text(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile = "<img src=x onerror=alert(1)>\u202e\x00" + "a" * 10_000
     items = tiny.items.assign(title=hostile)
-    card = board._card(replace(tiny, items=items), Square(0, note=("because you rated", hostile, "")))
+    card = board._card(replace(tiny, items=items), Square(0, note=("Mainly because you liked", hostile, "")))
     assert card["title"].startswith("<img src=x onerror=alert(1)>")  # board.js sets textContent
     assert len(card["title"]) == len(card["note"][1]) == 300
     assert "\u202e" not in json.dumps(card, ensure_ascii=False)

@@ -249,7 +249,7 @@ def test_a_training_killed_from_outside_is_reported_and_run_again(open_app: Open
     os.kill(worker.told(4).pid or 0, signal.SIGKILL)
     worker.ends()
     app.run()
-    assert "the last it said was “epoch 2 of at most 60”" in app.error[0].value
+    assert "its last message was “epoch 2 of at most 60”" in app.error[0].value
     assert list(curves(app)) == ["Loss", "NDCG@10", "HR@10"]
     worker.does({"event": "step", "text": "training mf"})
     press(app, "Run it again")

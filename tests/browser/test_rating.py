@@ -46,7 +46,7 @@ def test_a_star_changes_the_list_and_undo_brings_it_back(open_page: OpenPage) ->
     rate(first, 5)
     expect(page.get_by_test_id("answered").or_(page.locator(".status-line"))).to_contain_text(f"after {name} (5 ★)")
     expect(first.locator(".done")).to_have_text("5 ★")
-    expect(board(page, "list").locator(".note").first).to_contain_text(f"because you rated {name}")
+    expect(board(page, "list").locator(".note").first).to_contain_text(f"Mainly because you liked {name}")
     after = titles(board(page, "list"))
     assert after != before
     assert name not in after
@@ -86,7 +86,7 @@ EXPORT = """Date,Name,Year,Letterboxd URI,Rating
 def test_an_export_is_brought_in_after_a_look_at_it_and_can_be_taken_away(open_page: OpenPage) -> None:
     page = open_page("/rate")
     settled(page)
-    page.get_by_text("Bring your ratings from Letterboxd").click()
+    page.get_by_text("Import your ratings from Letterboxd").click()
     file = {"name": "ratings.csv", "mimeType": "text/csv", "buffer": EXPORT.encode()}
     page.locator("input[type=file]").set_input_files(file)
     expect(page.locator(".st-key-import-counts")).to_contain_text("Not usable")

@@ -51,17 +51,17 @@ def test_watch_pause_reload_go_on_leave_come_back_and_take_it_away(open_page: Op
     expect(page.locator(".happened article").first).to_contain_text(re.compile(r"rated .* 5 ★\. .* had ranked it \d+"))
 
     page.get_by_role("button", name="Pause").click()
-    page.get_by_role("button", name="Go on").wait_for()
+    page.get_by_role("button", name="Resume").wait_for()
     stood = at(page)
     for _ in range(5):  # what was on its way may still come once
         page.reload()
-        page.get_by_role("button", name="Go on").wait_for()
+        page.get_by_role("button", name="Resume").wait_for()
         page.locator(CURVES).wait_for()
         before, stood = stood, at(page)
         if stood == before:
             break
     assert stood == before < 5_000
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     grows(page, stood)
 
     visit(page, "Data", "[data-testid=stMetric]")
@@ -91,7 +91,7 @@ def test_on_a_phone_it_fits_and_cancelling_ends_the_process(open_page: OpenPage,
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
     (job,) = [job for job in jobs.all() if job.active]
     page.get_by_role("button", name="Cancel").click()
-    expect(page.locator("[data-testid=stAlert]")).to_contain_text("this is as far as it came")
+    expect(page.locator("[data-testid=stAlert]")).to_contain_text("the results so far are below")
     assert not running(job.pid or 0)
     expect(page.get_by_role("button", name="Run it again")).to_be_visible()
     expect(page.locator(CURVES)).to_be_visible()

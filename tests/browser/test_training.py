@@ -127,7 +127,7 @@ def test_a_process_killed_from_outside_is_reported_and_can_be_run_again(open_pag
     os.kill(job.pid or 0, signal.SIGKILL)
     alert = page.locator(".st-key-watch [data-testid=stAlert]")
     expect(alert).to_contain_text(
-        re.compile("failed. Its process ended; the last it said was “epoch \\d+ of at most 500”")
+        re.compile("failed. Its process ended; its last message was “epoch \\d+ of at most 500”")
     )
     page.get_by_role("button", name="Run it again").click()
     page.locator(BAR).wait_for()
