@@ -110,7 +110,7 @@ def obtain(
         memory_needed(dataset, request.kind(request.config))
         training, validation = learning_rows(request)
         return fit_final(
-            request.model,
+            request.kind,
             request.config,
             training,
             validation,

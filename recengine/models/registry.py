@@ -150,7 +150,7 @@ def configure(name: str, settings: dict[str, Any], run: RunConfig) -> tuple[Conf
 
 
 def fit_final(
-    name: str,
+    kind: type[Recommender],
     config: Config,
     train: Interactions,
     valid: Interactions,
@@ -168,7 +168,6 @@ def fit_final(
     marked as the stage `REFIT`.
     """
     everything = train.concat(valid)
-    kind = model_class(name)
     auto = getattr(config, "recency_half_life", None) == "auto"
     if auto and not len(valid):
         config = dataclasses.replace(config, recency_half_life=None)  # type: ignore[call-arg]  # auto has the field

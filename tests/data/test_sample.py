@@ -242,7 +242,8 @@ def learned(data: Dataset) -> tuple[Split, dict[str, Recommender]]:
     names = ("popularity", "item-knn", "ease", "mf")
     run = RunConfig(seed=0)
     return split, {
-        name: fit_final(name, model_class(name).Config(), split.train, split.valid, run=run) for name in names
+        name: fit_final(model_class(name), model_class(name).Config(), split.train, split.valid, run=run)
+        for name in names
     }
 
 

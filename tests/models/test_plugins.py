@@ -1,4 +1,4 @@
-"""Models of one's own: what is loaded, what is refused and how it is said, and the two examples end to end."""
+"""Plugins: what is loaded, what is refused and with which message, and the examples end to end."""
 
 import json
 import os
@@ -10,21 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from recengine import testing as contract
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.models.base import Recommender
 from recengine.models.plugins import find_plugins
 from recengine.models.registry import MODELS
+from recengine.testing import check
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Write = Callable[..., Path]
 
 FUNCTION = '''
 def recommend(user_id, history, k):
-    """The ids from the smallest up, what was rated last first."""
+    """The item rated last, then the ids from the smallest up."""
     return [history[-1].item_id, *range(101, 141)][:k] if history else range(101, 141)
 '''
 CLASS = """
@@ -33,10 +32,10 @@ from recengine.models.base import Recommender
 
 class Mine(Recommender):
     name, family, summary = "mine", "baseline", "All ones."
-    def learn(self, train, given): pass
+    def learn(self, train, context): pass
     def score(self, user_idx): return torch.ones(torch.as_tensor(user_idx).numel(), self.n_items)
     def state(self): return {"nothing": torch.zeros(1)}
-    def restore(self, state): pass
+    def restore(self, state): self.nothing = state["nothing"]
 """
 
 
@@ -57,45 +56,45 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def only(taken: tuple[str, ...] = ()) -> type[Recommender]:
-    found, faults = find_plugins(taken)
-    assert (len(found), faults) == (1, [])
-    return found[0]
+    models, errors = find_plugins(taken)
+    assert (len(models), errors) == (1, [])
+    return models[0]
 
 
-def test_without_the_variable_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_variable_there_are_no_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RECENGINE_MODELS", raising=False)
     assert find_plugins(list(MODELS)) == ([], [])
 
 
-def test_a_function_ranks_by_its_answer(write: Write, tiny: Dataset) -> None:
+def test_a_function_ranks_by_the_order_of_its_ids(write: Write, tiny: Dataset) -> None:
     write("by_number.py", FUNCTION)
     kind = only()
     assert (kind.name, kind.family, kind.summary) == (
         "by-number",
         "custom",
-        "The ids from the smallest up, what was rated last first.",
+        "The item rated last, then the ids from the smallest up.",
     )
     model = kind().fit(tiny.ratings, items=tiny.items, users=tiny.user_table)
-    mine = tiny.ratings.of_users([5])
-    last = int(mine.item_idx[mine.chronological()[-1]])
+    history = tiny.ratings.of_users([5])
+    last = int(history.item_idx[history.chronological()[-1]])
     assert model.top_k(5, k=3, seen=None).items[0].tolist() == [last, *[i for i in range(4) if i != last][:2]]
-    assert contract.check(kind, tiny) == [(finding.line, "") for finding in contract.check(kind, tiny)]
+    assert [finding for finding in check(kind, tiny) if finding.error] == []
 
 
-def test_a_function_is_told_who_asks_and_what_they_rated_in_order(write: Write, tiny: Dataset) -> None:
+def test_a_function_gets_the_user_and_the_history_in_order(write: Write, tiny: Dataset) -> None:
     write(
         "spy.py",
-        "ASKED = []\ndef recommend(user_id, history, k):\n    ASKED.append((user_id, history, k))\n    return [101]",
+        "CALLS = []\ndef recommend(user_id, history, k):\n    CALLS.append((user_id, history, k))\n    return [101]",
     )
     kind = only()
     model = kind().fit(tiny.ratings, items=tiny.items, users=tiny.user_table)
     model.score([7])
     model.score_history(tiny.ratings.of_users([7]))  # type: ignore[attr-defined]
-    asked = sys.modules[kind.__module__].ASKED
-    mine = tiny.ratings.of_users([7])
-    mine = mine.select(mine.chronological())
-    events = list(zip((mine.item_idx + 101).tolist(), mine.rating.tolist(), mine.timestamp.tolist(), strict=True))
-    assert asked == [(8, events, 40), (None, events, 40)]
+    calls = sys.modules[kind.__module__].CALLS
+    rows = tiny.ratings.of_users([7])
+    rows = rows.select(rows.chronological())
+    events = list(zip((rows.item_idx + 101).tolist(), rows.rating.tolist(), rows.timestamp.tolist(), strict=True))
+    assert calls == [(8, events, 40), (None, events, 40)]
 
 
 def test_what_a_function_does_not_return_is_not_recommended(write: Write, tiny: Dataset) -> None:
@@ -111,7 +110,7 @@ def test_a_function_that_fails_is_bad_input_that_names_the_file(write: Write, ti
     model = kind().fit(tiny.ratings, items=tiny.items, users=tiny.user_table)
     with pytest.raises(BadInput, match=rf"user 8 with 20 ratings: ZeroDivisionError: .*; correct {path}"):
         model.score(7)
-    assert next(f.error[:20] for f in contract.check(kind, tiny) if f.error) == "BadInput: model 'bro"
+    assert next(f.error[:20] for f in check(kind, tiny) if f.error) == "BadInput: model 'bro"
 
 
 def test_a_package_and_a_class_load_too(write: Write, tiny: Dataset) -> None:
@@ -121,15 +120,15 @@ def test_a_package_and_a_class_load_too(write: Write, tiny: Dataset) -> None:
         CLASS.replace('"mine"', "NAME").replace("import torch", "import torch\nfrom .helper import NAME"),
         "pack",
     )
-    found, faults = find_plugins([])
-    assert [kind.name for kind in found] == ["mine"]
-    assert len(faults) == 1  # the folder is listed twice here
-    assert "name 'mine' is taken" in faults[0]
-    assert not [finding for finding in contract.check(found[0], tiny) if finding.error]
+    models, errors = find_plugins([])
+    assert [kind.name for kind in models] == ["mine"]
+    assert len(errors) == 1  # the folder is listed twice here
+    assert "name 'mine' is taken" in errors[0]
+    assert [finding for finding in check(models[0], tiny) if finding.error] == []
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("text", "message"),
     [
         ("def recommend(:", r"cannot be loaded: SyntaxError in line 1"),
         ("import no_such_module", r"cannot be loaded: ModuleNotFoundError: No module named 'no_such_module'"),
@@ -137,29 +136,28 @@ def test_a_package_and_a_class_load_too(write: Write, tiny: Dataset) -> None:
         ("x = 1", r"module '\w+' has no model; expected a subclass of Recommender, or recommend\("),
         (CLASS.replace("def score", "def skore"), r"class 'Mine' lacks score"),
         (CLASS.replace('"mine"', "5"), r"class 'Mine' lacks the text 'name'"),
-        (CLASS.replace('"mine"', '"../mine"'), r"name '../mine' is no name of a model"),
+        (CLASS.replace('"mine"', '"../mine"'), r"name '../mine' is not a name for a model"),
         (CLASS.replace('"baseline"', '"magic"'), r"family 'magic' of 'mine' is unknown; expected one of: collab"),
         (CLASS.replace('"mine"', '"ease"'), r"name 'ease' is taken"),
     ],
 )
-def test_a_source_that_cannot_be_used_is_told_and_spoils_no_other(write: Write, text: str, fault: str) -> None:
+def test_a_source_that_cannot_be_used_is_reported_and_affects_no_other(write: Write, text: str, message: str) -> None:
     write("bad.py", text)
     write("good.py", FUNCTION)
-    found, faults = find_plugins(["ease"])
-    assert [kind.name for kind in found] == ["good"]
-    assert len(faults) == 1
-    assert re.search(fault, faults[0])
+    models, errors = find_plugins(["ease"])
+    assert [kind.name for kind in models] == ["good"]
+    assert len(errors) == 1
+    assert re.search(message, errors[0])
 
 
-def test_a_path_that_is_no_source_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_source_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RECENGINE_MODELS", f"{tmp_path}{os.pathsep}{tmp_path / 'none.py'}")
-    found, faults = find_plugins([])
-    assert found == []
-    assert all("is no Python file or package" in fault for fault in faults)
-    assert len(faults) == 2
+    models, errors = find_plugins([])
+    assert models == []
+    assert ["is not a Python file or package" in error for error in errors] == [True, True]
 
 
-def test_another_text_is_another_version(write: Write) -> None:
+def test_a_changed_source_is_another_version(write: Write) -> None:
     path = write("mine.py", FUNCTION)
     first = only().version
     assert only().version == first
@@ -167,53 +165,21 @@ def test_another_text_is_another_version(write: Write) -> None:
     assert only().version != first
 
 
-class _Wrong(MODELS["popularity"]):  # type: ignore[misc, valid-type]
-    """A model that breaks one line of the contract, told by `how`."""
+def test_the_example_is_tested_as_its_author_would(tmp_path: Path) -> None:
+    """In a folder of its own, pytest collects the whole contract from two lines, and reports a line that is broken."""
+    for name in ("own_model.py", "test_own_model.py"):
+        (tmp_path / name).write_text((EXAMPLES / name).read_text())
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
 
-    how = ""
+    def outcome() -> str:
+        finished = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return finished.stdout.splitlines()[-1]
 
-    def score(self, user_idx):  # type: ignore[no-untyped-def]
-        scores = super().score(user_idx).clone()
-        if self.how == "shape":
-            return scores[:, :-1]
-        if self.how == "numbers":
-            scores[0, 0] = torch.nan
-        if self.how == "alone":
-            scores += len(scores)
-        if self.how == "changes":
-            self.counts += 1
-        if self.how == "luck":
-            scores += torch.rand(1)
-        return scores.double() if self.how == "double" else scores
-
-    def restore(self, state):  # type: ignore[no-untyped-def]
-        super().restore({name: value * (0 if self.how == "kept" else 1) for name, value in state.items()})
-
-
-@pytest.mark.parametrize(
-    ("how", "line", "fault"),
-    [
-        ("shape", "it scores every item for a batch of users", "the shape of the scores is (3, 39); expected (3, 40)"),
-        ("numbers", "it scores every item for a batch of users", "1 scores are not numbers"),
-        ("double", "it scores every item for a batch of users", "the scores are torch.float64"),
-        ("alone", "a user scores alone as in a batch", "user_idx 59 scores otherwise alone"),
-        ("changes", "serving leaves the model as it was", "counts changed"),
-        ("luck", "the same seed trains the same model", "a second training scored otherwise"),
-        ("kept", "saved and loaded, it scores the same", "the loaded model scores otherwise"),
-    ],
-)
-def test_each_broken_line_of_the_contract_is_found_and_said(tiny: Dataset, how: str, line: str, fault: str) -> None:
-    kind = type("Wrong", (_Wrong,), {"how": how})
-    found = {finding.line: finding.error for finding in contract.check(kind, tiny)}
-    assert found[line].startswith(fault)
-
-
-def test_training_that_fails_is_the_only_finding(tiny: Dataset) -> None:
-    def learn(self: Recommender, *_: object) -> None:
-        raise ArithmeticError("no")
-
-    kind = type("Failing", (_Wrong,), {"learn": learn})
-    assert contract.check(kind, tiny) == [("it learns from a few users", "ArithmeticError: no")]
+    assert re.fullmatch(r"19 passed in .*", outcome())
+    source = (tmp_path / "own_model.py").read_text()
+    (tmp_path / "own_model.py").write_text(source.replace("clamp(min=1).sqrt()", "sqrt()"))
+    assert re.fullmatch(r"\d failed, 1\d passed in .*", outcome())
 
 
 def test_the_examples_are_short_and_stand_on_the_leaderboard(recengine_home: Path) -> None:

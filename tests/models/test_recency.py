@@ -130,7 +130,7 @@ def test_auto_is_the_half_life_that_fares_best_when_each_is_fitted_alone(
     kind = model_class(name)
     parts = leave_last(tiny.ratings, test=False) if kind.learns_from == "ratings" else chain
     config, run = configure(name, {"recency_half_life": "auto", "epochs": 8}, RunConfig(device="cpu"))
-    final = fit_final(name, config, parts.train, parts.valid, run=run)
+    final = fit_final(model_class(name), config, parts.train, parts.valid, run=run)
     assert final.best_epoch != 0
     epochs = final.best_epoch or 1
     reached: dict[float | None, float] = {}
@@ -152,14 +152,14 @@ def test_auto_is_the_half_life_that_fares_best_when_each_is_fitted_alone(
 
 def test_auto_finds_that_only_the_last_event_matters(chain: Split) -> None:
     config, run = configure("item-knn", {"recency_half_life": "auto", "recency_floor": 0}, RunConfig(device="cpu"))
-    model = fit_final("item-knn", config, chain.train, chain.valid, run=run)
+    model = fit_final(model_class("item-knn"), config, chain.train, chain.valid, run=run)
     assert model.config.recency_half_life == 1.0
 
 
 def test_auto_without_validation_is_none_and_before_it_weighs_nothing(chain: Split) -> None:
     config, run = configure("ease", {"recency_half_life": "auto"}, RunConfig(device="cpu"))
     nothing = chain.valid.select(slice(0))
-    assert fit_final("ease", config, chain.train, nothing, run=run).config.recency_half_life is None
+    assert fit_final(model_class("ease"), config, chain.train, nothing, run=run).config.recency_half_life is None
     auto, plain = (model_class("ease")(c).fit(chain.train) for c in (config, model_class("ease").Config()))
     assert torch.equal(auto.score([0, 1]), plain.score([0, 1]))
 
@@ -168,7 +168,7 @@ def test_where_order_is_all_the_same_none_is_chosen(chain: Split) -> None:
     """Recency changes nobody's list of one-event histories, and a tie is no gain."""
     first = chain.train.chronological()[np.unique(chain.train.user_idx, return_index=True)[1]]
     config, run = configure("ease", {"recency_half_life": "auto", "recency_floor": 0}, RunConfig(device="cpu"))
-    model = fit_final("ease", config, chain.train.select(first), chain.valid, run=run)
+    model = fit_final(model_class("ease"), config, chain.train.select(first), chain.valid, run=run)
     assert model.config.recency_half_life is None
 
 

@@ -154,7 +154,9 @@ def test_the_hybrids_pretraining_reports_its_epochs_by_name_and_stays_out_of_the
     split = leave_last(tiny.positives(4.0))
     config, run = configure("hybrid", {**SMALL, "frozen_epochs": 2, "pretrain_epochs": 4}, RunConfig(device="cpu"))
     results: list[EpochResult] = []
-    final = fit_final("hybrid", config, split.train, split.valid, items=tiny.items, run=run, on_epoch=results.append)
+    final = fit_final(
+        model_class("hybrid"), config, split.train, split.valid, items=tiny.items, run=run, on_epoch=results.append
+    )
     epochs = {stages: [r.epoch for r in results if r.stages == stages] for stages in (r.stages for r in results)}
     pretraining, refit = Stage.PRETRAINING, Stage.REFIT
     assert list(epochs) == [(pretraining,), (), (refit, pretraining), (refit,)]  # in the order in which they happen

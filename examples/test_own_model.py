@@ -1,0 +1,9 @@
+"""The contract of a custom model: python -m pytest examples"""
+
+from own_model import CoLiked
+
+from recengine.testing import ModelContract
+
+
+class TestCoLiked(ModelContract):
+    model = CoLiked
