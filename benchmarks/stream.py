@@ -39,7 +39,7 @@ from recengine.training.config import RunConfig
 
 PLAIN = {
     "loss": "squared",
-    "negatives": 0,
+    "event_negatives": 0,
     "passes": 1,
     "replay": 0,
     "item_bias": False,

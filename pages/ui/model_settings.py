@@ -38,7 +38,7 @@ class Setting(Field):
     types: Sequence[Any]
     words: Sequence[str]
     optional: bool
-    primary: bool
+    primary: int
     range: str
 
     @property
@@ -107,7 +107,7 @@ def settings_of(kind: type[Recommender]) -> list[Setting]:
     declared = [(kind.Config, f) for f in dataclasses.fields(kind.Config)]
     if kind.preset_epochs is not None:
         declared += [(RunConfig, f) for f in dataclasses.fields(RunConfig) if f.name in ("epochs", "patience")]
-    return sorted((_setting(kind, owner, f) for owner, f in declared), key=lambda setting: not setting.primary)
+    return sorted((_setting(kind, owner, f) for owner, f in declared), key=lambda setting: setting.primary or math.inf)
 
 
 def _setting(kind: type[Recommender], owner: type[Config], f: dataclasses.Field[Any]) -> Setting:

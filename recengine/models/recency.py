@@ -30,13 +30,13 @@ class RecencyOptions:
 
     recency_half_life: float | Literal["auto"] | None = option(
         None,
-        "later events of the same user after which an item's recency bonus halves; empty: no bonus; "
-        "auto: chosen on validation",
+        "later events of the same user after which an item's recency bonus halves; empty: no bonus",
+        note="auto: chosen on validation",
         low=0,
         high=10_000,
         open_low=True,
         search=(None, *HALF_LIVES),
-        primary=True,
+        primary=2,
     )
     recency_floor: float = option(
         0.15,
@@ -44,7 +44,7 @@ class RecencyOptions:
         low=0,
         high=10,
         search=Range(0.02, 0.5, log=True),
-        primary=True,
+        primary=2,
     )
 
     @property

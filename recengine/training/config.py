@@ -29,26 +29,39 @@ Search = Range | tuple[Any, ...]
 
 def option(
     default: Any,
-    help: str,
+    meaning: str,
     *,
+    note: str = "",
     low: float | None = None,
     high: float | None = None,
     open_low: bool = False,
     search: Search | None = None,
-    primary: bool = False,
+    primary: int = 0,
 ) -> Any:
-    """Declare a config field with its help text and range (`open_low`: the low end itself is excluded).
+    """Declare a config field with its meaning and range (`open_low`: the low end itself is excluded).
 
+    The help text is the meaning, and after it the `note` on what holds for this config alone.
     `search` is where `tune` looks for a good value, far less than what is valid; None leaves the field alone.
-    `primary` fields are the ones to look at first.
+    `primary` fields are the ones to look at first, 1 before 2; 0 is for all others.
     """
-    about = {"help": help, "low": low, "high": high, "open_low": open_low, "search": search, "primary": primary}
+    about = {"low": low, "high": high, "open_low": open_low, "search": search, "primary": primary}
+    return field(default=default, metadata=about | {"meaning": meaning, "help": _help(meaning, note)})
+
+
+def preset(kind: Any, name: str, default: Any, *, note: str | None = None, **changed: Any) -> Any:
+    """Declare again a field that the config `kind` has: with the same meaning, and another default.
+
+    `note` replaces the note of `kind`, and `changed` parts of its metadata: the `search`, `primary`, or the range,
+    which may only become narrower.
+    """
+    about = {**kind.__dataclass_fields__[name].metadata, **changed}
+    if note is not None:
+        about["help"] = _help(about["meaning"], note)
     return field(default=default, metadata=about)
 
 
-def preset(kind: type[Config], name: str, default: Any) -> Any:
-    """Declare again a field that the parent `kind` has, with another default."""
-    return field(default=default, metadata=kind.__dataclass_fields__[name].metadata)
+def _help(meaning: str, note: str) -> str:
+    return f"{meaning}; {note}" if note else meaning
 
 
 @dataclass(frozen=True)

@@ -265,14 +265,14 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
 
 
 PLAIN = [
-    "negatives=0",
+    "event_negatives=0",
     "passes=1",
     "replay=0",
     "item_bias=false",
     "optimizer=sgd",
     "learning_rate=0.06",
     "l2=0",
-    "init_std=0.1",
+    "item_init_std=0.1",
     "epochs=1",
 ]
 """R0's settings, apart from those that a test sets."""
@@ -360,11 +360,12 @@ def test_an_extra_user_is_mixed_in_as_the_guest(folder: Path, run: Run, tiny: Da
 def test_the_json_object_has_every_model_with_an_interval_and_the_count_always(folder: Path, run: Run) -> None:
     value, noted, rows = run(
         *("--dataset", folder, "--positive", 4, "--model", "stream-item-knn", "--model", "step", "--events", 200),
-        *("--set", "shrink=5", "--set", "step.embedding_dim=8", "--set", "step.epochs=2", "--progress", "jsonl"),
+        *("--set", "norm_shrinkage=5", "--set", "step.embedding_dim=8", "--set", "step.epochs=2"),
+        *("--progress", "jsonl"),
     )
     names = ["stream-item-knn", "step", "stream-popularity", "stream-item-knn-frozen", "step-frozen"]
     assert list(value["results"]) == names
-    assert value["results"]["stream-item-knn"]["settings"]["shrink"] == 5
+    assert value["results"]["stream-item-knn"]["settings"]["norm_shrinkage"] == 5
     assert value["results"]["step-frozen"]["settings"]["embedding_dim"] == 8
     for name in names:
         assert value[name] == value["results"][name]["recall@10"]

@@ -28,7 +28,7 @@ READS_NO_ORDER = ("popularity", "contextual")
 """Models that fold in the same list for everybody."""
 HISTORY = [name for name, kind in MODELS.items() if issubclass(kind, HistoryModel)]
 EXPLAIN = [name for name, kind in MODELS.items() if hasattr(kind, "explain")]
-SMALL = {"embedding_dim": 6, "epochs": 4, "samples": 3}
+SMALL = {"embedding_dim": 6, "epochs": 4, "averaged_sweeps": 3}
 
 
 def fitted(name: str, data: Dataset, rows: Interactions | None = None, **wanted: Any) -> Any:

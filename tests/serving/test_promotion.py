@@ -183,7 +183,7 @@ def test_the_commands_say_what_they_did(
     assert set(said["metrics"]["base"]["ndcg@10"]) == {"value", "rival", "low", "high"}
     assert main(["rollback", "--dataset", "sample", "--model", "stream-popularity", "--quiet"]) == 0
     assert "Now serving version 0" in capsys.readouterr().out
-    assert main(["promote", "--dataset", "sample", "--set", "negatives=3", "--quiet"]) == 2
+    assert main(["promote", "--dataset", "sample", "--set", "event_negatives=3", "--quiet"]) == 2
     assert "serves the presets alone" in capsys.readouterr().err
 
 

@@ -51,7 +51,7 @@ def state(model: Step) -> dict[str, bytes]:
     "settings",
     [
         {"replay": 0},
-        {"replay": 0, "optimizer": "sgd", "loss": "squared", "negatives": 0},
+        {"replay": 0, "optimizer": "sgd", "loss": "squared", "event_negatives": 0},
         {"replay": 0, "optimizer": "adam", "loss": "softmax", "confidence": 0.5},
         {"replay": 0, "negatives_from": "oldest", "loss": "logistic"},
         {"replay": 0, "negatives_from": "any", "freeze_items": True},
@@ -148,7 +148,7 @@ def test_an_unknown_item_is_bad_input(model: Step) -> None:
 
 
 def test_many_events_find_room(fit: Fit) -> None:
-    model = fit(negatives=20, passes=3)
+    model = fit(event_negatives=20, passes=3)
     session = OnlineSession(model)
     for item in np.random.default_rng(0).permutation(40).tolist():
         session.append(rate(item))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.models.base import FitContext, Recommender, as_indices
+from recengine.models.options import shared
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Range, option
 from recengine.training.loop import run_epochs
@@ -28,35 +29,25 @@ TINY = 1e-30
 class IALSConfig(HistoryConfig):
     """Settings of `ials`."""
 
-    embedding_dim: int = option(
-        64,
-        "length of a user's and of an item's vector",
-        low=1,
-        high=4096,
-        search=Range(16, 256, log=True),
-        primary=True,
-    )
+    embedding_dim: int = shared("embedding_dim", 64, search=Range(16, 256, log=True))
     unobserved_weight: float = option(
         0.3,
-        "weight of an unchosen item's error beside 1 for a chosen one",
+        "weight of the error of a pair that was not chosen, where that of a chosen pair is 1",
         low=0,
         high=10,
         search=Range(0.01, 1, log=True),
+        primary=1,
     )
-    l2: float = option(
+    l2: float = shared(
+        "l2",
         0.01,
-        "ridge penalty, times the frequency to the power `frequency_scaling`",
-        low=0,
-        high=1e4,
+        note="it grows with the frequency to the power `frequency_scaling`",
         search=Range(0.0005, 0.1, log=True),
-        primary=True,
     )
     frequency_scaling: float = option(
         1.0, "0: the same penalty for all; 1: in proportion to frequency", low=0, high=1, search=Range(0, 1)
     )
-    init_std: float = option(
-        0.1, "spread of the starting vectors, over sqrt(embedding_dim)", low=0, high=10, open_low=True
-    )
+    init_norm: float = option(0.1, "typical length of an item's starting vector", low=0, high=10, open_low=True)
 
 
 class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
@@ -74,7 +65,7 @@ class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
     summary = "Implicit matrix factorisation by alternating least squares; a newcomer costs one small solve."
     reference = "Rendle et al., Revisiting the performance of iALS on item recommendation benchmarks, RecSys 2022"
     Config = IALSConfig
-    version = 2
+    version = 3
     preset_epochs = 20
     preset_patience = 4
 
@@ -83,7 +74,7 @@ class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
         self.network = _Tables(self.n_users, self.n_items, config.embedding_dim)
         draws = torch.Generator().manual_seed(context.run.seed)
         with torch.no_grad():
-            self.network.items.normal_(0, config.init_std / config.embedding_dim**0.5, generator=draws)
+            self.network.items.normal_(0, config.init_norm / config.embedding_dim**0.5, generator=draws)
         self.network.to(device)
         even = np.ones(len(train), np.float32)
         by_user = Histories(train.user_idx, train.item_idx, even, self.n_users)

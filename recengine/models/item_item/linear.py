@@ -17,6 +17,7 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import coordinates
 from recengine.models.base import FitContext, Recommender
+from recengine.models.options import shared
 from recengine.models.recency import HistoryConfig, HistoryConfigT, HistoryModel, recency_weights
 from recengine.training.config import Range, option
 
@@ -105,15 +106,15 @@ class ItemKNNConfig(HistoryConfig):
     """Settings of `item-knn`."""
 
     neighbours: int = option(
-        50, "nearest items kept for each item", low=1, high=100_000, search=Range(10, 500, log=True), primary=True
+        50, "nearest items kept for each item", low=1, high=100_000, search=Range(10, 500, log=True), primary=1
     )
-    shrink: float = option(
+    cosine_shrinkage: float = option(
         3.0,
-        "added to the denominator, so that rare pairs count less",
+        "added to the denominator of every cosine, so that rare pairs count less",
         low=0,
         high=10_000,
         search=Range(0.5, 200, log=True),
-        primary=True,
+        primary=1,
     )
 
 
@@ -122,6 +123,7 @@ class ItemKNN(ItemItem[ItemKNNConfig]):
 
     name = "item-knn"
     title = "Item-KNN"
+    version = 2
     summary = "Films liked by the same people, by shrunk cosine."
     reference = "Deshpande & Karypis, Item-based top-N recommendation algorithms, TOIS 2004"
     Config = ItemKNNConfig
@@ -129,7 +131,7 @@ class ItemKNN(ItemItem[ItemKNNConfig]):
     def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
         gram = gram_matrix(train, device)
         norm = gram.diagonal().sqrt()
-        cosine = gram / (norm[:, None] * norm[None, :] + self.config.shrink).clamp(min=1e-12)
+        cosine = gram / (norm[:, None] * norm[None, :] + self.config.cosine_shrinkage).clamp(min=1e-12)
         cosine.fill_diagonal_(0)
         k = min(self.config.neighbours, self.n_items)
         best = cosine.topk(k, dim=1)
@@ -145,15 +147,7 @@ class ItemKNN(ItemItem[ItemKNNConfig]):
 class EASEConfig(HistoryConfig):
     """Settings of `ease`."""
 
-    l2: float = option(
-        100.0,
-        "ridge penalty on the weights; larger trusts the data less",
-        low=0,
-        high=1e7,
-        open_low=True,
-        search=Range(10, 2000, log=True),
-        primary=True,
-    )
+    l2: float = shared("l2", 100.0, open_low=True, search=Range(10, 2000, log=True))
 
 
 class EASE(ItemItem[EASEConfig]):
@@ -181,17 +175,9 @@ class EASE(ItemItem[EASEConfig]):
 class SLIMConfig(HistoryConfig):
     """Settings of `slim`."""
 
-    l2: float = option(
-        100.0,
-        "ridge penalty on the weights",
-        low=0,
-        high=1e7,
-        open_low=True,
-        search=Range(10, 2000, log=True),
-        primary=True,
-    )
+    l2: float = shared("l2", 100.0, open_low=True, search=Range(10, 2000, log=True))
     l1: float = option(
-        1.0, "penalty that sets small weights to zero", low=0, high=1e6, search=Range(0.05, 20, log=True), primary=True
+        1.0, "penalty that sets small weights to zero", low=0, high=1e6, search=Range(0.05, 20, log=True), primary=1
     )
     iterations: int = option(30, "rounds of the alternating solution", low=1, high=1000)
 

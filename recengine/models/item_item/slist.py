@@ -13,6 +13,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.models.item_item.linear import EASEConfig, ItemItem, gram_matrix
+from recengine.models.options import shared
 from recengine.training.config import option, preset
 
 LONGEST = 4096
@@ -26,13 +27,11 @@ class SLISTConfig(EASEConfig):
     l2: float = preset(EASEConfig, "l2", 300.0)
     recency_half_life: float | Literal["auto"] | None = preset(EASEConfig, "recency_half_life", 2.0)
     set_weight: float = option(
-        0.1, "share of the whole set, order aside, beside that of what came next; 1 is EASE", low=0, high=1
+        0.1, "share of what is learned from whole histories, their order ignored; 1 is EASE", low=0, high=1, primary=1
     )
-    horizon: Literal["next", "later"] = option(
-        "next", "what is predicted: the next item after any history, or all later ones after a person's first few"
-    )
-    first: int = option(
-        10, "horizon=later: how many first items are learned from, one, two, ... at a time", low=1, high=200
+    horizon: Literal["next", "later"] = shared("horizon", "next")
+    first_events: int = option(
+        10, "horizon=later: learn from this many first events of a user, taken 0, 1, 2, ... at a time", low=1, high=200
     )
 
 
@@ -44,8 +43,8 @@ class SLIST(ItemItem[SLISTConfig]):
     `set_weight`. Learning weighs a history as serving does (Choi, Kim, Lee, Shim & Lee, WWW 2021, who decay by the
     distance of two events and cap the diagonal; here the diagonal is zero, as in EASE, and the target is one event).
 
-    With `horizon` "later" the rows are each person's first 0, 1, ... `first` events, which count 1 together, a row of Y
-    is all that follows, and an intercept says what follows anyway: a list for people of whom little is known.
+    With `horizon` "later" there is a row for each user's first 0, 1, ... `first_events` events, which count 1 together,
+    a row of Y is all that follows, and an intercept is what follows anyway: a list for users of whom little is known.
     """
 
     name = "slist"
@@ -53,7 +52,7 @@ class SLIST(ItemItem[SLISTConfig]):
     summary = "Like EASE, but learned in order: predicts what is chosen next from the latest films; exact reasons."
     reference = "Choi et al., Session-aware linear item-item models for session-based recommendation, WWW 2021"
     Config = SLISTConfig
-    version = 2
+    version = 3
     is_order_sensitive = True
     matrices = 6
 
@@ -94,13 +93,13 @@ class SLIST(ItemItem[SLISTConfig]):
         events asks for the events n, n + 1, ... So two events meet in a sum over n that is looked up.
         """
         item, place, m = self._placed(train)
-        weight = self.config.recency(np.arange(2 * self.config.first)).astype(np.float64)
-        ages = np.arange(self.config.first)
+        weight = self.config.recency(np.arange(2 * self.config.first_events)).astype(np.float64)
+        ages = np.arange(self.config.first_events)
         alone = np.append(0, weight.cumsum())  # [k]: sum of weight(j) over j < k
         both = weight[ages] * weight[ages[:, None] + ages]
         both = np.pad(both.cumsum(1), ((0, 0), (1, 0)))  # [d, k]: sum of weight(j) weight(j + d) over j < k
         left, right = torch.zeros(2, self.n_items**2)
-        for p in range(min(self.config.first, int(m.max(initial=0)))):
+        for p in range(min(self.config.first_events, int(m.max(initial=0)))):
             rows = np.flatnonzero(m > p)  # of the people whose event p is in a row at all
             q, most = place[rows], m[rows]  # look-ups below are kept in range where np.where does not take them
             key = torch.from_numpy(item[rows - q + p] * self.n_items + item[rows])
@@ -113,7 +112,7 @@ class SLIST(ItemItem[SLISTConfig]):
     def _sums(self, train: Interactions, device: torch.device) -> tuple[Tensor, Tensor, int]:
         """Return the sums over all rows of what they read and ask for, each (n_items,), and the number of people."""
         item, place, m = self._placed(train)
-        alone = np.append(0, self.config.recency(np.arange(self.config.first)).cumsum(dtype=np.float64))
+        alone = np.append(0, self.config.recency(np.arange(self.config.first_events)).cumsum(dtype=np.float64))
         shares = (alone[(m - place).clip(min=0)] / (m + 1), (np.minimum(place, m) + 1) / (m + 1))
         a, counts = self.config.set_weight, train.item_counts
         sums = ((1 - a) * np.bincount(item, share, minlength=self.n_items) + a * counts for share in shares)
@@ -125,7 +124,7 @@ class SLIST(ItemItem[SLISTConfig]):
         rows = train.select(train.chronological())
         counts = train.user_counts[rows.user_idx]
         place = np.arange(len(rows)) - (np.cumsum(train.user_counts) - train.user_counts)[rows.user_idx]
-        return rows.item_idx.astype(np.int64), place, np.minimum(counts - 1, self.config.first)
+        return rows.item_idx.astype(np.int64), place, np.minimum(counts - 1, self.config.first_events)
 
     def _transitions(self, train: Interactions) -> tuple[Tensor, Tensor]:
         """Return (H'H, H'Y), each (n_items, n_items): sums over the people of their items' weights for each other.

@@ -17,6 +17,7 @@ from recengine.data.sampling import ItemSampler, KnownPairs
 from recengine.errors import BadInput
 from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.models.metadata import count_unknown, credit_table, metadata_table, parse_credit
+from recengine.models.options import shared
 from recengine.models.pair.loss import pair_loss
 from recengine.models.pair.networks import PairNetwork
 from recengine.models.recency import HistoryModel, RecencyOptions
@@ -34,69 +35,44 @@ TABLES = ("user_embedding", "item_embedding", "value_embedding", "value_bias")
 class PairConfig(BaseConfig):
     """Options of every model that is trained on sampled negatives."""
 
-    embedding_dim: int = option(
-        64,
-        "length of a user's and of an item's vector",
-        low=1,
-        high=4096,
-        search=Range(16, 128, log=True),
-        primary=True,
+    embedding_dim: int = shared("embedding_dim", 64, search=Range(16, 128, log=True))
+    loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "warp", "logistic", "squared"] = shared(
+        "loss", "softmax", note="each compares a positive with its negative samples"
     )
-    loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "warp", "logistic", "squared"] = option(
-        "softmax", "how a positive is compared with its negatives", primary=True
-    )
-    negatives: int = option(
-        64,
-        "negative samples that each positive is compared with in each epoch; 0: every other item",
-        low=0,
-        high=10_000,
-        search=Range(16, 256, log=True),
-        primary=True,
-    )
+    negatives: int = shared("negatives", 64, high=10_000, search=Range(16, 256, log=True))
     shared_by: int = option(32, "positives of different users that share one set of negative samples", low=1, high=1024)
     sampling: Literal["exact", "approximate", "popularity"] = option(
         "exact",
         "exact never takes a user's positive for a negative; approximate does not look; "
         "popularity is exact and draws popular items more often (count^0.75)",
     )
-    optimizer: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"] = option(
-        "adam", "how a step follows from the gradient"
-    )
-    learning_rate: float = option(
-        0.015, "step size", low=0, high=1000, open_low=True, search=Range(0.002, 0.1, log=True), primary=True
-    )
+    optimizer: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"] = shared("optimizer", "adam")
+    learning_rate: float = shared("learning_rate", 0.015, search=Range(0.002, 0.1, log=True))
     bias_optimizer: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"] | None = option(
         None, "optimiser of the biases; empty: the same"
     )
     bias_learning_rate: float | None = option(
         None, "step size of the biases, so that they do not take all of popularity; empty: the same", low=0, high=1000
     )
-    schedule: Literal["none", "plateau", "cosine"] = option("none", "how the step sizes fall as epochs pass")
+    schedule: Literal["none", "plateau", "cosine"] = shared("schedule", "none")
     clip: float = option(0.0, "largest norm of a step's gradient; 0: no limit", low=0, high=1e6)
-    l2: float = option(
-        0.04,
-        "L2 penalty of the vectors of a step, each as often as it is used",
-        low=0,
-        high=10,
-        search=Range(0.001, 0.3, log=True),
-        primary=True,
+    l2: float = shared(
+        "l2", 0.04, note="of the vectors in a step, each as often as it is used", search=Range(0.001, 0.3, log=True)
     )
-    dropout: float = option(
-        0.0, "share of each vector that is dropped in training", low=0, high=0.95, search=Range(0, 0.5), primary=True
-    )
-    item_bias: bool = option(True, "learn a bias of each item")
+    dropout: float = shared("dropout", 0.0, search=Range(0, 0.5))
+    item_bias: bool = shared("item_bias", True)
     user_bias: bool = option(False, "learn a bias of each user; no ranking changes, logistic and squared losses do")
     partial_credit: str = option(
         "", "what a negative may share with the positive, and how much that narrows the gap, as in genres:0.4"
     )
-    batch_size: int = option(2048, "positives in one step", low=1, high=10_000_000)
+    batch_size: int = shared("batch_size", 2048)
     y_range: tuple[float, float] | None = option(
         None, "low,high: a sigmoid maps every score into this range; empty: a score is any number"
     )
     initialiser: Literal["normal", "truncated", "uniform", "xavier"] = option(
         "normal", "what the vectors start as; truncated: no further than two standard deviations from 0"
     )
-    init_std: float = option(0.1, "standard deviation of the starting vectors", low=0, high=10, open_low=True)
+    init_std: float = shared("init_std", 0.1)
     mixed_precision: bool = option(False, "compute products in bfloat16, on CUDA alone")
 
     def __post_init__(self) -> None:

@@ -27,11 +27,11 @@ class HybridJointConfig(LayeredConfig):
     """Options of `hybrid-joint`."""
 
     metadata: str = option(
-        "genres,year", "what is read of the items: genres, year, keywords, tags, director", primary=True
+        "genres,year", "what is read of the items: genres, year, keywords, tags, director", primary=1
     )
     metadata_layers: tuple[int, ...] = option(
         (16, 8),
-        "sizes of the layers over the metadata, joined by commas",
+        "widths of the layers over the metadata, joined by commas",
         low=1,
         high=4096,
         search=((8,), (16, 8), (32, 16)),
@@ -55,9 +55,9 @@ class HybridConfig(HybridJointConfig):
     frozen_epochs: int = option(
         5, "epochs of phase 1, in which only the new layers learn", low=0, high=10_000, search=Range(0, 10)
     )
-    second_rate: float = option(
+    second_phase_rate: float = option(
         0.1,
-        "learning rate of phase 2, as a factor of phase 1's",
+        "step sizes of phase 2, as a share of those of phase 1",
         low=0,
         high=1,
         open_low=True,
@@ -94,6 +94,7 @@ class Hybrid(PairModel[HybridConfig]):
     summary = "A trained matrix factorisation, then a network over genres and years on top, then both together."
     reference = HybridJoint.reference
     Config = HybridConfig
+    version = 2
     network_class = HybridNetwork
     preset_epochs = 30
     preset_patience = 4
@@ -103,7 +104,10 @@ class Hybrid(PairModel[HybridConfig]):
 
     def phases(self, epochs: int) -> list[TrainingPhase]:
         first = min(self.config.frozen_epochs, epochs)
-        phases = [TrainingPhase(first, frozen=FACTORISATION), TrainingPhase(epochs - first, self.config.second_rate)]
+        phases = [
+            TrainingPhase(first, frozen=FACTORISATION),
+            TrainingPhase(epochs - first, self.config.second_phase_rate),
+        ]
         return [phase for phase in phases if phase.epochs]
 
     def _start(self, train: Interactions, context: FitContext) -> PairNetwork:

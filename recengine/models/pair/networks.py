@@ -286,13 +286,13 @@ class BucketNetwork(PairNetwork):
         self.value_embedding = nn.Parameter(torch.zeros(n_values, config.embedding_dim))
         self.value_bias = nn.Parameter(torch.zeros(n_values))
         self.register_buffer("known", torch.ones(n_items))
-        self.least = config.least
+        self.min_positives = config.min_positives
 
     def initialise(self, std: float, train: Interactions) -> None:
         super().initialise(std, train)
         self.initialiser(self.value_embedding, std)
         nn.init.zeros_(self.item_embedding.weight)
-        self.known.copy_(torch.from_numpy(train.item_counts >= self.least))
+        self.known.copy_(torch.from_numpy(train.item_counts >= self.min_positives))
 
     def item_vectors(self, item: Tensor | None) -> Tensor:
         own_part = look_up(self.item_embedding, item) * look_up(self.known, item)[..., None]

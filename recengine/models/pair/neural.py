@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from recengine.errors import BadInput
+from recengine.models.options import shared
 from recengine.models.pair.base import PairConfig, PairModel, TrainingPhase
 from recengine.models.pair.fold_in import FoldInConfig, GradientFoldIn, RidgeFoldIn, ServesNewUsers
 from recengine.models.pair.networks import (
@@ -21,21 +22,14 @@ from recengine.models.pair.networks import (
     TwoTowers,
 )
 from recengine.models.recency import RecencyOptions
-from recengine.training.config import Range, option
+from recengine.training.config import Range, option, preset
 
 
 @dataclass(frozen=True)
 class LayeredConfig(PairConfig):
     """Options of models with layers above the vectors."""
 
-    layers: tuple[int, ...] = option(
-        (16, 8),
-        "sizes of the layers, joined by commas",
-        low=1,
-        high=4096,
-        search=((16, 8), (32, 16), (64, 32), (64,)),
-        primary=True,
-    )
+    layers: tuple[int, ...] = shared("layers", (16, 8), search=((16, 8), (32, 16), (64, 32), (64,)))
     layer_learning_rate: float = option(
         0.002, "step size of the layers", low=0, high=1000, open_low=True, search=Range(0.0003, 0.03, log=True)
     )
@@ -50,8 +44,8 @@ class LayeredConfig(PairConfig):
 class MLPConfig(LayeredConfig):
     """Options of `mlp`, whose layers have all the work to do."""
 
-    layer_learning_rate: float = option(
-        0.015, "step size of the layers", low=0, high=1000, open_low=True, search=Range(0.001, 0.05, log=True)
+    layer_learning_rate: float = preset(
+        LayeredConfig, "layer_learning_rate", 0.015, search=Range(0.001, 0.05, log=True)
     )
 
 
@@ -72,14 +66,7 @@ class MLP(PairModel[MLPConfig]):
 class NeuMFConfig(LayeredConfig):
     """Options of `neumf`."""
 
-    layers: tuple[int, ...] = option(
-        (32, 16, 8),
-        "sizes of the layers, joined by commas",
-        low=1,
-        high=4096,
-        search=((16, 8), (32, 16, 8), (64, 32, 16)),
-        primary=True,
-    )
+    layers: tuple[int, ...] = shared("layers", (32, 16, 8), search=((16, 8), (32, 16, 8), (64, 32, 16)))
 
 
 class NeuMF(PairModel[NeuMFConfig]):
@@ -112,22 +99,10 @@ class MLPMF(PairModel[LayeredConfig]):
 class NonlinearMFConfig(LayeredConfig, RecencyOptions):
     """Options of `nonlinear-mf`."""
 
-    layers: tuple[int, ...] = option(
-        (64,),
-        "sizes of the layers of each side, joined by commas",
-        low=1,
-        high=4096,
-        search=((32,), (64,), (128,), (64, 64)),
-        primary=True,
+    layers: tuple[int, ...] = shared(
+        "layers", (64,), note="the same on each side", search=((32,), (64,), (128,), (64, 64))
     )
-    dropout: float = option(
-        0.3,
-        "share of each vector and layer that is dropped in training",
-        low=0,
-        high=0.95,
-        search=Range(0, 0.6),
-        primary=True,
-    )
+    dropout: float = shared("dropout", 0.3, search=Range(0, 0.6))
 
 
 class NonlinearMF(ServesNewUsers[NonlinearMFConfig], PairModel[NonlinearMFConfig]):
@@ -149,13 +124,11 @@ class NonlinearMF(ServesNewUsers[NonlinearMFConfig], PairModel[NonlinearMFConfig
 class CMLConfig(FoldInConfig):
     """Options of `cml`: the ball takes the place of a penalty, and nearness that of a bias."""
 
-    loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "warp", "logistic", "squared"] = option(
-        "warp", "how a positive is compared with its negatives", primary=True
+    loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "warp", "logistic", "squared"] = preset(
+        PairConfig, "loss", "warp"
     )
-    l2: float = option(
-        0.0, "L2 penalty of the vectors of a step, each as often as it is used", low=0, high=10, primary=True
-    )
-    item_bias: bool = option(False, "learn a bias of each item")
+    l2: float = preset(PairConfig, "l2", 0.0, search=None)
+    item_bias: bool = shared("item_bias", False)
 
 
 class CML(ServesNewUsers[CMLConfig], PairModel[CMLConfig]):
@@ -193,11 +166,11 @@ class ColdStartConfig(FoldInConfig):
     """Options of `cold-start-mf`."""
 
     bucket_epochs: int = option(
-        5, "epochs in which only people and buckets learn", low=0, high=10_000, search=Range(0, 10)
+        5, "first epochs, in which only users and buckets learn", low=0, high=10_000, search=Range(0, 10)
     )
-    least: int = option(
+    min_positives: int = option(
         5,
-        "positives below which an item keeps its bucket's vector and bias",
+        "positives from which an item has a vector and a bias of its own beside its bucket's",
         low=0,
         high=1_000_000,
         search=Range(0, 20),
@@ -214,6 +187,7 @@ class ColdStartMF(ServesNewUsers[ColdStartConfig], PairModel[ColdStartConfig]):
     summary = "Matrix factorisation in which a new film starts from its genres and earns a vector of its own."
     reference = "Kula, Metadata embeddings for user and item cold-start recommendations, CBRecSys 2015"
     Config = ColdStartConfig
+    version = 2
     network_class = BucketNetwork
     fold_in_class = RidgeFoldIn
     metadata = ("genres",)

@@ -26,6 +26,7 @@ class BiasConfig(HistoryConfig):
         low=0,
         high=1e6,
         search=Range(0.1, 50, log=True),
+        primary=1,
     )
     user_shrink: float = option(
         5.0,
@@ -33,6 +34,7 @@ class BiasConfig(HistoryConfig):
         low=0,
         high=1e6,
         search=Range(0.1, 50, log=True),
+        primary=1,
     )
     rounds: int = option(10, "times that both offsets are solved in turn", low=1, high=1000)
 

@@ -15,6 +15,7 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.base import FitContext, as_indices
 from recengine.models.factors.ials import Histories
+from recengine.models.options import shared
 from recengine.models.ratings.base import RatingModel, rating_range, rows_of, shuffled
 from recengine.models.ratings.gibbs import Chain, posterior
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
@@ -35,23 +36,21 @@ class MFExplicitConfig(HistoryConfig):
     solver: Literal["gibbs", "adam", "dense"] = option(
         "gibbs",
         "gibbs averages samples; adam takes batches of ratings; dense the whole masked matrix at each step",
-        primary=True,
+        primary=1,
     )
-    embedding_dim: int = option(
-        8, "length of a user's and of an item's vector", low=1, high=4096, search=Range(4, 32, log=True), primary=True
+    embedding_dim: int = shared("embedding_dim", 8, search=Range(4, 32, log=True))
+    averaged_sweeps: int = option(
+        50, "gibbs: average the predictions of this many last sweeps", low=1, high=1000, primary=1
     )
-    samples: int = option(50, "gibbs: the last sweeps whose predictions are averaged", low=1, high=1000, primary=True)
     implicit: bool = option(True, "gibbs: what was rated, whatever the rating, shifts the expected vector")
     implicit_l2: float = option(
         3.0, "gibbs: ridge penalty of that shift", low=0, high=1e6, open_low=True, search=Range(0.3, 30, log=True)
     )
-    learning_rate: float = option(0.005, "adam, dense: step size", low=0, high=10, open_low=True, primary=True)
-    l2: float = option(
-        0.1, "adam, dense: penalty of vectors and offsets, as often as rated", low=0, high=10, primary=True
-    )
-    batch_size: int = option(1024, "adam: ratings in one step", low=1, high=10_000_000)
+    learning_rate: float = shared("learning_rate", 0.005, note="for adam and dense")
+    l2: float = shared("l2", 0.1, note="for adam and dense: of vectors and offsets, as often as they are rated")
+    batch_size: int = shared("batch_size", 1024, note="for adam")
     bounded: bool = option(False, "adam, dense: a sigmoid keeps predictions within the range of the ratings")
-    init_std: float = option(0.1, "standard deviation of the starting vectors", low=0, high=10, open_low=True)
+    init_std: float = shared("init_std", 0.1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,7 +82,7 @@ class Factors(nn.Module):
     def __init__(self, n_users: int, n_items: int, config: MFExplicitConfig) -> None:
         super().__init__()
         sampled = config.solver == "gibbs"
-        s, width = config.samples if sampled else 1, config.embedding_dim + 1
+        s, width = config.averaged_sweeps if sampled else 1, config.embedding_dim + 1
         self.bounded = config.bounded
         self.users = nn.Parameter(torch.zeros(n_users, s, width), requires_grad=not sampled)
         self.items = nn.Parameter(torch.zeros(n_items, s, width), requires_grad=not sampled)
@@ -127,6 +126,7 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
     summary = "Vectors and offsets for people and films that predict the rating; averages samples of what they may be."
     reference = "Salakhutdinov & Mnih, Bayesian probabilistic matrix factorization using MCMC, ICML 2008"
     Config = MFExplicitConfig
+    version = 2
     trains_users = True
     preset_epochs = 100
     preset_patience = 30
@@ -151,7 +151,10 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
             links = n_items if config.implicit else 0
             fewest = min(n_users, n_items) if config.implicit else 0
             # the samples and the best epoch's copy
-            return {"samples": 4 * 2 * (n_users + n_items + links) * config.samples * width, "": 4 * 2 * fewest**2}
+            return {
+                "averaged_sweeps": 4 * 2 * (n_users + n_items + links) * config.averaged_sweeps * width,
+                "": 4 * 2 * fewest**2,
+            }
         cells = 4 * 6 * n_users * n_items if config.solver == "dense" else 0
         rows = min(config.batch_size, n_rows)
         return {"embedding_dim": 4 * 6 * (n_users + n_items) * width, "batch_size": 4 * 8 * rows * width, "": cells}
@@ -182,9 +185,9 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
         def epoch() -> float:
             nonlocal sweeps
             loss = chain.sweep()
-            slot = sweeps % config.samples
+            slot = sweeps % config.averaged_sweeps
             sweeps += 1
-            network.filled.fill_(min(sweeps, config.samples))
+            network.filled.fill_(min(sweeps, config.averaged_sweeps))
             network.users[:, slot], network.items[:, slot] = chain.users.means, chain.items.vectors
             prior = chain.users.prior
             network.prior[slot], network.precision[slot] = prior.mean, prior.precision

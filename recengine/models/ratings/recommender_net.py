@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.models.base import FitContext, as_indices
+from recengine.models.options import shared
 from recengine.models.ratings.base import PAIRS_AT_ONCE, RatingModel, rating_range, rows_of, shuffled
 from recengine.training.config import Config, Range, option
 from recengine.training.loop import one_thread, seeded
@@ -21,51 +22,22 @@ from recengine.training.loop import train as train_loop
 class RecommenderNetConfig(Config):
     """Options of `recommender-net`."""
 
-    embedding_dim: int = option(
-        50,
-        "length of a user's and of an item's vector",
-        low=1,
-        high=4096,
-        search=Range(16, 128, log=True),
-        primary=True,
-    )
-    layers: tuple[int, ...] = option(
-        (128, 256, 128),
-        "widths of the hidden layers",
-        low=1,
-        high=65_536,
-        search=((64,), (128, 64), (128, 256, 128)),
-        primary=True,
-    )
+    embedding_dim: int = shared("embedding_dim", 50, search=Range(16, 128, log=True))
+    layers: tuple[int, ...] = shared("layers", (128, 256, 128), search=((64,), (128, 64), (128, 256, 128)))
     embedding_dropout: float = option(
-        0.5, "share of the vectors' numbers that a step leaves out", low=0, high=0.95, search=Range(0, 0.7)
+        0.5, "share of the vectors' numbers that a training step drops", low=0, high=0.95, search=Range(0, 0.7)
     )
-    dropout: float = option(
-        0.5, "share of each hidden layer that a step leaves out", low=0, high=0.95, search=Range(0, 0.7), primary=True
-    )
-    learning_rate: float = option(
-        0.001,
-        "step size of Adam at the start",
-        low=0,
-        high=10,
-        open_low=True,
-        search=Range(0.0003, 0.01, log=True),
-        primary=True,
-    )
+    dropout: float = shared("dropout", 0.5, note="the vectors have `embedding_dropout` instead", search=Range(0, 0.7))
+    learning_rate: float = shared("learning_rate", 0.001, note="at the start", search=Range(0.0003, 0.01, log=True))
     schedule_factor: float = option(
         0.3, "what the step size is multiplied by on a plateau", low=0, high=1, open_low=True
     )
     schedule_patience: int = option(2, "validations without a gain that make a plateau", low=0, high=1000)
-    l2: float = option(
-        0.01,
-        "penalty of the vectors of a step, each as often as it is used",
-        low=0,
-        high=10,
-        search=Range(0.001, 0.1, log=True),
-        primary=True,
+    l2: float = shared(
+        "l2", 0.01, note="of the vectors in a step, each as often as it is used", search=Range(0.001, 0.1, log=True)
     )
-    batch_size: int = option(512, "ratings in one step", low=1, high=10_000_000)
-    init_std: float = option(0.03, "standard deviation of the starting vectors", low=0, high=10, open_low=True)
+    batch_size: int = shared("batch_size", 512)
+    init_std: float = shared("init_std", 0.03)
 
 
 class RecommenderNetwork(nn.Module):

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences, past_rows, past_tensors
 from recengine.models.base import FitContext, Recommender, as_indices
+from recengine.models.options import shared
 from recengine.training.catalogue_softmax import BLOCK_LOGITS, catalogue_softmax_loss
-from recengine.training.config import Config, Range, option
+from recengine.training.config import Config, Range
 from recengine.training.loop import seeded
 from recengine.training.loop import train as train_loop
 
@@ -89,29 +90,15 @@ def adamw(config: Any, parameters: Iterable[Any]) -> torch.optim.Optimizer:
 class SequenceConfig(Config):
     """Options of every model that predicts the next item."""
 
-    embedding_dim: int = option(
-        64, "length of an item's vector", low=1, high=4096, search=Range(32, 128, log=True), primary=True
-    )
-    dropout: float = option(
-        0.3, "share of inputs and outputs dropped in training", low=0, high=0.95, search=Range(0, 0.6), primary=True
-    )
-    learning_rate: float = option(
-        0.003, "step size of AdamW", low=0, high=10, open_low=True, search=Range(0.0005, 0.01, log=True), primary=True
-    )
-    weight_decay: float = option(
-        0.01, "decay of AdamW", low=0, high=10, search=Range(0.001, 0.3, log=True), primary=True
-    )
-    batch_size: int = option(64, "sequences in one step", low=1, high=100_000, search=(32, 64, 128))
-    schedule: Literal["none", "plateau", "cosine"] = option(
-        "none", "how the step size falls as epochs pass", search=("none", "cosine")
-    )
-    max_length: int = option(200, "latest events that are read", low=2, high=100_000)
-    negatives: int = option(
-        0, "items drawn for a sampled softmax; 0: over the whole catalogue", low=0, high=10_000_000, primary=True
-    )
-    horizon: Literal["next", "later"] = option(
-        "next", "what each event predicts: the next item, or any later one, from the start of the user's events"
-    )
+    embedding_dim: int = shared("embedding_dim", 64, search=Range(32, 128, log=True))
+    dropout: float = shared("dropout", 0.3, search=Range(0, 0.6))
+    learning_rate: float = shared("learning_rate", 0.003, search=Range(0.0005, 0.01, log=True))
+    weight_decay: float = shared("weight_decay", 0.01, search=Range(0.001, 0.3, log=True))
+    batch_size: int = shared("batch_size", 64, note="an example is a sequence", search=(32, 64, 128))
+    schedule: Literal["none", "plateau", "cosine"] = shared("schedule", "none", search=("none", "cosine"))
+    max_length: int = shared("max_length", 200, low=2)
+    negatives: int = shared("negatives", 0)
+    horizon: Literal["next", "later"] = shared("horizon", "next")
 
 
 class SequenceNetwork(nn.Module, ABC):

@@ -7,22 +7,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from recengine.models.options import shared
 from recengine.models.sequence.base import SequenceConfig, SequenceModel, SequenceNetwork
-from recengine.training.config import Range, option
+from recengine.training.config import Range
 
 
 @dataclass(frozen=True)
 class GRUConfig(SequenceConfig):
     """Options of `gru`."""
 
-    hidden_dim: int = option(
-        128,
-        "length of the state that stands for the user",
-        low=1,
-        high=4096,
-        search=Range(64, 256, log=True),
-        primary=True,
-    )
+    hidden_dim: int = shared("hidden_dim", 128, search=Range(64, 256, log=True))
 
 
 class GRUNetwork(SequenceNetwork):

@@ -15,6 +15,7 @@ from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences
 from recengine.errors import BadInput
 from recengine.models.base import FitContext
+from recengine.models.options import shared
 from recengine.models.ratings.base import RatingModel, rating_range
 from recengine.models.ratings.bias import Bias, BiasConfig
 from recengine.models.sequence.base import ReadsSequences, adamw
@@ -30,38 +31,18 @@ HIDDEN_CELLS = 2**24
 class GRURatingConfig(Config):
     """Options of `gru-rating`: of the network, and of the offsets that it corrects."""
 
-    embedding_dim: int = option(
-        16, "length of an item's vector", low=1, high=4096, search=Range(4, 64, log=True), primary=True
+    embedding_dim: int = shared("embedding_dim", 16, search=Range(4, 64, log=True))
+    hidden_dim: int = shared("hidden_dim", 32, search=Range(8, 128, log=True))
+    dropout: float = shared("dropout", 0.5, search=Range(0.2, 0.7))
+    loss: Literal["absolute", "squared"] = shared(
+        "loss", "absolute", note="the absolute error aims at the median of the ratings to come, the squared at the mean"
     )
-    hidden_dim: int = option(
-        32,
-        "length of the state that stands for the user",
-        low=1,
-        high=4096,
-        search=Range(8, 128, log=True),
-        primary=True,
-    )
-    dropout: float = option(
-        0.5,
-        "share of inputs and hidden numbers dropped in training",
-        low=0,
-        high=0.95,
-        search=Range(0.2, 0.7),
-        primary=True,
-    )
-    loss: Literal["absolute", "squared"] = option(
-        "absolute",
-        "error that is minimised: absolute aims at the median of what may come, squared at its mean",
-        primary=True,
-    )
-    learning_rate: float = option(
-        0.002, "step size of AdamW", low=0, high=10, open_low=True, search=Range(0.0005, 0.01, log=True), primary=True
-    )
-    weight_decay: float = option(0.1, "decay of AdamW", low=0, high=10, search=Range(0.01, 1, log=True), primary=True)
-    batch_size: int = option(32, "sequences in one step", low=1, high=100_000, search=(16, 32, 64))
-    schedule: Literal["none", "plateau", "cosine"] = option("cosine", "how the step size falls as epochs pass")
-    max_length: int = option(100, "latest events that are read", low=1, high=100_000)
-    targets: int = option(8, "later ratings drawn for each event of a sequence", low=1, high=1000)
+    learning_rate: float = shared("learning_rate", 0.002, search=Range(0.0005, 0.01, log=True))
+    weight_decay: float = shared("weight_decay", 0.1, search=Range(0.01, 1, log=True))
+    batch_size: int = shared("batch_size", 32, note="an example is a sequence", search=(16, 32, 64))
+    schedule: Literal["none", "plateau", "cosine"] = shared("schedule", "cosine")
+    max_length: int = shared("max_length", 100)
+    event_targets: int = option(8, "later ratings that are predicted after each event", low=1, high=1000)
     item_shrink: float = preset(BiasConfig, "item_shrink", 2.0)
     user_shrink: float = preset(BiasConfig, "user_shrink", 10.0)
 
@@ -125,6 +106,7 @@ class GRURating(ReadsSequences, RatingModel[GRURatingConfig]):
     is_order_sensitive = True
     criterion = "valid_mae"
     Config = GRURatingConfig
+    version = 2
     preset_epochs = 10
     preset_patience = 10
     network: GRURatingNetwork
@@ -166,7 +148,7 @@ class GRURating(ReadsSequences, RatingModel[GRURatingConfig]):
         events = min(config.batch_size * (config.max_length + 1), n_rows)
         return {
             "embedding_dim": 4 * 6 * n_items * config.embedding_dim,
-            "targets": 4 * 3 * events * config.targets * (config.embedding_dim + 2 * config.hidden_dim),
+            "event_targets": 4 * 3 * events * config.event_targets * (config.embedding_dim + 2 * config.hidden_dim),
             "batch_size": 4 * 10 * events * config.hidden_dim,
             "": 4 * (4 * n_rows + 3 * HIDDEN_CELLS),
         }
@@ -190,7 +172,7 @@ class GRURating(ReadsSequences, RatingModel[GRURatingConfig]):
                 row = first[:, None] + torch.arange(int(length.max()) + 1)  # (B, L + 1): the row after each state
                 used = row <= (first + length)[:, None]  # as many states as events, and the one before the first
                 left = (ends[batch, None] - row).clamp(min=1)
-                target = row[:, :, None] + draw(left[:, :, None].expand(-1, -1, config.targets))  # (B, L + 1, T)
+                target = row[:, :, None] + draw(left[:, :, None].expand(-1, -1, config.event_targets))  # (B, L + 1, T)
                 target, event = (x.clamp(max=len(rows.items) - 1) for x in (target, row[:, :-1]))
                 read = used[:, 1:]
                 items = rows.items[event].masked_fill(~read, rows.padding)

@@ -18,7 +18,7 @@ class SASRecConfig(SequenceConfig):
 
     learning_rate: float = preset(SequenceConfig, "learning_rate", 0.001)
     max_length: int = preset(SequenceConfig, "max_length", 50)
-    blocks: int = option(2, "blocks of attention, one above the other", low=1, high=16, search=(1, 2, 3), primary=True)
+    blocks: int = option(2, "blocks of attention, one above the other", low=1, high=16, search=(1, 2, 3), primary=1)
 
 
 class SASRecNetwork(SequenceNetwork):

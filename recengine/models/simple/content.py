@@ -31,7 +31,7 @@ class ContentConfig(HistoryConfig):
         low=0,
         high=10,
         search=Range(0, 10),
-        primary=True,
+        primary=1,
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.models.base import FitContext, Recommender, as_indices
+from recengine.models.options import shared
 from recengine.training.config import Config, Range, option
 
 DAYPARTS = 8
@@ -21,30 +22,28 @@ DAYPARTS = 8
 class ContextualConfig(Config):
     """Settings of `contextual`."""
 
-    moments: int = option(
+    time_slices: int = option(
         64,
-        "stretches of equally many events that time is cut into",
+        "slices of equally many events that time is cut into",
         low=1,
         high=4096,
         search=Range(8, 512, log=True),
-        primary=True,
+        primary=1,
     )
-    half_life: float = option(
+    slice_half_life: float = option(
         2.0,
-        "stretches after which an event counts half",
+        "slices of time after which an event counts half",
         low=0,
         high=4096,
         open_low=True,
         search=Range(0.5, 16, log=True),
-        primary=True,
+        primary=1,
     )
-    shrink: float = option(
+    prior_strength: float = shared(
+        "prior_strength",
         500.0,
-        "events that all hours count for beside a part of the day",
-        low=0,
-        high=1e6,
+        note="a group is a quarter of the day, on weekdays or at weekends",
         search=Range(10, 10000, log=True),
-        primary=True,
     )
 
 
@@ -62,18 +61,19 @@ class Contextual(Recommender[ContextualConfig]):
     family = "contextual"
     summary = "What everybody watched lately, at that time of day and week: popularity that knows the clock."
     reference = "Campos, Díez & Cantador, Time-aware recommender systems, UMUAI 2014"
+    version = 2
     is_order_sensitive = True
     Config = ContextualConfig
 
     def learn(self, train: Interactions, context: FitContext) -> None:
         stamps = np.sort(train.timestamp)
-        places = np.linspace(0, len(stamps), self.config.moments + 1)[1:-1].astype(int)
+        places = np.linspace(0, len(stamps), self.config.time_slices + 1)[1:-1].astype(int)
         self.edges = torch.from_numpy(np.unique(stamps[places]) if len(stamps) else np.empty(0, np.int64))
         moment = self._moment(train.timestamp)
         n = len(self.edges) + 1
         counts = np.zeros((n, self.n_items), np.float32)
         np.add.at(counts, (moment, train.item_idx), 1.0)
-        keep = 0.5 ** (1 / self.config.half_life)
+        keep = 0.5 ** (1 / self.config.slice_half_life)
         recent = np.zeros_like(counts)
         for i in range(n):  # one step a moment, at most 4,096
             recent[i] = counts[i] + (keep * recent[i - 1] if i else 0)
@@ -83,8 +83,9 @@ class Contextual(Recommender[ContextualConfig]):
         by_part = np.zeros((DAYPARTS, self.n_items))
         np.add.at(by_part, (part, train.item_idx), 1.0)
         overall = (train.item_counts + 0.5) / (len(train) + 0.5 * self.n_items)
-        shrunk = (by_part + self.config.shrink * overall) / (by_part.sum(1, keepdims=True) + self.config.shrink + 1e-9)
-        self.lean = torch.from_numpy(np.where(shrunk > 0, shrunk / overall, 1.0).astype(np.float32))
+        prior = self.config.prior_strength
+        shrunk = (by_part + prior * overall) / (by_part.sum(1, keepdims=True) + prior + 1e-9)
+        self.lift = torch.from_numpy(np.where(shrunk > 0, shrunk / overall, 1.0).astype(np.float32))
         last = np.full(self.n_users, np.iinfo(np.int64).min)
         np.maximum.at(last, train.user_idx, train.timestamp)
         last[last == np.iinfo(np.int64).min] = stamps[-1] if len(stamps) else 0
@@ -98,7 +99,7 @@ class Contextual(Recommender[ContextualConfig]):
         """Return (B, n_items) scores at the given times (B,), in seconds since 1970."""
         times = as_indices(stamps)
         recent = self.recent[torch.from_numpy(self._moment(times))]
-        return (recent + 1e-3) * self.lean[torch.from_numpy(daypart(times))]
+        return (recent + 1e-3) * self.lift[torch.from_numpy(daypart(times))]
 
     def score(self, user_idx: ArrayLike) -> Tensor:
         return self.score_at(self.last.numpy()[as_indices(user_idx)])
@@ -113,11 +114,11 @@ class Contextual(Recommender[ContextualConfig]):
         return self.score_at(last)
 
     def state(self) -> dict[str, Tensor]:
-        return {"edges": self.edges, "recent": self.recent, "lean": self.lean, "last": self.last, "span": self.span}
+        return {"edges": self.edges, "recent": self.recent, "lift": self.lift, "last": self.last, "span": self.span}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         self.edges, self.recent = state["edges"], state["recent"]
-        self.lean, self.last, self.span = state["lean"], state["last"], state["span"]
+        self.lift, self.last, self.span = state["lift"], state["last"], state["span"]
 
 
 def daypart(stamps: NDArray[np.int64]) -> NDArray[np.int64]:

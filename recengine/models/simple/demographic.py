@@ -14,7 +14,8 @@ from torch import Tensor
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.base import FitContext, Recommender, as_indices
-from recengine.training.config import Config, Range, option
+from recengine.models.options import shared
+from recengine.training.config import Config, Range
 
 ATTRIBUTES = ("age", "age_group", "gender", "occupation")
 """Columns of the user table that are used, as far as they are there; a numeric age is taken by decade."""
@@ -24,15 +25,7 @@ ATTRIBUTES = ("age", "age_group", "gender", "occupation")
 class DemographicConfig(Config):
     """Settings of `demographic`."""
 
-    shrink: float = option(
-        1000.0,
-        "positives that everybody's taste counts for beside a group's own",
-        low=0,
-        high=1e6,
-        open_low=True,
-        search=Range(10, 1e5, log=True),
-        primary=True,
-    )
+    prior_strength: float = shared("prior_strength", 1000.0, open_low=True, search=Range(10, 1e5, log=True))
 
 
 class Demographic(Recommender[DemographicConfig]):
@@ -50,6 +43,7 @@ class Demographic(Recommender[DemographicConfig]):
     summary = "What people of the same age, gender and occupation like; needs no rating at all."
     reference = "Pazzani, A framework for collaborative, content-based and demographic filtering, AI Review 1999"
     Config = DemographicConfig
+    version = 2
 
     def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
         if users is None or not any(column in users for column in ATTRIBUTES):
@@ -77,13 +71,14 @@ class Demographic(Recommender[DemographicConfig]):
             weight = self.member[torch.from_numpy(train.user_idx.astype(np.int64)), group]
             counts[group] = torch.bincount(item, weight, minlength=self.n_items)
         overall = (torch.from_numpy(train.item_counts) + 0.5) / (len(train) + 0.5 * self.n_items)
-        shrunk = (counts + self.config.shrink * overall) / (counts.sum(1, keepdim=True) + self.config.shrink)
+        prior = self.config.prior_strength
+        shrunk = (counts + prior * overall) / (counts.sum(1, keepdim=True) + prior)
         self.base = overall.log().float()  # (n_items,)
-        self.lean = (shrunk / overall).log().float()  # (n_groups, n_items)
+        self.log_lift = (shrunk / overall).log().float()  # (n_groups, n_items)
 
     def score(self, user_idx: ArrayLike) -> Tensor:
         users = torch.as_tensor(as_indices(user_idx))
-        return self.base + self.member[users] @ self.lean
+        return self.base + self.member[users] @ self.log_lift
 
     def score_profiles(self, profiles: Sequence[Mapping[str, str]]) -> Tensor:
         """Return (len(profiles), n_items) scores of people known only by age, gender or occupation.
@@ -94,7 +89,7 @@ class Demographic(Recommender[DemographicConfig]):
         for place, profile in enumerate(profiles):
             for attribute, value in profile.items():
                 member[place, self._group(attribute, value)] = 1.0
-        return self.base + member @ self.lean
+        return self.base + member @ self.log_lift
 
     def _group(self, attribute: str, value: str) -> int:
         own = {g.partition("=")[2]: i for i, g in enumerate(self.groups) if g.partition("=")[0] == attribute}
@@ -111,10 +106,10 @@ class Demographic(Recommender[DemographicConfig]):
 
     def state(self) -> dict[str, Tensor]:
         names = torch.tensor(list("\n".join(self.groups).encode()), dtype=torch.uint8)
-        return {"base": self.base, "lean": self.lean, "member": self.member, "groups": names}
+        return {"base": self.base, "log_lift": self.log_lift, "member": self.member, "groups": names}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        self.base, self.lean, self.member = state["base"], state["lean"], state["member"]
+        self.base, self.log_lift, self.member = state["base"], state["log_lift"], state["member"]
         self.groups = bytes(state["groups"].tolist()).decode().split("\n")
 
 

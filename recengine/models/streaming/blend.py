@@ -38,6 +38,7 @@ class StreamBlend(Incremental[StreamBlendConfig]):
     abilities = ("similar", "fold-in", "incremental")
     summary = "Films that come together and factors that learn from each event, in one score."
     Config = StreamBlendConfig
+    version = 2
 
     def __init__(self, config: StreamBlendConfig | None = None) -> None:
         super().__init__(config)

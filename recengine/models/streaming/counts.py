@@ -14,9 +14,11 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.base import ConfigT, FitContext
 from recengine.models.item_item.linear import MEMORY_LIMIT
+from recengine.models.options import shared
+from recengine.models.recency import RecencyOptions
 from recengine.models.streaming.base import Incremental, LinkedEvents
 from recengine.training.config import Config as BaseConfig
-from recengine.training.config import Range, option
+from recengine.training.config import Range, option, preset
 
 LARGEST = 2.0**40
 """Once the next event weighs more than this, all counts are rescaled so that it weighs 1."""
@@ -101,15 +103,7 @@ class StreamPopularity(Counting[BaseConfig]):
 class RecentPopularityConfig(BaseConfig):
     """Parameters of `recent-popularity`."""
 
-    popularity_half_life: float | None = option(
-        5000.0,
-        "events of all users after which a count is worth half; empty: never",
-        low=0,
-        high=1e9,
-        open_low=True,
-        search=Range(200, 50_000, log=True),
-        primary=True,
-    )
+    popularity_half_life: float | None = shared("popularity_half_life", 5000.0, search=Range(200, 50_000, log=True))
 
 
 class RecentPopularity(Counting[RecentPopularityConfig]):
@@ -130,22 +124,16 @@ class RecentPopularity(Counting[RecentPopularityConfig]):
 class StreamItemKNNConfig(BaseConfig):
     """Parameters of `stream-item-knn`."""
 
-    shrink: float = option(
+    norm_shrinkage: float = option(
         3.0,
-        "added to the norm, so that rare items count less",
+        "added to an item's norm, so that rare items count less",
         low=0,
         high=10_000,
         search=Range(0.5, 30, log=True),
-        primary=True,
+        primary=1,
     )
-    recency_half_life: float | None = option(
-        2.0,
-        "later events of the user after which an item's recency bonus in the score halves; empty: all count the same",
-        low=0,
-        high=10_000,
-        open_low=True,
-        search=(None, 1.0, 2.0, 3.0, 4.0, 6.0, 10.0),
-        primary=True,
+    recency_half_life: float | None = preset(
+        RecencyOptions, "recency_half_life", 2.0, search=(None, 1.0, 2.0, 3.0, 4.0, 6.0, 10.0), note=""
     )
     count_half_life: float | None = option(
         4.0,
@@ -155,23 +143,9 @@ class StreamItemKNNConfig(BaseConfig):
         open_low=True,
         search=(None, 2.0, 4.0, 8.0, 16.0),
     )
-    recency_floor: float = option(
-        0.05,
-        "weight that even the oldest item keeps, where the newest has 1 more",
-        low=0,
-        high=10,
-        search=Range(0.01, 0.3),
-        primary=True,
-    )
-    popularity_half_life: float | None = option(
-        None,
-        "events of all users after which a count is worth half; empty: never",
-        low=0,
-        high=1e9,
-        open_low=True,
-        primary=True,
-    )
-    popularity: float = option(0.0, "weight of an item's share of all events in its score", low=0, high=1e6)
+    recency_floor: float = preset(RecencyOptions, "recency_floor", 0.05, search=Range(0.01, 0.3))
+    popularity_half_life: float | None = shared("popularity_half_life", None)
+    share_weight: float = option(0.0, "weight of an item's share of all events in its score", low=0, high=1e6)
 
 
 class StreamItemKNN(Counting[StreamItemKNNConfig]):
@@ -179,7 +153,7 @@ class StreamItemKNN(Counting[StreamItemKNNConfig]):
 
     An event of item i adds floor + 2^(-age / count_half_life) to the count c of i with each item h that the user had
     `age` events ago. score(i) = sum over h of (floor + 2^(-age / recency_half_life)) c(h, i) / sqrt(n(h)) /
-    (sqrt(n(i)) + shrink), where n counts events (incremental cosine as in Miranda & Jorge, Incremental
+    (sqrt(n(i)) + norm_shrinkage), where n counts events (incremental cosine as in Miranda & Jorge, Incremental
     collaborative filtering for binary ratings, WI 2008, with recency).
     """
 
@@ -189,6 +163,7 @@ class StreamItemKNN(Counting[StreamItemKNNConfig]):
     summary = "Films that come together in people's histories, the closer the more; counted as events come."
     reference = "Miranda & Jorge, Incremental collaborative filtering for binary ratings, WI 2008"
     Config = StreamItemKNNConfig
+    version = 2
 
     def __init__(self, config: StreamItemKNNConfig | None = None) -> None:
         super().__init__(config)
@@ -224,19 +199,21 @@ class StreamItemKNN(Counting[StreamItemKNNConfig]):
 
     def score_items(self, items: NDArray[Any]) -> NDArray[np.float32]:
         counts = self.tables["counts"] / np.float32(self.next_weight)
-        total = np.float32(self.config.popularity / max(counts.sum(), 1.0))
+        total = np.float32(self.config.share_weight / max(counts.sum(), 1.0))
         if not len(items):
             return counts * (total or np.float32(1.0))  # without a history popularity is all there is
         weights = self._recency(len(items), self.config.recency_half_life)
         weights /= np.float32(self.next_weight) * np.sqrt(np.maximum(counts[items], 1e-6))
         score = weights @ self.tables["together"][items]
-        score /= np.sqrt(counts) + np.float32(max(self.config.shrink, 1e-6))
+        score /= np.sqrt(counts) + np.float32(max(self.config.norm_shrinkage, 1e-6))
         return score + total * counts if total else score
 
     def item_similarity(self, item_idx: Tensor) -> Tensor:
         """Return the shrunk cosine of each seed with all items."""
         seeds, counts = item_idx.numpy(), self.tables["counts"] / np.float32(self.next_weight)
-        norms = np.sqrt(np.maximum(counts[seeds], 1e-6))[:, None] * (np.sqrt(counts) + max(self.config.shrink, 1e-6))
+        norms = np.sqrt(np.maximum(counts[seeds], 1e-6))[:, None] * (
+            np.sqrt(counts) + max(self.config.norm_shrinkage, 1e-6)
+        )
         return torch.from_numpy((self.tables["together"][seeds] / self.next_weight / norms).astype(np.float32))
 
     def _recency(self, n: int, half_life: float | None) -> NDArray[np.float32]:

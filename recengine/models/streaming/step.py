@@ -14,6 +14,7 @@ from torch import Tensor
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.base import FitContext, as_indices
+from recengine.models.options import shared
 from recengine.models.streaming.base import Incremental, LinkedEvents, Ranks
 from recengine.models.streaming.step_arrays import LOSSES, OPTIMIZERS, SOURCES, Rule, Sampler, Scratch, Tables
 from recengine.models.streaming.step_parameters import StepParameters, moments_of
@@ -29,22 +30,14 @@ ROUNDS = 10
 class StepConfig(BaseConfig):
     """Parameters of `step`."""
 
-    embedding_dim: int = option(
-        64,
-        "length of a user's and of an item's vector",
-        low=1,
-        high=4096,
-        search=Range(16, 128, log=True),
-        primary=True,
-    )
-    loss: Literal["squared", "logistic", "bpr", "softmax", "linear"] = option(
+    embedding_dim: int = shared("embedding_dim", 64, search=Range(16, 128, log=True))
+    loss: Literal["squared", "logistic", "bpr", "softmax", "linear"] = shared(
+        "loss",
         "bpr",
-        "loss of an event; squared without negatives is ISGD; linear, whose gradient never shrinks, diverges and is "
-        "here for comparison",
-        primary=True,
+        note="squared without negative samples is ISGD; linear never stops growing and is here for comparison",
     )
-    negatives: int = option(
-        16, "negative samples per event; linear uses none", low=0, high=10_000, search=Range(4, 32), primary=True
+    event_negatives: int = option(
+        16, "negative samples of each event; linear uses none", low=0, high=10_000, search=Range(4, 32), primary=1
     )
     negatives_from: Literal["known", "any", "oldest"] = option(
         "known",
@@ -53,28 +46,17 @@ class StepConfig(BaseConfig):
     )
     passes: int = option(8, "gradient steps per event, with fresh negatives", low=1, high=1000, search=Range(1, 12))
     replay: int = option(8, "gradient steps on earlier events after each event", low=0, high=1000)
-    learning_rate: float = option(
-        0.2, "step size", low=0, high=1000, open_low=True, search=Range(0.02, 1, log=True), primary=True
-    )
-    l2: float = option(
-        0.012,
-        "penalty on the squares of the vectors in a step",
-        low=0,
-        high=100,
-        search=Range(0.0005, 0.1, log=True),
-        primary=True,
-    )
-    optimizer: Literal["sgd", "adagrad", "adam"] = option("adagrad", "update rule")
-    item_bias: bool = option(True, "learn how well liked each item is by all users")
+    learning_rate: float = shared("learning_rate", 0.2, search=Range(0.02, 1, log=True))
+    l2: float = shared("l2", 0.012, note="of the vectors in a step", search=Range(0.0005, 0.1, log=True))
+    optimizer: Literal["sgd", "adagrad", "adam"] = shared("optimizer", "adagrad")
+    item_bias: bool = shared("item_bias", True)
     confidence: float = option(0.0, "an event weighs 1 + confidence x rating", low=0, high=1000)
     sigmoid: bool = option(False, "squash scores to 0..1; squared and linear then compare these")
-    init_std: float = option(0.03, "standard deviation of the items' initial vectors", low=0, high=10)
-    user_init_std: float = option(0.1, "standard deviation of the users' initial vectors", low=0, high=10)
-    freeze_users: bool = option(False, "keep the users' initial vectors, such as pretrained ones")
-    freeze_items: bool = option(False, "keep the items' initial vectors; biases are still learned")
-    batch_size: int = option(
-        1, "events per step of the first training; later events come one at a time", low=1, high=1_000_000
-    )
+    item_init_std: float = option(0.03, "standard deviation of the items' starting vectors", low=0, high=10)
+    user_init_std: float = option(0.1, "standard deviation of the users' starting vectors", low=0, high=10)
+    freeze_users: bool = option(False, "keep the users' starting vectors, such as pretrained ones")
+    freeze_items: bool = option(False, "keep the items' starting vectors; biases are still learned")
+    batch_size: int = shared("batch_size", 1, note="after the first training, events are learned one at a time")
 
 
 class Step(Incremental[StepConfig]):
@@ -95,6 +77,7 @@ class Step(Incremental[StepConfig]):
     summary = "Learns from one rating at a time: every event moves the person and the film."
     reference = "Vinagre, Jorge & Gama, Fast incremental matrix factorization for recommendation, UMAP 2014"
     Config = StepConfig
+    version = 2
     preset_epochs = 20
 
     def __init__(self, config: StepConfig | None = None) -> None:
@@ -146,7 +129,7 @@ class Step(Incremental[StepConfig]):
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         config = self.config
         tables = 2 + moments_of(config.optimizer)  # the current epoch's and the best epoch's
-        rows = config.batch_size * (2 + config.negatives)
+        rows = config.batch_size * (2 + config.event_negatives)
         return {"embedding_dim": 4 * config.embedding_dim * (tables * (n_users + n_items) + rows)}
 
     def weigh(self, rating: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -248,7 +231,7 @@ class Step(Incremental[StepConfig]):
     @property
     def negatives(self) -> int:
         """Return the number of negative samples per event."""
-        return 0 if self.config.loss == "linear" else self.config.negatives
+        return 0 if self.config.loss == "linear" else self.config.event_negatives
 
     def _prepare(self) -> None:
         """Make the working arrays, which hold nothing between two calls that does not follow from the past events."""

@@ -40,7 +40,7 @@ class StepParameters(nn.Module):
         """Add rows for new users and items; in the ring the new items come first, as the oldest."""
         old_users, old_items = len(self.users), len(self.items)
         generator = torch.Generator().manual_seed((int(self.random) ^ (old_users << 20) ^ old_items) % 2**63)
-        for owner, rows, spread in (("user", n_users, config.user_init_std), ("item", n_items, config.init_std)):
+        for owner, rows, spread in (("user", n_users, config.user_init_std), ("item", n_items, config.item_init_std)):
             table = getattr(self, f"{owner}s")
             new = torch.empty(rows - len(table), table.shape[1]).normal_(0, spread, generator=generator)
             setattr(self, f"{owner}s", torch.cat([table, new]))

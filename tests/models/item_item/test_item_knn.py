@@ -16,7 +16,7 @@ def test_similar_items_are_the_neighbours_of_the_item_asked_about(tiny: Dataset)
     norm = np.sqrt(np.diag(gram))
     cosine = gram / (np.outer(norm, norm) + 3.0)
     np.fill_diagonal(cosine, -1)
-    model = kind(kind.Config.from_dict({"neighbours": 3, "shrink": 3.0})).fit(liked)
+    model = kind(kind.Config.from_dict({"neighbours": 3, "cosine_shrinkage": 3.0})).fit(liked)
     found = model.similar_items(np.arange(40), k=3)
     for seed in range(40):
         assert np.allclose(np.sort(found.scores[seed].numpy()), np.sort(cosine[seed])[-3:], atol=1e-5)

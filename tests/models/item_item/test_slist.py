@@ -98,7 +98,7 @@ def test_with_a_later_horizon_it_is_the_ridge_regression_with_an_intercept_of_st
     expected = ridge_without_self(root * (x - read), root * (y - wanted), L2)
     kind = model_class("slist")
     config = {"l2": L2, "recency_half_life": half_life, "recency_floor": FLOOR, "set_weight": set_weight}
-    model = kind(kind.Config.from_dict({**config, "horizon": "later", "first": 3})).fit(rows)
+    model = kind(kind.Config.from_dict({**config, "horizon": "later", "first_events": 3})).fit(rows)
     assert np.allclose(model.item_weights.numpy(), expected, atol=1e-5)
     nobody = model.score_history(rows.select(slice(0)).of_users([0]))[0]
     assert np.allclose(nobody.numpy(), wanted - read @ expected, atol=1e-5)

@@ -34,8 +34,8 @@ from recengine.training.config import RunConfig
 CPU = RunConfig(device="cpu")
 RATERS = [name for name, kind in MODELS.items() if kind.learns_from == "ratings"]
 SETTINGS: dict[str, dict[str, Any]] = {
-    "gibbs": {"embedding_dim": 2, "samples": 30, "epochs": 60, "implicit": False},
-    "gibbs, implicit": {"embedding_dim": 2, "samples": 30, "epochs": 60},
+    "gibbs": {"embedding_dim": 2, "averaged_sweeps": 30, "epochs": 60, "implicit": False},
+    "gibbs, implicit": {"embedding_dim": 2, "averaged_sweeps": 30, "epochs": 60},
     "adam": {"solver": "adam", "embedding_dim": 2, "learning_rate": 0.03, "l2": 0.003, "batch_size": 64, "epochs": 60},
     "adam, bounded": {
         **{"solver": "adam", "embedding_dim": 2, "learning_rate": 0.05, "l2": 0.0003, "batch_size": 64},

@@ -110,7 +110,7 @@ def test_drawn_targets_come_later_than_what_predicts_them_and_sequences_are_draw
     seed: int, longest: int
 ) -> None:
     rows = random_ratings(seed)
-    model = fit(rows, epochs=1, max_length=longest, targets=3, batch_size=4)
+    model = fit(rows, epochs=1, max_length=longest, event_targets=3, batch_size=4)
     known = torch.arange(len(rows) + 0.0)  # in place of a residual the row's place in the order of time
     batches = model._batches(known, torch.device("cpu"), torch.Generator().manual_seed(seed))
     sequences = Sequences(rows)

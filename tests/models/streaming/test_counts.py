@@ -59,8 +59,8 @@ def test_a_fading_count_halves_every_half_life(largest: float, monkeypatch: pyte
     "config",
     [
         {},
-        {"recency_half_life": "none", "count_half_life": "none", "shrink": 0},
-        {"popularity_half_life": 40, "popularity": 0.5, "recency_floor": 0.2},
+        {"recency_half_life": "none", "count_half_life": "none", "norm_shrinkage": 0},
+        {"popularity_half_life": 40, "share_weight": 0.5, "recency_floor": 0.2},
     ],
 )
 def test_item_knn_scores_by_the_counts_written_out(config: dict[str, Any]) -> None:
@@ -76,10 +76,11 @@ def test_item_knn_scores_by_the_counts_written_out(config: dict[str, Any]) -> No
     past: dict[int, list[int]] = {}
     for e, (user, item) in enumerate(zip(rows.user_idx.tolist(), rows.item_idx.tolist(), strict=True)):
         had = past.setdefault(user, [])
-        scores = about.popularity * counts / max(counts.sum(), 1)
+        scores = about.share_weight * counts / max(counts.sum(), 1)
         for age, h in enumerate(reversed(had)):
             weight = recency(age, about.recency_half_life)
-            scores = scores + weight * together[h] / np.sqrt(counts[h]) / (np.sqrt(counts) + max(about.shrink, 1e-6))
+            norms = np.sqrt(counts[h]) * (np.sqrt(counts) + max(about.norm_shrinkage, 1e-6))
+            scores = scores + weight * together[h] / norms
         if not had:
             scores = counts.copy()
         if e >= 40:

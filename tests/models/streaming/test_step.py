@@ -24,7 +24,7 @@ from recengine.models.streaming.step_arrays import LOSSES, OPTIMIZERS, SOURCES, 
 from recengine.training.config import RunConfig
 
 CPU = RunConfig(device="cpu", epochs=2)
-PRESETS = {"embedding_dim": 8, "optimizer": "sgd", "learning_rate": 0.1, "l2": 0.003, "init_std": 0.1}
+PRESETS = {"embedding_dim": 8, "optimizer": "sgd", "learning_rate": 0.1, "l2": 0.003, "item_init_std": 0.1}
 
 
 def events(n: int, n_users: int = 12, n_items: int = 30, seed: int = 0) -> Interactions:
@@ -126,7 +126,7 @@ class SlowStream:
 
     def learn(self, user: int, item: int) -> None:
         picked, taken, config = [item], self.had(user), self.config
-        while config.loss != "linear" and len(picked) <= config.negatives:
+        while config.loss != "linear" and len(picked) <= config.event_negatives:
             came = list(dict.fromkeys(i for _, i in self.past))  # in the order of their first coming
             other = came[self.draw(len(came))]
             if other not in taken:
@@ -161,9 +161,9 @@ class SlowStream:
 @pytest.mark.parametrize(
     "config",
     [
-        {"loss": "squared", "negatives": 0, "passes": 1, "replay": 0, "item_bias": False},
+        {"loss": "squared", "event_negatives": 0, "passes": 1, "replay": 0, "item_bias": False},
         {"loss": "linear", "passes": 1, "replay": 0, "item_bias": False, "l2": 0},
-        {"loss": "bpr", "negatives": 3, "passes": 2, "replay": 2},
+        {"loss": "bpr", "event_negatives": 3, "passes": 2, "replay": 2},
     ],
     ids=lambda config: config["loss"],
 )
@@ -243,7 +243,7 @@ def test_what_is_only_remembered_teaches_nothing_and_is_masked_all_the_same() ->
 @pytest.mark.parametrize("negatives_from", SOURCES)
 def test_new_people_and_films_are_added_as_they_come(negatives_from: str) -> None:
     rows = events(100)
-    model = fit(rows, negatives_from=negatives_from, optimizer="adagrad", negatives=4)
+    model = fit(rows, negatives_from=negatives_from, optimizer="adagrad", event_negatives=4)
     users, items = model.network.users.clone(), model.network.items.clone()
     model.partial_fit(Interactions.from_pairs([14, 3], [33, 31], n_users=15, n_items=34))
     assert model.score([14]).shape == (1, 34)
@@ -297,7 +297,7 @@ def test_confidence_weighs_an_event_by_its_rating_and_a_sigmoid_keeps_scores_wit
 
 def test_a_batch_is_one_step_on_the_mean() -> None:
     rows = events(64)
-    about = {"loss": "squared", "negatives": 0, "l2": 0.0, "item_bias": False}
+    about = {"loss": "squared", "event_negatives": 0, "l2": 0.0, "item_bias": False}
     run = RunConfig(device="cpu", epochs=1)
     start = fit(rows.select(slice(0)), run=run, **about).network
     users, items = start.users.clone().requires_grad_(), start.items.clone().requires_grad_()
