@@ -275,7 +275,9 @@ with messages.catch_bad_input(messages.start_again_link):
     task = form.recall(sidebar.choice().device)
     draw_form(form, task)
     job = form.find(task)
-    result = jobs.jobs().result(job.id) if job is not None and job.state is JobState.DONE else None
+    result = None
+    if job is not None and job.state is JobState.DONE:
+        result = jobs.jobs().result(job.id, EvaluationReport.from_dict)
     if job is None or (job.state is JobState.DONE and result is None):
         form.draw_first(
             task,
@@ -289,6 +291,6 @@ with messages.catch_bad_input(messages.start_again_link):
     elif result is None:
         jobs.ended_badly(job, lambda: st.button("Run it again", type="primary", on_click=start, args=(task,)))
     else:
-        draw_result(form, task, job, EvaluationReport.from_dict(result))
+        draw_result(form, task, job, result)
     draw_families()
     sidebar.show_model_status(form.dataset)

@@ -9,7 +9,8 @@ import streamlit as st
 from pages.ui import jobs, messages, replay, sidebar, visitor_ratings
 from pages.ui.task_form import Choice, Models, TaskForm
 from recengine.data.dataset import Dataset
-from recengine.export import csv_text
+from recengine.evaluation.stream_report import StreamReport
+from recengine.export import csv_text, json_ready
 from recengine.jobs.job import JOB_DIR, PAUSE_FILE, Job, JobState, Task
 from recengine.models.registry import MODELS, REPLAYED_FIRST, RUNNING_COUNT
 
@@ -155,9 +156,9 @@ def watch(id: str, dataset: Dataset) -> None:
     replay.latest(dataset, events)
 
 
-def draw_result(job: Job, dataset: Dataset) -> None:
+def draw_result(job: Job, dataset: Dataset, result: StreamReport) -> None:
     """Draw the result of a replay."""
-    events, result = replay.events_of(job), jobs.jobs().result(job.id) or {}
+    events = replay.events_of(job)
     replay.verdict(result)
     replay.draw(events, result)
     replay.groups(result)
@@ -172,7 +173,7 @@ def draw_result(job: Job, dataset: Dataset) -> None:
                 icon=":material/download:",
                 on_click="ignore",
             )
-        text = json.dumps(result, ensure_ascii=False)
+        text = json.dumps(json_ready(result.to_dict()), ensure_ascii=False)
         icon = ":material/download:"
         st.download_button("JSON", text, "stream.json", "application/json", icon=icon, on_click="ignore")
 
@@ -182,8 +183,11 @@ with messages.catch_bad_input(messages.start_again_link):
         form = make_form(sidebar.dataset())
     task = form.recall(sidebar.choice().device)
     job = form.find(task, mixed_in(form.dataset, task))
+    result = None
+    if job is not None and job.state is JobState.DONE:
+        result = jobs.jobs().result(job.id, StreamReport.from_dict)
     draw_form(form, task, job if job is not None and job.active else None)
-    if job is None:
+    if job is None or (job.state is JobState.DONE and result is None):
         form.draw_first(
             task,
             "Nothing replayed yet",
@@ -192,8 +196,8 @@ with messages.catch_bad_input(messages.start_again_link):
         )
     elif job.active:
         watch(job.id, form.dataset)
-    elif job.state is JobState.DONE:
-        draw_result(job, form.dataset)
+    elif result is not None:
+        draw_result(job, form.dataset, result)
     else:
         events = replay.events_of(job)
         jobs.ended_badly(

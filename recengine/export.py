@@ -9,21 +9,23 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
+
+import numpy as np
 
 from recengine.errors import BadInput
-from recengine.files import atomic_text_file
+from recengine.files import Json, atomic_text_file
 
 Cell = str | int | float | None
 
 
-def json_ready(value: Any) -> Any:
+def json_ready(value: Json) -> Json:
     """Return the value with NaN and infinities as null, so that every JSON reader takes it."""
     if isinstance(value, Mapping):
         return {str(k): json_ready(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [json_ready(v) for v in value]
-    if hasattr(value, "item"):
+    if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -59,7 +61,7 @@ def _write_rows(file: TextIO, header: Sequence[str], rows: Iterable[Sequence[Cel
     writer.writerows([_harmless(cell) for cell in row] for row in rows)
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
+def write_json(path: Path, value: Mapping[str, Json]) -> None:
     """Write one JSON object atomically."""
     with _out(path) as file:
         json.dump(json_ready(value), file, indent=1, ensure_ascii=False)

@@ -7,12 +7,17 @@ import io
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO, TypeAlias
 
 from recengine.errors import BadInput
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""A value that JSON can hold, as a record's `to_dict` makes it."""
+JsonObject: TypeAlias = Mapping[str, Any]
+"""An object as `json.loads` returns it: nothing is known of its values until a record's `from_dict` has read them."""
 
 
 def read_input(path: Path) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import streamlit as st
 
 from pages.ui.escape import plain
 from pages.ui.jobs import jobs
+from recengine.experiments.train import TrainingReport
 from recengine.jobs.job import Job, JobState
 from recengine.jobs.progress import epochs_of
 from recengine.models.registry import MODELS
@@ -44,12 +45,12 @@ metrics rank models wrongly (Krichene & Rendle, KDD 2020), so here all films com
 
 def epochs_of_run(job: Job) -> list[EpochResult]:
     """Return a run's epochs: those reported so far, or, once it is done, the training log of the model."""
-    result = jobs().result(job.id) if job.state is JobState.DONE else None
-    try:
-        about = json.loads((Path((result or {})["folder"]) / "model.json").read_text(encoding="utf-8"))
-        return [EpochResult.from_dict(row) for row in about["history"]]
-    except (OSError, ValueError, KeyError):  # not done, or the store has made room since
-        return epochs_of(jobs().events(job.id))
+    result = jobs().result(job.id, TrainingReport.from_dict) if job.state is JobState.DONE else None
+    with suppress(OSError, ValueError, KeyError):  # the store has made room since
+        if result is not None:
+            about = json.loads((result.folder / "model.json").read_text(encoding="utf-8"))
+            return [EpochResult.from_dict(row) for row in about["history"]]
+    return epochs_of(jobs().events(job.id))
 
 
 def best_of(job: Job, log: Sequence[EpochResult]) -> EpochResult | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from pages.ui.escape import html
 from pages.ui.jobs import duration, jobs
 from recengine.data.dataset import Dataset
 from recengine.evaluation.prequential import FROZEN, WINDOW
+from recengine.evaluation.stream_report import StreamReport
 from recengine.jobs.events import StreamedRating, StreamEvent
 from recengine.jobs.job import Job
 from recengine.models.registry import RUNNING_COUNT
@@ -77,7 +79,7 @@ def draw_figures(rows: Sequence[StreamEvent]) -> None:
     run_figures.draw(figures)
 
 
-def draw(rows: Sequence[StreamEvent], result: Mapping[str, Any] | None = None) -> None:
+def draw(rows: Sequence[StreamEvent], result: StreamReport | None = None) -> None:
     """Draw the curves and the score of each model: so far, or with its interval when the replay is over."""
     with st.container(key="stream"):
         left, right = st.columns([7, 5], gap="large")
@@ -149,63 +151,62 @@ def race(last: StreamEvent) -> None:
     _table(("", "Model", f"Last {min(WINDOW, last.evaluated):,}", "So far"), body)
 
 
-def standings(result: Mapping[str, Any]) -> None:
+def standings(result: StreamReport) -> None:
     """Draw the final score of each model, with its interval."""
-    key, results = f"recall@{result['k']}", result["results"]
-    known = [model for model in results if results[model][key]["value"] is not None]
-    order, colour = sorted(known, key=lambda model: -results[model][key]["value"]), colours(list(results))
-    top = max((results[model][key]["high"] for model in order), default=1.0)
+    models = {model: figures for model, figures in result.models.items() if not math.isnan(figures.recall.value)}
+    order, colour = sorted(models, key=lambda model: -models[model].recall.value), colours(list(result.models))
+    top = max((models[model].recall.high for model in order), default=1.0)
     body = ""
     for model in order:
-        cell = results[model][key]
+        recall = models[model].recall
         body += (
-            f'<tr>{_title(model, colour)}<td title="{html(cell["value"])}"><b>{_percent(cell["value"])}</b> '
-            f"<small>{100 * cell['low']:.1f} to {100 * cell['high']:.1f}</small>"
-            f"{_span(colour[model], cell['low'], cell['high'], top, cell['value'])}</td>"
-            f"<td>{_percent(results[model][f'{key}_rest']['value'])}</td></tr>"
+            f'<tr>{_title(model, colour)}<td title="{html(recall.value)}"><b>{_percent(recall.value)}</b> '
+            f"<small>{100 * recall.low:.1f} to {100 * recall.high:.1f}</small>"
+            f"{_span(colour[model], recall.low, recall.high, top, recall.value)}</td>"
+            f"<td>{_percent(models[model].rest.value)}</td></tr>"
         )
-    _table(("", "Model", f"Recall@{result['k']}", "After the first fifth"), body)
+    _table(("", "Model", f"Recall@{result.k}", "After the first fifth"), body)
 
 
-def how_sure(result: Mapping[str, Any]) -> None:
+def how_sure(result: StreamReport) -> None:
     """Draw which differences may be chance."""
     rows = "".join(f'<li class="{"sure" if sure else ""}">{html(text)}</li>' for text, sure in paired(result))
     if rows:
         st.html(f'<section class="notebook"><h3>How sure is that?</h3><ul class="paired">{rows}</ul></section>')
 
 
-def paired(result: Mapping[str, Any]) -> list[tuple[str, bool]]:
+def paired(result: StreamReport) -> list[tuple[str, bool]]:
     """Return in words how far the first model is ahead of each other one, and whether that is more than chance."""
-    first, differences = next(iter(result["results"]), ""), []
-    for model, cell in result["ahead_of"].items():
-        if cell["value"] is None:
+    differences = []
+    for model, lead in result.ahead_of.items():
+        if math.isnan(lead.value):
             continue
-        side = "ahead of" if cell["value"] >= 0 else "behind"
-        low, high = sorted((cell["low"], cell["high"])) if cell["value"] >= 0 else (-cell["high"], -cell["low"])
-        sure = cell["low"] > 0 or cell["high"] < 0
+        side = "ahead of" if lead.value >= 0 else "behind"
+        low, high = (lead.low, lead.high) if lead.value >= 0 else (-lead.high, -lead.low)
+        sure = lead.low > 0 or lead.high < 0
         text = (
-            f"{name_of(first)} is {abs(cell['value']):.4f} {side} {name_of(model)}, 95 % from {low:.4f} to {high:.4f}"
+            f"{name_of(result.first)} is {abs(lead.value):.4f} {side} {name_of(model)}, "
+            f"95 % from {low:.4f} to {high:.4f}"
         )
         differences.append((f"{text}." if sure else f"{text}: no difference beyond chance.", sure))
     return differences
 
 
-def verdict(result: Mapping[str, Any]) -> None:
+def verdict(result: StreamReport) -> None:
     """Draw the result of the replay in a sentence."""
-    key = f"recall@{result['k']}"
-    value = {model: cell[key]["value"] for model, cell in result["results"].items()}
-    if any(part is None for part in value.values()):
-        st.caption(f"{result['events']:,} events, each the first of its viewer: there was nothing to test.")
+    value = {model: figures.recall.value for model, figures in result.models.items()}
+    if any(math.isnan(part) for part in value.values()):
+        st.caption(f"{result.events:,} events, each the first of its viewer: there was nothing to test.")
         return
     best = max(value, key=lambda model: value[model])
     count = "" if best == RUNNING_COUNT else f"; the running count: <b>{_percent(value[RUNNING_COUNT])}</b>"
     st.html(
         f'<p class="verdict"><b>{html(name_of(best))}</b> had <b>{_percent(value[best])}</b> of the films in its '
-        f"top {result['k']} before they were rated{count}. {result['evaluated']:,} events tested.</p>"
+        f"top {result.k} before they were rated{count}. {result.evaluated:,} events tested.</p>"
     )
 
 
-def groups(result: Mapping[str, Any]) -> None:
+def groups(result: StreamReport) -> None:
     """Draw the recall for known and new viewers and films."""
     titles = {
         "known_user_known_item": "known viewer, known film",
@@ -213,14 +214,14 @@ def groups(result: Mapping[str, Any]) -> None:
         "new_user_known_item": "new viewer, known film",
         "new_user_new_item": "new viewer, new film",
     }
-    results, colour = result["results"], colours(list(result["results"]))
-    counts = next(iter(results.values()))["groups"]
+    models, colour = result.models, colours(list(result.models))
+    counts = models[result.first].groups
     with st.expander("Known and new viewers and films, and speed", icon=":material/person_add:"):
         body = ""
-        for model, cell in results.items():
-            values = "".join(f"<td>{_percent(cell['groups'][group]['recall'])}</td>" for group in titles)
-            body += f"<tr>{_title(model, colour)}{values}<td>{cell['events_per_second']:,.0f}/s</td></tr>"
-        heads = (f"{text} ({counts[group]['events']:,})" for group, text in titles.items())
+        for model, figures in models.items():
+            values = "".join(f"<td>{_percent(figures.groups[group].recall)}</td>" for group in titles)
+            body += f"<tr>{_title(model, colour)}{values}<td>{figures.events_per_second:,.0f}/s</td></tr>"
+        heads = (f"{text} ({counts[group].events:,})" for group, text in titles.items())
         _table(("", "Model", *heads, "speed"), body)
         st.caption(
             "Recall in each group; new means without an earlier event. New viewers do not count in the figures above. "
@@ -293,4 +294,4 @@ def _table(head: Sequence[str], body: str) -> None:
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f} %"

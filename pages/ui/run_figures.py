@@ -11,6 +11,7 @@ import streamlit as st
 from pages.ui import curves, jobs, sidebar
 from pages.ui.escape import html
 from pages.ui.recipes import recipe
+from recengine.experiments.train import TrainingReport
 from recengine.jobs.events import EpochEvent, TrialEvent
 from recengine.jobs.job import Job, JobState
 from recengine.models.registry import MODELS
@@ -64,7 +65,8 @@ def _training_figures(job: Job) -> list[Figure]:
     if best:
         figures.append(Figure("Best epoch", f"{best.epoch} of {rows[-1].epoch}", "Chosen on validation"))
     if job.state is JobState.DONE:
-        seconds = (jobs.jobs().result(job.id) or {}).get("seconds", job.spent)
+        result = jobs.jobs().result(job.id, TrainingReport.from_dict)
+        seconds = job.spent if result is None else result.seconds
         figures.append(Figure("Time", jobs.duration(seconds), "Training and refit, without loading"))
     return figures
 

@@ -10,6 +10,8 @@ from pages.ui import curves, jobs, messages, model_settings, recipes, run_figure
 from pages.ui.address import link
 from pages.ui.escape import html, plain
 from recengine.data.dataset import Dataset
+from recengine.experiments.train import TrainingReport
+from recengine.experiments.tune import TuneReport
 from recengine.jobs.job import Job, JobState
 from recengine.models.registry import MODELS
 
@@ -72,11 +74,10 @@ def headline(job: Job) -> None:
 
 def finished(job: Job) -> None:
     """Draw what a finished run offers."""
-    result = jobs.jobs().result(job.id) or {}
     if job.kind == "tune":
-        best = result.get("best", {})
+        tuned = jobs.jobs().result(job.id, TuneReport.from_dict)
         st.success("The search is over: the best settings are below.", icon=":material/check_circle:")
-        texts = {key: str(value) for key, value in best.get("settings", {}).items()}
+        texts = {key: str(value) for key, value in tuned.best.settings.items()} if tuned else {}
         st.button(
             "Put them into the form",
             type="primary",
@@ -85,7 +86,9 @@ def finished(job: Job) -> None:
             icon=":material/edit_note:",
         )
         return
-    text = "Trained and refitted on everything." if result.get("fresh", True) else "The store had this model already."
+    trained = jobs.jobs().result(job.id, TrainingReport.from_dict)
+    fresh = trained is None or trained.fresh
+    text = "Trained and refitted on everything." if fresh else "The store had this model already."
     st.success(f"{text} It can be picked on every page.", icon=":material/check_circle:")
     link("for_you.py", "See what it recommends", icon=":material/arrow_forward:", model=choice_of(job), runs=None)
 

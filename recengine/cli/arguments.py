@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 from recengine import settings
 from recengine.cli.reporter import Reporter
 from recengine.models.registry import MODELS
-from recengine.training.config import RunConfig
+from recengine.training.config import Config, RunConfig
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What commands are added to."""
@@ -81,7 +81,7 @@ def flag_of(command: argparse.ArgumentParser) -> Callable[[str], str]:
             flags[action.dest] = action.option_strings[-1]
     if "test_share" in flags:
         flags["share"] = flags["test_share"]
-    kinds: list[Any] = [RunConfig, *(kind.Config for kind in MODELS.values())]
+    kinds: list[type[Config]] = [RunConfig, *(kind.Config for kind in MODELS.values())]
     fields = {f.name for kind in kinds for f in dataclasses.fields(kind)} if "set" in flags else set()
 
     def flag(field: str) -> str:

@@ -10,8 +10,8 @@ from recengine.data.dataset import Dataset
 from recengine.data.sources import SOURCES, is_present, load_dataset
 from recengine.errors import BadInput
 from recengine.experiments.store import Trained
-from recengine.experiments.train import Settings, TrainingRequest, obtain, unknown_items
-from recengine.training.config import RunConfig
+from recengine.experiments.train import TrainingRequest, obtain, unknown_items
+from recengine.training.config import RunConfig, Settings
 
 BATCH = 1024
 """Users that are served at once."""
@@ -44,6 +44,21 @@ def train_or_find(
     if unknown := unknown_items(trained.model):
         report.note(unknown)
     return trained
+
+
+def settings_by_model(
+    pairs: Sequence[str], models: Sequence[str], default: str | None = None
+) -> dict[str, dict[str, str]]:
+    """Return model -> key -> value of texts such as `model.key=value`; `key=value` is for the model `default`."""
+    by_model: dict[str, dict[str, str]] = {name: {} for name in models}
+    for key, value in read_settings(pairs).items():
+        model, _, field = key.rpartition(".")
+        model = model or default or ""
+        if model not in by_model or not field:
+            plain = "KEY=VALUE, or " if default else ""
+            raise BadInput("set", f"{key}={value}", f"{plain}MODEL.KEY=VALUE with one of: {', '.join(by_model)}")
+        by_model[model][field] = value
+    return by_model
 
 
 def read_settings(pairs: Sequence[str], option: str = "set") -> dict[str, str]:

@@ -6,14 +6,12 @@ import argparse
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from recengine.cli.arguments import Commands, add_data_command, whole_number, whole_numbers
-from recengine.cli.common import load_data, read_settings
+from recengine.cli.common import load_data, settings_by_model
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
 from recengine.data.splits import SPLITS
-from recengine.errors import BadInput
 from recengine.evaluation.report import EvaluationReport, Interval, TaskResults
 from recengine.evaluation.significance import Paired
 from recengine.experiments.compare import ComparisonRequest, Measured, Observer, compare
@@ -93,14 +91,7 @@ class _Progress(Observer):
 def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
     for name in options.models:
         model_class(name)
-    models: dict[str, dict[str, Any]] = {name: {} for name in options.models}
-    for key, setting in read_settings(options.set).items():
-        model, _, field = key.partition(".")
-        if model not in models or not field:
-            raise BadInput(
-                "set", f"{key}={setting}", expected=f"MODEL.KEY=VALUE with one of: {', '.join(options.models)}"
-            )
-        models[model][field] = setting
+    models = settings_by_model(options.set, options.models)
     if options.users:
         check_out(options.users, "users")
     data = load_data(options, report)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from recengine import settings
 from recengine.cli.arguments import Commands, add_command
@@ -15,7 +14,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.matching import Matcher, Outcome
 from recengine.data.readers.exports import read_export
 from recengine.export import table
-from recengine.files import read_input
+from recengine.files import Json, read_input
 
 
 def add_commands(commands: Commands) -> None:
@@ -39,7 +38,7 @@ def import_ratings(options: argparse.Namespace, report: Reporter) -> None:
     counts = Counter(outcome.outcome for outcome in outcomes)
     for note in result.notes:
         report.note(note)
-    value = {
+    value: dict[str, Json] = {
         "dataset": data.name,
         "source": result.source,
         "counts": dict(counts),
@@ -54,7 +53,7 @@ def import_ratings(options: argparse.Namespace, report: Reporter) -> None:
     report.result(value, [*lines, f"{result.source}: {summary}."])
 
 
-def _row(data: Dataset, outcome: Outcome) -> dict[str, Any]:
+def _row(data: Dataset, outcome: Outcome) -> dict[str, Json]:
     """Return the outcome with the item's id and title in place of its index."""
     row = outcome._asdict()
     item = row.pop("item_idx")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from recengine.cli.arguments import Commands, add_data_command, whole_number
 from recengine.cli.common import load_data, read_settings
 from recengine.cli.reporter import Reporter
 from recengine.errors import BadInput
 from recengine.export import table
+from recengine.files import Json
 from recengine.serving.event_log import EventLog
 from recengine.serving.promotion import CAP, Promoted, promote, promoted_models, rollback, served_models
 from recengine.training.config import RunConfig
@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace) -> RunConfig:
 
 def _report(options: argparse.Namespace, report: Reporter, results: dict[str, Promoted]) -> None:
     """Report the first model's result at the top level, and all of them under `results`."""
-    values: dict[str, dict[str, Any]] = {}
+    values: dict[str, dict[str, Json]] = {}
     lines: list[str] = []
     for name, done in results.items():
         metrics = {rival: {key: m._asdict() for key, m in part.items()} for rival, part in done.metrics.items()}

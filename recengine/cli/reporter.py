@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import NoReturn
 
 import psutil
 from tqdm import tqdm
@@ -14,6 +14,7 @@ from tqdm import tqdm
 from recengine.data.download import OnProgress
 from recengine.experiments.tune import OnTrial, Trial
 from recengine.export import json_ready
+from recengine.files import Json
 from recengine.jobs.events import (
     BytesEvent,
     EpochEvent,
@@ -36,7 +37,7 @@ class Reporter:
     def __init__(self, *, as_json: bool = False, quiet: bool = False, progress: str = "bar") -> None:
         self.as_json, self.quiet, self.as_lines = as_json, quiet, progress == "jsonl"
 
-    def result(self, value: Mapping[str, Any], lines: Iterable[str]) -> None:
+    def result(self, value: Mapping[str, Json], lines: Iterable[str]) -> None:
         """Print the JSON object, or else the lines."""
         if self.as_json:
             print(json.dumps(json_ready(value), ensure_ascii=False))
@@ -67,7 +68,7 @@ class Reporter:
 
         A line of JSON also has the pace (`examples_per_second`, validation included) and the memory (`memory_mb`).
         """
-        bar: tqdm[Any] | None = None
+        bar: tqdm[NoReturn] | None = None
         earlier: EpochResult | None = None
 
         def on_epoch(result: EpochResult) -> None:
@@ -94,7 +95,7 @@ class Reporter:
 
     def trials(self, what: str, of: int) -> OnTrial:
         """Return a callback that shows the trials of one search."""
-        bar: tqdm[Any] | None = None
+        bar: tqdm[NoReturn] | None = None
 
         def on_trial(trial: Trial, best: float | None) -> None:
             nonlocal bar
@@ -109,7 +110,7 @@ class Reporter:
 
     def stream(self) -> Callable[[StreamEvent], None]:
         """Return a callback that shows the progress of a stream's replay."""
-        bar: tqdm[Any] | None = None
+        bar: tqdm[NoReturn] | None = None
 
         def on_stream(event: StreamEvent) -> None:
             nonlocal bar
@@ -126,7 +127,7 @@ class Reporter:
 
     def bytes(self, what: str) -> OnProgress:
         """Return a callback `(done, total)` that shows a download."""
-        bar: tqdm[Any] | None = None
+        bar: tqdm[NoReturn] | None = None
         written = 0.0
 
         def on_progress(done: int, total: int) -> None:
@@ -141,9 +142,10 @@ class Reporter:
 
         return on_progress
 
-    def _bar(self, **options: Any) -> tqdm[Any]:
+    def _bar(self, total: int, unit: str, desc: str | None = None, *, unit_scale: bool = False) -> tqdm[NoReturn]:
         """Return a bar, which tqdm hides where standard error is no terminal."""
-        return tqdm(disable=True if self.quiet else None, leave=False, **options)
+        disable = True if self.quiet else None
+        return tqdm(total=total, unit=unit, desc=desc, unit_scale=unit_scale, disable=disable, leave=False)
 
     def _write(self, event: ProgressEvent) -> None:
         if not self.quiet:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from recengine.cli.arguments import Commands, add_data_command, whole_number
-from recengine.cli.common import load_data, read_settings
+from recengine.cli.common import load_data, settings_by_model
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
 from recengine.data.matching import read_ratings
 from recengine.errors import BadInput
 from recengine.evaluation.prequential import (
-    FROZEN,
-    WINDOW,
     OnStream,
     RankedEvent,
     Replay,
@@ -27,17 +22,15 @@ from recengine.evaluation.prequential import (
     make_stream,
     prequential,
 )
-from recengine.export import table, write_csv
-from recengine.jobs.events import StreamedRating, StreamEvent
+from recengine.evaluation.report import Interval
+from recengine.evaluation.stream_report import StreamReport
+from recengine.export import Cell, table, write_csv
+from recengine.jobs.events import RawId, StreamedRating, StreamEvent
 from recengine.models.registry import FOR_EVENTS, MODELS, RUNNING_COUNT, configure, model_class
 from recengine.training.config import RunConfig
 
-CHOSEN_ON = 5
-"""The presets were chosen on the bootstrap and on one such part of the replay; recall is given for the rest, too."""
 GUEST = "guest"
 """The id of the user whose ratings are mixed in."""
-POINTS = 200
-"""Of each moving average in the JSON object."""
 
 
 def add_commands(commands: Commands) -> None:
@@ -64,14 +57,7 @@ def stream_models(options: argparse.Namespace, report: Reporter) -> None:
         if "incremental" not in model_class(name).abilities:
             able = [model for model in MODELS if "incremental" in MODELS[model].abilities]
             raise BadInput("model", name, f"one of: {', '.join(able)}", problem="does not learn from single events")
-    per_model: dict[str, dict[str, Any]] = {name: {} for name in dict.fromkeys([*names, RUNNING_COUNT])}
-    for key, setting in read_settings(options.set).items():
-        model, _, field = key.rpartition(".")
-        if model and model not in per_model:
-            raise BadInput(
-                "set", f"{key}={setting}", f"KEY=VALUE, or MODEL.KEY=VALUE with one of: {', '.join(per_model)}"
-            )
-        per_model[model or names[0]][field] = setting
+    per_model = settings_by_model(options.set, [*names, RUNNING_COUNT], default=names[0])
     run = RunConfig(device=options.device, seed=options.seed)
     configured = {name: configure(name, chosen, run) for name, chosen in per_model.items()}
     data = load_data(options, report)
@@ -108,8 +94,14 @@ def stream_models(options: argparse.Namespace, report: Reporter) -> None:
             ["model", "event", "user_id", "item_id", "evaluated", "rank", "hit"],
             _rows(replay, data),
         )
-    value = _value(replay, data, options, {name: config.to_dict() for name, (config, _) in configured.items()})
-    report.result(value, _lines(value))
+    result = StreamReport.of(
+        replay,
+        dataset=data.name,
+        positive=options.positive,
+        masked=masked,
+        settings={name: config.to_dict() for name, (config, _) in configured.items()},
+    )
+    report.result(result.to_dict(), _lines(result))
 
 
 def _with_ids(on_stream: Callable[[StreamEvent], None], data: Dataset) -> OnStream:
@@ -133,12 +125,12 @@ def _with_ids(on_stream: Callable[[StreamEvent], None], data: Dataset) -> OnStre
     return named
 
 
-def _user_ids(data: Dataset) -> list[Any]:
+def _user_ids(data: Dataset) -> list[RawId]:
     """Return the ids of the users of a stream; the last one is the user who was mixed in, if any."""
     return [*data.user_ids.tolist(), GUEST]
 
 
-def _rows(replay: Replay, data: Dataset) -> Iterator[list[Any]]:
+def _rows(replay: Replay, data: Dataset) -> Iterator[list[Cell]]:
     """Yield one row for each model and event; an event that is not evaluated has no rank and no hit."""
     rest, tested = replay.stream.rest, replay.evaluated.astype(int).tolist()
     user_ids, items = _user_ids(data), data.item_ids[rest.item_idx].tolist()
@@ -146,86 +138,43 @@ def _rows(replay: Replay, data: Dataset) -> Iterator[list[Any]]:
     for name, ranks in replay.ranks.items():
         hits = replay.hits(name).tolist()
         for e, rank in enumerate(ranks.tolist()):
-            seen = (rank, int(hits[e])) if tested[e] else ("", 0)
-            yield [name, e + 1, users[e], items[e], tested[e], *seen]
+            ranked: tuple[Cell, Cell] = (rank, int(hits[e])) if tested[e] else ("", 0)
+            yield [name, e + 1, users[e], items[e], tested[e], *ranked]
 
 
-def _value(replay: Replay, data: Dataset, options: argparse.Namespace, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON-ready result.
-
-    recall@k and precision@k of the first model; under each model's name its recall@k; `results` has everything of each
-    model, recall@k_rest being over what follows the first fifth.
-    """
-    recall, ahead = replay.intervals()
-    later, _ = replay.intervals(since=replay.done // CHOSEN_ON)
-    k, first = replay.k, next(iter(replay.ranks))
-    keys, tested = ("value", "low", "high"), np.flatnonzero(replay.evaluated)
-    results = {}
-    for name, interval in recall.items():
-        moving = replay.moving(name)
-        indices = np.unique(np.linspace(0, len(moving) - 1, min(POINTS, len(moving))).astype(int))
-        results[name] = {
-            f"recall@{k}": dict(zip(keys, interval, strict=True)),
-            f"precision@{k}": dict(zip(keys, (part / k for part in interval), strict=True)),
-            f"recall@{k}_rest": dict(zip(keys, later[name], strict=True)),
-            "events_per_second": replay.done / max(replay.seconds[name], 1e-9),
-            "groups": replay.groups(name),
-            "moving": [[int(tested[p]) + 1, round(float(moving[p]), 5)] for p in indices],
-            "settings": settings.get(name.removesuffix(FROZEN), {}),
-        }
-    return {
-        "dataset": data.name,
-        "positive": options.positive,
-        "bootstrap": len(replay.stream.bootstrap),
-        "events": replay.done,
-        "evaluated": int(replay.evaluated.sum()),
-        "events_per_second": results[first]["events_per_second"],
-        "k": k,
-        "seen": "kept" if options.include_seen else "masked",
-        "window": WINDOW,
-        f"recall@{k}": results[first][f"recall@{k}"],
-        f"precision@{k}": results[first][f"precision@{k}"],
-        **{name: results[name][f"recall@{k}"] for name in results},
-        "ahead_of": {name: dict(zip(keys, interval, strict=True)) for name, interval in ahead.items()},
-        "results": results,
-    }
-
-
-def _lines(value: Mapping[str, Any]) -> Iterator[str]:
+def _lines(report: StreamReport) -> Iterator[str]:
     """Yield the lines of the JSON object's readable form."""
-    k, results = value["k"], value["results"]
-    first = next(iter(results))
     yield (
-        f"{value['dataset']}, ratings >= {value['positive']:g} in the order of time: {value['bootstrap']:,} to start "
-        f"from, {value['events']:,} replayed, {value['evaluated']:,} of them by known users; "
-        f"what they had is {value['seen']}; 95 % intervals over users"
+        f"{report.dataset}, ratings >= {report.positive:g} in the order of time: {report.bootstrap:,} to start "
+        f"from, {report.events:,} replayed, {report.evaluated:,} of them by known users; "
+        f"what they had is {'masked' if report.masked else 'kept'}; 95 % intervals over users"
     )
     yield from table(
         (
             "model",
-            f"recall@{k}",
+            f"recall@{report.k}",
             "low",
             "high",
             "after 1/5",
             "known film",
             "new film",
             "events/s",
-            f"{first} is ahead by",
+            f"{report.first} is ahead by",
         ),
         [
             (
                 name,
-                *(figures[f"recall@{k}"][key] for key in ("value", "low", "high")),
-                figures[f"recall@{k}_rest"]["value"],
-                figures["groups"]["known_user_known_item"]["recall"],
-                figures["groups"]["known_user_new_item"]["recall"],
-                f"{figures['events_per_second']:,.0f}",
-                _difference(value["ahead_of"].get(name)),
+                *figures.recall,
+                figures.rest.value,
+                figures.groups["known_user_known_item"].recall,
+                figures.groups["known_user_new_item"].recall,
+                f"{figures.events_per_second:,.0f}",
+                _difference(report.ahead_of.get(name)),
             )
-            for name, figures in results.items()
+            for name, figures in report.models.items()
         ],
     )
 
 
-def _difference(paired: Mapping[str, float] | None) -> str:
-    return "" if paired is None else f"{paired['value']:+.4f} ({paired['low']:+.4f} to {paired['high']:+.4f})"
+def _difference(lead: Interval | None) -> str:
+    return "" if lead is None else f"{lead.value:+.4f} ({lead.low:+.4f} to {lead.high:+.4f})"

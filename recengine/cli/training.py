@@ -10,6 +10,7 @@ from recengine.cli.common import load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.data.sources import SOURCES, fetch, is_present
 from recengine.errors import BadInput
+from recengine.experiments.train import TrainingReport
 from recengine.export import table
 from recengine.models.registry import MODELS, model_class
 from recengine.testing import check
@@ -83,17 +84,4 @@ def check_model(options: argparse.Namespace, report: Reporter) -> None:
 def train(options: argparse.Namespace, report: Reporter) -> None:
     data = load_data(options, report)
     trained = train_or_find(options, report, data, options.model, read_settings(options.set))
-    metrics = {k: v for k, v in trained.manifest.metrics.items() if k.startswith("valid_")}
-    report.result(
-        {
-            "folder": str(trained.folder),
-            "model": options.model,
-            "dataset": data.name,
-            "fresh": trained.fresh,
-            "seconds": trained.manifest.seconds,
-            "epochs": trained.manifest.epochs,
-            "n_unknown": trained.model.n_unknown,
-            "metrics": metrics,
-        },
-        [str(trained.folder)],
-    )
+    report.result(TrainingReport.of(trained, data).to_dict(), [str(trained.folder)])

@@ -7,18 +7,17 @@ import math
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from recengine.cli.arguments import Commands, add_data_command, whole_number
 from recengine.cli.common import load_data, read_settings
 from recengine.cli.reporter import Reporter
 from recengine.data.splits import make_split
+from recengine.experiments.search_space import search_space
 from recengine.experiments.train import TrainingRequest
-from recengine.experiments.tune import OPTUNA, Tuned, TuneRequest, load_optuna, search_space, tune
+from recengine.experiments.tune import OPTUNA, Tuned, TuneReport, TuneRequest, load_optuna, tune
 from recengine.export import write_json
-from recengine.training.config import RunConfig
+from recengine.training.config import RunConfig, Scalar
 
 
 def add_commands(commands: Commands) -> None:
@@ -61,17 +60,17 @@ def tune_model(options: argparse.Namespace, report: Reporter) -> None:
     tuned = tune(request, report.trials(options.model, options.trials), report.epochs(options.model))
     if len(tuned.trials) < options.trials:
         report.note(f"Stopped after {len(tuned.trials):,} of {options.trials:,} trials.")
-    value = {
-        "dataset": data.name,
-        "split": split.options,
-        "model": tuned.model,
-        "criterion": tuned.criterion,
-        "seeds": options.seeds,
-        "trials": [asdict(trial) for trial in tuned.trials],
-        "best": {key: getattr(tuned.best, key) for key in ("number", "settings", "value")},
-        "preset": tuned.preset,
-        "set": set_line(tuned.changes),
-    }
+    value = TuneReport(
+        data.name,
+        split.options,
+        tuned.model,
+        tuned.criterion,
+        options.seeds,
+        tuned.trials,
+        tuned.best,
+        tuned.preset,
+        set_line(tuned.changes),
+    ).to_dict()
     if options.out:
         write_json(options.out, value)
     states = Counter(trial.state for trial in tuned.trials)
@@ -85,7 +84,7 @@ def tune_model(options: argparse.Namespace, report: Reporter) -> None:
     )
 
 
-def set_line(changes: Mapping[str, Any], prefix: str = "") -> str:
+def set_line(changes: Mapping[str, Scalar], prefix: str = "") -> str:
     """Return `--set key=value ...`, quoted for a shell, with `prefix` before each key."""
     return " ".join(f"--set {shlex.quote(f'{prefix}{key}={value}')}" for key, value in changes.items())
 

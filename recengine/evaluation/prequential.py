@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
+from recengine.evaluation.report import Interval
+from recengine.files import JsonObject
 from recengine.models.abilities import SupportsPartialFit
 from recengine.models.base import Recommender, check_k
 
@@ -26,9 +29,6 @@ RESAMPLES = 1000
 """Bootstrap resamples of the users for an interval."""
 FROZEN = "-frozen"
 """Suffix of the name of a model that learns nothing after the bootstrap."""
-
-Interval = tuple[float, float, float]
-"""A value and its 95 % interval: (value, low, high)."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,18 @@ class Stream:
     rest: Interactions
     known: NDArray[np.bool_]
     known_item: NDArray[np.bool_]
+
+
+class Group(NamedTuple):
+    """Some of the events of a replay: their number and recall@k, NaN where there is none."""
+
+    events: int
+    recall: float
+
+    @classmethod
+    def from_dict(cls, row: JsonObject) -> Self:
+        """Read what `_asdict` gave, null for NaN."""
+        return cls(row["events"], math.nan if row["recall"] is None else row["recall"])
 
 
 class Throttle:
@@ -175,7 +187,7 @@ class Replay:
         before = np.concatenate([np.zeros(min(window, len(total))), total[:-window]])
         return (total - before) / np.minimum(np.arange(1, len(total) + 1), window)
 
-    def groups(self, model: str) -> dict[str, dict[str, float]]:
+    def groups(self, model: str) -> dict[str, Group]:
         """Return the recall for users and items with and without an earlier event."""
         known_item = self.stream.known_item[: self.done]
         hits = self.hits(model)
@@ -184,7 +196,7 @@ class Replay:
             for item, items in (("known_item", known_item), ("new_item", ~known_item)):
                 rows = users & items
                 value = float(hits[rows].mean()) if rows.any() else math.nan
-                recall[f"{user}_{item}"] = {"events": int(rows.sum()), "recall": value}
+                recall[f"{user}_{item}"] = Group(int(rows.sum()), value)
         return recall
 
     def intervals(self, since: int = 0) -> tuple[dict[str, Interval], dict[str, Interval]]:
@@ -201,8 +213,7 @@ class Replay:
         names = list(self.ranks)
         hits = np.stack([np.bincount(position, self.hits(n)[counted], len(unique)) for n in names])  # (M, users)
         if not len(unique):
-            nothing = (math.nan, math.nan, math.nan)
-            return dict.fromkeys(names, nothing), dict.fromkeys(names[1:], nothing)
+            return dict.fromkeys(names, Interval(math.nan)), dict.fromkeys(names[1:], Interval(math.nan))
         rng = np.random.default_rng(0)
         resampled = []
         for _ in range(RESAMPLES):
@@ -212,7 +223,7 @@ class Replay:
 
         def interval(value: float, samples: NDArray[np.float64]) -> Interval:
             low, high = np.percentile(samples, [2.5, 97.5])
-            return float(value), float(low), float(high)
+            return Interval(float(value), float(low), float(high))
 
         ahead = {
             name: interval(values[0] - values[m], recalls[0] - recalls[m]) for m, name in enumerate(names) if m > 0

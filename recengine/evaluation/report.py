@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from recengine.evaluation.significance import Paired
+from recengine.files import Json, JsonObject
 
 SplitSetting = str | float | None | Sequence[int]
 """A setting of a split."""
@@ -24,6 +25,11 @@ class Interval(NamedTuple):
     def half(self) -> float:
         """Return half of its width."""
         return (self.high - self.low) / 2
+
+    @classmethod
+    def from_dict(cls, row: JsonObject) -> Self:
+        """Read what `_asdict` gave, null for NaN."""
+        return cls(*_numbers(row, cls._fields))
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class TaskResults:
     popularity_fallback: Mapping[str, int]
     given: int | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Json]:
         """Return plain values; JSON has no NaN, so `export.json_ready` makes them null."""
         return {
             **({} if self.given is None else {"given": self.given}),
@@ -82,11 +88,11 @@ class TaskResults:
         }
 
     @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+    def from_dict(cls, row: JsonObject) -> Self:
         """Read what `to_dict` wrote, null for NaN."""
         return cls(
             metrics={
-                name: {key: Interval(*_numbers(figure, Interval._fields)) for key, figure in figures.items()}
+                name: {key: Interval.from_dict(figure) for key, figure in figures.items()}
                 for name, figures in row["results"].items()
             },
             leader=row["leader"],
@@ -117,7 +123,7 @@ class EvaluationReport:
         """Return the results of the first task."""
         return self.tasks[0]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Json]:
         """Return what `evaluate --json` prints; the results of several tasks stand in `by_given`."""
         results = [task.to_dict() for task in self.tasks]
         return {
@@ -132,7 +138,7 @@ class EvaluationReport:
         }
 
     @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+    def from_dict(cls, row: JsonObject) -> Self:
         """Read what `to_dict` wrote. Raises KeyError or TypeError for what is not a report."""
         return cls(
             EvaluationSettings(row["dataset"], row["split"], row["k"], row["seeds"]),
@@ -143,7 +149,7 @@ class EvaluationReport:
         )
 
 
-def _pairs(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Paired]:
+def _pairs(rows: Mapping[str, JsonObject]) -> dict[str, Paired]:
     return {name: Paired(*_numbers(row, Paired._fields)) for name, row in rows.items()}
 
 

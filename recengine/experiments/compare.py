@@ -17,10 +17,10 @@ from recengine.evaluation.ranking import Evaluation, evaluate, list_metrics, no_
 from recengine.evaluation.ratings import RatingErrors, rating_errors
 from recengine.evaluation.report import EvaluationReport, EvaluationSettings, Interval, TaskResults
 from recengine.evaluation.significance import against_leader, ahead_of
-from recengine.experiments.train import Settings, TrainingRequest, obtain, unknown_items
+from recengine.experiments.train import TrainingRequest, obtain, unknown_items
 from recengine.models.base import Recommender
 from recengine.models.registry import model_class
-from recengine.training.config import RunConfig
+from recengine.training.config import RunConfig, Settings
 from recengine.training.loop import OnEpoch
 
 

@@ -18,16 +18,17 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from filelock import FileLock
 from safetensors import SafetensorError
 
 from recengine import settings
-from recengine.files import atomic_folder, remove_folder, replaced_versions, sha256_of
+from recengine.evaluation.report import SplitSetting
+from recengine.files import Json, JsonObject, atomic_folder, remove_folder, replaced_versions, sha256_of
 from recengine.models.base import Recommender
 from recengine.models.registry import model_class
-from recengine.training.config import Config, RunConfig
+from recengine.training.config import Config, RunConfig, Settings
 from recengine.training.loop import best_epoch
 
 FORMAT = 2
@@ -48,7 +49,7 @@ class Origin:
 
     dataset: str = ""
     data: str = ""
-    split: Mapping[str, Any] = field(default_factory=dict)
+    split: Mapping[str, SplitSetting] = field(default_factory=dict)
     seed: int | None = None
     device: str = ""
     model_version: int | None = None
@@ -62,22 +63,22 @@ class Manifest:
     """An artefact's metadata.
 
     seconds, trained_at : the duration of the training, and when it ended
-    epochs  : the epoch that validation chose; metrics : its values
+    epochs  : the epoch that validation chose; metrics : its line of the training log
     bytes   : of all files; files : name -> sha256
     """
 
     model: str
-    config: Mapping[str, Any]
+    config: Settings
     origin: Origin
     seconds: float
     trained_at: str
     epochs: int | None
-    metrics: Mapping[str, Any]
+    metrics: Mapping[str, Json]
     bytes: int = 0
     files: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Json]:
         """Return one flat mapping, JSON-ready; what the origin does not know is left out."""
         row = asdict(self)
         known = Origin()
@@ -85,7 +86,7 @@ class Manifest:
         return row | origin
 
     @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+    def from_dict(cls, row: JsonObject) -> Self:
         """Read what `to_dict` wrote. Raises KeyError or TypeError for what is not a manifest."""
         origin = Origin(**{f.name: row[f.name] for f in fields(Origin) if f.name in row})
         return cls(**{f.name: row[f.name] for f in fields(cls) if f.name != "origin"}, origin=origin)
@@ -101,7 +102,9 @@ class Trained:
     fresh: bool
 
 
-def artefact_name(name: str, config: Config, fingerprint: str, split: Mapping[str, Any], run: RunConfig) -> str:
+def artefact_name(
+    name: str, config: Config, fingerprint: str, split: Mapping[str, SplitSetting], run: RunConfig
+) -> str:
     """Return the name of the artefact of these settings. The device is not part of the key."""
     identity = {
         "format": FORMAT,
@@ -224,6 +227,6 @@ class ArtefactStore:
                 total -= sizes[folder]
 
 
-def _seal(row: Mapping[str, Any]) -> str:
+def _seal(row: Mapping[str, Json]) -> str:
     """Return the sha256 of a manifest's content, whatever its layout."""
     return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()

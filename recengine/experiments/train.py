@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import numpy as np
 import psutil
@@ -16,14 +16,14 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.splits import Split, hold_out, leave_last
 from recengine.errors import BadInput
+from recengine.evaluation.report import SplitSetting
 from recengine.experiments.store import ArtefactStore, Origin, Trained, artefact_name
+from recengine.files import Json, JsonObject
 from recengine.models.base import Recommender
 from recengine.models.registry import configure, fit_final, model_class
-from recengine.training.config import Config, RunConfig
+from recengine.training.config import Config, RunConfig, Settings
 from recengine.training.loop import OnEpoch
 
-Settings = Mapping[str, Any]
-"""Name of a field of a model's config or of `RunConfig` -> its value, or the text of it."""
 ALWAYS, A_ROW = 150_000_000, 400
 """Bytes that any training takes, and that each rating adds, as measured."""
 CONTAINER = Path("/sys/fs/cgroup")
@@ -81,7 +81,7 @@ class TrainingRequest:
         )
 
     @property
-    def _learned_from(self) -> Mapping[str, Any]:
+    def _learned_from(self) -> Mapping[str, SplitSetting]:
         """Return what identifies the rows learned from; a model of ratings is the same at any threshold."""
         if self.split is not None:
             return self.split.learned_from
@@ -121,6 +121,49 @@ def obtain(
         )
 
     return store.obtain(store.root / request.name, train, origin, force=force)
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """The result of `train`: written as JSON by the command line, read by the app.
+
+    fresh   : whether it was trained just now; seconds : the duration of the training, whenever it was
+    epochs  : the epoch that validation chose; metrics : its values
+    """
+
+    folder: Path
+    model: str
+    dataset: str
+    fresh: bool
+    seconds: float
+    epochs: int | None
+    n_unknown: int | None
+    metrics: Mapping[str, Json]
+
+    @classmethod
+    def of(cls, trained: Trained, dataset: Dataset) -> Self:
+        """Return the report of a model trained on `dataset`."""
+        manifest = trained.manifest
+        metrics = {name: value for name, value in manifest.metrics.items() if name.startswith("valid_")}
+        return cls(
+            trained.folder,
+            manifest.model,
+            dataset.name,
+            trained.fresh,
+            manifest.seconds,
+            manifest.epochs,
+            trained.model.n_unknown,
+            metrics,
+        )
+
+    def to_dict(self) -> dict[str, Json]:
+        """Return what `train --json` prints."""
+        return {**vars(self), "folder": str(self.folder)}
+
+    @classmethod
+    def from_dict(cls, row: JsonObject) -> Self:
+        """Read what `to_dict` wrote. Raises KeyError or TypeError for what is not a report."""
+        return cls(**{**{f.name: row[f.name] for f in fields(cls)}, "folder": Path(row["folder"])})
 
 
 def memory_needed(dataset: Dataset, model: Recommender) -> int:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from importlib.util import find_spec
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
-from recengine.errors import BadInput, suggest
-from recengine.experiments.train import Settings, TrainingRequest, learning_rows
+from recengine.errors import BadInput
+from recengine.evaluation.report import SplitSetting
+from recengine.experiments.search_space import covers, draw, plain
+from recengine.experiments.train import TrainingRequest, learning_rows
+from recengine.files import Json, JsonObject
 from recengine.models.base import Recommender
-from recengine.models.registry import model_class
-from recengine.training.config import Config, Range, RunConfig, Search
+from recengine.training.config import Config, RunConfig, Scalar, Search
 from recengine.training.loop import EpochResult, OnEpoch, best_epoch, gain
 
 if TYPE_CHECKING:
@@ -28,21 +31,41 @@ WARM_UP = 5
 """Epochs that every trial is given before it can be pruned: slow starters overtake."""
 
 
+class TrialState(StrEnum):
+    """The end of a trial; pruned: at some epoch it was worse than the median trial."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True)
 class Trial:
     """One choice of settings that was tried; number 0 is the presets.
 
     settings : name -> value as the option `set` takes it, those that were fixed included
     value    : the criterion on validation, mean over the seeds; None unless complete
-    state    : complete, pruned (at some epoch worse than the median trial) or failed, for `reason`
+    reason   : why it failed
     """
 
     number: int
-    settings: dict[str, Any]
+    settings: Mapping[str, Scalar]
     value: float | None
     seconds: float
-    state: str
+    state: TrialState
     reason: str = ""
+
+    @classmethod
+    def from_dict(cls, row: JsonObject) -> Self:
+        """Read what `dataclasses.asdict` gave; other keys are left alone."""
+        return cls(
+            row["number"],
+            row["settings"],
+            row["value"],
+            row["seconds"],
+            TrialState(row["state"]),
+            row.get("reason", ""),
+        )
 
 
 OnTrial = Callable[[Trial, float | None], None]
@@ -57,7 +80,7 @@ class Tuned:
     criterion: str
     trials: list[Trial]
     best: Trial
-    presets: dict[str, Any]
+    presets: Mapping[str, Scalar]
 
     @property
     def preset(self) -> float | None:
@@ -65,9 +88,40 @@ class Tuned:
         return self.trials[0].value
 
     @property
-    def changes(self) -> dict[str, Any]:
+    def changes(self) -> dict[str, Scalar]:
         """Return the settings of the best trial that differ from the presets."""
         return {key: value for key, value in self.best.settings.items() if self.presets[key] != value}
+
+
+@dataclass(frozen=True)
+class TuneReport:
+    """The result of `tune`: written as JSON by the command line, read by the app.
+
+    split   : the split's settings; seeds : trainings that a trial is the mean of
+    preset  : the value of the presets; None if they failed
+    set     : the settings of the best trial that differ from the presets, as arguments of a command
+    """
+
+    dataset: str
+    split: Mapping[str, SplitSetting]
+    model: str
+    criterion: str
+    seeds: int
+    trials: Sequence[Trial]
+    best: Trial
+    preset: float | None
+    set: str
+
+    def to_dict(self) -> dict[str, Json]:
+        """Return what `tune --json` prints."""
+        best = {"number": self.best.number, "settings": self.best.settings, "value": self.best.value}
+        return {**vars(self), "trials": [asdict(trial) for trial in self.trials], "best": best}
+
+    @classmethod
+    def from_dict(cls, row: JsonObject) -> Self:
+        """Read what `to_dict` wrote. Raises KeyError or TypeError for what is not a report."""
+        trials = {trial.number: trial for trial in map(Trial.from_dict, row["trials"])}
+        return cls(**{**row, "trials": list(trials.values()), "best": trials[row["best"]["number"]]})
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,55 +156,6 @@ def load_optuna() -> ModuleType:
     return optuna
 
 
-def search_space(model: str, fixed: Settings, asked: Mapping[str, str]) -> dict[str, Search]:
-    """Return what is searched: what the model declares, less what is `fixed`, replaced by `asked` (key -> text).
-
-    Raises BadInput for a text that cannot be read, a setting that is both fixed and asked for, and if nothing is left.
-    """
-    kind = model_class(model).Config
-    known = {f.name: f.metadata.get("search") for f in fields(kind)}
-    space = {key: _typed(kind, key, search) for key, search in known.items() if search is not None}
-    for key, text in asked.items():
-        if key not in known:
-            raise BadInput(
-                "search",
-                key,
-                expected=f"one of: {', '.join(known) or 'none'}",
-                problem=f"is not a setting of {model!r}{suggest(key, list(known))}",
-            )
-        if key in fixed:
-            raise BadInput(
-                "search", key, remedy="choose one of the two", problem=f"is fixed too, at {key}={fixed[key]}"
-            )
-        space[key] = parse_search(kind, key, text)
-    space = {key: search for key, search in space.items() if key not in fixed}
-    if not space:
-        raise BadInput(
-            "model",
-            model,
-            remedy="fix fewer settings, or choose another model",
-            problem="has nothing left to search",
-        )
-    return space
-
-
-def parse_search(kind: type[Config], key: str, text: str) -> Search:
-    """Return the range of `low:high` or `low:high:log`, or the choices of `a,b,c`; BadInput if it is none."""
-    if ":" not in text or isinstance(kind.__dataclass_fields__[key].default, str):
-        return _typed(kind, key, tuple(part.strip() for part in text.split(",")))
-    low, high, *scale = text.split(":")
-    ends = kind.read(key, low), kind.read(key, high)
-    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends)
-    if not numbers or ends[0] >= ends[1] or scale not in ([], ["log"]) or (scale and ends[0] <= 0):
-        raise BadInput(
-            "search",
-            f"{key}={text}",
-            expected="LOW:HIGH, LOW:HIGH:log with LOW above 0, or A,B,C",
-            problem="cannot be read",
-        )
-    return Range(*ends, log=bool(scale))
-
-
 def tune(request: TuneRequest, on_trial: OnTrial | None = None, on_epoch: OnEpoch | None = None) -> Tuned:
     """Try settings sampled from the request's space; the same seed samples the same ones again.
 
@@ -160,11 +165,11 @@ def tune(request: TuneRequest, on_trial: OnTrial | None = None, on_epoch: OnEpoc
     """
     training, space = request.training, request.space
     kind, run, objective = training.kind, training.run, Objective.of(request)
-    presets = {key: _plain(value) for key, value in (RunConfig().to_dict() | kind.Config().to_dict()).items()}
+    presets = {key: plain(value) for key, value in (RunConfig().to_dict() | kind.Config().to_dict()).items()}
     chosen = run.to_dict() | training.config.to_dict()
-    fixed = {key: _plain(value) for key, value in chosen.items() if key in training.settings}
+    fixed = {key: plain(value) for key, value in chosen.items() if key in training.settings}
     study = _study(kind, run)
-    study.enqueue_trial({key: presets[key] for key, search in space.items() if _inside(search, presets[key])})
+    study.enqueue_trial({key: presets[key] for key, search in space.items() if covers(search, presets[key])})
 
     trials: list[Trial] = []
     started = time.perf_counter()
@@ -224,11 +229,11 @@ class Objective:
             )
         return cls(training.dataset, train, valid, training.kind, training.config, training.run, request.seeds)
 
-    def __call__(self, sampled: Mapping[str, Any], first: OnEpoch, others: OnEpoch | None) -> float:
+    def __call__(self, sampled: Mapping[str, Scalar], first: OnEpoch, others: OnEpoch | None) -> float:
         """Return the mean criterion; the epochs of the first seed reach one callback, of the others another."""
         reached: list[float] = []
         for seed in range(self.run.seed, self.run.seed + self.seeds):
-            model = self.kind(replace(self.config, **sampled)).fit(
+            model = self.kind(self.kind.Config.from_dict(self.config.to_dict() | dict(sampled))).fit(
                 self.train,
                 valid=self.valid,
                 items=self.dataset.items,
@@ -251,33 +256,37 @@ def validation_value(model: Recommender, train: Interactions, valid: Interaction
     return model.validator(train, valid)()[model.criterion]
 
 
-def _settings(trial: optuna.Trial, space: Mapping[str, Search], presets: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(trial: optuna.Trial, space: Mapping[str, Search], presets: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """Return the settings of a trial: what the sampler draws, or the presets in the first."""
     if trial.number:
-        return {key: _draw(trial, key, search) for key, search in space.items()}
+        return {key: draw(trial, key, search) for key, search in space.items()}
     for key, search in space.items():
-        if _inside(search, presets[key]):  # a preset outside the range is tried all the same, unknown to the sampler
-            _draw(trial, key, search)
+        if covers(search, presets[key]):  # a preset outside the range is tried all the same, unknown to the sampler
+            draw(trial, key, search)
     return {key: presets[key] for key in space}
 
 
 def _run(
-    study: optuna.Study, trial: optuna.Trial, objective: Objective, sampled: Mapping[str, Any], on_epoch: OnEpoch | None
-) -> tuple[float | None, str, str]:
+    study: optuna.Study,
+    trial: optuna.Trial,
+    objective: Objective,
+    sampled: Mapping[str, Scalar],
+    on_epoch: OnEpoch | None,
+) -> tuple[float | None, TrialState, str]:
     """Return (value, state, reason) of a trial, and report it to the study."""
     from optuna import TrialPruned
-    from optuna.trial import TrialState
+    from optuna import trial as optuna_trial
 
     try:
         value = objective(sampled, _pruned(trial, objective.kind.criterion, on_epoch), on_epoch)
     except TrialPruned:
-        study.tell(trial, state=TrialState.PRUNED)
-        return None, "pruned", ""
+        study.tell(trial, state=optuna_trial.TrialState.PRUNED)
+        return None, TrialState.PRUNED, ""
     except (BadInput, RuntimeError) as error:  # RuntimeError: torch's word for a singular matrix or no memory
-        study.tell(trial, state=TrialState.FAIL)
-        return None, "failed", str(error)
+        study.tell(trial, state=optuna_trial.TrialState.FAIL)
+        return None, TrialState.FAILED, str(error)
     study.tell(trial, value)
-    return value, "complete", ""
+    return value, TrialState.COMPLETE, ""
 
 
 def _pruned(trial: optuna.Trial, criterion: str, on_epoch: OnEpoch | None) -> OnEpoch:
@@ -299,31 +308,3 @@ def _best(trials: Sequence[Trial], criterion: str) -> Trial | None:
     """Return the best complete trial, the first of equals."""
     complete = [(gain(criterion, trial.value), trial) for trial in trials if trial.value is not None]
     return max(complete, key=lambda pair: pair[0])[1] if complete else None
-
-
-def _typed(kind: type[Config], key: str, search: Search) -> Search:
-    """Return the search with its values as the field has them, so that 1 and 1.0 are one."""
-    if isinstance(search, Range):
-        return Range(kind.read(key, search.low), kind.read(key, search.high), search.log)
-    return tuple(dict.fromkeys(_plain(kind.read(key, value)) for value in search))
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as the option `set` takes it: the numbers of a tuple joined by commas."""
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
-
-
-def _inside(search: Search, value: Any) -> bool:
-    if isinstance(search, Range):
-        return value is not None and search.low <= value <= search.high
-    return value in search
-
-
-def _draw(trial: optuna.Trial, key: str, search: Search) -> Any:
-    """Return a value of the search; numbers with a point keep three digits, as one would write them."""
-    if not isinstance(search, Range):
-        return trial.suggest_categorical(key, search)
-    if isinstance(search.low, int) and isinstance(search.high, int):
-        return trial.suggest_int(key, search.low, search.high, log=search.log)
-    value = trial.suggest_float(key, search.low, search.high, log=search.log)
-    return min(max(float(f"{value:.3g}"), search.low), search.high)

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, ClassVar, Self
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from typing import ClassVar, Self
 
 from recengine.evaluation.prequential import StreamProgress
 from recengine.experiments.tune import Trial
+from recengine.files import Json, JsonObject
 from recengine.training.loop import EpochResult
+
+RawId = int | str
+"""The id of a user or an item as the data has it."""
 
 
 @dataclass(frozen=True)
@@ -21,19 +25,19 @@ class ProgressEvent:
 
     event: ClassVar[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Json]:
         """Return the line as a mapping, JSON-ready; what has its default value is left out."""
         values = ((f, getattr(self, f.name)) for f in fields(self))
         given = {f.name: value for f, value in values if value != _default(f)}
         return {"event": self.event, **given}
 
     @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+    def from_dict(cls, row: JsonObject) -> Self:
         """Read what `to_dict` wrote. Raises KeyError, TypeError or ValueError for a line that is none."""
         return cls(**{f.name: row[f.name] for f in fields(cls) if f.name in row or _default(f) is MISSING})
 
 
-def _default(f: Any) -> Any:
+def _default(f: Field[object]) -> object:
     return f.default_factory() if f.default_factory is not MISSING else f.default
 
 
@@ -78,13 +82,14 @@ class EpochEvent(ProgressEvent):
     examples_per_second: float | None = None
     memory_mb: float | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Json]:
         """Return one flat mapping: the epoch's keys stand among the others."""
         row = super().to_dict()
-        return row | row.pop("result").to_dict()
+        del row["result"]
+        return row | self.result.to_dict()
 
     @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+    def from_dict(cls, row: JsonObject) -> Self:
         """Read what `to_dict` wrote."""
         return cls(row["model"], EpochResult.from_dict(row), row.get("examples_per_second"), row.get("memory_mb"))
 
@@ -99,7 +104,7 @@ class TrialEvent(ProgressEvent):
     trials: int
     best: float | None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Json]:
         """Return one flat mapping: the trial's keys stand among the others."""
         return {
             "event": self.event,
@@ -110,18 +115,17 @@ class TrialEvent(ProgressEvent):
         }
 
     @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+    def from_dict(cls, row: JsonObject) -> Self:
         """Read what `to_dict` wrote."""
-        trial = Trial(**{f.name: row[f.name] for f in fields(Trial) if f.name in row})
-        return cls(row["model"], trial, row["trials"], row["best"])
+        return cls(row["model"], Trial.from_dict(row), row["trials"], row["best"])
 
 
 @dataclass(frozen=True)
 class StreamedRating:
     """One of the latest events of a stream; `rank` has the item's rank for each model, from 1."""
 
-    user_id: Any
-    item_id: Any
+    user_id: RawId
+    item_id: RawId
     title: str
     rating: float
     rank: Mapping[str, int]
@@ -134,12 +138,12 @@ class StreamEvent(ProgressEvent, StreamProgress):
     event = "stream"
     last: tuple[StreamedRating, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Json]:
         """Return the line as a mapping, JSON-ready."""
         return super().to_dict() | {"last": [asdict(rating) for rating in self.last]}
 
     @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+    def from_dict(cls, row: JsonObject) -> Self:
         """Read what `to_dict` wrote."""
         return super().from_dict({**row, "last": tuple(StreamedRating(**rating) for rating in row["last"])})
 

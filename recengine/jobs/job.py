@@ -6,7 +6,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Self
+from typing import Self
+
+from recengine.files import Json, JsonObject
 
 JOB_DIR = "{job}"
 """Stands for the job's folder in a command."""
@@ -54,7 +56,7 @@ class Task:
         return self.models[0]
 
     @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+    def from_dict(cls, row: JsonObject) -> Self:
         """Read what `dataclasses.asdict` gave; other keys are left alone."""
         known = {f.name: row[f.name] for f in fields(cls) if f.name in row}
         return cls(**{**known, "models": tuple(row.get("models", ()))})
@@ -104,12 +106,12 @@ class Job:
         """Return the seconds that it has run."""
         return 0.0 if self.started is None else (self.ended or time.time()) - self.started
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Json]:
         """Return the record, JSON-ready."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+    def from_dict(cls, row: JsonObject) -> Self:
         """Read what `to_dict` wrote. Raises KeyError, TypeError or ValueError for what is not a job."""
         read = {"command": tuple(row["command"]), "state": JobState(row["state"]), "task": Task.from_dict(row["task"])}
         return cls(**{**row, **read})

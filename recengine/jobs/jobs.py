@@ -4,7 +4,7 @@
     job = jobs.start(["evaluate", "ease", "mf", "--split", "leave-last"], kind="evaluate", title="EASE against MF")
     jobs.get(job.id).state                          # a JobState: queued, running, paused, done, failed, cancelled
     progress_of(jobs.events(job.id), job.spent)     # share, words, seconds left (recengine.jobs.progress)
-    jobs.result(job.id)                             # the JSON object that the command printed, or None
+    jobs.result(job.id, EvaluationReport.from_dict) # the result that the command printed, or None
     jobs.cancel(job.id)                             # gone within a second
 
 After a restart of the app a process that still runs is followed; one that is gone is done, or failed with its last
@@ -178,7 +178,7 @@ class Jobs(JobRecords):
         code = child.poll() if child else None
         if code is None and (child or process.find(job)):
             return False
-        done = code in (0, None) and self.result(job.id) is not None
+        done = code in (0, None) and self.result(job.id, dict) is not None
         self._settle(job, JobState.DONE if done else JobState.FAILED, code)
         return True
 

@@ -10,12 +10,13 @@ import json
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from recengine import settings
-from recengine.files import atomic_text_file
+from recengine.files import JsonObject, atomic_text_file
 from recengine.jobs.events import ProgressEvent, read_event
 from recengine.jobs.job import Job
 
@@ -25,6 +26,8 @@ LOG_LIMIT = 4 * 2**20
 """Bytes of a progress file beyond which its older half is dropped."""
 KEPT_FILES = ("record.json", "progress.jsonl", "result.json", "people.csv", "events.csv")
 """Files of a job that stay when it is over; what it was given to read goes."""
+
+Result = TypeVar("Result")
 
 
 class JobRecords:
@@ -86,13 +89,15 @@ class JobRecords:
         except (OSError, ValueError):
             return None
 
-    def result(self, id: str) -> dict[str, Any] | None:
-        """Return the JSON object that the command printed, or None while or where there is none."""
+    def result(self, id: str, read: Callable[[JsonObject], Result]) -> Result | None:
+        """Return the JSON object that the command printed, as `read` reads it, such as `EvaluationReport.from_dict`.
+
+        None while or where there is none, and for one of a version whose results `read` does not know.
+        """
         try:
-            value = json.loads((self.folder(id) / "result.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return read(json.loads((self.folder(id) / "result.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, LookupError, AttributeError):
             return None
-        return value if isinstance(value, dict) else None
 
     def write(self, job: Job) -> None:
         """Replace a job's record."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 import torch
@@ -34,7 +33,7 @@ from recengine.models.simple.demographic import Demographic
 from recengine.models.streaming.blend import StreamBlend
 from recengine.models.streaming.counts import RecentPopularity, StreamItemKNN, StreamPopularity
 from recengine.models.streaming.step import Step
-from recengine.training.config import Config, RunConfig
+from recengine.training.config import Config, RunConfig, Settings
 from recengine.training.loop import OnEpoch, Stage, gain, mark_stage
 
 
@@ -136,7 +135,7 @@ def model_class(name: str) -> type[Recommender]:
     return MODELS[name]
 
 
-def configure(name: str, settings: dict[str, Any], run: RunConfig) -> tuple[Config, RunConfig]:
+def configure(name: str, settings: Settings, run: RunConfig) -> tuple[Config, RunConfig]:
     """Share settings out between the model's config and the run's (`epochs`, `patience`, ...)."""
     model_fields = {f.name for f in dataclasses.fields(model_class(name).Config)}
     run_fields = {f.name for f in dataclasses.fields(RunConfig)} - model_fields
@@ -146,7 +145,7 @@ def configure(name: str, settings: dict[str, Any], run: RunConfig) -> tuple[Conf
             problem = f"is not an option of {name!r}{suggest(key, known)}"
             raise BadInput(key, expected=f"one of: {', '.join(known)}", problem=problem)
     config = model_class(name).Config.from_dict({k: v for k, v in settings.items() if k in model_fields})
-    return config, dataclasses.replace(run, **{k: v for k, v in settings.items() if k in run_fields})
+    return config, RunConfig.from_dict({**vars(run), **{k: v for k, v in settings.items() if k in run_fields}})
 
 
 def fit_final(

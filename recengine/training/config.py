@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import torch
 
@@ -23,7 +23,12 @@ class Range:
     log: bool = False
 
 
-Search = Range | tuple[Any, ...]
+Scalar: TypeAlias = bool | int | float | str | None
+Setting: TypeAlias = Scalar | Sequence[int | float]
+"""The value of a config field, or the text of it."""
+Settings: TypeAlias = Mapping[str, Setting]
+"""Name of a field of a model's config or of `RunConfig` -> its value, or the text of it."""
+Search = Range | tuple[Setting, ...]
 """A range of numbers, or a tuple of choices."""
 
 
@@ -83,7 +88,7 @@ class Config:
         return _read(cls.__dataclass_fields__[name], value, get_type_hints(cls)[name])
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build from names and values, which may be text; BadInput names an unknown field or a bad value."""
         known = [f.name for f in dataclasses.fields(cls)]
         for name in values:
@@ -92,7 +97,7 @@ class Config:
                 raise BadInput(name, expected=f"one of: {', '.join(known) or 'none'}", problem=problem)
         return cls(**values)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Setting]:
         """Return plain JSON-ready values."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
+from recengine.files import Json, JsonObject
 from recengine.metrics import RANKING_METRICS, coordinates, find_hits, mask_scores, top_k
 from recengine.training.optimizers import make_schedule
 
@@ -47,16 +48,16 @@ class EpochResult:
     examples: int | None = None
     stages: tuple[Stage, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Json]:
         """Return one flat mapping, JSON-ready; `examples` and `stages` only where there are any."""
-        row: dict[str, Any] = {"epoch": self.epoch, "epochs": self.epochs, "loss": self.loss, **self.metrics}
+        row: dict[str, Json] = {"epoch": self.epoch, "epochs": self.epochs, "loss": self.loss, **self.metrics}
         row["seconds"] = self.seconds
         if self.examples is not None:
             row["examples"] = self.examples
         return row | ({"stages": list(self.stages)} if self.stages else {})
 
     @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+    def from_dict(cls, row: JsonObject) -> Self:
         """Read what `to_dict` wrote; other keys are left alone."""
         return cls(
             epoch=int(row["epoch"]),

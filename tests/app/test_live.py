@@ -5,8 +5,10 @@ from __future__ import annotations
 import html
 import io
 import json
+import math
 import re
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,6 +16,8 @@ from streamlit.testing.v1 import AppTest
 
 from pages.ui import replay
 from recengine.cli import main
+from recengine.evaluation.report import Interval
+from recengine.evaluation.stream_report import StreamReport
 from recengine.jobs.events import StreamEvent
 from recengine.serving.event_log import EventLog, rated
 from tests.app.conftest import Open, Worker, markup, press
@@ -262,13 +266,15 @@ def test_parts_of_the_stream_hold_every_tested_event_once(ran: Ran) -> None:
     assert hits == pytest.approx(ran.result["results"]["stream-item-knn"]["recall@10"]["value"] * tested[-1], abs=0.01)
 
 
-def test_chance_is_told_from_more_than_chance() -> None:
+def test_chance_is_told_from_more_than_chance(ran: Ran) -> None:
     ahead = {
-        "step-frozen": {"value": 0.02, "low": -0.01, "high": 0.05},
-        "stream-item-knn": {"value": -0.06, "low": -0.072, "high": -0.05},
-        "stream-popularity": {"value": None, "low": None, "high": None},
+        "step-frozen": Interval(0.02, -0.01, 0.05),
+        "stream-item-knn": Interval(-0.06, -0.072, -0.05),
+        "stream-popularity": Interval(math.nan),
     }
-    assert replay.paired({"results": {"step": {}, "step-frozen": {}}, "ahead_of": ahead}) == [
+    report = StreamReport.from_dict(ran.result)
+    result = replace(report, models={"step": report.models[report.first]}, ahead_of=ahead)
+    assert replay.paired(result) == [
         (
             "Step is 0.0200 ahead of Step, frozen, 95 % from -0.0100 to 0.0500: no difference beyond chance.",
             False,

@@ -21,7 +21,8 @@ from recengine.cli import main
 from recengine.data.sources import load_dataset
 from recengine.experiments import train as training
 from recengine.experiments import tune
-from recengine.experiments.train import TrainingRequest, obtain
+from recengine.experiments.train import TrainingReport, TrainingRequest, obtain
+from recengine.experiments.tune import Trial, TuneReport
 from recengine.jobs.job import Job, Task
 from recengine.models.registry import MODELS, configure
 from recengine.training.config import RunConfig
@@ -56,7 +57,7 @@ def run_of_ease(worker: Worker) -> Job:
     """Return a finished run of `ease` with settings of its own, whose model is in the store."""
     sample = load_dataset("sample")
     stored = obtain(TrainingRequest(sample, "ease", settings=dict(QUICK)))
-    worker.does(result={"folder": str(stored.folder), "fresh": True, "seconds": 0.4})
+    worker.does(result=TrainingReport.of(stored, sample).to_dict() | {"fresh": True, "seconds": 0.4})
     job = worker.jobs.start(
         ["train", "ease"],
         kind="train",
@@ -297,7 +298,9 @@ def test_a_search_shows_its_trials_and_puts_the_best_into_the_form(open_app: Ope
         {"number": 2, "settings": {"embedding_dim": 16, "learning_rate": 0.05}, "value": None, "best": 0.18},
     ]
     rows = [{"event": "trial", "model": "mf", "state": "complete", "trials": 5, "seconds": 1.0, **t} for t in trials]
-    worker.does({"event": "step", "text": "reading sample"}, *rows, result={"best": trials[1], "criterion": "x"})
+    tried = [Trial.from_dict(row) for row in rows]
+    report = TuneReport("sample", {}, "mf", "valid_ndcg@10", 1, tried, tried[1], 0.17, "--set embedding_dim=32")
+    worker.does({"event": "step", "text": "reading sample"}, *rows, result=report.to_dict())
     app = open_app(PAGE)
     app.number_input(key="set mf epochs").set_value(7)
     app.slider(key="trials").set_value(5)

@@ -71,7 +71,7 @@ def test_watch_pause_reload_go_on_leave_come_back_and_take_it_away(open_page: Op
     expect(page.locator(".verdict")).to_contain_text("of the films among its first 10", timeout=120_000)
     assert not running(job.pid or 0)
     assert at(page) == 5_000
-    result = jobs.result(job.id)
+    result = jobs.result(job.id, dict)
     assert result is not None
     with page.expect_download() as download:
         page.get_by_role("button", name=re.compile("CSV")).click()

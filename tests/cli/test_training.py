@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from recengine.experiments.train import TrainingReport
 from recengine.models.registry import MODELS
 from tests.cli.conftest import json_of
 
@@ -33,6 +34,7 @@ def test_train_trains_once_and_prints_the_folder(run, folder: Path, fresh_home: 
     assert first["fresh"]
     assert (Path(first["folder"]) / "manifest.json").is_file()
     assert Path(first["folder"]).is_relative_to(fresh_home)
+    assert TrainingReport.from_dict(first).to_dict() == first
     status, output, noted = run("train", "ease", "--dataset", folder)
     assert (status, output.strip()) == (0, first["folder"])
     assert "Trained" not in noted

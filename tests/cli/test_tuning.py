@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from recengine.experiments.tune import TuneReport
 from recengine.models.registry import MODELS
 from tests.cli.conftest import json_of
 
@@ -52,6 +53,7 @@ def test_tune_prints_settings_that_train_and_evaluate_take(run, folder: Path, tm
     assert result["preset"] == result["trials"][0]["value"]
     assert result["best"]["value"] == max(trial["value"] for trial in result["trials"])
     assert {"number", "settings", "value"} == result["best"].keys()
+    assert TuneReport.from_dict(result).to_dict() == result
     status, output, _ = run(*arguments)
     lines = output.splitlines()
     assert (status, lines[lines.index("for train:") + 1]) == (0, result["set"])

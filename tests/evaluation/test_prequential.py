@@ -20,6 +20,7 @@ from recengine.data.sources import load_dataset
 from recengine.errors import BadInput
 from recengine.evaluation import prequential as module
 from recengine.evaluation.prequential import (
+    Group,
     Replay,
     Stream,
     StreamProgress,
@@ -28,6 +29,8 @@ from recengine.evaluation.prequential import (
     make_stream,
     prequential,
 )
+from recengine.evaluation.stream_report import StreamReport
+from recengine.export import json_ready
 from recengine.jobs.events import read_event
 from recengine.jobs.progress import progress_of
 from recengine.models.base import Recommender
@@ -112,10 +115,10 @@ def test_new_people_and_films_are_told_apart() -> None:
     replay = replay_of({"a": [1, 1, 90, 10, 11]}, [0, 0, 1, 1, 2, 0], [0, 0, 1, 0, 0, 5])
     assert replay.evaluated.tolist() == [True, False, True, False, True]
     assert replay.groups("a") == {
-        "known_user_known_item": {"events": 2, "recall": 0.5},
-        "known_user_new_item": {"events": 1, "recall": 0.0},
-        "new_user_known_item": {"events": 1, "recall": 1.0},
-        "new_user_new_item": {"events": 1, "recall": 1.0},
+        "known_user_known_item": Group(2, 0.5),
+        "known_user_new_item": Group(1, 0.0),
+        "new_user_known_item": Group(1, 1.0),
+        "new_user_new_item": Group(1, 1.0),
     }
 
 
@@ -374,6 +377,7 @@ def test_the_json_object_has_every_model_with_an_interval_and_the_count_always(f
     assert (value["events"], len(rows)) == (200, 1 + 5 * 200)
     assert value["events_per_second"] > 0
     assert value["seen"] == "masked"
+    assert json.loads(json.dumps(json_ready(StreamReport.from_dict(value).to_dict()))) == value
     lines = [json.loads(line) for line in noted.splitlines()]
     reported = [line for line in lines if line["event"] == "stream"]
     assert [reported[0]["done"], reported[-1]["done"], reported[-1]["of"]] == [1, 200, 200]

@@ -22,8 +22,9 @@ from recengine.data.dataset import Dataset
 from recengine.data.splits import make_split
 from recengine.errors import BadInput
 from recengine.evaluation.ranking import evaluate
+from recengine.experiments.search_space import draw, search_space
 from recengine.experiments.train import TrainingRequest
-from recengine.experiments.tune import Trial, Tuned, TuneRequest, _draw, can_tune, load_optuna, search_space, tune
+from recengine.experiments.tune import Trial, Tuned, TuneRequest, can_tune, load_optuna, tune
 from recengine.models.base import FitContext, Recommender
 from recengine.models.registry import MODELS, model_class
 from recengine.training.config import Config, Range, RunConfig, option
@@ -168,10 +169,10 @@ def test_a_search_that_cannot_be_is_bad_input(asked: dict[str, str], words: str)
 def test_a_sample_lies_in_its_range_and_has_three_digits(seed: int, one: float, other: float, log: bool) -> None:
     low, high = sorted((one, other))
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
-    sampled = _draw(study.ask(), "x", Range(low, high, log))
+    sampled = draw(study.ask(), "x", Range(low, high, log))
     assert low <= sampled <= high
     assert sampled in (low, high) or sampled == float(f"{sampled:.3g}")
-    whole = _draw(study.ask(), "n", Range(int(low) + 1, int(high) + 2, log))
+    whole = draw(study.ask(), "n", Range(int(low) + 1, int(high) + 2, log))
     assert isinstance(whole, int)
     assert int(low) + 1 <= whole <= int(high) + 2
 

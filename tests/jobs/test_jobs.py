@@ -93,7 +93,7 @@ def gone(pid: int) -> bool:
 def test_a_job_runs_at_a_low_priority_and_leaves_its_result_and_its_lines(jobs: Jobs) -> None:
     job = start(jobs, "quick", "a", task=Task(("mf",), {"epochs": "3"}))
     wait(lambda: state(jobs, job) == "done")
-    result = jobs.result(job.id)
+    result = jobs.result(job.id, dict)
     assert result is not None
     assert result["arguments"] == ["a", "--json", "--progress", "jsonl"]
     assert result["threads"] == str(max(1, (os.cpu_count() or 2) // 2))
@@ -158,7 +158,7 @@ def test_a_queued_job_is_cancelled_without_ever_running(jobs: Jobs) -> None:
     jobs.poll()
     current = jobs.get(second.id)
     assert current is not None
-    assert (current.state, current.started, jobs.result(second.id)) == ("cancelled", None, None)
+    assert (current.state, current.started, jobs.result(second.id, dict)) == ("cancelled", None, None)
 
 
 def stepping(jobs: Jobs, steps: int) -> Job:
@@ -272,7 +272,7 @@ def test_a_restarted_app_reports_what_died_meanwhile_and_goes_on_with_the_queue(
     current = later.get("a1")
     assert current is not None
     assert (current.state, current.last_line) == ("failed", "epoch 3 of at most 9")
-    assert later.result("a1") is None
+    assert later.result("a1", dict) is None
 
 
 def test_a_recycled_number_is_neither_followed_nor_killed(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_a_recycled_number_is_neither_followed_nor_killed(tmp_path: Path) -> Non
 def test_files_are_there_for_the_command_and_gone_afterwards(jobs: Jobs) -> None:
     job = start(jobs, "read", "{job}/ratings.csv", files={"ratings.csv": b"userId"})
     wait(lambda: state(jobs, job) == "done")
-    result = jobs.result(job.id)
+    result = jobs.result(job.id, dict)
     assert result is not None
     assert result["given"] == "userId"
     assert sorted(path.name for path in (jobs.root / job.id).iterdir()) == [
@@ -331,7 +331,7 @@ def test_a_job_is_renamed_and_deleted_and_odd_names_find_nothing(jobs: Jobs) -> 
     for odd in (job.id, "", "..", "../x", "a/b", "\0", "x" * 5000):
         assert jobs.get(odd) is None
         assert jobs.events(odd) == []
-        assert jobs.result(odd) is None
+        assert jobs.result(odd, dict) is None
         jobs.cancel(odd)
         jobs.delete(odd)
     assert jobs.root.is_dir()
@@ -348,7 +348,7 @@ def test_a_real_training_is_cancelled_and_leaves_nothing_half_made(fresh_home: P
     real.cancel(job.id)
     wait(lambda: gone(pid or 0))
     assert not [path for path in (fresh_home / "models").iterdir() if path.suffix != ".lock"]
-    assert real.result(job.id) is None
+    assert real.result(job.id, dict) is None
 
 
 def write(root: Path, job: Job) -> None:
