@@ -45,7 +45,7 @@ class Server:
         if secrets:
             (home / "secrets.toml").write_text(secrets.replace("PORT", str(self.port)), encoding="utf-8")
             options.append(f"--secrets.files={home / 'secrets.toml'}")
-        plugin = str(ROOT / "examples" / "own_function.py")
+        plugin = str(ROOT / "examples" / "custom_function.py")
         environment = os.environ | {
             "RECENGINE_HOME": str(home),
             "RECENGINE_DATASET": dataset,

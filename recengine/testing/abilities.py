@@ -43,7 +43,7 @@ class Similar(Lines):
 
     @requires("similar")
     def test_similar_missing_rows(self) -> None:
-        """similar items of an item without any rows are still a list of others."""
+        """an item without ratings has a list of similar items, all of them other items."""
         trial = self.trial
         item = int(trial.rows.item_counts.argmax())
         model = trial.fit(trial.rows.select(trial.rows.item_idx != item))

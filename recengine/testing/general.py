@@ -39,10 +39,10 @@ class Declarations(Lines):
         assert not lacking, f"it lacks a method of {', '.join(lacking)}"
 
     def test_parameters(self) -> None:
-        """its parameters survive JSON, and an unknown one or one out of range is bad input."""
+        """its parameters survive JSON, and a parameter that is unknown or out of range is bad input."""
         kind = self.trial.kind.Config
         preset = kind().to_dict()
-        assert kind.from_dict(json.loads(json.dumps(preset))) == kind(), "the presets are others after JSON"
+        assert kind.from_dict(json.loads(json.dumps(preset))) == kind(), "the defaults are changed by JSON"
         unknown = refused(lambda: kind.from_dict({"no_such_parameter": 1}))
         assert unknown.field == "no_such_parameter", f"an unknown parameter is refused with: {unknown}"
         for field in fields(kind):
@@ -52,7 +52,7 @@ class Declarations(Lines):
                 assert error.field == field.name, f"{field.name}={value} is refused with: {error}"
 
     def test_footprint(self) -> None:
-        """it estimates the memory of a training in bytes, by the parameters that it grows with."""
+        """it estimates how many bytes of memory training takes, by parameter."""
         model = self.trial.kind()
         little, much = model.footprint(1_000, 100, 50_000), model.footprint(100_000, 10_000, 5_000_000)
         unknown = (little.keys() | much.keys()) - {"", *model.config.to_dict()}
@@ -79,7 +79,7 @@ class Learning(Lines):
         assert rows == _bytes(trial.rows), "it changed the training rows"
 
     def test_missing_rows(self) -> None:
-        """a user and an item without any rows are served."""
+        """a user without ratings and an item without ratings are served."""
         trial = self.trial
         user, item = int(trial.users[1]), int(trial.rows.item_counts.argmax())
         model = trial.fit(trial.rows.select((trial.rows.user_idx != user) & (trial.rows.item_idx != item)))
@@ -107,7 +107,7 @@ class Learning(Lines):
 
     @exists_for(lambda contract: contract.model.preset_epochs is not None)
     def test_final(self) -> None:
-        """the final model learns the validation rows too, for as many epochs as were best."""
+        """the final model learns the validation rows too, for the number of epochs that validated best."""
         trial, results = self.trial, list[EpochResult]()
         config, run = trial.configure({})
         final = fit_final(

@@ -21,14 +21,14 @@ def bring(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
 def test_a_model_of_ones_own_recommends_and_keeps_the_contract(
     open_app: Open, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bring(monkeypatch, EXAMPLES / "own_function.py")
-    app = open_app(model="own-function")
-    assert app.selectbox(key="model").value == "own-function"
+    bring(monkeypatch, EXAMPLES / "custom_function.py")
+    app = open_app(model="custom-function")
+    assert app.selectbox(key="model").value == "custom-function"
     assert len(cards(app, "top")) == 10
     app.switch_page("train.py")
     app.run()
-    app.selectbox(key="train_model").select("own-function").run()
-    findings = check(registry.MODELS["own-function"], sample_dataset())
+    app.selectbox(key="train_model").select("custom-function").run()
+    findings = check(registry.MODELS["custom-function"], sample_dataset())
     assert any(f"keeps all {len(findings)} lines of the contract" in said.value for said in app.caption)
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import OpenPage
 
 pytestmark = pytest.mark.browser
-ADDRESS = "/compare?models=popularity,ease,own-function"
+ADDRESS = "/compare?models=popularity,ease,custom-function"
 
 
 def test_three_models_are_compared_and_one_of_them_is_custom(open_page: OpenPage) -> None:

@@ -167,7 +167,7 @@ def test_a_changed_source_is_another_version(write: Write) -> None:
 
 def test_the_example_is_tested_as_its_author_would(tmp_path: Path) -> None:
     """In a folder of its own, pytest collects the whole contract from two lines, and reports a line that is broken."""
-    for name in ("own_model.py", "test_own_model.py"):
+    for name in ("custom_model.py", "test_custom_model.py"):
         (tmp_path / name).write_text((EXAMPLES / name).read_text())
     environment = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
@@ -177,14 +177,14 @@ def test_the_example_is_tested_as_its_author_would(tmp_path: Path) -> None:
         return finished.stdout.splitlines()[-1]
 
     assert re.fullmatch(r"19 passed in .*", outcome())
-    source = (tmp_path / "own_model.py").read_text()
-    (tmp_path / "own_model.py").write_text(source.replace("clamp(min=1).sqrt()", "sqrt()"))
+    source = (tmp_path / "custom_model.py").read_text()
+    (tmp_path / "custom_model.py").write_text(source.replace("clamp(min=1).sqrt()", "sqrt()"))
     assert re.fullmatch(r"\d failed, 1\d passed in .*", outcome())
 
 
 def test_the_examples_are_short_and_stand_on_the_leaderboard(recengine_home: Path) -> None:
     """Both, from the command line, as anyone would: checked, compared, and far better than popularity."""
-    sources = sorted(EXAMPLES.glob("own_*.py"))
+    sources = sorted(EXAMPLES.glob("custom_*.py"))
     assert [len(path.read_text().splitlines()) < 40 for path in sources] == [True, True]
     environment = {**os.environ, "RECENGINE_MODELS": os.pathsep.join(map(str, sources))}
 
@@ -193,8 +193,8 @@ def test_the_examples_are_short_and_stand_on_the_leaderboard(recengine_home: Pat
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         return json.loads(done.stdout)
 
-    for name in ("own-function", "co-liked"):
+    for name in ("custom-function", "co-liked"):
         assert not [f for f in run("models", "check", name)["findings"] if f["error"]]
-    found = run("evaluate", "popularity", "own-function", "co-liked", "--dataset", "sample", "--split", "leave-last")
+    found = run("evaluate", "popularity", "custom-function", "co-liked", "--dataset", "sample", "--split", "leave-last")
     values = [result["ndcg@10"]["value"] for result in found["results"].values()]
     assert values[0] < np.min(values[1:]) / 2

@@ -1,4 +1,4 @@
-"""A model of one's own as a plain function: RECENGINE_MODELS=examples/own_function.py streamlit run app.py"""
+"""A custom model as a plain function: RECENGINE_MODELS=examples/custom_function.py streamlit run app.py"""
 
 from collections import Counter
 
@@ -6,11 +6,11 @@ from recengine.data.sources import load_dataset
 
 TRAITS = {
     film.item_id: {film.director, *str(film.keywords).split("|")} for film in load_dataset("sample").items.itertuples()
-}  # who directed each film and what it is about; no rating is looked at
+}  # the director and the subjects of each film, known without any rating
 
 
 def recommend(user_id, history, k):
-    """Films by the directors and about the matters of what this person rated high."""
+    """Films by the directors and on the subjects of what this user rated highly."""
     taste = Counter()
     for event in history:  # oldest first; each has item_id, rating and timestamp
         if event.rating >= 4:

@@ -1,4 +1,4 @@
-"""A model of one's own as a Recommender: RECENGINE_MODELS=examples/own_model.py python -m recengine models"""
+"""A custom model as a Recommender: RECENGINE_MODELS=examples/custom_model.py python -m recengine models"""
 
 import torch
 
@@ -6,11 +6,11 @@ from recengine.models.base import Recommender
 
 
 class CoLiked(Recommender):
-    """Score an item by how many people who liked what this person liked also liked it, by the root of its fame."""
+    """Score an item by how many users like both it and what this user likes, over the root of its popularity."""
 
     name = "co-liked"
     family = "collaborative"
-    summary = "What people who liked the same films liked too, famous films held back a little."
+    summary = "What those who liked the same films liked too; widely liked films count a little less."
     abilities = ("similar",)
 
     def learn(self, train, context):

@@ -1,6 +1,6 @@
 """The contract of a custom model: python -m pytest examples"""
 
-from own_model import CoLiked
+from custom_model import CoLiked
 
 from recengine.testing import ModelContract
 
