@@ -92,7 +92,7 @@ def test_longer_titles_get_smaller_letters_and_then_an_ellipsis() -> None:
 
 def test_letters_without_an_outline_fall_back_to_the_viewer_s_font() -> None:
     assert fit("Amélie", 252, SIZES, 5) == [Line("Amélie", 46.0, True)]
-    assert not fit("千と千尋", 252, SIZES, 5)[0].drawn
+    assert not fit("千と千尋", 252, SIZES, 5)[0].has_outlines
     assert "text" in tags(poster_svg("千と千尋", 2001, "Animation"))
 
 
