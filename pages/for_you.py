@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pages.ui import caches, cards, filters, messages, recipes, sidebar
 from pages.ui.address import link, recall, record
 from pages.ui.escape import html, markdown
+from pages.ui.training_form import training_form
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.export import csv_text
@@ -205,9 +206,9 @@ def estimates(ready: sidebar.Ready) -> None:
             st.download_button("Download as CSV", text, name, "text/csv", icon=":material/download:", on_click="ignore")
         else:
             st.caption("That is too much to download here. This command writes it to a file:")
-        wanted = recipes.recipe(sidebar.choice().model)
+        task = recipes.task_of(sidebar.choice().model, sidebar.choice().device)
         command = ["python", "-m", "recengine", "estimates", "--dataset", dataset.name, "--model", model.name]
-        command += recipes.flags(dataset, wanted, sidebar.choice().device)
+        command += training_form(dataset, model.name).arguments(task)
         st.code(shlex.join([*command, "--out", "estimates.csv"]), language="bash", wrap_lines=True)
 
 

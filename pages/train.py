@@ -1,78 +1,76 @@
-"""Train: settings in a form, a training in a process of its own, its curves as they grow, and the runs made so far."""
+"""Train: settings in a form, the curves of a training as they grow, and the runs so far."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import streamlit as st
 
-from pages.ui import caches, curves, jobs, messages, model_settings, recipes, run_figures, runs, sidebar
+from pages.ui import caches, curves, jobs, messages, recipes, run_figures, runs, sidebar
 from pages.ui.escape import html
+from pages.ui.task_form import TaskForm
+from pages.ui.training_form import fill, presets, search_form, training_form
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.experiments import tune
 from recengine.experiments.train import memory_needed
-from recengine.jobs.job import Job, JobState
+from recengine.jobs.job import Job, JobState, Task
 from recengine.models.registry import MODELS, WATCHED_FIRST, configure
 from recengine.training.config import RunConfig
 
 LARGE = 1e9
 """Show the memory estimate above this many bytes."""
-TRIALS = (5, 200)
-"""Fewest and most trials of a search."""
 
 
 @st.fragment
 def draw_form(dataset: Dataset) -> None:
     """Draw the form; a change of a field reruns this part alone."""
-    state = st.session_state
+    model = training_form(dataset, first_model()).models
+    model.recall()
+    name = st.session_state[model.name]
+    form, kind = training_form(dataset, name), MODELS[name]
+    form.recall(sidebar.choice().device)
+    task, errors = form.read(sidebar.choice().device)
+    memory = find_errors(dataset, task, errors)
     with st.container(border=True, key="form"):
-        if "train_model" not in state:  # the sidebar's model, if there is anything to watch in its training
-            chosen = recipes.recipe(sidebar.choice().model).model
-            state["train_model"] = chosen if MODELS[chosen].preset_epochs else WATCHED_FIRST
-        name = st.selectbox(
-            "Model to train",
-            list(MODELS),
-            key="train_model",
-            format_func=lambda model: f"{recipes.label(model)} · {MODELS[model].family}",
-            persist_state="session",
-        )
-        kind, settings = MODELS[name], model_settings.settings_of(MODELS[name])
+        model.draw()
+        model.record()
         st.html(f'<p class="about-model">{html(kind.summary)}</p>')
         if name in MODELS.plugins:
             draw_contract(name, dataset)
-        whole = st.container()
-        ready = model_settings.presets(kind)
+        if not dataset.timed and (
+            kind.is_order_sensitive or recipes.asked(task).get("recency_half_life", "none") != "none"
+        ):
+            st.caption("This data has no timestamps, so this model reads the order of its rows as the order of time.")
+        ready = presets(kind)
         if len(ready) > 1:
             with st.container(horizontal=True, gap="xsmall", key="presets"):
                 for title, texts in ready.items():
-                    st.button(title, on_click=model_settings.fill, args=(settings, texts), key=f"preset {title}")
-        slots = model_settings.draw(settings)
-        with st.grid(2, min_column_width=130, gap="small"):
-            with st.container(gap="xxsmall"):
-                st.number_input("Seed", value=0, step=1, key="train_seed", persist_state="session")
-                slots["seed"] = st.container()
-            with st.container(gap="xxsmall"):
-                st.selectbox("Device", ["auto", "cpu", "cuda"], key="train_device", persist_state="session")
-                slots["device"] = st.container()
-        order = read_form(dataset)
-        for error in order.errors:
-            with slots.get(error.field, whole):
-                messages.field_error(messages.bad_input_message(error))
-        weighs_recency = order.recipe.asked.get("recency_half_life", "none") != "none"
-        if not dataset.timed and (kind.is_order_sensitive or weighs_recency):
-            whole.caption("This data has no timestamps: the order of its rows stands for time, which this model reads.")
-        draw_start(dataset, order)
+                    st.button(title, on_click=fill, args=(form.fields, texts), key=f"preset {title}")
+        form.draw_fields(columns=2, width=130, errors=errors)
+        note = "Correct the marked fields first." if errors else ""
+        if memory > LARGE:
+            note = f"Takes about {memory / 1e9:.1f} GB of memory."
+        clicked = form.draw_start(task, "Train", ":material/play_arrow:", start, disabled=bool(errors), note=note)
+        if kind.Config.__dataclass_fields__:
+            with st.expander("Search for the best settings", icon=":material/manage_search:"):
+                clicked |= draw_search(search_form(dataset, name), task, disabled=bool(errors))
+        if clicked:
+            st.rerun()  # the callback has started it; now the rest of the page shows it
+
+
+def first_model() -> str:
+    """Return the model that the form begins with: the sidebar's, if there is anything to watch in its training."""
+    chosen = recipes.task_of(sidebar.choice().model).model
+    return chosen if MODELS[chosen].preset_epochs else WATCHED_FIRST
 
 
 def draw_contract(name: str, dataset: Dataset) -> None:
-    """Say whether one's own model keeps the contract that every model here keeps."""
+    """Draw whether a custom model passes the checks that every model here passes."""
     findings = caches.findings(name, MODELS[name].version, dataset.fingerprint, dataset)
     broken = [finding for finding in findings if finding.error]
     if not broken:
-        st.caption(f":material/verified: Your own model; it keeps all {len(findings)} lines of the contract.")
+        st.caption(f":material/verified: Custom model: passes all {len(findings)} checks of the contract.")
         return
-    st.warning(f"Your own model breaks {len(broken)} of {len(findings)} lines of the contract.", icon=":material/rule:")
+    st.warning(f"Custom model: fails {len(broken)} of {len(findings)} checks of the contract.", icon=":material/rule:")
     rows = "".join(
         f"<li>{html(messages.as_sentence(broken_line.line))} <b>{html(broken_line.error)}</b></li>"
         for broken_line in broken
@@ -80,89 +78,52 @@ def draw_contract(name: str, dataset: Dataset) -> None:
     st.html(f'<ul class="findings">{rows}</ul>')
 
 
-class Order(NamedTuple):
-    """What the form asks for, where it should run, what is wrong with it, and the bytes of memory it takes."""
-
-    recipe: recipes.Recipe
-    device: str
-    errors: list[BadInput]
-    memory: int
-
-
-def read_form(dataset: Dataset) -> Order:
-    """Return what the form holds now, and what is wrong with it on this data and this machine."""
-    state = st.session_state
-    name, device = state["train_model"], state["train_device"]
-    settings, errors = model_settings.read(model_settings.settings_of(MODELS[name]))
-    recipe, memory = recipes.Recipe(name, settings, state["train_seed"]), 0
+def find_errors(dataset: Dataset, task: Task, errors: dict[str, BadInput]) -> int:
+    """Add what is wrong with a task on this data and this machine; return the bytes of memory that it takes."""
     try:
-        run = RunConfig(device=device, seed=recipe.seed)
+        run = RunConfig(device=task.device, seed=task.seed)  # type: ignore[arg-type]  # it checks
         run.torch_device()
-        model = MODELS[name](configure(name, dict(settings), run)[0])
+        model = MODELS[task.model](configure(task.model, dict(task.settings), run)[0])
         model.check(dataset.items, dataset.users)
-        memory = memory_needed(dataset, model)
+        return memory_needed(dataset, model)
     except BadInput as error:
         errors[error.field] = error
-    return Order(recipe, device, list(errors.values()), memory)
+        return 0
 
 
-def _train(dataset: Dataset) -> None:
-    order = read_form(dataset)  # what was typed last may not have been drawn
-    if not order.errors:
-        runs.start(dataset, order.recipe, order.device)
+def start(task: Task) -> None:
+    """Start a training or a search, unless it has errors. For callbacks."""
+    dataset, errors = sidebar.dataset(), dict[str, BadInput]()
+    find_errors(dataset, task, errors)
+    if not errors:
+        runs.start(dataset, task)
 
 
-def _search(dataset: Dataset) -> None:
-    order = read_form(dataset)
-    if not order.errors:
-        runs.search(dataset, order.recipe, order.device, st.session_state["trials"])
-
-
-def draw_start(dataset: Dataset, order: Order) -> None:
-    """Draw the buttons that start a training or a search, and the command line that does the same."""
-    recipe, args = order.recipe, (dataset,)
-    disabled, icon = bool(order.errors), ":material/play_arrow:"
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        clicked = st.button(
-            "Train", type="primary", icon=icon, disabled=disabled, on_click=_train, args=args, key="train"
-        )
-        if order.errors:
-            st.caption("Correct what is marked first.")
-        elif order.memory > LARGE:
-            st.caption(f"Takes about {order.memory / 1e9:.1f} GB of memory.")
-    if MODELS[recipe.model].Config.__dataclass_fields__:
-        with st.expander("Search for the best settings", icon=":material/manage_search:"):
-            clicked |= draw_search(args, disabled=disabled)
-    with st.expander("The same on the command line", icon=":material/terminal:"):
-        flags = recipes.flags(dataset, recipe, order.device)
-        st.code(recipes.command_line(dataset, ["train", recipe.model], flags), language="bash", wrap_lines=True)
-    if clicked:
-        st.rerun()  # the callback has started it; now the rest of the page shows it
-
-
-def draw_search(args: tuple[Dataset], *, disabled: bool) -> bool:
-    """Draw how many settings to try and the button that starts; return whether it was clicked."""
+def draw_search(form: TaskForm, task: Task, *, disabled: bool) -> bool:
+    """Draw the number of trials and the button that starts a search; return whether it was clicked."""
     if not tune.can_tune():
-        st.caption("A search needs optuna, which is not installed: `pip install optuna`, then start the app again.")
+        st.caption("Searching needs optuna. Install it with `pip install optuna`, then restart the app.")
         disabled = True
     else:
-        st.caption("Each trial trains on a part and is judged on validation; what you set above stays as it is.")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.slider("Trials", *TRIALS, value=20, step=5, key="trials", persist_state="session", disabled=disabled)
-        return st.button("Search", disabled=disabled, on_click=_search, args=args)
+        st.caption("Trains many times on a part of the ratings and compares on validation. What you set above stays.")
+    trials = form.fields[-1]
+    trials.recall()
+    trials.draw()
+    trials.record()
+    return form.draw_start(form.read(task.device)[0], "Search", ":material/search:", start, disabled=disabled)
 
 
 def watch(dataset: Dataset) -> None:
-    """Draw the chosen run, running or over, and the curves of the runs shown with it."""
+    """Draw the chosen run and the curves of the runs shown with it."""
     job = runs.focus(dataset)
     if job is None:
         messages.empty(
-            "Nothing has been trained here yet",
-            "Choose a model, leave the settings as they are, and watch it learn.",
+            "Nothing trained yet",
+            "Pick a model, keep its settings, and watch it learn.",
             lambda: st.button(
                 f"Train {recipes.label(WATCHED_FIRST)}",
                 on_click=runs.start,
-                args=(dataset, recipes.Recipe(WATCHED_FIRST), sidebar.choice().device),
+                args=(dataset, recipes.task_of(WATCHED_FIRST, sidebar.choice().device)),
                 icon=":material/play_arrow:",
             ),
         )

@@ -9,14 +9,15 @@ from pathlib import Path
 import streamlit as st
 
 from pages.ui.jobs import jobs
-from pages.ui.recipes import Recipe, job_key, recipe, request, train
+from pages.ui.recipes import asked, request, task_of
+from pages.ui.training_form import training_form
 from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.data.title_index import TitleIndex
 from recengine.experiments.store import ArtefactStore, Trained
 from recengine.experiments.train import TrainingRequest, obtain
-from recengine.jobs.job import Job, JobState
+from recengine.jobs.job import Job, JobState, Task
 from recengine.models.base import Recommender
 from recengine.models.recency import HistoryConfig
 from recengine.models.registry import DEFAULT, model_class
@@ -71,19 +72,19 @@ def findings(name: str, version: int, fingerprint: str, _dataset: Dataset) -> li
     return check(model_class(name), _dataset)
 
 
-def recency_text(model: Recommender, wanted: Recipe) -> str:
+def recency_text(model: Recommender, task: Task) -> str:
     """Return how much recent likes count, in plain words; "" where all count the same."""
     if not isinstance(model.config, HistoryConfig) or not model.config.weighs:
         return ""
     half_life = model.config.recency_half_life
-    chosen = " (chosen on validation)" if wanted.asked.get("recency_half_life") == "auto" else ""
+    chosen = " (chosen on validation)" if asked(task).get("recency_half_life") == "auto" else ""
     likes = "one like" if half_life == 1 else f"{half_life:g} likes"
     return f"Recent likes count more: {likes} later, a film counts half{chosen}."
 
 
 def known_model(dataset: Dataset, choice: str, device: str) -> Trained | None:
     """Return the model, or the snapshot promoted in its place, if it is in memory or stored; nothing is trained."""
-    return _known(request(dataset, recipe(choice), device))
+    return _known(request(dataset, task_of(choice, device)))
 
 
 def _known(training: TrainingRequest) -> Trained | None:
@@ -107,8 +108,8 @@ def find_model(dataset: Dataset, choice: str, device: str) -> Trained | Job:
     A model that takes a moment is trained at once, in this process: a separate process would take as long to start.
     Raises BadInput for an unknown name, and for data that a quick model cannot learn from.
     """
-    wanted = recipe(choice)
-    training = request(dataset, wanted, device)
+    wanted = task_of(choice, device)
+    training = request(dataset, wanted)
     known = _known(training)
     if known:
         return known
@@ -116,9 +117,10 @@ def find_model(dataset: Dataset, choice: str, device: str) -> Trained | Job:
         trained = obtain(training)
         key = _written(trained.folder)
         return shelf().put(key, trained) if key else trained
-    last = jobs().latest(job_key(training, device))
+    form = training_form(dataset, wanted.model)
+    last = form.find(wanted)
     if last is None or last.state is JobState.DONE:  # it may have ended just now, or the store has made room since
-        return _known(training) or train(dataset, wanted, device)
+        return _known(training) or form.start(wanted)
     return last
 
 

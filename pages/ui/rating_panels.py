@@ -11,6 +11,7 @@ import streamlit as st
 
 from pages.ui import caches, cards, messages, palette, recipes, sidebar
 from pages.ui.escape import html, plain
+from pages.ui.training_form import training_form
 from pages.ui.visitor_lists import SHOWN, lists
 from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
@@ -40,7 +41,7 @@ def column(dataset: Dataset, title: str, caption: str, items: Sequence[int], kno
 @messages.toast_errors
 def start_training(dataset: Dataset, name: str) -> None:
     """Start a training that the visitor does not wait for. For callbacks."""
-    recipes.train(dataset, recipes.recipe(name), sidebar.choice().device)
+    training_form(dataset, name).start(recipes.task_of(name, sidebar.choice().device))
 
 
 def side_by_side(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:

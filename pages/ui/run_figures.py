@@ -10,7 +10,6 @@ import streamlit as st
 
 from pages.ui import curves, jobs, sidebar
 from pages.ui.escape import html
-from pages.ui.recipes import recipe
 from recengine.experiments.train import TrainingReport
 from recengine.jobs.events import EpochEvent, TrialEvent
 from recengine.jobs.job import Job, JobState
@@ -157,8 +156,7 @@ def draw_side_by_side(shown: Sequence[Job]) -> None:
     if len(shown) < 2:
         return
     st.html('<h2 class="row-title">Side by side</h2>')
-    made = [recipe(job.id) for job in shown]
-    keys = sorted({key for one in made for key in one.settings})
+    keys = sorted({key for job in shown for key in job.task.settings})
     best = [curves.best_of(job, curves.epochs_of_run(job)) for job in shown]
     # Losses are left out: their scales differ.
     metrics = [key for key in curves.METRICS if any(row and key in row.metrics for row in best)]
@@ -169,9 +167,9 @@ def draw_side_by_side(shown: Sequence[Job]) -> None:
                 job.title,
                 *(f"{row.metrics[key]:.4f}" if row and key in row.metrics else "–" for key in metrics),
                 f"{row.epoch}" if row else "–",
-                *(one.settings.get(key, "preset") for key in keys),
+                *(job.task.settings.get(key, "preset") for key in keys),
             ]
-            for job, one, row in zip(shown, made, best, strict=True)
+            for job, row in zip(shown, best, strict=True)
         ],
         swatches=True,
     )

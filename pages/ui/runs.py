@@ -1,4 +1,4 @@
-"""The runs of the Train page: jobs that train or search, which of them is shown, and what can be done with each."""
+"""The runs of trainings and searches: which of them is shown, and what can be done with each."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from pages.ui import curves, jobs, messages, model_settings, recipes, run_figures, sidebar
+from pages.ui import curves, jobs, messages, recipes, run_figures, sidebar
 from pages.ui.address import link
 from pages.ui.escape import html, plain
+from pages.ui.training_form import fill, search_form, settings_of, training_form
 from recengine.data.dataset import Dataset
 from recengine.experiments.train import TrainingReport
 from recengine.experiments.tune import TuneReport
-from recengine.jobs.job import Job, JobState
+from recengine.jobs.job import Job, JobState, Task
 from recengine.models.registry import MODELS
 
 KINDS = ("train", "tune")
@@ -20,20 +21,15 @@ KINDS = ("train", "tune")
 
 def on(dataset: Dataset) -> list[Job]:
     """Return the runs on a data set that this session may see, the latest first."""
-    own = dataset if sidebar.choice().data == sidebar.UPLOAD else None
-    return [job for job in jobs.visible(*KINDS) if recipes.is_of(job, dataset.name, own)]
+    upload = dataset if sidebar.choice().data == sidebar.UPLOAD else None
+    return [job for job in jobs.visible(*KINDS) if recipes.is_of(job, dataset.name, upload)]
 
 
 @messages.toast_errors
-def start(dataset: Dataset, wanted: recipes.Recipe, device: str) -> None:
-    """Start a training and look at it, even if the store has the model: who asks wants to watch. For callbacks."""
-    _look_at(recipes.train(dataset, wanted, device, force=True).id)
-
-
-@messages.toast_errors
-def search(dataset: Dataset, wanted: recipes.Recipe, device: str, trials: int) -> None:
-    """Start a search of the settings and look at it. For callbacks."""
-    _look_at(recipes.search(dataset, wanted, device, trials).id)
+def start(dataset: Dataset, task: Task) -> None:
+    """Start a training or a search and look at it, even if the store has the model: who asks wants to watch."""
+    form = (search_form if task.trials else training_form)(dataset, task.model)
+    _look_at(form.start(task, () if task.trials else ["--force"]).id)
 
 
 def _look_at(id: str) -> None:
@@ -53,12 +49,12 @@ def _asked() -> list[str]:
 
 
 def _show(ids: Sequence[str]) -> None:
-    """Say whose curves are drawn, in the address: a view is a link."""
+    """Put the runs in the charts into the address: a view is a link."""
     st.query_params["runs"] = ",".join(ids)
 
 
 def shown(dataset: Dataset) -> list[Job]:
-    """Return the runs whose curves are drawn, the one that is looked at first."""
+    """Return the runs in the charts, the one that is looked at first."""
     looked_at = focus(dataset)
     if looked_at is None:
         return []
@@ -73,13 +69,13 @@ def headline(job: Job) -> None:
 
 
 def finished(job: Job) -> None:
-    """Draw what a finished run offers."""
+    """Draw what can be done with the result of a run."""
     if job.kind == "tune":
         tuned = jobs.jobs().result(job.id, TuneReport.from_dict)
-        st.success("The search is over: the best settings are below.", icon=":material/check_circle:")
+        st.success("Search finished. The best settings are below.", icon=":material/check_circle:")
         texts = {key: str(value) for key, value in tuned.best.settings.items()} if tuned else {}
         st.button(
-            "Put them into the form",
+            "Use the best settings",
             type="primary",
             on_click=_adopt,
             args=(job.task.model, texts),
@@ -88,30 +84,28 @@ def finished(job: Job) -> None:
         return
     trained = jobs.jobs().result(job.id, TrainingReport.from_dict)
     fresh = trained is None or trained.fresh
-    text = "Trained and refitted on everything." if fresh else "The store had this model already."
-    st.success(f"{text} It can be picked on every page.", icon=":material/check_circle:")
+    text = "Trained, then refitted on all ratings." if fresh else "This model was trained before."
+    st.success(f"{text} You can pick it on every page.", icon=":material/check_circle:")
     link("for_you.py", "See what it recommends", icon=":material/arrow_forward:", model=choice_of(job), runs=None)
 
 
 def _adopt(model: str, texts: Mapping[str, str]) -> None:
-    st.session_state["train_model"] = model
-    model_settings.fill(model_settings.settings_of(MODELS[model]), texts)
+    st.session_state["train_model"] = st.query_params["train_model"] = model
+    fill(settings_of(MODELS[model]), texts)
 
 
 def choice_of(job: Job) -> str:
-    """Return what the sidebar calls a run's model: the run, or the model's own name where only presets are set."""
-    return job.task.model if recipes.recipe(job.id).is_preset else job.id
+    """Return the run's model as the sidebar has it: the run, or the model where all settings are presets."""
+    return job.task.model if recipes.is_preset(job.task) else job.id
 
 
 def again_button(job: Job, dataset: Dataset) -> None:
     """Offer to run a run once more."""
-    again, more = (search, [job.task.trials]) if job.kind == "tune" else (start, [])
-    args = (dataset, recipes.recipe(job.id), job.task.device, *more)
-    st.button("Run it again", type="primary", on_click=again, args=args, icon=":material/refresh:")
+    st.button("Run it again", type="primary", on_click=start, args=(dataset, job.task), icon=":material/refresh:")
 
 
 def listing(dataset: Dataset) -> None:
-    """Draw the runs on this data set, each with what can be done with it."""
+    """Draw the runs on this data set, each with its buttons."""
     runs = on(dataset)
     if not runs:
         return
@@ -125,7 +119,7 @@ def listing(dataset: Dataset) -> None:
 
 
 def _row(job: Job, order: list[str]) -> None:
-    """Draw one run: its colour if its curves are drawn, its title, how it stands, and what can be done with it."""
+    """Draw one run: the colour of its curves, if any, its title, its state, and its buttons."""
     on = job.id in order
     colour = f"swatch c{order.index(job.id)}" if on else "swatch"
     with st.container(border=True, key=f"run-{job.id}", horizontal=True, vertical_alignment="center"):
@@ -142,7 +136,7 @@ def _row(job: Job, order: list[str]) -> None:
                 args=(job.id, order),
                 disabled=job.id == order[0],
             )
-        options = ["Look at it", "Rename", "Delete"]
+        options = ["Show", "Rename", "Delete"]
         st.menu_button("Actions", options, key=f"menu {job.id}", on_click=_act, args=(job.id,))
 
 
@@ -152,7 +146,7 @@ def _toggle(id: str, order: list[str]) -> None:
 
 def _act(id: str) -> None:
     match st.session_state[f"menu {id}"]:
-        case "Look at it":
+        case "Show":
             _look_at(id)
         case "Rename":
             st.session_state["renaming"] = id

@@ -46,9 +46,9 @@ def choice() -> Choice:
 def choose(name: str, value: str) -> None:
     """Make a choice of the sidebar, for callbacks; another data set has other viewers, films and runs."""
     if name == "data":
-        from pages.ui.recipes import recipe
+        from pages.ui.recipes import task_of
 
-        st.session_state["model"] = recipe(st.session_state["model"]).model  # a run belongs to its data set
+        st.session_state["model"] = task_of(st.session_state["model"]).model  # a run belongs to its data set
         record("model", None)
         forget_of_dataset()
     st.session_state[name] = value
@@ -72,7 +72,7 @@ def draw() -> None:
         runs = recipes.runs_on(data, st.session_state["uploaded"] if data == UPLOAD else None)
         titles = {id: run.title for id, run in runs.items()} | {name: kind.title for name, kind in MODELS.items()}
         chosen = _picker("model", "Model", list(titles), caches.DEFAULT_MODEL, titles)
-        kind = MODELS[recipes.recipe(chosen).model]
+        kind = MODELS[recipes.task_of(chosen).model]
         learns = "Learns" if "incremental" in kind.abilities else "Does not learn"
         about = f"{kind.summary} {learns} from visitors’ ratings."
         st.html(f'<p class="about-model"><b>{html(kind.family.capitalize())}.</b> {html(about)}</p>')
@@ -141,6 +141,7 @@ def dataset() -> Dataset:
 def ready() -> Ready:
     """Return data set and model; while the model trains, draw its progress instead and stop the page here."""
     from pages.ui import caches, jobs, messages, recipes
+    from pages.ui.training_form import training_form
 
     chosen = choice()
     with st.skeleton(height=420):
@@ -148,11 +149,11 @@ def ready() -> Ready:
         found = caches.find_model(data, chosen.model, chosen.device)
     if isinstance(found, jobs.Job) and not found.active:
         status("not trained")
-        wanted = recipes.recipe(chosen.model)
+        wanted = recipes.task_of(chosen.model, chosen.device)
 
         @messages.toast_errors
         def again() -> None:
-            recipes.train(data, wanted, chosen.device)
+            training_form(data, wanted.model).start(wanted)
 
         jobs.ended_badly(found, lambda: st.button("Train it", type="primary", on_click=again))
         st.stop()
@@ -162,7 +163,7 @@ def ready() -> Ready:
         messages.grid_skeleton(2)
         st.stop()
     status(f"trained {ago(found.manifest.trained_at)}", found.manifest.origin.device)
-    if recency := caches.recency_text(found.model, recipes.recipe(chosen.model)):
+    if recency := caches.recency_text(found.model, recipes.task_of(chosen.model)):
         st.sidebar.html(f'<p class="about-model">{html(recency)}</p>')
     return Ready(data, found, data.like_threshold)
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import streamlit as st
 
+from pages.hosting.visitor import check_limit, visitor_id
 from pages.ui import address, jobs, messages, recipes
 from recengine.data.dataset import Dataset
-from recengine.jobs.job import Job, Task
+from recengine.errors import BadInput
+from recengine.jobs.job import JOB_DIR, Job, Task
 from recengine.models.registry import MODELS
 
 
@@ -25,6 +29,7 @@ class Field(ABC):
     flag    : of the command line, which takes the choice as text
     flags   : the arguments, where they are not just the flag and the choice
     names_result : whether another choice is another result; not so for what only changes how it is watched
+    primary : its position up front, from 1; 0 folds it away where a form has many
     """
 
     name: str
@@ -34,6 +39,7 @@ class Field(ABC):
     flag: str = ""
     flags: Callable[[Task], Sequence[str]] | None = None
     names_result: bool = True
+    primary: int = 1
 
     @abstractmethod
     def read(self, text: str) -> Any:
@@ -55,6 +61,10 @@ class Field(ABC):
         """Put the choice into the address. For callbacks, and after the widget is drawn."""
         address.record(self.name, self.default, self.write)
 
+    def put(self, task: Task) -> Task:
+        """Return the task with this choice. Raises BadInput for what cannot be chosen."""
+        return replace(task, options={**task.options, self.name: self.write(st.session_state[self.name])})
+
     def arguments(self, task: Task) -> list[str]:
         """Return its part of the command line."""
         if self.flags is not None:
@@ -75,6 +85,9 @@ class Models(Field):
 
     def write(self, value: Sequence[str]) -> str:
         return ",".join(value)
+
+    def put(self, task: Task) -> Task:
+        return replace(task, models=tuple(st.session_state[self.name]))
 
     def draw(self) -> None:
         st.multiselect(
@@ -111,6 +124,14 @@ class Choice(Field):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Model(Choice):
+    """One model."""
+
+    def put(self, task: Task) -> Task:
+        return replace(task, models=(st.session_state[self.name],))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Number(Field):
     """A whole number from 1."""
 
@@ -141,7 +162,7 @@ class Switch(Field):
 
 @dataclass(frozen=True)
 class TaskForm:
-    """The choices of a command that runs several models on a data set.
+    """The choices of a command that runs one or more models on a data set.
 
     verb     : begins the title of its jobs
     model_flag : before each model; without it the models follow the command
@@ -151,42 +172,68 @@ class TaskForm:
     dataset: Dataset
     command: str
     verb: str
-    models: Models
+    models: Models | Model
     fields: Sequence[Field]
     model_flag: str = ""
     positive: Callable[[Task], float] | None = None
 
     def recall(self, device: str) -> Task:
-        """Return the task that the form asks for; address and session say it before the form is drawn."""
+        """Return the task of address and session, before the form is drawn."""
         for field in (self.models, *self.fields):
             field.recall()
-        state = st.session_state
-        options = {field.name: field.write(state[field.name]) for field in self.fields}
-        return Task(tuple(state[self.models.name]), device=device, options=options)
+        return self.read(device)[0]
+
+    def read(self, device: str) -> tuple[Task, dict[str, BadInput]]:
+        """Return the task that the widgets hold, and the errors by field, whose choices it leaves out."""
+        task, errors = Task(device=device), {}
+        for field in (self.models, *self.fields):
+            try:
+                task = field.put(task)
+            except BadInput as error:
+                errors[field.name] = error
+        return task, errors
 
     def draw(self, columns: int, width: int) -> None:
-        """Draw the widgets, the switches together in the last cell."""
+        """Draw the widgets."""
         self.models.draw()
-        switches = [field for field in self.fields if isinstance(field, Switch)]
-        with st.grid(columns, min_column_width=width, gap="small"):
-            for field in self.fields:
-                if field not in switches:
-                    field.draw()
-            if switches:
-                with st.container(gap="xxsmall"):
-                    for field in switches:
-                        field.draw()
-        for field in (self.models, *self.fields):
-            field.record()
+        self.models.record()
+        self.draw_fields(columns, width)
 
-    def draw_start(self, task: Task, label: str, icon: str, start: Callable[[Task], None], *, disabled: bool) -> None:
-        """Draw the button that starts the task, and the command line that does the same."""
+    def draw_fields(
+        self, columns: int, width: int, errors: Mapping[str, BadInput] = MappingProxyType({}), most_folded: int = 2
+    ) -> None:
+        """Draw the widgets but for the models, each with its error; many that are not primary are folded away."""
+        folded = [field for field in self.fields if not field.primary]
+        folded = folded if len(folded) > most_folded else []
+        _draw_grid([field for field in self.fields if field not in folded], columns, width, errors)
+        if folded:
+            wrong = any(field.name in errors for field in folded)
+            with st.expander(f"{len(folded)} more settings", icon=":material/tune:", expanded=wrong):
+                _draw_grid(folded, columns, width, errors)
+        for field in self.fields:
+            field.record()
+        for name in errors.keys() - {field.name for field in self.fields}:
+            messages.field_error(messages.bad_input_message(errors[name]))
+
+    def draw_start(
+        self, task: Task, label: str, icon: str, start: Callable[[Task], None], *, disabled: bool, note: str = ""
+    ) -> bool:
+        """Draw the button that starts the task, a note, and the command line; return whether it was clicked."""
+
+        def start_it() -> None:
+            now, errors = self.read(task.device)  # the last choice may have come with the click
+            if not errors:
+                start(now)
+
         with st.container(horizontal=True, vertical_alignment="center"):
-            args = (task,)
-            key = label.lower()
-            st.button(label, type="primary", icon=icon, on_click=start, args=args, disabled=disabled, key=key)
+            clicked = st.button(
+                label, type="primary", icon=icon, on_click=start_it, disabled=disabled, key=label.lower()
+            )
             with st.popover("On the command line", icon=":material/terminal:"):
                 st.code(self.command_line(task), language="bash", wrap_lines=True)
+            if note:
+                st.caption(note)
+        return clicked
 
     def draw_first(
         self, task: Task, title: str, text: str, start: Callable[[Task], None], *, disabled: bool = False
@@ -202,13 +249,14 @@ class TaskForm:
 
     def title(self, task: Task) -> str:
         """Return the title of the task's job."""
-        return f"{self.verb} {', '.join(map(recipes.label, task.models))}"[:80]
+        return f"{self.verb} {recipes.describe(task)}".strip()[:80]
 
     def arguments(self, task: Task, *, result_only: bool = False) -> list[str]:
-        """Return the arguments beside models and data set; `result_only` leaves out what does not change the result."""
+        """Return all arguments but models and data set; `result_only` leaves out what does not change the result."""
         positive = self.dataset.like_threshold if self.positive is None else self.positive(task)
         parts = [field.arguments(task) for field in self.fields if field.names_result or not result_only]
-        return [*recipes.run_flags(positive, task.seed, task.device), *(part for some in parts for part in some)]
+        run = ["--positive", str(positive), "--seed", str(task.seed), "--device", task.device]
+        return [*run, *(part for some in parts for part in some)]
 
     def key(self, task: Task, more: str = "") -> str:
         """Return the key of the task's job: one for the same models on the same data with the same result.
@@ -217,7 +265,8 @@ class TaskForm:
         """
         versions = [MODELS[name].version for name in task.models]
         arguments = self.arguments(task, result_only=True)
-        text = json.dumps([self.dataset.fingerprint, versions, task.models, arguments, more])
+        owner = recipes.owner(self.dataset)
+        text = json.dumps([self.dataset.fingerprint, owner, versions, task.models, arguments, more])
         return f"{self.command} {hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
     def find(self, task: Task, more: str = "") -> Job | None:
@@ -227,24 +276,32 @@ class TaskForm:
     def command_line(self, task: Task) -> str:
         """Return the command line that gives the same result."""
         command, flags = self._command(task)
-        return recipes.command_line(self.dataset, command, [*flags, *self.arguments(task)])
+        arguments = [*command, "--dataset", self.dataset.name, *flags, *self.arguments(task)]
+        return shlex.join(["python", "-m", "recengine", *arguments])
 
     def start(
         self, task: Task, arguments: Sequence[str] = (), *, files: Mapping[str, bytes] | None = None, more: str = ""
     ) -> Job:
-        """Queue the task. Raises BadInput where the app is hosted and this visitor has asked for too much.
+        """Queue the task; return the job that does it already, if there is one.
 
-        arguments, files, more : those of the job alone, as in `recipes.start_on` and `key`
+        A visitor's upload is written to the job's folder for as long as it runs, and the job is theirs alone.
+        arguments, more : of the job alone, and as in `key`
+        files           : name -> content of what else the job's folder holds, of this visitor, who then owns the job
+        Raises BadInput where the app is hosted and this visitor has asked for too much.
         """
+        check_limit("job")
+        state, owner = st.session_state, recipes.owner(self.dataset)
+        upload = {f"ratings{state['uploaded_suffix']}": state["uploaded_bytes"]} if owner else {}
+        data = f"{JOB_DIR}/{next(iter(upload))}" if upload else self.dataset.name
         command, flags = self._command(task)
-        return recipes.start_on(
-            self.dataset,
-            command,
-            [*flags, *self.arguments(task), *arguments],
+        return jobs.jobs().start(
+            [*command, "--dataset", data, *flags, *self.arguments(task), *arguments],
+            kind=self.command,
             title=self.title(task),
             key=self.key(task, more),
-            task=task,
-            files=files,
+            owner=owner or (visitor_id() if files else ""),
+            task=replace(task, data=self.dataset.name, fingerprint=self.dataset.fingerprint),
+            files={**(files or {}), **upload},
         )
 
     def _command(self, task: Task) -> tuple[list[str], list[str]]:
@@ -252,3 +309,19 @@ class TaskForm:
         if self.model_flag:
             return [self.command], [part for name in task.models for part in (self.model_flag, name)]
         return [self.command, *task.models], []
+
+
+def _draw_grid(fields: Sequence[Field], columns: int, width: int, errors: Mapping[str, BadInput]) -> None:
+    """Draw fields in a grid, each with its error, the switches together in the last cell."""
+    switches = [field for field in fields if isinstance(field, Switch)]
+    with st.grid(columns, min_column_width=width, gap="small"):
+        for field in fields:
+            if field not in switches:
+                with st.container(gap="xxsmall"):
+                    field.draw()
+                    if field.name in errors:
+                        messages.field_error(messages.bad_input_message(errors[field.name]))
+        if switches:
+            with st.container(gap="xxsmall"):
+                for field in switches:
+                    field.draw()

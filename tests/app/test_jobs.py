@@ -32,7 +32,7 @@ def test_a_hosted_app_tells_a_visitor_who_asks_for_too_much(
     monkeypatch.setenv("RECENGINE_HOSTED", "1")
     app = open_app("train.py")
     for epochs in (1, 2, 3):
-        app.number_input(key="set mf epochs").set_value(epochs).run()
+        app.number_input(key="mf.epochs").set_value(epochs).run()
         press(app, "Train")
     assert any("more than 2 trainings and comparisons at once" in said.value for said in app.toast)
     assert len(worker.jobs.all()) == 2

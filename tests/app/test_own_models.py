@@ -29,7 +29,7 @@ def test_a_model_of_ones_own_recommends_and_keeps_the_contract(
     app.run()
     app.selectbox(key="train_model").select("custom-function").run()
     findings = check(registry.MODELS["custom-function"], sample_dataset())
-    assert any(f"keeps all {len(findings)} lines of the contract" in said.value for said in app.caption)
+    assert any(f"passes all {len(findings)} checks of the contract" in said.value for said in app.caption)
 
 
 def test_broken_lines_of_the_contract_are_shown_literally(
@@ -45,7 +45,7 @@ def test_broken_lines_of_the_contract_are_shown_literally(
     findings = check(registry.MODELS["bad"], sample_dataset())
     broken = [finding for finding in findings if finding.error]
     assert 1 < len(broken) < len(findings)
-    assert any(f"breaks {len(broken)} of {len(findings)} lines" in said.value for said in app.warning)
+    assert any(f"fails {len(broken)} of {len(findings)} checks" in said.value for said in app.warning)
     assert "ValueError: &lt;script&gt;alert(1)&lt;/script&gt;; correct" in markup(app)
 
 

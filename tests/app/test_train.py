@@ -15,7 +15,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import model_settings, recipes
+from pages.ui import recipes, training_form
 from pages.ui.curves import smoothed
 from recengine.cli import main
 from recengine.data.sources import load_dataset
@@ -76,8 +76,8 @@ def test_every_model_has_a_form_whose_untouched_fields_are_its_presets(open_app:
         assert not app.exception
         assert field_errors(app) == [], name
         drawn = [*app.number_input, *app.selectbox, *app.text_input, *app.checkbox]
-        drawn = [widget.key for widget in drawn if (widget.key or "").startswith(f"set {name} ")]
-        assert len(drawn) == len(model_settings.settings_of(kind)), name
+        drawn = [widget.key for widget in drawn if (widget.key or "").startswith(f"{name}.")]
+        assert len(drawn) == len(training_form.settings_of(kind)), name
         assert f"train {name} --dataset sample --positive 4.0 --seed 0 --device auto" in app.code[0].value
         by_app = [f"{key}={value}" for key, value in recipes.presets(name).items()]
         assert re.findall(r"--set (\S+)", app.code[0].value) == by_app, name
@@ -87,7 +87,7 @@ def test_every_model_has_a_form_whose_untouched_fields_are_its_presets(open_app:
 def test_every_preset_can_be_trained(name: str) -> None:
     sample = load_dataset("sample")
     rows = sample.ratings.select(sample.ratings.user_idx < 60)
-    for settings in model_settings.presets(MODELS[name]).values():
+    for settings in training_form.presets(MODELS[name]).values():
         config, run = configure(name, dict(settings), RunConfig())
         model = MODELS[name](config)
         model.fit(rows, items=sample.items, users=sample.user_table, run=replace(run, epochs=1))
@@ -96,7 +96,7 @@ def test_every_preset_can_be_trained(name: str) -> None:
 
 def test_nothing_trained_yet_offers_one_thing_to_do(open_app: Open, worker: Worker) -> None:
     app = open_app(PAGE)
-    assert "Nothing has been trained here yet" in markup(app)
+    assert "Nothing trained yet" in markup(app)
     press(app, "Train MF")
     job = worker.jobs.all()[0]
     assert job.command[:4] == ("train", "mf", "--dataset", "sample")
@@ -113,28 +113,45 @@ def test_a_job_makes_the_model_that_the_pages_look_for(
     assert job.task.settings == {}  # the preset of the sidebar
     assert main([*job.command, "--json", "--progress", "jsonl"]) == 0
     made = json.loads(capsys.readouterr().out)["folder"]
-    wanted = recipes.recipe("item-knn").asked
+    wanted = recipes.asked(recipes.task_of("item-knn"))
     assert wanted == {"recency_half_life": "auto"}
     assert made == str(TrainingRequest(load_dataset("sample"), "item-knn", settings=wanted).folder)
 
 
 def test_fields_say_what_is_wrong_beside_them_and_nothing_starts(open_app: Open, worker: Worker) -> None:
     app = open_app(PAGE)
-    app.number_input(key="set mf embedding_dim").set_value(0)
-    app.number_input(key="set mf learning_rate").set_value(None)
-    app.text_input(key="set mf partial_credit").set_value("actors:1")
-    app.number_input(key="train_seed").set_value(-1)
+    app.number_input(key="mf.embedding_dim").set_value(0)
+    app.number_input(key="mf.learning_rate").set_value(None)
+    app.text_input(key="mf.partial_credit").set_value("actors:1")
+    app.number_input(key="mf.seed").set_value(-1)
     app.run()
     said = " ".join(field_errors(app))
     assert "Embedding dim=0 is out of range; expected at least 1 and at most 4096." in said
     assert "Learning rate is empty; expected more than 0 and at most 1000." in said
     assert "Seed=-1 is out of range; expected at least 0" in said
     assert app.button(key="train").disabled
-    app.number_input(key="train_seed").set_value(0).run()
+    app.number_input(key="mf.seed").set_value(0).run()
     assert "is not item metadata" in " ".join(field_errors(app))  # found when the rest is right
     press(app, "Tuned")
     assert field_errors(app) == []
     assert not app.button(key="train").disabled
+
+
+def test_the_form_is_in_the_address_and_what_is_not_valid_is_not(open_app: Open, worker: Worker) -> None:
+    app = open_app(PAGE, train_model="gru", **{"gru.epochs": "7", "gru.seed": "3", "gru.dropout": "9", "trials": "50"})
+    assert app.selectbox(key="train_model").value == "gru"
+    assert "train gru --dataset sample --positive 4.0 --seed 3" in app.code[0].value
+    assert "--set epochs=7" in app.code[0].value
+    assert "dropout" not in app.code[0].value
+    assert "--trials 50" in app.code[1].value
+    app.number_input(key="gru.epochs").set_value(8).run()
+    assert app.query_params["gru.epochs"] == "8"
+    app.number_input(key="gru.epochs").set_value(0).run()
+    assert "Epochs=0 is out of range" in field_errors(app)[0]
+    assert "gru.epochs" not in app.query_params
+    press(app, "Tuned")
+    assert field_errors(app) == []
+    assert not [name for name in app.query_params if name.startswith("gru.")]
 
 
 def test_a_training_too_large_for_memory_is_refused_with_the_figure(
@@ -143,8 +160,8 @@ def test_a_training_too_large_for_memory_is_refused_with_the_figure(
     monkeypatch.setattr(training, "available_memory", lambda: 2_000_000_000)
     app = open_app(PAGE)
     assert field_errors(app) == []
-    app.number_input(key="set mf embedding_dim").set_value(4096)
-    app.number_input(key="set mf batch_size").set_value(100_000).run()
+    app.number_input(key="mf.embedding_dim").set_value(4096)
+    app.number_input(key="mf.batch_size").set_value(100_000).run()
     assert "2.0 GB are free; lower batch size" in field_errors(app)[0]
     assert app.button(key="train").disabled
 
@@ -168,14 +185,14 @@ def test_data_that_a_model_cannot_learn_from_is_said_beside_the_model(open_app: 
     for name in ("gru", "ease"):
         app.selectbox(key="train_model").select(name).run()
         assert any("no timestamps" in caption.value for caption in app.caption)
-    app.text_input(key="set ease recency_half_life").set_value("").run()
+    app.text_input(key="ease.recency_half_life").set_value("").run()
     assert "--set recency_half_life=none" in app.code[0].value
     assert not any("no timestamps" in caption.value for caption in app.caption)
 
 
 def test_a_running_training_shows_its_figures_and_both_curves_from_epoch_0(open_app: Open, worker: Worker) -> None:
     app = open_app(PAGE)
-    app.number_input(key="set mf epochs").set_value(20)
+    app.number_input(key="mf.epochs").set_value(20)
     worker.does({"event": "step", "text": "training mf"}, *(epoch(n, epochs=20) for n in range(4)))
     train(app)
     job = worker.told(5)
@@ -200,7 +217,7 @@ def test_a_running_training_shows_its_figures_and_both_curves_from_epoch_0(open_
 
 def test_a_finished_run_is_used_renamed_compared_and_deleted(open_app: Open, worker: Worker, run_of_ease: Job) -> None:
     app = open_app(PAGE)
-    assert "can be picked on every page" in app.success[0].value
+    assert "You can pick it on every page" in app.success[0].value
     assert f"model={run_of_ease.id}" in links(app)["See what it recommends"]
     assert "EASE that trusts the data" in str(app.selectbox(key="model").options)
     used = open_app(model=run_of_ease.id)
@@ -212,7 +229,7 @@ def test_a_finished_run_is_used_renamed_compared_and_deleted(open_app: Open, wor
     assert "<b>" not in markup(app).replace("<b>Collaborative", "")
     worker.jobs.delete(run_of_ease.id)
     app.run()
-    assert "Nothing has been trained here yet" in markup(app)
+    assert "Nothing trained yet" in markup(app)
     used = open_app(model=run_of_ease.id)
     assert used.warning
     assert len(cards(used, "top")) == 10
@@ -282,7 +299,7 @@ def test_without_optuna_the_search_says_what_it_needs(
     monkeypatch.setattr(tune, "can_tune", lambda: False)
     app = open_app(PAGE)
     assert [button.disabled for button in app.button if button.label == "Search"] == [True]
-    assert any("A search needs optuna" in caption.value for caption in app.caption)
+    assert any("Searching needs optuna" in caption.value for caption in app.caption)
     assert not app.button(key="train").disabled
 
 
@@ -302,7 +319,7 @@ def test_a_search_shows_its_trials_and_puts_the_best_into_the_form(open_app: Ope
     report = TuneReport("sample", {}, "mf", "valid_ndcg@10", 1, tried, tried[1], 0.17, "--set embedding_dim=32")
     worker.does({"event": "step", "text": "reading sample"}, *rows, result=report.to_dict())
     app = open_app(PAGE)
-    app.number_input(key="set mf epochs").set_value(7)
+    app.number_input(key="mf.epochs").set_value(7)
     app.slider(key="trials").set_value(5)
     app.run()
     press(app, "Search")
@@ -316,10 +333,10 @@ def test_a_search_shows_its_trials_and_puts_the_best_into_the_form(open_app: Ope
     assert text.index("<td>32</td>") < text.index("<td>64</td>")
     worker.ends()
     app.run()
-    press(app, "Put them into the form")
-    assert app.number_input(key="set mf embedding_dim").value == 32
-    assert app.number_input(key="set mf learning_rate").value == 0.03
-    assert app.text_input(key="set mf recency_half_life").value == ""  # none was found, whatever the app presets
+    press(app, "Use the best settings")
+    assert app.number_input(key="mf.embedding_dim").value == 32
+    assert app.number_input(key="mf.learning_rate").value == 0.03
+    assert app.text_input(key="mf.recency_half_life").value == ""  # none was found, whatever the app presets
 
 
 def test_a_visitors_own_data_is_trained_on_by_their_job_alone_and_not_left_behind(
@@ -337,7 +354,7 @@ def test_a_visitors_own_data_is_trained_on_by_their_job_alone_and_not_left_behin
     assert job.owner
     assert "mine" not in " ".join(job.command)
     other = open_app(PAGE)
-    assert "Nothing has been trained here yet" in markup(other)
+    assert "Nothing trained yet" in markup(other)
     worker.ends()
     assert not given.exists()
 

@@ -1,34 +1,41 @@
-"""A model's settings as fields of a form, made from its config: type, default, help, range, and what is wrong."""
+"""The forms of a training and of a search: the model, and its settings with type, default, help and range by config."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from pages.ui import recipes
 from pages.ui.messages import as_sentence
-from pages.ui.task_form import Field
+from pages.ui.task_form import Field, Model, TaskForm
+from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.jobs.job import Task
 from recengine.models.base import Recommender
+from recengine.models.registry import MODELS
 from recengine.training.config import Config, RunConfig, range_text
 
 NONE = "–"
 """Stands for no choice in a picker."""
+OF_TASK, LAST = ("seed", "device"), 100
+"""Settings of a run that every task has, and their position up front: after all others."""
+TRIALS = (5, 200)
+"""Fewest and most trials of a search; the fewest is also the step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting(Field):
-    """One setting of a model. It is kept in the session, apart for each model, and not in the address.
+    """One setting of a model or of its run, apart for each model.
 
-    owner    : the config that declares it; preset : what an empty field means, where the model says so
+    What is not valid stays in the session, with its error, and does not reach the address.
+    owner    : the config that declares it; preset : what an empty field stands for, where the model has one
     types    : such as [int], [bool] or [tuple[int, ...]], without None and words; words : those of its Literals
     """
 
@@ -38,12 +45,11 @@ class Setting(Field):
     types: Sequence[Any]
     words: Sequence[str]
     optional: bool
-    primary: int
     range: str
 
     @property
     def key(self) -> str:
-        return f"set {self.model} {self.name}"
+        return f"{self.model}.{self.name}"
 
     @property
     def number(self) -> type | None:
@@ -68,45 +74,106 @@ class Setting(Field):
             return "" if self.types else NONE
         return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
+    def recall(self) -> None:
+        with suppress(BadInput):
+            if (text := st.query_params.get(self.key)) is not None:
+                st.session_state[self.key] = self.read(text)
+        st.session_state.setdefault(self.key, self.shown(self.default))
+
+    def record(self) -> None:
+        text = ""
+        with suppress(BadInput):
+            text = self.text()
+        if text:
+            st.query_params[self.key] = text
+        else:
+            st.query_params.pop(self.key, None)
+
+    def text(self) -> str:
+        """Return what the widget holds as `--set` takes it, or "" for the default. Raises BadInput."""
+        value = st.session_state[self.key]
+        if value == self.shown(self.default):
+            return ""
+        if value is None and not self.optional:
+            raise BadInput(self.name, expected=self.range, problem="is empty")
+        text = self.write(value)
+        self.owner.read(self.name, text)
+        return text
+
+    def put(self, task: Task) -> Task:
+        text = self.text()
+        if not text:
+            return task
+        if self.name in OF_TASK:
+            return replace(task, **{self.name: self.owner.read(self.name, text)})
+        return replace(task, settings={**task.settings, self.name: text})
+
     def draw(self) -> None:
         hint = f"preset: {self.preset}" if self.preset is not None else "off" if self.optional else None
-        if self.key not in st.session_state:
-            st.session_state[self.key] = self.shown(self.default)
+        shared: dict[str, Any] = {
+            "key": self.key,
+            "help": self.help,
+            "on_change": self.record,
+            "persist_state": "session",
+        }
         if self.types == [bool]:
-            st.checkbox(self.label, key=self.key, help=self.help, persist_state="session")
+            st.checkbox(self.label, **shared)
         elif not self.types:
             options = [*([NONE] if self.optional else []), *self.words]
-            st.selectbox(self.label, options, key=self.key, help=self.help, persist_state="session")
-        elif self.number:
-            st.number_input(
-                self.label,
-                key=self.key,
-                value=None,
-                step=1 if self.number is int else _step(self.default),
-                format="%d" if self.number is int else "%g",
-                help=self.help,
-                placeholder=hint,
-                persist_state="session",
+            st.selectbox(
+                self.label, options, key=self.key, help=self.help, on_change=self.record, persist_state="session"
             )
+        elif self.number:
+            step, format = (1, "%d") if self.number is int else (_step(self.default), "%g")
+            st.number_input(self.label, value=None, step=step, format=format, placeholder=hint, **shared)
         else:
-            st.text_input(self.label, key=self.key, help=self.help, placeholder=hint, persist_state="session")
+            st.text_input(self.label, placeholder=hint, **shared)
 
     def arguments(self, task: Task) -> list[str]:
-        return recipes.set_flags({name: text for name, text in task.settings.items() if name == self.name})
+        return recipes.set_flags({name: text for name, text in recipes.asked(task).items() if name == self.name})
 
 
-class Filled(NamedTuple):
-    """What a form holds: the settings that are not the presets, as `--set` takes them, and the errors by field."""
+@dataclass(frozen=True, kw_only=True)
+class Trials(Field):
+    """How many settings a search tries."""
 
-    settings: dict[str, str]
-    errors: dict[str, BadInput]
+    def read(self, text: str) -> int | None:
+        return int(text) if text in map(str, range(TRIALS[0], TRIALS[1] + 1, TRIALS[0])) else None
+
+    def put(self, task: Task) -> Task:
+        return replace(task, trials=st.session_state[self.name])
+
+    def draw(self) -> None:
+        st.slider(self.label, *TRIALS, step=TRIALS[0], key=self.name, on_change=self.record)
+
+    def arguments(self, task: Task) -> list[str]:
+        return [self.flag, str(task.trials)]
+
+
+def training_form(dataset: Dataset, name: str) -> TaskForm:
+    """Return the form of a training of a model."""
+    model = Model(
+        name="train_model",
+        label="Model to train",
+        default=name,
+        options=list(MODELS),
+        text_of=lambda model: f"{recipes.label(model)} · {MODELS[model].family}",
+    )
+    return TaskForm(dataset, "train", "", model, settings_of(MODELS[name]))
+
+
+def search_form(dataset: Dataset, name: str) -> TaskForm:
+    """Return the form of a search for the settings of a model: those that are set, and the number of trials."""
+    form = training_form(dataset, name)
+    trials = Trials(name="trials", label="Trials", default=20, flag="--trials")
+    return replace(form, command="tune", verb="Search", fields=(*form.fields, trials))
 
 
 def settings_of(kind: type[Recommender]) -> list[Setting]:
-    """Return the settings of a model, and of the run if it has epochs; those that matter most first."""
+    """Return the settings of a model and of its run, epochs among them if it has any; the primary ones first."""
     declared = [(kind.Config, f) for f in dataclasses.fields(kind.Config)]
-    if kind.preset_epochs is not None:
-        declared += [(RunConfig, f) for f in dataclasses.fields(RunConfig) if f.name in ("epochs", "patience")]
+    run = OF_TASK if kind.preset_epochs is None else (*OF_TASK, "epochs", "patience")
+    declared += [(RunConfig, f) for f in dataclasses.fields(RunConfig) if f.name in run]
     return sorted((_setting(kind, owner, f) for owner, f in declared), key=lambda setting: setting.primary or math.inf)
 
 
@@ -128,7 +195,7 @@ def _setting(kind: type[Recommender], owner: type[Config], f: dataclasses.Field[
         types=types,
         words=[word for part in parts if get_origin(part) is Literal for word in get_args(part)],
         optional=NoneType in parts,
-        primary=f.metadata["primary"],
+        primary=f.metadata["primary"] or (LAST if f.name in OF_TASK else 0),
         range=range_,
     )
 
@@ -151,48 +218,7 @@ def fill(settings: Sequence[Setting], texts: Mapping[str, str]) -> None:
     for setting in settings:
         text = texts.get(setting.name)
         st.session_state[setting.key] = setting.shown(setting.default) if text is None else setting.read(text)
-
-
-def read(settings: Sequence[Setting]) -> Filled:
-    """Return what the form holds, drawn or not: callbacks run before what was typed last is drawn."""
-    filled = Filled({}, {})
-    for setting in settings:
-        value = st.session_state.get(setting.key, setting.shown(setting.default))
-        if value == setting.shown(setting.default):
-            continue
-        if value is None and not setting.optional:
-            filled.errors[setting.name] = BadInput(setting.name, expected=setting.range, problem="is empty")
-            continue
-        text = setting.write(value)
-        try:
-            setting.owner.read(setting.name, text)
-            filled.settings[setting.name] = text
-        except BadInput as error:
-            filled.errors[setting.name] = error
-    return filled
-
-
-def draw(settings: Sequence[Setting]) -> dict[str, DeltaGenerator]:
-    """Draw the fields; return by field where its error goes."""
-    primary = [setting for setting in settings if setting.primary]
-    rest = [setting for setting in settings if not setting.primary]
-    if len(rest) < 3:
-        primary, rest = list(settings), []
-    slots = _draw_grid(primary)
-    if rest:
-        with st.expander(f"{len(rest)} more settings", icon=":material/tune:"):
-            slots |= _draw_grid(rest)
-    return slots
-
-
-def _draw_grid(settings: Sequence[Setting]) -> dict[str, DeltaGenerator]:
-    slots = {}
-    with st.grid(2, min_column_width=130, gap="small"):
-        for setting in settings:
-            with st.container(gap="xxsmall"):
-                setting.draw()
-                slots[setting.name] = st.container()
-    return slots
+        setting.record()
 
 
 def _step(default: float | None) -> float:
