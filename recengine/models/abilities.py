@@ -14,7 +14,7 @@ from recengine.data.interactions import Interactions
 
 @runtime_checkable
 class SupportsSimilar(Protocol):
-    """Knows which items are alike: `item_similarity`, or `item_vectors` whose cosine it is, is the model's own."""
+    """Knows which items are similar, by its `item_similarity`, or by the cosine of its `item_vectors`."""
 
     def item_similarity(self, item_idx: Tensor) -> Tensor | None:
         """Return (B, n_items) similarities of all items to each given one."""
@@ -66,7 +66,7 @@ class SupportsPartialFit(Protocol):
 
         learns : otherwise the events are only remembered, and so left out of what follows
         masked : leave out what the user had before
-        limit  : what is below this rank need not be told apart, and is `limit` + 1; 0 for all ranks
+        limit  : worse ranks need not be distinguished, and are `limit` + 1; 0 for all ranks
         """
         ...
 

@@ -39,23 +39,23 @@ from recengine.training.loop import EpochResult, OnEpoch, Score, Validate, best_
 ConfigT = TypeVar("ConfigT", bound=BaseConfig)
 
 FAMILIES = {
-    "collaborative": "What people chose together says what goes with what; of films and people nothing else is known "
+    "collaborative": "Learns from ratings alone: films liked by the same viewers belong together "
     "(Goldberg et al., Using collaborative filtering to weave an information tapestry, CACM 1992).",
-    "content-based": "Films like those that a person liked, by what is written of them; other people play no part "
+    "content-based": "Films like those you liked, by genre, keywords and director; other viewers play no part "
     "(Pazzani & Billsus, Content-based recommendation systems, The Adaptive Web 2007).",
-    "demographic": "What people of the same age, gender or occupation like; it needs no rating of the person's "
+    "demographic": "What viewers of the same age, gender or occupation like; none of your ratings is needed "
     "(Pazzani, A framework for collaborative, content-based and demographic filtering, AI Review 1999).",
-    "contextual": "What is watched at such a time, whoever is asking "
+    "contextual": "What is watched at this time, the same for every viewer "
     "(Adomavicius & Tuzhilin, Context-aware recommender systems, Recommender Systems Handbook 2011).",
-    "hybrid": "What people chose together, joined with what is known of the films "
+    "hybrid": "Learns from ratings and from what is known about the films "
     "(Burke, Hybrid recommender systems, UMUAI 2002).",
-    "baseline": "The same for everybody, or nothing but averages: what every other model has to beat "
+    "baseline": "The same list for everyone, or plain averages: what every other model has to beat "
     "(Ferrari Dacrema, Cremonesi & Jannach, Are we really making much progress?, RecSys 2019).",
-    "custom": "A function of the operator's, which does not say how it comes to its answers.",
+    "custom": "A custom function: how it ranks is known only to its author.",
 }
-"""How a model comes to know a person's taste, a sentence on each way."""
+"""What a model learns from, a sentence on each family."""
 NEED_NO_RATINGS = ("baseline", "demographic", "contextual")
-"""Families that have something to say of a person without a single rating."""
+"""Families that can rank for a user without a single rating."""
 
 
 class LoopOptions(TypedDict):
@@ -69,7 +69,7 @@ class LoopOptions(TypedDict):
 
 
 class FitContext(NamedTuple):
-    """What a model may use beside the training rows; `valid` is None rather than empty."""
+    """What a model may use in addition to the training rows; `valid` is None rather than empty."""
 
     valid: Interactions | None
     items: pd.DataFrame | None
@@ -78,7 +78,7 @@ class FitContext(NamedTuple):
     on_epoch: OnEpoch | None
 
     def loop_options(self, model: Recommender, train: Interactions) -> LoopOptions:
-        """Return how long and by what validation the loop trains `model`: the run's options, else its presets."""
+        """Return the loop's options for `model`: its epochs and patience, which the run may set, and its validation."""
         valid = self.valid
         return {
             "epochs": self.run.epochs or model.preset_epochs or 1,
@@ -119,7 +119,7 @@ class Recommender(ABC, Generic[ConfigT]):
     is_personalised: ClassVar[bool] = True
     """Whether a user's list depends on what that user chose."""
     is_reference: ClassVar[bool] = False
-    """Whether comparisons say how far every other model is ahead of this one."""
+    """Whether comparisons show every other model's lead over this one."""
     reason: ClassVar[Literal["popular", "alike", "moment"] | None] = None
     """Why anything is listed by a model that no single item of the user's history speaks for."""
     learns_from: ClassVar[str] = "positives"
@@ -154,8 +154,8 @@ class Recommender(ABC, Generic[ConfigT]):
         `run.epochs`. `items` and `users` are the data set's tables, one row per index.
         """
         self.n_users, self.n_items = train.n_users, train.n_items
-        told = None if on_epoch is None else lambda result: on_epoch(replace(result, examples=len(train)))
-        self.learn(train, FitContext(valid if valid is not None and len(valid) else None, items, users, run, told))
+        report = None if on_epoch is None else lambda result: on_epoch(replace(result, examples=len(train)))
+        self.learn(train, FitContext(valid if valid is not None and len(valid) else None, items, users, run, report))
         return self
 
     @abstractmethod
@@ -166,7 +166,7 @@ class Recommender(ABC, Generic[ConfigT]):
         """Raise BadInput when the item or user table lacks what this model learns from."""
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
-        """Return about how many bytes training takes beside the data, by the setting that they grow with.
+        """Return roughly the bytes that training takes in addition to the data, by the setting that they grow with.
 
         What grows with the data alone stands under "". An estimate, true within a factor of two where it is large.
         """
@@ -185,7 +185,7 @@ class Recommender(ABC, Generic[ConfigT]):
         """Take the tensors of `state` back; `n_users` and `n_items` are set before."""
 
     def validator(self, train: Interactions, valid: Interactions, score: Score | None = None) -> Validate:
-        """Return a function that measures the model on `valid`, with `score` in place of its own if given."""
+        """Return a function that measures the model on `valid`, with `score` instead of its method if given."""
         return ranking_validator(score or self.score, train, valid)
 
     def reads(self) -> Sequence[str]:
@@ -252,7 +252,7 @@ class Recommender(ABC, Generic[ConfigT]):
         folder = Path(folder)
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.state().items()}
         save_file(tensors, folder / "model.safetensors")
-        about = {
+        header = {
             "model": self.name,
             "version": self.version,
             "config": self.config.to_dict(),
@@ -261,22 +261,22 @@ class Recommender(ABC, Generic[ConfigT]):
             "n_unknown": self.n_unknown,
             "history": [result.to_dict() for result in self.training_log],
         }
-        (folder / "model.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+        (folder / "model.json").write_text(json.dumps(header, indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
         """Read what `save` wrote. Raises ValueError when it is another model's or another version's."""
         folder = Path(folder)
-        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        if (about["model"], about["version"]) != (cls.name, cls.version):
+        header = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        if (header["model"], header["version"]) != (cls.name, cls.version):
             raise ValueError(
-                f"{folder} holds {about['model']!r} version {about['version']}, "
+                f"{folder} holds {header['model']!r} version {header['version']}, "
                 f"expected {cls.name!r} version {cls.version}; train it again"
             )
-        model = cls(cast(ConfigT, cls.Config.from_dict(about["config"])))
-        model.n_users, model.n_items = about["n_users"], about["n_items"]
-        model.n_unknown = about.get("n_unknown")
-        model.training_log = [EpochResult.from_dict(row) for row in about["history"]]
+        model = cls(cast(ConfigT, cls.Config.from_dict(header["config"])))
+        model.n_users, model.n_items = header["n_users"], header["n_items"]
+        model.n_unknown = header.get("n_unknown")
+        model.training_log = [EpochResult.from_dict(row) for row in header["history"]]
         model.restore(load_file(folder / "model.safetensors"))
         return model
 
@@ -291,11 +291,11 @@ def as_indices(indices: ArrayLike) -> NDArray[np.int64]:
 
 def implemented(kind: type[Recommender]) -> tuple[str, ...]:
     """Return the abilities whose methods a class has, in the order of `ABILITIES`: what it ought to declare."""
-    own = Recommender.item_vectors, Recommender.item_similarity
-    is_similar = (kind.item_vectors, kind.item_similarity) != own
+    inherited = Recommender.item_vectors, Recommender.item_similarity
+    is_similar = (kind.item_vectors, kind.item_similarity) != inherited
     methods = {name: [m for m in vars(protocol) if not m.startswith("_")] for name, protocol in ABILITIES.items()}
-    found = [name for name, needed in methods.items() if all(hasattr(kind, method) for method in needed)]
-    return tuple(name for name in found if name != "similar" or is_similar)
+    complete = [name for name, needed in methods.items() if all(hasattr(kind, method) for method in needed)]
+    return tuple(name for name in complete if name != "similar" or is_similar)
 
 
 def readable(model: Recommender, rows: Interactions, positive: float) -> Interactions:

@@ -28,7 +28,7 @@ def metadata_table(items: pd.DataFrame | None, columns: Sequence[str], n_items: 
 
 
 def without_metadata(items: pd.DataFrame | None, columns: Sequence[str], n_items: int) -> NDArray[np.bool_]:
-    """Return (n_items,) whether none of the columns says anything of an item."""
+    """Return (n_items,) whether an item is empty in all of the columns."""
     unknown = np.ones(n_items, bool)
     for column in columns:
         if items is not None and column in items:
@@ -37,7 +37,7 @@ def without_metadata(items: pd.DataFrame | None, columns: Sequence[str], n_items
 
 
 def count_unknown(model: str, items: pd.DataFrame | None, columns: Sequence[str], n_items: int) -> int:
-    """Return the number of items of which none of the columns says anything; all of them if there is no table.
+    """Return the number of items that are empty in all of the columns; all items if there is no table.
 
     Raises BadInput when the table lacks one of the columns, or when they are empty from top to bottom.
     """

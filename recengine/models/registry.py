@@ -55,7 +55,7 @@ class Registry(Mapping[str, type[Recommender]]):
 
     @property
     def errors(self) -> Sequence[str]:
-        """Return a sentence on each plugin that cannot be used: it is left out, and every front end says so."""
+        """Return a sentence on each plugin that cannot be used and is left out, for every front end to show."""
         return self._load()[1]
 
     def _load(self) -> tuple[dict[str, type[Recommender]], list[str]]:
@@ -115,13 +115,13 @@ DEFAULT = EASE.name
 FOR_EVENTS = Step.name
 """What learns from single events where no model is chosen."""
 RUNNING_COUNT = StreamPopularity.name
-"""What stands beside every stream."""
+"""What every stream is compared with."""
 REPLAYED_FIRST = (FOR_EVENTS, StreamItemKNN.name, RecentPopularity.name)
-"""What an empty page offers to replay, beside the running count."""
+"""What an empty page offers to replay, compared with the running count."""
 COMPARED_FIRST = (Popularity.name, DEFAULT, MF.name)
 """What an empty page offers to compare."""
 SIDE_BY_SIDE = (FOR_EVENTS, GRU.name, DEFAULT, Popularity.name)
-"""What answers beside a user's own model."""
+"""What a user's list is compared with."""
 WATCHED_FIRST = MF.name
 """What to watch in training first: it learns in epochs, and not many."""
 

@@ -18,23 +18,23 @@ def catalogue_softmax_loss(
     """Return the mean of -log of the target's share of exp(states items' + bias) among itself and the negatives.
 
     states : (T, D), targets : (T,) int64, items : (n_items, D), bias : (n_items,)
-    negatives : (N,) int64, N >= 1, item indices that all rows share, a row's own target left out: a sampled softmax;
+    negatives : (N,) int64, N >= 1, item indices that all rows share, a row's target left out: a sampled softmax;
                 None for the whole catalogue: the cross entropy
     The gradient of each block of rows, p - 1 for the target and p for the others, is taken while the block's logits are
     at hand, so that the (T, N) matrix is never written out: 1.6 times as fast as `cross_entropy` for 4,000 states and
     1,682 items on one CPU thread, in a fraction of the memory.
     """
-    own = (states * items[targets]).sum(1) + bias[targets]  # (T,)
+    target_logit = (states * items[targets]).sum(1) + bias[targets]  # (T,)
     if negatives is not None:
         items, bias = items[negatives], bias[negatives]
-    return _CatalogueSoftmax.apply(own, states, items, bias, targets, negatives, torch.is_grad_enabled())
+    return _CatalogueSoftmax.apply(target_logit, states, items, bias, targets, negatives, torch.is_grad_enabled())
 
 
 class _CatalogueSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        own: Tensor,
+        target_logit: Tensor,
         states: Tensor,
         items: Tensor,
         bias: Tensor,
@@ -42,7 +42,7 @@ class _CatalogueSoftmax(torch.autograd.Function):
         negatives: Tensor | None,
         learning: bool,
     ) -> Tensor:
-        to_own, to_states = torch.empty_like(own), torch.empty_like(states)
+        to_target, to_states = torch.empty_like(target_logit), torch.empty_like(states)
         to_items, to_bias = torch.zeros_like(items), torch.zeros_like(bias)
         loss = states.new_zeros(())
         size = max(1, BLOCK_LOGITS[states.device.type] // len(items))
@@ -54,19 +54,19 @@ class _CatalogueSoftmax(torch.autograd.Function):
                 odds.scatter_(1, target, -torch.inf)
             else:
                 odds.masked_fill_(target == negatives, -torch.inf)
-            highest = torch.maximum(odds.amax(1), own[rows])  # (t,)
+            highest = torch.maximum(odds.amax(1), target_logit[rows])  # (t,)
             odds.sub_(highest[:, None]).exp_()
-            total = odds.sum(1) + (own[rows] - highest).exp()
-            each = highest + total.log() - own[rows]
+            total = odds.sum(1) + (target_logit[rows] - highest).exp()
+            each = highest + total.log() - target_logit[rows]
             loss += each.sum()
             if not learning:
                 continue
             odds.div_(total[:, None])
-            to_own[rows] = torch.expm1(-each)  # the target's share less 1
+            to_target[rows] = torch.expm1(-each)  # the target's share less 1
             torch.mm(odds, items, out=to_states[rows])
             to_items.addmm_(odds.T, states[rows])
             to_bias += odds.sum(0)
-        ctx.save_for_backward(to_own, to_states, to_items, to_bias)
+        ctx.save_for_backward(to_target, to_states, to_items, to_bias)
         return loss / max(1, len(states))
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Frozen, self-validating configurations: `Config` says what a model is, `RunConfig` how this run happens."""
+"""Frozen, self-validating configurations: `Config` of a model, `RunConfig` of a run."""
 
 from __future__ import annotations
 

@@ -30,13 +30,13 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one epoch came to.
+    """The result of one epoch.
 
     epoch, epochs : its number, 0 for the untrained network, and the most that there will be
     loss     : mean over the epoch's batches
     seconds  : since the training started, validation included
     metrics  : of validation, such as "valid_ndcg@10"; empty without validation
-    examples : rows of an epoch, where `Recommender.fit` has told
+    examples : rows of an epoch, where `Recommender.fit` has set them
     stages   : empty for the epochs that choose; a model's training log holds only those
     """
 

@@ -33,14 +33,14 @@ def hinge_loss(
 def adaptive_hinge_loss(
     positive: Tensor, negative: Tensor, margin: Tensor | float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
-    """Hinge against the hardest of each row's own negatives (Weston et al. 2011, in the manner of WARP)."""
+    """Hinge against the hardest of each row's negatives (Weston et al. 2011, in the manner of WARP)."""
     return weighted(F.relu(margin - positive[:, None] + negative).amax(1), weight).mean()
 
 
 def warp_loss(positive: Tensor, negative: Tensor, margin: Tensor | float = 1.0, weight: Tensor | None = None) -> Tensor:
     """Weighted approximate-rank pairwise: hinge, by log(1 + rank), over the negatives that violate the margin.
 
-    The rank is the number of a row's own negatives that come within the margin, which counts K draws at once where
+    The rank is the number of a row's negatives that come within the margin, which counts K draws at once where
     Weston et al. (2011) draw until the first; the weight carries no gradient.
     """
     violation = F.relu(margin - positive[:, None] + negative)
@@ -71,7 +71,7 @@ class _SoftmaxLoss(torch.autograd.Function):
     """-log p of the positive, (B,), p = exp(s) / (exp(s) + sum_k exp(s_k)), in a third of the passes over the scores.
 
     The forward pass keeps the negatives' shares p_k: dL/ds_k = p_k and dL/ds = p - 1 = -sum_k p_k. An epoch of `mf` on
-    ml-100k takes 1.4 times as long with `logsumexp` over the joined scores in its place (one CPU thread).
+    ml-100k takes 1.4 times as long with `logsumexp` over the joined scores instead (one CPU thread).
     """
 
     @staticmethod

@@ -53,16 +53,17 @@ class IALSConfig(HistoryConfig):
 class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
     """Minimise sum over chosen (1 - u.v)^2 + w * sum over all (u.v)^2 + ridge, one side at a time.
 
-    The ridge of a user is l2 * (own items + w * n_items)^nu, an item's likewise (Rendle, Krichene, Zhang & Koren,
-    Revisiting the performance of iALS, RecSys 2022; after Hu, Koren & Volinsky, ICDM 2008). A newcomer's vector is
-    one more such solution, so nothing is retrained. Users are solved last, exactly, so theirs is that very one too.
+    The ridge of a user is l2 * (chosen items + w * n_items)^nu, an item's likewise (Rendle, Krichene, Zhang & Koren,
+    Revisiting the performance of iALS, RecSys 2022; after Hu, Koren & Volinsky, ICDM 2008). A new user's vector is
+    one more such solution, so nothing is retrained. Users are solved last and exactly, so a user of the data is scored
+    as a new user with the same history is.
     """
 
     name = "ials"
     title = "iALS"
     abilities = ("similar", "fold-in", "explain")
     family = "collaborative"
-    summary = "Implicit matrix factorisation by alternating least squares; a newcomer costs one small solve."
+    summary = "Matrix factorisation by alternating least squares. A new viewer costs one small equation."
     reference = "Rendle et al., Revisiting the performance of iALS on item recommendation benchmarks, RecSys 2022"
     Config = IALSConfig
     version = 3
@@ -124,11 +125,11 @@ class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
     def _refine(self, histories: Histories, fixed: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return nearly what `_solve` does, (n, D), by `CG_STEPS` of conjugate gradients from `vectors`, much faster.
 
-        Beside it the squared error over the chosen pairs that is left, which the last residual tells: with s the scores
-        of the chosen, b = sum w v and r = b - A x, sum w s = x.b and sum w s (1 - s) = x.r + x.own x.
+        Also return the squared error over the chosen pairs, which follows from the last residual r = b - A x: with s
+        the scores of the chosen and b = sum w v, sum w s = x.b and sum w s (1 - s) = x.r + x.diagonal x.
 
         After Takács, Pilászy & Tikk (Applications of the conjugate gradient method for implicit feedback collaborative
-        filtering, RecSys 2011), preconditioned: each system is one that all owners share plus a few rows of their own,
+        filtering, RecSys 2011), preconditioned: each system is one that all owners share plus a few rows,
         and in the eigenvectors of the shared one its inverse is a division.
         """
         dim = fixed.shape[1]
@@ -139,26 +140,26 @@ class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
             rows = torch.from_numpy(owners).to(fixed.device)
             v = gather(turned, other)  # (B, L, D)
             w, across = weight.to(fixed.device)[:, None], v.mT  # (B, 1, L), 0 where padded, and (B, D, L)
-            own = (shared + self._ridge(histories.counts[owners], fixed))[:, None]  # (B, 1, D)
+            diagonal = (shared + self._ridge(histories.counts[owners], fixed))[:, None]  # (B, 1, D)
             x = start.index_select(0, rows)[:, None]
             right = w @ v
-            left = torch.addcmul(right - w * (x @ across) @ v, own, x, value=-1)
-            step = left / own
+            left = torch.addcmul(right - w * (x @ across) @ v, diagonal, x, value=-1)
+            step = left / diagonal
             size = (left * step).sum(2, keepdim=True)
             for _ in range(CG_STEPS):
-                image = torch.addcmul(w * (step @ across) @ v, own, step)
+                image = torch.addcmul(w * (step @ across) @ v, diagonal, step)
                 far = size / (step * image).sum(2, keepdim=True).clamp(min=TINY)
                 x.addcmul_(far, step)
                 left.addcmul_(far, image, value=-1)
-                scaled = left / own
+                scaled = left / diagonal
                 before, size = size.clamp(min=TINY), (left * scaled).sum(2, keepdim=True)
                 step = torch.addcmul(scaled, size / before, step)
             refined[rows] = x[:, 0]
-            error += w.sum(dtype=torch.float64) - (x * (right + left + own * x)).sum(dtype=torch.float64)
+            error += w.sum(dtype=torch.float64) - (x * (right + left + diagonal * x)).sum(dtype=torch.float64)
         return refined @ basis.T, error
 
     def _ridge(self, counts: NDArray[np.int64], fixed: Tensor) -> Tensor:
-        """Return (B, 1) the penalties of owners of so many rows each, never so small that a solve could fail."""
+        """Return the penalties (B, 1) of owners by their numbers of rows (B,), none so small that a solve fails."""
         config = self.config
         frequency = torch.from_numpy(counts).to(fixed)[:, None] + config.unobserved_weight * len(fixed)
         return (config.l2 * frequency**config.frequency_scaling).clamp(min=1e-4)
@@ -184,7 +185,7 @@ class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
 
     @torch.no_grad()
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items) scores of newcomers: one solve each."""
+        """Return (histories.n_users, n_items) scores of new users: one solve each."""
         return self.vectors(histories) @ self.network.items.T
 
     def vectors(self, histories: Interactions) -> Tensor:
@@ -199,7 +200,7 @@ class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
         return self.network.items[torch.as_tensor(np.asarray(item_idx, dtype=np.int64))] @ self.parts(history).T
 
     def parts(self, history: ArrayLike) -> Tensor:
-        """Return (n_history, D): what each item of a history, oldest first, adds to the person's vector.
+        """Return (n_history, D): what each item of a history, oldest first, adds to the user's vector.
 
         The vector is A^-1 sum_j w_j v_j, of which item j's part is A^-1 w_j v_j (Hu et al. 2008, section 5).
         """
@@ -260,8 +261,8 @@ class Histories:
             sizes = np.arange(1, len(some) + 1) * (self.counts[some] * dim + per_owner)
             size = max(1, int(np.searchsorted(sizes, BATCH_NUMBERS)))
             owners = some[:size]
-            place = np.arange(self.counts[owners].max())
-            inside = place < self.counts[owners][:, None]
-            rows = np.where(inside, self.starts[owners][:, None] + place, 0)
+            position = np.arange(self.counts[owners].max())
+            inside = position < self.counts[owners][:, None]
+            rows = np.where(inside, self.starts[owners][:, None] + position, 0)
             yield owners, torch.from_numpy(self.other[rows]), torch.from_numpy(self.weight[rows] * inside)
             start += size

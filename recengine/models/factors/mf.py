@@ -19,7 +19,7 @@ class MF(ServesNewUsers[FoldInConfig], PairModel[FoldInConfig]):
     name = "mf"
     title = "MF"
     abilities = ("similar", "fold-in", "explain")
-    summary = "A vector for each person and film, trained to rank what was liked above what was not."
+    summary = "Learns a vector for each viewer and film that ranks what you liked above the rest."
     reference = "Rendle et al., BPR: Bayesian personalized ranking from implicit feedback, UAI 2009"
     Config = FoldInConfig
     version = 3

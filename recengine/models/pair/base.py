@@ -63,7 +63,8 @@ class PairConfig(BaseConfig):
     item_bias: bool = shared("item_bias", True)
     user_bias: bool = option(False, "learn a bias of each user; no ranking changes, logistic and squared losses do")
     partial_credit: str = option(
-        "", "what a negative may share with the positive, and how much that narrows the gap, as in genres:0.4"
+        "",
+        "columns that a negative may share with the positive, and how much that narrows the margin, as in genres:0.4",
     )
     batch_size: int = shared("batch_size", 2048)
     y_range: tuple[float, float] | None = option(
@@ -87,7 +88,7 @@ PairConfigT = TypeVar("PairConfigT", bound=PairConfig)
 
 
 class FoldIn(Protocol):
-    """Finds the vectors of users from their rows, with everything else of the network as it is."""
+    """Fits the vectors of users to their rows; everything else of the network stays."""
 
     def vectors(self, network: PairNetwork, config: PairConfig, rows: Interactions, weight: Tensor | None) -> Tensor:
         """Return (rows.n_users, D) vectors; each row counts `weight` (n,), None counts all alike."""
@@ -98,7 +99,7 @@ class FoldIn(Protocol):
         ...
 
     def state(self, network: PairNetwork) -> dict[str, Tensor]:
-        """Return the tensors to save beside the network's."""
+        """Return the tensors to save in addition to the network's."""
         ...
 
     def restore(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -129,7 +130,7 @@ class PairModel(Recommender[PairConfigT]):
     Config: ClassVar[type[BaseConfig]] = PairConfig
     network_class: ClassVar[type[PairNetwork]] = PairNetwork
     fold_in_class: ClassVar[type[FoldIn] | None] = None
-    """How vectors of new users are found; such a model is `ServesNewUsers` as well."""
+    """What fits the vectors of new users; such a model is `ServesNewUsers` as well."""
     metadata: ClassVar[Sequence[str]] = ()
     """Columns of the item table that the network reads."""
     network: PairNetwork
@@ -169,13 +170,13 @@ class PairModel(Recommender[PairConfigT]):
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         config, rows = self.config, min(self.config.batch_size, n_rows)
         dim, hidden = config.embedding_dim, sum(getattr(config, "layers", ()))
-        drawn = config.negatives or n_items
+        sampled = config.negatives or n_items
         groups = -(-rows // config.shared_by) if config.negatives else 1
         # weights, gradients, two moments and the best epoch's copy; a step's vectors, then its scores, each with what
         # their gradients need; the layers above them are held once for each pair of a user and an item
         return {
             "embedding_dim": 4 * 6 * (n_users + n_items) * dim,
-            "batch_size": 4 * (3 * dim * (2 * rows + groups * drawn) + rows * drawn * (8 + 3 * hidden)),
+            "batch_size": 4 * (3 * dim * (2 * rows + groups * sampled) + rows * sampled * (8 + 3 * hidden)),
             "": 4 * 4 * min(2048, n_users) * n_items,
         }
 

@@ -1,4 +1,4 @@
-"""New users of pair models whose score is a product or a distance of two vectors: only their own vector is found."""
+"""New users of pair models whose score is a product or a distance of two vectors: only their vectors are fitted."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class FoldInConfig(PairConfig, RecencyOptions):
 
 
 class GradientFoldIn:
-    """Vectors learned by the model's own loss, in `STEPS` steps of Adam."""
+    """Vectors fitted by the loss that the model was trained with, in `STEPS` steps of Adam."""
 
     def vectors(self, network: PairNetwork, config: Any, rows: Interactions, weight: Tensor | None) -> Tensor:
-        """Return (rows.n_users, D); all users share the same negative samples, so that a score is the user's own.
+        """Return (rows.n_users, D); all users share the negative samples, so no user's score depends on the others.
 
-        The gradient of a user's vector is the sum over the rows of that user alone, so all are found at once.
+        The gradient of a user's vector is the sum over the rows of that user alone, so all are fitted at once.
         """
         device = network.device
         with torch.inference_mode(False), torch.enable_grad():
@@ -70,9 +70,9 @@ class GradientFoldIn:
 class RidgeFoldIn:
     """A vector in closed form where the score is u.v + the item's bias: a ridge regression.
 
-    u is drawn to the mean of the trained users, in their own covariance: somebody of whom little is known is served
-    nearly as the average user. What was chosen pulls as a softmax over the catalogue does, taken to second order at
-    that mean (Laplace's approximation):
+    The prior is normal, with the mean and covariance of the trained users: a user of whom little is known is served
+    nearly as the average user. The likelihood of the chosen items is a softmax over the catalogue, taken to second
+    order at that mean (Laplace's approximation):
 
     u = m + (n C + P)^-1 sum_j w_j (v_j - e), n = sum_j w_j
 
@@ -139,7 +139,7 @@ class RidgeFoldIn:
 
 
 class Prior(NamedTuple):
-    """Where a new user's vector starts from, and how far it is moved.
+    """The prior of a new user's vector, and what moves it.
 
     mean : (D,), centred : (n_items, D) item vectors less their expectation, basis : (D, D), spread : (D,)
     """
@@ -157,8 +157,8 @@ class Prior(NamedTuple):
 class ServesNewUsers(HistoryModel[RecencyT]):
     """What a `PairModel` with a `fold_in` serves: users of whom only rows are known. It stands before `PairModel`.
 
-    Users of the data keep the vectors that they were trained to, unless recency weighs: then theirs are found anew,
-    as a new user's is. Networks above joined vectors are left out: their loss has several minima in that vector.
+    Users of the data keep the vectors that they were trained to, unless recency weighs: then theirs are
+    fitted as a new user's is. Networks over joined vectors are left out: their loss has several minima in the vector.
     """
 
     trains_users = True

@@ -27,7 +27,9 @@ class HybridJointConfig(LayeredConfig):
     """Options of `hybrid-joint`."""
 
     metadata: str = option(
-        "genres,year", "what is read of the items: genres, year, keywords, tags, director", primary=1
+        "genres,year",
+        "columns of the item table that are read: some of genres, year, keywords, tags, director",
+        primary=1,
     )
     metadata_layers: tuple[int, ...] = option(
         (16, 8),
@@ -70,7 +72,7 @@ class HybridJoint(PairModel[HybridJointConfig]):
 
     name = "hybrid-joint"
     family = "hybrid"
-    summary = "Matrix factorisation plus a network over genres and years, trained in one go."
+    summary = "Matrix factorisation plus a neural network over genres and years, trained together."
     reference = "Cheng et al., Wide & deep learning for recommender systems, DLRS 2016"
     Config = HybridJointConfig
     network_class = HybridNetwork
@@ -85,13 +87,14 @@ class Hybrid(PairModel[HybridConfig]):
     """Start from a trained matrix factorisation, add layers over the metadata, then tune the whole.
 
     The new layers' score is added to the factorisation's and starts at zero, so that training starts from its
-    accuracy. Phase 1 trains the layers beside frozen tables; phase 2 trains all from the best weights of phase 1, at
-    a much lower rate. A trained `mf` of the same size can be given: `Hybrid(config, tables=mf.network.state_dict())`.
+    accuracy. Phase 1 trains the layers while the tables are frozen; phase 2 trains all from the best weights of
+    phase 1, at a much lower rate. A trained `mf` of the same size can be given:
+    `Hybrid(config, tables=mf.network.state_dict())`.
     """
 
     name = "hybrid"
     family = "hybrid"
-    summary = "A trained matrix factorisation, then a network over genres and years on top, then both together."
+    summary = "Trains a matrix factorisation, adds a neural network over genres and years, then tunes both."
     reference = HybridJoint.reference
     Config = HybridConfig
     version = 2

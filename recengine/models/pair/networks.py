@@ -1,8 +1,7 @@
 """Small networks that score grids of users and items.
 
-A new one is a subclass of `PairNetwork` with its own layers in `__init__` and its own `score_grid`; it may also change
-how vectors and biases come about. Shapes throughout: G groups of S users, each group with K items of its own; D the
-length of a vector.
+A new one is a subclass of `PairNetwork` with layers in `__init__` and a `score_grid`; it may also compute vectors and
+biases in another way. Shapes throughout: G groups of S users, each group with K items; D the length of a vector.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class PairNetwork(nn.Module):
         """Numbers held for one user and one item while they are scored."""
 
     def initialise(self, std: float, train: Interactions) -> None:
-        """Draw both tables as the config says; `train` is there for networks that ask what is known."""
+        """Initialise both tables by the config; `train` is for networks that count the positives of an item."""
         for table in (self.user_embedding, self.item_embedding):
             self.initialiser(table.weight, std)
 
@@ -84,7 +83,7 @@ class PairNetwork(nn.Module):
         return dot(u, v, bias)
 
     def item_space(self, v: Tensor) -> Tensor:
-        """Return the vectors (n_items, D) whose cosine says how alike items are."""
+        """Return the vectors (n_items, D) whose cosine is the similarity of items."""
         return v
 
     def score_vectors(self, user: Tensor, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
@@ -133,7 +132,7 @@ class MetricNetwork(PairNetwork):
 
 
 class TwoTowers(PairNetwork):
-    """Each side's vector passes layers of its own before the dot product."""
+    """Each side's vector passes through separate layers before the dot product."""
 
     def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
         super().__init__(n_users, n_items, config, features)
@@ -212,7 +211,7 @@ class NeuMFNetwork(PairNetwork):
 
 
 class HybridNetwork(PairNetwork):
-    """The dot product of the two embeddings, plus layers over both and what layers of their own make of the metadata.
+    """The dot product of the two embeddings, plus layers over both and over the metadata, encoded by other layers.
 
     An item's vector is its embedding joined with its metadata's; the upper layers start at zero.
     """
@@ -264,7 +263,7 @@ class DeepFMNetwork(PairNetwork):
 
     def score_grid(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         item, metadata = v.chunk(2, dim=-1)
-        within = (item * metadata).sum(-1)  # (G, K): the item with its own metadata
+        within = (item * metadata).sum(-1)  # (G, K): the item with its metadata
         return dot(u, item + metadata, within if bias is None else within + bias) + self.tower(u, v)
 
     def item_space(self, v: Tensor) -> Tensor:
@@ -273,9 +272,9 @@ class DeepFMNetwork(PairNetwork):
 
 
 class BucketNetwork(PairNetwork):
-    """An item's vector and bias are its bucket's plus its own part; an item with few positives has only the bucket's.
+    """An item's vector and bias are its bucket's, plus a part of the item if it has enough positives.
 
-    The bucket is the mean over the item's metadata values, so that a rare combination leans on what it is made of.
+    The bucket is the mean over the item's metadata values, so a rare combination is known by its parts.
     """
 
     known: Tensor
@@ -295,13 +294,13 @@ class BucketNetwork(PairNetwork):
         self.known.copy_(torch.from_numpy(train.item_counts >= self.min_positives))
 
     def item_vectors(self, item: Tensor | None) -> Tensor:
-        own_part = look_up(self.item_embedding, item) * look_up(self.known, item)[..., None]
-        return self.dropout(value_shares(self, item) @ self.value_embedding + own_part)
+        item_part = look_up(self.item_embedding, item) * look_up(self.known, item)[..., None]
+        return self.dropout(value_shares(self, item) @ self.value_embedding + item_part)
 
     def item_biases(self, item: Tensor | None) -> Tensor:
-        bucket, own_part = value_shares(self, item) @ self.value_bias, super().item_biases(item)
+        bucket, item_part = value_shares(self, item) @ self.value_bias, super().item_biases(item)
         bucket = bucket[None] if item is None else bucket
-        return bucket if own_part is None else bucket + own_part * look_up(self.known, item)
+        return bucket if item_part is None else bucket + item_part * look_up(self.known, item)
 
 
 def value_shares(network: PairNetwork, item: Tensor | None) -> Tensor:
@@ -311,7 +310,7 @@ def value_shares(network: PairNetwork, item: Tensor | None) -> Tensor:
 
 
 def features_of(network: PairNetwork) -> Tensor:
-    """Return the metadata of a network that cannot do without."""
+    """Return the metadata of a network that needs it; ValueError if it has none."""
     if network.features is None:
         raise ValueError(f"{type(network).__name__} needs a table of metadata, (n_items, F)")
     return network.features

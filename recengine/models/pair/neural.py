@@ -54,7 +54,7 @@ class MLP(PairModel[MLPConfig]):
 
     name = "mlp"
     title = "MLP"
-    summary = "A neural network reads a person's and a film's vector and judges how well they fit."
+    summary = "A neural network takes a viewer's and a film's vector and predicts how well they fit."
     reference = "He et al., Neural collaborative filtering, WWW 2017"
     Config = MLPConfig
     network_class = JoinedNetwork
@@ -70,11 +70,11 @@ class NeuMFConfig(LayeredConfig):
 
 
 class NeuMF(PairModel[NeuMFConfig]):
-    """A weighted product and a network, each over vectors of its own, added up (He et al. 2017)."""
+    """The sum of a weighted product and a network, each over separate vectors (He et al. 2017)."""
 
     name = "neumf"
     title = "NeuMF"
-    summary = "Matrix factorisation and a neural network side by side, each with vectors of its own."
+    summary = "Matrix factorisation and a neural network side by side, each with separate vectors."
     reference = "He et al., Neural collaborative filtering, WWW 2017"
     Config = NeuMFConfig
     network_class = NeuMFNetwork
@@ -87,7 +87,7 @@ class MLPMF(PairModel[LayeredConfig]):
 
     name = "mlp-mf"
     title = "MLP-MF"
-    summary = "Matrix factorisation corrected by a neural network over the same vectors."
+    summary = "Matrix factorisation, corrected by a neural network over the same vectors."
     reference = "He et al., Neural collaborative filtering, WWW 2017; Cheng et al., Wide & deep learning, DLRS 2016"
     Config = LayeredConfig
     network_class = ResidualNetwork
@@ -111,7 +111,7 @@ class NonlinearMF(ServesNewUsers[NonlinearMFConfig], PairModel[NonlinearMFConfig
     name = "nonlinear-mf"
     title = "Nonlinear-MF"
     abilities = ("similar", "fold-in")
-    summary = "A small network reshapes each person's and each film's vector before they are multiplied."
+    summary = "Two towers: small networks reshape a viewer's and a film's vector before they are multiplied."
     reference = "Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019"
     Config = NonlinearMFConfig
     network_class = TwoTowers
@@ -122,7 +122,7 @@ class NonlinearMF(ServesNewUsers[NonlinearMFConfig], PairModel[NonlinearMFConfig
 
 @dataclass(frozen=True)
 class CMLConfig(FoldInConfig):
-    """Options of `cml`: the ball takes the place of a penalty, and nearness that of a bias."""
+    """Options of `cml`: the unit ball replaces the penalty, and distance the bias."""
 
     loss: Literal["softmax", "bpr", "hinge", "adaptive-hinge", "warp", "logistic", "squared"] = preset(
         PairConfig, "loss", "warp"
@@ -132,12 +132,12 @@ class CMLConfig(FoldInConfig):
 
 
 class CML(ServesNewUsers[CMLConfig], PairModel[CMLConfig]):
-    """Collaborative metric learning: who likes what lies near it, so that near items are alike (Hsieh et al. 2017)."""
+    """Collaborative metric learning: users lie near what they like, so similar items lie close (Hsieh et al. 2017)."""
 
     name = "cml"
     title = "CML"
     abilities = ("similar", "fold-in")
-    summary = "People and films as points in one space: what you like lies near you, and like films near each other."
+    summary = "Puts viewers and films on one map: what you like is near you, and similar films are near each other."
     reference = "Hsieh et al., Collaborative metric learning, WWW 2017"
     Config = CMLConfig
     network_class = MetricNetwork
@@ -152,7 +152,7 @@ class DeepFM(PairModel[LayeredConfig]):
     name = "deepfm"
     title = "DeepFM"
     family = "hybrid"
-    summary = "Person, film and genres, each pair multiplied, plus a neural network over all three."
+    summary = "Multiplies viewer, film and genres in pairs, and adds a neural network over all three."
     reference = "Guo et al., DeepFM: a factorization-machine based neural network for CTR prediction, IJCAI 2017"
     Config = LayeredConfig
     network_class = DeepFMNetwork
@@ -170,7 +170,7 @@ class ColdStartConfig(FoldInConfig):
     )
     min_positives: int = option(
         5,
-        "positives from which an item has a vector and a bias of its own beside its bucket's",
+        "positives that an item needs to add a vector and a bias to those of its bucket",
         low=0,
         high=1_000_000,
         search=Range(0, 20),
@@ -184,7 +184,9 @@ class ColdStartMF(ServesNewUsers[ColdStartConfig], PairModel[ColdStartConfig]):
     title = "Cold-start-MF"
     abilities = ("similar", "fold-in", "explain")
     family = "hybrid"
-    summary = "Matrix factorisation in which a new film starts from its genres and earns a vector of its own."
+    summary = (
+        "Matrix factorisation in which a new film starts as the average of its genres, then moves as likes arrive."
+    )
     reference = "Kula, Metadata embeddings for user and item cold-start recommendations, CBRecSys 2015"
     Config = ColdStartConfig
     version = 2

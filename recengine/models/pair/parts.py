@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 
 class Table(nn.Embedding):
-    """An embedding whose gradient is dL/dW[i] = the sum of dL/dy over the places where i was looked up: one index_add_.
+    """An embedding whose gradient is dL/dW[i] = the sum of dL/dy over the look-ups of i: one index_add_.
 
-    An epoch of `mf` on ml-100k takes 1.1 times as long with PyTorch's own backward pass (one CPU thread).
+    An epoch of `mf` on ml-100k takes 1.1 times as long with PyTorch's backward pass (one CPU thread).
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Base class of the models that predict ratings, and how they read, shuffle and validate."""
+"""Base class of the models that predict ratings; reading, shuffling and validation for all of them."""
 
 from __future__ import annotations
 

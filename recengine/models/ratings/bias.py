@@ -46,7 +46,7 @@ class Bias(HistoryModel[BiasConfig], RatingModel[BiasConfig]):
     abilities = ("fold-in", "ratings")
     is_reference = True
     family = "baseline"
-    summary = "The mean rating, plus how much better the film and how much kinder the person than average."
+    summary = "Predicts the average rating, adjusted for how good the film is and how generous you are."
     reference = "Koren, Bell & Volinsky, Matrix factorization techniques for recommender systems, Computer 2009"
     Config = BiasConfig
 
@@ -85,7 +85,7 @@ class Bias(HistoryModel[BiasConfig], RatingModel[BiasConfig]):
         return self.mean + self.items + self.users[users][:, None]
 
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items) ratings expected of new users, each with their own offset."""
+        """Return (histories.n_users, n_items) ratings expected of new users, each with an offset."""
         offsets = self._offsets(histories, recency_weights(histories, self.config))
         return self.mean + self.items + offsets[:, None]
 

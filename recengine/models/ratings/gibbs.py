@@ -14,9 +14,9 @@ from recengine.models.factors.ials import Histories
 
 
 class Prior(NamedTuple):
-    """What the vectors of one side are drawn around: mean (D,), precision (D, D), links (m, D) or None.
+    """The normal prior of one side's vectors: mean (D,), precision (D, D), links (m, D) or None.
 
-    Someone with the histories' features f (m,) is expected at mean + f @ links.
+    A vector with the features f (m,) of its history is expected at mean + f @ links.
     """
 
     mean: Tensor
@@ -87,11 +87,11 @@ class Side:
 
 
 class Chain:
-    """rating = mean + p.q + b_user + b_item + noise, all but the mean drawn in turn (BPMF with biases).
+    """rating = mean + p.q + b_user + b_item + noise, all but the mean sampled in turn (BPMF with biases).
 
     The vector and the offset of a user have one joint normal prior with a normal-Wishart hyperprior, those of an item
-    another (Salakhutdinov & Mnih, Bayesian probabilistic matrix factorization using MCMC, ICML 2008). Who has no
-    rating stays at the prior's mean.
+    another (Salakhutdinov & Mnih, Bayesian probabilistic matrix factorization using MCMC, ICML 2008). Without a
+    rating, a vector stays at the prior's mean.
     """
 
     def __init__(
@@ -105,11 +105,11 @@ class Chain:
         centred = rows.rating - np.float32(self.mean)
         self.target = torch.from_numpy(centred).to(device)
 
-        def side(own: str, other: str, owner: Tensor, rated: Tensor, n: int, m: int) -> Side:
+        def side(index: str, other: str, owner: Tensor, rated: Tensor, n: int, m: int) -> Side:
             links = None if link_l2 is None else Links(owner, rated, n, m, link_l2)
             vectors = init_std * torch.randn(n, dim + 1, generator=self.draws, device=device)
             vectors[:, -1] = 0
-            return Side(Histories(getattr(rows, own), getattr(rows, other), centred, n), links, vectors)
+            return Side(Histories(getattr(rows, index), getattr(rows, other), centred, n), links, vectors)
 
         self.users = side("user_idx", "item_idx", self.user, self.item, rows.n_users, rows.n_items)
         self.items = side("item_idx", "user_idx", self.item, self.user, rows.n_items, rows.n_users)
@@ -117,7 +117,7 @@ class Chain:
     def sweep(self) -> float:
         """Draw everything once and return the mean squared error of this one sample.
 
-        What a sample predicts best is `users.means` times `items.vectors`: the users' own chance is averaged out.
+        A sample predicts best by `users.means` times `items.vectors`: the sampling noise of the users is averaged out.
         """
         self.noise = self.next_noise
         self.items.sweep(self.users.vectors, self.noise, self.draws, self.rng)
@@ -147,14 +147,14 @@ def posterior(
 ) -> tuple[Tensor, Tensor]:
     """Return (means, draws), both (n, D + 1), of vectors given the other side's (m, D + 1).
 
-    Without `draws` to draw with, the second is the first. Who has no rating is where the prior expects.
+    Without `draws` the second is the first. Without a rating, a vector is where the prior expects it.
 
     histories : whose weights are the ratings less the mean of all
     expected  : (n, D + 1) the prior's means; precision : (D + 1, D + 1) the prior's; noise : (n,) the errors'
     trusted   : the same rows, with what each of them counts as weights; None: 1
     """
     means = expected.clone()
-    drawn = means if draws is None else expected.clone()
+    sampled = means if draws is None else expected.clone()
     device, width = other.device, other.shape[1]
     counted = repeat(None) if trusted is None else trusted.batches(width)
     for (owners, rated, centred), counts in zip(histories.batches(width), counted, strict=False):
@@ -170,12 +170,12 @@ def posterior(
         left = trust * (design.mT @ design) + precision  # (B, D + 1, D + 1)
         right = (trust * (design.mT @ target[:, :, None]))[:, :, 0] + expected[rows] @ precision
         root = torch.linalg.cholesky(left)
-        found = torch.cholesky_solve(right[:, :, None], root)
-        means[rows] = found[:, :, 0]
+        solved = torch.cholesky_solve(right[:, :, None], root)
+        means[rows] = solved[:, :, 0]
         if draws is not None:
-            deviate = torch.randn(found.shape, generator=draws, device=device)
-            drawn[rows] = (found + torch.linalg.solve_triangular(root.mT, deviate, upper=True))[:, :, 0]
-    return means, drawn
+            deviate = torch.randn(solved.shape, generator=draws, device=device)
+            sampled[rows] = (solved + torch.linalg.solve_triangular(root.mT, deviate, upper=True))[:, :, 0]
+    return means, sampled
 
 
 def sample_normal_wishart(rows: Tensor, draws: torch.Generator, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -26,7 +26,7 @@ from recengine.training.loop import train as train_loop
 DENSE_LIMIT = 2**28
 """Most cells of the dense solver's matrix."""
 LINK_LIMIT = 20_000
-"""The Gibbs solver links histories of at most so many users or items, whichever are fewer."""
+"""The Gibbs solver links histories of at most this many users or items, whichever are fewer."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
     title = "MF-explicit"
     abilities = ("similar", "fold-in", "ratings")
     family = "collaborative"
-    summary = "Vectors and offsets for people and films that predict the rating; averages samples of what they may be."
+    summary = "Predicts ratings by Bayesian matrix factorisation: the average of many plausible fits."
     reference = "Salakhutdinov & Mnih, Bayesian probabilistic matrix factorization using MCMC, ICML 2008"
     Config = MFExplicitConfig
     version = 2
@@ -256,7 +256,7 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
         return (error + self.config.l2 * penalty) / mask.sum()
 
     def _targets(self, rating: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the linear part should be: the ratings, or before a sigmoid their logits (ends drawn in)."""
+        """Return the targets of the linear part: the ratings, or before a sigmoid their clipped logits."""
         if not self.config.bounded:
             return rating
         low, high = self.scale

@@ -75,7 +75,7 @@ class RecommenderNet(RatingModel[RecommenderNetConfig]):
     name = "recommender-net"
     abilities = ("similar", "ratings")
     family = "collaborative"
-    summary = "A deep network over the vectors of a person and a film that predicts the rating."
+    summary = "Predicts ratings with a deep network over a viewer's and a film's vector."
     reference = "He et al., Neural collaborative filtering, WWW 2017 (its perceptron, on ratings)"
     Config = RecommenderNetConfig
     preset_epochs = 30

@@ -1,7 +1,7 @@
 """What models share that read a user's events in order: memory of the events, scoring, and training on the next item.
 
-A new network is a `SequenceNetwork` with its layers and `encode`, a config if it has options of its own, and a
-`SequenceModel` that names them.
+A new network is a `SequenceNetwork` with its layers and `encode`, a config if it adds options, and a `SequenceModel`
+that names them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from recengine.training.loop import train as train_loop
 USERS_AT_ONCE = 512
 """Users whose events are read at once when they are scored."""
 SHARE_EPOCHS = 10
-"""Epochs of targets that are drawn to count how often each item follows others."""
+"""Epochs of targets that are sampled to count how often each item follows others."""
 Batches = Callable[[], Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]]
 
 
@@ -104,7 +104,7 @@ class SequenceConfig(Config):
 class SequenceNetwork(nn.Module, ABC):
     """Items and ratings in, one state after each event out; the state is scored against the item vectors.
 
-    A subclass makes its layers and `project`, the last one, in `__init__`, and says in `encode` what reads the events.
+    A subclass makes its layers and `project`, the last one, in `__init__`, and reads the events in `encode`.
     """
 
     scale: Tensor
@@ -141,12 +141,12 @@ class SequenceNetwork(nn.Module, ABC):
 class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
     """Predict the next item from the sequence of (item, rating) so far, by softmax over the catalogue.
 
-    The full cross entropy is what Klenitskiy & Vasilev (RecSys 2023) and Petrov & Macdonald (RecSys 2023) found to
-    decide the accuracy of sequence models.
+    The full cross entropy decides the accuracy of sequence models (Klenitskiy & Vasilev, RecSys 2023; Petrov &
+    Macdonald, RecSys 2023).
 
-    With `horizon` "later" it learns from each user's first `max_length` events alone, and is asked after each of them
-    for items drawn from all that follow, soon or late: a list for users of whom little is known. It starts as how
-    often each item follows others, which stands in the items' biases, then free of decay.
+    With `horizon` "later" it learns from each user's first `max_length` events alone, and predicts after each of them
+    items sampled from all that follow, soon or late: a list for users of whom little is known. The items' biases start
+    as the logarithm of how often each item follows others, and do not decay.
     """
 
     family = "collaborative"

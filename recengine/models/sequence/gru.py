@@ -1,4 +1,4 @@
-"""A recurrent network in place of the user vector: whoever has rated a few films can be served at once."""
+"""A recurrent network instead of a table of users: new users with a few ratings are served at once."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class GRU(SequenceModel):
     name = "gru"
     title = "GRU"
     summary = (
-        "A recurrent network reads what a person rated, in order, and guesses what comes next; needs no retraining."
+        "A recurrent network reads your ratings in order and predicts what comes next. New viewers need no retraining."
     )
     reference = "Hidasi et al., Session-based recommendations with recurrent neural networks, ICLR 2016"
     Config = GRUConfig

@@ -1,4 +1,4 @@
-"""A recurrent network that predicts ratings: a user is the sequence of what they rated and how."""
+"""A recurrent network that predicts ratings: a user is a sequence of (item, rating) pairs."""
 
 from __future__ import annotations
 
@@ -92,16 +92,18 @@ class GRURating(ReadsSequences, RatingModel[GRURatingConfig]):
     """rating = mean + item's offset + user's offset + what a GRU over the (item, rating) pairs so far adds.
 
     There is no table of users: offset and state are computed from the pairs, so new users are served like all others.
-    In training each user's sequence is drawn anew every epoch, and each of its events predicts ratings drawn from
-    those that follow it. The item's offset is then computed without the user's own rating of it, as it is for a new
-    user; otherwise it would already tell part of the answer.
+    In training, each epoch samples a sequence of each user, and each of its events predicts ratings sampled from those
+    that follow it. The item's offset is then computed without the rating that is predicted, as it is for a new user:
+    otherwise it would contain part of the answer.
     """
 
     name = "gru-rating"
     title = "GRU-rating"
     abilities = ("fold-in", "ratings")
     family = "collaborative"
-    summary = "A recurrent network reads what a person rated and how, and corrects the offsets; needs no retraining."
+    summary = (
+        "Predicts ratings: a recurrent network reads yours in order and corrects Bias. New viewers need no retraining."
+    )
     reference = "Cho et al., Learning phrase representations using RNN encoder-decoder, EMNLP 2014 (the GRU)"
     is_order_sensitive = True
     criterion = "valid_mae"
@@ -125,7 +127,7 @@ class GRURating(ReadsSequences, RatingModel[GRURatingConfig]):
             )
         self.remember(train)
         offsets = Bias(BiasConfig(item_shrink=config.item_shrink, user_shrink=config.user_shrink)).fit(train)
-        residuals = residuals_without_own(train, offsets)
+        residuals = leave_one_out_residuals(train, offsets)
         with seeded(device, context.run.seed), one_thread(device):
             network = self.network = self.build()
             nn.init.normal_(network.item_embedding.weight, std=0.05)
@@ -225,10 +227,10 @@ class GRURating(ReadsSequences, RatingModel[GRURatingConfig]):
         return self.network.base(items) + offset[:, None] + added
 
 
-def residuals_without_own(train: Interactions, offsets: Bias) -> Tensor:
-    """Return (n,) ratings less the mean and the item's offset had the row itself not been there, in order of time.
+def leave_one_out_residuals(train: Interactions, offsets: Bias) -> Tensor:
+    """Return (n,) ratings less the mean and the item's offset as it is without the row, in order of user and time.
 
-    The offset of item i is (the sum of what its n ratings leave) / (n + shrink); the row's own part is taken from both.
+    The offset of item i is (the sum of its n residuals) / (n + shrink); the row's part is subtracted from both.
     """
     rows = train.select(train.chronological())
     user, item = (torch.from_numpy(x.astype(np.int64)) for x in (rows.user_idx, rows.item_idx))

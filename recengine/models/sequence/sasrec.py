@@ -1,4 +1,4 @@
-"""Self-attention over a user's events in place of a recurrent state."""
+"""Self-attention over a user's events instead of a recurrent state."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SASRec(SequenceModel):
 
     name = "sasrec"
     title = "SASRec"
-    summary = "Attention picks those of a person's films that say what comes next; needs no retraining."
+    summary = "A transformer finds the films in your history that predict the next. New viewers need no retraining."
     reference = "Kang & McAuley, Self-attentive sequential recommendation, ICDM 2018"
     Config = SASRecConfig
     network_class = SASRecNetwork

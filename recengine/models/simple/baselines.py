@@ -18,7 +18,7 @@ class RandomRanking(Recommender[Config]):
     name = "random"
     is_personalised = False
     family = "baseline"
-    summary = "A seeded shuffle for each user: what chance alone reaches."
+    summary = "Shuffles the films for each viewer: what luck alone achieves."
 
     def learn(self, train: Interactions, context: FitContext) -> None:
         self.seed = torch.tensor([context.run.seed])
@@ -44,7 +44,7 @@ class Popularity(Recommender[Config]):
     is_reference = True
     reason = "popular"
     family = "baseline"
-    summary = "The most-liked films, the same list for everyone."
+    summary = "The most-liked films. The same list for everyone."
 
     def learn(self, train: Interactions, context: FitContext) -> None:
         self.counts = torch.from_numpy(train.item_counts.astype(np.float32))
@@ -53,7 +53,7 @@ class Popularity(Recommender[Config]):
         return self.counts.expand(np.atleast_1d(np.asarray(user_idx)).shape[0], -1)
 
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items): the same counts for every newcomer."""
+        """Return (histories.n_users, n_items): the same counts for every new user."""
         return self.counts.expand(histories.n_users, -1)
 
     def state(self) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Content-based: films that are alike on paper, whoever has seen them."""
+"""Content-based: items that are alike by their metadata, whatever users choose."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recengine.models.recency import HistoryConfig
 from recengine.training.config import Range, option
 
 COLUMNS = ("genres", "keywords", "tags", "director")
-"""Columns of the item table that say what an item is like, each a list joined by `|` (director: by " & ")."""
+"""Columns of the item table that describe an item, each a list joined by `|` (director: by " & ")."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class ContentConfig(HistoryConfig):
 
 
 class Content(ItemItem[ContentConfig]):
-    """Score an item by its TF-IDF cosine to what the person liked (Pazzani & Billsus, The Adaptive Web 2007).
+    """Score an item by its TF-IDF cosine to what the user liked (Pazzani & Billsus, The Adaptive Web 2007).
 
-    A term is one genre, keyword, tag or director; its weight is the logarithm of how rare it is. An item of which
-    nothing is known is like no other: `n_unknown` counts them.
+    A term is one genre, keyword, tag or director; its weight is the logarithm of how rare it is. An item without
+    metadata is similar to no other: `n_unknown` counts these.
     """
 
     name = "content"
     family = "content-based"
-    summary = "Films with the same genres, keywords, tags and director; needs no other people at all."
+    summary = "Films that share genres, keywords, tags or a director with those you liked. Needs no other viewers."
     reference = "Pazzani & Billsus, Content-based recommendation systems, The Adaptive Web 2007"
     Config = ContentConfig
     matrices = 2
@@ -69,7 +69,7 @@ class Content(ItemItem[ContentConfig]):
 
 
 def _described(items: pd.DataFrame | None) -> pd.DataFrame:
-    """Return the item table; BadInput where it says nothing of any item."""
+    """Return the item table; raise BadInput where no item has any metadata."""
     if items is None or without_metadata(items, COLUMNS, len(items)).all():
         raise BadInput(
             "model",
@@ -83,10 +83,10 @@ def _described(items: pd.DataFrame | None) -> pd.DataFrame:
 def term_matrix(items: pd.DataFrame) -> Tensor:
     """Return (n_items, n_terms) float32: log(n_items / items with the term) where an item has it, else 0."""
     lists = [items[c].fillna("").str.split(" & " if c == "director" else "|") for c in COLUMNS if c in items]
-    named = [(place, (i, term)) for i, column in enumerate(lists) for place, row in enumerate(column) for term in row]
-    pairs = [(place, term) for place, term in named if term[1]]
-    places = np.array([place for place, _ in pairs], dtype=np.int64)
+    named = [(item, (i, term)) for i, column in enumerate(lists) for item, row in enumerate(column) for term in row]
+    pairs = [(item, term) for item, term in named if term[1]]
+    item_idx = np.array([item for item, _ in pairs], dtype=np.int64)
     codes, unique = pd.factorize(pd.Series([term for _, term in pairs], dtype=object))
     matrix = torch.zeros(len(items), len(unique))
-    matrix[torch.from_numpy(places), torch.from_numpy(codes.astype(np.int64))] = 1.0
+    matrix[torch.from_numpy(item_idx), torch.from_numpy(codes.astype(np.int64))] = 1.0
     return matrix * torch.log(len(items) / matrix.sum(0).clamp(min=1))

@@ -1,4 +1,4 @@
-"""Contextual: what is watched at such a time."""
+"""Contextual: what is popular at the time of asking."""
 
 from __future__ import annotations
 
@@ -48,10 +48,11 @@ class ContextualConfig(Config):
 
 
 class Contextual(Recommender[ContextualConfig]):
-    """Score an item by its popularity about the time of the person's latest event, and at that time of day.
+    """Score an item by its popularity at the time of the user's latest event, and at that time of day and week.
 
-    Only events up to that moment count, later ones less than half as much with each half-life that passed; a share
-    for the part of the day and week corrects it. (Time as context: Campos, Díez & Cantador, UMUAI 2014.)
+    Only events up to then count, each half as much after every half-life. The result is multiplied by the lift of that
+    part of the day and week: its share of the item's events, shrunk towards that of all events (time as context:
+    Campos, Díez & Cantador, UMUAI 2014).
     """
 
     name = "contextual"
@@ -59,7 +60,7 @@ class Contextual(Recommender[ContextualConfig]):
     is_personalised = False
     reason = "moment"
     family = "contextual"
-    summary = "What everybody watched lately, at that time of day and week: popularity that knows the clock."
+    summary = "What is popular now, at this time of day and week. It knows the clock, not the viewer."
     reference = "Campos, Díez & Cantador, Time-aware recommender systems, UMUAI 2014"
     version = 2
     is_order_sensitive = True
@@ -67,8 +68,8 @@ class Contextual(Recommender[ContextualConfig]):
 
     def learn(self, train: Interactions, context: FitContext) -> None:
         stamps = np.sort(train.timestamp)
-        places = np.linspace(0, len(stamps), self.config.time_slices + 1)[1:-1].astype(int)
-        self.edges = torch.from_numpy(np.unique(stamps[places]) if len(stamps) else np.empty(0, np.int64))
+        cuts = np.linspace(0, len(stamps), self.config.time_slices + 1)[1:-1].astype(int)
+        self.edges = torch.from_numpy(np.unique(stamps[cuts]) if len(stamps) else np.empty(0, np.int64))
         moment = self._moment(train.timestamp)
         n = len(self.edges) + 1
         counts = np.zeros((n, self.n_items), np.float32)
@@ -105,7 +106,7 @@ class Contextual(Recommender[ContextualConfig]):
         return self.score_at(self.last.numpy()[as_indices(user_idx)])
 
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items) at each newcomer's latest event, or the data's end if it has no time."""
+        """Return (histories.n_users, n_items) at each new user's latest event, or the data's end if it has no time."""
         last = np.full(histories.n_users, int(self.span[1]))
         known = histories.timestamp >= int(self.span[0])
         users = histories.user_idx[known]

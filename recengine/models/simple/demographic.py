@@ -1,4 +1,4 @@
-"""Demographic: what people of the same age, gender and occupation like."""
+"""Demographic: what users of the same age, gender and occupation like."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ class DemographicConfig(Config):
 
 
 class Demographic(Recommender[DemographicConfig]):
-    """Score an item by its popularity among people alike, one attribute at a time, as naive Bayes does.
+    """Score an item by its popularity among similar users, one attribute at a time, as naive Bayes does.
 
-    log p(i) + sum over attributes of log(p(i | group) / p(i)), each group's share shrunk towards everybody's (Pazzani,
-    A framework for collaborative, content-based and demographic filtering, 1999). Who is unknown gets p(i).
+    log p(i) + sum over attributes of log(p(i | group) / p(i)), where a group's share is shrunk towards that of all
+    users (Pazzani, A framework for collaborative, content-based and demographic filtering, 1999). A user of whom
+    nothing is known gets log p(i).
     """
 
     name = "demographic"
@@ -40,7 +41,7 @@ class Demographic(Recommender[DemographicConfig]):
     is_personalised = False
     reason = "alike"
     family = "demographic"
-    summary = "What people of the same age, gender and occupation like; needs no rating at all."
+    summary = "What viewers of the same age, gender and occupation like. Works before the first rating."
     reference = "Pazzani, A framework for collaborative, content-based and demographic filtering, AI Review 1999"
     Config = DemographicConfig
     version = 2
@@ -56,11 +57,11 @@ class Demographic(Recommender[DemographicConfig]):
 
     def learn(self, train: Interactions, context: FitContext) -> None:
         self.check(None, context.users)
-        people = pd.DataFrame() if context.users is None else context.users
+        users = pd.DataFrame() if context.users is None else context.users
         self.groups: list[str] = []  # "gender=F"
         member: list[np.ndarray] = []
-        for column in (name for name in ATTRIBUTES if name in people):
-            words = group_words(people[column])
+        for column in (name for name in ATTRIBUTES if name in users):
+            words = group_words(users[column])
             for word in sorted(set(words) - {""}):
                 self.groups.append(f"{column.removesuffix('_group')}={word}")
                 member.append(words == word)
@@ -81,28 +82,28 @@ class Demographic(Recommender[DemographicConfig]):
         return self.base + self.member[users] @ self.log_lift
 
     def score_profiles(self, profiles: Sequence[Mapping[str, str]]) -> Tensor:
-        """Return (len(profiles), n_items) scores of people known only by age, gender or occupation.
+        """Return (len(profiles), n_items) scores of users known only by age, gender or occupation.
 
         Raises BadInput for an attribute or a group that the data does not have.
         """
         member = torch.zeros(len(profiles), len(self.groups))
-        for place, profile in enumerate(profiles):
+        for row, profile in enumerate(profiles):
             for attribute, value in profile.items():
-                member[place, self._group(attribute, value)] = 1.0
+                member[row, self._group(attribute, value)] = 1.0
         return self.base + member @ self.log_lift
 
     def _group(self, attribute: str, value: str) -> int:
-        own = {g.partition("=")[2]: i for i, g in enumerate(self.groups) if g.partition("=")[0] == attribute}
-        if not own:
+        groups = {g.partition("=")[2]: i for i, g in enumerate(self.groups) if g.partition("=")[0] == attribute}
+        if not groups:
             known = sorted({g.partition("=")[0] for g in self.groups})
             raise BadInput(
                 "profile", attribute, f"one of: {', '.join(known)}", problem="is not an attribute of this data"
             )
-        matches = {word.casefold(): i for word, i in own.items()}
-        found = matches.get(value.strip().casefold(), matches.get(_age_word(value)))
-        if found is None:
-            raise BadInput(attribute, value, f"one of: {', '.join(own)}", problem="is not a group of this data")
-        return found
+        matches = {word.casefold(): i for word, i in groups.items()}
+        group = matches.get(value.strip().casefold(), matches.get(_age_word(value)))
+        if group is None:
+            raise BadInput(attribute, value, f"one of: {', '.join(groups)}", problem="is not a group of this data")
+        return group
 
     def state(self) -> dict[str, Tensor]:
         names = torch.tensor(list("\n".join(self.groups).encode()), dtype=torch.uint8)
@@ -114,7 +115,7 @@ class Demographic(Recommender[DemographicConfig]):
 
 
 def group_words(column: pd.Series) -> np.ndarray:
-    """Return each person's group as text, "" where unknown; ages in numbers become decades such as "20-29"."""
+    """Return each user's group as text, "" where unknown; ages in numbers become decades such as "20-29"."""
     if pd.api.types.is_numeric_dtype(column):
         return np.array(["" if pd.isna(age) else _age_word(str(int(age))) for age in column], dtype=object)
     return column.fillna("").astype(str).to_numpy(dtype=object)

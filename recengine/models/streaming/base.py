@@ -54,7 +54,7 @@ class LinkedEvents(NamedTuple):
         )
 
     def with_room(self, events: int, n_users: int) -> LinkedEvents:
-        """Return these events with room for so many more, of up to `n_users` users; self where there is room."""
+        """Return these events with room for that many more, of up to `n_users` users; self where there is room."""
         needed = int(self.size[0]) + events
         more = 0 if needed <= len(self.user) else max(needed, 2 * len(self.user)) - len(self.user)
         wider = n_users - len(self.last)

@@ -36,7 +36,7 @@ class StreamBlend(Incremental[StreamBlendConfig]):
 
     name = "stream-blend"
     abilities = ("similar", "fold-in", "incremental")
-    summary = "Films that come together and factors that learn from each event, in one score."
+    summary = "Stream-item-KNN and Step in one score: which films go together, and who likes what."
     Config = StreamBlendConfig
     version = 2
 
@@ -56,7 +56,7 @@ class StreamBlend(Incremental[StreamBlendConfig]):
         return self.step.footprint(n_users, n_items, n_rows) | self.neighbours.footprint(n_users, n_items, n_rows)
 
     def grow(self, n_users: int, n_items: int) -> None:
-        pass  # the parts grow in their own `make_room`
+        pass  # each part grows in its `make_room`
 
     def make_room(self, events: Interactions) -> None:
         self.step.make_room(events)

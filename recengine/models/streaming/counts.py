@@ -96,7 +96,7 @@ class StreamPopularity(Counting[BaseConfig]):
     name = "stream-popularity"
     is_personalised = False
     family = "baseline"
-    summary = "A running count: what came most often so far, the same list for everyone."
+    summary = "Counts ratings as they arrive: the most-rated films so far, the same list for everyone."
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class RecentPopularity(Counting[RecentPopularityConfig]):
     name = "recent-popularity"
     is_personalised = False
     family = "baseline"
-    summary = "A fading count: what came most often lately, the same list for everyone."
+    summary = "Counts ratings as they arrive and lets old ones fade: what is popular now, the same for everyone."
     Config = RecentPopularityConfig
 
     def __init__(self, config: RecentPopularityConfig | None = None) -> None:
@@ -160,7 +160,7 @@ class StreamItemKNN(Counting[StreamItemKNNConfig]):
     name = "stream-item-knn"
     title = "Stream-item-KNN"
     abilities = ("similar", "fold-in", "incremental")
-    summary = "Films that come together in people's histories, the closer the more; counted as events come."
+    summary = "Counts which films are rated close together, and learns from every rating as it arrives."
     reference = "Miranda & Jorge, Incremental collaborative filtering for binary ratings, WI 2008"
     Config = StreamItemKNNConfig
     version = 2

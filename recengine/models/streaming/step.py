@@ -74,7 +74,7 @@ class Step(Incremental[StepConfig]):
 
     name = "step"
     abilities = ("similar", "fold-in", "incremental", "session")
-    summary = "Learns from one rating at a time: every event moves the person and the film."
+    summary = "Matrix factorisation that learns from every rating the moment it arrives."
     reference = "Vinagre, Jorge & Gama, Fast incremental matrix factorization for recommendation, UMAP 2014"
     Config = StepConfig
     version = 2
@@ -157,7 +157,7 @@ class Step(Incremental[StepConfig]):
         limit: int = 0,
         lists: NDArray[np.int32] | None = None,
     ) -> Ranks:
-        """Do as the base says; `lists` (n, k) int32, if given, is filled with the top k before each event."""
+        """Rank and learn as the base class does; `lists` (n, k) int32, if given, takes the top k before each event."""
         tables, rule, sampler, scratch = self.arrays()
         ranks = np.zeros(len(events) if ranked else 0, np.int32)
         _kernel().advance(

@@ -1,6 +1,6 @@
 """The compiled inner loops of `step`: ranks, gradients and updates, as pure functions over arrays.
 
-Nothing here knows a model: a session, which holds a few rows of the tables under numbers of its own, trains with
+Nothing here knows a model: a session, which holds a few rows of the tables renumbered, trains with
 `train_on_batch` as the whole model does. `past` is a `recengine.models.streaming.base.LinkedEvents`.
 """
 
@@ -229,7 +229,7 @@ def advance(  # type: ignore[no-untyped-def]
     events : user, item and weight, each (n,); ranks : (n,) filled, or (0,) to train only
     lists  : (n, k) filled with the best items before each event, or (0, 0) for none
     learns : False only records the events; masked : leave the user's earlier items out of the ranking
-    passes : steps on each event, with fresh negatives; replay : steps on as many earlier events, drawn evenly
+    passes : steps on each event, with fresh negatives; replay : steps on as many earlier events, sampled evenly
     """
     user, item, weight = events
     nothing = np.int64(-1)
@@ -275,7 +275,7 @@ def train_epoch(tables, rule, sampler, past, scratch, negatives, batch_size, upd
 
 @compiled
 def fold_in(tables, rule, sampler, past, scratch, negatives, rounds, seed):  # type: ignore[no-untyped-def]
-    """Train each user's row on their own events alone, along their links, `rounds` times over.
+    """Train each user's row on the events of that user alone, along their links, `rounds` times.
 
     All users start from the same `seed`, so that no user's row depends on who else is in the batch.
     """

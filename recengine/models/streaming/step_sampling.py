@@ -1,8 +1,9 @@
 """Compiled bookkeeping of events, and sampling of negatives, for `step`; `past` is a `base.LinkedEvents`.
 
-The first call of a function compiles it, which takes seconds. The result is cached beside its file or in the user's
-cache folder; where neither can be written, every process compiles anew. Numba renews a cached function when its own
-file changes, not when one that it calls does: after a change here, touch `step_kernel.py` and `serving/sessions.py`.
+The first call of a function compiles it, which takes seconds. The result is cached in the file's folder or the user's
+cache folder; where neither can be written, every process compiles again. Numba recompiles a function when its file
+changes, but not when a function that it calls does: after a change here, touch `step_kernel.py` and
+`serving/sessions.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @compiled
-def random_below(state, below):  # type: ignore[no-untyped-def] # compiled for the types it meets
+def random_below(state, below):  # type: ignore[no-untyped-def] # compiled for the types that are passed
     """Return the next random number in [0, below) of a splitmix64 sequence (Steele, Lea & Flood, OOPSLA 2014)."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
     z = state[0]

@@ -14,7 +14,7 @@ from recengine.data.sequences import Sequences
 from recengine.errors import BadInput
 from recengine.models.ratings.bias import Bias
 from recengine.models.registry import configure, model_class
-from recengine.models.sequence.gru_rating import residuals_without_own
+from recengine.models.sequence.gru_rating import leave_one_out_residuals
 from recengine.training.config import RunConfig
 
 
@@ -91,7 +91,7 @@ def test_a_residual_is_against_the_offset_of_an_item_that_lacks_the_row(seed: in
     rows = random_ratings(seed)
     offsets: Any = fit(rows, "bias", item_shrink=shrink, user_shrink=5)
     assert isinstance(offsets, Bias)
-    found = residuals_without_own(rows, offsets)
+    found = leave_one_out_residuals(rows, offsets)
     item, user, rating = rows.item_idx, rows.user_idx, rows.rating
     for place, row in enumerate(rows.chronological()):
         others = (item == item[row]) & (np.arange(len(rows)) != row)
