@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from numpy.typing import ArrayLike
-from torch import Tensor
-
 from recengine.models.pair.base import PairModel
-from recengine.models.pair.fold_in import FoldInConfig, RidgeFoldIn, ServesNewUsers
+from recengine.models.pair.fold_in import ExplainsToNewUsers, FoldInConfig
 
 
-class MF(ServesNewUsers[FoldInConfig], PairModel[FoldInConfig]):
+class MF(ExplainsToNewUsers[FoldInConfig], PairModel[FoldInConfig]):
     """Matrix factorisation that ranks positives above sampled negatives (Rendle et al., UAI 2009).
 
     The network is `PairNetwork` itself, u.v + the item's bias; `PairModel` trains it. All options are those of
@@ -25,8 +22,3 @@ class MF(ServesNewUsers[FoldInConfig], PairModel[FoldInConfig]):
     version = 3
     preset_epochs = 60
     preset_patience = 5
-    fold_in_class = RidgeFoldIn
-
-    def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
-        """Return (n_targets, n_history): what each item of a history, oldest first, adds to a new user's scores."""
-        return self.fold_in.explain(self.network, self.config, history, item_idx)

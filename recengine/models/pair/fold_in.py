@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.data.sampling import ItemSampler, KnownPairs
-from recengine.models.pair.base import PairConfig
+from recengine.models.pair.base import FoldIn, PairConfig
 from recengine.models.pair.loss import pair_loss
 from recengine.models.pair.networks import PairNetwork
 from recengine.models.recency import HistoryModel, RecencyOptions, RecencyT, recency_weights
@@ -31,7 +31,7 @@ class FoldInConfig(PairConfig, RecencyOptions):
 class GradientFoldIn:
     """Vectors fitted by the loss that the model was trained with, in `STEPS` steps of Adam."""
 
-    def vectors(self, network: PairNetwork, config: Any, rows: Interactions, weight: Tensor | None) -> Tensor:
+    def vectors(self, network: PairNetwork, config: PairConfig, rows: Interactions, weight: Tensor | None) -> Tensor:
         """Return (rows.n_users, D); all users share the negative samples, so no user's score depends on the others.
 
         The gradient of a user's vector is the sum over the rows of that user alone, so all are fitted at once.
@@ -86,7 +86,7 @@ class RidgeFoldIn:
         self.users: tuple[Tensor, Tensor] | None = None
         """Mean and covariance of the trained vectors, where the network no longer holds those."""
 
-    def vectors(self, network: PairNetwork, config: Any, rows: Interactions, weight: Tensor | None) -> Tensor:
+    def vectors(self, network: PairNetwork, config: PairConfig, rows: Interactions, weight: Tensor | None) -> Tensor:
         """Return (rows.n_users, D): vectors that fit the rows best."""
         prior = self._prior(network)
         user, item = (torch.from_numpy(x.astype(np.int64)).to(network.device) for x in (rows.user_idx, rows.item_idx))
@@ -96,7 +96,7 @@ class RidgeFoldIn:
         return prior.mean + prior.solve(pull, prior.mean.new_zeros(rows.n_users).index_add_(0, user, weight))
 
     @torch.no_grad()
-    def explain(self, network: PairNetwork, config: Any, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
+    def explain(self, network: PairNetwork, config: RecencyOptions, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
         """Return (n_targets, n_history): what each item of a history, oldest first, adds to a new user's scores.
 
         What is left is what the average user's score would be. With `y_range`, it is what is added before the sigmoid.
@@ -163,10 +163,11 @@ class ServesNewUsers(HistoryModel[RecencyT]):
 
     trains_users = True
     network: PairNetwork
-    fold_in: Any
+    fold_in: FoldIn | None
 
     @torch.no_grad()
     def serve_from(self, rows: Interactions) -> None:
+        assert self.fold_in is not None  # as `fold_in_class` says
         self.fold_in.keep_prior(self.network)
         self.network.user_embedding.weight.copy_(self._vectors(rows))
 
@@ -178,4 +179,17 @@ class ServesNewUsers(HistoryModel[RecencyT]):
     @torch.no_grad()
     def _vectors(self, rows: Interactions) -> Tensor:
         weight = torch.from_numpy(recency_weights(rows, self.config)) if self.config.weighs else None
+        assert self.fold_in is not None
+        assert isinstance(self.config, PairConfig)
         return self.fold_in.vectors(self.network, self.config, rows, weight)
+
+
+class ExplainsToNewUsers(ServesNewUsers[RecencyT]):
+    """What a `PairModel` serves whose new users are found in closed form: their scores split over their history."""
+
+    fold_in_class: ClassVar[type[FoldIn] | None] = RidgeFoldIn
+
+    def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
+        """Return (n_targets, n_history): what each item of a history, oldest first, adds to a new user's scores."""
+        assert isinstance(self.fold_in, RidgeFoldIn)
+        return self.fold_in.explain(self.network, self.config, history, item_idx)

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.models.pair.parts import Table, dot, into_ball, layers, look_up
+
+if TYPE_CHECKING:  # they name these networks
+    from recengine.models.pair.base import PairConfig
+    from recengine.models.pair.hybrid import HybridJointConfig
+    from recengine.models.pair.neural import ColdStartConfig, LayeredConfig
 
 INITIALISERS: Mapping[str, Callable[[Tensor, float], object]] = {
     "normal": lambda table, std: nn.init.normal_(table, std=std),
@@ -32,13 +37,12 @@ MOST_CELLS = 2**22
 class PairNetwork(nn.Module):
     """Matrix factorisation: score(u, i) = user vector . item vector + item bias; subclasses change a part of it.
 
-    config   : a `PairConfig`
     features : (n_items, F) metadata, or None
     """
 
     features: Tensor | None
 
-    def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
+    def __init__(self, n_users: int, n_items: int, config: PairConfig, features: Tensor | None = None) -> None:
         super().__init__()
         self.embedding_dim: int = config.embedding_dim
         self.user_embedding = Table(n_users, self.embedding_dim, _weight=torch.empty(n_users, self.embedding_dim))
@@ -134,7 +138,7 @@ class MetricNetwork(PairNetwork):
 class TwoTowers(PairNetwork):
     """Each side's vector passes through separate layers before the dot product."""
 
-    def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
+    def __init__(self, n_users: int, n_items: int, config: LayeredConfig, features: Tensor | None = None) -> None:
         super().__init__(n_users, n_items, config, features)
         sizes = [config.embedding_dim, *config.layers, config.embedding_dim]
         self.user_tower, self.item_tower = (layers(sizes, config.dropout) for _ in range(2))
@@ -152,7 +156,7 @@ class JoinedTower(nn.Module):
     The first layer of a joined vector is a sum of one product per side, so each side's is computed once.
     """
 
-    def __init__(self, user_dim: int, item_dim: int, config: Any) -> None:
+    def __init__(self, user_dim: int, item_dim: int, config: LayeredConfig) -> None:
         super().__init__()
         first, *rest = config.layers
         self.user_first, self.item_first = nn.Linear(user_dim, first), nn.Linear(item_dim, first, bias=False)
@@ -168,7 +172,7 @@ class JoinedTower(nn.Module):
 class JoinedNetwork(PairNetwork):
     """Layers over the two vectors, joined."""
 
-    def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
+    def __init__(self, n_users: int, n_items: int, config: LayeredConfig, features: Tensor | None = None) -> None:
         super().__init__(n_users, n_items, config, features)
         self.cells_per_pair = config.layers[0]
         self.tower = JoinedTower(config.embedding_dim, config.embedding_dim, config)
@@ -181,7 +185,7 @@ class JoinedNetwork(PairNetwork):
 class ResidualNetwork(PairNetwork):
     """The dot product of the two vectors, plus layers over both that start at zero."""
 
-    def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
+    def __init__(self, n_users: int, n_items: int, config: LayeredConfig, features: Tensor | None = None) -> None:
         super().__init__(n_users, n_items, config, features)
         self.cells_per_pair = config.layers[0]
         self.tower = JoinedTower(config.embedding_dim, config.embedding_dim, config)
@@ -197,7 +201,7 @@ class ResidualNetwork(PairNetwork):
 class NeuMFNetwork(PairNetwork):
     """A weighted product of one half of the vectors plus layers over the other half."""
 
-    def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
+    def __init__(self, n_users: int, n_items: int, config: LayeredConfig, features: Tensor | None = None) -> None:
         super().__init__(n_users, n_items, config, features)
         self.cells_per_pair = config.layers[0]
         self.product_dim = config.embedding_dim // 2
@@ -216,7 +220,7 @@ class HybridNetwork(PairNetwork):
     An item's vector is its embedding joined with its metadata's; the upper layers start at zero.
     """
 
-    def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
+    def __init__(self, n_users: int, n_items: int, config: HybridJointConfig, features: Tensor | None = None) -> None:
         super().__init__(n_users, n_items, config, features)
         self.cells_per_pair = config.layers[0]
         self.metadata_tower = layers([features_of(self).shape[1], *config.metadata_layers], config.dropout, True)
@@ -240,7 +244,7 @@ class HybridNetwork(PairNetwork):
 class DeepFMNetwork(PairNetwork):
     """Factorisation machine and layers over three fields: user, item, and the mean vector of the item's metadata."""
 
-    def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
+    def __init__(self, n_users: int, n_items: int, config: LayeredConfig, features: Tensor | None = None) -> None:
         super().__init__(n_users, n_items, config, features)
         self.cells_per_pair = config.layers[0]
         n_values = features_of(self).shape[1]
@@ -279,7 +283,7 @@ class BucketNetwork(PairNetwork):
 
     known: Tensor
 
-    def __init__(self, n_users: int, n_items: int, config: Any, features: Tensor | None = None) -> None:
+    def __init__(self, n_users: int, n_items: int, config: ColdStartConfig, features: Tensor | None = None) -> None:
         super().__init__(n_users, n_items, config, features)
         n_values = features_of(self).shape[1]
         self.value_embedding = nn.Parameter(torch.zeros(n_values, config.embedding_dim))

@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from numpy.typing import ArrayLike
-from torch import Tensor
-
 from recengine.errors import BadInput
 from recengine.models.options import shared
 from recengine.models.pair.base import PairConfig, PairModel, TrainingPhase
-from recengine.models.pair.fold_in import FoldInConfig, GradientFoldIn, RidgeFoldIn, ServesNewUsers
+from recengine.models.pair.fold_in import ExplainsToNewUsers, FoldInConfig, GradientFoldIn, ServesNewUsers
 from recengine.models.pair.networks import (
     BucketNetwork,
     DeepFMNetwork,
@@ -177,7 +174,7 @@ class ColdStartConfig(FoldInConfig):
     )
 
 
-class ColdStartMF(ServesNewUsers[ColdStartConfig], PairModel[ColdStartConfig]):
+class ColdStartMF(ExplainsToNewUsers[ColdStartConfig], PairModel[ColdStartConfig]):
     """Matrix factorisation whose items start from the mean vector of their genres, and stay there while unknown."""
 
     name = "cold-start-mf"
@@ -191,7 +188,6 @@ class ColdStartMF(ServesNewUsers[ColdStartConfig], PairModel[ColdStartConfig]):
     Config = ColdStartConfig
     version = 2
     network_class = BucketNetwork
-    fold_in_class = RidgeFoldIn
     metadata = ("genres",)
     preset_epochs = 60
     preset_patience = 5
@@ -200,7 +196,3 @@ class ColdStartMF(ServesNewUsers[ColdStartConfig], PairModel[ColdStartConfig]):
         first = min(self.config.bucket_epochs, epochs)
         phases = [TrainingPhase(first, frozen=("item_embedding", "item_bias")), TrainingPhase(epochs - first)]
         return [phase for phase in phases if phase.epochs]
-
-    def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
-        """Return (n_targets, n_history): what each item of a history, oldest first, adds to a new user's scores."""
-        return self.fold_in.explain(self.network, self.config, history, item_idx)

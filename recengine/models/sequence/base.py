@@ -10,7 +10,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -81,9 +81,11 @@ class ReadsSequences(ABC):
         self.network.eval()
 
 
-def adamw(config: Any, parameters: Iterable[Any]) -> torch.optim.Optimizer:
-    """Return AdamW with the config's learning rate and decay, for parameters or groups of them."""
-    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+def adamw(
+    parameters: Iterable[nn.Parameter] | Iterable[dict[str, object]], learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """Return AdamW for parameters or groups of them."""
+    return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class SequenceNetwork(nn.Module, ABC):
     scale: Tensor
     project: nn.Linear
 
-    def __init__(self, n_items: int, config: Any) -> None:
+    def __init__(self, n_items: int, config: SequenceConfig) -> None:
         super().__init__()
         self.item_embedding = nn.Embedding(n_items + 1, config.embedding_dim, padding_idx=n_items)
         self.rating_weight = nn.Parameter(torch.zeros(config.embedding_dim))
@@ -173,13 +175,16 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
             if later:
                 self._start_from_shares(batches)
             network.to(device)
+            config = self.config
             weights = [weight for weight in network.parameters() if weight is not network.item_bias]
-            biases: dict[str, Any] = {"params": [network.item_bias]} | ({"weight_decay": 0.0} if later else {})
+            decay = 0.0 if later else config.weight_decay  # a bias that starts from its share keeps it
+            biases: dict[str, object] = {"params": [network.item_bias], "weight_decay": decay}
+            groups: list[dict[str, object]] = [{"params": weights}, biases]
             self.training_log = train_loop(
                 network,
                 batches=batches,
                 loss=self._loss,
-                optimizers=[adamw(self.config, [{"params": weights}, biases])],
+                optimizers=[adamw(groups, config.learning_rate, config.weight_decay)],
                 schedule=self.config.schedule,
                 **context.loop_options(self, train),
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -22,7 +21,7 @@ class GRUConfig(SequenceConfig):
 class GRUNetwork(SequenceNetwork):
     """A GRU over the events."""
 
-    def __init__(self, n_items: int, config: Any) -> None:
+    def __init__(self, n_items: int, config: GRUConfig) -> None:
         super().__init__(n_items, config)
         self.gru = nn.GRU(config.embedding_dim, config.hidden_dim, batch_first=True)
         self.project = nn.Linear(config.hidden_dim, config.embedding_dim)

@@ -140,7 +140,7 @@ class GRURating(ReadsSequences, RatingModel[GRURatingConfig]):
                 network,
                 batches=self._batches(residuals, device, torch.Generator().manual_seed(context.run.seed)),
                 loss=self._loss,
-                optimizers=[adamw(config, network.parameters())],
+                optimizers=[adamw(network.parameters(), config.learning_rate, config.weight_decay)],
                 schedule=config.schedule,
                 **context.loop_options(self, train),
             )

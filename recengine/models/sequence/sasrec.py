@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +23,7 @@ class SASRecConfig(SequenceConfig):
 class SASRecNetwork(SequenceNetwork):
     """Blocks of causal self-attention over the events and their positions, with two heads where the length is even."""
 
-    def __init__(self, n_items: int, config: Any) -> None:
+    def __init__(self, n_items: int, config: SASRecConfig) -> None:
         super().__init__(n_items, config)
         dim = config.embedding_dim
         self.position = nn.Parameter(0.05 * torch.randn(config.max_length, dim))
