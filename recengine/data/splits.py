@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput, suggest
 
 Rng = np.random.Generator
+SplitSetting: TypeAlias = str | float | Sequence[int] | None
+"""The value of one of a split's options."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,7 @@ class Split:
     seen: Interactions | None = None
     left_out: int = 0
     rest: Interactions | None = None
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Mapping[str, SplitSetting] = field(default_factory=dict)
 
     @property
     def fit(self) -> Interactions:
@@ -44,17 +46,22 @@ class Split:
         return self.train.concat(self.valid)
 
     @property
-    def learned_from(self) -> dict[str, Any]:
+    def learned_from(self) -> dict[str, SplitSetting]:
         """Return the part of `options` that decides what is learned, and so identifies a trained model."""
         of_the_test = ("given", "targets_after", *(["ties"] if self.seen is not None else []))
         return {key: value for key, value in self.options.items() if key not in of_the_test}
+
+    def number(self, option: str) -> float:
+        """Return an option that is a number, such as `positive`; 0 where it is missing."""
+        value = self.options.get(option)
+        return value if isinstance(value, int | float) else 0
 
     def give(self, given: int) -> Split:
         """Return the same task with only the first `given` ratings of each held-out user known.
 
         Raises BadInput when no user is held out, or when that many would reach into the targets.
         """
-        most = self.options.get("targets_after", 0)
+        most = int(self.number("targets_after"))
         if self.seen is None or not 0 <= given <= most:
             problem = "ratings of a held-out user is out of range"
             if self.seen is None:
@@ -72,7 +79,7 @@ class Split:
         """
         if self.rest is None or not len(self.rest):
             return self.train, self.valid
-        return hold_out(self.fit.concat(self.rest), rng=np.random.default_rng(self.options.get("seed", 0)))
+        return hold_out(self.fit.concat(self.rest), rng=np.random.default_rng(int(self.number("seed"))))
 
 
 def hold_out(interactions: Interactions, *, share: float = 0.05, rng: Rng) -> tuple[Interactions, Interactions]:
@@ -289,7 +296,13 @@ def make_split(
     if not len(split.test) or not len(split.train):
         problem = f"of {dataset.name!r} leaves {len(split.train):,} rows to train on and {len(split.test):,} to test on"
         raise BadInput("split", name, remedy="lower `positive` or choose another split", problem=problem)
-    shared = {"split": name, "positive": positive, "min_user": min_user, "min_item": min_item, "seed": seed}
+    shared: dict[str, SplitSetting] = {
+        "split": name,
+        "positive": positive,
+        "min_user": min_user,
+        "min_item": min_item,
+        "seed": seed,
+    }
     candidates = split.candidates if min_item else dataset.ratings.item_counts.nonzero()[0]
     return replace(split, candidates=candidates, options={**shared, **split.options})
 
@@ -317,7 +330,7 @@ def _low_ratings(ratings: Interactions, split: Split, kind: str, positive: float
     return ratings.select(low)
 
 
-def _by_part(interactions: Interactions, rows: NDArray[np.int64], part: NDArray[Any], **options: Any) -> Split:
+def _by_part(interactions: Interactions, rows: NDArray[np.int64], part: NDArray[Any], **options: SplitSetting) -> Split:
     """Return the split in which `part` gives the part of each row: 0 training, 1 validation, 2 test."""
     train, valid, test = (interactions.select(rows[part == i]) for i in range(3))
     return Split(train, valid, test, candidates=interactions.item_counts.nonzero()[0], options=options)

@@ -95,7 +95,7 @@ def evaluate(
     """
     check_k(k, len(split.candidates))
     users = split.test.user_counts.nonzero()[0]
-    positive = split.options.get("positive", 0.0)
+    positive = split.number("positive")
     given = None if split.history is None else readable(model, split.history, positive)
     if given is not None and not isinstance(model, SupportsFoldIn):
         raise no_fold_in(model.name)

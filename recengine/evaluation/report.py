@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from recengine.data.splits import SplitSetting
 from recengine.evaluation.significance import Paired
 from recengine.files import Json, JsonObject
-
-SplitSetting = str | float | None | Sequence[int]
-"""A setting of a split."""
 
 
 class Interval(NamedTuple):

@@ -24,7 +24,7 @@ from filelock import FileLock
 from safetensors import SafetensorError
 
 from recengine import settings
-from recengine.evaluation.report import SplitSetting
+from recengine.data.splits import SplitSetting
 from recengine.files import Json, JsonObject, atomic_folder, remove_folder, replaced_versions, sha256_of
 from recengine.models.base import Recommender
 from recengine.models.registry import model_class

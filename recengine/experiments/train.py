@@ -14,9 +14,8 @@ import psutil
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
-from recengine.data.splits import Split, hold_out, leave_last
+from recengine.data.splits import Split, SplitSetting, hold_out, leave_last
 from recengine.errors import BadInput
-from recengine.evaluation.report import SplitSetting
 from recengine.experiments.store import ArtefactStore, Origin, Trained, artefact_name
 from recengine.files import Json, JsonObject
 from recengine.models.base import Recommender

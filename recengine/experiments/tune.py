@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Self
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
+from recengine.data.splits import SplitSetting
 from recengine.errors import BadInput
-from recengine.evaluation.report import SplitSetting
 from recengine.experiments.search_space import covers, draw, plain
 from recengine.experiments.train import TrainingRequest, learning_rows
 from recengine.files import Json, JsonObject

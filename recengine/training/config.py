@@ -88,7 +88,7 @@ class Config:
         return _read(cls.__dataclass_fields__[name], value, get_type_hints(cls)[name])
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Settings) -> Self:
         """Build from names and values, which may be text; BadInput names an unknown field or a bad value."""
         known = [f.name for f in dataclasses.fields(cls)]
         for name in values:
