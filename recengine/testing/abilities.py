@@ -83,7 +83,7 @@ class FoldIn(Lines):
     def test_same_scores_as_a_new_user(self) -> None:
         """a user of the data gets the scores that a new user with the same ratings gets."""
         model, users = self.trial.model, self.trial.users
-        folded, known = _fold_in(model, self.trial.rows.of_users(users)), model.score(users)
+        folded, known = _fold_in(model, self.trial.rows.of_users(users)), model.score(users).cpu()
         assert torch.allclose(folded, known, atol=1e-5), "a new user with the same ratings gets other scores"
 
     @exists_for(lambda contract: contract.folds_in_nearly is not None)
@@ -91,7 +91,7 @@ class FoldIn(Lines):
         """a user of the data gets nearly the scores that a new user with the same ratings gets."""
         trial, users = self.trial, self.trial.users
         model = trial.fit(**(self.folds_in_nearly or {}))
-        folded, known = _fold_in(model, trial.rows.of_users(users)), model.score(users)
+        folded, known = _fold_in(model, trial.rows.of_users(users)), model.score(users).cpu()
         for user, new, old in zip(users.tolist(), folded.numpy(), known.numpy(), strict=True):
             correlation = float(np.corrcoef(new, old)[0, 1])
             assert correlation > 0.9, f"the scores of user_idx {user} as a new user correlate by {correlation:.2f}"

@@ -95,13 +95,19 @@ class OurContract(ModelContract):
         assert sum(self.model().footprint(100_000, 10_000, 5_000_000).values()) > 1e6
 
 
-for _name, _kind in MODELS.items():
-    _attributes = {
-        "model": _kind,
-        "folds_in_exactly": "fold-in" in _kind.abilities and _name not in NEARLY,
-        "folds_in_nearly": NEARLY.get(_name),
-    }
-    globals()[f"Test{_name}"] = type(f"Test{_name}", (OurContract,), _attributes)
+def contract_of(name: str) -> type[OurContract]:
+    exactly = "fold-in" in MODELS[name].abilities and name not in NEARLY
+    attributes = {"model": MODELS[name], "folds_in_exactly": exactly, "folds_in_nearly": NEARLY.get(name)}
+    return type(f"Test{MODELS[name].__name__}", (OurContract,), attributes)
+
+
+CONTRACTS = {name: contract_of(name) for name in MODELS}
+globals().update({contract.__name__: contract for contract in CONTRACTS.values()})  # pytest collects these
+
+
+def test_every_model_has_a_contract_of_its_own_and_no_exception_is_out_of_date() -> None:
+    assert len({contract.__name__ for contract in CONTRACTS.values()}) == len(MODELS)
+    assert {*CHECKERBOARD, *NEARLY, *NOT_TRAINED} <= {*MODELS}
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -130,7 +136,7 @@ def test_an_unknown_model_is_bad_input_that_names_the_closest() -> None:
 
 @pytest.mark.parametrize("name", ["random", "mf"])
 def test_another_seed_trains_another_model(name: str) -> None:
-    trial = globals()[f"Test{name}"]().trial
+    trial = CONTRACTS[name]().trial
     assert not torch.equal(trial.fit(seed=1).score(trial.users), trial.fit(seed=2).score(trial.users))
 
 
