@@ -259,10 +259,11 @@ with body:
 with body, messages.catch_bad_input(messages.back_link("for_you.py", "Show another viewer")):
     user_idx = current_user(ready.dataset, ready.positive)
     if user_idx is None:
-        messages.error(
-            f"No viewer {st.session_state['user']} here. {first_and_last(ready.dataset)}",
-            messages.back_link("for_you.py", "Show another viewer"),
-        )
+        with left:
+            messages.error(
+                f"No viewer {st.session_state['user']} here. {first_and_last(ready.dataset)}",
+                messages.back_link("for_you.py", "Show another viewer"),
+            )
     else:
         past = viewers.history_of(ready.dataset, user_idx)
         with left:

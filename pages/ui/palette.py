@@ -50,9 +50,6 @@ THEME = {
 }
 """What the style sheets call `var(--name)`."""
 
-NEUTRAL = "#888888"
-"""Marks of comparison in charts, which cannot tell the theme: 3:1 against both papers."""
-
 
 def style() -> str:
     """Return the variables of the style sheets, and a class `c0` to `c7` for the swatch of each category."""

@@ -139,11 +139,13 @@ def taste(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
         table = pd.DataFrame(rows, columns=["group", "you", "everyone"])
         bars = alt.Chart(table).encode(y=alt.Y("group:N", sort=None, title=None))
         share = alt.Axis(format="%", tickCount=5, title="share of liked films")
-        chart = bars.mark_bar(cornerRadiusEnd=3, height={"band": 0.7}).encode(
+        yours = bars.mark_bar(cornerRadiusEnd=3, height={"band": 0.7}).encode(
             x=alt.X("you:Q", axis=share), tooltip=["group", alt.Tooltip("you", format=".0%")]
-        ) + bars.mark_tick(thickness=3, size=18, color=palette.NEUTRAL).encode(
-            x="everyone:Q", tooltip=["group", alt.Tooltip("everyone", format=".0%")]
         )
+        ticks = bars.encode(x="everyone:Q", tooltip=["group", alt.Tooltip("everyone", format=".0%")])
+        paper = palette.THEME["paper"]  # a dark tick in a light one can be seen on the bars and in both themes
+        chart = yours + ticks.mark_tick(thickness=5, size=18, color=paper.light, opacity=1)
+        chart += ticks.mark_tick(thickness=2, size=18, color=paper.dark, opacity=1)
         st.html(f"<h3>{title}</h3>")
         st.altair_chart(
             chart.properties(height=26 * len(rows) + 40, background="transparent"),

@@ -185,8 +185,8 @@ def paired(result: StreamReport) -> list[tuple[str, bool]]:
         low, high = (lead.low, lead.high) if lead.value >= 0 else (-lead.high, -lead.low)
         sure = lead.low > 0 or lead.high < 0
         text = (
-            f"{name_of(result.first)} is {abs(lead.value):.4f} {side} {name_of(model)}, "
-            f"95 % from {low:.4f} to {high:.4f}"
+            f"{name_of(result.first)} is {100 * abs(lead.value):.1f} points {side} {name_of(model)}, "
+            f"95 % from {100 * low:.1f} to {100 * high:.1f}"
         )
         differences.append((f"{text}." if sure else f"{text}: no difference beyond chance.", sure))
     return differences

@@ -276,10 +276,10 @@ def test_chance_is_told_from_more_than_chance(ran: Ran) -> None:
     result = replace(report, models={"step": report.models[report.first]}, ahead_of=ahead)
     assert replay.paired(result) == [
         (
-            "Step is 0.0200 ahead of Step, frozen, 95 % from -0.0100 to 0.0500: no difference beyond chance.",
+            "Step is 2.0 points ahead of Step, frozen, 95 % from -1.0 to 5.0: no difference beyond chance.",
             False,
         ),
-        ("Step is 0.0600 behind Stream-item-KNN, 95 % from 0.0500 to 0.0720.", True),
+        ("Step is 6.0 points behind Stream-item-KNN, 95 % from 5.0 to 7.2.", True),
     ]
 
 

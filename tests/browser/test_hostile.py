@@ -110,7 +110,10 @@ def test_a_hostile_catalogue_is_text_on_every_page(open_page: OpenPage) -> None:
 
     go(page, "Train")
     page.get_by_role("button", name="Train", exact=True).click()
-    shows(page, "[data-testid=stMain]", NAME)
+    wait_for_script(page)
+    page.get_by_role("button", name="On the command line").first.click()
+    shows(page, "body", NAME)
+    page.keyboard.press("Escape")
     wait_for_script(page)
 
     go(page, "Live")
@@ -132,7 +135,12 @@ def test_hostile_uploads_are_refused_in_plain_text(open_page: OpenPage) -> None:
 
 @pytest.mark.parametrize("name", [page.address for page in PAGES])
 def test_a_hostile_address_is_text_on_every_page(open_page: OpenPage, name: str) -> None:
+    (title,) = (page.title for page in PAGES if page.address == name)
     for text in ADDRESSES:
         page = open_page(f"/{name}?" + "&".join(f"{key}={quote(text)}" for key in NAMED.split()))
         wait_for_script(page)
+        expect(page.locator(".head h1")).to_have_text(title)
+        warnings = page.locator("[data-testid=stSidebar] [data-testid=stAlert]")
+        expect(warnings).to_have_count(2)  # neither is a data set, nor a model
+        expect(warnings.first).to_contain_text(re.compile("Unknown data set “.*(script|192).*”. Showing sample"))
         page.close()
