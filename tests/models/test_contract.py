@@ -58,7 +58,7 @@ CHECKERBOARD: dict[str, dict[str, Any]] = {
 NOT_TRAINED = ("random", "popularity", "stream-popularity", "recent-popularity", "content", "demographic", "contextual")
 """Models that cannot solve a checkerboard, because they do not learn who likes what.
 
-Models of ratings cannot either: a board of ones has nothing to predict (`test_ratings.py` has a table for them).
+Models of ratings cannot either: a board of ones has nothing to predict (`tests/models/ratings` has a table for them).
 """
 NEARLY: dict[str, dict[str, Any]] = {
     "mf-explicit": {},

@@ -44,15 +44,7 @@ class ItemItem(HistoryModel[HistoryConfigT], Recommender[HistoryConfigT]):
         return {"": 4 * self.matrices * n_items**2}
 
     def learn(self, train: Interactions, context: FitContext) -> None:
-        needed = 4 * self.n_items**2
-        if needed > MEMORY_LIMIT:
-            size = f"{needed / 2**30:.1f} GiB for its {self.n_items:,} x {self.n_items:,} weights"
-            raise BadInput(
-                "model",
-                self.name,
-                remedy="choose 'mf', or drop rare items with `min_item`",
-                problem=f"needs {size}, more than the limit of {MEMORY_LIMIT >> 30} GiB",
-            )
+        check_square(self.name, self.n_items, instead="mf")
         self.serve_from(train)
         self.item_weights = self.weights(train, context.items, context.run.torch_device()).cpu().contiguous()
 
@@ -213,6 +205,19 @@ class SLIM(ItemItem[SLIMConfig]):
             sparse = (dense + dual / step - config.l1 / step).clamp_(min=0)
             dual += step * (dense - sparse)
         return sparse.fill_diagonal_(0)
+
+
+def check_square(model: str, n_items: int, *, instead: str) -> None:
+    """Raise BadInput, with the model to choose instead, where an item-item matrix takes more than `MEMORY_LIMIT`."""
+    needed = 4 * n_items**2
+    if needed > MEMORY_LIMIT:
+        size = f"{needed / 2**30:.1f} GiB for a matrix of {n_items:,} x {n_items:,} items"
+        raise BadInput(
+            "model",
+            model,
+            remedy=f"choose {instead!r}, or drop rare items with `min_item`",
+            problem=f"needs {size}, more than the limit of {MEMORY_LIMIT >> 30} GiB",
+        )
 
 
 def gram_matrix(interactions: Interactions, device: torch.device, batch: int = 4096) -> Tensor:

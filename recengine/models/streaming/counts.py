@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.errors import BadInput
 from recengine.models.base import ConfigT, FitContext
-from recengine.models.item_item.linear import MEMORY_LIMIT
+from recengine.models.item_item.linear import check_square
 from recengine.models.options import shared
 from recengine.models.recency import RecencyOptions
 from recengine.models.streaming.base import Incremental, LinkedEvents
@@ -170,13 +169,7 @@ class StreamItemKNN(Counting[StreamItemKNNConfig]):
         self.half_life = self.config.popularity_half_life
 
     def learn(self, train: Interactions, context: FitContext) -> None:
-        needed = 4 * self.n_items**2
-        if needed > MEMORY_LIMIT:
-            problem = (
-                f"needs {needed / 2**30:.1f} GiB for its {self.n_items:,} x {self.n_items:,} counts, "
-                "more than the limit of 8 GiB"
-            )
-            raise BadInput("model", self.name, problem=problem, remedy="choose 'step', or raise `min_item`")
+        check_square(self.name, self.n_items, instead="step")
         super().learn(train, context)
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
