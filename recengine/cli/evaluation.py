@@ -122,7 +122,7 @@ def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
 
 
 def _lines(report: EvaluationReport) -> Iterator[str]:
-    """Yield the lines that tell a reader what the JSON object tells a program."""
+    """Yield the lines of the report's readable form."""
     settings, first = report.settings, report.first
     cold = "given" in settings.split
     figures = first.metrics[first.leader]

@@ -29,7 +29,7 @@ from recengine.jobs.events import RawId, StreamedRating, StreamEvent
 from recengine.models.registry import FOR_EVENTS, MODELS, RUNNING_COUNT, configure, model_class
 from recengine.training.config import RunConfig
 
-GUEST = "guest"
+MIXED_IN = "guest"
 """The id of the user whose ratings are mixed in."""
 
 
@@ -127,7 +127,7 @@ def _with_ids(on_stream: Callable[[StreamEvent], None], data: Dataset) -> OnStre
 
 def _user_ids(data: Dataset) -> list[RawId]:
     """Return the ids of the users of a stream; the last one is the user who was mixed in, if any."""
-    return [*data.user_ids.tolist(), GUEST]
+    return [*data.user_ids.tolist(), MIXED_IN]
 
 
 def _rows(replay: Replay, data: Dataset) -> Iterator[list[Cell]]:
@@ -143,7 +143,7 @@ def _rows(replay: Replay, data: Dataset) -> Iterator[list[Cell]]:
 
 
 def _lines(report: StreamReport) -> Iterator[str]:
-    """Yield the lines of the JSON object's readable form."""
+    """Yield the lines of the report's readable form."""
     yield (
         f"{report.dataset}, ratings >= {report.positive:g} in the order of time: {report.bootstrap:,} to start "
         f"from, {report.events:,} replayed, {report.evaluated:,} of them by known users; "

@@ -33,7 +33,7 @@ class ComparisonRequest:
              those after `targets_after` (default: the largest), and one training serves them all
     folds  : of `cold-user`, the folds in each of which other users are held out; default: one of five alone
     seeds  : trainings of each model, from the seed of `run` up; a user's value is the mean of theirs
-    negatives : adds metrics among so many sampled items
+    negatives : adds metrics among that many sampled items
     The others are those of `make_split`.
     """
 

@@ -1,4 +1,4 @@
-"""The artefact store: trained models on disk, found again by what they were trained from.
+"""The artefact store: trained models on disk, under a key made of what they were trained from.
 
 A folder holds `model.safetensors`, `model.json` and `manifest.json`, which is written last and carries the sha256
 of the others and of its own content. Folders are written under a temporary name, synced and renamed, so a crash

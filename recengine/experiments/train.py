@@ -26,7 +26,7 @@ from recengine.training.loop import OnEpoch
 ALWAYS, A_ROW = 150_000_000, 400
 """Bytes that any training takes, and that each rating adds, as measured."""
 CONTAINER = Path("/sys/fs/cgroup")
-"""Where Linux tells a container's memory."""
+"""Where Linux gives a container's memory."""
 
 
 @dataclass(frozen=True, eq=False)

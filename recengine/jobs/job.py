@@ -69,7 +69,7 @@ class Job:
     command : the arguments of `python -m recengine`
     key     : the same work has the same key, and runs once at a time
     owner   : the visitor whom it concerns alone, or ""
-    pid_started : tells the process from a later one that got the same number
+    pid_started : distinguishes the process from a later one with the same number
     returncode  : of the process; None when another run of the app had started it
     last_line   : of its progress, in words
     error   : why the command could not be carried out, if it gave a reason

@@ -73,6 +73,9 @@ def _help(meaning: str, note: str) -> str:
 class Config:
     """Base of every configuration. Fields are declared with `option`; values are checked on construction.
 
+    Only a field's declaration knows its type, so that what reads any field takes and returns Any; whoever uses a config
+    names its class, and has the types.
+
     Types understood: bool, int, float, str, Literal[...], tuple[X, ...], tuple[X, Y], and with any of them
     `| Literal[...]` or `| None`.
     """
