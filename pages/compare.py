@@ -129,7 +129,7 @@ def find_errors(dataset: Dataset, task: Task) -> list[str]:
 @messages.toast_errors
 def start(task: Task) -> None:
     """Start the comparison. For callbacks."""
-    make_form(sidebar.dataset()).start(task, ["--users", f"{JOB_DIR}/people.csv"])
+    make_form(sidebar.dataset()).start(task, ["--users", f"{JOB_DIR}/viewers.csv"])
 
 
 def watch(job: Job) -> None:
@@ -188,7 +188,7 @@ def draw_result(form: TaskForm, task: Task, job: Job, report: EvaluationReport) 
 @st.cache_data(max_entries=8, show_spinner=False)
 def read_viewers(id: str) -> pd.DataFrame | None:
     """Return each viewer's figures and lists of a finished comparison."""
-    text = jobs.jobs().text(id, "people.csv")
+    text = jobs.jobs().text(id, "viewers.csv")
     return leaderboard.read_viewers(text) if text else None
 
 
@@ -209,7 +209,7 @@ def draw_one_viewer(dataset: Dataset, job: Job, order: list[str], key: str) -> N
             "Viewer",
             lead.index[:EXTREMES].tolist(),
             format_func=lambda id: f"{markdown(id)}: {wide[chosen][id]:.2f}, others {others[id]:.2f}",
-            key=f"person {chosen} {end}",
+            key=f"viewer {chosen} {end}",
         )
     side = "beats the others" if end == "best" else "falls behind the others"
     st.caption(f"Viewers for whom {recipes.label(chosen)} {side} most, by NDCG.")

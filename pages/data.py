@@ -113,7 +113,7 @@ def upload() -> None:
         "row and one film per column, or a zip with `ratings.csv` and `movies.csv`. Only you can see it, and it is "
         "gone when you close the page."
     )
-    file = st.file_uploader("Your ratings", type=["csv", "zip"], key="own")
+    file = st.file_uploader("Your ratings", type=["csv", "zip"], key="upload")
     if file is not None and st.session_state.get("read_id") != file.file_id:
         st.session_state["read_id"] = file.file_id
         st.session_state.pop("upload error", None)

@@ -83,7 +83,7 @@ def find_viewer(positive: float) -> None:
                     st.session_state["user"] = str(random.choice(others))
                     record("user", None)
                 st.rerun()
-        with st.container(horizontal=True, gap="xsmall", key="people"):
+        with st.container(horizontal=True, gap="xsmall", key="viewers"):
             if not query:
                 for persona in caches.personas(dataset, positive):
                     user_id = dataset.user_ids[persona.user_idx]
@@ -251,7 +251,7 @@ def explanation(ready: sidebar.Ready) -> None:
             st.caption(model.reference)
 
 
-with st.container(key="person"):
+with st.container(key="profile"):
     left, right = st.columns([5, 6], gap="large")
 body = st.container()
 with body:

@@ -176,7 +176,7 @@ def start_as(dataset: Dataset, persona: viewers.Persona) -> None:
 
 def starts(dataset: Dataset, positive: float) -> None:
     """Offer personas to a visitor without ratings."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="people"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="viewers"):
         st.html('<span class="legend">Or borrow a taste</span>', width="content")
         for persona in caches.personas(dataset, positive)[:5]:
             st.button(

@@ -52,7 +52,7 @@ def find_film() -> None:
         matches = caches.title_search(dataset).find(query, limit=8)
         if not matches:
             st.caption(f"No match for “{markdown(query)}” in this catalogue.")
-        with st.container(horizontal=True, gap="xsmall", key="found"):
+        with st.container(horizontal=True, gap="xsmall", key="matches"):
             for item_idx in matches:
                 it = cards.film(dataset, item_idx)
                 link("similar.py", markdown(cards.named(it)), item=it.item_id)

@@ -90,8 +90,8 @@ def known_model(dataset: Dataset, choice: str, device: str) -> Trained | None:
 def _known(training: TrainingRequest) -> Trained | None:
     folder = served_folder(training.folder)
     key = _written(folder)
-    found = key and (shelf().get(key) or ArtefactStore().find(folder))
-    return shelf().put(key, found) if key and found else None
+    trained = key and (shelf().get(key) or ArtefactStore().find(folder))
+    return shelf().put(key, trained) if key and trained else None
 
 
 def _written(folder: Path) -> tuple[str, int] | None:

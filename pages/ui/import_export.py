@@ -55,11 +55,11 @@ def draw_import(dataset: Dataset) -> None:
                 check_limit("upload")
             with st.spinner("Reading the file and matching its films"):
                 export = read_export(upload_label(file.name), file.getvalue(), out_of=out_of)
-                state["rate found"] = _matcher(dataset.fingerprint, dataset).report(export)
+                state["rate report"] = _matcher(dataset.fingerprint, dataset).report(export)
         except BadInput as error:
-            state["rate found"] = messages.bad_input_message(error)
+            state["rate report"] = messages.bad_input_message(error)
         state["rate asked"] = asked
-    report: MatchReport | str = state["rate found"]
+    report: MatchReport | str = state["rate report"]
     if isinstance(report, str):
         messages.error(
             report, lambda: st.download_button("Download an example", EXAMPLE, "mine.csv", icon=":material/download:")
@@ -186,7 +186,7 @@ def import_matches(dataset: Dataset, source: str, wanted: Sequence[Match]) -> No
     parts += [f"{since:,} left unchanged: you have rated those films here since"] if since else []
     st.session_state["rate imported"] = "; ".join(parts) + "."
     st.session_state["rate uploads"] = st.session_state.get("rate uploads", 0) + 1  # an empty uploader
-    for name in ("rate found", "rate asked"):
+    for name in ("rate report", "rate asked"):
         st.session_state.pop(name, None)
 
 

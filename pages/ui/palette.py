@@ -1,4 +1,4 @@
-"""The colours of pages, charts and posters. Streamlit's own widgets take theirs from `.streamlit/config.toml`."""
+"""The colours of pages, charts and posters. Streamlit's widgets take theirs from `.streamlit/config.toml`."""
 
 from __future__ import annotations
 

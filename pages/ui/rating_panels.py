@@ -48,10 +48,10 @@ def side_by_side(dataset: Dataset, model: Recommender, mine: VisitorRatings, pos
     """Draw other models' lists for the same ratings, and how much they overlap."""
     main, _ = lists(model, dataset, mine, [len(mine.stars)], positive)
     known = {int(item) for item in main[0] if item >= 0}
-    with st.grid(5, min_column_width=190, gap="small", key="beside"):
+    with st.grid(5, min_column_width=190, gap="small", key="side-by-side"):
         column(dataset, recipes.label(model.name), "your list", main[0].tolist(), known)
         for name in (name for name in SIDE_BY_SIDE if name != model.name):
-            with st.container(key=f"beside-{name}"):
+            with st.container(key=f"side-by-side-{name}"):
                 trained = caches.known_model(dataset, name, sidebar.choice().device)
                 if trained is None and caches.is_quick(dataset, name):
                     with st.spinner(f"Fitting {recipes.label(name)} …"):

@@ -146,8 +146,8 @@ def ready() -> Ready:
     chosen = choice()
     with st.skeleton(height=420):
         data = dataset()
-        found = caches.find_model(data, chosen.model, chosen.device)
-    if isinstance(found, jobs.Job) and not found.active:
+        result = caches.find_model(data, chosen.model, chosen.device)
+    if isinstance(result, jobs.Job) and not result.active:
         status("not trained")
         wanted = recipes.task_of(chosen.model, chosen.device)
 
@@ -155,28 +155,28 @@ def ready() -> Ready:
         def again() -> None:
             training_form(data, wanted.model).start(wanted)
 
-        jobs.ended_badly(found, lambda: st.button("Train it", type="primary", on_click=again))
+        jobs.ended_badly(result, lambda: st.button("Train it", type="primary", on_click=again))
         st.stop()
-    if isinstance(found, jobs.Job):
+    if isinstance(result, jobs.Job):
         status("training now")
-        jobs.follow(found)
+        jobs.follow(result)
         messages.grid_skeleton(2)
         st.stop()
-    status(f"trained {ago(found.manifest.trained_at)}", found.manifest.origin.device)
-    if recency := caches.recency_text(found.model, recipes.task_of(chosen.model)):
+    status(f"trained {ago(result.manifest.trained_at)}", result.manifest.origin.device)
+    if recency := caches.recency_text(result.model, recipes.task_of(chosen.model)):
         st.sidebar.html(f'<p class="about-model">{html(recency)}</p>')
-    return Ready(data, found, data.like_threshold)
+    return Ready(data, result, data.like_threshold)
 
 
 def show_model_status(data: Dataset) -> None:
     """Write the status line on a page that needs no model."""
     from pages.ui import caches
 
-    found = caches.known_model(data, choice().model, choice().device)
-    if found is None:
+    trained = caches.known_model(data, choice().model, choice().device)
+    if trained is None:
         status("not trained yet")
     else:
-        status(f"trained {ago(found.manifest.trained_at)}", found.manifest.origin.device)
+        status(f"trained {ago(trained.manifest.trained_at)}", trained.manifest.origin.device)
 
 
 def status(state: str, device: str = "") -> None:

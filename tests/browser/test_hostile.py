@@ -82,7 +82,7 @@ def test_a_hostile_catalogue_is_text_on_every_page(open_page: OpenPage) -> None:
         label = film.locator("a").get_attribute("aria-label") or film.locator("a").text_content() or ""
         assert title in label.replace("\u2060", "")
     page.get_by_label("Find a film").press_sequentially("script", delay=20)
-    page.locator(".st-key-found a").first.click()
+    page.locator(".st-key-matches a").first.click()
     expect(page.locator(".seed h2")).to_have_text(HOSTILE[0])
     wait_for_script(page)
 

@@ -46,7 +46,7 @@ def test_picking_a_viewer_by_typing_changes_page_and_address(open_page: OpenPage
     page = open_page()
     expect(page.locator(".ticket")).to_be_visible()
     page.get_by_label("Find a viewer").press_sequentially("teach", delay=20)
-    result = page.locator(".st-key-people a").nth(1)
+    result = page.locator(".st-key-viewers a").nth(1)
     expect(result).to_contain_text("teacher")
     wanted = re.search(r"Demo viewer (\d+)", result.inner_text())[1]  # type: ignore[index]
     result.click()
@@ -80,7 +80,7 @@ def test_search_for_a_film_forgives_a_typo(open_page: OpenPage) -> None:
     page = open_page("/similar")
     expect(page.locator(".st-key-start .film")).to_have_count(10)
     page.get_by_label("Find a film").press_sequentially("godfahter", delay=20)
-    page.locator(".st-key-found a").first.click()
+    page.locator(".st-key-matches a").first.click()
     expect(page.locator(".seed h2")).to_have_text("The Godfather")
 
 
