@@ -10,6 +10,7 @@ from pages.hosting.visitor import visitor_id
 from pages.ui import messages
 from pages.ui.escape import markdown
 from recengine import settings
+from recengine.jobs.events import EpochEvent
 from recengine.jobs.job import Job, JobState
 from recengine.jobs.jobs import Jobs
 from recengine.jobs.progress import Progress, progress_of
@@ -43,6 +44,15 @@ def progress(job: Job) -> Progress:
     return Progress(0.0, f"waiting for {ahead} other job{'s' if ahead > 1 else ''}" if ahead else "starting", None)
 
 
+def _heading(job: Job, now: Progress) -> tuple[str, ...]:
+    """Return the title of a job and its progress, as Markdown; a training has no steps to name but its epochs."""
+    title, text = markdown(job.title), markdown(now.text)
+    if job.kind != "train" or job.state is JobState.QUEUED:
+        return title, text
+    has_epochs = any(isinstance(event, EpochEvent) for event in jobs().events(job.id))
+    return (f"Training {title}", text) if has_epochs else (f"Training {title}",)
+
+
 def _time_left(now: Progress) -> str:
     return "" if now.seconds_left is None else f"at most {duration(max(1.0, now.seconds_left))} left"
 
@@ -68,8 +78,7 @@ def progress_bar(job: Job, *, with_title: bool = True) -> None:
     """Draw the progress of a job with its buttons; `with_title` adds its title and the time left."""
     now = progress(job)
     with st.container(horizontal=True, vertical_alignment="center", key=f"job-{job.id}"):
-        text = markdown(now.text)
-        parts = (markdown(job.title), text, _time_left(now)) if with_title else (text,)
+        parts = (*_heading(job, now), _time_left(now)) if with_title else (markdown(now.text),)
         st.progress(min(max(now.share, 0.0), 1.0), " · ".join(filter(None, parts)))
         if job.state is JobState.PAUSED:
             st.button(
