@@ -68,7 +68,7 @@ def test_watch_pause_reload_go_on_leave_come_back_and_take_it_away(open_page: Op
     visit(page, "Live", CURVES)
     grows(page, stood)
     (job,) = [job for job in jobs.all() if job.active]
-    expect(page.locator(".verdict")).to_contain_text("of the films among its first 10", timeout=120_000)
+    expect(page.locator(".verdict")).to_contain_text("of the films in its top 10", timeout=120_000)
     assert not running(job.pid or 0)
     assert at(page) == 5_000
     result = jobs.result(job.id, dict)
