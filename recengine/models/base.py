@@ -98,7 +98,7 @@ class Recommender(ABC, Generic[ConfigT]):
 
     name: ClassVar[str]
     title: ClassVar[str] = ""
-    """The name as people write it; left out, it is the name with a capital."""
+    """The usual spelling of the name; by default the name with a capital."""
     family: ClassVar[str]
     summary: ClassVar[str]
     abilities: ClassVar[tuple[str, ...]] = ()

@@ -25,7 +25,7 @@ from recengine.training.config import RunConfig
 from recengine.training.loop import gain, ranking_validator
 
 READS_NO_ORDER = ("popularity", "contextual")
-"""Models that fold in the same list for everybody."""
+"""Models that give every new user the same list."""
 HISTORY = [name for name, kind in MODELS.items() if issubclass(kind, HistoryModel)]
 EXPLAIN = [name for name, kind in MODELS.items() if hasattr(kind, "explain")]
 SMALL = {"embedding_dim": 6, "epochs": 4, "averaged_sweeps": 3}
@@ -78,7 +78,7 @@ def test_every_fold_in_takes_recency_but_those_that_read_no_order_or_read_it_the
 
 
 @pytest.mark.parametrize("name", HISTORY)
-def test_with_recency_the_order_of_a_history_matters_and_users_are_scored_as_newcomers(
+def test_with_recency_the_order_of_a_history_matters_and_users_are_scored_as_new_users(
     name: str, tiny: Dataset
 ) -> None:
     model = fitted(name, tiny, recency_half_life=1.0)
@@ -101,9 +101,9 @@ def test_with_recency_the_order_of_a_history_matters_and_users_are_scored_as_new
 @pytest.mark.parametrize("name", ["ease", "ials", "mf", "cml", "bias"])
 def test_recency_changes_people_and_leaves_the_items_as_they_are(name: str, tiny: Dataset) -> None:
     plain, recent = fitted(name, tiny), fitted(name, tiny, recency_half_life=1.0)
-    people = {"users", "user_embedding.weight"}
+    of_users = {"users", "user_embedding.weight"}
     for key, tensor in plain.state().items():
-        if key not in people:
+        if key not in of_users:
             assert torch.equal(tensor, recent.state()[key]), key
     assert not torch.allclose(plain.score(np.arange(60)), recent.score(np.arange(60)), atol=1e-3)
 
@@ -146,7 +146,7 @@ def test_auto_is_the_half_life_that_fares_best_when_each_is_fitted_alone(
     assert reached[final.config.recency_half_life] == pytest.approx(max(reached.values()), abs=1e-6)
     again = kind(final.config).fit(parts.fit, run=dataclasses.replace(run, epochs=epochs))
     assert torch.equal(final.score(np.arange(60)), again.score(np.arange(60)))
-    # A vector that `mf` trained may serve better than one that is found anew, with any half-life.
+    # A vector that `mf` trained may serve better than one that is fitted again, with any half-life.
     assert name in ("bias", "mf") or final.config.recency_half_life is not None
 
 
@@ -165,7 +165,7 @@ def test_auto_without_validation_is_none_and_before_it_weighs_nothing(chain: Spl
 
 
 def test_where_order_is_all_the_same_none_is_chosen(chain: Split) -> None:
-    """Recency changes nobody's list of one-event histories, and a tie is no gain."""
+    """Recency changes no list of a one-event history, and a tie is no gain."""
     first = chain.train.chronological()[np.unique(chain.train.user_idx, return_index=True)[1]]
     config, run = configure("ease", {"recency_half_life": "auto", "recency_floor": 0}, RunConfig(device="cpu"))
     model = fit_final(model_class("ease"), config, chain.train.select(first), chain.valid, run=run)
@@ -176,11 +176,11 @@ def test_the_store_shows_what_was_chosen_and_finds_it_again(tiny: Dataset, tmp_p
     store = ArtefactStore(tmp_path)
     wanted = {"recency_half_life": "auto"}
     made = obtain(TrainingRequest(tiny, "ease", settings=wanted), store=store)
-    found = obtain(TrainingRequest(tiny, "ease", settings=wanted), store=store)
-    assert (made.fresh, found.fresh) == (True, False)
+    result = obtain(TrainingRequest(tiny, "ease", settings=wanted), store=store)
+    assert (made.fresh, result.fresh) == (True, False)
     chosen = made.model.config.recency_half_life
     assert chosen != "auto"
-    assert made.manifest.config["recency_half_life"] == found.model.config.recency_half_life == chosen
+    assert made.manifest.config["recency_half_life"] == result.model.config.recency_half_life == chosen
 
 
 # Explanations ---------------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def test_ials_explains_by_the_solve_written_out(tiny: Dataset) -> None:
     assert model.explain(past, targets).numpy() == pytest.approx(np.array(expected), abs=1e-5)
 
 
-def test_mf_gives_exact_reasons_to_newcomers_and_neighbours_to_those_it_was_trained_on(tiny: Dataset) -> None:
+def test_mf_gives_exact_reasons_to_new_users_and_neighbours_to_those_it_was_trained_on(tiny: Dataset) -> None:
     model, past = fitted("mf", tiny, epochs=30), [1, 5, 9]
     assert {reason.kind for reason in reasons(model, past, [2, 3])} == {"neighbour"}
     assert {reason.kind for reason in reasons(model, past, [13, 17], new_user=True)} == {"contribution"}

@@ -128,16 +128,16 @@ def test_the_softmax_and_its_gradient_are_those_of_the_logarithm_written_out(mar
     together = (positive.exp() + (negative + margin).exp().sum(1)).log() - positive
     expected = torch.autograd.grad(together.mean(), (positive, negative))
     assert loss.item() == pytest.approx(together.mean().item())
-    for found, wanted in zip(weights, expected, strict=True):
-        assert torch.allclose(found, wanted.nan_to_num(0.0), atol=1e-12)
+    for outcome, wanted in zip(weights, expected, strict=True):
+        assert torch.allclose(outcome, wanted.nan_to_num(0.0), atol=1e-12)
 
 
 def test_softmax_against_all_other_items_is_the_cross_entropy_over_the_catalogue() -> None:
     scores = torch.randn(4, 9, generator=torch.Generator().manual_seed(1))
     target = torch.tensor([0, 8, 3, 3])
     others = scores.masked_fill(torch.arange(9) == target[:, None], -torch.inf)
-    found = softmax_loss(scores.gather(1, target[:, None])[:, 0], others)
-    assert float(found) == pytest.approx(float(nn.functional.cross_entropy(scores, target)), rel=1e-6)
+    outcome = softmax_loss(scores.gather(1, target[:, None])[:, 0], others)
+    assert float(outcome) == pytest.approx(float(nn.functional.cross_entropy(scores, target)), rel=1e-6)
 
 
 @pytest.mark.parametrize("cells", [1, 40, 10_000])
@@ -154,9 +154,9 @@ def test_the_softmax_in_blocks_and_its_gradient_are_those_of_the_cross_entropy(c
             others = logits[:, against].masked_fill(against == targets[:, None], -torch.inf)
             own = logits.gather(1, targets[:, None])
             expected = F.cross_entropy(torch.cat([own, others], dim=1), torch.zeros_like(targets))
-        found = catalogue_softmax.catalogue_softmax_loss(given[0], targets, *given[1:], against)
-        assert found.item() == pytest.approx(expected.item())
-        for ours, theirs in zip(*(torch.autograd.grad(2 * x, given) for x in (found, expected)), strict=True):
+        outcome = catalogue_softmax.catalogue_softmax_loss(given[0], targets, *given[1:], against)
+        assert outcome.item() == pytest.approx(expected.item())
+        for ours, theirs in zip(*(torch.autograd.grad(2 * x, given) for x in (outcome, expected)), strict=True):
             torch.testing.assert_close(ours, theirs)
     assert catalogue_softmax.catalogue_softmax_loss(given[0][:0], targets[:0], *given[1:], against).item() == 0
 
@@ -357,9 +357,9 @@ def test_the_validator_masks_training_items_and_averages_over_validation_users()
         given.append(users)
         return table[users]
 
-    found = ranking_validator(score, train_rows, valid)()
+    outcome = ranking_validator(score, train_rows, valid)()
     # User 0: items 0 and 1 are masked, so item 2 comes first; user 1: item 0 comes first.
-    assert found == {"valid_ndcg@10": pytest.approx(1.0), "valid_hr@10": pytest.approx(1.0)}
+    assert outcome == {"valid_ndcg@10": pytest.approx(1.0), "valid_hr@10": pytest.approx(1.0)}
     assert torch.cat(given).tolist() == [0, 1]
     assert torch.equal(table, torch.linspace(1, 0, 12).repeat(3, 1))  # the scores stay the model's own
 
@@ -367,8 +367,8 @@ def test_the_validator_masks_training_items_and_averages_over_validation_users()
 def test_the_validator_gives_the_loop_its_key_on_a_catalogue_smaller_than_ten() -> None:
     x = Interactions.from_pairs([0, 1], [0, 1], n_users=2, n_items=4)
     valid = Interactions.from_pairs([0], [2], n_users=2, n_items=4)
-    found = ranking_validator(lambda users: torch.ones(len(users), 4), x, valid)()
-    assert found["valid_ndcg@10"] == pytest.approx(1 / np.log2(3))  # items 1, 2, 3 tie: item 2 is second
+    outcome = ranking_validator(lambda users: torch.ones(len(users), 4), x, valid)()
+    assert outcome["valid_ndcg@10"] == pytest.approx(1 / np.log2(3))  # items 1, 2, 3 tie: item 2 is second
 
 
 def test_one_thread_is_given_back_even_after_a_fault() -> None:

@@ -52,7 +52,10 @@ class PairConfig(BaseConfig):
         None, "optimiser of the biases; empty: the same"
     )
     bias_learning_rate: float | None = option(
-        None, "step size of the biases, so that they do not take all of popularity; empty: the same", low=0, high=1000
+        None,
+        "step size of the biases; a smaller one leaves more of popularity to the vectors; empty: the same",
+        low=0,
+        high=1000,
     )
     schedule: Literal["none", "plateau", "cosine"] = shared("schedule", "none")
     clip: float = option(0.0, "largest norm of a step's gradient; 0: no limit", low=0, high=1e6)
@@ -61,7 +64,9 @@ class PairConfig(BaseConfig):
     )
     dropout: float = shared("dropout", 0.0, search=Range(0, 0.5))
     item_bias: bool = shared("item_bias", True)
-    user_bias: bool = option(False, "learn a bias of each user; no ranking changes, logistic and squared losses do")
+    user_bias: bool = option(
+        False, "learn a bias of each user; it changes the logistic and squared losses, but no ranking"
+    )
     partial_credit: str = option(
         "",
         "columns that a negative may share with the positive, and how much that narrows the margin, as in genres:0.4",

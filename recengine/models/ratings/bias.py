@@ -22,7 +22,7 @@ class BiasConfig(HistoryConfig):
 
     item_shrink: float = option(
         2.0,
-        "an item's offset is shrunk as by this many average ratings",
+        "average ratings that are added to an item's; more of them shrink its offset",
         low=0,
         high=1e6,
         search=Range(0.1, 50, log=True),
@@ -30,7 +30,7 @@ class BiasConfig(HistoryConfig):
     )
     user_shrink: float = option(
         5.0,
-        "a user's offset is shrunk as by this many average ratings",
+        "average ratings that are added to a user's; more of them shrink the offset",
         low=0,
         high=1e6,
         search=Range(0.1, 50, log=True),

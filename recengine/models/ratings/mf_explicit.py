@@ -42,7 +42,7 @@ class MFExplicitConfig(HistoryConfig):
     averaged_sweeps: int = option(
         50, "gibbs: average the predictions of this many last sweeps", low=1, high=1000, primary=1
     )
-    implicit: bool = option(True, "gibbs: what was rated, whatever the rating, shifts the expected vector")
+    implicit: bool = option(True, "gibbs: which items were rated, whatever the ratings, shifts the expected vector")
     implicit_l2: float = option(
         3.0, "gibbs: ridge penalty of that shift", low=0, high=1e6, open_low=True, search=Range(0.3, 30, log=True)
     )

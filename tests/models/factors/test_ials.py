@@ -1,4 +1,4 @@
-"""Implicit ALS: what training refines and newcomers are given solve the published normal equations."""
+"""Implicit ALS: what training refines and new users are given solve the published normal equations."""
 
 from itertools import pairwise
 
@@ -32,7 +32,7 @@ def case(monkeypatch: pytest.MonkeyPatch) -> tuple[IALS, Histories, torch.Tensor
     return IALS(config), Histories(user, item, weight[chosen], N_USERS), torch.from_numpy(items), exact
 
 
-def test_a_newcomers_vector_solves_the_normal_equations(case) -> None:
+def test_a_new_users_vector_solves_the_normal_equations(case) -> None:
     model, histories, items, exact = case
     assert np.allclose(model._solve(histories, items).numpy(), exact, atol=1e-5)
 

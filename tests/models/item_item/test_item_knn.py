@@ -17,6 +17,6 @@ def test_similar_items_are_the_neighbours_of_the_item_asked_about(tiny: Dataset)
     cosine = gram / (np.outer(norm, norm) + 3.0)
     np.fill_diagonal(cosine, -1)
     model = kind(kind.Config.from_dict({"neighbours": 3, "cosine_shrinkage": 3.0})).fit(liked)
-    found = model.similar_items(np.arange(40), k=3)
+    result = model.similar_items(np.arange(40), k=3)
     for seed in range(40):
-        assert np.allclose(np.sort(found.scores[seed].numpy()), np.sort(cosine[seed])[-3:], atol=1e-5)
+        assert np.allclose(np.sort(result.scores[seed].numpy()), np.sort(cosine[seed])[-3:], atol=1e-5)

@@ -29,7 +29,7 @@ def fit(rows: Interactions, **config: float | None) -> torch.Tensor:
 
 
 def random_histories(seed: int, n_users: int = 9, n_items: int = 7) -> Interactions:
-    """Return people with 1 to 6 distinct items each, their rows mixed, and one person without any."""
+    """Return users with 1 to 6 distinct items each, their rows mixed, and one user without any."""
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(n_items)[: rng.integers(1, 7)] for _ in range(n_users)]
     user = np.repeat(np.arange(n_users), [len(c) for c in chosen])
@@ -42,12 +42,12 @@ def random_histories(seed: int, n_users: int = 9, n_items: int = 7) -> Interacti
 def ridge_without_self(inputs: NDArray[np.float64], targets: NDArray[np.float64], l2: float) -> NDArray[np.float64]:
     """Return the ridge regression of each target column on all input columns but its own, one by one."""
     n = inputs.shape[1]
-    found = np.zeros((n, n))
+    result = np.zeros((n, n))
     for i in range(n):
         others = np.delete(np.arange(n), i)
         kept = inputs[:, others]
-        found[others, i] = np.linalg.solve(kept.T @ kept + l2 * np.eye(n - 1), kept.T @ targets[:, i])
-    return found
+        result[others, i] = np.linalg.solve(kept.T @ kept + l2 * np.eye(n - 1), kept.T @ targets[:, i])
+    return result
 
 
 @pytest.mark.parametrize("set_weight", [0.0, 0.3])
@@ -59,16 +59,16 @@ def test_the_weights_are_the_ridge_regression_of_rows_written_out(set_weight: fl
         of_user = rows.user_idx == user
         sequence = rows.item_idx[of_user][np.argsort(rows.timestamp[of_user])]
         sets.append(np.isin(np.arange(rows.n_items), sequence).astype(float))
-        for place in range(1, len(sequence)):
+        for position in range(1, len(sequence)):
             history = np.zeros(rows.n_items)
-            for age, item in enumerate(sequence[:place][::-1]):
+            for age, item in enumerate(sequence[:position][::-1]):
                 history[item] = 1.0 if half_life is None else FLOOR + 0.5 ** (age / half_life)
             before.append(history)
-            after.append(np.eye(rows.n_items)[sequence[place]])
+            after.append(np.eye(rows.n_items)[sequence[position]])
     share = np.sqrt(np.concatenate([np.full(len(before), 1 - set_weight), np.full(len(sets), set_weight)]))[:, None]
     expected = ridge_without_self(share * np.array([*before, *sets]), share * np.array([*after, *sets]), L2)
-    found = fit(rows, set_weight=set_weight, recency_half_life=half_life)
-    assert np.allclose(found.numpy(), expected, atol=1e-5)
+    result = fit(rows, set_weight=set_weight, recency_half_life=half_life)
+    assert np.allclose(result.numpy(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("set_weight", [0.0, 0.3])
@@ -76,7 +76,7 @@ def test_the_weights_are_the_ridge_regression_of_rows_written_out(set_weight: fl
 def test_with_a_later_horizon_it_is_the_ridge_regression_with_an_intercept_of_starts_written_out(
     set_weight: float, half_life: float | None, tmp_path: Path
 ) -> None:
-    """Each person's first 0, 1, 2, 3 items ask for all that follow, and count 1 together."""
+    """Each user's first 0, 1, 2, 3 items predict all that follow, with a total weight of 1."""
     rows = random_histories(seed=3)
     inputs, targets, share = [], [], []
     for user in range(rows.n_users - 1):
@@ -100,8 +100,8 @@ def test_with_a_later_horizon_it_is_the_ridge_regression_with_an_intercept_of_st
     config = {"l2": L2, "recency_half_life": half_life, "recency_floor": FLOOR, "set_weight": set_weight}
     model = kind(kind.Config.from_dict({**config, "horizon": "later", "first_events": 3})).fit(rows)
     assert np.allclose(model.item_weights.numpy(), expected, atol=1e-5)
-    nobody = model.score_history(rows.select(slice(0)).of_users([0]))[0]
-    assert np.allclose(nobody.numpy(), wanted - read @ expected, atol=1e-5)
+    no_history = model.score_history(rows.select(slice(0)).of_users([0]))[0]
+    assert np.allclose(no_history.numpy(), wanted - read @ expected, atol=1e-5)
     model.save(tmp_path)
     assert torch.equal(kind.load(tmp_path).score([0, 1]), model.score([0, 1]))
 
@@ -119,8 +119,8 @@ def test_with_the_whole_weight_on_sets_it_is_ease(seed: int, l2: float) -> None:
 def test_it_recommends_what_people_choose_next_where_sets_alone_say_nothing(step: int) -> None:
     """Everybody walks round a ring of items in one direction; each pair of neighbours is chosen equally often."""
     n = 12
-    user, place = np.divmod(np.arange(n * 6), 6)
-    walks = Interactions.from_pairs(user, (user + step * place) % n, n_users=n, n_items=n)
+    user, position = np.divmod(np.arange(n * 6), 6)
+    walks = Interactions.from_pairs(user, (user + step * position) % n, n_users=n, n_items=n)
     model = model_class("slist")(model_class("slist").Config.from_dict({"l2": 1.0})).fit(walks)
     last = walks.item_idx[5::6]
     top = model.top_k(np.arange(n), k=1, seen=walks).items[:, 0].numpy()
@@ -155,5 +155,5 @@ def test_after_two_ratings_the_later_horizon_is_ahead_of_popularity_on_ml_100k(m
     split = make_split(load_dataset("ml-100k"), "cold-user", given=2, targets_after=19)
     kind = model_class("slist")
     config = kind.Config.from_dict({"horizon": "later", "l2": 100.0, "recency_half_life": None})
-    found = [evaluate(model.fit(split.fit), split).per_user["ndcg@10"] for model in (kind(config), Popularity())]
-    assert ahead_of("popularity", dict(zip(("slist", "popularity"), found, strict=True)))["slist"].low > 0
+    result = [evaluate(model.fit(split.fit), split).per_user["ndcg@10"] for model in (kind(config), Popularity())]
+    assert ahead_of("popularity", dict(zip(("slist", "popularity"), result, strict=True)))["slist"].low > 0

@@ -309,7 +309,7 @@ def test_y_range_squashes_every_score_and_changes_no_ranking(name: str, tiny: Da
     assert torch.equal(scores.argsort(dim=1, stable=True), model.score(np.arange(60)).argsort(dim=1, stable=True))
 
 
-def test_y_range_holds_in_training_and_for_newcomers(tiny: Dataset) -> None:
+def test_y_range_holds_in_training_and_for_new_users(tiny: Dataset) -> None:
     """A positive at the top of the range and no negative: the squared loss is what the sigmoid leaves of the gap."""
     model = fitted("mf", tiny, y_range=[0, 1], loss="squared", l2=0.0, user_bias=True)
     user, item, negative = torch.tensor([3]), torch.tensor([7]), torch.tensor([[2]])
@@ -317,8 +317,8 @@ def test_y_range_holds_in_training_and_for_newcomers(tiny: Dataset) -> None:
     with torch.no_grad():
         loss = model._loss(user, item, negative, None)
     assert float(loss) == pytest.approx(((1 - got) ** 2 + other**2) / 2, rel=1e-4)
-    newcomer = model.score_history(Interactions.from_pairs([0, 0], [1, 5], n_users=1, n_items=40))
-    assert 0 < float(newcomer.min()) < float(newcomer.max()) < 1
+    new_user = model.score_history(Interactions.from_pairs([0, 0], [1, 5], n_users=1, n_items=40))
+    assert 0 < float(new_user.min()) < float(new_user.max()) < 1
 
 
 @pytest.mark.parametrize(
@@ -392,7 +392,7 @@ def test_a_fold_in_leaves_the_network_that_it_shares_as_it_was(tiny: Dataset) ->
 
 @pytest.mark.real
 def test_folding_in_reaches_the_accuracy_of_learned_vectors(mirror: Path) -> None:
-    """On ml-100k newcomers who bring their training rows are ranked for nearly as well as those who were trained."""
+    """On ml-100k new users who bring their training rows are ranked for nearly as well as those who were trained."""
     split = leave_last(load_dataset("ml-100k").positives(4.0))
     config, run = configure("mf", {"epochs": 9}, RunConfig(device="cpu"))
     model: Any = model_class("mf")(config).fit(split.train, run=run)
@@ -412,14 +412,14 @@ def test_folding_in_reaches_the_accuracy_of_learned_vectors(mirror: Path) -> Non
 def test_a_table_gives_what_an_embedding_gives_and_its_gradient(index: np.ndarray, dim: int) -> None:
     weight = torch.randn(5, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     grown = torch.randn(*index.shape, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    found = []
+    outcome = []
     for kind in (Table, torch.nn.Embedding):
         table = kind(5, dim, _weight=weight.clone())
         out = table(torch.from_numpy(index))
         out.backward(grown)
-        found.append((out.detach(), table.weight.grad))
-    assert torch.equal(found[0][0], found[1][0])
-    assert torch.allclose(found[0][1], found[1][1], atol=1e-12)
+        outcome.append((out.detach(), table.weight.grad))
+    assert torch.equal(outcome[0][0], outcome[1][0])
+    assert torch.allclose(outcome[0][1], outcome[1][1], atol=1e-12)
 
 
 @pytest.mark.parametrize(("initialiser", "most"), [("normal", 5.0), ("truncated", 0.21), ("uniform", 0.174)])

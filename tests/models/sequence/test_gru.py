@@ -19,15 +19,15 @@ def fit(rows: Interactions, **settings: Any) -> Any:
 
 
 def histories(lengths: list[int], n_items: int = 40) -> Interactions:
-    """Return people with as many different items; everybody's times run from 0."""
+    """Return users with these numbers of distinct items; each user's times run from 0."""
     rng = np.random.default_rng(len(lengths))
     items = [rng.permutation(n_items)[:n] for n in lengths]
-    user, place = np.repeat(np.arange(len(lengths)), lengths), np.concatenate([np.arange(n) for n in lengths])
+    user, position = np.repeat(np.arange(len(lengths)), lengths), np.concatenate([np.arange(n) for n in lengths])
     mixed = rng.permutation(len(user))
     return Interactions.from_pairs(
         user[mixed],
         np.concatenate(items)[mixed],
-        timestamp=place[mixed],
+        timestamp=position[mixed],
         n_users=len(lengths),
         n_items=n_items,
     )
@@ -41,12 +41,12 @@ def test_what_is_asked_after_an_event_of_a_start_is_an_item_of_that_person_that_
     rows = histories(lengths)
     sequences = Sequences(rows)
     ends, window = sequences.starts(longest)
-    people = [user for user, n in enumerate(lengths) if n > 1]
-    assert window.tolist() == [min(lengths[user], longest) for user in people]
+    users = [user for user, n in enumerate(lengths) if n > 1]
+    assert window.tolist() == [min(lengths[user], longest) for user in users]
     items, _, length = sequences.windows(ends, window)
     row, after, item = sequences.draw_later(ends, length, torch.Generator().manual_seed(seed))
     for b, t, target in zip(row.tolist(), after.tolist(), item.tolist(), strict=True):
-        own = rows.user_idx == people[b]
+        own = rows.user_idx == users[b]
         when = dict(zip(rows.item_idx[own].tolist(), rows.timestamp[own].tolist(), strict=True))
         assert when[int(items[b, t])] == t < window[b]
         assert when[target] > t
@@ -57,10 +57,10 @@ def test_every_pair_of_an_event_and_a_later_row_is_as_likely_as_any_other() -> N
     ends, window = sequences.starts(3)
     draws = torch.Generator().manual_seed(0)
     seen = np.zeros((3, 6))
-    place = {item: n for n, item in enumerate(sequences.items[:6].tolist())}
+    position = {item: n for n, item in enumerate(sequences.items[:6].tolist())}
     for _ in range(3000):
         _, after, item = sequences.draw_later(ends, torch.from_numpy(window), draws)
-        np.add.at(seen, (after.numpy(), [place[i] for i in item.tolist()]), 1)
+        np.add.at(seen, (after.numpy(), [position[i] for i in item.tolist()]), 1)
     possible = np.arange(3)[:, None] < np.arange(6)
     assert np.allclose(seen / 3000, possible / 3, atol=0.04)
 
@@ -79,6 +79,6 @@ def test_one_film_tells_which_half_of_the_catalogue_follows() -> None:
     items = np.array([rng.permutation(20) + 20 * (user % 2) for user in range(200)])[:, :12]
     rows = Interactions.from_pairs(np.repeat(np.arange(200), 12), items.flatten(), n_users=200, n_items=40)
     model = fit(rows, embedding_dim=8, hidden_dim=16, max_length=3, learning_rate=0.02, epochs=15)
-    newcomers = Interactions.from_pairs(np.arange(40), np.arange(40), n_users=40, n_items=40)
-    top = model.score_history(newcomers).topk(10).indices.numpy()
+    new_users = Interactions.from_pairs(np.arange(40), np.arange(40), n_users=40, n_items=40)
+    top = model.score_history(new_users).topk(10).indices.numpy()
     assert (top // 20 == np.arange(40)[:, None] // 20).mean() > 0.95

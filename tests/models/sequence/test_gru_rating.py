@@ -1,4 +1,4 @@
-"""`gru-rating`: the offsets and the network by hand, what a sequence may tell, and that newcomers gain from it."""
+"""`gru-rating`: the offsets and the network by hand, what a sequence may tell, and that new users gain from it."""
 
 from typing import Any
 
@@ -24,10 +24,10 @@ def fit(rows: Interactions, name: str = "gru-rating", **settings: Any) -> Any:
 
 
 def random_ratings(seed: int, n_users: int = 6, n_items: int = 9) -> Interactions:
-    """Return people with 1 to 8 ratings of distinct items at increasing times, their rows mixed, and one with none."""
+    """Return users with 1 to 8 ratings of distinct items at increasing times, their rows mixed, and one with none."""
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(n_items)[: rng.integers(1, 9)] for _ in range(n_users)]
-    chosen[0] = np.arange(3)  # one person at least is read
+    chosen[0] = np.arange(3)  # at least one user is read
     user = np.repeat(np.arange(n_users), [len(c) for c in chosen])
     mixed = rng.permutation(len(user))
     rating = rng.integers(1, 11, len(user)) / 2
@@ -80,8 +80,8 @@ def test_a_prediction_is_that_of_the_equations_written_out(tiny: Dataset, traine
         )
         for i in range(40)
     ]
-    person = Interactions.from_pairs([0] * 3, items, rating=ratings, n_users=1, n_items=40)
-    assert trained.score_history(person)[0].numpy() == pytest.approx(np.array(expected), abs=1e-4)
+    history = Interactions.from_pairs([0] * 3, items, rating=ratings, n_users=1, n_items=40)
+    assert trained.score_history(history)[0].numpy() == pytest.approx(np.array(expected), abs=1e-4)
     assert np.ptp(expected - weight["mean"] - weight["item_offset"][:-1]) > 1e-3  # the network does say something
 
 
@@ -91,14 +91,14 @@ def test_a_residual_is_against_the_offset_of_an_item_that_lacks_the_row(seed: in
     rows = random_ratings(seed)
     offsets: Any = fit(rows, "bias", item_shrink=shrink, user_shrink=5)
     assert isinstance(offsets, Bias)
-    found = leave_one_out_residuals(rows, offsets)
+    result = leave_one_out_residuals(rows, offsets)
     item, user, rating = rows.item_idx, rows.user_idx, rows.rating
-    for place, row in enumerate(rows.chronological()):
+    for position, row in enumerate(rows.chronological()):
         others = (item == item[row]) & (np.arange(len(rows)) != row)
         left = rating[others] - float(offsets.mean) - offsets.users[user[others]].numpy()
         # The offsets are those of the last round, whose users' part came after: they agree once they have settled.
         offset = left.sum() / (others.sum() + shrink) if others.sum() + shrink else 0.0
-        assert float(found[place]) == pytest.approx(rating[row] - float(offsets.mean) - offset, abs=0.05)
+        assert float(result[position]) == pytest.approx(rating[row] - float(offsets.mean) - offset, abs=0.05)
 
 
 # What a sequence may tell ----------------------------------------------------------------------------------------
@@ -111,27 +111,27 @@ def test_drawn_targets_come_later_than_what_predicts_them_and_sequences_are_draw
 ) -> None:
     rows = random_ratings(seed)
     model = fit(rows, epochs=1, max_length=longest, event_targets=3, batch_size=4)
-    known = torch.arange(len(rows) + 0.0)  # in place of a residual the row's place in the order of time
+    known = torch.arange(len(rows) + 0.0)  # instead of a residual, the row's position in the order of time
     batches = model._batches(known, torch.device("cpu"), torch.Generator().manual_seed(seed))
     sequences = Sequences(rows)
     read: list[list[int]] = []
-    for items, places, targets, wanted, used in [batch for _ in range(3) for batch in batches()]:
+    for items, positions, targets, wanted, used in [batch for _ in range(3) for batch in batches()]:
         assert bool((used.sum(1) - 1 == (items < rows.n_items).sum(1)).all())
         for row in range(len(items)):
             n = int(used[row].sum()) - 1
             assert 1 <= n <= longest
-            events = places[row, :n].long()
+            events = positions[row, :n].long()
             assert events.tolist() == list(range(int(events[0]), int(events[0]) + n))  # one stretch of time
             assert items[row].tolist() == [*sequences.items[events].tolist(), *[rows.n_items] * (items.shape[1] - n)]
-            assert not places[row, n:].any()
+            assert not positions[row, n:].any()
             owner = np.searchsorted(sequences.ends, int(events[0]), side="right")
             for after in range(n + 1):
                 later = wanted[row, after].long()
                 assert int(later.min()) >= int(events[0]) + after  # never what was read
-                assert int(later.max()) < sequences.ends[owner]  # nor another person's
+                assert int(later.max()) < sequences.ends[owner]  # nor another user's
                 assert targets[row, after].tolist() == sequences.items[later].tolist()
             read.append(events.tolist())
-    assert len(read) == 3 * (rows.user_counts > 1).sum()  # each person once an epoch
+    assert len(read) == 3 * (rows.user_counts > 1).sum()  # each user once an epoch
 
 
 def test_padding_in_a_batch_changes_no_loss(trained: Any) -> None:
@@ -167,7 +167,7 @@ def test_of_a_long_history_the_latest_events_are_read_and_their_order_counts(tin
 
 
 @pytest.mark.parametrize("loss", ["absolute", "squared"])
-def test_newcomers_are_told_by_their_ratings_which_half_of_the_films_is_theirs(loss: str) -> None:
+def test_a_few_ratings_show_which_half_of_the_films_a_new_user_likes(loss: str) -> None:
     rng = np.random.default_rng(0)
     user, item = np.repeat(np.arange(320), 10), np.concatenate([rng.permutation(16)[:10] for _ in range(320)])
     rating = np.where(user % 2 == item % 2, 5.0, 1.0)

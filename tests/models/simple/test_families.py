@@ -41,7 +41,7 @@ def test_content_and_demographic_say_what_is_missing(tiny: Dataset) -> None:
 
 
 def test_a_profile_gets_what_its_group_likes(tiny: Dataset) -> None:
-    """Occupation and liked genre go together in `tiny`: film i is liked by people of occupation i mod 4."""
+    """Occupation and liked genre go together in `tiny`: film i is liked by users of occupation i mod 4."""
     config = Demographic.Config.from_dict({"prior_strength": 5.0})
     model = Demographic(config).fit(tiny.positives(4.0), users=tiny.users)
     listing = recommend_profile(model, tiny, {"occupation": "Artist"}, k=5)

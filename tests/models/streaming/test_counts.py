@@ -28,7 +28,7 @@ def fit(name: str, rows: Interactions, **config: Any) -> Counting:
 
 
 def rank(item: int, scores: NDArray[np.float64], had: list[int], near: float = 0.0) -> range:
-    """Return the ranks that an item can have where `near` makes no difference; exact ties go by place."""
+    """Return the ranks that an item can have where `near` makes no difference; exact ties go by index."""
     others = [i for i in range(len(scores)) if i != item and i not in had]
     better = [scores[i] > scores[item] + near or (not near and scores[i] == scores[item] and i < item) for i in others]
     as_good = [near > 0 and abs(scores[i] - scores[item]) <= near for i in others]
@@ -51,8 +51,8 @@ def test_a_fading_count_halves_every_half_life(largest: float, monkeypatch: pyte
     model = fit("recent-popularity", rows, popularity_half_life=20)
     weights = 0.5 ** (np.arange(120)[::-1] / 20)
     expected = np.bincount(rows.item_idx, weights, minlength=30)
-    found = model.score(0)[0].numpy()
-    assert found / found.sum() == pytest.approx(expected / expected.sum(), rel=1e-4)
+    result = model.score(0)[0].numpy()
+    assert result / result.sum() == pytest.approx(expected / expected.sum(), rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -122,16 +122,16 @@ def test_counts_grow_with_new_people_and_films(name: str) -> None:
     assert scores[1, 33] > 0
     assert scores[0, 31] == 0
     if name == "stream-item-knn":
-        assert torch.equal(scores[0, :30], before)  # nobody else had the new films
+        assert torch.equal(scores[0, :30], before)  # no other user had the new films
 
 
-def test_a_newcomer_is_scored_as_the_person_with_the_same_events() -> None:
+def test_a_new_user_is_scored_as_the_user_with_the_same_events() -> None:
     rows = events(150)
     model = fit("stream-item-knn", rows)
     someone = rows.of_users([5, 2])
     assert torch.allclose(model.score_history(someone), model.score([5, 2]))
-    nobody = model.score_history(rows.select(slice(0)).of_users([0]))
-    assert nobody[0].argmax() == np.bincount(rows.item_idx).argmax()
+    no_history = model.score_history(rows.select(slice(0)).of_users([0]))
+    assert no_history[0].argmax() == np.bincount(rows.item_idx).argmax()
 
 
 def test_item_knn_refuses_a_catalogue_beyond_its_memory() -> None:

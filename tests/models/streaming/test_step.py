@@ -70,8 +70,8 @@ def test_an_update_is_what_autograd_and_the_optimiser_of_torch_do(loss: str, sig
     oracle = kinds[optimizer](list(parameters.values()), lr=0.05)
     moments = {name: np.zeros((OPTIMIZERS.index(optimizer), *t.shape), np.float32) for name, t in table.items()}
     tables = Tables(*(t.numpy() for t in table.values()), *moments.values(), np.zeros(1, np.int64))
-    places = LOSSES.index(loss), OPTIMIZERS.index(optimizer)
-    rule = Rule(*places, 0.05, 0.02, sigmoid, True, True, True)
+    codes = LOSSES.index(loss), OPTIMIZERS.index(optimizer)
+    rule = Rule(*codes, 0.05, 0.02, sigmoid, True, True, True)
     scratch = Scratch.for_batches(5, 9, 6, 3, 3)
     for turn in range(3):
         examples = [(0, [1, 2, 3, 4], 1.0), (0, [2, 1, 5 + turn, 0], 2.5), (turn + 1, [1, 8], 0.5)]
@@ -132,14 +132,14 @@ class SlowStream:
             if other not in taken:
                 taken.add(other)
                 picked.append(other)
-        places = [user], picked, picked
-        rows = [table[place].requires_grad_() for table, place in zip(self.tables, places, strict=True)]
+        indices = [user], picked, picked
+        rows = [table[index].requires_grad_() for table, index in zip(self.tables, indices, strict=True)]
         u, v, b = rows[0][0], rows[1], rows[2]
         penalty = config.l2 / 2 * (u.square().sum() + v.square().sum())
         loss = loss_of(config.loss, v @ u + b[:, 0], config.sigmoid) + penalty
-        for gradient, table, place in zip(torch.autograd.grad(loss, rows), self.tables, places, strict=True):
+        for gradient, table, index in zip(torch.autograd.grad(loss, rows), self.tables, indices, strict=True):
             if config.item_bias or table is not self.tables[2]:
-                table[place] -= config.learning_rate * gradient
+                table[index] -= config.learning_rate * gradient
 
     def take(self, user: int, item: int, masked: bool) -> tuple[int, int]:
         """Return the least and the greatest rank that the item can have where 1e-6 makes no difference."""
@@ -265,8 +265,8 @@ def test_new_people_and_films_are_added_as_they_come(negatives_from: str) -> Non
 def test_a_person_who_gave_five_stars_to_one_kind_is_shown_it(tiny: Dataset) -> None:
     liked = tiny.positives(4.0)
     model = fit(liked, run=RunConfig(device="cpu", epochs=20), learning_rate=0.5)
-    newcomer = Interactions.from_pairs([60] * 5, [2, 6, 10, 14, 18], n_users=61, n_items=40)
-    model.partial_fit(newcomer)
+    new_user = Interactions.from_pairs([60] * 5, [2, 6, 10, 14, 18], n_users=61, n_items=40)
+    model.partial_fit(new_user)
     scores, like = model.score(60)[0], torch.arange(40) % 4 == 2
     assert scores[like].mean() > scores[~like].mean() + 1
 
@@ -321,8 +321,8 @@ def test_linear_grows_without_bound_where_squared_comes_to_rest() -> None:
 
 
 def sampler(n_items: int, seed: int = 0, source: str = "any") -> Sampler:
-    places = np.arange(n_items + 1)
-    older, newer = ((places + by) % (n_items + 1) for by in (-1, 1))
+    positions = np.arange(n_items + 1)
+    older, newer = ((positions + by) % (n_items + 1) for by in (-1, 1))
     return Sampler(
         np.array([seed], np.uint64),
         np.zeros(n_items, np.int64),
@@ -382,11 +382,11 @@ def test_the_oldest_come_first_and_then_queue_up_again() -> None:
     for item in (0, 2, 1):
         sampling.move_to_newest(drawing, item)  # oldest first: 3 4 5 0 2 1
     sampling.mark_history(log, 0, drawing)
-    found = []
+    result = []
     for _ in range(3):
         sampling.sample_negatives(drawing, 1, 2, picked)
-        found += picked[1:].tolist()
-    assert found == [3, 4, 5, 0, 2, 3]
+        result += picked[1:].tolist()
+    assert result == [3, 4, 5, 0, 2, 3]
 
 
 # The log and the compiler ---------------------------------------------------------------------------------------
@@ -412,7 +412,7 @@ def test_a_log_gives_each_persons_items_latest_first_however_it_was_filled(
 
 def test_a_function_that_no_folder_can_keep_is_compiled_all_the_same() -> None:
     space: dict[str, Any] = {}
-    exec("def double(x):\n    return 2 * x\n", space)  # without a file, so numba has no place to keep it
+    exec("def double(x):\n    return 2 * x\n", space)  # without a file, so numba has nowhere to cache it
     assert sampling.compiled(space["double"])(21) == 42
 
 
