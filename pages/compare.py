@@ -129,7 +129,7 @@ def find_errors(dataset: Dataset, task: Task) -> list[str]:
 @messages.toast_errors
 def start(task: Task) -> None:
     """Start the comparison. For callbacks."""
-    make_form(sidebar.dataset()).start(task, ["--users", f"{JOB_DIR}/viewers.csv"])
+    make_form(sidebar.dataset()).start(task, ["--users", f"{JOB_DIR}/users.csv"])
 
 
 def watch(job: Job) -> None:
@@ -188,7 +188,7 @@ def draw_result(form: TaskForm, task: Task, job: Job, report: EvaluationReport) 
 @st.cache_data(max_entries=8, show_spinner=False)
 def read_viewers(id: str) -> pd.DataFrame | None:
     """Return each viewer's figures and lists of a finished comparison."""
-    text = jobs.jobs().text(id, "viewers.csv")
+    text = jobs.jobs().text(id, "users.csv")
     return leaderboard.read_viewers(text) if text else None
 
 

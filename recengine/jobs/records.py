@@ -24,7 +24,7 @@ KEPT = 50
 """Jobs that are over and still kept, the latest ones."""
 LOG_LIMIT = 4 * 2**20
 """Bytes of a progress file beyond which its older half is dropped."""
-KEPT_FILES = ("record.json", "progress.jsonl", "result.json", "people.csv", "events.csv")
+KEPT_FILES = ("record.json", "progress.jsonl", "result.json", "users.csv", "events.csv")
 """Files of a job that stay when it is over; what it was given to read goes."""
 
 Result = TypeVar("Result")
