@@ -17,6 +17,8 @@ from recengine.evaluation.report import EvaluationReport, EvaluationSettings, In
 from recengine.evaluation.significance import Paired
 from recengine.experiments.compare import ComparisonRequest, compare
 from recengine.export import json_ready
+from recengine.jobs.job import JOB_DIR
+from recengine.jobs.records import KEPT_FILES
 from recengine.models.base import FAMILIES
 from recengine.models.registry import MODELS
 from tests.app.conftest import Open, Worker, markup, press
@@ -187,3 +189,11 @@ def test_viewers_are_read_as_they_were_written() -> None:
     assert table["list"].tolist() == [["12", "7"], []]
     assert table["ndcg@5"].tolist()[0] == 0.5
     assert pd.isna(table["ndcg@5"].tolist()[1])
+
+
+def test_the_files_that_a_comparison_writes_outlive_it(open_app: Open, worker: Worker) -> None:
+    app = open_app(PAGE)
+    app.button(key="compare").click().run()
+    written = [part.removeprefix(f"{JOB_DIR}/") for part in worker.jobs.all()[0].command if part.startswith(JOB_DIR)]
+    assert written
+    assert set(written) <= set(KEPT_FILES)
