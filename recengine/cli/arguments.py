@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Callable
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from recengine import settings
 from recengine.cli.reporter import Reporter
@@ -22,8 +22,30 @@ class UsageError(ValueError):
     """The arguments cannot be read: a sentence with the way to the help."""
 
 
+class _Once(argparse.Action):
+    """Stores the value of an option that may be given once: of two, neither can be dropped without a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        given = vars(namespace).setdefault("_given", set())
+        if option_string is not None and self.dest in given:
+            raise argparse.ArgumentError(self, "given a second time; this command takes one")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
 class Parser(argparse.ArgumentParser):
-    """Raises UsageError, one line, instead of printing its usage and leaving."""
+    """Raises UsageError, one line, instead of printing its usage and leaving, and for an option that is repeated."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        for action in (None, "store"):
+            self.register("action", action, _Once)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see `{self.prog} --help`")

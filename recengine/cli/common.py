@@ -62,8 +62,13 @@ def settings_by_model(
 
 
 def read_settings(pairs: Sequence[str], option: str = "set") -> dict[str, str]:
-    """Return key -> value of texts such as `key=value`, given to `option`."""
+    """Return key -> value of texts such as `key=value`, given to `option`, each key once."""
+    settings: dict[str, str] = {}
     for pair in pairs:
         if "=" not in pair:
             raise BadInput(option, pair, expected="KEY=VALUE", problem="is not a setting")
-    return dict(pair.split("=", 1) for pair in pairs)
+        key, value = pair.split("=", 1)
+        if key in settings:
+            raise BadInput(option, pair, remedy="give it once", problem=f"comes after {key}={settings[key]}")
+        settings[key] = value
+    return settings

@@ -176,3 +176,34 @@ def test_the_module_runs_as_a_program_and_stands_a_reader_that_leaves() -> None:
     assert done.stdout.startswith("name")
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        (["recommend", *EASE, "--user", "1", "--user", "2"], "--user"),
+        (["recommend", *EASE, "--user=1", "--model", "mf"], "--model"),
+        (["recommend", *EASE, "--user", "1", "-k", "5", "-k", "10"], "-k"),
+        (["evaluate", "ease", "--split", "random", "--dataset", "ml-100k"], "--dataset"),
+        (["evaluate", "ease", *LAST, "--split", "time"], "--split"),
+        (["evaluate", "ease", *COLD, "--given", "5", "--given", "10"], "--given"),
+        (["tune", "ease", "--trials", "3", "--trials", "9"], "--trials"),
+        (["train", "ease", "--set", "l2=1", "--set", "l2=2"], "--set"),
+        (["tune", "ease", "--search", "l2=1:9", "--search", "l2=2:8"], "--search"),
+        (["recommend", *EASE, "--profile", "age=25,age=30"], "--profile"),
+    ],
+)
+def test_m28_an_option_that_takes_one_value_is_refused_when_it_is_repeated(
+    run, folder: Path, arguments: list[str], flag: str
+) -> None:
+    status, output, noted = run(*arguments, "--dataset", folder, "--quiet")
+    assert (status, output, noted.count("\n")) == (2, "", 1)
+    assert flag in noted
+    assert "a second time" in noted or "give it once" in noted
+
+
+def test_m28_options_that_take_several_values_still_do(run, folder: Path, fresh_home: Path) -> None:
+    several = ["--set", "l2=3", "--set", "recency_floor=0.3"]
+    assert run("train", "ease", "--dataset", folder, *several)[0] == 0
+    models = ["--model", "recent-popularity", "--model", "stream-item-knn"]
+    assert run("stream", "--dataset", folder, "--positive", 4, "--events", 20, *models)[0] == 0
