@@ -1,4 +1,4 @@
-"""Results as text and files: plain tables, CSV and JSON."""
+"""Results as text and files: plain tables, CSV, JSON and Parquet."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
 from recengine.errors import BadInput
-from recengine.files import Json, atomic_text_file
+from recengine.files import Json, atomic_file, atomic_text_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Cell = str | int | float | None
+TABLES = (".csv", ".jsonl", ".parquet")
+"""Endings of the files that a table can be written to."""
+CELLS_AT_ONCE = 2**21
+"""Cells of a table that are held while it is written as Parquet."""
 
 
 def json_ready(value: Json) -> Json:
@@ -48,6 +56,49 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]])
         _write_rows(file, header, rows)
 
 
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Write a table atomically in the format that the file's ending names; one without an ending is CSV.
+
+    Only CSV, which a spreadsheet opens, has text prefixed that would be a formula.
+    """
+    match path.suffix.lower():
+        case ".jsonl":
+            with _out(path) as file:
+                for row in rows:
+                    line = json_ready(dict(zip(header, row, strict=True)))
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        case ".parquet":
+            _write_parquet(path, header, rows)
+        case _:
+            write_csv(path, header, rows)
+
+
+def _write_parquet(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Write some rows at a time; the first ones decide the types: numbers, or text where any cell is text."""
+    from pyarrow import parquet  # a tenth of a second that no other format needs
+
+    check_out(path)
+    remaining, at_once = iter(rows), max(1, CELLS_AT_ONCE // len(header))
+    first = _arrow(header, list(islice(remaining, at_once)), None)
+    with atomic_file(path) as file, parquet.ParquetWriter(file, first.schema) as writer:
+        writer.write_table(first)
+        while part := list(islice(remaining, at_once)):
+            writer.write_table(_arrow(header, part, first.schema))
+
+
+def _arrow(header: Sequence[str], rows: Sequence[Sequence[Cell]], schema: pa.Schema | None) -> pa.Table:
+    import pyarrow as pa
+
+    arrays = []
+    for number in range(len(header)):
+        cells = [row[number] for row in rows]
+        if any(isinstance(cell, str) for cell in cells) or (schema and schema.types[number] == pa.string()):
+            cells = [cell if cell is None else str(cell) for cell in cells]
+        array = pa.array(cells, schema.types[number] if schema else None)
+        arrays.append(array.cast(pa.float64()) if array.type == pa.null() else array)
+    return pa.Table.from_arrays(arrays, names=[str(name) for name in header])
+
+
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """Return what `write_csv` writes."""
     file = io.StringIO(newline="")
@@ -67,8 +118,11 @@ def write_json(path: Path, value: Mapping[str, Json]) -> None:
         json.dump(json_ready(value), file, indent=1, ensure_ascii=False)
 
 
-def check_out(path: Path, option: str = "out") -> None:
-    """Raise BadInput unless an option names a file in a folder that exists."""
+def check_out(path: Path, option: str = "out", endings: Sequence[str] = ()) -> None:
+    """Raise BadInput unless an option names a file in a folder that exists, with one of these endings.
+
+    What is there and is not a file, such as a pipe, needs no ending.
+    """
     if not path.parent.is_dir():
         raise BadInput(
             option,
@@ -78,6 +132,10 @@ def check_out(path: Path, option: str = "out") -> None:
         )
     if path.is_dir():
         raise BadInput(option, str(path), remedy="name a file in it", problem="is a folder")
+    if endings and path.suffix.lower() not in endings and (path.is_file() or not path.exists()):
+        *most, last = endings
+        expected = " or ".join(filter(None, (", ".join(most), last)))
+        raise BadInput(option, str(path), f"a name that ends in {expected}", problem="names no format that is written")
 
 
 def _out(path: Path) -> AbstractContextManager[TextIO]:

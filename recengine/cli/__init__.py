@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         flag = flag_of(options.command)
         reporter = Reporter(as_json=options.json, quiet=options.quiet, progress=options.progress)
         if getattr(options, "out", None) is not None:
-            check_out(options.out)  # now, not after an hour of training
+            check_out(options.out, endings=options.out_endings)  # now, not after an hour of training
         options.run(options, reporter)
     except BadInput as error:
         reporter.error(error.sentence(flag))

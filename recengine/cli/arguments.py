@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from recengine import settings
 from recengine.cli.reporter import Reporter
+from recengine.export import TABLES
 from recengine.models.registry import MODELS
 from recengine.training.config import Config, RunConfig
 
@@ -74,6 +76,14 @@ def add_data_command(
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--device", default=settings.default_device(), help="auto, cpu or cuda")
     return command
+
+
+def add_out(
+    command: argparse.ArgumentParser, text: str, *, required: bool = False, endings: Sequence[str] = TABLES
+) -> None:
+    """Add `--out`, a file whose ending names its format; `main` checks it before anything is done."""
+    command.add_argument("--out", type=Path, required=required, metavar="F", help=f"{text}: {', '.join(endings)}")
+    command.set_defaults(out_endings=endings)
 
 
 def whole_number(least: int) -> Callable[[str], int]:

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from recengine.cli.arguments import Commands, add_data_command, whole_number, whole_numbers
+from recengine.cli.arguments import Commands, add_data_command, add_out, whole_number, whole_numbers
 from recengine.cli.common import load_data, settings_by_model
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
@@ -15,7 +15,7 @@ from recengine.data.splits import SPLITS
 from recengine.evaluation.report import EvaluationReport, Interval, TaskResults
 from recengine.evaluation.significance import Paired
 from recengine.experiments.compare import ComparisonRequest, Measured, Observer, compare
-from recengine.export import Cell, check_out, table, write_csv, write_json
+from recengine.export import TABLES, Cell, check_out, table, write_json, write_table
 from recengine.metrics import RANKING_METRICS
 from recengine.models.registry import model_class
 from recengine.training.config import RunConfig
@@ -56,8 +56,8 @@ def add_commands(commands: Commands) -> None:
     )
     command.add_argument("--seeds", type=whole_number(1), default=1, help="trainings to average")
     command.add_argument("--force", action="store_true", help="train even if it is in the store")
-    command.add_argument("--out", type=Path, help="also write the JSON object here")
-    command.add_argument("--users", type=Path, metavar="F.csv", help="also write the figures and the list of each user")
+    add_out(command, "also write the JSON object here", endings=(".json",))
+    command.add_argument("--users", type=Path, metavar="F", help="also write the figures and the list of each user")
 
 
 class _Progress(Observer):
@@ -93,7 +93,7 @@ def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
         model_class(name)
     models = settings_by_model(options.set, options.models)
     if options.users:
-        check_out(options.users, "users")
+        check_out(options.users, "users", TABLES)
     data = load_data(options, report)
     request = ComparisonRequest(
         models,
@@ -115,7 +115,7 @@ def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
     progress = _Progress(report, data, options.k, len(models) * options.seeds * (options.folds or 1))
     comparison = compare(data, request, progress)
     if options.users:
-        write_csv(options.users, ("model", "user_id", *progress.metrics, "list"), progress.users)
+        write_table(options.users, ("model", "user_id", *progress.metrics, "list"), progress.users)
     if options.out:
         write_json(options.out, comparison.to_dict())
     report.result(comparison.to_dict(), _lines(comparison))

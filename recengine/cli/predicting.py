@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recengine.cli.arguments import Commands, add_data_command
+from recengine.cli.arguments import Commands, add_data_command, add_out
 from recengine.cli.common import BATCH, load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
 from recengine.data.readers.pairs import read_pairs
 from recengine.errors import BadInput
-from recengine.export import Cell, write_csv
+from recengine.export import Cell, write_table
 from recengine.models.abilities import PredictsRatings
 from recengine.models.base import Recommender
 from recengine.models.registry import MODELS, model_class
@@ -27,14 +27,14 @@ def add_commands(commands: Commands) -> None:
     """Declare `score`, `predict` and `estimates`."""
     command = add_data_command(commands, "score", score, "add the model's raw score to pairs of user and item")
     command.add_argument("--pairs", type=Path, required=True, metavar="F.csv")
-    command.add_argument("--out", type=Path, required=True)
+    add_out(command, "write here", required=True)
 
     command = add_data_command(commands, "predict", predict, "add the predicted rating to pairs of user and item")
     command.add_argument("--pairs", type=Path, required=True, metavar="F.csv")
-    command.add_argument("--out", type=Path, required=True)
+    add_out(command, "write here", required=True)
 
     command = add_data_command(commands, "estimates", estimates, "write the whole matrix of predicted ratings")
-    command.add_argument("--out", type=Path, required=True)
+    add_out(command, "write here", required=True)
 
 
 def score(options: argparse.Namespace, report: Reporter) -> None:
@@ -73,7 +73,7 @@ def estimates(options: argparse.Namespace, report: Reporter) -> None:
     model = _rating_model(options, report, data)
 
     rows = estimate_rows(model, data)
-    write_csv(options.out, next(rows), rows)
+    write_table(options.out, next(rows), rows)
     report.result({"out": str(options.out), "users": data.n_users, "items": data.n_items}, [str(options.out)])
 
 
@@ -100,5 +100,5 @@ def _write_with(
     values: NDArray[np.float32],
 ) -> None:
     """Write the pairs as they came, in their order, with one more column."""
-    write_csv(options.out, (*header, column), ((*row, float(v)) for row, v in zip(cells, values, strict=True)))
+    write_table(options.out, (*header, column), ((*row, float(v)) for row, v in zip(cells, values, strict=True)))
     report.result({"out": str(options.out), "rows": len(cells)}, [str(options.out)])

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from recengine.cli.arguments import Commands, add_data_command
+from recengine.cli.arguments import Commands, add_data_command, add_out
 from recengine.cli.common import BATCH, load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
 from recengine.data.matching import read_ratings
 from recengine.errors import BadInput
 from recengine.experiments.store import Trained
-from recengine.export import Cell, table, write_csv
+from recengine.export import Cell, table, write_table
 from recengine.serving.recommend import Listing, recommend, recommend_new, recommend_profile, similar
 
 
@@ -35,12 +35,12 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--profile", metavar="KEY=VALUE,...", help="for demographic: age, gender, occupation")
     command.add_argument("-k", type=int, default=10)
     command.add_argument("--include-seen", action="store_true")
-    command.add_argument("--out", type=Path)
+    add_out(command, "write the table here")
 
     command = add_data_command(commands, "similar", similar_items, "list the items nearest to one")
     command.add_argument("--item", required=True)
     command.add_argument("-k", type=int, default=10)
-    command.add_argument("--out", type=Path)
+    add_out(command, "write the table here")
 
 
 def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
@@ -64,7 +64,7 @@ def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
             yield from _listed(data, ids, listing)
 
     if options.out:
-        write_csv(options.out, header, rows())
+        write_table(options.out, header, rows())
         report.result({"out": str(options.out), "popularity_fallback": fallback}, [str(options.out)])
     else:
         shown = list(rows())
@@ -136,5 +136,5 @@ def similar_items(options: argparse.Namespace, report: Reporter) -> None:
     if listing.fallback[0]:
         report.note(f"{value['title']} has no rating of {options.positive:g} or more: the most popular items stand in.")
     if options.out:
-        write_csv(options.out, header, rows)
+        write_table(options.out, header, rows)
     report.result(value, [f"Similar to {value['title']}:", *table(header, rows)])

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from recengine.cli.arguments import Commands, add_data_command, whole_number
+from recengine.cli.arguments import Commands, add_data_command, add_out, whole_number
 from recengine.cli.common import load_data, settings_by_model
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
@@ -24,7 +24,7 @@ from recengine.evaluation.prequential import (
 )
 from recengine.evaluation.report import Interval
 from recengine.evaluation.stream_report import StreamReport
-from recengine.export import Cell, table, write_csv
+from recengine.export import Cell, table, write_table
 from recengine.jobs.events import RawId, StreamedRating, StreamEvent
 from recengine.models.registry import FOR_EVENTS, MODELS, RUNNING_COUNT, configure, model_class
 from recengine.training.config import RunConfig
@@ -47,7 +47,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--mix", type=Path, metavar="F.csv", help="item_id or title, rating: one more user")
     command.add_argument("--pace", type=float, metavar="N", help="replay no more than N events a second, to watch")
     command.add_argument("--hold", type=Path, metavar="F", help="pause while this file exists")
-    command.add_argument("--out", type=Path, metavar="F.csv", help="one row for each event and model")
+    add_out(command, "write one row for each event and model here")
 
 
 def stream_models(options: argparse.Namespace, report: Reporter) -> None:
@@ -89,7 +89,7 @@ def stream_models(options: argparse.Namespace, report: Reporter) -> None:
         throttle=throttle,
     )
     if options.out:
-        write_csv(
+        write_table(
             options.out,
             ["model", "event", "user_id", "item_id", "evaluated", "rank", "hit"],
             _rows(replay, data),
@@ -134,11 +134,13 @@ def _rows(replay: Replay, data: Dataset) -> Iterator[list[Cell]]:
     """Yield one row for each model and event; an event that is not evaluated has no rank and no hit."""
     rest, tested = replay.stream.rest, replay.evaluated.astype(int).tolist()
     user_ids, items = _user_ids(data), data.item_ids[rest.item_idx].tolist()
+    if rest.n_users > data.n_users:  # with the user who is mixed in, whose id is text
+        user_ids = [str(id) for id in user_ids]
     users = [user_ids[user] for user in rest.user_idx.tolist()]
     for name, ranks in replay.ranks.items():
         hits = replay.hits(name).tolist()
         for e, rank in enumerate(ranks.tolist()):
-            ranked: tuple[Cell, Cell] = (rank, int(hits[e])) if tested[e] else ("", 0)
+            ranked: tuple[Cell, Cell] = (rank, int(hits[e])) if tested[e] else (None, 0)
             yield [name, e + 1, users[e], items[e], tested[e], *ranked]
 
 

@@ -7,9 +7,8 @@ import math
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
-from recengine.cli.arguments import Commands, add_data_command, whole_number
+from recengine.cli.arguments import Commands, add_data_command, add_out, whole_number
 from recengine.cli.common import load_data, read_settings
 from recengine.cli.reporter import Reporter
 from recengine.data.splits import make_split
@@ -39,7 +38,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--min-item", type=whole_number(0), default=0, help="positives that an item must have")
     command.add_argument("--seeds", type=whole_number(1), default=1, help="trainings that a trial is the mean of")
     command.add_argument("--timeout", type=whole_number(1), metavar="SECONDS", help="start no trial after that long")
-    command.add_argument("--out", type=Path, help="also write the JSON object here")
+    add_out(command, "also write the JSON object here", endings=(".json",))
 
 
 def tune_model(options: argparse.Namespace, report: Reporter) -> None:
