@@ -12,7 +12,7 @@ from recengine.cli.arguments import Commands, add_data_command, add_out
 from recengine.cli.common import BATCH, load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
-from recengine.data.matching import read_ratings
+from recengine.data.matching import read_histories
 from recengine.errors import BadInput
 from recengine.experiments.store import Trained
 from recengine.export import Cell, table, write_table
@@ -30,7 +30,7 @@ def add_commands(commands: Commands) -> None:
         "--ratings",
         type=Path,
         metavar="F",
-        help="item_id or title, rating; or an export of Letterboxd, IMDb, TMDB, Trakt or MovieLens",
+        help="item_id or title, rating, and user_id for several users; or an export of Letterboxd, IMDb, TMDB, ...",
     )
     command.add_argument("--profile", metavar="KEY=VALUE,...", help="for demographic: age, gender, occupation")
     command.add_argument("-k", type=int, default=10)
@@ -89,10 +89,13 @@ def _listings(
     """Yield (user ids, listing) in batches."""
     parameters = {"k": options.k, "positive": options.positive, "include_seen": options.include_seen}
     if options.ratings is not None:
-        history, notes = read_ratings(options.ratings, data)
-        for note in notes:
+        histories = read_histories(options.ratings, data)
+        for note in histories.notes:
             report.note(note)
-        yield ["new"], recommend_new(trained.model, data, history, **parameters)
+        for start in range(0, len(histories.user_ids), BATCH):
+            ids = histories.user_ids[start : start + BATCH]
+            rows = histories.rows.of_users(np.arange(start, start + len(ids)))
+            yield ids, recommend_new(trained.model, data, rows, **parameters)
         return
     if options.profile is not None:
         profile = read_settings(options.profile.split(","), "profile")

@@ -242,39 +242,61 @@ def _numbers(dataset: Dataset, column: str) -> dict[int, int]:
     return dict(zip(values[sure].tolist(), first[sure].tolist(), strict=True))
 
 
+class Histories(NamedTuple):
+    """The ratings of users who are not in the data: their ids, their rows, and notes on what is not used.
+
+    A file without a column for users is of one user, `new`.
+    """
+
+    user_ids: list[str]
+    rows: Interactions
+    notes: list[str]
+
+
 def read_ratings(path: Path, dataset: Dataset) -> tuple[Interactions, list[str]]:
-    """Return one user's ratings, as user 0, from a plain CSV or an export, and notes on what of it is not used.
+    """Return one user's ratings, as `read_histories` reads them, and the notes; BadInput for those of several."""
+    histories = read_histories(path, dataset)
+    if len(histories.user_ids) > 1:
+        problem = f"holds the ratings of {len(histories.user_ids):,} users"
+        raise BadInput(path.name, expected="those of one user", problem=problem)
+    return histories.rows, histories.notes
+
+
+def read_histories(path: Path, dataset: Dataset) -> Histories:
+    """Return the ratings of one user or, from a plain CSV with a column `user_id`, of each of its users.
 
     A plain CSV has `item_id` or `title` ("The Matrix", "Matrix, The (1999)", or with a `year` column), and `rating` in
     the data set's range; its rows stand in the order of time, and those of an export in that of their dates. Of an
-    item that is rated twice the last rating counts.
+    item that a user rates twice the last rating counts. A user none of whose items is known has an empty history.
     Raises BadInput when the file cannot be read, a rating is out of range, or nothing matches.
     """
     export = read_export(path.name, read_input(path), rating_range=dataset.rating_range)
     matcher = Matcher(dataset)
     plain = export.source in PLAIN
-    ratings: dict[int, float] = {}
+    ratings: dict[str, dict[int, float]] = {}  # user -> item -> rating
     missing: list[str] = []
     repeated = 0
     for row in export.rows if plain else sorted(export.rows, key=lambda row: row.ts or np.inf):
+        of_user = ratings.setdefault(row.user_id or "new", {})
         item = matcher.rated(row)
         if item < 0:
             missing.append(row.label)
             continue
-        repeated += ratings.pop(item, None) is not None
-        ratings[item] = dataset.in_scale(row.stars) if row.rating is None else row.rating
+        repeated += of_user.pop(item, None) is not None
+        of_user[item] = dataset.in_scale(row.stars) if row.rating is None else row.rating
     missing += [row.title for row in export.refused if plain]
-    if not ratings:
+    matched = [(user, item, rating) for user, of in enumerate(ratings.values()) for item, rating in of.items()]
+    if not matched:
         problem = f"names no film of {dataset.name!r} (looked for {', '.join(missing[:3])[:200]!r})"
         raise BadInput(path.name, expected="its item ids or titles", problem=problem)
     notes = list(export.notes)
     if missing:
-        notes.append(f"{len(ratings):,} ratings matched, {len(missing):,} not: {', '.join(missing[:5])}")
+        notes.append(f"{len(matched):,} ratings matched, {len(missing):,} not: {', '.join(missing[:5])}")
     if export.refused and not plain:
         first = export.refused[0]
         notes.append(f"{len(export.refused):,} rows cannot be used, the first in line {first.line:,}: {first.reason}.")
     if repeated:
         notes.append(f"{repeated:,} ratings are replaced by a later one of the same film.")
-    return Interactions.from_pairs(
-        np.zeros(len(ratings)), list(ratings), rating=list(ratings.values()), n_users=1, n_items=dataset.n_items
-    ), notes
+    users, items, values = zip(*matched, strict=True)
+    rows = Interactions.from_pairs(users, items, rating=values, n_users=len(ratings), n_items=dataset.n_items)
+    return Histories(list(ratings), rows, notes)

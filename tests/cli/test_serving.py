@@ -266,3 +266,38 @@ def test_m25_parquet_keeps_its_types_over_many_parts(tmp_path: Path, monkeypatch
     assert written["rank"].isna().sum() == 4
     assert written["rank"].tolist()[4:] == [4, 5, 6, 7, 8]
     assert written["user_id"].tolist() == [f"u{n}" for n in range(9)]
+
+
+def test_m26_a_file_with_a_column_of_users_gets_a_list_for_each_of_them(run, folder: Path, tmp_path: Path) -> None:
+    rated = {"B": [(101, 5), (105, 4)], "A": [(107, 5), (110, 1)], "00123": [(112, 5)], "123": [(101, 5)]}
+    rows = [(user, *row) for user, of in rated.items() for row in of]
+    rows = [*rows[1::2], *rows[::2]]  # users between each other
+    recommend = ["recommend", "--dataset", folder, "--model", "ease", "-k", 4, "--json", "--ratings"]
+    together = write(tmp_path / "all.csv", ["user_id", "item_id", "rating"], rows)
+    lists = json_of(run(*recommend, together))["recommendations"]
+    assert {row["user_id"] for row in lists} == rated.keys()
+    for user in rated:
+        own = [row[1:] for row in rows if row[0] == user]
+        alone = json_of(run(*recommend, write(tmp_path / "one.csv", ["item_id", "rating"], own)))["recommendations"]
+        assert [row | {"user_id": "new"} for row in lists if row["user_id"] == user] == alone
+
+
+def test_m26_a_user_of_unknown_items_is_answered_and_a_row_without_a_user_goes_to_nobody(
+    run, folder: Path, tmp_path: Path
+) -> None:
+    rows = [("A", 101, 5), ("B", 999, 5), ("", 105, 5)]
+    path = write(tmp_path / "all.csv", ["user", "item_id", "rating"], rows)
+    status, output, noted = run("recommend", "--dataset", folder, "--model", "ease", "--ratings", path, "--json")
+    value = json.loads(output)
+    assert status == 0
+    assert {row["user_id"] for row in value["recommendations"]} == {"A", "B"}
+    assert value["popularity_fallback"] == ["B"]
+    assert "1 ratings matched, 2 not: 999, 105" in noted
+    assert 105 in {row["item_id"] for row in value["recommendations"] if row["user_id"] == "A"}
+
+
+def test_m26_one_user_more_in_a_stream_is_one(run, folder: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "two.csv", ["user_id", "item_id", "rating"], [("A", 101, 5), ("B", 105, 5)])
+    status, _, noted = run("stream", "--dataset", folder, "--positive", 4, "--mix", path)
+    assert status == 2
+    assert "holds the ratings of 2 users; expected those of one user" in noted

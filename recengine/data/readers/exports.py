@@ -54,7 +54,8 @@ class RatedTitle(NamedTuple):
     """One row that can be used. `stars` are halves from 0.5 to 5; `ts` is in seconds since 1970, 0 where unknown.
 
     `names` are the titles that the row gives, the full one first; ids that it does not give are "" or 0. `rating` is
-    the number as it stands in the file where the scale is that of a data set, else None.
+    the number as it stands in the file where the scale is that of a data set, else None. `user_id` is the cell of a
+    file with a column for users.
     """
 
     line: int
@@ -69,6 +70,7 @@ class RatedTitle(NamedTuple):
     imdb_id: int = 0
     tmdb_id: int = 0
     rating: float | None = None
+    user_id: str = ""
 
     @property
     def label(self) -> str:
@@ -97,12 +99,12 @@ class Export:
 def read_export(
     label: str, content: bytes, *, out_of: int = 5, rating_range: tuple[float, float] | None = None
 ) -> Export:
-    """Return the ratings of one user from a file's content.
+    """Return the ratings in a file's content.
 
     out_of       : the best rating of a plain CSV; the scale of the other formats is known. It is never guessed
     rating_range : lowest and highest rating of the data set that the file is read for. Where it is given, files of
-                   any size are read, the ratings of a plain file are kept as they are, and one outside the range is
-                   an error of the file, as is an uneven row
+                   any size are read; a plain file may be of several users, its ratings are kept as they are, and
+                   one outside the range is an error of the file, as is an uneven row
 
     A row that cannot be used is refused by itself, with its line. Raises BadInput for a file in no known format.
     """
@@ -121,8 +123,9 @@ def read_export(
             refused.append(Refused(rows.line, cells[0][:80], reason))
             continue
         row = {role: cells[column].strip() for role, column in columns.items()}
-        users.add(row.get("user", ""))
-        if len(users) > 1:
+        user_id = cells[columns["user"]] if "user" in columns else ""
+        users.add(user_id)
+        if len(users) > 1 and not strict:
             problem = f"holds the ratings of several users (line {rows.line:,})"
             raise BadInput(rows.label, expected=_ONE_USER, remedy="load it as a data set instead", problem=problem)
         stars, rating, reason = _stars(row, low, best, exact=strict is not None)
@@ -130,16 +133,16 @@ def read_export(
             problem = f"in line {rows.line:,} of {rows.label} cannot be used"
             expected = f"a number from {low:g} to {best:g}, the range of the data set"
             raise BadInput("rating", row.get("rating", ""), expected, problem=problem)
-        reason = reason or _unusable(row)
+        reason = reason or _unusable(row) or ("" if user_id or "user" not in columns else "it has no user")
         if reason:
-            refused.append(Refused(rows.line, row.get("title", "")[:80], reason))
+            refused.append(Refused(rows.line, (row.get("title") or row.get("item", ""))[:80], reason))
             continue
         halves = min(5.0, max(0.5, round(2 * stars) / 2))
         rounded += abs(halves - stars) > 1e-6
         ts = seconds(row["date"]) if row.get("date") else 0
         undated += "date" in row and not 0 < (ts or 0) < _LAST_MOMENT
         known = _rated(row, rows.line, halves, ts if ts and 0 < ts < _LAST_MOMENT else 0)
-        usable.append(known._replace(rating=rating))
+        usable.append(known._replace(rating=rating, user_id=user_id))
     if not usable and not refused:
         raise BadInput(rows.label, expected=_EXPECTED, problem="has a header but no ratings")
     if rounded and not strict:
