@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ from recengine.evaluation.ranking import Evaluation, evaluate
 from recengine.metrics import find_hits
 from recengine.models.base import FitContext, Recommender
 
-pytestmark = pytest.mark.real
-
 STORED = json.loads(FIGURES.read_text(encoding="utf-8"))
+LIBRARIES = ("ranx", "rectools", "lenskit")
+DOCUMENT = Path(__file__).parents[2] / "docs" / "evaluation.md"
 NAMES = [f"{split}, {model}" for split in SPLITS for model in MODELS]
 
 
@@ -87,6 +88,7 @@ def other_definitions(case: Case, ours: Evaluation) -> dict[str, float]:
     return {f"{name}@{K}": float(value.mean()) for name, value in values.items()}
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("name", NAMES)
 def test_the_lists_are_those_that_the_stored_figures_are_of(made: dict[str, Case], name: str) -> None:
     stored = STORED["cases"][name]
@@ -94,7 +96,8 @@ def test_the_lists_are_those_that_the_stored_figures_are_of(made: dict[str, Case
     assert stored["sha256"] == made[name].sha256, "other lists: run python -m benchmarks.metric_oracles"
 
 
-@pytest.mark.parametrize("library", ["ranx", "rectools", "lenskit"])
+@pytest.mark.real
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_figures_of_a_library_are_ours(made, evaluated, name: str, library: str) -> None:
     """All of a library's figures are checked: those of our definition as they are, the others through theirs."""
@@ -103,3 +106,13 @@ def test_the_figures_of_a_library_are_ours(made, evaluated, name: str, library: 
     means = {key: value for key, (value, _, _) in ours.means().items()} | other_definitions(case, ours)
     figures = STORED["cases"][name][library]
     assert {key: means[key] for key in figures} == pytest.approx(figures, rel=0, abs=1e-9)
+
+
+def test_the_documentation_quotes_the_stored_figures() -> None:
+    quoted = re.findall(r"^\| `(\w+)` \|.*\| (\.\d{4}) \| (\.\d{4}) \|$", DOCUMENT.read_text(encoding="utf-8"), re.M)
+    assert len(quoted) == 8
+    for name, *figures in quoted:
+        for case, figure in zip(("random, ease", "time, popularity"), figures, strict=True):
+            libraries = STORED["cases"][case]
+            stored = next(values[f"{name}@{K}"] for values in map(libraries.get, LIBRARIES) if f"{name}@{K}" in values)
+            assert f"{stored:.4f}" == f"0{figure}", (name, case)
