@@ -5,6 +5,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from benchmarks.metric_oracles import FIGURES, MODELS, SPLITS, Case, K, cases
 from recengine.data.interactions import Interactions
 from recengine.data.sources import load_dataset
+from recengine.evaluation.beyond import beyond_accuracy, genre_matrix
 from recengine.evaluation.ranking import Evaluation, evaluate
 from recengine.metrics import find_hits
 from recengine.models.base import FitContext, Recommender
@@ -76,14 +78,17 @@ def other_definitions(case: Case, ours: Evaluation) -> dict[str, float]:
     relevant[position, case.split.test.item_idx[rows]] = True
     hits = find_hits(torch.from_numpy(ours.lists), relevant).numpy()
     per_user = {key.partition("@")[0]: values for key, values in ours.per_user.items()}
-    known = (case.split.fit.user_counts > 0).mean()
+    fit = case.split.fit
+    known, index = np.unique(fit.user_idx, return_inverse=True)
+    only_known = replace(fit, user_idx=index.astype(np.int32), n_users=len(known))
+    anyone = np.zeros(len(n), np.int64)  # novelty does not depend on whose lists they are
     values = {
         "map_by_n": per_user["map"] * reachable / n,
         "map_by_k": per_user["map"] * reachable / K,
         "recall_by_min": per_user["recall"] * n / reachable,
         "ndcg_by_full_list": per_user["ndcg"] * discount.cumsum()[reachable - 1] / discount.sum(),
         "ndcg_from_rank_3": hits @ from_rank_3 / from_rank_3.cumsum()[reachable - 1],
-        "novelty": per_user["novelty"] + np.log2(known),
+        "novelty": beyond_accuracy(ours.lists, anyone, only_known, genre_matrix(case.data.items), K)[f"novelty@{K}"],
     }
     return {f"{name}@{K}": float(value.mean()) for name, value in values.items()}
 
