@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,10 +14,19 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from recengine.data.interactions import Interactions
+from recengine.data.reading import Aggregate, Feedback, Inference, Reading, like_from
 from recengine.errors import BadInput
 
 ITEM_COLUMNS = ("item_id", "title", "year", "genres")
 """What every item table has: year is a nullable integer (Int64), genres are joined by `|` ("" = unknown)."""
+
+
+_REPEATED: dict[Aggregate, str] = {
+    "latest": "replaced by the latest",
+    "max": "merged into the highest",
+    "sum": "added up",
+    "count": "merged into how many there are",
+}
 
 
 @dataclass(frozen=True)
@@ -25,7 +35,10 @@ class Cleaning:
 
     rows_read: int = 0
     rows_kept: int = 0
+    rows_without_id: int = 0
+    rows_without_rating: int = 0
     duplicates_replaced: int = 0
+    aggregate: Aggregate = "latest"
     rows_without_item: int = 0
     users_below_minimum: int = 0
     rows_below_minimum: int = 0
@@ -34,8 +47,11 @@ class Cleaning:
     def lines(self) -> list[str]:
         """Return the report as plain sentences, leaving out what did not happen."""
         lines = [f"{self.rows_read:,} ratings read, {self.rows_kept:,} kept."]
+        for count, lack in ((self.rows_without_id, "a user or an item"), (self.rows_without_rating, "a rating")):
+            if count:
+                lines.append(f"{count:,} rows without {lack} dropped.")
         if self.duplicates_replaced:
-            lines.append(f"{self.duplicates_replaced:,} repeated (user, item) ratings replaced by the latest.")
+            lines.append(f"{self.duplicates_replaced:,} repeated (user, item) ratings {_REPEATED[self.aggregate]}.")
         if self.rows_without_item:
             lines.append(f"{self.rows_without_item:,} ratings are of items that the item table does not name.")
         if self.users_below_minimum:
@@ -65,6 +81,10 @@ class Dataset:
     items: pd.DataFrame
     users: pd.DataFrame | None = None
     cleaning: Cleaning = field(default_factory=Cleaning)
+    reading: Reading = field(default_factory=Reading)
+    """How the source was read, what was inferred included: read like this again, it infers nothing."""
+    inferences: tuple[Inference, ...] = ()
+    """What was not stated when it was read, with a sentence on each."""
     licence: str = ""
     simulated: bool = False
     timed: bool = True
@@ -105,20 +125,28 @@ class Dataset:
 
     @cached_property
     def rating_range(self) -> tuple[float, float]:
-        """Return the smallest and the largest rating."""
+        """Return the lowest and the highest rating of the scale, where it is known, else of the data."""
+        if self.reading.scale is not None:
+            return self.reading.scale
         r = self.ratings.rating
         return (float(r.min()), float(r.max())) if len(r) else (0.0, 0.0)
+
+    @cached_property
+    def feedback(self) -> Feedback:
+        """Return `explicit` for ratings, of which the high ones are likes, and `implicit` for events.
+
+        Where nothing is stated and all ratings are equal, having rated an item is the sign.
+        """
+        low, high = self.rating_range
+        return self.reading.feedback or ("implicit" if low == high else "explicit")
 
     @property
     def like_threshold(self) -> float:
         """Return the rating from which an item counts as liked: 4 of 5 stars, or as high on another scale.
 
-        Where all ratings are equal there is no scale, and having rated an item is the sign: the threshold is 0.
+        Every event of implicit feedback counts: the threshold is 0.
         """
-        low, high = self.rating_range
-        if low == high:
-            return 0.0
-        return 4.0 if 4 < high <= 5 else float(np.round(low + 0.75 * (high - low), 2))
+        return 0.0 if self.feedback == "implicit" else like_from(*self.rating_range)
 
     @cached_property
     def films(self) -> list[tuple[str, str, int | None, str]]:
@@ -140,7 +168,9 @@ class Dataset:
     def in_scale(self, stars: float) -> float:
         """Return stars, from 0.5 to 5, in the scale of the data."""
         low, high = self.rating_range
-        return float(np.clip(stars, low, high)) if high <= 5 else low + (stars - 0.5) / 4.5 * (high - low)
+        if low >= 0 and 4 < high <= 5:  # stars
+            return float(np.clip(stars, low, high))
+        return low + (stars - 0.5) / 4.5 * (high - low)
 
     def user_index(self, ids: ArrayLike) -> NDArray[np.int64]:
         """Return the indices of raw user ids; BadInput names the first unknown one."""
@@ -171,139 +201,17 @@ class Dataset:
         return kept
 
 
-def build_dataset(
-    name: str,
-    ratings: pd.DataFrame,
-    items: pd.DataFrame | None = None,
-    users: pd.DataFrame | None = None,
-    *,
-    min_ratings_per_user: int = 0,
-    notes: Sequence[str] = (),
-    **metadata: Any,
-) -> Dataset:
-    """Clean the raw tables and make a `Dataset` of them.
-
-    ratings : user_id, item_id, rating[, timestamp]; ids integers or strings, ratings finite numbers
-    items   : item_id, title[, year, genres, ...]; missing items get the title "Item <id>"
-    users   : user_id and any other columns; users without ratings are left out
-    metadata: further fields of the data set, such as its licence
-
-    A (user, item) pair that is repeated keeps the latest row (the last in the file among equal times).
-    Raises BadInput when there is no row or a rating is not a finite number.
-    """
-    if not len(ratings):
-        raise BadInput("dataset", name, "at least one row of user, item, rating", problem="has no ratings")
-    values = ratings["rating"].to_numpy(np.float32)
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values))[0])
-        problem = f"has the rating {ratings['rating'].iloc[row]!r} in data row {row + 1}"
-        raise BadInput("dataset", name, "a finite number", "correct or remove that row", problem=problem)
-    user_ids, user_idx = _encode(ratings["user_id"])
-    known = items["item_id"] if items is not None else None
-    item_ids, item_idx = _encode(ratings["item_id"], also=known)
-    timed = "timestamp" in ratings
-    stamps = ratings["timestamp"].to_numpy(np.int64) if timed else np.arange(len(ratings), dtype=np.int64)
-
-    keep = _latest_of_each_pair(user_idx, item_idx, stamps, len(item_ids))
-    n_duplicates = int(len(ratings) - keep.sum()) if keep is not None else 0
-    few_users = few_rows = 0
-    if min_ratings_per_user > 1:
-        counted = user_idx if keep is None else user_idx[keep]
-        counts = np.bincount(counted, minlength=len(user_ids))
-        enough = counts >= min_ratings_per_user
-        few_users, few_rows = int((~enough).sum()), int(counts[~enough].sum())
-        if few_users:
-            keep = enough[user_idx] if keep is None else keep & enough[user_idx]
-            user_ids = user_ids[enough]
-            user_idx = (np.cumsum(enough) - 1)[user_idx].astype(np.int32)
-    if keep is not None:
-        user_idx, item_idx, values, stamps = user_idx[keep], item_idx[keep], values[keep], stamps[keep]
-    if not len(user_idx):
-        problem = f"has no user with {min_ratings_per_user} ratings"
-        raise BadInput("dataset", name, remedy="lower the minimum per user", problem=problem)
-    table, n_unnamed = _item_table(item_ids, item_idx, items)
-    return Dataset(
-        name=name,
-        ratings=Interactions(user_idx, item_idx, values, stamps, len(user_ids), len(item_ids)),
-        user_ids=user_ids,
-        item_ids=item_ids,
-        items=table,
-        users=None if users is None else _aligned(users, "user_id", user_ids),
-        timed=timed,
-        cleaning=Cleaning(
-            rows_read=len(ratings),
-            rows_kept=len(user_idx),
-            duplicates_replaced=n_duplicates,
-            rows_without_item=n_unnamed,
-            users_below_minimum=few_users,
-            rows_below_minimum=few_rows,
-            notes=tuple(notes) + (() if timed else ("No timestamps: the order of the rows stands for time.",)),
-        ),
-        **metadata,
-    )
-
-
-def _encode(ids: pd.Series, also: pd.Series | None = None) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """Return (sorted unique ids, (n,) index of each id); mixed or text ids become strings."""
-    if not (pd.api.types.is_integer_dtype(ids) and (also is None or pd.api.types.is_integer_dtype(also))):
-        ids = ids.astype(str)
-        also = None if also is None else also.astype(str)
-    codes, unique = pd.factorize(ids)
-    rated = np.asarray(unique)
-    everything = np.unique(rated if also is None else np.concatenate([rated, np.asarray(also)]))
-    index = np.searchsorted(everything, rated).astype(np.int32)
-    return everything, index[codes]
-
-
-def _latest_of_each_pair(
-    user_idx: NDArray[np.int32], item_idx: NDArray[np.int32], stamps: NDArray[np.int64], n_items: int
-) -> NDArray[np.bool_] | None:
-    """Return which rows to keep, or None when no pair repeats (checked by one sort)."""
-    pair = user_idx.astype(np.int64) * n_items + item_idx
-    ordered = np.sort(pair)
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(repeated):
-        return None
-    keep = repeated[np.minimum(np.searchsorted(repeated, pair), len(repeated) - 1)] != pair
-    rows = np.flatnonzero(~keep)  # only these need a full sort
-    rows = rows[np.lexsort((rows, stamps[rows], pair[rows]))]
-    keep[rows[np.append(pair[rows][1:] != pair[rows][:-1], True)]] = True
-    return keep
-
-
-def _item_table(
-    item_ids: NDArray[Any], item_idx: NDArray[np.int32], items: pd.DataFrame | None
-) -> tuple[pd.DataFrame, int]:
-    """Return the item table in index order and the number of ratings of items that it did not name."""
-    table = pd.DataFrame({"item_id": item_ids}) if items is None else _aligned(items, "item_id", item_ids)
-    for column, empty in (("title", None), ("year", pd.NA), ("genres", "")):
-        if column not in table:
-            table[column] = empty
-    unnamed = table["title"].isna().to_numpy()
-    table["title"] = table["title"].where(~unnamed, "Item " + table["item_id"].astype(str))
-    table["genres"] = table["genres"].fillna("")
-    table["year"] = table["year"].astype("Int64")
-    n_unnamed = int(unnamed[item_idx].sum()) if items is not None else 0
-    others = [column for column in table.columns if column not in ITEM_COLUMNS]
-    return table[[*ITEM_COLUMNS, *others]], n_unnamed
-
-
-def _aligned(frame: pd.DataFrame, key: str, ids: NDArray[Any]) -> pd.DataFrame:
-    """Return the frame with one row per id, in the order of `ids`; the last of repeated keys wins."""
-    frame = frame.assign(**{key: frame[key].astype(ids.dtype if ids.dtype.kind == "i" else str)})
-    return frame.drop_duplicates(key, keep="last").set_index(key).reindex(ids).rename_axis(key).reset_index()
-
-
 def _lookup(known: NDArray[Any], ids: ArrayLike, kind: str, name: str) -> NDArray[np.int64]:
+    """Return the indices of raw ids, which are compared to the byte: 7 is neither 07 nor 7.0."""
     wanted = np.atleast_1d(np.asarray(ids))
-    if known.dtype.kind == "i" and wanted.dtype.kind != "i":
-        try:
-            wanted = wanted.astype(np.int64)
-        except (ValueError, OverflowError):
-            unknown = str(next(id for id in wanted if not _is_int64(id)))
-            raise BadInput(kind, unknown, f"a number such as {known[0]}", problem=f"is not in {name!r}") from None
-    elif known.dtype.kind != "i":
-        wanted = wanted.astype(str)
+    if known.dtype.kind != "i":
+        wanted = wanted.astype(str).astype(object)
+    elif wanted.dtype.kind not in "iu":
+        texts = [str(id) for id in wanted]
+        unknown = next((text for text in texts if not _is_plain_number(text)), None)
+        if unknown is not None:
+            raise BadInput(kind, unknown, f"a number such as {known[0]}", problem=f"is not in {name!r}")
+        wanted = np.array([int(text) for text in texts], dtype=np.int64)
     index = np.searchsorted(known, wanted)
     is_known = (index < len(known)) & (known[np.minimum(index, len(known) - 1)] == wanted)
     if not is_known.all():
@@ -312,8 +220,6 @@ def _lookup(known: NDArray[Any], ids: ArrayLike, kind: str, name: str) -> NDArra
     return index.astype(np.int64)
 
 
-def _is_int64(value: Any) -> bool:
-    try:
-        return -(2**63) <= int(value) < 2**63
-    except (ValueError, TypeError, OverflowError):
-        return False
+def _is_plain_number(text: str) -> bool:
+    """Tell whether a text is a whole number of 64 bits in its shortest form."""
+    return bool(re.fullmatch("0|-?[1-9][0-9]{0,18}", text)) and -(2**63) <= int(text) < 2**63

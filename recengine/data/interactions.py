@@ -84,7 +84,7 @@ class Interactions:
 
     def at_least(self, threshold: float) -> Interactions:
         """Return the rows rated `threshold` or higher; 0 keeps all."""
-        return self if threshold <= 0 else self.select(self.rating >= threshold)
+        return self if threshold == 0 else self.select(self.rating >= threshold)
 
     def of_users(self, users: ArrayLike) -> Interactions:
         """Return the rows of a batch of users, who become users 0, 1, ... of the result."""

@@ -25,6 +25,14 @@ _WEIGHT = re.compile(rf"(.+?)=({_NUMBER})(?:,|$)", re.DOTALL)
 _COLUMN = re.compile(rf",(?=(?:{'|'.join(ROLES)})=)")
 
 
+def like_from(low: float, high: float) -> float:
+    """Return the rating from which an item counts as liked on a scale: 4 of 5 stars, or three quarters up another.
+
+    A result of exactly 0 is put just below, since 0 stands for "every rating" wherever a threshold is taken.
+    """
+    return 4.0 if low >= 0 and 4 < high <= 5 else float(f"{low + 0.75 * (high - low):.6g}") or -1e-9
+
+
 class Inference(NamedTuple):
     """Something that was not stated and had to be inferred.
 
@@ -204,15 +212,28 @@ def _weights(text: str) -> tuple[tuple[str, float], ...]:
 class Interpretation:
     """A reading as it is completed while a table is read, with all that had to be inferred.
 
-    reading    : what was stated, and what has been inferred so far
-    inferences : in the order in which they were made
-    notes      : sentences on what else the user should know
+    stated, reading : what was stated; the same with what has been inferred so far
+    inferences      : in the order in which they were made
+    notes           : sentences on what else the user should know
+    without_id, without_rating : rows that were dropped because they lack a user or item, or a rating
     """
 
     def __init__(self, reading: Reading | None = None) -> None:
         self.stated = self.reading = reading or Reading()
         self.inferences: list[Inference] = []
         self.notes: list[str] = []
+        self.without_id = self.without_rating = 0
+
+    def copy(self) -> Interpretation:
+        """Return an interpretation that goes on from here without changing this one."""
+        other = Interpretation(self.stated)
+        other.adopt(self)
+        return other
+
+    def adopt(self, other: Interpretation) -> None:
+        """Take over what another one, which went on from here, has come to."""
+        self.reading, self.inferences, self.notes = other.reading, [*other.inferences], [*other.notes]
+        self.without_id, self.without_rating = other.without_id, other.without_rating
 
     def infer(self, sentence: str, **values: Any) -> None:
         """Complete the reading; without a sentence it is by the book, and nothing had to be inferred."""

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from recengine import settings
+from recengine.data.build import build_dataset
 from recengine.data.dataset import Dataset
 from recengine.data.download import OnProgress, download
 from recengine.data.readers import movielens
-from recengine.data.readers.archive import MEMBER_LIMIT, UPLOAD_LIMIT, Folder, Upload, Zip, is_zip, upload_label
+from recengine.data.readers.archive import (
+    GZIP,
+    MEMBER_LIMIT,
+    UPLOAD_LIMIT,
+    Files,
+    Folder,
+    Gunzipped,
+    Upload,
+    Zip,
+    is_zip,
+    upload_label,
+)
 from recengine.data.readers.sessions import is_session_folder, load_sessions
 from recengine.data.readers.tabular import load_layout, load_single
+from recengine.data.readers.typed import read_frame
+from recengine.data.reading import Interpretation, Reading
 from recengine.data.sample.build import SAMPLE
 from recengine.data.source import DatasetSource
 from recengine.errors import BadInput, suggest
 
 SOURCES: dict[str, DatasetSource] = {source.name: source for source in (SAMPLE, *movielens.SOURCES)}
 """Every data set that has a name, the embedded one first. A new one needs the file of its reader and a line here."""
+
+
+UPLOAD_SUFFIXES = ("csv", "tsv", "txt", "inter", "jsonl", "json", "parquet", "gz", "zip")
+"""What an upload may be called; its content tells what it is."""
 
 
 def source_of(name: str) -> DatasetSource:
@@ -61,27 +82,55 @@ def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
     )
 
 
-def load_dataset(name: str | Path, *, on_progress: OnProgress | None = None, min_ratings_per_user: int = 0) -> Dataset:
+def load_dataset(
+    name: str | Path,
+    *,
+    reading: Reading | None = None,
+    on_progress: OnProgress | None = None,
+    min_ratings_per_user: int = 0,
+) -> Dataset:
     """Load a data set by its registered name, by path, or by the stem of a zip in the mirror folder.
 
     A path is a folder or zip in the tabular layout, a folder of Yoochoose or trivago sessions, a genuine zip of a
-    registered data set, or one CSV: a rating per row (userId,movieId,rating[,timestamp]) or a user per row and an
-    item per column. A registered set that is not here is fetched first, with `on_progress(done_bytes, total_bytes)`;
-    ask `is_present` to announce it. Users with fewer than `min_ratings_per_user` are dropped, as the cleaning report
-    states. Raises BadInput, with the remedy, for what is unknown, damaged, in no known layout or cannot be fetched.
+    registered data set, or one file: delimited text with a rating or an event per row, or with a user per row and an
+    item per column, JSON lines or parquet, each perhaps packed with gzip. `reading` states how the ratings are to be
+    read; what it leaves open is inferred, and the data set carries the result. A registered set that is not here is
+    fetched first, with `on_progress(done_bytes, total_bytes)`; ask `is_present` to announce it. Users with fewer than
+    `min_ratings_per_user` are dropped, as the cleaning report states. Raises BadInput, with the remedy, for what is
+    unknown, damaged, in no known layout, may be read in several ways, or cannot be fetched.
     """
     text = str(name)
     if text in SOURCES:
+        _refuse_reading(reading, text)
         return _load_source(SOURCES[text], on_progress, min_ratings_per_user)
     path = _path_of(text)
     if path.is_dir() and is_session_folder(path):
+        _refuse_reading(reading, text)
         return load_sessions(path, min_ratings_per_user=min_ratings_per_user)
+    name = path.name or path.resolve().name
+    options: dict[str, Any] = {"reading": reading, "min_ratings_per_user": min_ratings_per_user}
     if path.is_dir():
         _refuse_other_layouts(Folder(path))
-        return load_layout(path.name, Folder(path), min_ratings_per_user=min_ratings_per_user)
+        return load_layout(name, Folder(path), **options)
     if is_zip(path, path.name):
-        return _load_zip(path.stem, str(path), path, min_ratings_per_user=min_ratings_per_user)
-    return load_single(path.stem, Folder(path.parent), path.name, min_ratings_per_user=min_ratings_per_user)
+        return _load_zip(path.stem, str(path), path, **options)
+    return _load_file(path.name, Folder(path.parent), MEMBER_LIMIT, **options)
+
+
+def _load_file(member: str, files: Files, limit: int, **options: Any) -> Dataset:
+    """Load a single file, unpacked first where it is packed with gzip."""
+    if next(files.blocks(member), b"").startswith(GZIP):
+        files = Gunzipped(files, limit)
+    name = member[: -len(".gz")] if member.lower().endswith(".gz") else member
+    return load_single(Path(name).stem, files, member, **options)
+
+
+def _refuse_reading(reading: Reading | None, name: str) -> None:
+    """Raise BadInput for options of reading with data whose form is known."""
+    if reading is not None and (stated := reading.texts()):
+        option, text = next(iter(stated.items()))
+        problem = f"is not for {name}, whose form is known"
+        raise BadInput(option, text, remedy="leave it out", problem=problem)
 
 
 def _load_source(source: DatasetSource, on_progress: OnProgress | None, min_ratings_per_user: int) -> Dataset:
@@ -93,20 +142,50 @@ def _load_source(source: DatasetSource, on_progress: OnProgress | None, min_rati
     return source.reader(source, Zip(str(path), path), min_ratings_per_user=min_ratings_per_user)
 
 
-def load_upload(filename: str, content: bytes, *, unpacked_limit: int = UPLOAD_LIMIT) -> Dataset:
-    """Load an upload: one CSV, a zip in the tabular layout, or a genuine MovieLens zip.
+def load_upload(
+    filename: str, content: bytes, *, reading: Reading | None = None, unpacked_limit: int = UPLOAD_LIMIT
+) -> Dataset:
+    """Load an upload: whatever `load_dataset` takes as one file or a zip.
 
-    unpacked_limit : bytes that a zip may unpack to
+    reading        : how the ratings are to be read; what it leaves open is inferred
+    unpacked_limit : bytes that a zip or a file packed with gzip may unpack to
 
     Whatever the bytes, the result is a data set or BadInput with one sentence.
     """
     label = upload_label(filename)
-    name = Path(label).stem
     if not content:
         raise BadInput(label, problem="is empty", remedy="choose a CSV or a zip with ratings in it")
     if is_zip(content, label):
-        return _load_zip(name, label, content, limit=unpacked_limit)
-    return load_single(name, Upload(label, content), label)
+        return _load_zip(Path(label).stem, label, content, limit=unpacked_limit, reading=reading)
+    return _load_file(label, Upload(label, content), unpacked_limit, reading=reading)
+
+
+def from_frame(
+    frame: pd.DataFrame,
+    *,
+    name: str = "frame",
+    items: pd.DataFrame | None = None,
+    users: pd.DataFrame | None = None,
+    reading: Reading | None = None,
+    min_ratings_per_user: int = 0,
+) -> Dataset:
+    """Make a data set of a frame of ratings or events; numeric ids stay numbers and text stays as it is.
+
+    items, users : further columns, by `item_id` and `user_id`
+    reading      : how the frame is to be read; what it leaves open is inferred
+
+    Raises BadInput, naming the row, for what cannot be read, and where two readings are plausible.
+    """
+    interpretation = Interpretation(reading)
+    ratings, described = read_frame(name, frame, interpretation)
+    return build_dataset(
+        name,
+        ratings,
+        described if items is None else items,
+        users,
+        interpretation=interpretation,
+        min_ratings_per_user=min_ratings_per_user,
+    )
 
 
 def _path_of(text: str) -> Path:
@@ -124,15 +203,22 @@ def _path_of(text: str) -> Path:
 
 
 def _load_zip(
-    name: str, label: str, file: Path | bytes, *, limit: int = MEMBER_LIMIT, min_ratings_per_user: int = 0
+    name: str,
+    label: str,
+    file: Path | bytes,
+    *,
+    reading: Reading | None,
+    limit: int = MEMBER_LIMIT,
+    min_ratings_per_user: int = 0,
 ) -> Dataset:
     """Load a zip: as the registered data set that it is a genuine copy of, whatever its name, or by its layout."""
     for source in SOURCES.values():
         if source.may_be(file, label) and source.problem_with(file, label) is None:
+            _refuse_reading(reading, source.name)
             return source.reader(source, Zip(label, file), min_ratings_per_user=min_ratings_per_user)
     files = Zip(label, file, limit)
     _refuse_other_layouts(files)
-    return load_layout(name, files, min_ratings_per_user=min_ratings_per_user)
+    return load_layout(name, files, reading=reading, min_ratings_per_user=min_ratings_per_user)
 
 
 def _refuse_other_layouts(files: Folder | Zip) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recengine.data.dataset import Dataset, build_dataset
+from recengine.data.build import build_dataset
+from recengine.data.dataset import Dataset
 from recengine.data.sources import SOURCES
 
 Publish = Callable[[str, dict[str, str]], bytes]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recengine.data.dataset import Dataset, build_dataset
+from recengine.data.build import build_dataset
+from recengine.data.dataset import Dataset
 from recengine.data.matching import Matcher, MatchReport
 from recengine.data.readers.exports import read_export
 from recengine.data.readers.tabular import item_table

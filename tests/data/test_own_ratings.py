@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recengine.data.dataset import Dataset, build_dataset
+from recengine.data.build import build_dataset
+from recengine.data.dataset import Dataset
 from recengine.data.matching import read_ratings
 from recengine.errors import BadInput
 from tests.support.archives import written, zipped

@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recengine.data.dataset import Dataset, build_dataset
+from recengine.data.build import build_dataset
+from recengine.data.dataset import Dataset
 from recengine.data.readers.archive import Files, read
 from recengine.data.source import DatasetSource
 from recengine.data.sources import SOURCES, fetch, is_present, load_dataset, load_upload

@@ -27,6 +27,9 @@ RATIO_LIMIT = 20
 """Times its packed size that a member may unpack to, once that is more than `FREE`; ratings pack five times or so."""
 FREE = 64 << 20
 MOST_MEMBERS = 10_000
+_GZIP = zlib.MAX_WBITS | 16
+"""Tells zlib that a gzip header stands in front."""
+GZIP = b"\x1f\x8b"
 _ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -86,11 +89,18 @@ class Folder:
         self.label = str(path)
 
     def __contains__(self, member: str) -> bool:
-        return (self.path / member).is_file()
+        return self._file(member).is_file()
+
+    def _file(self, member: str) -> Path:
+        """Return the path of a member; `Ratings.csv` is ratings.csv, unless both are there."""
+        path = self.path / member
+        if member in KNOWN and not path.exists() and self.path.is_dir():
+            return min((other for other in self.path.iterdir() if other.name.lower() == member), default=path)
+        return path
 
     def blocks(self, member: str) -> Iterator[bytes]:
         try:
-            with (self.path / member).open("rb") as stream:
+            with self._file(member).open("rb") as stream:
                 while block := stream.read(BLOCK):
                     yield block
         except OSError as error:
@@ -110,6 +120,40 @@ class Upload:
 
     def blocks(self, member: str) -> Iterator[bytes]:
         yield self.content
+
+
+class Gunzipped:
+    """The files of a source that are packed with gzip, unpacked; `limit` caps the bytes that come out of each."""
+
+    def __init__(self, files: Files, limit: int = MEMBER_LIMIT) -> None:
+        self.files, self.label, self.limit = files, files.label, limit
+
+    def __contains__(self, member: str) -> bool:
+        return member in self.files
+
+    def blocks(self, member: str) -> Iterator[bytes]:
+        packed = unpacked = 0
+        stream = zlib.decompressobj(_GZIP)
+        problem = "it ends early"
+        try:
+            for block in self.files.blocks(member):
+                packed += len(block)
+                while block:
+                    out = stream.decompress(block, BLOCK)
+                    unpacked += len(out)
+                    if unpacked > min(self.limit, max(FREE, RATIO_LIMIT * packed)):
+                        raise _too_large(self.label, unpacked, self.limit, "send the plain file")
+                    if out:
+                        yield out
+                    block = stream.unconsumed_tail
+                    if stream.eof:  # another may follow in the same file
+                        block, stream, problem = stream.unused_data, zlib.decompressobj(_GZIP), ""
+                    else:
+                        problem = "it ends early"
+        except zlib.error as error:
+            problem = _message(error)
+        if problem:
+            raise BadInput(self.label, remedy="pack it again", problem=f"is damaged ({problem})")
 
 
 class Zip:
@@ -166,11 +210,13 @@ class Zip:
         self._unpacked[member] = size
         packed_too_well = size > max(FREE, RATIO_LIMIT * self.members[member].compress_size)
         if packed_too_well or sum(self._unpacked.values()) > self.limit:
-            problem = (
-                f"unpacks to {size:,} bytes or more, beyond what is allowed "
-                f"({self.limit:,} in all, {RATIO_LIMIT} times the packed size)"
-            )
-            raise BadInput(f"{member} in {self.label}", remedy="send the plain CSV", problem=problem)
+            raise _too_large(f"{member} in {self.label}", size, self.limit, "send the plain CSV")
+
+
+def _too_large(label: str, size: int, limit: int, remedy: str) -> BadInput:
+    allowed = f"({limit:,} in all, {RATIO_LIMIT} times the packed size)"
+    problem = f"unpacks to {size:,} bytes or more, beyond what is allowed {allowed}"
+    return BadInput(label, remedy=remedy, problem=problem)
 
 
 def _message(error: Exception) -> str:

@@ -1,58 +1,58 @@
-"""Delimited text, row by row: ratings in long or wide form, with the line named when something is wrong."""
+"""Delimited text: its encoding, its separator, and its rows, with the line named when something is wrong."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recengine.data.readers.columns import MOST_NAMED, roles
 from recengine.errors import BadInput
 
-ALIASES = {
-    "user_id": ("userid", "user", "uid"),
-    "item_id": ("movieid", "itemid", "movie", "item", "filmid", "film", "title"),
-    "rating": ("rating", "score", "stars"),
-    "timestamp": ("timestamp", "time", "unixtimestamp", "date", "ratedat"),
-}
-RATING_RANGE = (0.0, 10.0)
 MOST_COLUMNS = 200_000
-_NAMED_COLUMNS = 1_000
-"""Columns up to which their names are looked at; a wider table is one of users and items."""
-_HEADER_LIMIT = 1 << 22
-_WHOLE = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
+HEADER_LIMIT = 1 << 22
+_SEP_LINE = re.compile(r'^"?sep=(.)"?\s*$', re.IGNORECASE)
+_PLAIN_ID = re.compile(r"0|-?[1-9][0-9]{0,18}")
+DOUBLE_COLON = "::"
+_STAND_IN = "\x1f"
+"""What stands for the double colon while rows are split: the csv module takes one character."""
 
 
 class Rows:
     """The rows of a delimited text below its header, each as long as the header.
 
-    `header` holds the stripped cells; `notes` tell what had to be guessed; `line` is the line last read.
+    `header` holds the stripped cells, or the numbers of the columns where the text has none; `notes` tell what had to
+    be guessed; `line` is the line last read.
     Raises BadInput, naming the line, for an uneven row, a stray quote, a NUL or an unreadable encoding.
     """
 
-    def __init__(self, label: str, content: bytes) -> None:
+    def __init__(self, label: str, content: bytes, *, mark: str | None = None, header: bool = True) -> None:
         self.label = label
-        text, self.notes = _decoded(label, content)
-        first = text.readline(_HEADER_LIMIT)
-        while first and not first.strip():
-            first = text.readline(_HEADER_LIMIT)
+        text, self.notes = decoded(label, content)
+        first, sep_line = first_line(text)
         if not first:
             raise BadInput(label, None, "a header and one row per line", problem="is empty")
-        self.delimiter = separator(first)
+        self.delimiter = mark or sep_line or separator(first)
         if first.count(self.delimiter) >= MOST_COLUMNS:
             problem = f"has more than {MOST_COLUMNS:,} columns"
             raise BadInput(label, remedy="put one rating on each line instead", problem=problem)
         text.seek(0)
-        self._reader = csv.reader(text, delimiter=self.delimiter, strict=True)
-        self.header = [cell.strip() for cell in next(self.lines(), [])]
+        self._reader = reader(text, self.delimiter)
+        rows = self.lines()
+        if sep_line:
+            next(rows)
+        self._first = next(rows, [])
+        self.header = [cell.strip() for cell in self._first]
+        if header:
+            self._first = []
+        else:
+            self.header = [str(number) for number in range(1, len(self.header) + 1)]
 
     @property
     def line(self) -> int:
@@ -64,6 +64,8 @@ class Rows:
 
     def __iter__(self) -> Iterator[list[str]]:
         expected = len(self.header)
+        if self._first:
+            yield self._first
         for row in self.lines():
             if len(row) != expected:
                 remedy = "correct that line (put quotes round a field that holds the separator)"
@@ -80,29 +82,35 @@ class Rows:
             self.fail(f"is not well-formed CSV ({error})", remedy="correct its quotes")
 
 
+def reader(text: Iterable[str], mark: str) -> Any:
+    """Return a strict reader of the csv module; a double colon is one separator."""
+    if mark == DOUBLE_COLON:
+        text, mark = (line.replace(DOUBLE_COLON, _STAND_IN) for line in text), _STAND_IN
+    return csv.reader(text, delimiter=mark, strict=True)
+
+
+def first_line(text: io.TextIOBase) -> tuple[str, str | None]:
+    """Return the first line that is not blank, and the separator that Excel's line `sep=;` before it names."""
+    mark = None
+    while line := text.readline(HEADER_LIMIT):
+        if not mark and (named := _SEP_LINE.match(line)):
+            mark = named[1]
+        elif line.strip():
+            return line, mark
+    return "", mark
+
+
 def separator(header: str) -> str:
-    """Return which of comma, semicolon and tab splits a header line into most roles, or else most cells."""
+    """Return which separator splits a header line into most roles, or else most cells."""
 
     def worth(mark: str) -> tuple[int, int]:
-        cells = header.split(mark, _NAMED_COLUMNS)
+        cells = header.split(mark, MOST_NAMED)
         return len(roles([cell.strip(' "\r\n') for cell in cells])), header.count(mark)
 
-    return max(",;\t", key=worth)
+    return max((*",;\t|", DOUBLE_COLON), key=worth)
 
 
-def roles(header: Iterable[str]) -> dict[str, int]:
-    """Return the index of each column of ratings that a header names, by its common aliases."""
-    cells = list(header)
-    plain = [re.sub(r"[\W_]+", "", cell.lower()) for cell in cells] if len(cells) <= _NAMED_COLUMNS else []
-    columns = {}
-    for role, names in ALIASES.items():
-        index = next((plain.index(name) for name in names if name in plain), None)
-        if index is not None:
-            columns[role] = index
-    return columns
-
-
-def _decoded(label: str, content: bytes) -> tuple[io.TextIOWrapper, list[str]]:
+def decoded(label: str, content: bytes) -> tuple[io.TextIOWrapper, list[str]]:
     """Return the text, and notes: UTF-8 with or without its mark, UTF-16 by its mark, else cp1252."""
     encoding, notes = "utf-8-sig", []
     try:
@@ -124,124 +132,21 @@ def _decoded(label: str, content: bytes) -> tuple[io.TextIOWrapper, list[str]]:
     return io.TextIOWrapper(io.BytesIO(content), encoding=encoding, newline=""), notes
 
 
-def long_ratings(rows: Rows, index_of: dict[str, int]) -> pd.DataFrame:
-    """Return user_id, item_id, rating[, timestamp] of a rating per row; `index_of` is what `roles` returns."""
-    user_at, item_at, rating_at, time_at = (index_of.get(role, -1) for role in ALIASES)
-    users: dict[str, int] = {}
-    items: dict[str, int] = {}
-    user_codes, item_codes = array("i"), array("i")
-    values, stamps = array("d"), array("q")
-    for row in rows:
-        user, item = row[user_at].strip(), row[item_at].strip()
-        if not user or not item:
-            rows.fail(f"has no {'user' if not user else 'item'} id", remedy="fill it in or remove the line")
-        user_codes.append(users.setdefault(user, len(users)))
-        item_codes.append(items.setdefault(item, len(items)))
-        values.append(_rating(row[rating_at], rows))
-        if time_at >= 0:
-            stamps.append(_seconds(row[time_at], rows))
-    columns: dict[str, Any] = {
-        "user_id": raw_ids(users)[np.frombuffer(user_codes, np.int32)],
-        "item_id": raw_ids(items)[np.frombuffer(item_codes, np.int32)],
-        "rating": np.frombuffer(values, np.float64).astype(np.float32),
-    }
-    if time_at >= 0:
-        columns["timestamp"] = np.frombuffer(stamps, np.int64)
-    return pd.DataFrame(columns, copy=False)
-
-
-def wide_ratings(rows: Rows) -> pd.DataFrame:
-    """Return user_id, item_id, rating of a user per row and an item per column, blank or -1 for none."""
-    names = rows.header[1:]
-    name, times = Counter(names).most_common(1)[0] if names else ("", 0)
-    if times != 1 or "" in names:
-        problem = f"names the column {name[:80]!r} {times} times" if times > 1 and name else "has a blank column"
-        raise BadInput(
-            f"the header of {rows.label}",
-            expected="userId,movieId,rating[,timestamp], or a user id and then one column per item",
-            problem=problem if names else "has a single column",
-        )
-    users: list[str] = []
-    user_codes, item_codes, values = array("i"), array("i"), array("d")
-    for row in rows:
-        if not row[0].strip():
-            rows.fail("has no user id", remedy="fill it in or remove the line")
-        for index, cell in enumerate(row[1:]):
-            if cell and (cell := cell.strip()) and cell not in ("-1", "-1.0"):
-                user_codes.append(len(users))
-                item_codes.append(index)
-                values.append(_rating(cell, rows, names[index]))
-        users.append(row[0].strip())
-    zeros = values.count(0.0)
-    if zeros:
-        rows.notes.append(f"{zeros:,} cells are 0 and count as ratings of 0; leave a cell blank where there is none.")
-    return pd.DataFrame(
-        {
-            "user_id": raw_ids(users)[np.frombuffer(user_codes, np.int32)],
-            "item_id": raw_ids(names)[np.frombuffer(item_codes, np.int32)],
-            "rating": np.frombuffer(values, np.float64).astype(np.float32),
-        }
-    )
-
-
-def _rating(cell: str, rows: Rows, column: str = "") -> float:
-    low, high = RATING_RANGE
-    try:
-        value = float(cell)
-    except ValueError:
-        try:
-            value = float(cell.replace(",", "."))  # a decimal comma
-        except ValueError:
-            value = float("nan")
-    if not low <= value <= high:
-        expected = f"a number from {low:g} to {high:g}"
-        if column:
-            expected += ", blank or -1, or one rating per row under userId,movieId,rating"
-            rows.fail(f"has {cell[:40]!r} in the column {column[:80]!r}", expected)
-        rows.fail(f"has the rating {cell[:40]!r}", expected)
-    return value
-
-
-def _seconds(cell: str, rows: Rows) -> int:
-    moment = seconds(cell)
-    if moment is None:
-        rows.fail(f"has the timestamp {cell[:40]!r}", "seconds since 1970 or a date such as 2024-05-31")
-    return moment
-
-
-def seconds(cell: str) -> int | None:
-    """Return seconds since 1970 from seconds or an ISO date (UTC unless it has an offset); None from neither."""
-    try:
-        return _int64(int(cell))
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(cell.strip())
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return _int64(int(float(cell)))
-    except (ValueError, OverflowError):
-        return None
-
-
-def _int64(value: int) -> int:
-    if not -(2**63) <= value < 2**63:
-        raise ValueError("beyond 64 bits")
-    return value
-
-
 def raw_ids(cells: Iterable[str]) -> NDArray[Any]:
-    """Return ids as int64 when all are whole numbers ("7", "007" and "7.0" are one), else as text objects."""
-    texts = [raw_id(cell) for cell in cells]
+    """Return ids as int64 when that loses nothing, else as they are, as text objects.
+
+    A plain number (7, -3, but neither 007, +7 nor 7.0) stands for its text, so both come back to the byte.
+    """
+    texts = list(cells)
     try:
-        return np.array([int(text) for text in texts], dtype=np.int64)
-    except (ValueError, OverflowError):  # 19 digits may be beyond 64 bits: then they are text
-        return np.array(texts, dtype=object)
+        if all(map(_PLAIN_ID.fullmatch, texts)):
+            return np.array([int(text) for text in texts], dtype=np.int64)
+    except OverflowError:  # 19 digits may be beyond 64 bits
+        pass
+    return np.array(texts, dtype=object)
 
 
-def raw_id(cell: str) -> str:
-    """Return an id as text in its shortest form."""
-    cell = cell.strip()
-    return str(int(cell.split(".")[0])) if _WHOLE.fullmatch(cell) else cell
+def text_ids(codes: NDArray[np.int32], names: Iterable[str]) -> Any:
+    """Return (n,) ids from the codes of their texts: numbers where all are plain, else a categorical column."""
+    ids = raw_ids(names)
+    return ids[codes] if ids.dtype.kind == "i" else pd.Categorical.from_codes(codes, pd.Index(ids, dtype=object))

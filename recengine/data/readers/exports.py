@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from recengine.data.readers.archive import Zip, is_zip, read
-from recengine.data.readers.delimited import Rows, raw_id, seconds
+from recengine.data.readers.delimited import Rows
+from recengine.data.readers.times import seconds
 from recengine.data.titles import LONGEST_TITLE, split_title
 from recengine.errors import BadInput
 
@@ -248,8 +249,8 @@ def _rated(row: Mapping[str, str], line: int, stars: float, ts: int) -> RatedTit
         stars=stars,
         date=row.get("date", "")[:40],
         ts=ts,
-        item_id=raw_id(row.get("item", "")),
-        movielens_id=raw_id(row.get("movielens", "")),
+        item_id=row.get("item", ""),
+        movielens_id=row.get("movielens", ""),
         imdb_id=int(imdb[1]) if imdb else 0,
         tmdb_id=int(tmdb[1]) if tmdb else 0,
     )

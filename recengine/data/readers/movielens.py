@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recengine.data.dataset import Dataset, build_dataset
+from recengine.data.build import build_dataset
+from recengine.data.dataset import Dataset
 from recengine.data.readers.archive import Files, read
-from recengine.data.readers.numeric import read_numeric
+from recengine.data.readers.fast import read_fast
+from recengine.data.readers.shape import Shape
 from recengine.data.readers.tabular import item_table, load_layout, tag_column, words
+from recengine.data.reading import Reading
 from recengine.data.source import DatasetSource
 from recengine.errors import BadInput
 
@@ -66,7 +69,7 @@ def load_edition(source: DatasetSource, files: Files | None, *, min_ratings_per_
     assert files is not None  # every edition has a zip
     options: dict[str, Any] = {"licence": source.licence, "min_ratings_per_user": min_ratings_per_user}
     if "ratings.csv" in files:
-        return load_layout(source.name, files, **options)
+        return replace(load_layout(source.name, files, **options), reading=Reading(), inferences=())
     if "u.data" in files:
         return _load_100k(source.name, files, **options)
     return _load_dat(source.name, files, **options)
@@ -125,12 +128,16 @@ SOURCES = (
 )
 
 
-def _ratings(files: Files, member: str, sep: bytes) -> pd.DataFrame:
+def _ratings(files: Files, member: str, sep: str) -> pd.DataFrame:
+    label = f"{member} in {files.label}"
+    roles = ("user", "item", "rating", "time")
+    shape = Shape(sep, False, 0, ["1", "2", "3", "4"], {role: at for at, role in enumerate(roles)}, False)
+    columns = read_fast(lambda: files.blocks(member), shape, lambda row: label)
+    if columns is None or columns.users.dtype.kind != "i" or columns.items.dtype.kind != "i":
+        raise BadInput(label, remedy="fetch it again", problem="is damaged")
     names = ("user_id", "item_id", "rating", "timestamp")
-    frame = read_numeric(lambda: files.blocks(member), sep=sep, names=names)
-    if frame is None:
-        raise BadInput(f"{member} in {files.label}", remedy="fetch it again", problem="is damaged")
-    return frame
+    parts = (columns.users, columns.items, columns.values, columns.times)
+    return pd.DataFrame(dict(zip(names, parts, strict=True)), copy=False)
 
 
 def _fields(files: Files, member: str, sep: str) -> list[list[str]]:
@@ -157,11 +164,11 @@ def _load_100k(name: str, files: Files, **options: Any) -> Dataset:
             "occupation": [row[3] for row in user_rows],
         }
     )
-    data = build_dataset(name, _ratings(files, "u.data", b"\t"), items, users, **options)
+    data = build_dataset(name, _ratings(files, "u.data", "\t"), items, users, **options)
     predefined = {
         split: (
-            _rows_of(data, _ratings(files, f"{split}.base", b"\t")),
-            _rows_of(data, _ratings(files, f"{split}.test", b"\t")),
+            _rows_of(data, _ratings(files, f"{split}.base", "\t")),
+            _rows_of(data, _ratings(files, f"{split}.test", "\t")),
         )
         for split in ("u1", "u2", "u3", "u4", "u5", "ua", "ub")
     }
@@ -189,4 +196,4 @@ def _load_dat(name: str, files: Files, **options: Any) -> Dataset:
         user_rows = _fields(files, "users.dat", "::")
         columns = zip(("user_id", "gender", "age", "occupation"), zip(*user_rows, strict=True), strict=False)
         users = words(pd.DataFrame({name: list(cells) for name, cells in columns}).astype({"user_id": int}))
-    return build_dataset(name, _ratings(files, "ratings.dat", b"::"), items, users, **options)
+    return build_dataset(name, _ratings(files, "ratings.dat", "::"), items, users, **options)

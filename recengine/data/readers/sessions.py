@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from recengine.data.dataset import Dataset, build_dataset
+from recengine.data.build import build_dataset
+from recengine.data.dataset import Dataset
+from recengine.data.reading import Interpretation, Reading
 from recengine.errors import BadInput
 
 YOOCHOOSE = "yoochoose-clicks.dat"
@@ -42,6 +44,7 @@ def load_sessions(folder: Path, *, min_ratings_per_user: int = 0) -> Dataset:
         folder.name,
         rows,
         _categories(rows) if yoochoose else _properties(folder),
+        interpretation=Interpretation(Reading(feedback="implicit", aggregate="max")),
         min_ratings_per_user=min_ratings_per_user,
         notes=["A session stands for a user; a click counts as 1, a purchase as 2."],
         licence="On the terms of its publisher; used from your copy.",

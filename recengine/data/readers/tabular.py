@@ -10,15 +10,21 @@ from typing import Any
 
 import pandas as pd
 
-from recengine.data.dataset import Dataset, build_dataset
+from recengine.data.build import build_dataset
+from recengine.data.dataset import Dataset
 from recengine.data.readers.archive import Files, read
-from recengine.data.readers.delimited import Rows, long_ratings, raw_id, raw_ids, roles, wide_ratings
-from recengine.data.readers.numeric import read_numeric
+from recengine.data.readers.columns import roles
+from recengine.data.readers.delimited import Rows, raw_ids
+from recengine.data.readers.text import read_text
+from recengine.data.readers.typed import is_typed, read_typed
+from recengine.data.reading import Interpretation, Reading
 from recengine.data.titles import split_title
 from recengine.errors import BadInput
 
 TAGS_PER_ITEM = 5
 _NUMBER = re.compile(r"(?:tt)?([0-9]{1,15})(?:\.0+)?")
+_LISTED = re.compile(r"""(?:\[|,|['"]name['"]:)\s*(['"])(?!(?:id|name)\1\s*:)(.*?)\1(?=\s*[,\]}])""")
+"""A name in a list of genres."""
 
 AGES = {"1": "under 18", "18": "18-24", "25": "25-34", "35": "35-44", "45": "45-49", "50": "50-55", "56": "56+"}
 """The age codes of MovieLens 1M."""
@@ -32,7 +38,9 @@ OCCUPATIONS = {str(code): name for code, name in enumerate(_OCCUPATIONS.split("|
 """The occupation codes of MovieLens 1M."""
 
 
-def load_layout(name: str, files: Files, *, min_ratings_per_user: int = 0, **metadata: Any) -> Dataset:
+def load_layout(
+    name: str, files: Files, *, reading: Reading | None = None, min_ratings_per_user: int = 0, **metadata: Any
+) -> Dataset:
     """Load a folder or zip that holds ratings.csv and, as far as they are there, the other files."""
     if "ratings.csv" not in files:
         raise BadInput(
@@ -41,54 +49,51 @@ def load_layout(name: str, files: Files, *, min_ratings_per_user: int = 0, **met
             remedy="give a single CSV by its path",
             problem="holds no ratings.csv",
         )
-    ratings, notes = read_ratings(files, "ratings.csv")
-    items: pd.DataFrame | None
+    interpretation = Interpretation(reading)
+    ratings, items = read_text(files, "ratings.csv", interpretation)
+    notes = interpretation.notes
     if "movies.csv" in files:
         items = _movies(files, notes)
         for member, add in (("links.csv", _add_links), ("tags.csv", _add_tags)):
             if member in files:
                 add(items, _rows(files, member, notes))
     else:
-        items = items_named_by_id(ratings["item_id"])
-        notes.append("No movies.csv: items are called by their ids; links and tags are not used.")
+        items = _described(ratings["item_id"], items, notes)
+        notes.append("No movies.csv: links and tags are not used.")
     users = _users(files, ratings["user_id"], notes) if "users.csv" in files else None
     return build_dataset(
-        name, ratings, items, users, min_ratings_per_user=min_ratings_per_user, notes=notes, **metadata
+        name,
+        ratings,
+        items,
+        users,
+        interpretation=interpretation,
+        min_ratings_per_user=min_ratings_per_user,
+        **metadata,
     )
 
 
-def load_single(name: str, files: Files, member: str, *, min_ratings_per_user: int = 0, **metadata: Any) -> Dataset:
-    """Load one CSV: a rating per row, or a user per row and an item per column."""
-    ratings, notes = read_ratings(files, member, wide=True)
-    items = items_named_by_id(ratings["item_id"])
-    return build_dataset(name, ratings, items, min_ratings_per_user=min_ratings_per_user, notes=notes, **metadata)
-
-
-def read_ratings(files: Files, member: str, *, wide: bool = False) -> tuple[pd.DataFrame, list[str]]:
-    """Return user_id, item_id, rating[, timestamp] rows in file order, and notes on what was guessed.
-
-    wide : a user x item table is welcome too
-
-    What is plain goes through the C parser; all else goes row by row, which names the line with the error.
-    """
-    if (frame := read_numeric(lambda: files.blocks(member))) is not None:
-        return frame, []
-    rows = Rows(member if member == files.label else f"{member} in {files.label}", read(files, member))
-    columns = roles(rows.header)
-    missing = [role for role in ("user_id", "item_id", "rating") if role not in columns]
-    if not missing:
-        frame = long_ratings(rows, columns)
-        unused = [cell for index, cell in enumerate(rows.header) if index not in columns.values()]
-        if unused:
-            rows.notes.append(f"Columns not used: {', '.join(unused)[:200]}.")
-    elif wide and "rating" not in columns:
-        frame = wide_ratings(rows)
-    else:
-        problem = f"has the columns {_names(rows)}, without one for {' and '.join(missing)}"
-        raise BadInput(rows.label, expected="userId,movieId,rating[,timestamp]", problem=problem)
-    if not len(frame):
-        raise BadInput(rows.label, expected="at least one row", problem="has a header but no ratings")
-    return frame, rows.notes
+def load_single(
+    name: str,
+    files: Files,
+    member: str,
+    *,
+    reading: Reading | None = None,
+    min_ratings_per_user: int = 0,
+    **metadata: Any,
+) -> Dataset:
+    """Load one file: delimited text in long or wide form, JSON lines, or parquet."""
+    interpretation = Interpretation(reading)
+    read = read_typed if is_typed(member, files) else read_text
+    ratings, items = read(files, member, interpretation, wide=True)
+    items = _described(ratings["item_id"], items, interpretation.notes)
+    return build_dataset(
+        name,
+        ratings,
+        items,
+        interpretation=interpretation,
+        min_ratings_per_user=min_ratings_per_user,
+        **metadata,
+    )
 
 
 def item_table(ids: Any, titles: Iterable[str], genres: Iterable[str]) -> pd.DataFrame:
@@ -97,7 +102,7 @@ def item_table(ids: Any, titles: Iterable[str], genres: Iterable[str]) -> pd.Dat
     table = pd.DataFrame(
         {
             "item_id": ids,
-            "title": [title for title, _, _ in split],
+            "title": [title or None for title, _, _ in split],
             "year": pd.array([year for _, year, _ in split], dtype="Int64"),
             "genres": [tidy_genres(text) for text in genres],
         }
@@ -108,8 +113,17 @@ def item_table(ids: Any, titles: Iterable[str], genres: Iterable[str]) -> pd.Dat
 
 
 def tidy_genres(text: str) -> str:
-    """Return genres joined by `|`, with MovieLens's names for none left out."""
-    names = (part.strip() for part in text.split("|"))
+    """Return genres joined by `|`, with MovieLens's names for none left out.
+
+    They may come joined by `|` or by commas, or as a list of names, or of objects with a name, in JSON's or
+    Python's form.
+    """
+    text = text.strip()
+    if text.startswith("[") and text.endswith("]"):
+        parts = [match[2] for match in _LISTED.finditer(text)]
+    else:
+        parts = text.split("|" if "|" in text else ",")
+    names = (part.strip() for part in parts)
     return "|".join(
         "Children" if name == "Children's" else name
         for name in names
@@ -117,8 +131,18 @@ def tidy_genres(text: str) -> str:
     )
 
 
-def items_named_by_id(ids: pd.Series) -> pd.DataFrame | None:
-    """Return an item table for text ids, which are then the titles too; None for numbers."""
+def _described(ids: pd.Series, items: pd.DataFrame | None, notes: list[str]) -> pd.DataFrame | None:
+    """Return the items as the table of ratings describes them, or else by their ids.
+
+    Text ids are titles, too, where nothing else is; numbers get the title "Item 7".
+    """
+    if items is not None:
+        notes.append("Titles are taken from the table of ratings.")
+        genres = items.get("genres", pd.Series([""] * len(items)))
+        table = item_table(items["item_id"], items["title"], genres)
+        if "year" in items:
+            table["year"] = pd.Series(_numbers(items["year"])).fillna(table["year"])
+        return table
     if pd.api.types.is_integer_dtype(ids):
         return None
     names = [str(name) for name in ids.unique()]
@@ -157,18 +181,22 @@ def _names(rows: Rows) -> str:
 
 
 def _columns(rows: Rows, *needed: str) -> dict[str, list[str]]:
-    """Return the stripped columns by lower-case name, the ids as `item_id` and `user_id`; checks `needed`."""
+    """Return the columns by lower-case name, the ids as `item_id` and `user_id`; checks `needed`.
+
+    Cells are stripped, but for ids, which are kept as they are.
+    """
     names = [name.lower() for name in rows.header]
     for role, index in roles(names).items():
-        if role.endswith("_id") and names[index] != "title":
-            names[index] = role
+        if role in ("user", "item") and names[index] != "title":
+            names[index] = f"{role}_id"
     for name in needed:
         if name not in names:
             raise BadInput(rows.label, problem=f"has the columns {_names(rows)}, without one for {name}")
     columns: list[list[str]] = [[] for _ in names]
+    exact = [name in ("user_id", "item_id") for name in names]
     for row in rows:
-        for column, cell in zip(columns, row, strict=True):
-            column.append(cell.strip())
+        for column, cell, keep in zip(columns, row, exact, strict=True):
+            column.append(cell if keep else cell.strip())
         if "" in [row[names.index(name)].strip() for name in needed if name.endswith("_id")]:
             rows.fail("has no id", remedy="fill it in or remove the line")
     return dict(zip(names, columns, strict=True))
@@ -197,7 +225,7 @@ def _movies(files: Files, notes: list[str]) -> pd.DataFrame:
 
 def _add_links(items: pd.DataFrame, rows: Rows) -> None:
     columns = _columns(rows, "item_id")
-    ids = [raw_id(cell) for cell in columns["item_id"]]
+    ids = columns["item_id"]
     for name in ("imdb_id", "tmdb_id"):
         cells = columns.get(name, columns.get(name.replace("_", "")))
         if cells is not None:
@@ -207,18 +235,18 @@ def _add_links(items: pd.DataFrame, rows: Rows) -> None:
 
 def _add_tags(items: pd.DataFrame, rows: Rows) -> None:
     names = [name.lower() for name in rows.header]
-    item_at = roles(names).get("item_id")
+    item_at = roles(names).get("item")
     if item_at is None or "tag" not in names:
         raise BadInput("tags.csv", expected="userId,movieId,tag", problem=f"has the columns {_names(rows)}")
-    tag_at, short = names.index("tag"), cache(raw_id)
-    items["tags"] = tag_column(((short(row[item_at]), row[tag_at]) for row in rows), items["item_id"])
+    tag_at = names.index("tag")
+    items["tags"] = tag_column(((row[item_at], row[tag_at]) for row in rows), items["item_id"])
 
 
 def _users(files: Files, rating_users: pd.Series, notes: list[str]) -> pd.DataFrame:
     """Read the users with ratings; postal codes are left out, as nothing needs them."""
     columns = _columns(_rows(files, "users.csv", notes), "user_id")
     frame = pd.DataFrame({name: cells for name, cells in columns.items() if name and "zip" not in name})
-    frame["user_id"] = [raw_id(cell) for cell in columns["user_id"]]
+    frame["user_id"] = columns["user_id"]
     frame = words(frame[frame["user_id"].isin({str(user) for user in rating_users.unique()})])
     if "age" in frame and frame["age"].str.fullmatch("[0-9]{1,3}").all():
         frame = frame.assign(age=frame["age"].astype(int))

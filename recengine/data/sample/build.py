@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from recengine import settings
-from recengine.data.dataset import Dataset, build_dataset
+from recengine.data.build import build_dataset
+from recengine.data.dataset import Dataset
 from recengine.data.readers.archive import Files
 from recengine.data.sample.audience import simulate
 from recengine.data.source import DatasetSource
