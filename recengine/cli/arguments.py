@@ -10,12 +10,22 @@ from typing import Any, NoReturn, TypeAlias
 
 from recengine import settings
 from recengine.cli.reporter import Reporter
+from recengine.data.reading import OPTIONS, Reading
 from recengine.export import TABLES
 from recengine.models.registry import MODELS
 from recengine.training.config import Config, RunConfig
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What commands are added to."""
+_METAVARS = {
+    "columns": "ROLE=NAME,...",
+    "header": "yes|none",
+    "layout": "long|wide",
+    "scale": "LOW,HIGH",
+    "feedback": "explicit|implicit",
+    "aggregate": "latest|max|sum|count",
+    "weights": "EVENT=WEIGHT,...",
+}
 Run = Callable[[argparse.Namespace, Reporter], None]
 """What carries a command out."""
 
@@ -63,12 +73,18 @@ def add_command(commands: Commands, name: str, run: Run, text: str) -> argparse.
     return command
 
 
+def add_dataset(command: argparse.ArgumentParser, text: str = "name or path") -> None:
+    """Add `--dataset` and how it is to be read."""
+    command.add_argument("--dataset", default=settings.default_dataset(), metavar="D", help=text)
+    add_reading(command)
+
+
 def add_data_command(
     commands: Commands, name: str, run: Run, text: str, *, model: bool = True
 ) -> argparse.ArgumentParser:
     """Add a command that reads a data set and trains, with `--model` unless it names models in another way."""
     command = add_command(commands, name, run, text)
-    command.add_argument("--dataset", default=settings.default_dataset(), metavar="D", help="name or path")
+    add_dataset(command)
     if model:
         command.add_argument("--model", required=True, metavar="M")
     command.add_argument("--positive", type=float, help="least rating of a positive; default: 4 of 5 stars")
@@ -84,6 +100,29 @@ def add_out(
     """Add `--out`, a file whose ending names its format; `main` checks it before anything is done."""
     command.add_argument("--out", type=Path, required=required, metavar="F", help=f"{text}: {', '.join(endings)}")
     command.set_defaults(out_endings=endings)
+
+
+def add_reading(command: argparse.ArgumentParser) -> None:
+    """Add the options that state how the table of a data set is to be read."""
+    group = command.add_argument_group("reading a table", "what is left out is inferred, and printed")
+    for option, text in OPTIONS.items():
+        group.add_argument(
+            _reading_flag(option), metavar=_METAVARS.get(option, option.upper()), help=text.replace("%", "%%")
+        )
+
+
+def reading_of(options: argparse.Namespace) -> Reading:
+    """Return how the data set is to be read, as far as the options state it."""
+    return Reading.of_texts({option: getattr(options, option, None) for option in OPTIONS})
+
+
+def reading_flags(reading: Reading) -> list[str]:
+    """Return the arguments that state a reading."""
+    return [f"{_reading_flag(option)}={text}" for option, text in reading.texts().items()]
+
+
+def _reading_flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
 def whole_number(least: int) -> Callable[[str], int]:

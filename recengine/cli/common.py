@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 
+from recengine.cli.arguments import flag_of, reading_of
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
 from recengine.data.sources import SOURCES, is_present, load_dataset
@@ -23,7 +25,10 @@ def load_data(options: argparse.Namespace, report: Reporter) -> Dataset:
     if name in SOURCES and not is_present(name):
         report.note(f"{name} is not here yet; fetching it.")
     report.step(f"reading {name}")
-    data = load_dataset(name, on_progress=report.bytes(name))
+    data = load_dataset(name, reading=reading_of(options), on_progress=report.bytes(name))
+    flag = flag_of(options.command)
+    for inference in data.inferences:
+        report.note(re.sub(r"`(\w+)`", lambda match: flag(match[1]), inference.sentence))
     for line in data.cleaning.lines()[1:]:
         report.note(line)
     if getattr(options, "positive", 0) is None:

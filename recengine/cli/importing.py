@@ -6,8 +6,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from recengine import settings
-from recengine.cli.arguments import Commands, add_command
+from recengine.cli.arguments import Commands, add_command, add_dataset
 from recengine.cli.common import load_data
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
@@ -23,7 +22,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument(
         "file", type=Path, metavar="F", help="an export of Letterboxd, IMDb, TMDB, Trakt or MovieLens, or a plain CSV"
     )
-    command.add_argument("--dataset", default=settings.default_dataset(), metavar="D", help="name or path")
+    add_dataset(command)
     command.add_argument(
         "--out-of", type=int, choices=(5, 10, 100), default=5, help="the best rating of a plain CSV (default: 5)"
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from recengine import settings
-from recengine.cli.arguments import Commands, add_command, add_data_command
+from recengine.cli.arguments import Commands, add_command, add_data_command, add_dataset
 from recengine.cli.common import load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.data.sources import SOURCES, fetch, is_present
@@ -24,7 +23,7 @@ def add_commands(commands: Commands) -> None:
     command = add_command(commands, "models", models, "list the models, or hold one to the contract")
     command.add_argument("action", nargs="?", choices=("list", "check"), default="list")
     command.add_argument("name", nargs="?")
-    command.add_argument("--dataset", default=settings.default_dataset(), metavar="D", help="what it is tried on")
+    add_dataset(command, "what it is tried on")
     command = add_data_command(commands, "train", train, "train a model, or find it in the store", model=False)
     command.add_argument("model", metavar="M")
     command.add_argument("--force", action="store_true", help="train even if it is in the store")

@@ -62,7 +62,7 @@ def build_dataset(
     n_duplicates = 0
     if keep is not None:
         n_duplicates = int(len(ratings) - keep.sum())
-        _infer_aggregate(interpretation, n_duplicates)
+        _infer_aggregate(interpretation)
     if keep is not None or interpretation.reading.aggregate == "count":
         pairs = user_idx.astype(np.int64) * len(item_ids) + item_idx
         values = _aggregated(values, pairs, keep, interpretation.reading.aggregate or "latest")
@@ -129,10 +129,10 @@ def _with_ids(name: str, ratings: pd.DataFrame, interpretation: Interpretation) 
     return kept.assign(**columns)
 
 
-def _infer_aggregate(interpretation: Interpretation, n_duplicates: int) -> None:
+def _infer_aggregate(interpretation: Interpretation) -> None:
     implicit = interpretation.reading.feedback == "implicit"
-    does = "are added up" if implicit else "are replaced by the latest"
-    sentence = f"{n_duplicates:,} repeated pairs of user and item {does}; state `aggregate` for another way."
+    does = "are added up" if implicit else "count with their latest rating"
+    sentence = f"Repeated pairs of user and item {does}; state `aggregate` for another way."
     interpretation.infer(sentence, aggregate="sum" if implicit else "latest")
 
 

@@ -76,6 +76,11 @@ def upload_label(filename: str) -> str:
     return "".join(c for c in name if c.isprintable())[-80:] or "upload"
 
 
+def label_of(files: Files, member: str) -> str:
+    """Return what messages call a member."""
+    return member if member == files.label else f"{member} in {files.label}"
+
+
 def read(files: Files, member: str) -> bytes:
     """Return all bytes of a member."""
     return b"".join(files.blocks(member))

@@ -62,18 +62,22 @@ class Rows:
         """Raise BadInput about the line last read."""
         raise BadInput(f"line {self.line:,} of {self.label}", None, expected, remedy, problem=problem)
 
-    def __iter__(self) -> Iterator[list[str]]:
-        expected = len(self.header)
+    def cells(self) -> Iterator[list[str]]:
+        """Yield the rows below the header as they are, even or not."""
         if self._first:
             yield self._first
-        for row in self.lines():
+        yield from self.lines()
+
+    def __iter__(self) -> Iterator[list[str]]:
+        expected = len(self.header)
+        for row in self.cells():
             if len(row) != expected:
                 remedy = "correct that line (put quotes round a field that holds the separator)"
                 self.fail(f"has {len(row)} fields where the header has {expected}", remedy=remedy)
             yield row
 
     def lines(self) -> Iterator[list[str]]:
-        """Yield the rows as they are, even or not."""
+        """Yield what is left of the text, row by row."""
         try:
             for row in self._reader:
                 if row:

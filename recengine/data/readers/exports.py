@@ -170,7 +170,7 @@ def _opened(label: str, content: bytes, *, limited: bool) -> tuple[Rows, list[st
 
 def _counted(rows: Rows, *, limited: bool) -> Iterator[list[str]]:
     """Yield the rows, even or not, up to the limit."""
-    for count, cells in enumerate(rows.lines(), 1):
+    for count, cells in enumerate(rows.cells(), 1):
         if limited and count > MOST_ROWS:
             raise BadInput(rows.label, expected=_ONE_USER, problem=f"has more than {MOST_ROWS:,} rows")
         yield cells

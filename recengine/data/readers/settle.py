@@ -127,7 +127,9 @@ def _ratings(
     if (low, high) != (0.0, 1.0) and (known == 0).mean() > _FEW_ZEROS:
         share = f"{(known == 0).mean():.0%}"
         problem = f"is not clear: {share} of the ratings are 0, the lowest rating or none at all"
-        expected = f"0,{high:g} if they are ratings, or {known[known > 0].min():g},{high:g} if they stand for none"
+        expected = (
+            f"0,{high:g} if they are ratings, or {min(known[known > 0].min(), 1):g},{high:g} if they stand for none"
+        )
         raise BadInput("scale", None, expected, "state `scale`", problem=problem)
     zeros = f" ({int((known == 0).sum()):,} ratings are 0 and count as the lowest)" if low == 0 else ""
     sentence = f"Ratings run from {low:g} to {high:g}{zeros}; {like_from(low, high):g} or more counts as liked."

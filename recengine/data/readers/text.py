@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recengine.data.readers.archive import Files, read
+from recengine.data.readers.archive import Files, label_of, read
 from recengine.data.readers.columns import plain
 from recengine.data.readers.delimited import HEADER_LIMIT, Rows, decoded, raw_ids, text_ids
 from recengine.data.readers.fast import read_fast
@@ -43,7 +43,7 @@ def read_text(files: Files, member: str, interpretation: Interpretation, *, wide
 
     Raises BadInput, naming the line, for what cannot be read, and where two readings are plausible.
     """
-    label = member if member == files.label else f"{member} in {files.label}"
+    label = label_of(files, member)
     shape = None
     if (head := _head(files.blocks(member))) is not None:
         trial = interpretation.copy()
@@ -76,7 +76,11 @@ def _settled(columns: Columns, shape: Shape, trial: Interpretation) -> pd.DataFr
 
 def _head(blocks: Iterator[bytes]) -> str | None:
     """Return the first lines of UTF-8 text, or None where it is in another encoding."""
-    first = next(blocks, b"")
+    first = b""
+    for block in blocks:
+        first += block
+        if len(first) > HEADER_LIMIT:
+            break
     part = first[:HEADER_LIMIT]
     if len(part) < len(first):
         part = part[: part.rfind(b"\n") + 1] or part
@@ -155,7 +159,8 @@ def _wide(rows: Rows, shape: Shape, interpretation: Interpretation) -> tuple[Col
     counts = pd.Series(names).value_counts()
     name = counts.index[0]
     if counts.iloc[0] > 1 or "" in names:
-        problem = f"names the column {name[:80]!r} {counts.iloc[0]} times" if name else "has a blank column"
+        repeated = f"names the column {name[:80]!r} {counts.iloc[0]} times"
+        problem = "has a blank column" if "" in names else repeated
         expected = "userId,movieId,rating[,timestamp], or a user id and then one column per item"
         raise BadInput(f"the header of {rows.label}", expected=expected, problem=problem)
     users: dict[str, int] = {}

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from recengine.data.readers.archive import Files, read
+from recengine.data.readers.archive import Files, label_of, read
 from recengine.data.readers.columns import long_columns, plain
 from recengine.data.readers.delimited import decoded, raw_ids
 from recengine.data.readers.settle import Columns, as_seconds, settle
@@ -44,17 +44,20 @@ def read_typed(files: Files, member: str, interpretation: Interpretation, *, wid
 
     Raises BadInput for a file that is damaged, and as `read_frame` does.
     """
-    label = member if member == files.label else f"{member} in {files.label}"
+    return read_frame(label_of(files, member), frame_of(files, member), interpretation, wide=wide)
+
+
+def frame_of(files: Files, member: str) -> pd.DataFrame:
+    """Return a parquet file or JSON lines as a frame; BadInput for a file that is damaged."""
+    label = label_of(files, member)
     content = read(files, member)
     if content.startswith(PARQUET):
         try:
-            frame = parquet.read_table(io.BytesIO(content)).to_pandas(types_mapper=_INTEGERS.get)
+            return parquet.read_table(io.BytesIO(content)).to_pandas(types_mapper=_INTEGERS.get)
         except (pa.ArrowException, OSError, ValueError) as error:
             problem = f"is not a whole parquet file ({str(error).splitlines()[0][:150]})"
             raise BadInput(label, remedy="write it again", problem=problem) from None
-    else:
-        frame = _json_frame(label, content)
-    return read_frame(label, frame, interpretation, wide=wide)
+    return _json_frame(label, content)
 
 
 def read_frame(label: str, frame: pd.DataFrame, interpretation: Interpretation, *, wide: bool = True) -> Table:
@@ -136,7 +139,7 @@ def _melted(label: str, frame: pd.DataFrame, interpretation: Interpretation) -> 
 
 def blank(column: pd.Series) -> NDArray[np.bool_]:
     """Tell which cells are missing or hold nothing but spaces, (n,)."""
-    missing: NDArray[np.bool_] = column.isna().to_numpy(bool)
+    missing: NDArray[np.bool_] = column.isna().to_numpy(bool, copy=True)
     if not pd.api.types.is_numeric_dtype(column):
         codes, values = pd.factorize(column)
         empty = [code for code, value in enumerate(values) if isinstance(value, str) and not value.strip()]
