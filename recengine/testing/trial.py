@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from recengine.data.dataset import Dataset, build_dataset
+from recengine.data.build import build_dataset
+from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.splits import leave_last
 from recengine.models.base import Recommender
