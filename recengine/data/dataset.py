@@ -168,8 +168,8 @@ class Dataset:
     def in_scale(self, stars: float) -> float:
         """Return stars, from 0.5 to 5, in the scale of the data."""
         low, high = self.rating_range
-        if low >= 0 and 4 < high <= 5:  # stars
-            return float(np.clip(stars, low, high))
+        if low >= 0 and 4 < high <= 5:  # stars; one is low even where nobody gave it
+            return float(np.clip(stars, min(low, 1.0), high))
         return low + (stars - 0.5) / 4.5 * (high - low)
 
     def user_index(self, ids: ArrayLike) -> NDArray[np.int64]:

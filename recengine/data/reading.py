@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 from recengine.errors import BadInput, suggest
@@ -160,11 +160,6 @@ class Reading:
         if "weights" in given:
             stated["weights"] = _weights(given["weights"])
         return cls(**stated)
-
-    def over(self, other: Reading) -> Reading:
-        """Return this reading, with what it leaves open taken from another."""
-        return replace(other, **{f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name)
-                                 not in (None, ())})  # fmt: skip
 
 
 _PLAIN = ("separator", "layout", "time_unit", "feedback", "aggregate")

@@ -37,7 +37,13 @@ NAMES: dict[str, tuple[str, ...]] = {
 """In lower case without signs, the surest first; two columns of one rank are two plausible readings."""
 COUNTS = frozenset(NAMES["rating"][1].split(" "))
 """Names of columns that count events."""
-DOCUMENTED = {"user": {"userid"}, "item": {"movieid", "itemid"}, "rating": {"rating"}, "time": {"timestamp"}}
+DOCUMENTED = {
+    "user": {"userid", "user"},
+    "item": {"movieid", "itemid", "movie", "item"},
+    "rating": {"rating"},
+    "time": {"timestamp", "time"},
+}
+"""Names that leave nothing to infer."""
 MOST_NAMED = 1_000
 """Columns up to which their names are looked at; a wider table is one of users and items."""
 _TYPE = re.compile(r":(?:token|float)(?:_seq)?$")

@@ -68,7 +68,7 @@ def shape_of(label: str, head: str, interpretation: Interpretation, *, wide: boo
         names = [str(number) for number in range(1, len(names) + 1)]
         if interpretation.stated.layout != "wide":
             interpretation.infer("", layout="long")
-            return Shape(mark, False, skip, names, _columns_by_position(label, names, interpretation), False)
+            return Shape(mark, False, skip, names, _columns_by_position(label, sample, names, interpretation), False)
     if _is_wide(label, names, sample[header:], interpretation, allowed=wide):
         return Shape(mark, header, skip, names, {"user": _user_column(label, names, interpretation)}, True)
     interpretation.infer("", layout="long")
@@ -111,10 +111,13 @@ def _has_header(label: str, first: str, names: Sequence[str], interpretation: In
     return True
 
 
-def _columns_by_position(label: str, names: Sequence[str], interpretation: Interpretation) -> dict[str, int]:
+def _columns_by_position(
+    label: str, rows: Sequence[Sequence[str]], names: Sequence[str], interpretation: Interpretation
+) -> dict[str, int]:
     """Return the columns of a text without a header: as stated, or user, item, rating, time in this order."""
     stated = stated_columns(label, names, interpretation)
-    if stated or not 2 <= len(names) <= len(_BY_POSITION):
+    number_there = all(_DATA.fullmatch(row[2]) for row in rows[:1] if len(row) > 2)
+    if stated or not 2 <= len(names) <= len(_BY_POSITION) or not number_there:
         if missing := [role for role in ("user", "item") if role not in stated]:
             problem = f"has {len(names)} columns and no header"
             expected = f"the number of the column of {' and '.join(missing)}"
