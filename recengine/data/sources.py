@@ -25,7 +25,7 @@ from recengine.data.readers.archive import (
     upload_label,
 )
 from recengine.data.readers.sessions import is_session_folder, load_sessions
-from recengine.data.readers.tabular import load_layout, load_single
+from recengine.data.readers.tabular import described_items, load_layout, load_single
 from recengine.data.readers.typed import read_frame
 from recengine.data.reading import Interpretation, Reading
 from recengine.data.sample.build import SAMPLE
@@ -181,7 +181,7 @@ def from_frame(
     return build_dataset(
         name,
         ratings,
-        described if items is None else items,
+        described_items(ratings["item_id"], described, interpretation.notes) if items is None else items,
         users,
         interpretation=interpretation,
         min_ratings_per_user=min_ratings_per_user,

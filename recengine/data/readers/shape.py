@@ -17,7 +17,7 @@ from recengine.errors import BadInput
 
 SAMPLE_ROWS = 200
 _MANY_COLUMNS = 10
-_DATA = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?|[0-9]{4}-[0-9]{2}-[0-9]{2}\b.*")
+_DATA = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?|[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9]).*")
 """What no name of a column looks like: a number or a date."""
 _BY_POSITION = ("user", "item", "rating", "time")
 

@@ -58,7 +58,7 @@ def load_layout(
             if member in files:
                 add(items, _rows(files, member, notes))
     else:
-        items = _described(ratings["item_id"], items, notes)
+        items = described_items(ratings["item_id"], items, notes)
         notes.append("No movies.csv: links and tags are not used.")
     users = _users(files, ratings["user_id"], notes) if "users.csv" in files else None
     return build_dataset(
@@ -85,7 +85,7 @@ def load_single(
     interpretation = Interpretation(reading)
     read = read_typed if is_typed(member, files) else read_text
     ratings, items = read(files, member, interpretation, wide=True)
-    items = _described(ratings["item_id"], items, interpretation.notes)
+    items = described_items(ratings["item_id"], items, interpretation.notes)
     return build_dataset(
         name,
         ratings,
@@ -131,7 +131,7 @@ def tidy_genres(text: str) -> str:
     )
 
 
-def _described(ids: pd.Series, items: pd.DataFrame | None, notes: list[str]) -> pd.DataFrame | None:
+def described_items(ids: pd.Series, items: pd.DataFrame | None, notes: list[str]) -> pd.DataFrame | None:
     """Return the items as the table of ratings describes them, or else by their ids.
 
     Text ids are titles, too, where nothing else is; numbers get the title "Item 7".

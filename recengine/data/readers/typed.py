@@ -111,15 +111,17 @@ def _json_frame(label: str, content: bytes) -> pd.DataFrame:
         if content.lstrip()[:1] == b"[":
             records = json.load(text)
         else:
-            records = [json.loads(row) for line, row in enumerate(text, 1) if row.strip()]
+            for line, record in enumerate(text, 1):  # noqa: B007 - the error names it
+                if record.strip():
+                    records.append(json.loads(record))
     except (ValueError, RecursionError) as error:
         problem = f"is not JSON ({str(error)[:120]})"
         raise BadInput(f"line {line:,} of {label}", None, "one JSON object in each line", problem=problem) from None
     if not records:
         raise BadInput(label, problem="is empty", expected="one JSON object in each line")
-    for row, record in enumerate(records):
-        if not isinstance(record, dict):
-            raise BadInput(f"row {row + 1:,} of {label}", expected="a JSON object", problem="is something else")
+    wrong = next((row for row, record in enumerate(records) if not isinstance(record, dict)), None)
+    if wrong is not None:
+        raise BadInput(f"row {wrong + 1:,} of {label}", expected="a JSON object", problem="is something else")
     names = dict.fromkeys(name for record in records for name in record)
     return pd.DataFrame({name: pd.Series([record.get(name) for record in records], dtype=object) for name in names})
 
