@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
@@ -56,6 +57,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._negative_number_matcher = re.compile(r"-[0-9.][0-9.,]*")  # the scale -1,1 is a value, no option
         for action in (None, "store"):
             self.register("action", action, _Once)
 

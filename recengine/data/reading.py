@@ -166,7 +166,7 @@ _PLAIN = ("separator", "layout", "time_unit", "feedback", "aggregate")
 OPTIONS = {
     "columns": "which column is what, such as user=customer,item=product,rating=stars,time=when,event=type",
     "header": "none for a file whose first line is data already, else yes",
-    "separator": f"between the cells: {' '.join(SEPARATORS.values()).replace(chr(9), 'tab')}",
+    "separator": f"between the cells: the sign itself or its name ({', '.join(SEPARATORS)})",
     "layout": "long for one rating in a row, wide for one user in a row and one item in a column",
     "scale": "LOW,HIGH: the lowest and the highest rating that can be given, such as 1,5",
     "time_unit": f"{', '.join(TIME_UNITS)}, or a pattern such as %d/%m/%Y",
