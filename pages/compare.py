@@ -61,7 +61,7 @@ def make_form(dataset: Dataset) -> TaskForm:
                 default=splits[0],
                 options=splits,
                 text_of=lambda name: HELD_BACK.get(name, f"as published: {name}"),
-                flag="--split",
+                flags=split_flags,
             ),
             Number(name="at", label="Films in a list", default=10, most=100, flag="-k"),
             Number(
@@ -86,6 +86,12 @@ def make_form(dataset: Dataset) -> TaskForm:
             ),
         ),
     )
+
+
+def split_flags(task: Task) -> list[str]:
+    """Return the flags of what is held back, with the share that its words promise."""
+    name = task.options["split"]
+    return ["--split", name, *(["--test-share", "0.2"] if "fifth" in HELD_BACK.get(name, "") else [])]
 
 
 def is_on(task: Task, switch: str) -> bool:

@@ -2,13 +2,14 @@
 
 Throughout: B users, k listed items. `hits` (B, k) bool says whether the item at each rank is relevant;
 `n_relevant` (B,) counts each user's relevant items. A user with none gets NaN: the mean over users leaves
-them out. Ties are broken by the item index before a metric sees the list, so no metric depends on luck.
+them out. Equal scores are put in a seeded random order before a metric sees the list: neither the ids of the items
+nor their popularity decides, so that a model which knows nothing reaches what chance reaches.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from recengine.data.interactions import Interactions
 class Ranking(NamedTuple):
     """Top-k items of a batch: items (B, k) int64, padded with -1; scores (B, k) float32, non-increasing.
 
-    Equal scores stand in the order of the item index, so that a ranking is one thing on every machine.
+    Equal scores stand in the order of a seeded hash, so that a ranking is the same on every machine.
     """
 
     items: Tensor
@@ -57,21 +58,65 @@ def coordinates(interactions: Interactions, users: ArrayLike) -> tuple[Tensor, T
     return torch.from_numpy(position), torch.from_numpy(interactions.item_idx[rows].astype(np.int64))
 
 
-def top_k(scores: Tensor, k: int) -> Ranking:
-    """Return the k best columns of each row; ties by column, and -1 where the score is -inf.
+def tie_salts(seen: Interactions | None, users: ArrayLike, seed: int = 0) -> Tensor:
+    """Return (B,) int64: what sets the order of equal scores for each user, from the items that the user has seen.
 
-    `torch.topk` breaks ties as it likes: rows whose k-th score also stands outside the list are sorted whole.
+    Users with the same items get the same order, whether they are in the data or new; other users get another one.
     """
-    best, items = scores.topk(k, dim=1)  # (B, k)
-    items, order = items.sort(dim=1)
-    best, by_score = best.gather(1, order).sort(dim=1, descending=True, stable=True)
-    items = items.gather(1, by_score)
+    salts = torch.full((np.atleast_1d(np.asarray(users)).shape[0],), seed)
+    if seen is not None:
+        position, item = coordinates(seen, users)
+        salts.index_add_(0, position, _hashed(item))
+    return _hashed(salts)
+
+
+def _hashed(numbers: Tensor) -> Tensor:
+    """Return int64 numbers from 0 up that look random, the same ones for the same numbers (splitmix64's mixer)."""
+    numbers = numbers + 0x1E3779B97F4A7C15
+    for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
+        numbers = (numbers ^ (numbers >> shift)) * factor
+    return (numbers ^ (numbers >> 31)) & torch.iinfo(torch.int64).max
+
+
+@lru_cache(maxsize=8)
+def _tie_order(n: int) -> tuple[Tensor, Tensor]:
+    """Return (order, rank), (n,) each: the columns in the order of their hash, and where each stands in it."""
+    order = _hashed(torch.arange(n)).argsort()
+    return order, order.argsort()
+
+
+def top_k(scores: Tensor, k: int, salts: Tensor | None = None) -> Ranking:
+    """Return the k best columns of each row, and -1 where the score is -inf.
+
+    Equal scores stand in the order of a hash of the column, read round from the one of them that the row's salt (B,)
+    says, which `tie_salts` makes: each of them is first, or left out, as often as any other. `torch.topk` breaks ties
+    as it likes: rows whose k-th score also stands outside the list choose again among the columns with that score.
+    """
+    order, rank = _tie_order(scores.shape[1])
+    salts = torch.zeros(len(scores), dtype=torch.int64) if salts is None else salts
+    items = scores.topk(k, dim=1).indices  # (B, k)
+    items = items.gather(1, rank[items].argsort(dim=1))
+    best, by_score = scores.gather(1, items).sort(dim=1, descending=True, stable=True)
+    items = _turned(items.gather(1, by_score), best, salts)
     last = best[:, -1:]
     tied = ((scores >= last).sum(1) > k) & (last[:, 0] > -torch.inf)
     if tied.any():
-        whole = scores[tied].sort(dim=1, descending=True, stable=True)
-        best[tied], items[tied] = whole.values[:, :k], whole.indices[:, :k]
+        count = (scores[tied][:, order] == last[tied]).cumsum(1, dtype=torch.int32)  # of equals up to each column
+        better = (best[tied] > last[tied]).sum(1, keepdim=True)
+        wanted = salts[tied][:, None] + torch.arange(k) - better
+        column = torch.searchsorted(count, (wanted % count[:, -1:] + 1).int())
+        items[tied] = torch.where(torch.arange(k) < better, items[tied], order[column])
     return Ranking(items.masked_fill(best == -torch.inf, -1), best)
+
+
+def _turned(items: Tensor, best: Tensor, salts: Tensor) -> Tensor:
+    """Return sorted items (B, k) with each run of equal scores (B, k) turned round by the row's salt (B,)."""
+    rank = torch.arange(items.shape[1]).expand_as(items)
+    begins = torch.ones_like(items, dtype=torch.bool)
+    begins[:, 1:] = best[:, 1:] != best[:, :-1]
+    start = torch.where(begins, rank, 0).cummax(1).values
+    size = torch.zeros_like(items).scatter_add(1, start, torch.ones_like(items)).gather(1, start)
+    return items.gather(1, start + (rank - start + salts[:, None]) % size)
 
 
 def find_hits(items: Tensor, relevant: Tensor) -> Tensor:
@@ -109,10 +154,18 @@ def hit_rate(hits: Tensor, n_relevant: Tensor) -> Tensor:
 
 
 def average_precision(hits: Tensor, n_relevant: Tensor) -> Tensor:
-    """Mean of precision@rank over the hits, by min(k, n_relevant)."""
+    """Sum of precision@rank over the hits, by min(k, n_relevant): a perfect list has 1 (as LensKit has it)."""
+    return _per_user(_precision_at_hits(hits) / n_relevant.clamp(1, hits.shape[1]), n_relevant)
+
+
+def average_precision_by_n(hits: Tensor, n_relevant: Tensor) -> Tensor:
+    """Sum of precision@rank over the hits, by n_relevant, however short the list (as ranx and RecTools have it)."""
+    return _per_user(_precision_at_hits(hits) / n_relevant.clamp(min=1), n_relevant)
+
+
+def _precision_at_hits(hits: Tensor) -> Tensor:
     ranks = torch.arange(1, hits.shape[1] + 1, dtype=torch.float64)
-    at_hits = hits * hits.cumsum(1) / ranks
-    return _per_user(at_hits.sum(1) / n_relevant.clamp(1, hits.shape[1]), n_relevant)
+    return (hits * hits.cumsum(1) / ranks).sum(1)
 
 
 def reciprocal_rank(hits: Tensor, n_relevant: Tensor) -> Tensor:
@@ -127,6 +180,7 @@ RANKING_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "precision": precision,
     "hr": hit_rate,
     "map": average_precision,
+    "map_by_n": average_precision_by_n,
     "mrr": reciprocal_rank,
 }
 """Metrics of a list of k items by their plain names, reported as `name@k`."""
@@ -167,28 +221,6 @@ def auc(scores: Tensor, position: Tensor, item: Tensor) -> Tensor:
 def _lost_relevant(lost: Tensor, n_relevant: Tensor, width: int) -> Tensor:
     """Return (B,) the number of relevant items that are not candidates: -inf cells that are not padding."""
     return lost.sum(1) - (width - n_relevant)
-
-
-def mean_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
-    """Return (mean, low, high) over the users that have a value: normal interval from the standard error.
-
-    Fewer than two values give an interval of NaN.
-    """
-    known = np.asarray(values, dtype=np.float64)
-    known = known[~np.isnan(known)]
-    if not len(known):
-        return math.nan, math.nan, math.nan
-    mean = float(known.mean())
-    if len(known) < 2:
-        return mean, math.nan, math.nan
-    half = _normal_quantile(0.5 + level / 2) * float(known.std(ddof=1)) / math.sqrt(len(known))
-    return mean, mean - half, mean + half
-
-
-def _normal_quantile(p: float) -> float:
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf(p)
 
 
 def coverage(items: NDArray[np.int64] | Tensor, n_candidates: int) -> float:

@@ -165,10 +165,12 @@ NAMES_AS_OTHER_WORDS = {
     "pages/compare.py": {"random"},  # a split
     "pages/ui/filters.py": {"popularity"},  # a filter
     "pages/ui/run_figures.py": {"step"},  # a setting of a chart
-    "recengine/cli/evaluation.py": {"random"},  # an order of equal times
+    "recengine/cli/arguments.py": {"random"},  # an order of equal times
+    "recengine/cli/evaluation.py": {"popularity"},  # the fallback
     "recengine/cli/reporter.py": {"step"},  # a line of progress
     "recengine/cli/serving.py": {"popularity"},  # the fallback
     "recengine/data/splits.py": {"random"},
+    "recengine/evaluation/policy.py": {"popularity"},  # the fallback
     "recengine/jobs/events.py": {"step"},
     "recengine/jobs/progress.py": {"step"},
     "recengine/serving/sessions.py": {"bias"},  # an array

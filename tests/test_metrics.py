@@ -15,17 +15,19 @@ from recengine.metrics import (
     RANKING_METRICS,
     auc,
     average_precision,
+    average_precision_by_n,
     coverage,
     find_hits,
     hit_rate,
     mask_scores,
-    mean_interval,
     ndcg,
     precision,
     recall,
     reciprocal_rank,
+    tie_salts,
     top_k,
 )
+from tests.support.ranking import in_order
 
 INF = math.inf
 
@@ -46,6 +48,7 @@ def one(metric: Callable[..., torch.Tensor], hits: list[int], n_relevant: int) -
         (precision, 2 / 5),
         (hit_rate, 1.0),
         (average_precision, (1 / 2 + 2 / 4) / 3),
+        (average_precision_by_n, (1 / 2 + 2 / 4) / 3),
         (reciprocal_rank, 1 / 2),
     ],
 )
@@ -63,6 +66,7 @@ def test_ndcg_discounts_by_the_logarithm_to_base_two() -> None:
 def test_ndcg_and_map_of_more_relevant_items_than_places_can_still_be_one() -> None:
     assert one(ndcg, [1, 1, 1], 50) == pytest.approx(1.0)
     assert one(average_precision, [1, 1, 1], 50) == pytest.approx(1.0)
+    assert one(average_precision_by_n, [1, 1, 1], 50) == pytest.approx(3 / 50)
     assert one(recall, [1, 1, 1], 50) == pytest.approx(3 / 50)
 
 
@@ -96,6 +100,7 @@ def test_metrics_lie_between_zero_and_one_and_agree_with_a_plain_reference(case)
         "precision": len(ranks) / k,
         "hr": float(bool(ranks)),
         "map": sum(n / r for n, r in enumerate(ranks, 1)) / min(k, n_relevant),
+        "map_by_n": sum(n / r for n, r in enumerate(ranks, 1)) / n_relevant,
         "mrr": 1 / ranks[0] if ranks else 0.0,
     }
     assert set(expected) == set(RANKING_METRICS)
@@ -142,24 +147,44 @@ def score_tables(draw, levels=6, max_users=4, max_items=12):
 
 @given(score_tables(), st.data())
 @settings(max_examples=150, deadline=None)
-def test_top_k_equals_the_head_of_a_full_stable_sort(table, data) -> None:
+def test_top_k_equals_the_head_of_a_full_sort_by_score_and_then_by_the_order_of_ties(table, data) -> None:
     scores, _ = table
-    k = data.draw(st.integers(1, scores.shape[1]))
+    n = scores.shape[1]
+    k = data.draw(st.integers(1, n))
+    salts = torch.tensor([data.draw(st.integers(0, 2**63 - 1)) for _ in scores])
     before = scores.clone()
-    ranking = top_k(scores, k)
-    for row, items, values in zip(scores.tolist(), ranking.items.tolist(), ranking.scores.tolist(), strict=True):
-        order = sorted(range(len(row)), key=lambda i: (-row[i], i))[:k]
-        assert items == [i if row[i] > -INF else -1 for i in order]
-        assert values == [row[i] for i in order]
+    ranking = top_k(scores, k, salts)
+    for row, salt, items, values in zip(scores.tolist(), salts.tolist(), *(x.tolist() for x in ranking), strict=True):
+        head = in_order(row, range(n), salt)[:k]
+        assert items == [i if row[i] > -INF else -1 for i in head]
+        assert values == [row[i] for i in head]
     assert ranking.items.dtype == torch.int64
     assert torch.equal(scores, before)
+
+
+@given(score_tables(levels=3, max_users=1, max_items=9), st.data())
+@settings(max_examples=25, deadline=None)
+def test_m35_equal_scores_are_listed_as_often_as_chance_would_however_the_items_are_named(table, data) -> None:
+    """Over many users an item in a tie has the share of the ranks that the tie takes in the list, by any name."""
+    scores, _ = table
+    n, users = scores.shape[1], 4000
+    names = torch.tensor(data.draw(st.permutations(range(n))))
+    k = data.draw(st.integers(1, n))
+    salts = tie_salts(None, np.zeros(users), seed=0) + torch.arange(users) * 0x9E3779B97F4A7C1 % 2**62
+    lists = top_k(scores[:, names].expand(users, -1), k, salts).items
+    shown = names[lists.clamp(min=0)]
+    for item, score in enumerate(scores[0].tolist()):
+        better, equal = int((scores > score).sum()), int((scores == score).sum())
+        share = 0.0 if score == -INF else min(1.0, max(0, k - better) / equal)
+        listed = float((shown.eq(item) & (lists >= 0)).any(1).double().mean())
+        assert listed == pytest.approx(share, abs=5 * math.sqrt(share * (1 - share) / users) + 1e-9)
 
 
 @given(score_tables(levels=1000), st.data())
 @settings(max_examples=60, deadline=None)
 def test_metrics_do_not_depend_on_how_the_items_are_numbered(table, data) -> None:
     scores, relevant = table
-    distinct = torch.from_numpy(  # ties aside: they are broken by the number, on purpose
+    distinct = torch.from_numpy(  # ties aside, which luck decides
         np.random.default_rng(0).permuted(
             np.tile(np.arange(scores.shape[1], dtype=np.float32), (len(scores), 1)), axis=1
         )
@@ -236,10 +261,24 @@ def test_a_constant_scorer_gets_neither_a_perfect_mrr_nor_a_perfect_auc() -> Non
     assert auc(scores, *relevant.nonzero(as_tuple=True)).tolist() == [0.5] * n_items
 
 
-def test_ties_go_to_the_smaller_item_index_even_across_the_end_of_the_list() -> None:
-    scores = torch.zeros(2, 5000)
-    scores[0, 4999] = 1
-    assert top_k(scores, 4).items.tolist() == [[4999, 0, 1, 2], [0, 1, 2, 3]]
+def test_c36_ties_follow_neither_the_index_nor_what_stands_before_them() -> None:
+    """Of 5,000 equal items each list of 50 is a sample of all: the mean index is in the middle, none is favoured."""
+    salts = torch.arange(400) * 0x9E3779B97F4A7C1 % 2**62
+    items = top_k(torch.zeros(400, 5000), 50, salts).items
+    assert float(items.double().mean()) == pytest.approx(2499.5, abs=5 * 5000 / math.sqrt(12 * 20_000))
+    assert int(items.unique().numel()) > 4000
+    first = torch.zeros(1, 5000)
+    first[0, 4999] = 1
+    assert top_k(first, 4, salts[:1]).items[0].tolist() == [4999, *[i for i in items[0].tolist() if i != 4999][:3]]
+
+
+def test_the_order_of_ties_follows_from_what_was_seen_not_from_who_saw_it_or_in_which_order() -> None:
+    seen = Interactions.from_pairs([0, 0, 1, 1, 2], [3, 5, 5, 3, 4], n_users=4, n_items=9)
+    salts = tie_salts(seen, [0, 1, 2, 3])
+    assert salts[0] == salts[1]
+    assert len(set(salts.tolist())) == 3
+    assert torch.equal(tie_salts(seen, [2, 0])[1:], salts[:1])
+    assert not torch.equal(tie_salts(seen, [0], seed=1), salts[:1])
 
 
 def test_padding_is_no_item() -> None:
@@ -275,20 +314,3 @@ def test_among_keeps_only_the_candidates_and_leaves_their_array_as_it_was() -> N
     assert masked.tolist() == [[True, False, True, False]] * 2
     assert among.tolist() == [3, 1]
     assert bool((mask_scores(torch.ones(1, 4), [0], seen=None, among=[]) == -INF).all())
-
-
-# Intervals ------------------------------------------------------------------------------------------------------
-
-
-def test_the_interval_is_the_normal_one_around_the_mean_of_users_that_have_a_value() -> None:
-    mean, low, high = mean_interval([1.0, math.nan, 2.0, 3.0])
-    half = 1.959963984540054 * 1.0 / math.sqrt(3)  # standard deviation of 1, 2, 3 with n - 1
-    assert (mean, low, high) == pytest.approx((2.0, 2.0 - half, 2.0 + half))
-    assert mean_interval([1.0, 2.0, 3.0], level=0.5)[1] == pytest.approx(2 - 0.6744897501960817 / math.sqrt(3))
-
-
-def test_an_interval_of_one_value_or_none_is_nan_not_zero() -> None:
-    assert mean_interval([0.25])[0] == 0.25
-    assert all(math.isnan(x) for x in mean_interval([0.25])[1:])
-    assert all(math.isnan(x) for x in mean_interval([math.nan]))
-    assert all(math.isnan(x) for x in mean_interval([]))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -56,6 +57,10 @@ def against_leader(report: EvaluationReport) -> list[Paired]:
     k, leader = report.settings.k, recipes.label(report.first.leader)
     differences = []
     for name, paired in sorted(report.first.behind_leader.items(), key=lambda row: row[1].difference):
+        if not paired.is_known:
+            text = f"{paired.difference:.4f} NDCG@{k} behind {leader}; too few viewers to say more"
+            differences.append(Paired(name, text, False))
+            continue
         low, high, chance = paired.low, paired.high, paired.p >= 0.05
         verdict = "no difference beyond chance" if chance else "more than chance"
         p_value = "p < .001" if paired.p < 0.001 else f"p = {paired.p:.3f}"
@@ -250,5 +255,5 @@ def read_viewers(text: str) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=header)
     metrics = [name for name in header if "@" in name]
     table[metrics] = table[metrics].astype(float)
-    table["list"] = table["list"].str.split()
+    table["list"] = [[str(id) for id in json.loads(cell)] for cell in table["list"]]
     return table

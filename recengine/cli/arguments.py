@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeAlias
 from recengine import settings
 from recengine.cli.reporter import Reporter
 from recengine.data.reading import OPTIONS, Reading
+from recengine.data.splits import SPLITS
 from recengine.export import TABLES
 from recengine.models.registry import MODELS
 from recengine.training.config import Config, RunConfig
@@ -125,6 +126,38 @@ def reading_flags(reading: Reading) -> list[str]:
 
 def _reading_flag(option: str) -> str:
     return f"--{option.replace('_', '-')}"
+
+
+def add_split_options(command: argparse.ArgumentParser, split: str | None = None) -> None:
+    """Add the options that shape a split, which is required unless `split` is the default."""
+    text = f"{', '.join(SPLITS)}, or a published one such as u1"
+    command.add_argument("--split", required=split is None, default=split, help=text)
+    command.add_argument("--min-user", type=whole_number(0), default=0, help="positives that a user must have")
+    command.add_argument("--min-item", type=whole_number(0), default=0, help="positives that an item must have")
+    command.add_argument("--test-share", type=float, default=None, help="share held out")
+    command.add_argument(
+        "--ties",
+        choices=("item", "random"),
+        default="item",
+        help="order among equal times: the larger number is later where all ids are numbers, else the later row; "
+        "or random, which no id can sway",
+    )
+    command.add_argument(
+        "--given", type=whole_numbers, default=[10], metavar="N,...", help="cold-user: ratings known of each user"
+    )
+    command.add_argument(
+        "--targets-after",
+        type=whole_number(0),
+        metavar="N",
+        help="cold-user: test what comes after N; default: what is given",
+    )
+    command.add_argument("--folds", type=whole_number(3), metavar="N", help="cold-user: hold all users out, in N turns")
+
+
+def split_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of `add_split_options` by the names of `ComparisonRequest` and `make_folds`."""
+    names = ("positive", "min_user", "min_item", "ties", "targets_after", "folds")
+    return {name: getattr(options, name) for name in names} | {"share": options.test_share}
 
 
 def whole_number(least: int) -> Callable[[str], int]:

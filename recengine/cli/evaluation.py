@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterator, Sequence
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from recengine.cli.arguments import Commands, add_data_command, add_out, whole_number, whole_numbers
+from recengine.cli.arguments import (
+    Commands,
+    add_data_command,
+    add_out,
+    add_split_options,
+    flag_of,
+    split_options,
+    whole_number,
+)
 from recengine.cli.common import load_data, settings_by_model
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
-from recengine.data.splits import SPLITS
+from recengine.evaluation.intervals import LEAST_USERS
+from recengine.evaluation.policy import FALLBACKS, MASKS, EvaluationPolicy
 from recengine.evaluation.report import EvaluationReport, Interval, TaskResults
 from recengine.evaluation.significance import Paired
-from recengine.experiments.compare import ComparisonRequest, Measured, Observer, compare
+from recengine.experiments.compare import ComparisonRequest, Measured, Observer, compare, refusal
 from recengine.export import TABLES, Cell, check_out, table, write_json, write_table
 from recengine.metrics import RANKING_METRICS
 from recengine.models.registry import model_class
@@ -35,21 +46,9 @@ def add_commands(commands: Commands) -> None:
     """Declare `evaluate`."""
     command = add_data_command(commands, "evaluate", evaluate_models, "evaluate models by full ranking", model=False)
     command.add_argument("models", nargs="+", metavar="M")
-    command.add_argument("--split", required=True, help=f"{', '.join(SPLITS)}, or a published one such as u1")
-    command.add_argument("--min-user", type=whole_number(0), default=0, help="positives that a user must have")
-    command.add_argument("--min-item", type=whole_number(0), default=0, help="positives that an item must have")
-    command.add_argument("--test-share", type=float, default=None, help="share held out")
-    command.add_argument("--ties", choices=("item", "random"), default="item", help="order among equal times")
-    command.add_argument(
-        "--given", type=whole_numbers, default=[10], metavar="N,...", help="cold-user: ratings known of each user"
-    )
-    command.add_argument(
-        "--targets-after",
-        type=whole_number(0),
-        metavar="N",
-        help="cold-user: test what comes after N; default: what is given",
-    )
-    command.add_argument("--folds", type=whole_number(3), metavar="N", help="cold-user: hold all users out, in N turns")
+    add_split_options(command)
+    command.add_argument("--mask", choices=tuple(MASKS), default="seen", help=_choices(MASKS))
+    command.add_argument("--fallback", choices=tuple(FALLBACKS), default="popularity", help=_choices(FALLBACKS))
     command.add_argument("-k", type=int, default=10)
     command.add_argument(
         "--negatives", type=whole_number(0), default=0, help="adds metrics against N sampled negatives"
@@ -60,14 +59,19 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--users", type=Path, metavar="F", help="also write the figures and the list of each user")
 
 
+def _choices(texts: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {text}" for name, text in texts.items())
+
+
 class _Progress(Observer):
     """Reports a comparison as it goes, and keeps the figures and the list of each user."""
 
-    def __init__(self, report: Reporter, data: Dataset, k: int, trainings: int) -> None:
-        self._report, self._data, self._k, self._trainings = report, data, k, trainings
+    def __init__(self, report: Reporter, data: Dataset, k: int, trainings: int, flag: Callable[[str], str]) -> None:
+        self._report, self._data, self._k, self._trainings, self._flag = report, data, k, trainings, flag
         self._begun = itertools.count()
         self.metrics = [f"{name}@{k}" for name in RANKING_METRICS]
         self.users: list[tuple[Cell, ...]] = []
+        self.refusals: dict[str, str] = {}
 
     def training(self, what: str) -> OnEpoch:
         self._report.step(what, next(self._begun), self._trainings)
@@ -83,9 +87,18 @@ class _Progress(Observer):
         self._report.note(f"{name}: NDCG@{self._k} {shown}", name, {key: values})
         ranking = tasks[0].ranking
         columns = [ranking.per_user[metric].tolist() for metric in self.metrics]
-        lists = [" ".join(map(str, self._data.item_ids[row[row >= 0]].tolist())) for row in ranking.lists]
+        lists = [to_list(self._data.item_ids[row[row >= 0]].tolist()) for row in ranking.lists]
         ids = self._data.user_ids[ranking.users].tolist()
         self.users.extend(zip(itertools.repeat(name), ids, *columns, lists))
+
+    def refused(self, name: str, error: Exception) -> None:
+        self.refusals[name] = refusal(error, self._flag)
+        self._report.note(f"{name} has no results: {self.refusals[name]}")
+
+
+def to_list(ids: Sequence[Cell]) -> str:
+    """Return ids, which may hold spaces or commas, as one cell of a CSV: a JSON list."""
+    return json.dumps(ids, ensure_ascii=False)
 
 
 def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
@@ -98,30 +111,26 @@ def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
     request = ComparisonRequest(
         models,
         options.split,
-        positive=options.positive,
-        min_user=options.min_user,
-        min_item=options.min_item,
-        share=options.test_share,
-        ties=options.ties,
+        **split_options(options),
         given=tuple(options.given),
-        targets_after=options.targets_after,
-        folds=options.folds,
+        policy=EvaluationPolicy(options.mask, options.fallback),
         k=options.k,
         negatives=options.negatives,
         seeds=options.seeds,
         run=RunConfig(device=options.device, seed=options.seed),
         force=options.force,
     )
-    progress = _Progress(report, data, options.k, len(models) * options.seeds * (options.folds or 1))
+    trainings = len(models) * options.seeds * (options.folds or 1)
+    progress = _Progress(report, data, options.k, trainings, flag_of(options.command))
     comparison = compare(data, request, progress)
     if options.users:
         write_table(options.users, ("model", "user_id", *progress.metrics, "list"), progress.users)
     if options.out:
         write_json(options.out, comparison.to_dict())
-    report.result(comparison.to_dict(), _lines(comparison))
+    report.result(comparison.to_dict(), _lines(comparison, progress.refusals))
 
 
-def _lines(report: EvaluationReport) -> Iterator[str]:
+def _lines(report: EvaluationReport, refusals: Mapping[str, str]) -> Iterator[str]:
     """Yield the lines of the report's readable form."""
     settings, first = report.settings, report.first
     cold = "given" in settings.split
@@ -134,17 +143,36 @@ def _lines(report: EvaluationReport) -> Iterator[str]:
         f"{left_out}, {report.items:,} candidates, {settings.seeds} seed(s); ± half a 95 % interval"
     )
     yield from _table(report, shown, cold)
+    policy = settings.policy
+    yield f"Not ranked: {MASKS[policy.mask]} (mask {policy.mask}); without a signal, {FALLBACKS[policy.fallback]}."
+    if report.users < LEAST_USERS:
+        yield f"{report.users:,} users are too few for an interval or a test; {LEAST_USERS} are enough."
+    for name, sentence in refusals.items():
+        yield f"{name} refused: {sentence}."
     for task in report.tasks:
         after = "" if task.given is None else f"After {task.given} given: "
-        for name, paired in task.behind_leader.items():
-            yield after + _behind(task.leader, name, paired, settings.k)
-        unread = [f"{name} {users:,}" for name, users in task.popularity_fallback.items() if users]
-        if unread:
-            yield f"{after}popularity stands in for the users of whom a model can read nothing: {', '.join(unread)}."
+        yield from _words(task, settings.k, after)
+        for group, text in ((task.warm, "are known by a positive"), (task.cold, "are new, with no positive known")):
+            if group is not None:
+                yield f"{after}{group.users:,} of the users {text}:"
+                yield from _rows(group.results, shown)
+                yield from _words(group.results, settings.k, "", group.users) if group is task.warm else ()
     if any("sampled" in key for key in figures):
         yield _SAMPLED_NOTE
     if rated and settings.positive > 0:
         yield _POSITIVES_NOTE
+
+
+def _words(task: TaskResults, k: int, after: str, users: int = LEAST_USERS) -> Iterator[str]:
+    """Yield what the tests say, and for how many users popularity stands in."""
+    if users < LEAST_USERS:
+        yield f"{users:,} users are too few for an interval or a test; {LEAST_USERS} are enough."
+    for name, paired in task.behind_leader.items():
+        if paired.is_known:
+            yield after + _behind(task.leader, name, paired, k)
+    unread = [f"{name} {users:,}" for name, users in task.popularity_fallback.items() if users]
+    if unread:
+        yield f"{after}popularity stands in for the users for whom a model has no signal: {', '.join(unread)}."
 
 
 def _table(report: EvaluationReport, shown: Sequence[str], cold: bool) -> list[str]:
@@ -152,19 +180,23 @@ def _table(report: EvaluationReport, shown: Sequence[str], cold: bool) -> list[s
     given = ["given"] if report.first.given is not None else []
     references = list(report.first.ahead_of) if cold and len(report.first.metrics) > 1 else []
     header = ("model", *given, *shown, *(_ahead(report.first, base, report.settings.k) for base in references))
-    return table(
-        header,
-        [
-            (
-                name,
-                *([] if task.given is None else [task.given]),
-                *(_with_interval(figures.get(key)) for key in shown),
-                *(_difference(task.ahead_of[base].get(name)) for base in references),
-            )
-            for task in report.tasks
-            for name, figures in task.metrics.items()
-        ],
-    )
+    rows = [
+        (
+            name,
+            *([] if task.given is None else [task.given]),
+            *(_with_interval(figures.get(key)) for key in shown),
+            *(_difference(task.ahead_of[base].get(name)) for base in references),
+        )
+        for task in report.tasks
+        for name, figures in task.metrics.items()
+    ]
+    return table(header, [*rows, *((name, *[None] * (len(header) - 1)) for name in report.refused)])
+
+
+def _rows(task: TaskResults, shown: Sequence[str]) -> list[str]:
+    """Return the table of a group of users."""
+    rows = [(name, *(_with_interval(figures.get(key)) for key in shown)) for name, figures in task.metrics.items()]
+    return table(("model", *shown), rows)
 
 
 def _ahead(task: TaskResults, base: str, k: int) -> str:
@@ -182,10 +214,13 @@ def _behind(leader: str, name: str, paired: Paired, k: int) -> str:
 
 
 def _with_interval(figure: Interval | None) -> Cell:
-    if figure is None:
+    if figure is None or math.isnan(figure.value):
         return None
-    return f"{figure.value:.4f}" + (f" ±{figure.half:.4f}" if figure.half == figure.half else "")  # NaN: no interval
+    return f"{figure.value:.4f}" + ("" if math.isnan(figure.half) else f" ±{figure.half:.4f}")
 
 
 def _difference(paired: Paired | None) -> Cell:
-    return None if paired is None else f"{paired.difference:+.4f} ({paired.low:+.4f} to {paired.high:+.4f})"
+    if paired is None:
+        return None
+    span = f" ({paired.low:+.4f} to {paired.high:+.4f})" if paired.is_known else ""
+    return f"{paired.difference:+.4f}{span}"

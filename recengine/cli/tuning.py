@@ -8,10 +8,12 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from recengine.cli.arguments import Commands, add_data_command, add_out, whole_number
+from recengine.cli.arguments import Commands, add_data_command, add_out, add_split_options, split_options, whole_number
 from recengine.cli.common import load_data, read_settings
 from recengine.cli.reporter import Reporter
-from recengine.data.splits import make_split
+from recengine.data.dataset import Dataset
+from recengine.data.splits import Split, make_split
+from recengine.errors import BadInput
 from recengine.experiments.search_space import search_space
 from recengine.experiments.train import TrainingRequest
 from recengine.experiments.tune import OPTUNA, Tuned, TuneReport, TuneRequest, load_optuna, tune
@@ -34,8 +36,7 @@ def add_commands(commands: Commands) -> None:
         metavar="KEY=A:B[:log]|A,B,C",
         help="where to look for a setting, instead of the model's range",
     )
-    command.add_argument("--split", default="leave-last", help="as of evaluate; its test part is not read")
-    command.add_argument("--min-item", type=whole_number(0), default=0, help="positives that an item must have")
+    add_split_options(command, split="leave-last")
     command.add_argument("--seeds", type=whole_number(1), default=1, help="trainings that a trial is the mean of")
     command.add_argument("--timeout", type=whole_number(1), metavar="SECONDS", help="start no trial after that long")
     add_out(command, "also write the JSON object here", endings=(".json",))
@@ -46,7 +47,7 @@ def tune_model(options: argparse.Namespace, report: Reporter) -> None:
     fixed = read_settings(options.set)
     space = search_space(options.model, fixed, read_settings(options.search, "search"))
     data = load_data(options, report)
-    split = make_split(data, options.split, positive=options.positive, min_item=options.min_item, seed=options.seed)
+    split = _split(data, options)
     report.step("presets", 0, options.trials)
     run = RunConfig(device=options.device, seed=options.seed)
     request = TuneRequest(
@@ -81,6 +82,19 @@ def tune_model(options: argparse.Namespace, report: Reporter) -> None:
             *_lines(tuned),
         ],
     )
+
+
+def _split(data: Dataset, options: argparse.Namespace) -> Split:
+    """Return the split that `evaluate` makes of the same options: its test rows are not read by the search."""
+    shape = split_options(options)
+    if shape.pop("folds") is not None:
+        raise BadInput(
+            "folds",
+            options.folds,
+            remedy="leave it out, and search on the users that one fold trains on",
+            problem="tests every user in turn, so that no row is left to choose settings on",
+        )
+    return make_split(data, options.split, given=max(options.given), seed=options.seed, **shape)
 
 
 def set_line(changes: Mapping[str, Scalar], prefix: str = "") -> str:

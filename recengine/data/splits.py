@@ -1,105 +1,60 @@
-"""Splits: what a model may learn from, what chooses its settings, what it is tested on. All seeded, none leaks."""
+"""Splits: what a model may learn from, what chooses its settings, what it is tested on. All are seeded.
+
+No row stands in two parts, and nothing of a user's test reaches training: of `leave-last` and `time` no later row of
+that user does, below the threshold of a positive included. Time across users is another matter. Only `time` cuts
+everybody at one moment. `leave-last` cuts each user at their own last row, so what others did after that moment is
+learned from (41 % of ml-100k's training events are later than some test event), and a model may know by it what became
+popular later; `random`, `stratified` and `cold-user` do not look at time across users at all. This is how the protocols
+are published; ask `time` for what a model would have reached on the day (Ji et al., A critical study on data leakage
+in recommender system offline evaluation, TOIS 2023).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
+from recengine.data.split import Rng
+from recengine.data.split import Split as Split
+from recengine.data.split import SplitSetting as SplitSetting
+from recengine.data.split import hold_out as hold_out
 from recengine.errors import BadInput, suggest
 
-Rng = np.random.Generator
-SplitSetting: TypeAlias = str | float | Sequence[int] | None
-"""The value of one of a split's options."""
 
+def later_item(dataset: Dataset, rows: Interactions) -> NDArray[np.int64]:
+    """Return (n,) numbers that say which of two rows of one time is later: the ids, where all are plain integers.
 
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Three disjoint parts of one set of interactions, in one index space.
-
-    candidates : (c,) indices of the items that are ranked: those with a rating, or `min_item` positives if asked
-    history  : for users who are not in training (`cold-user`): what is known of them when they are served
-    seen     : of the same users all that comes before the targets, by user and time: never ranked in the test
-    left_out : how many held-out users are not tested, for want of a target
-    rest     : rows below the threshold of a positive that a model of ratings may learn from too
-    options  : how it was made, JSON-ready; with the data's fingerprint they identify the split
+    Other ids say nothing of order, and the later row of the source is later.
     """
-
-    train: Interactions
-    valid: Interactions
-    test: Interactions
-    candidates: NDArray[np.int64]
-    history: Interactions | None = None
-    seen: Interactions | None = None
-    left_out: int = 0
-    rest: Interactions | None = None
-    options: Mapping[str, SplitSetting] = field(default_factory=dict)
-
-    @property
-    def fit(self) -> Interactions:
-        """Return training plus validation: what the final model learns from and what is masked in the test."""
-        return self.train.concat(self.valid)
-
-    @property
-    def learned_from(self) -> dict[str, SplitSetting]:
-        """Return the part of `options` that decides what is learned, and so identifies a trained model."""
-        of_the_test = ("given", "targets_after", *(["ties"] if self.seen is not None else []))
-        return {key: value for key, value in self.options.items() if key not in of_the_test}
-
-    def number(self, option: str) -> float:
-        """Return an option that is a number, such as `positive`; 0 where it is missing."""
-        value = self.options.get(option)
-        return value if isinstance(value, int | float) else 0
-
-    def give(self, given: int) -> Split:
-        """Return the same task with only the first `given` ratings of each held-out user known.
-
-        Raises BadInput when no user is held out, or when that many would reach into the targets.
-        """
-        most = int(self.number("targets_after"))
-        if self.seen is None or not 0 <= given <= most:
-            problem = "ratings of a held-out user is out of range"
-            if self.seen is None:
-                raise BadInput("given", given, remedy="choose the `split` 'cold-user'", problem=problem)
-            raise BadInput("given", given, f"0 to {most}, before the targets", problem=problem)
-        position = np.arange(len(self.seen)) - np.searchsorted(self.seen.user_idx, self.seen.user_idx)
-        return replace(self, history=self.seen.select(position < given), options={**self.options, "given": given})
-
-    def ratings(self) -> tuple[Interactions, Interactions]:
-        """Return (training, validation) rows for a model that learns from all ratings, high and low.
-
-        These are the split's own parts if they hold every rating (`positive=0`). Otherwise validation is a random
-        share of all that is not tested: the split's own has only high ratings, and would favour a model that
-        predicts nothing else.
-        """
-        if self.rest is None or not len(self.rest):
-            return self.train, self.valid
-        return hold_out(self.fit.concat(self.rest), rng=np.random.default_rng(int(self.number("seed"))))
-
-
-def hold_out(interactions: Interactions, *, share: float = 0.05, rng: Rng) -> tuple[Interactions, Interactions]:
-    """Return (rest, held out): a random `share` of the rows is held out."""
-    out = np.zeros(len(interactions), bool)
-    out[rng.permutation(len(out))[: round(share * len(out))]] = True
-    return interactions.select(~out), interactions.select(out)
+    ids = np.asarray(dataset.item_ids).astype(str)
+    plain = all(id.isascii() and id.isdecimal() and (id[0] != "0" or id == "0") and len(id) < 19 for id in ids.tolist())
+    return ids.astype(np.int64)[rows.item_idx] if plain else np.arange(len(rows))
 
 
 def leave_last(
-    interactions: Interactions, *, least: int = 3, ties: str = "item", rng: Rng | None = None, test: bool = True
+    interactions: Interactions,
+    *,
+    least: int = 3,
+    ties: str = "item",
+    later: NDArray[np.int64] | None = None,
+    rng: Rng | None = None,
+    test: bool = True,
 ) -> Split:
     """Hold out each user's last row for the test and the one before it for validation (protocol P1).
 
-    Users with fewer than `least` rows stay in training whole. Equal times are ordered by item (the larger id is
-    later), or in a seeded random order with ties="random". With `test=False` only the last row is held out, for
-    validation.
+    Users with fewer than `least` rows stay in training whole. Of equal times the row with the larger number in
+    `later` (n,) is later, by default the item's index; with ties="random" a seeded random order decides. With
+    `test=False` only the last row is held out, for validation.
+    What other users did after a user's last row stays in training: see the module's docstring.
     """
-    order = None if ties == "item" else _need(rng).permutation(len(interactions))
-    rows = interactions.chronological(order)
+    rows = interactions.chronological(later if ties == "item" else _need(rng).permutation(len(interactions)))
     user = interactions.user_idx[rows]
     counts = interactions.user_counts
     from_end = np.cumsum(counts)[user] - 1 - np.arange(len(rows))  # 0 = the user's last row
@@ -168,6 +123,7 @@ def cold_user_split(
     targets_after: int | None = None,
     fold: int = 0,
     ties: str = "item",
+    later: Callable[[Interactions], NDArray[np.int64]] = lambda rows: rows.item_idx.astype(np.int64),
     rng: Rng,
 ) -> Split:
     """Hold out whole users: their first `given` ratings are known when they are served, later ones are the test.
@@ -179,7 +135,7 @@ def cold_user_split(
     fixes the targets to the positives after that many ratings, so that lists after 1, 2, 5 ratings face the same
     targets. All ratings before it are `seen`, given or not: a list after one rating that names a film which the
     user did rate next is neither rewarded nor punished, and the candidates are the same after each number.
-    Equal times are ordered by item, or in a seeded random order with ties="random": where many of a user's first
+    Equal times are ordered by `later`, or in a seeded random order with ties="random": where many of a user's first
     ratings share a time, an order by item gives away early items and keeps late ones as targets.
     Validation holds out the last positive of each training user.
     """
@@ -188,7 +144,7 @@ def cold_user_split(
     ratings = interactions if ratings is None else ratings
     n_folds = max(2, round(1 / share))
     held_out = rng.permutation(ratings.n_users) % n_folds == fold % n_folds
-    rows = ratings.chronological(None if ties == "item" else rng.permutation(len(ratings)))
+    rows = ratings.chronological(later(ratings) if ties == "item" else rng.permutation(len(ratings)))
     user = ratings.user_idx[rows]
     counts = ratings.user_counts
     position = np.arange(len(rows)) - (np.cumsum(counts) - counts)[user]
@@ -197,7 +153,8 @@ def cold_user_split(
     if not tested.any():
         problem = f"finds no held-out user with more than {targets_after} ratings and a target after them"
         raise BadInput("split", "cold-user", remedy="lower `given`", problem=problem)
-    warm = leave_last(interactions.select(~held_out[interactions.user_idx]), test=False)
+    others = interactions.select(~held_out[interactions.user_idx])
+    warm = leave_last(others, later=later(others), test=False)
     return Split(
         train=warm.train,
         valid=warm.valid,
@@ -272,8 +229,9 @@ def make_split(
             dataset, which or next(iter(sorted(dataset.predefined)), "u1"), positive=positive, share=share, rng=rng
         )
     else:
+        later = partial(later_item, dataset)
         makers: dict[str, Callable[[Interactions], Split]] = {
-            "leave-last": lambda x: leave_last(x, ties=ties, rng=rng),
+            "leave-last": lambda x: leave_last(x, ties=ties, later=later(x), rng=rng),
             "random": lambda x: random_split(x, share=share, rng=rng),
             "stratified": lambda x: stratified_split(x, share=share, rng=rng),
             "time": lambda x: time_split(x, share=share),
@@ -285,6 +243,7 @@ def make_split(
                 targets_after=targets_after,
                 fold=fold,
                 ties=ties,
+                later=later,
                 rng=rng,
             ),
         }
@@ -323,6 +282,10 @@ def make_folds(dataset: Dataset, name: str, *, folds: int | None = None, **optio
 def _low_ratings(ratings: Interactions, split: Split, kind: str, positive: float) -> Interactions:
     """Return the rows below the threshold that reveal nothing of the test's future or of the users held out."""
     low = ratings.rating < positive
+    if kind == "leave-last":
+        last = np.full(ratings.n_users, np.iinfo(np.int64).max)
+        last[split.test.user_idx] = split.test.timestamp
+        low &= ratings.timestamp <= last[ratings.user_idx]
     if kind == "time" and len(split.test):
         low &= ratings.timestamp < split.test.timestamp.min()
     if kind == "cold-user":

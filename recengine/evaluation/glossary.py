@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Literal, NamedTuple
 
 
 class Entry(NamedTuple):
-    """One metric. `formula` is LaTeX; `better` is `more`, `less`, or "" where neither is."""
+    """One metric. `formula` is LaTeX; `better` is `more`, `less`, or "" where neither is; `within` is its range."""
 
     title: str
     group: Literal["accuracy", "rating error", "beyond accuracy", "cost"]
@@ -14,6 +15,7 @@ class Entry(NamedTuple):
     meaning: str
     formula: str = ""
     source: str = ""
+    within: tuple[float, float] = (0.0, 1.0)
 
 
 GROUPS = ("accuracy", "rating error", "beyond accuracy", "cost")
@@ -40,8 +42,16 @@ METRICS = {
         "MAP",
         "accuracy",
         "more",
-        "precision at every hit, averaged",
+        "precision at every hit, over as many hits as the list can hold, as in LensKit",
         r"\frac{1}{\min(k, n)} \sum_{r \le k} h_r \, \frac{1}{r} \sum_{s \le r} h_s",
+        "Manning, Raghavan & Schütze 2008, ch. 8",
+    ),
+    "map_by_n": Entry(
+        "MAP by n",
+        "accuracy",
+        "more",
+        "precision at every hit, over all relevant films, as in ranx and RecTools",
+        r"\frac{1}{n} \sum_{r \le k} h_r \, \frac{1}{r} \sum_{s \le r} h_s",
         "Manning, Raghavan & Schütze 2008, ch. 8",
     ),
     "mrr": Entry("MRR", "accuracy", "more", "one over the rank of the first hit", r"1 / \min\{r : h_r = 1\}"),
@@ -53,13 +63,24 @@ METRICS = {
         r"P(s_{\text{relevant}} > s_{\text{other}})",
         "Hanley & McNeil, Radiology 1982",
     ),
-    "rmse": Entry("RMSE", "rating error", "less", "root mean squared error", r"\sqrt{\overline{(r - \hat r)^2}}"),
-    "mae": Entry("MAE", "rating error", "less", "mean absolute error", r"\overline{|r - \hat r|}"),
+    "rmse": Entry(
+        "RMSE",
+        "rating error",
+        "less",
+        "root mean squared error",
+        r"\sqrt{\overline{(r - \hat r)^2}}",
+        within=(0.0, inf),
+    ),
+    "mae": Entry("MAE", "rating error", "less", "mean absolute error", r"\overline{|r - \hat r|}", within=(0.0, inf)),
     "within_half": Entry(
         "Within ½ ★", "rating error", "more", "share of predictions within half a star", r"P(|r - \hat r| \le 0.5)"
     ),
-    "user_mse": Entry("MSE by viewer", "rating error", "less", "mean squared error, every viewer counting alike"),
-    "user_mae": Entry("MAE by viewer", "rating error", "less", "mean absolute error, every viewer counting alike"),
+    "user_mse": Entry(
+        "MSE by viewer", "rating error", "less", "mean squared error, every viewer counting alike", within=(0.0, inf)
+    ),
+    "user_mae": Entry(
+        "MAE by viewer", "rating error", "less", "mean absolute error, every viewer counting alike", within=(0.0, inf)
+    ),
     "coverage": Entry(
         "Coverage", "beyond accuracy", "more", "share of the catalogue that anybody is shown", r"|\bigcup_u L_u| / |I|"
     ),
@@ -67,9 +88,10 @@ METRICS = {
         "Novelty",
         "beyond accuracy",
         "more",
-        "how little known the films are, in bits",
+        "how little known the films are, in bits: among the viewers in training, as in RecTools",
         r"\overline{-\log_2 p_i}",
         "Zhou et al., PNAS 2010",
+        within=(0.0, inf),
     ),
     "ild": Entry(
         "Diversity",
@@ -94,6 +116,7 @@ METRICS = {
         "how far the genres of a list are from those of the viewer's history",
         r"\sum_g p_g \log_2 (p_g / \tilde q_g)",
         "Steck, RecSys 2018",
+        within=(0.0, inf),
     ),
     "popularity_lift": Entry(
         "Popularity lift",
@@ -102,10 +125,15 @@ METRICS = {
         "how much more popular the list is than the history; 0 is as popular",
         r"\overline{c}_{L} / \overline{c}_{H} - 1",
         "Abdollahpouri et al., RMSE workshop, RecSys 2019",
+        within=(-1.0, inf),
     ),
-    "train_seconds": Entry("Training, s", "cost", "less", "seconds of a training, the choice of the epoch included"),
-    "evaluate_ms_per_user": Entry("Answer, ms", "cost", "less", "milliseconds to rank for one viewer, in batches"),
-    "megabytes": Entry("Size, MB", "cost", "less", "megabytes of the stored model"),
+    "train_seconds": Entry(
+        "Training, s", "cost", "less", "seconds of a training, the choice of the epoch included", within=(0.0, inf)
+    ),
+    "evaluate_ms_per_user": Entry(
+        "Answer, ms", "cost", "less", "milliseconds to rank for one viewer, in batches", within=(0.0, inf)
+    ),
+    "megabytes": Entry("Size, MB", "cost", "less", "megabytes of the stored model", within=(0.0, inf)),
 }
 """Metrics by the part of their key before `@` or `_sampled`, in the order in which they are shown."""
 SYMBOLS = (

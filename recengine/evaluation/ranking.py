@@ -16,18 +16,19 @@ from recengine.data.sampling import NegativeSampler
 from recengine.data.splits import Split
 from recengine.errors import BadInput
 from recengine.evaluation.beyond import beyond_accuracy, genre_matrix, gini
+from recengine.evaluation.glossary import entry
+from recengine.evaluation.intervals import Interval, mean_interval
+from recengine.evaluation.policy import EvaluationPolicy, Scored
 from recengine.metrics import (
     RANKING_METRICS,
     auc,
     coordinates,
     coverage,
     find_hits,
-    mask_scores,
-    mean_interval,
     top_k,
 )
 from recengine.models.abilities import SupportsFoldIn
-from recengine.models.base import NEED_NO_RATINGS, Recommender, check_k, readable
+from recengine.models.base import Recommender, check_k, readable
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,8 @@ class Evaluation:
     per_user : metric key -> (n,) values, NaN where a user has none
     lists    : (n, k) recommended item indices, -1 padded
     candidates : (c,) item indices that were ranked
-    fallback : (n,) bool, who was ranked by popularity because the model could read nothing of what is given of them
+    fallback : (n,) bool, for whom popularity stood in, as the model had no signal
+    warm     : (n,) bool, of whom training, or what is given of them, holds a positive; it is the same for all models
     overall  : metric key -> what belongs to no user: coverage, gini
     """
 
@@ -47,12 +49,26 @@ class Evaluation:
     lists: NDArray[np.int64]
     candidates: NDArray[np.int64]
     fallback: NDArray[np.bool_]
+    warm: NDArray[np.bool_]
     overall: dict[str, float]
 
-    def means(self) -> dict[str, tuple[float, float, float]]:
-        """Return metric key -> (mean, low, high): over users, 95 % intervals; what belongs to no user has none."""
-        means = {key: mean_interval(values) for key, values in self.per_user.items()}
-        return means | {key: (value, np.nan, np.nan) for key, value in self.overall.items()}
+    def of(self, chosen: NDArray[np.bool_]) -> Evaluation:
+        """Return what was reached for some of the users, (n,) bool."""
+        lists = self.lists[chosen]
+        return Evaluation(
+            users=self.users[chosen],
+            per_user={key: values[chosen] for key, values in self.per_user.items()},
+            lists=lists,
+            candidates=self.candidates,
+            fallback=self.fallback[chosen],
+            warm=self.warm[chosen],
+            overall=list_metrics(lists, self.candidates),
+        )
+
+    def means(self) -> dict[str, Interval]:
+        """Return metric key -> mean over users with a 95 % interval; what belongs to no user has none."""
+        means = {key: mean_interval(values, within=entry(key).within) for key, values in self.per_user.items()}
+        return means | {key: Interval(value) for key, value in self.overall.items()}
 
 
 def list_metrics(lists: NDArray[np.int64], candidates: NDArray[np.int64]) -> dict[str, float]:
@@ -77,16 +93,15 @@ def evaluate(
     split: Split,
     *,
     k: int = 10,
+    policy: EvaluationPolicy = EvaluationPolicy(),  # noqa: B008 - frozen
     items: pd.DataFrame | None = None,
     negatives: int = 0,
     seed: int = 0,
     batch: int = 1024,
 ) -> Evaluation:
-    """Rank all candidates for each test user, without what the user had in training and validation.
+    """Rank all candidates for each test user, as `policy` says: by default just as users are served.
 
-    Users who are not in training are served as `recommend` serves new users: a model of positives reads those among
-    the ratings given, popularity stands in (`fallback`) where there are none, and all that they rated before the
-    targets is left out.
+    Users who are not in training are served as `recommend_new` serves them, from the ratings given.
     `items`, the item table, adds the metrics beyond accuracy. `negatives` > 0 adds those of a list of each test item
     among that many sampled unseen items, marked `_sampled<n>`: they rank models wrongly (Krichene & Rendle, KDD 2020),
     so they are reported only along with the full ones.
@@ -95,40 +110,62 @@ def evaluate(
     """
     check_k(k, len(split.candidates))
     users = split.test.user_counts.nonzero()[0]
-    positive = split.number("positive")
-    given = None if split.history is None else readable(model, split.history, positive)
-    if given is not None and not isinstance(model, SupportsFoldIn):
-        raise no_fold_in(model.name)
-    masked = split.fit if split.seen is None else split.seen
-    fallback = np.zeros(len(users), bool)
-    if given is not None and model.family not in NEED_NO_RATINGS:
-        fallback = given.user_counts[users] == 0
+    score, learned = _scorer(model, split)
+    hidden = policy.hides(split.rated, split.positive)
     popularity = torch.from_numpy(split.fit.item_counts.astype(np.float32))
-    draw = _negative_draws(masked.concat(split.test), split.candidates, negatives, seed) if negatives else None
+    draw = _negative_draws(hidden.concat(split.test), split.candidates, negatives, seed) if negatives else None
     parts: dict[str, list[Tensor]] = {}
-    lists = []
+    lists, fallback = [], []
     for start in range(0, len(users), batch):
         some_users = users[start : start + batch]
-        if given is not None and isinstance(model, SupportsFoldIn):
-            scores = model.score_history(given.of_users(some_users))
-        else:
-            scores = model.score(some_users)
-        scores = scores.to("cpu", torch.float32, copy=True)  # (B, n_items)
-        scores[torch.from_numpy(fallback[start : start + batch])] = popularity
-        scores = mask_scores(scores, some_users, seen=masked, among=split.candidates)
+        scored = policy.apply(
+            model,
+            score(some_users).to("cpu", torch.float32, copy=True),  # (B, n_items)
+            some_users,
+            known=learned.user_counts[some_users] > 0,
+            popularity=popularity,
+            hidden=hidden,
+            among=split.candidates,
+        )
         position, item = coordinates(split.test, some_users)
-        metrics = full_metrics(scores, position, item, k)
+        metrics = full_metrics(scored, position, item, k)
         lists.append(metrics.pop("lists"))
+        fallback.append(scored.fallback)
         if draw is not None:
-            metrics |= sampled_metrics(scores, position, item, draw(some_users[position.numpy()]), k)
+            metrics |= sampled_metrics(scored.scores, position, item, draw(some_users[position.numpy()]), k)
         for key, values in metrics.items():
             parts.setdefault(key, []).append(values)
     top = torch.cat(lists).numpy()
     per_user = {key: torch.cat(values).double().numpy() for key, values in parts.items()}
     if items is not None:
-        chosen = split.fit if split.seen is None else split.fit.concat(split.seen.at_least(positive))
+        chosen = split.fit if split.seen is None else split.fit.concat(split.seen.at_least(split.positive))
         per_user |= beyond_accuracy(top, users, chosen, genre_matrix(items), k)
-    return Evaluation(users, per_user, top, split.candidates, fallback, list_metrics(top, split.candidates))
+    return Evaluation(
+        users=users,
+        per_user=per_user,
+        lists=top,
+        candidates=split.candidates,
+        fallback=np.concatenate(fallback),
+        warm=_warm(split, users),
+        overall=list_metrics(top, split.candidates),
+    )
+
+
+def _scorer(model: Recommender, split: Split) -> tuple[Callable[[NDArray[np.int64]], Tensor], Interactions]:
+    """Return what scores a batch of test users, and the rows that the model learned or is given of them."""
+    if split.history is None:
+        learns_all = model.learns_from == "ratings" and split.rest is not None
+        return model.score, split.rated if learns_all else split.fit
+    if not isinstance(model, SupportsFoldIn):
+        raise no_fold_in(model.name)
+    given = readable(model, split.history, split.positive)
+    return lambda users: model.score_history(given.of_users(users)), given
+
+
+def _warm(split: Split, users: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return (n,) of which users training, or what is given of them, holds a positive."""
+    known = split.fit if split.history is None else split.history.at_least(split.positive)
+    return known.user_counts[users] > 0
 
 
 def _negative_draws(
@@ -149,16 +186,13 @@ def _negative_draws(
     return draw
 
 
-def full_metrics(scores: Tensor, position: Tensor, item: Tensor, k: int) -> dict[str, Tensor]:
-    """Return every metric of a batch, and its `lists` (B, k).
-
-    scores      : (B, n_items), -inf where an item is no candidate
-    position, item : (m,) the relevant cells
-    """
+def full_metrics(scored: Scored, position: Tensor, item: Tensor, k: int) -> dict[str, Tensor]:
+    """Return every metric of a batch, and its `lists` (B, k); position, item : (m,) the relevant cells."""
+    scores = scored.scores
     relevant = torch.zeros(scores.shape, dtype=torch.bool)
     relevant[position, item] = True
     n_relevant = torch.bincount(position, minlength=len(scores))
-    lists = top_k(scores, k).items
+    lists = top_k(scores, k, scored.salts).items
     hits = find_hits(lists, relevant)
     metrics = {f"{name}@{k}": metric(hits, n_relevant) for name, metric in RANKING_METRICS.items()}
     return {**metrics, "auc": auc(scores, position, item), "lists": lists}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import torch
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 
 from recengine.data.splits import Split
 from recengine.errors import BadInput
+from recengine.evaluation.intervals import SHARE, Interval, mean_interval, ratio_interval
 from recengine.evaluation.ranking import no_fold_in
-from recengine.metrics import mean_interval
 from recengine.models.abilities import PredictsRatings, SupportsFoldIn
 from recengine.models.base import Recommender
 
@@ -39,38 +38,24 @@ class RatingErrors:
         """Return (n,) each user's mean absolute error."""
         return self.absolute / self.count
 
-    def means(self) -> dict[str, tuple[float, float, float]]:
+    def of(self, chosen: NDArray[np.bool_]) -> RatingErrors:
+        """Return the errors of some of the users, (n,) bool."""
+        return RatingErrors(self.count[chosen], self.squared[chosen], self.absolute[chosen], self.within[chosen])
+
+    def means(self) -> dict[str, Interval]:
         """Return (value, low, high) of each metric, with a 95 % interval that resamples users.
 
         rmse, mae, within_half : over all rows. user_mse, user_mae : the mean over users of each one's mean over their
         rows, so that a user with many ratings counts no more than others.
         """
         squared = ratio_interval(self.squared, self.count)
-        value, low, high = (math.sqrt(max(v, 0.0)) if not math.isnan(v) else v for v in squared)
         return {
-            "rmse": (value, low, high),
+            "rmse": Interval(*map(math.sqrt, squared)),
             "mae": ratio_interval(self.absolute, self.count),
-            "within_half": ratio_interval(self.within, self.count),
-            "user_mse": mean_interval(self.squared / self.count),
-            "user_mae": mean_interval(self.user_mae),
+            "within_half": ratio_interval(self.within, self.count, within=SHARE),
+            "user_mse": mean_interval(self.squared / self.count, within=(0.0, math.inf)),
+            "user_mae": mean_interval(self.user_mae, within=(0.0, math.inf)),
         }
-
-
-def ratio_interval(total: Floats, count: Floats, level: float = 0.95) -> tuple[float, float, float]:
-    """Return (mean, low, high) of rows that come in clusters: sum(total) / sum(count), with a normal interval.
-
-    The variance is that of a ratio of sums over independent clusters (Cochran, Sampling Techniques, 1977, 6.3):
-    G / (G - 1) * sum((total - mean * count)^2) / sum(count)^2 over G clusters. One cluster gives an interval of NaN.
-    """
-    groups, n = len(count), count.sum()
-    if not n:
-        return math.nan, math.nan, math.nan
-    mean = float(total.sum() / n)
-    if groups < 2:
-        return mean, math.nan, math.nan
-    error = math.sqrt(groups / (groups - 1) * float(((total - mean * count) ** 2).sum())) / n
-    half = NormalDist().inv_cdf(0.5 + level / 2) * error
-    return mean, mean - half, mean + half
 
 
 def rating_errors(model: Recommender, split: Split) -> RatingErrors:

@@ -4,40 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 from recengine.data.splits import SplitSetting
+from recengine.evaluation.intervals import Interval as Interval
+from recengine.evaluation.policy import EvaluationPolicy
 from recengine.evaluation.significance import Paired
 from recengine.files import Json, JsonObject
 
 
-class Interval(NamedTuple):
-    """A figure with the ends of its 95 % interval; NaN where there is none."""
-
-    value: float
-    low: float = math.nan
-    high: float = math.nan
-
-    @property
-    def half(self) -> float:
-        """Return half of its width."""
-        return (self.high - self.low) / 2
-
-    @classmethod
-    def from_dict(cls, row: JsonObject) -> Self:
-        """Read what `_asdict` gave, null for NaN."""
-        return cls(*_numbers(row, cls._fields))
-
-
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """The settings of an evaluation: data set, the split's settings, length of the lists, seeds averaged."""
+    """The settings of an evaluation: what it takes to repeat it.
+
+    split  : the split's settings; k : length of the lists
+    seeds  : trainings of each model, with the seeds `seed`, `seed` + 1, ...
+    models : model -> settings of its config and its run
+    fingerprint : of the data set's content; versions : of the packages that computed the figures
+    """
 
     dataset: str
     split: Mapping[str, SplitSetting]
     k: int
     seeds: int
+    policy: EvaluationPolicy = EvaluationPolicy()  # noqa: RUF009 - frozen
+    models: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    seed: int = 0
+    device: str = ""
+    fingerprint: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def positive(self) -> float:
@@ -54,9 +50,9 @@ class TaskResults:
     leader        : the model with the highest NDCG@k; behind_leader : the others' distance from it
     ahead_of      : reference model -> model -> its lead in NDCG@k, or where the reference predicts ratings, by how much
                     its `user_mae` is lower
-    popularity_fallback : model -> number of users for whom popularity stood in, as it could read nothing (counted only
-                    where the users are not in training)
+    popularity_fallback : model -> number of users for whom popularity stood in, as it had no signal for them
     given         : ratings known of each user, where several numbers were asked for
+    warm, cold    : the same of the users of whom a positive is known, and of the others, where there are both
 
     Differences are paired by user, and their p-values adjusted within each of the comparisons (Holm).
     """
@@ -67,9 +63,12 @@ class TaskResults:
     ahead_of: Mapping[str, Mapping[str, Paired]]
     popularity_fallback: Mapping[str, int]
     given: int | None = None
+    warm: Group | None = None
+    cold: Group | None = None
 
     def to_dict(self) -> dict[str, Json]:
         """Return plain values; JSON has no NaN, so `export.json_ready` makes them null."""
+        groups = {"warm": self.warm, "cold": self.cold}
         return {
             **({} if self.given is None else {"given": self.given}),
             "results": {
@@ -83,6 +82,7 @@ class TaskResults:
                 for base, others in self.ahead_of.items()
             },
             "popularity_fallback": dict(self.popularity_fallback),
+            **{name: {"users": g.users, **g.results.to_dict()} for name, g in groups.items() if g is not None},
         }
 
     @classmethod
@@ -98,7 +98,15 @@ class TaskResults:
             ahead_of={base: _pairs(others) for base, others in row["ahead_of"].items()},
             popularity_fallback=row["popularity_fallback"],
             given=row.get("given"),
+            **{name: Group(row[name]["users"], cls.from_dict(row[name])) for name in ("warm", "cold") if name in row},
         )
+
+
+class Group(NamedTuple):
+    """Some of the users of a task: how many they are, and the models' results for them."""
+
+    users: int
+    results: TaskResults
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,7 @@ class EvaluationReport:
     users    : who are tested; left_out : held out but not tested, for want of a target
     items    : candidates that are ranked
     tasks    : one for each number of ratings given, else one
+    refused  : model -> a sentence that says why it has no results
     """
 
     settings: EvaluationSettings
@@ -115,6 +124,7 @@ class EvaluationReport:
     left_out: int
     items: int
     tasks: tuple[TaskResults, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def first(self) -> TaskResults:
@@ -131,7 +141,14 @@ class EvaluationReport:
             "users": self.users,
             "left_out": self.left_out,
             "items": self.items,
+            "seed": self.settings.seed,
             "seeds": self.settings.seeds,
+            "device": self.settings.device,
+            "policy": self.settings.policy.to_dict(),
+            "settings": {name: dict(values) for name, values in self.settings.models.items()},
+            "fingerprint": self.settings.fingerprint,
+            "versions": dict(self.settings.versions),
+            "refused": dict(self.refused),
             **(results[0] if self.first.given is None else {"by_given": results}),
         }
 
@@ -139,11 +156,17 @@ class EvaluationReport:
     def from_dict(cls, row: JsonObject) -> Self:
         """Read what `to_dict` wrote. Raises KeyError or TypeError for what is not a report."""
         return cls(
-            EvaluationSettings(row["dataset"], row["split"], row["k"], row["seeds"]),
+            EvaluationSettings(
+                **{key: row[key] for key in ("dataset", "split", "k", "seeds")},
+                policy=EvaluationPolicy.from_dict(row["policy"]),
+                models=row["settings"],
+                **{key: row[key] for key in ("seed", "device", "fingerprint", "versions")},
+            ),
             users=row["users"],
             left_out=row["left_out"],
             items=row["items"],
             tasks=tuple(TaskResults.from_dict(task) for task in row.get("by_given", [row])),
+            refused=row["refused"],
         )
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
+from recengine import __version__
 from recengine.data.dataset import Dataset
 from recengine.data.splits import Split, make_folds
 from recengine.errors import BadInput
+from recengine.evaluation.policy import EvaluationPolicy
 from recengine.evaluation.ranking import Evaluation, evaluate, list_metrics, no_fold_in
 from recengine.evaluation.ratings import RatingErrors, rating_errors
-from recengine.evaluation.report import EvaluationReport, EvaluationSettings, Interval, TaskResults
+from recengine.evaluation.report import EvaluationReport, EvaluationSettings, Group, Interval, TaskResults
 from recengine.evaluation.significance import against_leader, ahead_of
 from recengine.experiments.train import TrainingRequest, obtain, unknown_items
 from recengine.models.base import Recommender
-from recengine.models.registry import model_class
+from recengine.models.registry import configure, model_class
 from recengine.training.config import RunConfig, Settings
 from recengine.training.loop import OnEpoch
 
@@ -51,10 +55,11 @@ class ComparisonRequest:
     negatives: int = 0
     seeds: int = 1
     run: RunConfig = RunConfig()  # noqa: RUF009 - frozen
+    policy: EvaluationPolicy = EvaluationPolicy()  # noqa: RUF009 - frozen
     force: bool = False
 
     def splits(self, dataset: Dataset) -> list[Split]:
-        """Return the split of each fold. Raises BadInput for a split that the data or a model cannot bear."""
+        """Return the split of each fold. Raises BadInput for a split that the data cannot bear."""
         if len(self.given) > 1 and self.split != "cold-user":
             raise BadInput(
                 "given",
@@ -62,7 +67,7 @@ class ComparisonRequest:
                 remedy="choose `split` 'cold-user'",
                 problem=f"has no meaning for split {self.split!r}",
             )
-        splits = make_folds(
+        return make_folds(
             dataset,
             self.split,
             folds=self.folds,
@@ -75,10 +80,6 @@ class ComparisonRequest:
             targets_after=self.targets_after,
             seed=self.run.seed,
         )
-        for name in self.models:
-            if splits[0].history is not None and "fold-in" not in model_class(name).abilities:
-                raise no_fold_in(name)
-        return splits
 
     def settings(self, dataset: Dataset, split: Split) -> EvaluationSettings:
         """Return the settings that a report gives of the request."""
@@ -88,7 +89,19 @@ class ComparisonRequest:
         if self.folds is not None:
             del options["fold"]
             options["folds"] = self.folds
-        return EvaluationSettings(dataset.name, options, self.k, self.seeds)
+        models = {name: configure(name, dict(settings), self.run) for name, settings in self.models.items()}
+        return EvaluationSettings(
+            dataset.name,
+            options,
+            self.k,
+            self.seeds,
+            policy=self.policy,
+            models={name: config.to_dict() | run.to_dict() for name, (config, run) in models.items()},
+            seed=self.run.seed,
+            device=str(self.run.torch_device()),
+            fingerprint=dataset.fingerprint,
+            versions=versions(),
+        )
 
 
 class Observer:
@@ -104,6 +117,9 @@ class Observer:
     def measured(self, name: str, tasks: Sequence[Measured]) -> None:
         """Take what a model reached on each task."""
 
+    def refused(self, name: str, error: Exception) -> None:
+        """Take the error of a model that has no results."""
+
 
 @dataclass(frozen=True, eq=False)
 class Measured:
@@ -115,6 +131,11 @@ class Measured:
     ranking: Evaluation
     errors: RatingErrors | None
     costs: Sequence[Mapping[str, float]]
+
+    def of(self, chosen: NDArray[np.bool_]) -> Measured:
+        """Return what was reached for some of the users, (n,) bool."""
+        errors = None if self.errors is None else self.errors.of(chosen)
+        return Measured(self.ranking.of(chosen), errors, self.costs)
 
     def figures(self) -> dict[str, Interval]:
         """Return metric key -> figure; of a cost the mean, the least and the most of the trainings."""
@@ -129,14 +150,26 @@ class Measured:
 def compare(dataset: Dataset, request: ComparisonRequest, observer: Observer | None = None) -> EvaluationReport:
     """Train, evaluate and compare models.
 
-    Raises BadInput for an unknown name, a setting out of range, or a model that cannot serve the users held out.
+    A model that refuses the data, or fails, does not take the results of the others with it: the report says why it
+    has none. Raises BadInput for an unknown name or a setting out of range, and what the first model raised where all
+    of them failed.
     """
     observer = observer or Observer()
     splits, given = request.splits(dataset), request.given
+    settings = request.settings(dataset, splits[0])
     cold = splits[0].history is not None
     folds = [[split.give(n) for n in given] if cold else [split] for split in splits]  # for each fold, its tasks
-    by_model = {name: _of_model(dataset, request, name, folds, observer) for name in request.models}
-    references = [name for name in request.models if model_class(name).is_reference]
+    by_model: dict[str, list[Measured]] = {}
+    errors: dict[str, Exception] = {}
+    for name in request.models:
+        try:
+            by_model[name] = _of_model(dataset, request, name, folds, observer)
+        except Exception as error:
+            errors[name] = error
+            if len(errors) == len(request.models):
+                raise next(iter(errors.values())) from None
+            observer.refused(name, error)
+    references = [name for name in by_model if model_class(name).is_reference]
     tasks = [
         summarise(
             {name: measured[task] for name, measured in by_model.items()},
@@ -147,18 +180,36 @@ def compare(dataset: Dataset, request: ComparisonRequest, observer: Observer | N
         for task in range(len(folds[0]))
     ]
     return EvaluationReport(
-        request.settings(dataset, splits[0]),
+        settings,
         users=len(next(iter(by_model.values()))[0].ranking.users),
         left_out=sum(split.left_out for split in splits),
         items=len(splits[0].candidates),
         tasks=tuple(tasks),
+        refused={name: refusal(error) for name, error in errors.items()},
     )
+
+
+def refusal(error: Exception, name_of: Callable[[str], str] = str) -> str:
+    """Return why a model has no results: what it refuses, or in what it failed. `name_of` renames the fields."""
+    return error.sentence(name_of) if isinstance(error, BadInput) else f"failed: {type(error).__name__}: {error}"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes the figures."""
+    return {
+        "recengine": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+    }
 
 
 def _of_model(
     dataset: Dataset, request: ComparisonRequest, name: str, folds: Sequence[Sequence[Split]], observer: Observer
 ) -> list[Measured]:
     """Return what a model reached on each task, over its seeds and folds."""
+    if folds[0][0].history is not None and "fold-in" not in model_class(name).abilities:
+        raise no_fold_in(name)
     runs: list[list[list[Measured]]] = []  # for each seed, each fold, each task
     for seed in range(request.run.seed, request.run.seed + request.seeds):
         runs.append([])
@@ -192,7 +243,9 @@ def _measure(
 ) -> Measured:
     """Evaluate one trained model on one split; `costs` are those of its training."""
     started = time.perf_counter()
-    ranking = evaluate(model, split, k=request.k, items=items, negatives=request.negatives, seed=seed)
+    ranking = evaluate(
+        model, split, k=request.k, policy=request.policy, items=items, negatives=request.negatives, seed=seed
+    )
     per_user = 1e3 * (time.perf_counter() - started) / len(ranking.users)
     errors = rating_errors(model, split) if "ratings" in model.abilities else None
     return Measured(ranking, errors, [{**costs, "evaluate_ms_per_user": per_user}])
@@ -217,6 +270,7 @@ def aggregate(runs: Sequence[Sequence[Measured]]) -> Measured:
         lists=lists[0],
         candidates=example.ranking.candidates,
         fallback=np.concatenate([fold.fallback for fold in first]),
+        warm=np.concatenate([fold.warm for fold in first]),
         overall={key: float(np.mean([values[key] for values in overall])) for key in overall[0]},
     )
     errors = None
@@ -229,7 +283,19 @@ def aggregate(runs: Sequence[Sequence[Measured]]) -> Measured:
 def summarise(
     by_model: Mapping[str, Measured], k: int, *, references: Collection[str] = (), given: int | None = None
 ) -> TaskResults:
-    """Return the results of models on the same task, with the paired tests."""
+    """Return the results of models on the same task, with the paired tests; warm and cold users also apart."""
+    whole = replace(_results(by_model, k, references), given=given)
+    warm = next(iter(by_model.values())).ranking.warm
+    if warm.all() or not warm.any():
+        return whole
+    groups = [
+        Group(int(chosen.sum()), _results({name: m.of(chosen) for name, m in by_model.items()}, k, references))
+        for chosen in (warm, ~warm)
+    ]
+    return replace(whole, warm=groups[0], cold=groups[1])
+
+
+def _results(by_model: Mapping[str, Measured], k: int, references: Collection[str]) -> TaskResults:
     gain = {name: measured.ranking.per_user[f"ndcg@{k}"] for name, measured in by_model.items()}
     loss = {name: -measured.errors.user_mae for name, measured in by_model.items() if measured.errors is not None}
     leader, behind = against_leader(gain)
@@ -237,7 +303,8 @@ def summarise(
         metrics={name: measured.figures() for name, measured in by_model.items()},
         leader=leader,
         behind_leader=behind,
-        ahead_of={name: ahead_of(name, loss if name in loss else gain) for name in references},
+        ahead_of={
+            name: ahead_of(name, loss, share=False) if name in loss else ahead_of(name, gain) for name in references
+        },
         popularity_fallback={name: int(measured.ranking.fallback.sum()) for name, measured in by_model.items()},
-        given=given,
     )

@@ -14,7 +14,7 @@ import psutil
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
-from recengine.data.splits import Split, SplitSetting, hold_out, leave_last
+from recengine.data.splits import Split, SplitSetting, hold_out, later_item, leave_last
 from recengine.errors import BadInput
 from recengine.experiments.store import ArtefactStore, Origin, Trained, artefact_name
 from recengine.files import Json, JsonObject
@@ -201,8 +201,10 @@ def learning_rows(request: TrainingRequest) -> tuple[Interactions, Interactions]
     if request.kind.learns_from == "ratings":
         rng = np.random.default_rng(request.run.seed)
         return split.ratings() if split else hold_out(dataset.ratings, rng=rng)
-    parts = split or leave_last(dataset.positives(request.positive), least=2, test=False)
-    return parts.train, parts.valid
+    if split is None:
+        positives = dataset.positives(request.positive)
+        split = leave_last(positives, least=2, later=later_item(dataset, positives), test=False)
+    return split.train, split.valid
 
 
 def unknown_items(model: Recommender) -> str | None:

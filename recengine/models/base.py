@@ -29,7 +29,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.metrics import Ranking, mask_scores, top_k
+from recengine.metrics import Ranking, mask_scores, tie_salts, top_k
 from recengine.models.abilities import ABILITIES
 from recengine.models.recency import training_scorer
 from recengine.training.config import Config as BaseConfig
@@ -224,7 +224,7 @@ class Recommender(ABC, Generic[ConfigT]):
         users = as_indices(user_idx)
         check_k(k, self.n_items)
         scores = self.score(users).to("cpu", torch.float32, copy=True)  # (B, n_items)
-        return top_k(mask_scores(scores, users, seen=seen, among=among), k)
+        return top_k(mask_scores(scores, users, seen=seen, among=among), k, tie_salts(seen, users))
 
     @final
     @torch.inference_mode()

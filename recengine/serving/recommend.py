@@ -13,9 +13,10 @@ from torch import Tensor
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.metrics import Ranking, mask_scores, top_k
+from recengine.evaluation.policy import EvaluationPolicy, Scored
+from recengine.metrics import Ranking, mask_scores, tie_salts, top_k
 from recengine.models.abilities import PredictsRatings, SupportsFoldIn, SupportsProfiles
-from recengine.models.base import NEED_NO_RATINGS, Recommender, as_indices, check_k, readable
+from recengine.models.base import Recommender, as_indices, check_k, readable
 
 
 class Listing(NamedTuple):
@@ -40,21 +41,20 @@ def recommend(
     include_seen: bool = False,
     among: ArrayLike | None = None,
     unmasked: bool = False,
+    policy: EvaluationPolicy = EvaluationPolicy(),  # noqa: B008 - frozen
 ) -> Listing:
     """Return the top k of users of the data set; what they rated, whatever the rating, is left out unless asked.
 
-    A user of whom the model learned nothing (no positive; no rating, for a model of ratings) gets the most popular
-    items, marked as fallback.
+    A user of whom the model learned nothing (no positive; no rating, for a model of ratings), or for whom it scores
+    all items alike, gets the most popular items, marked as fallback.
     """
     users = as_indices(user_idx)
     check_k(k, dataset.n_items)
     scores = model.score(users).to("cpu", torch.float32, copy=True)  # (B, n_items)
-    own_ranking = top_k(mask_scores(scores, users, seen=None), k) if unmasked else None
+    own_ranking = top_k(mask_scores(scores, users, seen=None), k, tie_salts(None, users)) if unmasked else None
     histories = dataset.ratings.of_users(users)
-    fallback = _fill_in_popularity(scores, model, dataset, readable(model, histories, positive), positive)
-    seen = None if include_seen else histories
-    ranking = top_k(mask_scores(scores, np.arange(len(users)), seen=seen, among=among), k)
-    return Listing(ranking, fallback, own_ranking)
+    scored = _scored(model, dataset, scores, histories, positive, policy, include_seen, among)
+    return Listing(top_k(scored.scores, k, scored.salts), scored.fallback, own_ranking)
 
 
 @torch.inference_mode()
@@ -67,6 +67,7 @@ def recommend_new(
     positive: float = 4.0,
     include_seen: bool = False,
     among: ArrayLike | None = None,
+    policy: EvaluationPolicy = EvaluationPolicy(),  # noqa: B008 - frozen
 ) -> Listing:
     """Return the top k of users who are not in the data, from their ratings alone; nothing is retrained.
 
@@ -80,12 +81,9 @@ def recommend_new(
             problem="cannot serve a user who is not in its training data",
         )
     check_k(k, dataset.n_items)
-    learned = readable(model, histories, positive)
-    scores = model.score_history(learned).to("cpu", torch.float32, copy=True)  # (B, n_items)
-    fallback = _fill_in_popularity(scores, model, dataset, learned, positive)
-    seen = None if include_seen else histories
-    ranking = top_k(mask_scores(scores, np.arange(histories.n_users), seen=seen, among=among), k)
-    return Listing(ranking, fallback)
+    scores = model.score_history(readable(model, histories, positive)).to("cpu", torch.float32, copy=True)
+    scored = _scored(model, dataset, scores, histories, positive, policy, include_seen, among)
+    return Listing(top_k(scored.scores, k, scored.salts), scored.fallback)
 
 
 def recommend_profile(
@@ -131,14 +129,23 @@ def estimate_rows(model: PredictsRatings, dataset: Dataset, *, batch: int = 1024
             yield user, *(round(rating, 4) for rating in row)
 
 
-def _fill_in_popularity(
-    scores: Tensor, model: Recommender, dataset: Dataset, learned: Interactions, positive: float
-) -> NDArray[np.bool_]:
-    """Replace, in place, the scores of users of whom the model learned no row by popularity; return (B,) who they are.
-
-    Models that need no ratings keep their scores.
-    """
-    unknown = (learned.user_counts == 0) & (model.family not in NEED_NO_RATINGS)
-    if unknown.any():
-        scores[torch.from_numpy(unknown)] = torch.from_numpy(dataset.liked_counts(positive).astype(np.float32))
-    return unknown
+def _scored(
+    model: Recommender,
+    dataset: Dataset,
+    scores: Tensor,
+    histories: Interactions,
+    positive: float,
+    policy: EvaluationPolicy,
+    include_seen: bool,
+    among: ArrayLike | None,
+) -> Scored:
+    """Return the scores of a batch (B, n_items) as they are ranked; `histories` holds all that its users rated."""
+    return policy.apply(
+        model,
+        scores,
+        np.arange(histories.n_users),
+        known=readable(model, histories, positive).user_counts > 0,
+        popularity=torch.from_numpy(dataset.liked_counts(positive).astype(np.float32)),
+        hidden=None if include_seen else policy.hides(histories, positive),
+        among=among,
+    )

@@ -182,10 +182,12 @@ class Serving(Lines):
         for position, user in enumerate(trial.users):
             free = set(among.tolist()) - set(trial.rows.item_idx[trial.rows.user_idx == user].tolist())
             finite = [item for item in free if bool(scores[position, item] > -torch.inf)]
-            best = sorted(finite, key=lambda item: (-float(scores[position, item]), item))[:k]
-            expected = best + [-1] * (k - len(best))
+            best = sorted((float(scores[position, item]) for item in finite), reverse=True)[:k]
             items = ranking.items[position].tolist()
-            assert items == expected, f"the list of user_idx {user} is {items}; expected {expected}"
+            listed = [item for item in items if item >= 0]
+            right = len(items) == k and len(set(listed)) == len(listed) == len(best) and set(listed) <= set(finite)
+            right = right and items[: len(listed)] == listed and [float(scores[position, i]) for i in listed] == best
+            assert right, f"the list of user_idx {user} is {items}; expected items with the scores {best}"
 
     def test_k(self) -> None:
         """k outside the catalogue is bad input."""

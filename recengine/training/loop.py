@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.files import Json, JsonObject
-from recengine.metrics import RANKING_METRICS, coordinates, find_hits, mask_scores, top_k
+from recengine.metrics import RANKING_METRICS, coordinates, find_hits, mask_scores, tie_salts, top_k
 from recengine.training.optimizers import make_schedule
 
 
@@ -253,7 +253,7 @@ def ranking_validator(
             scores = mask_scores(score(some).float().cpu().clone(), some, seen=train)
             relevant = torch.zeros(scores.shape, dtype=torch.bool)
             relevant[coordinates(valid, some)] = True
-            hits = find_hits(top_k(scores, listed).items, relevant)
+            hits = find_hits(top_k(scores, listed, tie_salts(train, some)).items, relevant)
             for name in total:
                 total[name] += float(RANKING_METRICS[name](hits, relevant.sum(1)).sum())
         return {f"valid_{name}@{k}": value / len(users) for name, value in total.items()}

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import re
 from typing import Any
 
@@ -10,13 +11,14 @@ import pandas as pd
 import pytest
 
 from pages.ui import leaderboard
+from recengine.cli.evaluation import to_list
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.evaluation import glossary
 from recengine.evaluation.report import EvaluationReport, EvaluationSettings, Interval, TaskResults
 from recengine.evaluation.significance import Paired
 from recengine.experiments.compare import ComparisonRequest, compare
-from recengine.export import json_ready
+from recengine.export import csv_text, json_ready
 from recengine.jobs.job import JOB_DIR
 from recengine.jobs.records import KEPT_FILES
 from recengine.models.base import FAMILIES
@@ -184,9 +186,11 @@ def test_every_metric_of_an_evaluation_has_an_entry(result: dict[str, Any]) -> N
     assert glossary.title("auc") == "AUC"
 
 
-def test_viewers_are_read_as_they_were_written() -> None:
-    table = leaderboard.read_viewers("model,user_id,ndcg@5,list\r\nease,=1+1,0.5,12 7\r\nmf,u2,nan,\r\n")
-    assert table["list"].tolist() == [["12", "7"], []]
+def test_c47_viewers_are_read_as_they_were_written() -> None:
+    ids = ["red shoe", "4", 'a "b", c', "Käse & Brot"]
+    rows = [("ease", "=1+1", 0.5, to_list(ids)), ("mf", "u2", math.nan, to_list([]))]
+    table = leaderboard.read_viewers(csv_text(("model", "user_id", "ndcg@5", "list"), rows))
+    assert table["list"].tolist() == [ids, []]
     assert table["ndcg@5"].tolist()[0] == 0.5
     assert pd.isna(table["ndcg@5"].tolist()[1])
 

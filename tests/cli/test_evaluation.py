@@ -64,5 +64,5 @@ def test_evaluate_holds_out_each_user_in_turn_and_gives_more_and_more_ratings(ru
     assert head.split()[:2] == ["model", "given"]
     assert "NDCG@10 ahead of popularity" in head
     assert [row.split()[:2] for row in rows[:6]] == [[m, n] for n in "16" for m in ("popularity", "ease", "bias")]
-    assert "After 1 given: popularity stands in for the users of whom a model can read nothing: ease " in text
+    assert "After 1 given: popularity stands in for the users for whom a model has no signal: ease " in text
     assert f"({result['left_out']} left out)" in text

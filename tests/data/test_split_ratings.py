@@ -15,7 +15,7 @@ def rows_of(rows: Interactions) -> set[tuple[int, int, float]]:
 
 
 @pytest.mark.parametrize("name", ["leave-last", "random", "stratified", "time", "cold-user"])
-def test_a_split_gives_a_model_of_ratings_the_low_ones_too_but_nothing_of_the_test(tiny: Dataset, name: str) -> None:
+def test_m39_a_split_gives_a_model_of_ratings_the_low_ones_too_but_nothing_later(tiny: Dataset, name: str) -> None:
     split = make_split(tiny, name)
     train, valid = split.ratings()
     learned = rows_of(train) | rows_of(valid)
@@ -28,6 +28,13 @@ def test_a_split_gives_a_model_of_ratings_the_low_ones_too_but_nothing_of_the_te
     elif name == "cold-user":
         assert split.history is not None
         assert not {u for u, *_ in learned} & set(split.test.user_idx.tolist())
+    elif name == "leave-last":
+        last = dict(zip(split.test.user_idx.tolist(), split.test.timestamp.tolist(), strict=True))
+        r = tiny.ratings
+        times = zip(r.user_idx.tolist(), r.timestamp.tolist(), strict=True)
+        earlier = r.select([time <= last[user] for user, time in times])
+        assert 0 < len(earlier) < len(r)
+        assert learned == rows_of(earlier) - rows_of(split.test)
     else:
         assert learned == rows_of(tiny.ratings) - rows_of(split.test)
     everything = make_split(tiny, name, positive=0)

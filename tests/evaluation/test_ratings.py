@@ -9,7 +9,8 @@ import pytest
 from recengine.data.dataset import Dataset
 from recengine.data.splits import Split, make_split
 from recengine.errors import BadInput
-from recengine.evaluation.ratings import RatingErrors, rating_errors, ratio_interval
+from recengine.evaluation.intervals import ratio_interval
+from recengine.evaluation.ratings import RatingErrors, rating_errors
 from recengine.models.registry import MODELS
 from tests.support.raters import fitted
 
@@ -20,7 +21,10 @@ def test_errors_by_hand() -> None:
     assert result["rmse"][0] == pytest.approx(math.sqrt(5.25 / 3))
     assert result["mae"][0] == pytest.approx(3.5 / 3)
     assert result["within_half"][0] == pytest.approx(1 / 3)
-    for value, low, high in result.values():
+    assert all(math.isnan(end) for interval in result.values() for end in interval[1:])  # two users are too few
+    many = RatingErrors(*(np.tile(part, 15) for part in (errors.count, errors.squared, errors.absolute, errors.within)))
+    for key, (value, low, high) in many.means().items():
+        assert value == pytest.approx(result[key][0])
         assert low < value < high
 
 

@@ -17,12 +17,12 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.splits import Split, make_folds
 from recengine.errors import BadInput
+from recengine.evaluation.intervals import SHARE, difference_interval, mean_interval
 from recengine.evaluation.ranking import Evaluation, evaluate
 from recengine.evaluation.ratings import RatingErrors, rating_errors
 from recengine.evaluation.report import EvaluationReport
-from recengine.experiments.compare import ComparisonRequest, Measured, aggregate, compare, summarise
+from recengine.experiments.compare import ComparisonRequest, Measured, Observer, aggregate, compare, summarise
 from recengine.export import json_ready
-from recengine.metrics import mean_interval
 from recengine.models.base import FitContext
 from recengine.models.ratings.base import RatingModel
 from recengine.models.registry import MODELS
@@ -90,7 +90,7 @@ def test_errors_of_users_who_are_not_in_training_by_hand() -> None:
             "user_mse": (0.5 + 3.5**2) / 2,
         }
     )
-    assert result.means()["user_mae"] == pytest.approx(mean_interval([0.5, 3.5]))
+    assert np.isnan(result.means()["user_mae"][1:]).all()  # two users are too few
 
 
 def measured(ndcg: list[float], absolute: list[float] | None, lists: list[list[int]], seconds: float = 1.0) -> Measured:
@@ -102,6 +102,7 @@ def measured(ndcg: list[float], absolute: list[float] | None, lists: list[list[i
         lists=np.array(lists),
         candidates=np.arange(4),
         fallback=np.arange(n) == 0,
+        warm=np.arange(n) != 0,
         overall={},
     )
     errors = None
@@ -123,26 +124,45 @@ def test_folds_are_joined_and_seeds_averaged_user_by_user() -> None:
 
 
 def test_differences_are_paired_by_user_and_say_which_is_better() -> None:
-    lists = [[0, 1]] * 4
+    n = 24
+    base = np.tile([0.1, 0.2, 0.3, 0.4], n // 4)
+    gain = np.tile([0.1, 0.2, 0.0, 0.3], n // 4)
+    error = base + 0.5
+    lists = [[0, 1]] * n
     result = {
-        "popularity": measured([0.1, 0.2, 0.3, 0.4], None, lists),
-        "bias": measured([0.1, 0.2, 0.3, 0.4], [0.8, 0.6, 0.9, 0.7], lists),
-        "other": measured([0.2, 0.4, 0.3, 0.7], [0.7, 0.4, 0.9, 0.4], lists),
+        "popularity": measured(base.tolist(), None, lists),
+        "bias": measured(base.tolist(), error.tolist(), lists),
+        "other": measured((base + gain).tolist(), (error - gain).tolist(), lists),
     }
     task = summarise(result, 2, references=["popularity", "bias"])
     assert task.leader == "other"
     assert task.ahead_of["popularity"].keys() == {"bias", "other"}
     assert task.ahead_of["bias"].keys() == {"other"}  # popularity predicts no ratings
-    expected = {
-        ("popularity", "other"): [0.1, 0.2, 0.0, 0.3],
-        ("popularity", "bias"): [0.0, 0.0, 0.0, 0.0],
-        ("bias", "other"): [0.1, 0.2, 0.0, 0.3],  # so much less is the error
-    }
-    for (base, name), differences in expected.items():
-        assert task.ahead_of[base][name][:3] == pytest.approx(mean_interval(differences))
+    assert task.ahead_of["popularity"]["other"][:3] == pytest.approx(tuple(difference_interval(gain)))
+    assert task.ahead_of["popularity"]["bias"][:3] == pytest.approx(tuple(difference_interval(0 * gain)))
+    assert task.ahead_of["bias"]["other"][:3] == pytest.approx(tuple(mean_interval(gain)))  # so much less is the error
     assert task.ahead_of["popularity"]["bias"].p == 1.0
     assert task.behind_leader["popularity"].difference == task.ahead_of["popularity"]["other"].difference
     assert task.popularity_fallback == {"popularity": 1, "bias": 1, "other": 1}
+
+
+def test_c33_warm_and_cold_users_are_the_same_for_all_models_and_apart_from_each_other() -> None:
+    ndcg = np.linspace(0.0, 0.9, 30)
+    lists = [[2, 3], *[[0, 1]] * 29]
+    result = {"popularity": measured(ndcg.tolist(), None, lists), "other": measured((ndcg / 2).tolist(), None, lists)}
+    task = summarise(result, 2)
+    assert task.warm is not None
+    assert task.cold is not None
+    assert (task.warm.users, task.cold.users) == (29, 1)  # the first is new
+    assert task.warm.results.metrics["popularity"]["ndcg@2"].value == pytest.approx(ndcg[1:].mean())
+    assert task.warm.results.behind_leader["other"].difference == pytest.approx(ndcg[1:].mean() / 2)
+    assert task.warm.results.popularity_fallback == {"popularity": 0, "other": 0}
+    cold = task.cold.results
+    assert cold.metrics["other"]["ndcg@2"].value == 0.0
+    assert cold.metrics["other"]["coverage@2"].value == 0.5
+    assert math.isnan(cold.behind_leader["other"].p)  # one user is too few for a test
+    everyone = {name: Measured(replace(m.ranking, warm=np.ones(30, bool)), None, m.costs) for name, m in result.items()}
+    assert summarise(everyone, 2).warm is None
 
 
 # The whole of it ------------------------------------------------------------------------------------------------
@@ -182,21 +202,65 @@ def test_every_user_of_the_folds_counts_once(tiny: Dataset, fresh_home: Path) ->
         bias = MODELS["bias"]().fit(split.fit.concat(split.rest)) if split.rest is not None else None
         assert bias is not None
         errors.append(rating_errors(bias, split).user_mae)
-    ndcg = mean_interval(np.concatenate([fold.per_user["ndcg@10"] for fold in everyone]))
-    assert metrics["ease"]["ndcg@10"] == pytest.approx(ndcg)
+    ndcg = mean_interval(np.concatenate([fold.per_user["ndcg@10"] for fold in everyone]), within=SHARE)
+    assert tuple(metrics["ease"]["ndcg@10"]) == pytest.approx(tuple(ndcg))
     mae = mean_interval(np.concatenate(errors))
-    assert metrics["bias"]["user_mae"] == pytest.approx(mae, rel=1e-5)
+    assert tuple(metrics["bias"]["user_mae"]) == pytest.approx(tuple(mae), rel=1e-5)
     assert "user_mae" not in metrics["ease"]
 
 
-def test_a_model_that_cannot_serve_new_users_is_refused_before_anything_is_trained(
-    tiny: Dataset, fresh_home: Path
-) -> None:
+def test_a_model_that_cannot_serve_new_users_is_refused_before_it_is_trained(tiny: Dataset, fresh_home: Path) -> None:
     with pytest.raises(BadInput, match="'recommender-net' cannot serve users"):
-        compare(tiny, ComparisonRequest({"ease": {}, "recommender-net": {}}, "cold-user"))
+        compare(tiny, ComparisonRequest({"recommender-net": {}}, "cold-user"))
     assert not (fresh_home / "models").exists()
+    report = compare(tiny, ComparisonRequest({"recommender-net": {}, "ease": {}}, "cold-user"))
+    assert report.first.metrics.keys() == {"ease"}
+    assert report.refused.keys() == {"recommender-net"}
+    assert [folder.name.rsplit("-", 1)[0] for folder in (fresh_home / "models").glob("[a-z]*-*")] == ["ease"]
     with pytest.raises(BadInput, match="given '1,2' has no meaning for split 'random'"):
         compare(tiny, ComparisonRequest({"ease": {}}, "random", given=(1, 2)))
+
+
+class Broken(Echo):
+    """Fails in training, as code of a user's may."""
+
+    name = "broken"
+
+    def learn(self, train: Interactions, context: FitContext) -> None:
+        raise KeyError("loss")
+
+
+def test_m43_a_model_that_refuses_or_fails_leaves_the_others_their_results(
+    tiny: Dataset, fresh_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODELS.built_in, "broken", Broken)
+    bare = replace(tiny, users=None)
+    models: dict[str, Mapping[str, Any]] = {"broken": {}, "popularity": {}, "demographic": {}}
+    told: list[str] = []
+
+    class Noted(Observer):
+        def refused(self, name: str, error: Exception) -> None:
+            told.append(name)
+
+    report = compare(bare, ComparisonRequest(models, "leave-last"), Noted())
+    assert report.first.metrics.keys() == {"popularity"}
+    assert told == ["broken", "demographic"]
+    assert report.refused["broken"] == "failed: KeyError: 'loss'"
+    assert report.refused["demographic"].startswith("model 'demographic' needs age, gender or occupation")
+    assert EvaluationReport.from_dict(json_ready(report.to_dict())).refused == report.refused
+    with pytest.raises(KeyError):
+        compare(bare, ComparisonRequest({"broken": {}}, "leave-last"))
+
+
+def test_m44_a_report_says_all_that_it_takes_to_repeat_it(tiny: Dataset, fresh_home: Path) -> None:
+    request = replace(TASK, models={"ease": {"l2": "9"}}, run=RunConfig(device="cpu", seed=3), seeds=2)
+    row = compare(tiny, request).to_dict()
+    assert row["settings"]["ease"]["l2"] == 9.0
+    assert row["settings"]["ease"].keys() >= {"recency_half_life", "epochs", "patience"}
+    assert (row["seed"], row["seeds"], row["device"]) == (3, 2, "cpu")
+    assert row["fingerprint"] == tiny.fingerprint
+    assert row["policy"] == {"mask": "seen", "fallback": "popularity", "tie_seed": 0}
+    assert row["versions"].keys() == {"recengine", "python", "torch", "numpy"}
 
 
 @pytest.mark.parametrize("given", [(1, 2), (2,)])
