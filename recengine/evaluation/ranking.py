@@ -105,10 +105,12 @@ def evaluate(
     `items`, the item table, adds the metrics beyond accuracy. `negatives` > 0 adds those of a list of each test item
     among that many sampled unseen items, marked `_sampled<n>`: they rank models wrongly (Krichene & Rendle, KDD 2020),
     so they are reported only along with the full ones.
-    Raises BadInput when k exceeds the candidates, or when the split tests users who are not in training and the
-    model cannot serve them.
+    Raises BadInput when k exceeds the candidates, or `negatives` a user's unseen ones, or when the split tests users
+    who are not in training and the model cannot serve them.
     """
     check_k(k, len(split.candidates))
+    if negatives:
+        check_negatives(split, negatives, policy)
     users = split.test.user_counts.nonzero()[0]
     score, learned = _scorer(model, split)
     hidden = policy.hides(split.rated, split.positive)
@@ -166,6 +168,18 @@ def _warm(split: Split, users: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return (n,) of which users training, or what is given of them, holds a positive."""
     known = split.fit if split.history is None else split.history.at_least(split.positive)
     return known.user_counts[users] > 0
+
+
+def check_negatives(split: Split, negatives: int, policy: EvaluationPolicy) -> None:
+    """Raise BadInput unless every test user has that many unseen candidates, which are drawn without repeats."""
+    users = split.test.user_counts.nonzero()[0]
+    seen = policy.hides(split.rated, split.positive).concat(split.test)
+    counted = seen.select(np.isin(seen.item_idx, split.candidates))
+    pairs = np.unique(counted.user_idx.astype(np.int64) * counted.n_items + counted.item_idx) // counted.n_items
+    most = len(split.candidates) - int(np.bincount(pairs, minlength=split.test.n_users)[users].max())
+    if negatives > most:
+        expected = f"at most {most:,}, the unseen items of the user who has fewest"
+        raise BadInput("negatives", negatives, expected, problem="are too many to sample")
 
 
 def _negative_draws(

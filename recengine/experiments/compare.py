@@ -17,7 +17,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.splits import Split, make_folds
 from recengine.errors import BadInput
 from recengine.evaluation.policy import EvaluationPolicy
-from recengine.evaluation.ranking import Evaluation, evaluate, list_metrics, no_fold_in
+from recengine.evaluation.ranking import Evaluation, check_negatives, evaluate, list_metrics, no_fold_in
 from recengine.evaluation.ratings import RatingErrors, rating_errors
 from recengine.evaluation.report import EvaluationReport, EvaluationSettings, Group, Interval, TaskResults
 from recengine.evaluation.significance import against_leader, ahead_of
@@ -157,6 +157,8 @@ def compare(dataset: Dataset, request: ComparisonRequest, observer: Observer | N
     observer = observer or Observer()
     splits, given = request.splits(dataset), request.given
     settings = request.settings(dataset, splits[0])
+    for split in splits if request.negatives else ():
+        check_negatives(split, request.negatives, request.policy)
     cold = splits[0].history is not None
     folds = [[split.give(n) for n in given] if cold else [split] for split in splits]  # for each fold, its tasks
     by_model: dict[str, list[Measured]] = {}

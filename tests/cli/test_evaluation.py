@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import json_of
+from tests.cli.conftest import json_of, read, write
 
 
 def test_evaluate_gives_a_table_or_json_and_writes_the_same_json(run, folder: Path, tmp_path: Path) -> None:
@@ -66,3 +66,69 @@ def test_evaluate_holds_out_each_user_in_turn_and_gives_more_and_more_ratings(ru
     assert [row.split()[:2] for row in rows[:6]] == [[m, n] for n in "16" for m in ("popularity", "ease", "bias")]
     assert "After 1 given: popularity stands in for the users for whom a model has no signal: ease " in text
     assert f"({result['left_out']} left out)" in text
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Return twelve users whose items have names with spaces, commas and quotes."""
+    names = ["red shoe", 'the "best" hat', "socks, three pairs", "4", "Käse & Brot", "a|b", "[x]", "123"]
+    rows = [(f"user {u}", names[(u + n) % 8], 5, 100 * u + n) for u in range(12) for n in range(5)]
+    return write(tmp_path / "shop.csv", ["user", "item", "rating", "timestamp"], rows)
+
+
+def test_c47_the_lists_of_users_are_read_back_whatever_the_ids_hold(run, shop: Path, tmp_path: Path) -> None:
+    out = tmp_path / "users.csv"
+    command = ["evaluate", "popularity", "--dataset", shop, "--split", "leave-last", "--positive", 0, "-k", 3]
+    assert run(*command, "--users", out, "--json")[0] == 0
+    header, *rows = read(out)
+    known = {row[1] for row in read(shop)[1:]}
+    assert header[-1] == "list"
+    assert len(rows) == 12
+    for row in rows:
+        ids = json.loads(row[-1])
+        assert len(ids) == len(set(ids)) == 3
+        assert set(map(str, ids)) <= known
+
+
+def test_m45_two_users_are_too_few_to_say_who_is_ahead(run, shop: Path) -> None:
+    command = ["evaluate", "popularity", "ease", "--dataset", shop, "--split", "leave-last", "--positive", 0, "-k", 3]
+    status, text, _ = run(*command)
+    assert status == 0
+    assert "12 users are too few for an interval or a test; 20 are enough." in text
+    assert "chance" not in text
+    assert "±" not in text.partition("\n")[2]
+    result = json_of(run(*command, "--json"))
+    assert result["results"]["ease"]["ndcg@3"]["low"] is None
+    assert [paired["p"] for paired in result["behind_leader"].values()] == [None]
+
+
+def test_m43_a_refused_model_has_a_row_and_the_others_keep_theirs(run, shop: Path) -> None:
+    command = ["evaluate", "popularity", "demographic", "--dataset", shop, "--split", "leave-last", "--positive", 0]
+    status, text, noted = run(*command, "-k", 3)
+    assert status == 0
+    assert "demographic refused: model 'demographic' needs age, gender or occupation" in text
+    assert "demographic has no results: " in noted
+    result = json_of(run(*command, "-k", 3, "--json"))
+    assert result["results"].keys() == {"popularity"}
+    assert result["refused"].keys() == {"demographic"}
+    assert run("evaluate", "demographic", *command[3:], "-k", 3)[0] == 2  # no other has results
+
+
+def test_more_sampled_items_than_a_user_has_unseen_are_refused_before_anything_is_trained(run, folder: Path) -> None:
+    for negatives in (40, 1_000_000_000):
+        status, _, noted = run(
+            "evaluate", "popularity", "--dataset", folder, "--split", "random", "--negatives", negatives
+        )
+        assert status == 2
+        assert f"--negatives={negatives} are too many to sample; expected at most " in noted
+
+
+def test_the_policy_is_chosen_and_printed(run, folder: Path) -> None:
+    command = ["evaluate", "popularity", "--dataset", folder, "--split", "leave-last"]
+    served, published = (json_of(run(*command, *more, "--json")) for more in ([], ["--mask", "positives"]))
+    assert served["policy"] == {"mask": "seen", "fallback": "popularity", "tie_seed": 0}
+    assert published["policy"]["mask"] == "positives"
+    assert served["results"]["popularity"]["ndcg@10"] != published["results"]["popularity"]["ndcg@10"]
+    _, text, _ = run(*command, "--mask", "positives", "--fallback", "none")
+    assert "(mask positives); without a signal, the model's own order is taken" in text
+    assert run(*command, "--mask", "all")[0] == 2

@@ -1,5 +1,6 @@
 """`tune` as scripts rely on it: its settings are those that `train` and `evaluate` take."""
 
+import argparse
 import json
 import shlex
 import sys
@@ -9,6 +10,13 @@ from typing import Any
 import pytest
 import torch
 
+from recengine.cli import main
+from recengine.cli.arguments import add_split_options
+from recengine.cli.parser import build_parser
+from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
+from recengine.errors import BadInput
+from recengine.experiments.compare import ComparisonRequest
 from recengine.experiments.tune import TuneReport
 from recengine.models.registry import MODELS
 from tests.cli.conftest import json_of
@@ -60,6 +68,59 @@ def test_tune_prints_settings_that_train_and_evaluate_take(run, folder: Path, tm
     for_evaluate = shlex.split(lines[lines.index("for evaluate:") + 1])
     assert run("train", "ease", "--dataset", folder, *shlex.split(result["set"]))[0] == 0
     assert run("evaluate", "ease", "--dataset", folder, "--split", "stratified", *for_evaluate)[0] == 0
+
+
+SHAPES = [
+    ["--split", "leave-last", "--ties", "random"],
+    ["--split", "leave-last", "--min-user", "3", "--min-item", "5"],
+    ["--split", "random", "--test-share", "0.3"],
+    ["--split", "stratified", "--test-share", "0.2", "--seed", "3"],
+    ["--split", "time", "--test-share", "0.25", "--positive", "3"],
+    ["--split", "cold-user", "--given", "2,5", "--targets-after", "6", "--test-share", "0.3"],
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=" ".join)
+@pytest.mark.parametrize("model", ["ease", "bias"])
+def test_c38_tune_sees_no_row_that_evaluate_tests_with_the_same_options(
+    folder: Path, shape: list[str], model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tested: list[Interactions] = []
+    searched: list[Interactions] = []
+
+    def observed(dataset: Dataset, request: ComparisonRequest, *_: object) -> None:
+        tested.extend(split.test for split in request.splits(dataset))
+        raise BadInput("model", problem="is not evaluated here")
+
+    def fit(self: Any, train: Interactions, *, valid: Interactions, **_: object) -> None:
+        searched.extend((train, valid))
+        raise BadInput("model", problem="is not trained here")
+
+    monkeypatch.setattr("recengine.cli.evaluation.compare", observed)
+    monkeypatch.setattr(MODELS[model], "fit", fit)
+    common = ["--dataset", str(folder), *shape, "--quiet"]
+    assert main(["evaluate", model, *common]) == 2
+    assert main(["tune", model, "--trials", "1", *common]) == 2
+    learned, held_out = pairs_of(*searched), pairs_of(*tested)
+    assert len(searched) == 2
+    assert min(len(rows) for rows in (*searched, *tested)) > 0
+    assert not learned & held_out
+
+
+def pairs_of(*parts: Interactions) -> set[tuple[int, int]]:
+    return {pair for rows in parts for pair in zip(rows.user_idx.tolist(), rows.item_idx.tolist(), strict=True)}
+
+
+def test_c38_tune_takes_every_option_of_evaluate_that_shapes_the_split(run) -> None:
+    command = argparse.ArgumentParser()
+    add_split_options(command, "leave-last")
+    shaping = {action.dest for action in command._actions} - {"help"}
+    for name in ("evaluate", "tune"):
+        parsed = build_parser().parse_args([name, "ease", "--split", "random"])
+        assert shaping <= vars(parsed).keys()
+    status, _, noted = run("tune", "ease", "--dataset", "sample", "--split", "cold-user", "--folds", "3")
+    assert status == 2
+    assert "--folds=3 tests every user in turn, so that no row is left to choose settings on; leave it out" in noted
 
 
 def test_tune_reports_each_trial_and_its_epochs_as_lines_of_json(run, folder: Path) -> None:

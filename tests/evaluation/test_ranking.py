@@ -204,8 +204,8 @@ def test_sampled_negatives_are_unseen_candidates_and_the_key_says_so(tiny: Datas
             table[user, item] = 1.0 if (user, item) in rated else -1.0
     outside = np.setdiff1d(np.arange(40), split.candidates)
     table[:, outside] = 9.0  # would beat every test item if one were sampled
-    result = evaluate(Fixed(table), split, negatives=8).means()
-    assert result["hr@10_sampled8"][0] == result["ndcg@10_sampled8"][0] == 1.0
+    result = evaluate(Fixed(table), split, negatives=5).means()
+    assert result["hr@10_sampled5"][0] == result["ndcg@10_sampled5"][0] == 1.0
     assert {"ndcg@10", "auc"} <= result.keys()
 
 
