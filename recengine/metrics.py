@@ -71,11 +71,11 @@ def tie_salts(seen: Interactions | None, users: ArrayLike, seed: int = 0) -> Ten
 
 
 def _hashed(numbers: Tensor) -> Tensor:
-    """Return int64 numbers from 0 up that look random, the same ones for the same numbers (splitmix64's mixer)."""
+    """Return numbers of 62 bits that look random, the same ones for the same numbers (splitmix64's mixer)."""
     numbers = numbers + 0x1E3779B97F4A7C15
     for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
         numbers = (numbers ^ (numbers >> shift)) * factor
-    return (numbers ^ (numbers >> 31)) & torch.iinfo(torch.int64).max
+    return (numbers ^ (numbers >> 31)) & (2**62 - 1)  # so that a little more does not overflow
 
 
 @lru_cache(maxsize=8)
