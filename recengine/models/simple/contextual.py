@@ -50,9 +50,9 @@ class ContextualConfig(Config):
 class Contextual(Recommender[ContextualConfig]):
     """Score an item by its popularity at the time of the user's latest event, and at that time of day and week.
 
-    Only events up to then count, each half as much after every half-life. The result is multiplied by the lift of that
-    part of the day and week: its share of the item's events, shrunk towards that of all events (time as context:
-    Campos, Díez & Cantador, UMUAI 2014).
+    Only events up to then count, to the second; each counts half as much after every half-life in slices of time. The
+    result is multiplied by the lift of that part of the day and week: its share of the item's events, shrunk towards
+    that of all events (time as context: Campos, Díez & Cantador, UMUAI 2014).
     """
 
     name = "contextual"
@@ -62,64 +62,72 @@ class Contextual(Recommender[ContextualConfig]):
     family = "contextual"
     summary = "What is popular now, at this time of day and week. It knows the clock, not the viewer."
     reference = "Campos, Díez & Cantador, Time-aware recommender systems, UMUAI 2014"
-    version = 2
+    version = 3
     is_order_sensitive = True
     Config = ContextualConfig
 
     def learn(self, train: Interactions, context: FitContext) -> None:
-        stamps = np.sort(train.timestamp)
+        order = np.argsort(train.timestamp, kind="stable")
+        stamps, items = train.timestamp[order], train.item_idx[order]
         cuts = np.linspace(0, len(stamps), self.config.time_slices + 1)[1:-1].astype(int)
-        self.edges = torch.from_numpy(np.unique(stamps[cuts]) if len(stamps) else np.empty(0, np.int64))
-        moment = self._moment(train.timestamp)
-        n = len(self.edges) + 1
+        edges = np.unique(stamps[cuts]) if len(stamps) else np.empty(0, np.int64)
+        n = len(edges) + 1
         counts = np.zeros((n, self.n_items), np.float32)
-        np.add.at(counts, (moment, train.item_idx), 1.0)
+        np.add.at(counts, (np.searchsorted(edges, stamps, side="right"), items), 1.0)
         keep = 0.5 ** (1 / self.config.slice_half_life)
-        recent = np.zeros_like(counts)
-        for i in range(n):  # one step a moment, at most 4,096
-            recent[i] = counts[i] + (keep * recent[i - 1] if i else 0)
-        self.recent = torch.from_numpy(recent)  # (moments, n_items)
-
-        part = daypart(train.timestamp)
-        by_part = np.zeros((DAYPARTS, self.n_items))
-        np.add.at(by_part, (part, train.item_idx), 1.0)
-        overall = (train.item_counts + 0.5) / (len(train) + 0.5 * self.n_items)
-        prior = self.config.prior_strength
-        shrunk = (by_part + prior * overall) / (by_part.sum(1, keepdims=True) + prior + 1e-9)
-        self.lift = torch.from_numpy(np.where(shrunk > 0, shrunk / overall, 1.0).astype(np.float32))
+        earlier = np.zeros_like(counts)  # of the events before each slice
+        for i in range(1, n):  # one step a slice, at most 4,096
+            earlier[i] = keep * (counts[i - 1] + earlier[i - 1])
         last = np.full(self.n_users, np.iinfo(np.int64).min)
         np.maximum.at(last, train.user_idx, train.timestamp)
         last[last == np.iinfo(np.int64).min] = stamps[-1] if len(stamps) else 0
-        self.last = torch.from_numpy(last)
-        self.span = torch.tensor([stamps[0], stamps[-1]] if len(stamps) else [0, 0])
-
-    def _moment(self, stamps: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.searchsorted(self.edges.numpy(), stamps, side="right")
+        arrays = {"edges": edges, "earlier": earlier, "stamps": stamps, "items": items, "last": last}
+        self.restore({name: torch.from_numpy(array) for name, array in arrays.items()})
 
     def score_at(self, stamps: ArrayLike) -> Tensor:
-        """Return (B, n_items) scores at the given times (B,), in seconds since 1970."""
+        """Return (B, n_items) scores at the given times (B,), in seconds since 1970, from the events up to each."""
         times = as_indices(stamps)
-        recent = self.recent[torch.from_numpy(self._moment(times))]
-        return (recent + 1e-3) * self.lift[torch.from_numpy(daypart(times))]
+        events, items, edges = self.stamps.numpy(), self.items.numpy(), self.edges.numpy()
+        parts, part, prior = daypart(events), daypart(times), self.config.prior_strength
+        until = np.searchsorted(events, times, side="right")
+        slices = np.searchsorted(edges, times, side="right")
+        begin = np.concatenate([[0], np.searchsorted(events, edges)])  # the first event of each slice
+        by_part, counts = np.zeros((DAYPARTS, self.n_items)), np.zeros(self.n_items)
+        scores = np.empty((len(times), self.n_items), np.float32)
+        done = 0
+        for row in np.argsort(times, kind="stable"):
+            new = slice(done, until[row])
+            np.add.at(by_part, (parts[new], items[new]), 1.0)
+            np.add.at(counts, items[new], 1.0)
+            done = until[row]
+            overall = (counts + 0.5) / (done + 0.5 * self.n_items)
+            here = by_part[part[row]]
+            shrunk = (here + prior * overall) / (here.sum() + prior + 1e-9)
+            lift = np.where(shrunk > 0, shrunk / overall, 1.0)
+            own = np.bincount(items[begin[slices[row]] : done], minlength=self.n_items)
+            scores[row] = (own + self.earlier[slices[row]].numpy() + 1e-3) * lift
+        return torch.from_numpy(scores)
 
     def score(self, user_idx: ArrayLike) -> Tensor:
         return self.score_at(self.last.numpy()[as_indices(user_idx)])
 
     def score_history(self, histories: Interactions) -> Tensor:
         """Return (histories.n_users, n_items) at each new user's latest event, or the data's end if it has no time."""
-        last = np.full(histories.n_users, int(self.span[1]))
-        known = histories.timestamp >= int(self.span[0])
+        first, end = (int(self.stamps[0]), int(self.stamps[-1])) if len(self.stamps) else (0, 0)
+        last = np.full(histories.n_users, end)
+        known = histories.timestamp >= first
         users = histories.user_idx[known]
-        last[users] = int(self.span[0])
+        last[users] = first
         np.maximum.at(last, users, histories.timestamp[known])
         return self.score_at(last)
 
     def state(self) -> dict[str, Tensor]:
-        return {"edges": self.edges, "recent": self.recent, "lift": self.lift, "last": self.last, "span": self.span}
+        names = ("edges", "earlier", "stamps", "items", "last")
+        return {name: getattr(self, name) for name in names}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        self.edges, self.recent = state["edges"], state["recent"]
-        self.lift, self.last, self.span = state["lift"], state["last"], state["span"]
+        self.edges, self.earlier, self.last = state["edges"], state["earlier"], state["last"]
+        self.stamps, self.items = state["stamps"], state["items"]
 
 
 def daypart(stamps: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -75,6 +75,44 @@ def test_contextual_follows_the_clock_and_never_looks_ahead() -> None:
     assert (top[n // 2 + 20 :] == 1).all()
 
 
+def test_m46_no_event_after_a_moment_counts_for_it_to_the_second() -> None:
+    """Other items after the moment change nothing, in the same slice of time and in the same part of the day too."""
+    rng = np.random.default_rng(2)
+    stamps = np.sort(rng.integers(0, 20 * 86_400, 900))
+    items, users = rng.integers(0, 12, 900), np.arange(900) % 90
+    now = int(stamps[500])
+    others = np.where(stamps > now, rng.integers(0, 12, 900), items)
+
+    def scores(of: np.ndarray, **settings: float) -> torch.Tensor:
+        rows = Interactions.from_pairs(users, of, n_users=90, n_items=12, timestamp=stamps)
+        kind = model_class("contextual")
+        return kind(kind.Config(**settings)).fit(rows).score_at([now, int(stamps[-1]), now - 86_400])
+
+    for settings in ({"time_slices": 1, "prior_strength": 1.0}, {"time_slices": 7}, {}):
+        one, other = scores(items, **settings), scores(others, **settings)
+        assert torch.equal(one[[0, 2]], other[[0, 2]])
+        assert not torch.equal(one[1], other[1])
+
+
+def test_contextual_scores_are_those_of_a_loop_over_the_events() -> None:
+    rng = np.random.default_rng(4)
+    stamps = np.sort(rng.integers(0, 9 * 86_400, 60))
+    items = rng.integers(0, 5, 60)
+    rows = Interactions.from_pairs(np.arange(60) % 6, items, n_users=6, n_items=5, timestamp=stamps)
+    kind = model_class("contextual")
+    model = kind(kind.Config(time_slices=4, slice_half_life=1.0, prior_strength=10.0)).fit(rows)
+    edges = np.unique(stamps[[15, 30, 45]])
+    for time in (int(stamps[33]), int(stamps[0]) - 1, int(stamps[-1])):
+        past = [(int(t), int(i)) for t, i in zip(stamps, items, strict=True) if t <= time]
+        now = int((edges <= time).sum())
+        for item in range(5):
+            recent = sum(0.5 ** (now - int((edges <= t).sum())) for t, i in past if i == item)
+            overall = (sum(i == item for _, i in past) + 0.5) / (len(past) + 2.5)
+            alike = [i for t, i in past if daypart(np.array([t]))[0] == daypart(np.array([time]))[0]]
+            lift = (alike.count(item) + 10 * overall) / (len(alike) + 10) / overall
+            assert float(model.score_at([time])[0, item]) == pytest.approx((recent + 1e-3) * lift, rel=1e-5)
+
+
 def test_the_part_of_the_day_and_week() -> None:
     thursday_night, saturday_noon, monday_evening = 3 * 3600, 2 * 86_400 + 12 * 3600, 4 * 86_400 + 19 * 3600
     assert daypart(np.array([thursday_night, saturday_noon, monday_evening])).tolist() == [0, 6, 3]
