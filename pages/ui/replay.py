@@ -155,14 +155,15 @@ def standings(result: StreamReport) -> None:
     """Draw the final score of each model, with its interval."""
     models = {model: figures for model, figures in result.models.items() if not math.isnan(figures.recall.value)}
     order, colour = sorted(models, key=lambda model: -models[model].recall.value), colours(list(result.models))
-    top = max((models[model].recall.high for model in order), default=1.0)
+    top = max((part for model in order for part in models[model].recall if not math.isnan(part)), default=1.0)
     body = ""
     for model in order:
-        recall = models[model].recall
+        recall, span = models[model].recall, ""
+        if not math.isnan(recall.half):  # of enough viewers
+            span = f"<small>{100 * recall.low:.1f} to {100 * recall.high:.1f}</small>"
+            span += _span(colour[model], recall.low, recall.high, top, recall.value)
         body += (
-            f'<tr>{_title(model, colour)}<td title="{html(recall.value)}"><b>{_percent(recall.value)}</b> '
-            f"<small>{100 * recall.low:.1f} to {100 * recall.high:.1f}</small>"
-            f"{_span(colour[model], recall.low, recall.high, top, recall.value)}</td>"
+            f'<tr>{_title(model, colour)}<td title="{html(recall.value)}"><b>{_percent(recall.value)}</b> {span}</td>'
             f"<td>{_percent(models[model].rest.value)}</td></tr>"
         )
     _table(("", "Model", f"Recall@{result.k}", "After the first fifth"), body)
@@ -184,10 +185,11 @@ def paired(result: StreamReport) -> list[tuple[str, bool]]:
         side = "ahead of" if lead.value >= 0 else "behind"
         low, high = (lead.low, lead.high) if lead.value >= 0 else (-lead.high, -lead.low)
         sure = lead.low > 0 or lead.high < 0
-        text = (
-            f"{name_of(result.first)} is {100 * abs(lead.value):.1f} points {side} {name_of(model)}, "
-            f"95 % from {100 * low:.1f} to {100 * high:.1f}"
-        )
+        text = f"{name_of(result.first)} is {100 * abs(lead.value):.1f} points {side} {name_of(model)}"
+        if math.isnan(lead.half):
+            differences.append((f"{text}; too few viewers to say more.", False))
+            continue
+        text += f", 95 % from {100 * low:.1f} to {100 * high:.1f}"
         differences.append((f"{text}." if sure else f"{text}: no difference beyond chance.", sure))
     return differences
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -179,4 +180,6 @@ def _lines(report: StreamReport) -> Iterator[str]:
 
 
 def _difference(lead: Interval | None) -> str:
-    return "" if lead is None else f"{lead.value:+.4f} ({lead.low:+.4f} to {lead.high:+.4f})"
+    if lead is None:
+        return ""
+    return f"{lead.value:+.4f}" + ("" if math.isnan(lead.half) else f" ({lead.low:+.4f} to {lead.high:+.4f})")

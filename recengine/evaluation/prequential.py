@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.evaluation.report import Interval
+from recengine.evaluation.intervals import LEAST_USERS, Interval
 from recengine.files import JsonObject
 from recengine.models.abilities import SupportsPartialFit
 from recengine.models.base import Recommender, check_k
@@ -204,7 +204,8 @@ class Replay:
 
         since : count only the events from this index of the replay on
         The bootstrap resamples users, the same ones for all models, with all of their events: events of one user
-        depend on each other, so that resampling events would make the intervals too narrow.
+        depend on each other, so that resampling events would make the intervals too narrow. Fewer than `LEAST_USERS`
+        have none.
         """
         counted = self.evaluated & (np.arange(self.done) >= since)
         users = self.stream.rest.user_idx[: self.done][counted]
@@ -212,14 +213,16 @@ class Replay:
         events = np.bincount(position, minlength=len(unique)).astype(np.float64)
         names = list(self.ranks)
         hits = np.stack([np.bincount(position, self.hits(n)[counted], len(unique)) for n in names])  # (M, users)
-        if not len(unique):
-            return dict.fromkeys(names, Interval(math.nan)), dict.fromkeys(names[1:], Interval(math.nan))
+        values = hits.sum(1) / events.sum() if len(unique) else np.full(len(names), math.nan)  # (M,)
+        if len(unique) < LEAST_USERS:
+            means = {name: Interval(float(value)) for name, value in zip(names, values, strict=True)}
+            return means, {name: Interval(means[names[0]].value - means[name].value) for name in names[1:]}
         rng = np.random.default_rng(0)
         resampled = []
         for _ in range(RESAMPLES):
             times = np.bincount(rng.integers(0, len(unique), len(unique)), minlength=len(unique))
             resampled.append(hits @ times / (events @ times))
-        recalls, values = np.array(resampled).T, hits.sum(1) / events.sum()  # (M, RESAMPLES), (M,)
+        recalls = np.array(resampled).T  # (M, RESAMPLES)
 
         def interval(value: float, samples: NDArray[np.float64]) -> Interval:
             low, high = np.percentile(samples, [2.5, 97.5])

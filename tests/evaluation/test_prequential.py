@@ -49,7 +49,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def replay_of(ranks: dict[str, list[int]], user: list[int], item: list[int] | None = None, start: int = 1) -> Replay:
-    rows = Interactions.from_pairs(user, item or [0] * len(user), n_users=9, n_items=9)
+    rows = Interactions.from_pairs(user, item or [0] * len(user), n_users=max(user) + 1, n_items=9)
     stream = make_stream(rows, bootstrap=(start + 0.5) / len(user))
     assert len(stream.bootstrap) == start
     return Replay(stream, 10, {n: np.array(r, np.int32) for n, r in ranks.items()}, dict.fromkeys(ranks, 1.0))
@@ -123,19 +123,27 @@ def test_new_people_and_films_are_told_apart() -> None:
 
 
 def test_an_interval_is_as_wide_as_people_differ_not_as_events_do() -> None:
-    """Eight users, each always right or always wrong: a hundred events of each count no more than one."""
+    """24 users, each always right or always wrong: a hundred events of each count no more than one."""
+    user = list(range(24)) + [u for u in range(24) for _ in range(100)]
+    ranks = [1 if u % 2 else 99 for u in user[24:]]
+    (value, low, high), _ = (part.get("a") for part in replay_of({"a": ranks}, user, start=24).intervals()[:1] * 2)
+    assert value == pytest.approx(0.5)
+    assert high - low > 0.3  # drawing 2,400 events would give 0.04
+
+
+def test_m45_a_stream_of_few_users_has_no_interval() -> None:
     user = list(range(8)) + [u for u in range(8) for _ in range(100)]
     ranks = [1 if u % 2 else 99 for u in user[8:]]
-    (value, low, high), _ = (part.get("a") for part in replay_of({"a": ranks}, user, start=8).intervals()[:1] * 2)
-    assert value == pytest.approx(0.5)
-    assert high - low > 0.5  # drawing 800 events would give 0.07
+    recall, ahead = replay_of({"a": ranks, "b": [99] * 800}, user, start=8).intervals()
+    assert (recall["a"].value, ahead["b"].value) == (0.5, 0.5)
+    assert np.isnan([*recall["a"][1:], *ahead["b"][1:]]).all()
 
 
 def test_the_same_ranks_are_ahead_by_nothing_at_all_and_better_ones_by_more() -> None:
     rng = np.random.default_rng(0)
-    user = list(range(9)) + rng.integers(0, 9, 300).tolist()
+    user = list(range(27)) + rng.integers(0, 27, 300).tolist()
     ranks = rng.integers(1, 30, 300)
-    replay = replay_of({"a": ranks.tolist(), "b": ranks.tolist(), "c": (ranks + 4).tolist()}, user, start=9)
+    replay = replay_of({"a": ranks.tolist(), "b": ranks.tolist(), "c": (ranks + 4).tolist()}, user, start=27)
     recall, ahead = replay.intervals()
     assert ahead["b"] == (0, 0, 0)
     assert recall["a"] == recall["b"]
