@@ -25,9 +25,10 @@ ROOT = Path(__file__).resolve().parent
 if str(ROOT) not in sys.path:  # Streamlit puts the folder of pages/main.py there, not this one
     sys.path.insert(0, str(ROOT))
 
-from pages.hosting import identity, limits, logs  # noqa: E402 - needs the path above
+from pages.hosting import identity, logs  # noqa: E402 - needs the path above
 from pages.posters.poster import poster_svg  # noqa: E402 - needs the path above
 from recengine import settings  # noqa: E402 - needs the path above
+from recengine.errors import BadInput  # noqa: E402 - needs the path above
 
 POSTER_HEADERS = {
     "Cache-Control": "public, max-age=31536000, immutable",
@@ -36,6 +37,8 @@ POSTER_HEADERS = {
 }
 COOKIE_SECONDS = 400 * 86_400
 """Lifetime of the visitor's cookie: as long as browsers allow."""
+BASE = "/" + str(st.get_option("server.baseUrlPath")).strip("/")
+"""The path below which all pages are: "/" unless `server.baseUrlPath` names another."""
 log = logging.getLogger("recengine.app")
 
 
@@ -89,9 +92,11 @@ class VisitorCookie:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 if headers.get("content-type", "").startswith("text/html"):
-                    https = "https" in (scope["scheme"], Headers(scope=scope).get("x-forwarded-proto"))
-                    secure = "; Secure" if https else ""
-                    attributes = f"Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax{secure}"
+                    schemes = (
+                        Headers(scope=scope).get("x-forwarded-proto", "").lower().split(",")
+                    )  # a proxy adds its own
+                    secure = "; Secure" if "https" in (scope["scheme"], schemes[0].strip()) else ""
+                    attributes = f"Path={BASE}; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax{secure}"
                     headers.append("Set-Cookie", f"{identity.COOKIE}={identity.issue()}; {attributes}")
             await send(message)
 
@@ -101,7 +106,7 @@ class VisitorCookie:
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Load the default data set and model in a thread, so that the first page waits less."""
-    if limits.hosted():  # run locally, whole tracebacks are more useful
+    if settings.hosted():  # run locally, whole tracebacks are more useful
         logs.configure()
     logs.log_event("the app started")
 
@@ -132,10 +137,31 @@ def script_error(error: Exception) -> bool:
     return True
 
 
+def check_environment() -> None:
+    """End with one sentence where a variable of the environment cannot be meant, before anybody is served."""
+    try:
+        settings.hosted()
+        settings.home()
+        if address := settings.database():
+            from recengine.serving.database import database_url
+
+            database_url(address)
+    except BadInput as error:
+        sys.exit(f"recengine: {error}")
+
+
+def routes() -> list[Route]:
+    """Return our routes: below the base path, where pages ask, and at the root, where a probe may."""
+    bases = dict.fromkeys((BASE.rstrip("/"), ""))
+    addresses = {"/poster/v1.svg": poster, "/healthz": health}
+    return [Route(f"{base}{address}", answer) for base in bases for address, answer in addresses.items()]
+
+
+check_environment()
 app = st.App(
     str(ROOT / "pages" / "main.py"),
     lifespan=lifespan,
-    routes=[Route("/poster/v1.svg", poster), Route("/healthz", health)],
+    routes=routes(),
     middleware=[Middleware(VisitorCookie), Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)],
     on_script_error=script_error,
 )

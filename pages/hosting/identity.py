@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from recengine import settings
+from recengine.errors import BadInput
 
 COOKIE = "recengine_visitor"
 _PROCESS_SECRET = secrets.token_hex(32).encode()
@@ -44,14 +45,14 @@ def _secret() -> bytes:
     shared = os.environ.get("RECENGINE_SECRET")
     if shared:
         return shared.encode()
-    path = settings.home() / "secret"
-    with suppress(FileNotFoundError):
-        return path.read_bytes()
     try:
+        path = settings.home() / "secret"
+        with suppress(FileNotFoundError):
+            return path.read_bytes()
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_once(path, secrets.token_hex(32).encode())
         return path.read_bytes()
-    except OSError:  # a disk that is full or not writable must not take the app down
+    except (OSError, BadInput):  # a home that is missing, full or not writable must not take the app down
         return _PROCESS_SECRET
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import OrderedDict
@@ -11,11 +10,7 @@ from typing import NamedTuple
 
 from recengine.data.readers.archive import UPLOAD_LIMIT
 from recengine.errors import BadInput
-
-
-def hosted() -> bool:
-    """Tell whether strangers use this app (`RECENGINE_HOSTED`): what they may ask for is then limited."""
-    return os.environ.get("RECENGINE_HOSTED", "") not in ("", "0", "no", "false")
+from recengine.settings import hosted
 
 
 def unpacked_limit() -> int:

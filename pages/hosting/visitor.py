@@ -8,9 +8,10 @@ from ipaddress import ip_address
 import streamlit as st
 
 from pages.hosting import identity
-from pages.hosting.limits import Buckets, hosted
+from pages.hosting.limits import Buckets
 from pages.hosting.logs import log_event
 from recengine.errors import BadInput
+from recengine.settings import hosted
 
 
 def visitor_id() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import streamlit as st
@@ -20,13 +21,13 @@ TICK = 0.7
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _jobs(root: str) -> Jobs:
-    return Jobs(Path(root))
+def _jobs(root: bytes) -> Jobs:
+    return Jobs(Path(os.fsdecode(root)))
 
 
 def jobs() -> Jobs:
     """Return the one registry of jobs."""
-    return _jobs(str(settings.home() / "jobs"))
+    return _jobs(os.fsencode(settings.home() / "jobs"))  # bytes: not every path is UTF-8, which a cache expects
 
 
 def visible(*kinds: str) -> list[Job]:

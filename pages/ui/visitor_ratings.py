@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,13 +42,13 @@ class VisitorRatings:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _event_log(home: str) -> EventLog:
+def _event_log(home: bytes) -> EventLog:
     return EventLog()
 
 
 def event_log() -> EventLog:
     """Return the one log of this process."""
-    return _event_log(str(settings.home()))
+    return _event_log(os.fsencode(settings.home()))
 
 
 def catalogue(dataset: Dataset) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from recengine import settings
 from recengine.cli.arguments import UsageError, flag_of
 from recengine.cli.parser import build_parser
 from recengine.cli.reporter import Reporter
@@ -18,6 +20,9 @@ from recengine.export import check_out
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    for name in ("stdout", "stderr"):  # closed by whoever started us; a note would go to the other one then
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
     reporter = Reporter()
     flag: Callable[[str], str] = str
     try:
@@ -27,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(options, "out", None) is not None:
             check_out(options.out, endings=options.out_endings)  # now, not after an hour of training
         options.run(options, reporter)
+        _flush()
     except BadInput as error:
         reporter.error(error.sentence(flag))
         return 2
@@ -37,11 +43,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reporter.error("interrupted; nothing half-made was kept")
         return 1
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
     except Exception as error:  # the terminal gets one line; RECENGINE_DEBUG shows the rest
-        if os.environ.get("RECENGINE_DEBUG"):
+        home = settings.home_error(error) if isinstance(error, OSError) else None
+        if settings.debug():
             raise
-        reporter.error(f"{type(error).__name__}: {error}", "failed: ")
-        return 1
+        reporter.error(home.sentence(flag) if home else f"{type(error).__name__}: {error}", "" if home else "failed: ")
+        return 2 if home else 1
     return 0
+
+
+def _flush() -> None:
+    """Write what is left of the output now, when a full disk can still be reported."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        _drop_output()
+        raise
+
+
+def _drop_output() -> None:
+    """Let nothing more be written to standard output, neither by us nor at the end of the process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

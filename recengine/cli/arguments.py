@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from recengine import settings
-from recengine.cli.reporter import Reporter
+from recengine.cli.reporter import Reporter, printable
 from recengine.data.reading import OPTIONS, Reading
 from recengine.data.splits import SPLITS
 from recengine.export import TABLES
@@ -61,6 +61,9 @@ class Parser(argparse.ArgumentParser):
         self._negative_number_matcher = re.compile(r"-[0-9.][0-9.,]*")  # the scale -1,1 is a value, no option
         for action in (None, "store"):
             self.register("action", action, _Once)
+
+    def format_help(self) -> str:
+        return printable(super().format_help())
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see `{self.prog} --help`")

@@ -40,10 +40,11 @@ class Reporter:
     def result(self, value: Mapping[str, Json], lines: Iterable[str]) -> None:
         """Print the JSON object, or else the lines."""
         if self.as_json:
-            print(json.dumps(json_ready(value), ensure_ascii=False))
-        else:
-            for line in lines:
-                print(line)
+            ready = json_ready(value)
+            text = json.dumps(ready, ensure_ascii=False)
+            lines = [text if _can_write(text, "strict") else json.dumps(ready)]
+        for line in lines:
+            print(printable(line))
 
     def error(self, text: str, prefix: str = "") -> None:
         """Print in one line why the command could not be carried out, even if it is to be quiet."""
@@ -150,6 +151,22 @@ class Reporter:
     def _write(self, event: ProgressEvent) -> None:
         if not self.quiet:
             print(_json(event), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """Return the text as standard output can write it: characters that its encoding lacks become \\u014d or the like."""
+    encoding, errors = sys.stdout.encoding or "utf-8", sys.stdout.errors or "strict"
+    if _can_write(text, errors):
+        return text
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _can_write(text: str, errors: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "utf-8", errors)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _json(event: ProgressEvent) -> str:

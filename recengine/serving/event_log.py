@@ -12,13 +12,11 @@ One `Event` is what a board sends, what is stored, and what a session learns fro
 
 from __future__ import annotations
 
-import os
 import re
-import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -27,12 +25,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from recengine import settings
 from recengine.errors import BadInput
+from recengine.serving.database import database_url, engine
 
 KINDS = ("rate", "pass", "clear", "undo")
 """Stars given; put aside; rating removed; the last of these on the item taken back."""
 STARS = tuple(half / 2 for half in range(1, 11))
-SAFE_WAL = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
-"""The first version of each SQLite branch whose write-ahead log cannot be corrupted by a reset."""
 _ID = re.compile(r"[!-~]{1,100}")
 _APPENDERS = 0x5EC0
 """Key of the advisory lock under which PostgreSQL assigns sequence numbers in commit order."""
@@ -137,33 +134,25 @@ def located(events: Iterable[Event], index_of: Mapping[str, int]) -> list[Event]
 class EventLog:
     """Events in a database; one object serves all threads of a process, and processes may share the database.
 
-    url : SQLAlchemy's, by default `DATABASE_URL`, else a SQLite file in RECENGINE_HOME
+    url : as `recengine.serving.database.database_url` takes it, by default `DATABASE_URL`, else a file in the home
 
     Every method raises BadInput, in one sentence, where the database cannot be read or written.
     """
 
     def __init__(self, url: str | None = None) -> None:
-        self.url = url or os.environ.get("DATABASE_URL") or f"sqlite:///{settings.home() / 'ratings.db'}"
-        self.url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", self.url)  # hosts give it without a driver
-        with suppress(OSError):  # the database's own message is clearer
-            settings.home().mkdir(parents=True, exist_ok=True)
-        try:
-            self._engine = sa.create_engine(self.url, pool_pre_ping=not self.url.startswith("sqlite"))
-        except ModuleNotFoundError as error:
-            raise BadInput(
-                "DATABASE_URL",
-                problem=f"names a database whose driver, {error.name}, is missing",
-                remedy='pip install "psycopg[binary]"',
-            ) from error
+        address = url or settings.database()
+        if address is None:
+            with suppress(OSError):  # the database's own message is clearer
+                settings.home().mkdir(parents=True, exist_ok=True)
+        self._engine = engine(database_url(address))
         self._writing = threading.Lock()
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _prepare_sqlite)
-            sa.event.listen(self._engine, "begin", _begin_sqlite)
+        self._has_answered = False
         self._reading = self._engine.execution_options(reads=True)
         with self._write() as connection:
             _META.create_all(connection)
             for guard in _GUARDS[self._engine.dialect.name]:
                 connection.exec_driver_sql(guard)
+        self._has_answered = True
 
     def close(self) -> None:
         """Close all connections."""
@@ -260,10 +249,12 @@ class EventLog:
         """Turn the database's errors, of a full disk, a read-only folder or a lost server, into BadInput."""
         try:
             yield
-        except sa.exc.DBAPIError as error:
-            local = self._engine.dialect.name == "sqlite"  # a server's message may name machines
-            why = f" ({str(error.orig).partition(chr(10))[0]})" if local else ""
+        except (sa.exc.DBAPIError, UnicodeError) as error:
+            local = self._engine.dialect.name == "sqlite"  # a server's message may name machines, or half a password
+            why = f" ({str(getattr(error, 'orig', '')).partition(chr(10))[0]})" if local else ""
             remedy = "free some space or open their folder, then try again" if local else "try again in a moment"
+            if not local and not self._has_answered:
+                remedy = f"check the user, password, host and name in DATABASE_URL, or {remedy}"
             raise BadInput("ratings", problem=f"cannot be {done} just now{why}", remedy=remedy) from error
 
     def _project(self, connection: sa.Connection, visitor: str, catalogue: str, item_id: str) -> None:
@@ -296,25 +287,3 @@ def _checked(event: Event) -> Event:
         raise BadInput("stars", event.stars, "0.5, 1, 1.5 and so on up to 5", problem="are outside the scale")
     timestamp = event.timestamp or int(time.time())
     return event._replace(timestamp=timestamp, stars=event.stars if event.kind == "rate" else None)
-
-
-def safe_wal(version: Sequence[int]) -> bool:
-    """Return whether a version of SQLite has a write-ahead log that cannot be corrupted by a reset."""
-    newest = max(SAFE_WAL)
-    return tuple(version) >= newest or any(
-        tuple(version[:2]) == fixed[:2] and tuple(version) >= fixed for fixed in SAFE_WAL
-    )
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    """Take the write lock at once: a transaction that asks for it later fails in spite of the timeout."""
-    reads = connection.get_execution_options().get("reads")
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    """Make a commit durable when it returns, and let us begin transactions ourselves."""
-    connection.isolation_level = None
-    journal = "WAL" if safe_wal(sqlite3.sqlite_version_info) else "DELETE"
-    for pragma in ("busy_timeout=30000", f"journal_mode={journal}", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")

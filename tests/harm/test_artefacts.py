@@ -261,6 +261,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
     echo "status $?"
     """
     done = on_small_disk(script, tmp_path, megabytes=14)
-    assert done.stdout == "status 1\n", done
+    assert done.stdout == "status 2\n", done
     (line,) = done.stderr.splitlines()
-    assert "Read-only file system" in line
+    assert line.startswith("recengine: RECENGINE_HOME ")
+    assert "cannot be written (Read-only file system); set RECENGINE_HOME to a folder" in line

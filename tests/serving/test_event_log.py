@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from recengine.errors import BadInput
-from recengine.serving.event_log import STARS, Event, EventLog, imported, located, rated, safe_wal
+from recengine.serving.event_log import STARS, Event, EventLog, imported, located, rated
 from tests.support.postgres import connect
 
 Open = Callable[[], EventLog]
@@ -134,27 +133,6 @@ def test_threads_that_append_at_once_lose_nothing(open_log: Open) -> None:
     found = [event.item_id for visitor in range(4) for event in logs[0].events(f"v{visitor}")]
     assert sorted(map(int, found)) == list(range(80))
     assert sum(len(logs[1].standing(f"v{visitor}", "sample")) for visitor in range(4)) == 80
-
-
-def test_a_write_ahead_log_is_used_only_where_it_is_safe() -> None:
-    for version, safe in {(3, 51, 2): False, (3, 51, 3): True, (3, 50, 6): False, (3, 50, 7): True}.items():
-        assert safe_wal(version) == safe
-    for version, safe in {(3, 40, 1): False, (3, 44, 6): True, (3, 44, 5): False, (3, 60, 0): True}.items():
-        assert safe_wal(version) == safe
-
-
-def test_an_old_name_of_postgresql_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("RECENGINE_HOME", str(tmp_path))
-    monkeypatch.setattr(sa, "create_engine", lambda url, **_: (_ for _ in ()).throw(InterruptedError(url)))
-    for url in ("postgres://ann@db/x", "postgresql://ann@db/x"):
-        with pytest.raises(InterruptedError, match=r"^postgresql\+psycopg://ann@db/x$"):
-            EventLog(url)
-
-
-def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch, fresh_home: Path) -> None:
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(BadInput, match=r'driver, psycopg, is missing; pip install "psycopg\[binary\]"'):
-        EventLog("postgres://ann@db/x")
 
 
 def test_a_file_that_is_brought_twice_changes_nothing(open_log: Open) -> None:
