@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 
 from recengine.errors import BadInput
-from recengine.files import Json, atomic_file, atomic_text_file
+from recengine.files import Json, atomic_file, atomic_text_file, open_descriptor
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -119,20 +120,28 @@ def write_json(path: Path, value: Mapping[str, Json]) -> None:
 
 
 def check_out(path: Path, option: str = "out", endings: Sequence[str] = ()) -> None:
-    """Raise BadInput unless an option names a file in a folder that exists, with one of these endings.
+    """Raise BadInput unless an option names what can be written: a file, old or new, with one of these endings.
 
-    What is there and is not a file, such as a pipe, needs no ending.
+    What is there and is not a file, such as a pipe, a device or an open file, needs no ending.
     """
-    if not path.parent.is_dir():
-        raise BadInput(
-            option,
-            str(path),
-            remedy="create it or choose another",
-            problem=f"is in the folder {path.parent}, which does not exist",
-        )
-    if path.is_dir():
-        raise BadInput(option, str(path), remedy="name a file in it", problem="is a folder")
-    if endings and path.suffix.lower() not in endings and (path.is_file() or not path.exists()):
+
+    def refused(problem: str, remedy: str) -> BadInput:
+        return BadInput(option, str(path), remedy=remedy, problem=problem)
+
+    try:
+        if (descriptor := open_descriptor(path)) is not None:
+            os.fstat(descriptor)
+            return
+        target = path.resolve()
+    except (OSError, RuntimeError):  # RuntimeError: links in a circle
+        raise refused("is not open, or a link to itself", "name a file") from None
+    if not target.parent.is_dir():
+        raise refused(f"is in the folder {target.parent}, which does not exist", "create it or choose another")
+    if target.is_dir():
+        raise refused("is a folder", "name a file in it")
+    if not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise refused("cannot be written", "choose another, or allow it")
+    if endings and path.suffix.lower() not in endings and (target.is_file() or not target.exists()):
         *most, last = endings
         expected = " or ".join(filter(None, (", ".join(most), last)))
         raise BadInput(option, str(path), f"a name that ends in {expected}", problem="names no format that is written")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
+import re
 import shutil
+import stat
+import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeAlias
 
@@ -18,6 +22,9 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 """A value that JSON can hold, as a record's `to_dict` makes it."""
 JsonObject: TypeAlias = Mapping[str, Any]
 """An object as `json.loads` returns it: nothing is known of its values until a record's `from_dict` has read them."""
+_DESCRIPTOR = re.compile(r"/dev/std(in|out|err)|/(?:dev|proc/self)/fd/(\d+)")
+_LINKS = 40
+"""Links that are followed, as many as Linux follows."""
 
 
 def read_input(path: Path) -> bytes:
@@ -42,17 +49,66 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def atomic_file(target: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that replaces `target` atomically when the block ends without an error."""
-    temporary = _hidden(target, "tmp")
+    """Open a file for writing that replaces `target` atomically when the block ends without an error.
+
+    A link stays, and what it names is replaced; a file that is replaced hands on its mode and owner. What cannot be
+    replaced, a pipe, a device or an open file such as /dev/stdout, is written into.
+    """
+    if (opened := _open_in_place(target)) is not None:
+        with opened:
+            yield opened
+        return
+    target = target.resolve()
+    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")  # short: the name of the target may be as long as can be
     try:
         with temporary.open("xb") as file:
             yield file
         sync(temporary)
-        temporary.chmod(0o644)
-        os.replace(temporary, target)
+        with suppress(FileNotFoundError):
+            _hand_on(target.stat(), temporary)
+        _replace(temporary, target)
         sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def open_descriptor(target: Path) -> int | None:
+    """Return the number of the open file that a path such as /dev/stdout or /dev/fd/3 names, links to it included."""
+    for _ in range(_LINKS):
+        if match := _DESCRIPTOR.fullmatch(str(target)):
+            return {"in": 0, "out": 1, "err": 2}.get(match[1] or "", int(match[2] or 0))
+        if not target.is_symlink():
+            break
+        target = target.parent / target.readlink()
+    return None
+
+
+def _open_in_place(target: Path) -> BinaryIO | None:
+    """Return what is written into since it cannot be replaced, or None for a file, there or not."""
+    descriptor = open_descriptor(target)
+    if descriptor is not None:  # opened by its name, a file would be cut off, and a socket refused
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        return os.fdopen(os.dup(descriptor), "wb")
+    fixed = target.exists() and not (target.is_file() and os.access(target.resolve().parent, os.W_OK))
+    return target.open("wb") if fixed else None
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    try:
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.errno not in (errno.EBUSY, errno.EPERM):
+            raise
+        shutil.copyfile(temporary, target)  # a file that is mounted by itself, as into a container, keeps its name
+
+
+def _hand_on(replaced: os.stat_result, temporary: Path) -> None:
+    """Give a file the owner, as far as that is allowed, and the mode of the one that it replaces."""
+    if os.name == "posix":
+        with suppress(PermissionError):
+            os.chown(temporary, replaced.st_uid, replaced.st_gid)
+    temporary.chmod(stat.S_IMODE(replaced.st_mode))
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from recengine import settings
 from recengine.cli.arguments import UsageError, flag_of
@@ -16,13 +15,17 @@ from recengine.cli.parser import build_parser
 from recengine.cli.reporter import Reporter
 from recengine.errors import BadInput
 from recengine.export import check_out
+from recengine.files import open_descriptor
+
+STANDARD_OUTPUT = 1
+"""The number of the open file that is standard output."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     for name in ("stdout", "stderr"):  # closed by whoever started us; a note would go to the other one then
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for good
     reporter = Reporter()
     flag: Callable[[str], str] = str
     try:
@@ -31,6 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reporter = Reporter(as_json=options.json, quiet=options.quiet, progress=options.progress)
         if getattr(options, "out", None) is not None:
             check_out(options.out, endings=options.out_endings)  # now, not after an hour of training
+            reporter.results_elsewhere = open_descriptor(options.out) == STANDARD_OUTPUT
+            if reporter.results_elsewhere and options.json:
+                remedy = "leave `json` out, or name a file"
+                raise BadInput("out", str(options.out), remedy=remedy, problem="is where the JSON object goes")
         options.run(options, reporter)
         _flush()
     except BadInput as error:

@@ -32,13 +32,18 @@ class Reporter:
     """Prints a command's result in the form that was asked for, and its progress.
 
     json : the result is one JSON object; quiet : no progress; progress : `bar` or `jsonl`
+    results_elsewhere : the file that a command writes is standard output, which gets nothing else then
     """
+
+    results_elsewhere = False
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, progress: str = "bar") -> None:
         self.as_json, self.quiet, self.as_lines = as_json, quiet, progress == "jsonl"
 
     def result(self, value: Mapping[str, Json], lines: Iterable[str]) -> None:
         """Print the JSON object, or else the lines."""
+        if self.results_elsewhere:
+            return
         if self.as_json:
             ready = json_ready(value)
             text = json.dumps(ready, ensure_ascii=False)
@@ -154,7 +159,7 @@ class Reporter:
 
 
 def printable(text: str) -> str:
-    """Return the text as standard output can write it: characters that its encoding lacks become \\u014d or the like."""
+    """Return the text as standard output can write it: what its encoding lacks becomes \\u014d or the like."""
     encoding, errors = sys.stdout.encoding or "utf-8", sys.stdout.errors or "strict"
     if _can_write(text, errors):
         return text

@@ -149,3 +149,18 @@ END
     assert result["health"] == 503
     assert result["again"] == []
     assert result["films"] >= 10
+
+
+def test_a_file_that_is_mounted_by_itself_is_written(tmp_path: Path) -> None:
+    script = """
+    echo old > "$DISK/list.csv"; echo old > "$DISK/inside.csv"
+    mount --bind "$DISK/list.csv" "$DISK/inside.csv"
+    "$PYTHON" -c '
+import os, pathlib
+from recengine.export import write_csv
+write_csv(pathlib.Path(os.environ["DISK"], "inside.csv"), ["n"], [[1], [2]])
+'
+    tr "\\r\\n" ". " < "$DISK/list.csv"; ls -A "$DISK"
+    """
+    done = on_small_disk(script, tmp_path, megabytes=2)
+    assert done.stdout.split() == ["n.", "1.", "2.", "inside.csv", "list.csv"], done.stderr
