@@ -192,7 +192,7 @@ def status(state: str, device: str = "") -> None:
 
 def ago(moment: str) -> str:
     """Return how long ago an ISO time was, in the largest unit that fits."""
-    seconds = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
+    seconds = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())  # clocks differ
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "min")):
         count = int(seconds // size)
         if count:

@@ -103,8 +103,9 @@ def load_dataset(
     if text in SOURCES:
         _refuse_reading(reading, text)
         return _load_source(SOURCES[text], on_progress, min_ratings_per_user)
-    path = _path_of(text).absolute()
-    name = Path(os.path.normpath(path)).stem or "data"
+    path = _path_of(text)
+    if path.name in ("", ".."):  # "." is called as it is called elsewhere
+        path = path.resolve()
     if path.is_dir() and is_session_folder(path):
         _refuse_reading(reading, text)
         return load_sessions(path, min_ratings_per_user=min_ratings_per_user)

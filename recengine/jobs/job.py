@@ -104,7 +104,7 @@ class Job:
     @property
     def spent(self) -> float:
         """Return the seconds that it has run."""
-        return 0.0 if self.started is None else (self.ended or time.time()) - self.started
+        return 0.0 if self.started is None else max(0.0, (self.ended or time.time()) - self.started)
 
     def to_dict(self) -> dict[str, Json]:
         """Return the record, JSON-ready."""

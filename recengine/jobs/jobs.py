@@ -14,6 +14,7 @@ line.
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,9 @@ from recengine.jobs.events import ErrorEvent
 from recengine.jobs.job import PAUSE_FILE, Job, JobState, Task
 from recengine.jobs.progress import in_words
 from recengine.jobs.records import JobRecords, bound
+
+_ID = re.compile(r"[0-9a-f]{17}")
+"""An id: microseconds since 1970, and four random digits."""
 
 TICK = 0.2
 """Seconds between two looks at the running process."""
@@ -69,7 +73,7 @@ class Jobs(JobRecords):
             running = self.latest(key) if key else None
             if running and running.active:
                 return running
-            id = f"{time.time_ns() // 1000:x}{uuid.uuid4().hex[:4]}"
+            id = self._new_id()
             job = Job(id, kind, title, tuple(command), key=key, owner=owner, task=task, created=time.time())
             self.folder(job.id).mkdir(mode=0o700)
             for name, content in (files or {}).items():
@@ -77,6 +81,11 @@ class Jobs(JobRecords):
             self.write(job)
         self._wake.set()
         return job
+
+    def _new_id(self) -> str:
+        """Return an id later than all others, whatever the clock says: jobs are in the order of their ids."""
+        latest = max((path.name for path in self.root.iterdir() if _ID.fullmatch(path.name)), default="0" * 17)
+        return f"{max(time.time_ns() // 1000, int(latest[:13], 16) + 1):013x}{uuid.uuid4().hex[:4]}"
 
     def ahead(self, job: Job) -> int:
         """Return the number of jobs that are to end before this one starts."""
@@ -163,7 +172,7 @@ class Jobs(JobRecords):
             return
         try:
             child = process.launch(self.program, job, self.folder(job.id))
-            pid_started = psutil.Process(child.pid).create_time()
+            pid_started = process.started(psutil.Process(child.pid))
         except (OSError, psutil.Error) as error:
             self._settle(replace(job, last_line=f"the process could not be started: {error}"), JobState.FAILED, None)
             return

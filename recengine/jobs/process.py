@@ -45,13 +45,18 @@ def launch(program: Sequence[str], job: Job, folder: Path) -> subprocess.Popen[b
     return child
 
 
+def started(process: psutil.Process) -> float:
+    """Return when a process started, in seconds: on Linux since the machine did, which no setting of the clock changes."""
+    return process.create_time() - (psutil.boot_time() if psutil.LINUX else 0.0)
+
+
 def find(job: Job) -> psutil.Process | None:
     """Return the job's process if it lives; another one with its number is not it."""
     if job.pid is None or job.pid_started is None:
         return None
     try:
         process = psutil.Process(job.pid)
-        same = abs(process.create_time() - job.pid_started) < 1
+        same = abs(started(process) - job.pid_started) < 1
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.Error:
         return None

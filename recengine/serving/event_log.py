@@ -29,6 +29,8 @@ from recengine.serving.database import database_url, engine
 
 KINDS = ("rate", "pass", "clear", "undo")
 """Stars given; put aside; rating removed; the last of these on the item taken back."""
+HERE = ("app", "persona")
+"""Sources of acts whose time is that of this log; those of a file have their dates."""
 STARS = tuple(half / 2 for half in range(1, 11))
 _ID = re.compile(r"[!-~]{1,100}")
 _APPENDERS = 0x5EC0
@@ -95,7 +97,7 @@ class Event(NamedTuple):
 
     kind      : one of KINDS; `stars`, from 0.5 to 5, belong to `rate` alone
     item_id   : raw id, as stored
-    timestamp : seconds since 1970
+    timestamp : seconds since 1970; 0 stands for the moment at which the log keeps it
     event_id  : chosen by whoever made the event
     item_idx  : index in the catalogue that `located` was given, -1 before; not stored
     """
@@ -111,7 +113,7 @@ class Event(NamedTuple):
 
 def rated(item_id: str, stars: float, *, event_id: str | None = None, source: str = "app") -> Event:
     """Return an event of stars given now."""
-    return Event("rate", item_id, stars, int(time.time()), event_id or uuid.uuid4().hex, source)
+    return Event("rate", item_id, stars, event_id=event_id or uuid.uuid4().hex, source=source)
 
 
 def imported(visitor: str, catalogue: str, source: str, rows: Iterable[tuple[str, float, str, int]]) -> list[Event]:
@@ -169,7 +171,9 @@ class EventLog:
         new = 0
         with self._write() as connection:
             changed: dict[str, None] = {}
+            now = self._now(connection, visitor)
             for row in rows:
+                row = row._replace(timestamp=row.timestamp or now)
                 values = dict(zip(_COLUMNS, row, strict=False), visitor=visitor, catalogue=catalogue)
                 if connection.execute(insert.values(values).returning(_EVENT.c.seq)).first() is not None:
                     new += 1
@@ -257,6 +261,12 @@ class EventLog:
                 remedy = f"check the user, password, host and name in DATABASE_URL, or {remedy}"
             raise BadInput("ratings", problem=f"cannot be {done} just now{why}", remedy=remedy) from error
 
+    def _now(self, connection: sa.Connection, visitor: str) -> int:
+        """Return the time, or that of the visitor's latest act where the clock was set back: their order stays."""
+        acts = sa.and_(_of(_EVENT, visitor, None), _EVENT.c.source.in_(HERE))
+        latest = connection.execute(sa.select(sa.func.max(_EVENT.c.ts)).where(acts)).scalar()
+        return max(int(time.time()), latest or 0)
+
     def _project(self, connection: sa.Connection, visitor: str, catalogue: str, item_id: str) -> None:
         """Compute which event of an item stands, from its events, which are few."""
         of_item = sa.and_(_of(_EVENT, visitor, catalogue), _EVENT.c.item_id == item_id)
@@ -285,5 +295,4 @@ def _checked(event: Event) -> Event:
         raise BadInput("event_id", event.event_id, "1 to 100 characters without spaces", problem="is not an id")
     if event.kind == "rate" and event.stars not in STARS:
         raise BadInput("stars", event.stars, "0.5, 1, 1.5 and so on up to 5", problem="are outside the scale")
-    timestamp = event.timestamp or int(time.time())
-    return event._replace(timestamp=timestamp, stars=event.stars if event.kind == "rate" else None)
+    return event._replace(stars=event.stars if event.kind == "rate" else None)

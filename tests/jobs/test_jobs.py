@@ -279,7 +279,7 @@ def test_a_recycled_number_is_neither_followed_nor_killed(tmp_path: Path) -> Non
     root = tmp_path / "jobs"
     bystander = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
     try:
-        began = psutil.Process(bystander.pid).create_time()
+        began = process.started(psutil.Process(bystander.pid))
         job = Job(id="a1", kind="test", title="", command=("quick",), state=JobState.RUNNING, pid=bystander.pid)
         write(root, replace(job, pid_started=began - 500))
         later = over(root)

@@ -320,3 +320,32 @@ def test_a_kill_at_any_moment_loses_no_acknowledged_rating(open_log: Open, datab
         assert log.standing("ann", "sample") == held
         assert set(held) <= set(log.events("ann"))
         log.close()
+
+
+@pytest.mark.parametrize("back", [1, 3_600, 86_400 * 365, 1_700_000_000])
+def test_a_clock_that_goes_back_loses_no_rating_and_keeps_the_order(
+    open_log: Open, monkeypatch: pytest.MonkeyPatch, back: int
+) -> None:
+    log, now = open_log(), 1_800_000_000
+    for number, moment in enumerate((now, now - back, now - back + 1, now + 5)):
+        monkeypatch.setattr("recengine.serving.event_log.time.time", lambda moment=moment: moment + 0.5)
+        assert log.append("ann", "sample", [rated(str(number), 4.0), act("pass", f"p{number}", f"id{number}")]) == 2
+    assert log.append("ann", "sample", [act("undo", "2", "u")]) == 1
+    assert [row.item_id for row in log.standing("ann", "sample")] == ["0", "p0", "1", "p1", "p2", "3", "p3"]
+    moments = [event.timestamp for event in log.events("ann")]
+    assert moments == sorted(moments)
+    assert moments[0] == now
+    assert moments[-1] == now + 5
+    monkeypatch.setattr("recengine.serving.event_log.time.time", lambda: 0.0)  # no clock at all
+    log.append("bob", "sample", [rated("1", 5.0), rated("1", 2.0)])
+    assert what(log, "bob") == [("1", "rate", 2.0)]
+
+
+def test_dates_of_a_file_move_no_clock(open_log: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = open_log()
+    monkeypatch.setattr("recengine.serving.event_log.time.time", lambda: 1_800_000_000.0)
+    rows = [("1", 4.0, "2060-01-01", 2_840_140_800), ("2", 3.0, "2001-01-01", 978_307_200), ("3", 3.0, "", 0)]
+    assert log.append("ann", "sample", imported("ann", "sample", "imdb", rows)) == 3
+    log.append("ann", "sample", [rated("4", 5.0)])
+    moments = {event.item_id: event.timestamp for event in log.events("ann")}
+    assert moments == {"1": 2_840_140_800, "2": 978_307_200, "3": 1_800_000_000, "4": 1_800_000_000}
