@@ -34,14 +34,16 @@ def chromium() -> str | None:
 
 
 class Server:
-    """`streamlit run app.py` on a free port, which replaces PORT in the secrets."""
+    """`streamlit run app.py` on a free port, which replaces PORT in the secrets, below a base path such as /movies."""
 
-    def __init__(self, home: Path, dataset: str = "sample", secrets: str = "", log: Path | None = None) -> None:
+    def __init__(
+        self, home: Path, dataset: str = "sample", secrets: str = "", log: Path | None = None, base: str = ""
+    ) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.url = f"http://localhost:{self.port}"
-        options = list(OPTIONS)
+        self.url = f"http://localhost:{self.port}{base}"
+        options = [*OPTIONS, *([f"--server.baseUrlPath={base}"] if base else [])]
         if secrets:
             (home / "secrets.toml").write_text(secrets.replace("PORT", str(self.port)), encoding="utf-8")
             options.append(f"--secrets.files={home / 'secrets.toml'}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
+from pages.hosting.visitor import is_remembered
 from pages.ui import board, caches, cards, import_export, messages, rating_panels, recipes, sidebar, visitor_ratings
 from pages.ui.board import Square
 from pages.ui.escape import html, markdown
@@ -24,6 +25,10 @@ DEALT = 6
 BOARDS = ("board-hand", "board-list")
 WELL_KNOWN = 60
 """Most-rated films among which those to rate are chosen."""
+FORGOTTEN = (
+    "This browser keeps no cookies, so your ratings last only as long as this tab. To keep them, allow cookies for "
+    "this site and reload, or save them as a file under Import and export."
+)
 PANELS = ("Side by side", "Rank over time", "How it grew", "Your taste", "Import and export")
 LIKED_MOST = 8
 """Films that are borrowed from a persona."""
@@ -197,6 +202,8 @@ def studio(model: Recommender, positive: float) -> None:
             messages.toast_errors(keep)(dataset, events)
         mine = visitor_ratings.current(dataset)
         acknowledge(mine)
+        if not is_remembered():
+            st.caption(FORGOTTEN)
         messages.show_pending_toast()
         import_export.toast_imported()
         left, right = st.columns([5, 8], gap="large")

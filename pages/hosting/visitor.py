@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import uuid
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import streamlit as st
 
@@ -28,8 +30,14 @@ def browser_id() -> str:
         token = st.context.cookies.get(identity.COOKIE)
         known = identity.read(token) if isinstance(token, str) else None  # without a browser there are no cookies
         st.session_state["visitor"] = known or uuid.uuid4().hex
+        st.session_state["visitor returns"] = known is not None
         log_event("a visit began")
     return st.session_state["visitor"]
+
+
+def is_remembered() -> bool:
+    """Tell whether this visitor will be known again: by an account, or by a cookie that the browser sent back."""
+    return account_id() is not None or (bool(browser_id()) and st.session_state["visitor returns"])
 
 
 @st.cache_resource(show_spinner=False)
@@ -65,9 +73,28 @@ def check_limit(kind: str, count: int = 1) -> None:
 
 
 def client_address() -> str:
-    """Return the visitor's public address, or "": a private one is a proxy's, which stands for all of them."""
-    address = st.context.ip_address
+    """Return what stands for the visitor's address in the limits, or "" where it is not known."""
+    if os.environ.get("FORWARDED_ALLOW_IPS", "").strip() == "*":  # the server then takes what the visitor has written
+        return forwarded_address(", ".join(st.context.headers.get_all("x-forwarded-for")))
+    return counted_address(str(st.context.ip_address))
+
+
+def forwarded_address(header: str) -> str:
+    """Return the last public address of a list to which each proxy has added the address that called it."""
+    return next(filter(None, map(counted_address, reversed(header.split(",")))), "")
+
+
+def counted_address(text: str) -> str:
+    """Return the address that is counted: "" for a private one, which is a proxy's, and the whole network for IPv6.
+
+    Whoever has one IPv6 address has at least all of its /64.
+    """
+    bare = re.sub(r"^\[(.*)\](:\d+)?$|^([^:]*):\d+$", r"\1\3", text.strip()).partition("%")[0]
     try:
-        return str(address) if ip_address(str(address)).is_global else ""
+        address = ip_address(bare)
     except ValueError:  # there is none
         return ""
+    address = getattr(address, "ipv4_mapped", None) or address
+    if not address.is_global:
+        return ""
+    return str(address) if address.version == 4 else str(ip_network(f"{address}/64", strict=False))

@@ -88,6 +88,7 @@ export default function ({ data, parentElement, setStateValue }) {
     card.control.onpointerleave = () => show(card.stars);
     card.control.onclick = (event) => rate(at(event));
     card.control.onkeydown = (event) => {
+      if (event.ctrlKey || event.altKey || event.metaKey) return; // the browser's: back, another tab, zoom
       const step = { ArrowRight: 0.5, ArrowUp: 0.5, ArrowLeft: -0.5, ArrowDown: -0.5 }[event.key];
       let wanted = step && Math.min(5, Math.max(0.5, (card.timer ? card.wanted : card.stars) + step));
       if (/^[1-5]$/.test(event.key)) wanted = Number(event.key);

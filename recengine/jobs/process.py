@@ -46,7 +46,7 @@ def launch(program: Sequence[str], job: Job, folder: Path) -> subprocess.Popen[b
 
 
 def started(process: psutil.Process) -> float:
-    """Return when a process started, in seconds: on Linux since the machine did, which no setting of the clock changes."""
+    """Return when a process started, in seconds: on Linux since the machine did, whatever the clock says since."""
     return process.create_time() - (psutil.boot_time() if psutil.LINUX else 0.0)
 
 
