@@ -14,6 +14,7 @@ import streamlit as st
 
 from pages.ui.address import link
 from pages.ui.escape import html, markdown
+from recengine import settings
 from recengine.errors import BadInput
 
 P = ParamSpec("P")
@@ -38,8 +39,8 @@ def bad_input_message(error: BadInput) -> str:
 
 
 def _label(field: str) -> str:
-    """Return what the app calls a field; what is no plain name, such as that of a file, stays as it is."""
-    return LABELS.get(field, field.replace("_", " ") if field.isidentifier() else field)
+    """Return what the app calls a field; what is not a plain name, such as that of a file, stays as it is."""
+    return LABELS.get(field, field.replace("_", " ") if field.isidentifier() and not field.isupper() else field)
 
 
 @contextmanager
@@ -88,6 +89,8 @@ def disk_error_message(error: BaseException) -> str:
         if number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             why = os.strerror(number)
             return f"Nothing can be stored just now ({why}): free some space or open the folder, then start again."
+    if isinstance(error, OSError) and (home := settings.home_error(error)):
+        return bad_input_message(home)
     cause = error.__cause__ or error.__context__
     return disk_error_message(cause) if cause else ""
 

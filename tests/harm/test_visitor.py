@@ -10,6 +10,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,6 +154,32 @@ def test_many_cookies_from_one_address_have_a_limit_together(hosted: Server, log
         assert kept >= SHARED * limit.burst - 60
 
     run(scene)
+
+
+@pytest.mark.parametrize("trusted", ["*", "127.0.0.1", "127.0.0.0/8,10.0.0.0/8"])
+def test_an_invented_address_evades_no_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: str) -> None:
+    monkeypatch.setenv("RECENGINE_HOSTED", "on")
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", trusted)
+    server = Server(tmp_path / "home")
+    log = EventLog(f"sqlite:///{tmp_path / 'home' / 'ratings.db'}")
+
+    async def scene() -> None:
+        began, kept = time.monotonic(), 0
+        for number in range(8):  # each has written another address; the proxy has added the true one
+            headers = {"X-Forwarded-For": f"9.9.{number}.1, 1.0.0.3"}
+            visitor = Visitor(server.url, headers=headers)
+            socket = await visitor.arrive()
+            await visitor.send(socket, [rating("839") for _ in range(60)])
+            kept += len(mine(log, visitor))
+            await socket.close()
+        limit, lasted = LIMITS["rating"], time.monotonic() - began
+        assert SHARED * limit.burst - 60 <= kept <= SHARED * (limit.burst + lasted / limit.seconds)
+
+    try:
+        run(scene)
+    finally:
+        server.stop()
+        log.close()
 
 
 def test_no_visitor_takes_another_s_id(hosted: Server, log: EventLog) -> None:
