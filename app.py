@@ -146,6 +146,10 @@ def check_environment() -> None:
             from recengine.serving.database import database_url
 
             database_url(address)
+        dataset = settings.default_dataset()
+        if dataset.encode(errors="replace").decode() != dataset:
+            problem = "is not UTF-8, in which pages write it"
+            raise BadInput("RECENGINE_DATASET", dataset, remedy="rename the folder", problem=problem)
     except BadInput as error:
         sys.exit(f"recengine: {error}")
 
