@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -56,6 +57,10 @@ FAMILIES = {
 """What a model learns from, a sentence on each family."""
 NEED_NO_RATINGS = ("baseline", "demographic", "contextual")
 """Families that can rank for a user without a single rating."""
+
+
+_READ_ONLY = re.compile("read-only|not write?able")
+"""What NumPy, Cython and Python's buffers call an array that cannot be written to."""
 
 
 class LoopOptions(TypedDict):
@@ -154,8 +159,16 @@ class Recommender(ABC, Generic[ConfigT]):
         `run.epochs`. `items` and `users` are the data set's tables, one row per index.
         """
         self.n_users, self.n_items = train.n_users, train.n_items
-        report = None if on_epoch is None else lambda result: on_epoch(replace(result, examples=len(train)))
-        self.learn(train, FitContext(valid if valid is not None and len(valid) else None, items, users, run, report))
+        report = None if on_epoch is None else _reporter(on_epoch, self.name, len(train))
+        valid = valid if valid is not None and len(valid) else None
+        try:
+            self.learn(train, FitContext(valid, items, users, run, report))
+        except (ValueError, TypeError) as error:
+            if not _READ_ONLY.search(str(error)):
+                raise
+            problem = f"asks for arrays that it may write to ({error})"
+            remedy = "give it copies of the training rows, such as train.user_idx.copy()"
+            raise BadInput("model", self.name, remedy=remedy, problem=problem) from error
         return self
 
     @abstractmethod
@@ -282,6 +295,18 @@ class Recommender(ABC, Generic[ConfigT]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.n_users:,} users, {self.n_items:,} items, {self.config})"
+
+
+def _reporter(on_epoch: OnEpoch, name: str, examples: int) -> OnEpoch:
+    """Return the callback with the number of examples filled in; BadInput for what is not an EpochResult."""
+
+    def report(result: object) -> None:
+        if not isinstance(result, EpochResult):
+            problem = f"of {name!r} is called with a {type(result).__name__}"
+            raise BadInput("on_epoch", expected="EpochResult(epoch, epochs, loss, seconds)", problem=problem)
+        on_epoch(replace(result, examples=examples))
+
+    return report
 
 
 def as_indices(indices: ArrayLike) -> NDArray[np.int64]:

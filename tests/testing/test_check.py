@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
 from recengine.metrics import Ranking
 from recengine.models.abilities import ABILITIES
-from recengine.models.base import Recommender
+from recengine.models.base import FitContext, Recommender
 from recengine.models.factors.mf import MF
 from recengine.models.item_item.linear import ItemKNN
 from recengine.models.ratings.bias import Bias
@@ -26,6 +29,7 @@ from recengine.models.streaming.step import Step
 from recengine.testing import ModelContract, check
 from recengine.testing.contract import lines
 from recengine.training.config import Config, option
+from recengine.training.loop import EpochResult
 
 
 def after(method: Callable[..., Any], change: Callable[..., Any]) -> Callable[..., Any]:
@@ -204,6 +208,58 @@ def test_training_that_fails_is_the_only_finding(tiny: Dataset) -> None:
 
     kind = type("Failing", (Popularity,), {"learn": learn})
     assert check(kind, tiny) == [("it learns from a few users", "ArithmeticError: no")]
+
+
+def reporting(result: object) -> type[Recommender]:
+    """Return a model with a loop of its own, which reports its epochs as that."""
+
+    def learn(self: Popularity, train: Interactions, context: FitContext) -> None:
+        Popularity.learn(self, train, context)
+        if context.on_epoch:
+            context.on_epoch(result)  # type: ignore[arg-type]
+
+    return type("Reporting", (Popularity,), {"learn": learn})
+
+
+@pytest.mark.parametrize("result", [{"epoch": 1.0, "epochs": 20.0}, {"epoch": 1, "epochs": 2, "loss": 0.5}, 1])
+def test_m30_epochs_that_are_not_of_the_type_are_named(tiny: Dataset, result: object) -> None:
+    (finding,) = check(reporting(result), tiny)
+    assert finding.error == (
+        f"BadInput: on_epoch of 'popularity' is called with a {type(result).__name__}; "
+        "expected EpochResult(epoch, epochs, loss, seconds)"
+    )
+
+
+def test_m30_epochs_of_the_type_are_passed_on(tiny: Dataset) -> None:
+    kind, seen = reporting(EpochResult(1, 2, 0.5, 0.1)), list[EpochResult]()
+    kind().fit(tiny.ratings, on_epoch=seen.append)
+    assert seen == [EpochResult(1, 2, 0.5, 0.1, examples=len(tiny.ratings))]
+    assert [finding for finding in check(kind, tiny) if finding.error] == []
+
+
+def numpy_in_place(train: Interactions) -> None:
+    train.rating[:] = 0
+
+
+def numpy_output(train: Interactions) -> None:
+    np.add(train.item_idx, 1, out=train.item_idx)
+
+
+def writable_buffer(train: Interactions) -> None:
+    ctypes.c_int64.from_buffer(train.timestamp)  # as compiled code asks, which need not write
+
+
+@pytest.mark.parametrize("write", [numpy_in_place, numpy_output, writable_buffer])
+def test_m29_code_that_asks_to_write_to_the_rows_is_told_to_copy_them(
+    tiny: Dataset, write: Callable[[Interactions], None]
+) -> None:
+    def learn(self: Popularity, train: Interactions, context: FitContext) -> None:
+        write(train)
+        Popularity.learn(self, train, context)
+
+    (finding,) = check(type("Writing", (Popularity,), {"learn": learn}), tiny)
+    assert "'popularity' asks for arrays that it may write to (" in finding.error
+    assert finding.error.endswith("; give it copies of the training rows, such as train.user_idx.copy()")
 
 
 @pytest.mark.parametrize("ability", list(ABILITIES))
