@@ -2,7 +2,8 @@
 
 `RECENGINE_MODELS` lists their paths, joined as in PATH; installed packages name theirs in the entry-point group
 `recengine.models`. A module holds subclasses of `Recommender`, or a function `recommend(user_id, history, k)` that
-returns item ids, best first, or both. Nothing that is uploaded is ever run.
+returns item ids, best first, or both; what the function needs training for comes from `learn(ratings)` beside it.
+Nothing that is uploaded is ever run.
 """
 
 from __future__ import annotations
@@ -48,17 +49,36 @@ class FunctionModel(Recommender[Config]):
 
     `recommend(user_id, history, k)` gets the raw user id (None for a new user), a list of `Rated`, oldest first, and
     the number of ids wanted. An item that it does not return is not recommended, so its AUC covers only those returned.
+    Where there is `learner(ratings)`, it gets the training rows, and the function what it returns as a fourth argument.
     """
 
     family = "custom"
     abilities = ("fold-in",)
-    function: ClassVar[Callable[[Any, list[Rated], int], Sequence[Any]]]
+    function: ClassVar[Callable[..., Sequence[Any]]]
+    learner: ClassVar[Callable[[pd.DataFrame], Any] | None] = None
     source: ClassVar[str]
 
     def learn(self, train: Interactions, context: FitContext) -> None:
         self.rows = train
         self.user_ids = _ids(context.users, "user_id", train.n_users)
         self.item_ids = _ids(context.items, "item_id", train.n_items)
+        self._learn()
+
+    def _learn(self) -> None:
+        """Give the rows, in the order of their times, to what learns from them."""
+        self.learned: tuple[Any, ...] = ()
+        learner = type(self).learner
+        if learner is None:
+            return
+        rows = self.rows.select(self.rows.chronological())
+        columns = {"user_id": self.user_ids[rows.user_idx], "item_id": self.item_ids[rows.item_idx]}
+        ratings = pd.DataFrame(columns | {"rating": rows.rating, "timestamp": rows.timestamp})
+        try:
+            self.learned = (learner(ratings),)
+        except Exception as exception:
+            error = f"{type(exception).__name__}: {exception}"
+            problem = f"failed in learn with {len(ratings):,} ratings: {error}"
+            raise BadInput("model", self.name, remedy=f"correct {self.source}", problem=problem) from exception
 
     def score(self, user_idx: ArrayLike) -> Tensor:
         users = as_indices(user_idx)
@@ -79,7 +99,7 @@ class FunctionModel(Recommender[Config]):
             columns = (self.item_ids[rows.item_idx].tolist(), rows.rating.tolist(), rows.timestamp.tolist())
             history = [Rated(*event) for event in zip(*columns, strict=True)]
             try:
-                answer = list(type(self).function(user_id, history, self.n_items))
+                answer = list(type(self).function(user_id, history, self.n_items, *self.learned))
                 items = index.get_indexer(pd.Index(answer).drop_duplicates()) if answer else np.empty(0, np.int64)
             except Exception as exception:
                 error = f"{type(exception).__name__}: {exception}"
@@ -98,6 +118,7 @@ class FunctionModel(Recommender[Config]):
         arrays = {name: tensor.numpy() for name, tensor in state.items()}
         self.user_ids, self.item_ids = _unpacked(arrays.pop("user_ids")), _unpacked(arrays.pop("item_ids"))
         self.rows = Interactions(**arrays, n_users=self.n_users, n_items=self.n_items)
+        self._learn()
 
 
 def _ids(table: pd.DataFrame | None, column: str, n: int) -> NDArray[Any]:
@@ -169,7 +190,7 @@ def _of_module(module: ModuleType, name: str) -> list[type[Recommender]]:
     classes = [value for value in vars(module).values() if inspect.isclass(value) and issubclass(value, Recommender)]
     models = [_prepared(kind) for kind in classes if kind.__module__.split(".")[0] == module.__name__.split(".")[0]]
     if inspect.isfunction(getattr(module, "recommend", None)):
-        models.append(_of_function(module.recommend, name.replace("_", "-").lower()))
+        models.append(_of_function(module.recommend, name.replace("_", "-").lower(), getattr(module, "learn", None)))
     if not models:
         raise BadInput(
             "module", name, "a subclass of Recommender, or recommend(user_id, history, k)", problem="has no model"
@@ -183,7 +204,7 @@ def _of_entry_point(point: metadata.EntryPoint) -> list[type[Recommender]]:
         return _of_module(target, point.name)
     if inspect.isclass(target) and issubclass(target, Recommender):
         return [_prepared(target)]
-    return [_of_function(target, point.name)]
+    return [_of_function(target, point.name, getattr(inspect.getmodule(target), "learn", None))]
 
 
 def _prepared(kind: type[Recommender]) -> type[Recommender]:
@@ -211,12 +232,22 @@ def check_class(kind: type[Recommender]) -> None:
         )
 
 
-def _of_function(function: Callable[..., Any], name: str) -> type[Recommender]:
+def _of_function(
+    function: Callable[..., Any], name: str, learner: Callable[[pd.DataFrame], Any] | None
+) -> type[Recommender]:
+    taken = ("user_id", "history", "k", *(() if learner is None else ("learned",)))
+    try:
+        inspect.signature(function).bind(*taken)
+    except TypeError as error:
+        call = f"recommend({', '.join(taken)})"
+        why = "has learn(ratings), so it is called as" if learner else "is called as"
+        raise BadInput("function", function.__name__, problem=f"{why} {call}, and it cannot be: {error}") from error
     first_line = (inspect.getdoc(function) or "").strip().partition("\n")[0]
     attributes = {
         "name": name,
         "summary": first_line or f"A custom function, {function.__name__}.",
         "function": staticmethod(function),
+        "learner": None if learner is None else staticmethod(learner),
         "source": inspect.getsourcefile(function) or function.__module__,
         "__module__": function.__module__,
     }

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from recengine.data.dataset import Dataset
+from recengine.data.splits import leave_last
 from recengine.errors import BadInput
 from recengine.models.base import Recommender
 from recengine.models.plugins import find_plugins
@@ -111,6 +112,64 @@ def test_a_function_that_fails_is_bad_input_that_names_the_file(write: Write, ti
     with pytest.raises(BadInput, match=rf"user 8 with 20 ratings: ZeroDivisionError: .*; correct {path}"):
         model.score(7)
     assert next(f.error[:20] for f in check(kind, tiny) if f.error) == "BadInput: model 'bro"
+
+
+LEARNED = {
+    "the most popular": "ratings['item_id'].value_counts().index.tolist()",
+    "the best rated": "ratings.groupby('item_id')['rating'].mean().sort_values().index[::-1].tolist()",
+    "the latest": "ratings['item_id'].drop_duplicates(keep='last').tolist()[::-1]",
+}
+
+
+@pytest.mark.parametrize("body", LEARNED.values(), ids=LEARNED)
+def test_m31_a_function_learns_from_the_training_rows_alone(write: Write, tiny: Dataset, body: str) -> None:
+    write(
+        "learns.py",
+        f"SEEN = []\ndef learn(ratings):\n    SEEN.append(ratings)\n    return {body}\n"
+        "def recommend(user_id, history, k, learned): return learned",
+    )
+    kind = only()
+    split = leave_last(tiny.ratings.at_least(4))
+    model = kind().fit(split.train, items=tiny.items, users=tiny.user_table)
+    (frame,) = sys.modules[kind.__module__].SEEN
+    rows = split.train.select(split.train.chronological())
+    assert frame["user_id"].tolist() == tiny.user_ids[rows.user_idx].tolist()
+    assert frame["item_id"].tolist() == tiny.item_ids[rows.item_idx].tolist()
+    assert frame["rating"].tolist() == rows.rating.tolist()
+    assert frame["timestamp"].tolist() == rows.timestamp.tolist()
+    wanted = eval(body, {"ratings": frame})
+    listed = model.top_k(3, k=len(wanted), seen=None).items[0].tolist()
+    assert [int(tiny.item_ids[item]) for item in listed] == wanted
+    assert [finding for finding in check(kind, tiny) if finding.error] == []  # saved and loaded, it learns again
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "def recommend(user_id, history): return []",
+            r"'recommend' is called as recommend\(user_id, history, k\), and",
+        ),
+        ("def recommend(a, b, c, d): return []", "missing a required argument: 'd'"),
+        (
+            "def learn(r): pass\ndef recommend(a, b, c): return []",
+            r"has learn\(ratings\), so it is called as .*k, learned",
+        ),
+    ],
+)
+def test_m31_a_function_that_takes_other_arguments_is_refused_when_it_is_loaded(
+    write: Write, text: str, message: str
+) -> None:
+    write("other.py", text)
+    models, errors = find_plugins([])
+    assert models == []
+    assert re.search(message, errors[0])
+
+
+def test_m31_learning_that_fails_is_bad_input_that_names_the_file(write: Write, tiny: Dataset) -> None:
+    path = write("broken.py", "def learn(r): return 1 / 0\ndef recommend(a, b, c, d): return []")
+    with pytest.raises(BadInput, match=rf"failed in learn with 1,200 ratings: ZeroDivisionError: .*; correct {path}"):
+        only()().fit(tiny.ratings, items=tiny.items, users=tiny.user_table)
 
 
 def test_a_package_and_a_class_load_too(write: Write, tiny: Dataset) -> None:
