@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 
 from recengine.cli.arguments import Commands, add_command, add_data_command, add_dataset
 from recengine.cli.common import load_data, read_settings, train_or_find
@@ -13,6 +14,7 @@ from recengine.experiments.train import TrainingReport
 from recengine.export import table
 from recengine.models.registry import MODELS, model_class
 from recengine.testing import check
+from recengine.training.config import RunConfig, Setting
 
 
 def add_commands(commands: Commands) -> None:
@@ -20,9 +22,10 @@ def add_commands(commands: Commands) -> None:
     command = add_command(commands, "datasets", datasets, "list the data sets, or fetch one")
     command.add_argument("action", nargs="?", choices=("list", "fetch"), default="list")
     command.add_argument("name", nargs="?")
-    command = add_command(commands, "models", models, "list the models, or hold one to the contract")
-    command.add_argument("action", nargs="?", choices=("list", "check"), default="list")
-    command.add_argument("name", nargs="?")
+    text = "list the models; `models M` lists the options of one, `models check M` holds it to the contract"
+    command = add_command(commands, "models", models, text)
+    command.add_argument("action", nargs="?", default="list", metavar="list | M | check M")
+    command.add_argument("name", nargs="?", help=argparse.SUPPRESS)
     add_dataset(command, "what it is tried on")
     command = add_data_command(commands, "train", train, "train a model, or find it in the store", model=False)
     command.add_argument("model", metavar="M")
@@ -52,6 +55,10 @@ def datasets(options: argparse.Namespace, report: Reporter) -> None:
 def models(options: argparse.Namespace, report: Reporter) -> None:
     if options.action == "check":
         return check_model(options, report)
+    if options.name is not None:
+        raise BadInput("name", options.name, remedy=f"drop it, or `models check {options.name}`", problem="is too much")
+    if options.action != "list":
+        return list_options(options.action, report)
     for error in MODELS.errors:
         report.note(error)
     rows = [(m.name, m.family, ", ".join(m.abilities) or "-", m.summary) for m in MODELS.values()]
@@ -64,6 +71,33 @@ def models(options: argparse.Namespace, report: Reporter) -> None:
         },
         table(("name", "family", "abilities", "what it does"), rows),
     )
+
+
+def list_options(name: str, report: Reporter) -> None:
+    """Print the options of a model and of its training: what each does, what it takes, and its default."""
+    kind = model_class(name)
+    of_run = {"epochs": kind.preset_epochs, "patience": kind.preset_patience} if kind.preset_epochs else {}
+    listed = [
+        {
+            "option": f.name,
+            "default": of_run.get(f.name, f.default),
+            "accepts": owner.accepts(f.name),
+            "help": f.metadata["help"],
+        }
+        for owner in (kind.Config, RunConfig)
+        for f in dataclasses.fields(owner)
+        if owner is kind.Config or f.name in of_run
+    ]
+    rows = [(row["option"], _default(row["default"]), row["accepts"], row["help"]) for row in listed]
+    lines = table(("option", "default", "accepts", "what it does"), rows) if rows else ["It has no options."]
+    report.result({"model": name, "summary": kind.summary, "options": listed}, [f"{name}: {kind.summary}", *lines])
+
+
+def _default(value: Setting) -> str:
+    """Return a default as `set` takes it."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def check_model(options: argparse.Namespace, report: Reporter) -> None:

@@ -91,6 +91,17 @@ class Config:
         return _read(cls.__dataclass_fields__[name], value, get_type_hints(cls)[name])
 
     @classmethod
+    def accepts(cls, name: str) -> str:
+        """Return what a field takes, in words: its type and range, or its choices."""
+        hint = get_type_hints(cls)[name]
+        meta = cls.__dataclass_fields__[name].metadata
+        kinds, words = _parts(hint)
+        ranged = [range_text(meta)] if meta.get("low") is not None or meta.get("high") is not None else []
+        typed = [", ".join([_kind_text(kinds[0]), *ranged])] if kinds else []
+        parts = [*typed, ", ".join(map(str, words)), "empty" if _optional(hint) else ""]
+        return "; or ".join(filter(None, parts))
+
+    @classmethod
     def from_dict(cls, values: Settings) -> Self:
         """Build from names and values, which may be text; BadInput names an unknown field or a bad value."""
         known = [f.name for f in dataclasses.fields(cls)]
@@ -147,14 +158,12 @@ def _read(f: dataclasses.Field[Any], value: Any, hint: Any) -> Any:
 
 def _coerce(name: str, value: Any, hint: Any) -> Any:
     """Return the value as the field's type, reading text as the command line gives it."""
-    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    if type(None) in options and (value is None or (isinstance(value, str) and value.lower() in {"", "none"})):
+    if _optional(hint) and (value is None or (isinstance(value, str) and value.lower() in {"", "none"})):
         return None
-    words = [word for option in options if get_origin(option) is Literal for word in get_args(option)]
+    kinds, words = _parts(hint)
     for word in words:
         if str(value) == str(word):
             return word
-    kinds = [option for option in options if option is not type(None) and get_origin(option) is not Literal]
     if not kinds:
         choices = [str(word) for word in words]
         problem = f"is unknown{suggest(str(value), choices)}"
@@ -164,6 +173,17 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
     except (ValueError, TypeError, KeyError, OverflowError):
         expected = " or ".join([_kind_text(kinds[0]), *map(repr, words)])
         raise BadInput(name, str(value), expected, problem="cannot be read") from None
+
+
+def _parts(hint: Any) -> tuple[list[Any], list[Any]]:
+    """Return the types of a hint, None aside, and the words that it takes."""
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    words = [word for option in options if get_origin(option) is Literal for word in get_args(option)]
+    return [option for option in options if option is not type(None) and get_origin(option) is not Literal], words
+
+
+def _optional(hint: Any) -> bool:
+    return get_origin(hint) in (Union, UnionType) and type(None) in get_args(hint)
 
 
 def _convert(value: Any, hint: Any) -> Any:
