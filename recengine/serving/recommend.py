@@ -114,7 +114,7 @@ def similar(model: Recommender, dataset: Dataset, item_idx: int, *, k: int = 10,
     if unknown:
         counts = torch.from_numpy(dataset.liked_counts(positive).astype(np.float32))[None]
         counts[0, item_idx] = -torch.inf
-        ranking = top_k(counts, k)
+        ranking = top_k(counts, k, tie_salts(None, [item_idx]))
     return Listing(ranking, np.array([unknown]))
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from recengine.data.dataset import Dataset, build_dataset
+from recengine.data.build import build_dataset
+from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.splits import make_split
 from recengine.errors import BadInput
