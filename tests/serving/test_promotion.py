@@ -175,7 +175,7 @@ def test_counts_of_items_learn_in_the_same_way(shared, tiny: Dataset, log: Event
 def test_the_commands_say_what_they_did(
     fresh_home: Path, log: EventLog, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tiny: Dataset
 ) -> None:
-    monkeypatch.setattr("recengine.cli.common.load_dataset", lambda name, on_progress: tiny)
+    monkeypatch.setattr("recengine.cli.common.load_dataset", lambda name, **options: tiny)
     fans(log, tiny, range(2))
     assert main(["promote", "--dataset", "sample", "--model", "stream-popularity", "--json", "--quiet"]) == 0
     said = json.loads(capsys.readouterr().out)
@@ -190,7 +190,7 @@ def test_the_commands_say_what_they_did(
 def test_by_default_all_incremental_models_that_the_app_serves_are_promoted_and_rolled_back(
     fresh_home: Path, log: EventLog, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tiny: Dataset
 ) -> None:
-    monkeypatch.setattr("recengine.cli.common.load_dataset", lambda name, on_progress: tiny)
+    monkeypatch.setattr("recengine.cli.common.load_dataset", lambda name, **options: tiny)
     fans(log, tiny, range(2))
     counts = ["stream-popularity", "recent-popularity"]
     for name in (*counts, "popularity"):
