@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Cell = str | int | float | None
+_ID = re.compile(r"(?:user|item|movie|film)(?:[ _-]?id)?", re.IGNORECASE)
+"""Columns of ids, which are written as they are, so that they can be read back."""
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 TABLES = (".csv", ".jsonl", ".parquet")
 """Endings of the files that a table can be written to."""
 CELLS_AT_ONCE = 2**21
@@ -52,7 +56,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> list[str]:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Write a CSV atomically; text that a spreadsheet would run as a formula is prefixed with '."""
+    """Write a CSV atomically; text that a spreadsheet would run as a formula is prefixed with ', but for ids."""
     with _out(path) as file:
         _write_rows(file, header, rows)
 
@@ -60,7 +64,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]])
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     """Write a table atomically in the format that the file's ending names; one without an ending is CSV.
 
-    Only CSV, which a spreadsheet opens, has text prefixed that would be a formula.
+    Only CSV, which a spreadsheet opens, has text prefixed that would be a formula; ids and numbers never.
     """
     match path.suffix.lower():
         case ".jsonl":
@@ -110,7 +114,9 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 def _write_rows(file: TextIO, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     writer = csv.writer(file)
     writer.writerow([_harmless(cell) for cell in header])
-    writer.writerows([_harmless(cell) for cell in row] for row in rows)
+    ids = [bool(_ID.fullmatch(str(name))) for name in header]
+    for row in rows:
+        writer.writerow([cell if is_id else _harmless(cell) for cell, is_id in zip(row, ids, strict=True)])
 
 
 def write_json(path: Path, value: Mapping[str, Json]) -> None:
@@ -153,7 +159,9 @@ def _out(path: Path) -> AbstractContextManager[TextIO]:
 
 
 def _harmless(cell: Cell) -> Cell:
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+    """Return text that a spreadsheet would run with ' in front; a number that is text is none."""
+    runs = isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if runs else cell
 
 
 def _cell(value: Cell) -> str:

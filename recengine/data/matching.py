@@ -24,6 +24,8 @@ from recengine.files import read_input
 
 ALIKE, AHEAD = 92.0, 4.0
 """How alike (0 to 100) a title must be to be asked about, and how far ahead of the next film."""
+SHORTEST_PART = 4
+"""Letters that a title must have for longer ones that hold it to be asked about."""
 _MOVIELENS_NUMBERS = re.compile(r"ml-(1m|10m|20m|25m|32m|latest)")
 """Data sets that number films as MovieLens does today; ml-100k has other numbers."""
 
@@ -154,6 +156,10 @@ class Matcher:
             position = -1 if row.year is None else self._alike(key, row.year)
             if position >= 0:
                 return "to_confirm", Match(row, position, "a title much alike")
+        for key in keys:
+            position = -1 if row.year is None else self._holding(key, row.year)
+            if position >= 0:
+                return "to_confirm", Match(row, position, "a longer title of that year")
         if same:
             return "unmatched", Match(row, -1, f"the film of its title here is of {self.titles.years[min(same)]}")
         return "unmatched", Match(row, -1, "no film here has its title")
@@ -221,6 +227,16 @@ class Matcher:
         if not ranked or ranked[0][1] < ALIKE or (len(ranked) > 1 and ranked[0][1] - ranked[1][1] < AHEAD):
             return -1
         return ranked[0][0]
+
+    def _holding(self, key: str, year: int) -> int:
+        """Return the one film of that year whose longer title holds this one as whole words, or -1."""
+        if len(key) < SHORTEST_PART or len(key) > self._longest:
+            return -1
+        wanted = f" {with_numbers(key)} "
+        titles, positions = self._by_year.get(year, ([], []))
+        films = {at for title, at in zip(titles, positions, strict=True) if wanted in f" {title} "}
+        films = {at for at in films if self.titles.years[at] == year}
+        return films.pop() if len(films) == 1 else -1
 
 
 def _keys(names: Sequence[str]) -> list[str]:

@@ -170,12 +170,30 @@ def test_each_phase_and_each_stage_of_a_training_has_a_bar_that_names_it(monkeyp
 
 
 def test_text_that_a_spreadsheet_would_run_is_prefixed(tmp_path: Path) -> None:
-    cells = ["=1", "+1", "-1", "@a", "\tx", "\rx", "plain", "a=b", ""]
+    cells = ["=1", "+a", "-30-", "@a", "\tx", "\rx", "plain", "a=b", ""]
     write_csv(tmp_path / "f.csv", ["=head", "n"], [(cell, -1.5) for cell in cells])
     header, *rows = read(tmp_path / "f.csv")
     assert header == ["'=head", "n"]
-    assert [row[0] for row in rows] == ["'=1", "'+1", "'-1", "'@a", "'\tx", "'\rx", "plain", "a=b", ""]
+    assert [row[0] for row in rows] == ["'=1", "'+a", "'-30-", "'@a", "'\tx", "'\rx", "plain", "a=b", ""]
     assert {row[1] for row in rows} == {"-1.5"}  # a number is not text
+
+
+@pytest.mark.parametrize("id", ["-1", "-0.37", "+1", "=1+1", "@a", "-30-", "\tx", "00123"])
+def test_c7_ids_and_numbers_are_written_as_they_are(tmp_path: Path, id: str) -> None:
+    columns = ["user_id", "movieId", "Item ID", "user"]
+    write_csv(tmp_path / "f.csv", [*columns, "old_score"], [(id, id, id, id, "-0.37"), ("a", "b", "c", "d", "+1.5e3")])
+    assert read(tmp_path / "f.csv")[1:] == [[id, id, id, id, "-0.37"], ["a", "b", "c", "d", "+1.5e3"]]
+
+
+def test_c7_what_score_writes_can_be_scored_again(run, tmp_path: Path) -> None:
+    ratings = [(-user, -item, (user * item) % 5 + 1) for user in range(1, 9) for item in range(1, 9) if user != item]
+    data = write(tmp_path / "r.csv", ["userId", "movieId", "rating"], ratings)
+    pairs = write(tmp_path / "p.csv", ["userId", "movieId", "old"], [(-1, -1, "-0.37"), (-2, -4, "+1.5")])
+    first, again = tmp_path / "first.csv", tmp_path / "again.csv"
+    for source, out in ((pairs, first), (first, again)):
+        json_of(run("score", "--dataset", data, "--model", "ease", "--pairs", source, "--out", out, "--json"))
+    assert [row[:3] for row in read(again)[1:]] == [["-1", "-1", "-0.37"], ["-2", "-4", "+1.5"]]
+    assert [row[3] for row in read(again)[1:]] == [row[4] for row in read(again)[1:]]
 
 
 def test_a_hostile_title_is_prefixed_in_an_export(run, folder: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recengine.data.build import build_dataset
 from recengine.data.dataset import Dataset
 from recengine.data.matching import Matcher, MatchReport
-from recengine.data.readers.exports import read_export
+from recengine.data.readers.exports import RatedTitle, read_export
 from recengine.data.readers.tabular import item_table
 from recengine.data.sources import load_dataset
 from recengine.export import csv_text
@@ -171,3 +171,25 @@ def test_the_titles_of_movielens_find_their_own_films(mirror: Path) -> None:
     assert all(dataset.item_ids[m.item_idx] == expected[m.row.line] for m in outcome.matched)
     assert len(outcome.matched) > 0.998 * len(films)
     assert len(outcome.to_confirm) + len(outcome.matched) + len(outcome.unmatched) == len(films)
+
+
+def test_c15_a_longer_title_of_that_year_is_asked_about() -> None:
+    titles = ["Star Wars: Episode IV - A New Hope", "Star Wars: Episode V - The Empire Strikes Back", "Alien", "Aliens",
+              "Die Hard", "Die Hard 2", "Live and Let Die Hard"]  # fmt: skip
+    years = [1977, 1980, 1979, 1986, 1988, 1990, 1990]
+    items = pd.DataFrame({"item_id": range(7), "title": titles, "year": pd.array(years, dtype="Int64")})
+    ratings = pd.DataFrame({"user_id": 1, "item_id": range(7), "rating": 4.0})
+    matcher = Matcher(build_dataset("films", ratings, items))
+
+    def of(title: str, year: int) -> tuple[str, int]:
+        part, match = matcher.find(RatedTitle(2, title, (title,), year, 4.0))
+        return part, match.item_idx
+
+    assert of("Star Wars", 1977) == ("to_confirm", 0)
+    assert of("The Empire Strikes Back", 1980) == ("to_confirm", 1)
+    assert of("Star Wars", 1983) == ("unmatched", -1)  # not that year
+    assert of("Wars", 1977) == ("to_confirm", 0)
+    assert of("Ali", 1979) == ("unmatched", -1)  # part of a word
+    assert of("Let Die", 1990) == ("to_confirm", 6)
+    assert of("Die", 1990) == ("unmatched", -1)  # too short
+    assert of("Hard", 1990) == ("unmatched", -1)  # two films hold it
