@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from recengine.cli import main
 from recengine.errors import BadInput
 from recengine.export import check_out
 from recengine.files import atomic_file, open_descriptor
@@ -142,70 +143,65 @@ def test_what_cannot_be_written_is_refused_beforehand(tmp_path: Path, name: str,
         check_out(tmp_path / name)
 
 
-def recommend(out: str, *more: str, shell: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run `recommend --out OUT` in a shell that redirects it, in that folder."""
-    command = [sys.executable, "-m", "recengine", "recommend", "--dataset", "sample", "--model", "popularity"]
-    command += ["--user", "1", "-k", "3", "--quiet", "--out", out, *more]
-    return subprocess.run(
+WRITER = """
+import sys
+from pathlib import Path
+from recengine.files import atomic_file
+print("before")
+with atomic_file(Path(sys.argv[1])) as file:
+    file.write(b"new")
+"""
+
+
+@pytest.mark.parametrize(
+    ("out", "shell", "result"),
+    [
+        ("/dev/stdout", "", "before\nnew"),
+        ("/dev/stdout", "| cat", "before\nnew"),
+        ("/dev/fd/1", "> list.csv; cat list.csv", "before\nnew"),
+        ("/dev/stdout", ">> old; cat old", "what was there\nbefore\nnew"),
+        ("/dev/fd/5", "5> list.csv; cat list.csv", "before\nnew"),
+        ("/dev/stderr", "2>> old; cat old", "before\nwhat was there\nnew"),
+        ("link", "| cat", "before\nnew"),
+        ("list.csv", "> list.csv; cat list.csv", "new"),  # the shell's own file has gone
+    ],
+)
+def test_an_open_file_is_written_where_it_stands(tmp_path: Path, out: str, shell: str, result: str) -> None:
+    (tmp_path / "old").write_text("what was there\n")
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    assert run_behind(shell, sys.executable, "-c", WRITER, out, folder=tmp_path) == result
+
+
+def test_a_process_substitution_gets_what_is_written(tmp_path: Path) -> None:
+    shell = ">(cat > got); wait; cat got"
+    assert run_behind(shell, sys.executable, "-c", WRITER, folder=tmp_path) == "before\nnew"
+
+
+def run_behind(shell: str, *command: str, folder: Path) -> str:
+    """Return what a command prints whose last arguments and streams are a shell's."""
+    done = subprocess.run(
         ["bash", "-c", f'"$@" {shell}', "bash", *command],
         capture_output=True,
         text=True,
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
         timeout=200,
-        check=False,
+        check=True,
     )
+    assert done.stderr == ""
+    return done.stdout
 
 
-@pytest.mark.parametrize(
-    ("out", "shell"),
-    [
-        ("/dev/stdout", ""),
-        ("/dev/stdout", "| cat"),
-        ("/dev/fd/1", "> list.csv; cat list.csv"),
-        ("/dev/stdout", ">> list.csv; cat list.csv"),
-        ("/dev/fd/5", "5>&1"),
-        ("/dev/stderr", "2>&1"),
-    ],
-)
-def test_standard_output_holds_the_list_and_nothing_else(tmp_path: Path, out: str, shell: str) -> None:
-    if ">>" in shell:
-        (tmp_path / "list.csv").write_text("what was there\n")
-    done = recommend(out, shell=shell, folder=tmp_path)
-    lines = done.stdout.splitlines()
-    if ">>" in shell:
-        assert lines.pop(0) == "what was there"
-    if out in ("/dev/fd/5", "/dev/stderr"):
-        assert lines.pop() == out  # the result of the command, as with any file
+def test_the_command_line_prints_the_list_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating\n" + "".join(f"{n % 4},{n},4\n" for n in range(12)))
+    command = [sys.executable, "-m", "recengine", "recommend", "--dataset", ".", "--model", "popularity", "--user", "1"]
+    lines = run_behind("| cat", *command, "-k", "3", "--quiet", "--out", "/dev/stdout", folder=tmp_path).splitlines()
     assert lines[0] == "user_id,rank,item_id,title,score"
     assert [line.split(",")[1] for line in lines[1:]] == ["1", "2", "3"]
 
 
-def test_standard_output_cannot_hold_a_list_and_a_json_object(tmp_path: Path) -> None:
-    done = recommend("/dev/stdout", "--json", shell="", folder=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
+def test_standard_output_cannot_hold_a_list_and_a_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["recommend", "--dataset", "sample", "--model", "popularity", "--user", "1", "--json", "--out"]
+    assert main([*command, "/dev/stdout"]) == 2
     words = "is where the JSON object goes; leave --json out, or name a file"
-    assert done.stderr == f"recengine: --out '/dev/stdout' {words}\n"
-    assert recommend("/dev/null", "--json", shell="", folder=tmp_path).stdout.startswith("{")
-
-
-def test_a_process_substitution_gets_the_list(tmp_path: Path) -> None:
-    done = subprocess.run(
-        ["bash", "-c", f'"{sys.executable}" -c "$1" >(cat > got); wait; cat got', "bash", SUBSTITUTED],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
-        timeout=60,
-        check=False,
-    )
-    assert done.stdout == "new", done.stderr
-
-
-SUBSTITUTED = """
-import sys
-from pathlib import Path
-from recengine.files import atomic_file
-with atomic_file(Path(sys.argv[1])) as file:
-    file.write(b"new")
-"""
+    assert capsys.readouterr() == ("", f"recengine: --out '/dev/stdout' {words}\n")
