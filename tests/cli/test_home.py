@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from recengine.serving.event_log import EventLog, rated
+
 NOBODY = """
 import os, sys
 from recengine.cli import main
@@ -51,11 +53,12 @@ def test_a_home_that_is_a_file(run, folder: Path, tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("name", [b"run?a=1", b"per%20cent", b"caf\xe9", "片".encode(), b"a'b\"c"])
-def test_a_home_of_any_name_keeps_models_and_ratings_inside(tmp_path: Path, folder: Path, name: bytes) -> None:
+def test_a_home_of_any_name_keeps_models_and_ratings_inside(
+    run, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, name: bytes
+) -> None:
     home = os.fsencode(tmp_path) + b"/" + name
-    keep = "from recengine.serving.event_log import EventLog, rated; EventLog().append('ann', 'x', [rated('1', 5.0)])"
-    environment = dict(os.environb) | {b"RECENGINE_HOME": home}
-    for command in (["-c", keep], ["-m", "recengine", "train", "popularity", "--dataset", str(folder), "--quiet"]):
-        subprocess.run([sys.executable, *command], env=environment, check=True, capture_output=True, timeout=120)
+    monkeypatch.setenv("RECENGINE_HOME", os.fsdecode(home))
+    EventLog().append("ann", "x", [rated("1", 5.0)])
+    assert run("train", "popularity", "--dataset", folder, "--quiet")[0] == 0
     assert os.listdir(os.fsencode(tmp_path)) == [name]
     assert {b"ratings.db", b"models"} <= set(os.listdir(home))
