@@ -22,6 +22,8 @@ from recengine.data.reading import Interpretation
 from recengine.errors import BadInput
 
 PARQUET = b"PAR1"
+MOST_CELLS = 200_000_000
+"""Cells of a parquet file, which may unpack to far more than its size."""
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 _INTEGERS = {
     getattr(pa, f"{sign}int{bits}")(): getattr(pd, f"{sign.upper()}Int{bits}Dtype")()
@@ -53,7 +55,14 @@ def frame_of(files: Files, member: str) -> pd.DataFrame:
     content = read(files, member)
     if content.startswith(PARQUET):
         try:
-            return parquet.read_table(io.BytesIO(content)).to_pandas(types_mapper=_INTEGERS.get)
+            file = parquet.ParquetFile(io.BytesIO(content))
+            if file.metadata.num_rows * file.metadata.num_columns > MOST_CELLS:
+                problem = f"has {file.metadata.num_rows:,} rows of {file.metadata.num_columns:,} columns"
+                remedy = "write only the columns that are needed, or convert it to CSV"
+                raise BadInput(label, None, f"up to {MOST_CELLS:,} cells", remedy, problem=problem)
+            return file.read().to_pandas(types_mapper=_INTEGERS.get)
+        except BadInput:
+            raise
         except (pa.ArrowException, OSError, ValueError) as error:
             problem = f"is not a whole parquet file ({str(error).splitlines()[0][:150]})"
             raise BadInput(label, remedy="write it again", problem=problem) from None
@@ -88,7 +97,7 @@ def read_frame(label: str, frame: pd.DataFrame, interpretation: Interpretation, 
         items=ids(items.iloc[kept]),
         values=_values(frame.iloc[kept, at["rating"]], where_kept) if "rating" in at else None,
         times=_times(frame.iloc[kept, at["time"]], where_kept) if "time" in at else None,
-        events=frame.iloc[kept, at["event"]].astype(str) if "event" in at else None,
+        events=_texts(frame.iloc[kept, at["event"]]) if "event" in at else None,
         where=where_kept,
         without_id=int(missing.sum()),
     )
@@ -96,8 +105,7 @@ def read_frame(label: str, frame: pd.DataFrame, interpretation: Interpretation, 
     ratings = settle(columns, interpretation)
     if "title" not in described or described["title"] == frame.columns[at["item"]]:
         return Table(ratings, None)
-    table = pd.DataFrame({role: frame[name].iloc[kept].astype(object) for role, name in described.items()})
-    table = table.where(table.notna(), "").astype(str)
+    table = pd.DataFrame({role: _texts(frame[name].iloc[kept]) for role, name in described.items()})
     table.insert(0, "item_id", columns.items.to_numpy())
     return Table(ratings, table.drop_duplicates("item_id").reset_index(drop=True))
 
@@ -105,25 +113,28 @@ def read_frame(label: str, frame: pd.DataFrame, interpretation: Interpretation, 
 def _json_frame(label: str, content: bytes) -> pd.DataFrame:
     """Return JSON lines, or a JSON list of objects, as a frame."""
     text, _ = decoded(label, content)
-    records: list[Any] = []
-    line = 1
+    columns: dict[str, list[Any]] = {}
+    line = count = 0
     try:
-        if content.lstrip()[:1] == b"[":
-            records = json.load(text)
-        else:
-            for line, record in enumerate(text, 1):  # noqa: B007 - the error names it
-                if record.strip():
-                    records.append(json.loads(record))
-    except (ValueError, RecursionError) as error:
+        is_list = content.lstrip()[:1] == b"["
+        for line, record in enumerate(json.load(text) if is_list else text, 1):  # noqa: B007 - an error names it
+            if not is_list and not record.strip():
+                continue
+            record = record if is_list else json.loads(record)
+            if not isinstance(record, dict):
+                raise BadInput(f"row {count + 1:,} of {label}", expected="a JSON object", problem="is something else")
+            for name in record:
+                columns.setdefault(name, [None] * count)
+            for name, column in columns.items():
+                column.append(record.get(name))
+            count += 1
+    except (json.JSONDecodeError, RecursionError) as error:
         problem = f"is not JSON ({str(error)[:120]})"
-        raise BadInput(f"line {line:,} of {label}", None, "one JSON object in each line", problem=problem) from None
-    if not records:
+        field = f"line {max(line, 1):,} of {label}"
+        raise BadInput(field, None, "one JSON object in each line", problem=problem) from None
+    if not count:
         raise BadInput(label, problem="is empty", expected="one JSON object in each line")
-    wrong = next((row for row, record in enumerate(records) if not isinstance(record, dict)), None)
-    if wrong is not None:
-        raise BadInput(f"row {wrong + 1:,} of {label}", expected="a JSON object", problem="is something else")
-    names = dict.fromkeys(name for record in records for name in record)
-    return pd.DataFrame({name: pd.Series([record.get(name) for record in records], dtype=object) for name in names})
+    return pd.DataFrame({name: pd.Series(column, dtype=object) for name, column in columns.items()})
 
 
 def _melted(label: str, frame: pd.DataFrame, interpretation: Interpretation) -> pd.DataFrame:
@@ -137,6 +148,11 @@ def _melted(label: str, frame: pd.DataFrame, interpretation: Interpretation) -> 
     long = frame.rename(columns={user: "user"}).melt(id_vars=["user"], var_name="item", value_name="rating")
     long["item"] = long["item"].map(item_of)
     return long.dropna(subset=["rating"])
+
+
+def _texts(column: pd.Series) -> pd.Series:
+    """Return cells as text, "" where they are missing."""
+    return column.astype(object).where(column.notna(), "").astype(str)
 
 
 def blank(column: pd.Series) -> NDArray[np.bool_]:

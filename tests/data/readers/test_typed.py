@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from recengine.data.build import build_dataset
+from recengine.data.readers import typed
 from recengine.data.reading import Reading
 from recengine.data.sources import UPLOAD_SUFFIXES, from_frame, load_upload
 from recengine.errors import BadInput
@@ -51,6 +52,21 @@ def test_m9_parquet_json_lines_and_gzip_are_read() -> None:
 )
 def test_m9_what_cannot_be_unpacked_is_refused_in_one_sentence(name: str, content: bytes, words: str) -> None:
     assert words in refusal(lambda: up(content, name))
+
+
+def test_objects_may_lack_names_that_others_have_and_events_may_be_missing() -> None:
+    lines = '{"user": "a", "item": 1, "event": "view"}\n\n{"item": 2, "user": "b", "price": 3, "event": null}\n'
+    data = up(lines, "x.jsonl")
+    assert rows(data) == [("a", 1, 1.0), ("b", 2, 1.0)]
+    assert "row 2 of x.jsonl has the event '', which has no weight" in refusal(
+        lambda: up(lines, "x.jsonl", weights="view=1")
+    )
+
+
+def test_a_parquet_file_of_too_many_cells_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = pd.DataFrame({"user": range(9), "item": range(9), "rating": 3.0}).to_parquet()
+    monkeypatch.setattr(typed, "MOST_CELLS", 26)
+    assert "has 9 rows of 3 columns; expected up to 26 cells" in refusal(lambda: up(content, "x.parquet"))
 
 
 def test_a_gzip_bomb_is_stopped() -> None:
