@@ -46,7 +46,7 @@ class Stopwatch:
 def one_user_at_a_time(model: Recommender, split: Split, k: int = 10) -> tuple[float, float]:
     """Return (mean NDCG@k, seconds beyond scoring): the loop that most notebooks hold."""
     discount = 1 / np.log2(np.arange(2, k + 2))
-    known, test = split.fit, split.test
+    known, test = split.rated, split.test
     outside = np.setdiff1d(np.arange(known.n_items), split.candidates)
     values, seconds = [], 0.0
     for users in np.array_split(test.user_counts.nonzero()[0], 8):

@@ -168,6 +168,7 @@ def draw_result(form: TaskForm, task: Task, job: Job, report: EvaluationReport) 
         "Columns", glossary.GROUPS, default=glossary.GROUPS[0], required=True, format_func=str.capitalize, key="group"
     )
     leaderboard.draw_table(report, group, order)
+    leaderboard.draw_policy(report)
     left, right = st.columns([6, 5], gap="large")
     with left:
         caption = "dot: mean over viewers; bar: 95 % interval"

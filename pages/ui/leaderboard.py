@@ -23,6 +23,11 @@ from recengine.evaluation import glossary
 from recengine.evaluation.report import EvaluationReport, Interval
 from recengine.export import csv_text
 
+NOT_RANKED = {
+    "seen": "films that a viewer had rated before the test, high or low, are not ranked for them",
+    "positives": "films that a viewer had liked before the test are not ranked for them",
+}
+"""What is left out of the lists, in words, by the mask."""
 CHART = 260
 """Height of a chart in pixels."""
 
@@ -216,6 +221,22 @@ def draw_formulas(report: EvaluationReport) -> None:
     st.caption(glossary.SYMBOLS)
 
 
+def draw_policy(report: EvaluationReport) -> None:
+    """Say how the lists were made, which models have no results, and what new viewers get."""
+    lines = [f"{NOT_RANKED[report.settings.policy.mask]}."]
+    lines += [f"{recipes.label(name)} has no results: {text}." for name, text in report.refused.items()]
+    counts = [f"{recipes.label(name)} {n:,}" for name, n in report.first.popularity_fallback.items() if n]
+    if counts:
+        lines.append(f"The most popular stand in for viewers of whom a model knows nothing: {', '.join(counts)}.")
+    warm = report.first.warm
+    if warm is not None:
+        key = f"ndcg@{report.settings.k}"
+        values = ", ".join(f"{recipes.label(n)} {m[key].value:.4f}" for n, m in warm.results.metrics.items())
+        lines.append(f"For the {warm.users:,} viewers with known likes, {glossary.title(key)} is: {values}.")
+    for line in lines:
+        st.caption(markdown(line[0].upper() + line[1:]))
+
+
 def to_csv(report: EvaluationReport) -> str:
     """Return every figure, to the last digit: a row for each model and metric."""
     rows = [
@@ -232,7 +253,7 @@ def to_markdown(report: EvaluationReport, command: str) -> str:
     head, settings = [glossary.title(key) for key in keys], report.settings
     lines = [
         f"{settings.dataset}, {settings.split['split']}: {report.users:,} viewers, {report.items:,} films, "
-        f"{settings.seeds} seed(s); ± half a 95 % interval over viewers",
+        f"{settings.seeds} seed(s); ± half a 95 % interval over viewers; {NOT_RANKED[settings.policy.mask]}",
         "",
         f"`{command}`",
         "",

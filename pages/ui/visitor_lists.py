@@ -14,7 +14,7 @@ from recengine.data.interactions import Interactions
 from recengine.models.abilities import SupportsSession
 from recengine.models.base import Recommender
 from recengine.serving.event_log import Event
-from recengine.serving.recommend import recommend_new
+from recengine.serving.recommend import most_popular, recommend_new
 
 SHOWN = 10
 """Films of a list."""
@@ -68,9 +68,11 @@ def _session_lists(
         session = OnlineSession(model, positive=positive, in_scale=dataset.in_scale)
     if is_current:
         st.session_state["rate session"] = session
-    items = []
-    for length in lengths:
-        session.follow(events[:length])
-        items.append(session.top(k, among=among).items[0].numpy())
-    liked = np.array([dataset.in_scale(event.stars or 0.0) >= positive for event in events], bool)
-    return np.stack(items), np.array([not liked[:length].any() for length in lengths])
+    likes = np.array([dataset.in_scale(event.stars or 0.0) >= positive for event in events], bool)
+    fallback = np.array([not likes[:length].any() for length in lengths])
+    popular = most_popular(dataset, as_histories(dataset, events, lengths), k=k, positive=positive, among=among)
+    items = popular.ranking.items.numpy().copy()
+    for row in np.flatnonzero(~fallback).tolist():
+        session.follow(events[: lengths[row]])
+        items[row] = session.top(k, among=among).items[0].numpy()
+    return items, fallback

@@ -42,9 +42,18 @@ _POSITIVES_NOTE = "Errors of ratings are over the tested positives alone; --posi
 _SAMPLED_NOTE = "Metrics marked _sampled rank models wrongly (Krichene & Rendle, KDD 2020); trust the full ones."
 
 
+_DEFINITIONS = (
+    "Where libraries differ: map@k divides by min(k, relevant items), as LensKit does; map_by_n@k by the relevant "
+    "items, as ranx and RecTools do; ndcg@k by a perfect list of min(k, relevant items); novelty@k counts the users in "
+    "training alone. A model that refuses the data or fails has no results: the others are given, the exit status is "
+    f"0, and standard error says why. Fewer than {LEAST_USERS} users get neither interval nor test."
+)
+
+
 def add_commands(commands: Commands) -> None:
     """Declare `evaluate`."""
     command = add_data_command(commands, "evaluate", evaluate_models, "evaluate models by full ranking", model=False)
+    command.epilog = _DEFINITIONS
     command.add_argument("models", nargs="+", metavar="M")
     add_split_options(command)
     command.add_argument("--mask", choices=tuple(MASKS), default="seen", help=_choices(MASKS))

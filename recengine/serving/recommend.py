@@ -86,6 +86,16 @@ def recommend_new(
     return Listing(top_k(scored.scores, k, scored.salts), scored.fallback)
 
 
+def most_popular(
+    dataset: Dataset, histories: Interactions, *, k: int = 10, positive: float = 4.0, among: ArrayLike | None = None
+) -> Listing:
+    """Return the most liked items that each user of `histories` has not rated, marked as fallback."""
+    users = np.arange(histories.n_users)
+    scores = torch.from_numpy(dataset.liked_counts(positive).astype(np.float32)).repeat(len(users), 1)
+    ranking = top_k(mask_scores(scores, users, seen=histories, among=among), k, tie_salts(histories, users))
+    return Listing(ranking, np.ones(len(users), bool))
+
+
 def recommend_profile(
     model: Recommender, dataset: Dataset, profile: Mapping[str, str], *, k: int = 10, among: ArrayLike | None = None
 ) -> Listing:

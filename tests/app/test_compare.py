@@ -154,6 +154,7 @@ def test_csv_holds_every_figure_whole(report: EvaluationReport, result: dict[str
 def test_markdown_says_what_was_measured_and_how(report: EvaluationReport) -> None:
     text = leaderboard.to_markdown(report, "python -m recengine evaluate x")
     assert text.startswith("sample, leave-last: 1,998 viewers, 1,229 films, 1 seed(s)")
+    assert "films that a viewer had rated before the test, high or low, are not ranked for them" in text
     assert "`python -m recengine evaluate x`" in text
     assert text.index("| ease |") < text.index("| popularity |") < text.index("| bias |")
 
@@ -161,6 +162,19 @@ def test_markdown_says_what_was_measured_and_how(report: EvaluationReport) -> No
 def made_of(task: TaskResults) -> EvaluationReport:
     settings = EvaluationSettings("made up", {"split": "leave-last"}, k=10, seeds=1)
     return EvaluationReport(settings, users=1, left_out=0, items=3, tasks=(task,))
+
+
+def test_too_few_viewers_are_said_to_be_too_few() -> None:
+    (row,) = leaderboard.against_leader(made_of(TaskResults({}, "ease", {"mf": Paired(0.01, *[math.nan] * 3)}, {}, {})))
+    assert row.text == "0.0100 NDCG@10 behind EASE; too few viewers to say more"
+    assert not row.beyond_chance
+
+
+def test_m51_a_fifth_is_a_fifth(open_app: Open, worker: Worker) -> None:
+    for split, share in (("random", "0.2"), ("time", "0.2"), ("stratified", "0.2"), ("leave-last", None)):
+        line = open_app(PAGE, split=split).code[0].value.split()
+        assert line[line.index("--split") + 1] == split
+        assert (line[line.index("--test-share") + 1] if "--test-share" in line else None) == share
 
 
 def test_chance_is_told_from_more_than_chance() -> None:

@@ -13,7 +13,7 @@ from recengine.metrics import tie_salts
 from recengine.models.base import Recommender
 from recengine.models.registry import model_class
 from recengine.serving.explain import Reason, reasons
-from recengine.serving.recommend import recommend, recommend_new, similar
+from recengine.serving.recommend import most_popular, recommend, recommend_new, similar
 from recengine.training.config import RunConfig
 from tests.support.ranking import in_order
 
@@ -115,6 +115,13 @@ def test_a_new_user_who_likes_nothing_gets_popularity_marked_as_fallback(ease, d
     listing = recommend_new(ease, disliker, new_user((3, 1.0)), k=5)
     assert listing.fallback.tolist() == [True]
     assert listing.ranking.items[0].tolist() == by_popularity(disliker, new_user((3, 1.0)))[:5]
+
+
+def test_c36_the_most_popular_items_are_those_that_stand_in_for_a_model(ease, disliker: Dataset) -> None:
+    histories = new_user((3, 1.0))
+    popular, stands_in = most_popular(disliker, histories, k=5), recommend_new(ease, disliker, histories, k=5)
+    assert popular.fallback.tolist() == stands_in.fallback.tolist() == [True]
+    assert torch.equal(popular.ranking.items, stands_in.ranking.items)
 
 
 def test_a_model_that_cannot_fold_in_says_so(disliker: Dataset) -> None:
