@@ -200,7 +200,8 @@ def estimates(ready: sidebar.Ready) -> None:
 
             def text() -> str:
                 rows = estimate_rows(model, dataset)
-                return csv_text(next(rows), rows)
+                header = next(rows)
+                return csv_text(header, rows, ids=header)
 
             name = f"estimates-{model.name}.csv"
             st.download_button("Download as CSV", text, name, "text/csv", icon=":material/download:", on_click="ignore")

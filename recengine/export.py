@@ -8,9 +8,9 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Cell = str | int | float | None
 _ID = re.compile(r"(?:user|item|movie|film)(?:[ _-]?id)?", re.IGNORECASE)
-"""Columns of ids, which are written as they are, so that they can be read back."""
+"""Columns of ids, where a table does not say which they are."""
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 TABLES = (".csv", ".jsonl", ".parquet")
 """Endings of the files that a table can be written to."""
@@ -55,16 +55,23 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> list[str]:
     return [line(header), line(["-" * w for w in widths]), *map(line, shown)]
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Write a CSV atomically; text that a spreadsheet would run as a formula is prefixed with ', but for ids."""
+def write_csv(
+    path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]], ids: Collection[str] | None = None
+) -> None:
+    """Write a CSV atomically; text that a spreadsheet would run as a formula is prefixed with '.
+
+    Numbers stay as they are, as do the columns `ids`, known by their names if not given: ids can be read back.
+    """
     with _out(path) as file:
-        _write_rows(file, header, rows)
+        _write_rows(file, header, rows, ids)
 
 
-def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+def write_table(
+    path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]], ids: Collection[str] | None = None
+) -> None:
     """Write a table atomically in the format that the file's ending names; one without an ending is CSV.
 
-    Only CSV, which a spreadsheet opens, has text prefixed that would be a formula; ids and numbers never.
+    Only CSV, which a spreadsheet opens, has text prefixed that would be a formula; see `write_csv`.
     """
     match path.suffix.lower():
         case ".jsonl":
@@ -75,7 +82,7 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]
         case ".parquet":
             _write_parquet(path, header, rows)
         case _:
-            write_csv(path, header, rows)
+            write_csv(path, header, rows, ids)
 
 
 def _write_parquet(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
@@ -104,19 +111,20 @@ def _arrow(header: Sequence[str], rows: Sequence[Sequence[Cell]], schema: pa.Sch
     return pa.Table.from_arrays(arrays, names=[str(name) for name in header])
 
 
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]], ids: Collection[str] | None = None) -> str:
     """Return what `write_csv` writes."""
     file = io.StringIO(newline="")
-    _write_rows(file, header, rows)
+    _write_rows(file, header, rows, ids)
     return file.getvalue()
 
 
-def _write_rows(file: TextIO, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+def _write_rows(
+    file: TextIO, header: Sequence[str], rows: Iterable[Sequence[Cell]], ids: Collection[str] | None
+) -> None:
     writer = csv.writer(file)
-    writer.writerow([_harmless(cell) for cell in header])
-    ids = [bool(_ID.fullmatch(str(name))) for name in header]
-    for row in rows:
-        writer.writerow([cell if is_id else _harmless(cell) for cell, is_id in zip(row, ids, strict=True)])
+    is_id = [bool(_ID.fullmatch(name)) if ids is None else name in ids for name in map(str, header)]
+    for row in chain([header], rows):
+        writer.writerow([cell if kept else _harmless(cell) for cell, kept in zip(row, is_id, strict=True)])
 
 
 def write_json(path: Path, value: Mapping[str, Json]) -> None:

@@ -14,6 +14,7 @@ from recengine.cli.arguments import Commands, add_data_command, add_out
 from recengine.cli.common import BATCH, load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
+from recengine.data.readers.columns import roles
 from recengine.data.readers.pairs import read_pairs
 from recengine.errors import BadInput
 from recengine.export import Cell, write_table
@@ -73,7 +74,8 @@ def estimates(options: argparse.Namespace, report: Reporter) -> None:
     model = _rating_model(options, report, data)
 
     rows = estimate_rows(model, data)
-    write_table(options.out, next(rows), rows)
+    header = next(rows)
+    write_table(options.out, header, rows, ids=header)
     report.result({"out": str(options.out), "users": data.n_users, "items": data.n_items}, [str(options.out)])
 
 
@@ -99,6 +101,8 @@ def _write_with(
     column: str,
     values: NDArray[np.float32],
 ) -> None:
-    """Write the pairs as they came, in their order, with one more column."""
-    write_table(options.out, (*header, column), ((*row, float(v)) for row, v in zip(cells, values, strict=True)))
+    """Write the pairs as they came, in their order, with one more column: they can be read again."""
+    ids = [header[index] for role, index in roles(header).items() if role in ("user", "item")]
+    table = ((*row, float(v)) for row, v in zip(cells, values, strict=True))
+    write_table(options.out, (*header, column), table, ids)
     report.result({"out": str(options.out), "rows": len(cells)}, [str(options.out)])

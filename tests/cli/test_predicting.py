@@ -46,6 +46,32 @@ def test_predict_adds_a_column_and_keeps_the_order(folder: Path, tmp_path: Path,
     assert read(out)[0] == ["user_id", "item_id", "rating", "predicted_rating"]
 
 
+IDS = {"negative": "-{}", "signed": "+{}", "formula": "={}+1", "at": "@{}"}
+
+
+@pytest.mark.parametrize("command", ["score", "predict"])
+@pytest.mark.parametrize("form", IDS.values(), ids=IDS)
+def test_c07_what_is_written_can_be_read_again(form: str, command: str, tiny: Dataset, tmp_path: Path, capsys) -> None:
+    def named(number: int) -> str:
+        return form.format(number)
+
+    r = tiny.ratings
+    users, items = map(named, tiny.user_ids[r.user_idx]), map(named, tiny.item_ids[r.item_idx])
+    table = zip(users, items, r.rating, strict=True)
+    data = write(tmp_path / "ratings.csv", ["userId", "movieId", "rating"], table)
+    pairs = [(named(1), named(101), "-0.37", "-30-"), (named(2), named(102), "+1.5", "plain")]
+    asked = write(tmp_path / "pairs.csv", ["userId", "movieId", "old_score", "note"], pairs)
+    for name in ("first.csv", "second.csv"):
+        out = tmp_path / name
+        arguments = [command, "--dataset", data, "--model", "bias", "--pairs", asked, "--out", out, "--quiet"]
+        assert main([str(argument) for argument in arguments]) == 0, capsys.readouterr().err
+        asked = out
+    _, *rows = read(out)
+    assert [tuple(row[:3]) for row in rows] == [pair[:3] for pair in pairs]
+    assert [row[3] for row in rows] == ["'-30-", "plain"]  # what a spreadsheet would run
+    assert [row[4] for row in rows] == [row[5] for row in rows]
+
+
 def test_estimates_are_the_whole_matrix_of_predictions(folder: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr("recengine.cli.predicting.BATCH", 7)
     out = tmp_path / "all.csv"

@@ -1,5 +1,6 @@
 """`recommend`, `similar`, `score`, `predict` and `estimates` as scripts rely on them, and the files that they write."""
 
+import csv
 import io
 import json
 import math
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import example, given
+from hypothesis.strategies import text
 from tqdm import tqdm
 
 from recengine import export
@@ -16,7 +19,7 @@ from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.experiments.train import TrainingRequest, obtain
-from recengine.export import write_csv, write_json, write_table
+from recengine.export import csv_text, write_csv, write_json, write_table
 from recengine.serving.recommend import recommend
 from recengine.training.config import RunConfig
 from recengine.training.loop import EpochResult, Stage
@@ -170,12 +173,27 @@ def test_each_phase_and_each_stage_of_a_training_has_a_bar_that_names_it(monkeyp
 
 
 def test_text_that_a_spreadsheet_would_run_is_prefixed(tmp_path: Path) -> None:
-    cells = ["=1", "+a", "-30-", "@a", "\tx", "\rx", "plain", "a=b", ""]
-    write_csv(tmp_path / "f.csv", ["=head", "n"], [(cell, -1.5) for cell in cells])
+    cells = ["=1", "+1+1", "-1-", "@a", "\tx", "\rx", "plain", "a=b", ""]
+    write_csv(tmp_path / "f.csv", ["=head", "n", "item_id"], [(cell, -1.5, cell) for cell in cells])
     header, *rows = read(tmp_path / "f.csv")
-    assert header == ["'=head", "n"]
-    assert [row[0] for row in rows] == ["'=1", "'+a", "'-30-", "'@a", "'\tx", "'\rx", "plain", "a=b", ""]
+    assert header == ["'=head", "n", "item_id"]
+    assert [row[0] for row in rows] == ["'=1", "'+1+1", "'-1-", "'@a", "'\tx", "'\rx", "plain", "a=b", ""]
     assert {row[1] for row in rows} == {"-1.5"}  # a number is not text
+    assert [row[2] for row in rows] == cells  # an id is read back
+
+
+@pytest.mark.parametrize("number", ["-0.37", "+1", "-1", "-.5", "-1,5", "+1e-3", "-12."])
+def test_c07_plain_numbers_stay_as_they_are(number: str) -> None:
+    assert csv_text(["note"], [(number,)]).splitlines() == ["note", number if "," not in number else f'"{number}"']
+
+
+@given(text(min_size=1).filter(lambda cell: "\r" not in cell and "\n" not in cell))
+@example("-1")
+@example("=1+1")
+@example("'=1")
+def test_c07_ids_of_any_text_come_back(id: str) -> None:
+    header, row = csv.reader(io.StringIO(csv_text(["user_id", "title"], [(id, "x")]), newline=""))
+    assert (header, row) == (["user_id", "title"], [id, "x"])
 
 
 @pytest.mark.parametrize("id", ["-1", "-0.37", "+1", "=1+1", "@a", "-30-", "\tx", "00123"])
