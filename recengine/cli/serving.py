@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recengine.cli.arguments import Commands, add_data_command, add_out
 from recengine.cli.common import BATCH, load_data, read_settings, train_or_find
@@ -57,9 +58,11 @@ def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
     trained = train_or_find(options, report, data, options.model, read_settings(options.set))
     header = ("user_id", "rank", "item_id", "title", "score")
     fallback: list[Cell] = []
+    sated: list[Cell] = []
 
     def rows() -> Iterator[Sequence[Cell]]:
-        for ids, listing in _listings(options, report, data, trained):
+        for ids, listing, counts in _listings(options, report, data, trained):
+            sated.extend(user for user, count in zip(ids, counts, strict=True) if count == data.n_items)
             fallback.extend(user for user, stands_in in zip(ids, listing.fallback, strict=True) if stands_in)
             yield from _listed(data, ids, listing)
 
@@ -81,12 +84,15 @@ def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
         report.note(
             f"{len(fallback):,} with no rating of {options.positive:g} or more: popularity replaces {options.model}."
         )
+    if sated and not options.include_seen:
+        who = f"User {sated[0]} has" if len(sated) == 1 else f"{len(sated):,} users have"
+        report.note(f"{who} rated all {data.n_items:,} items, so nothing is left to list; --include-seen lists them.")
 
 
 def _listings(
     options: argparse.Namespace, report: Reporter, data: Dataset, trained: Trained
-) -> Iterator[tuple[Sequence[Cell], Listing]]:
-    """Yield (user ids, listing) in batches."""
+) -> Iterator[tuple[Sequence[Cell], Listing, NDArray[np.int64]]]:
+    """Yield (user ids, listing, number of items that each user has rated) in batches."""
     parameters = {"k": options.k, "positive": options.positive, "include_seen": options.include_seen}
     if options.ratings is not None:
         histories = read_histories(options.ratings, data)
@@ -95,16 +101,17 @@ def _listings(
         for start in range(0, len(histories.user_ids), BATCH):
             ids = histories.user_ids[start : start + BATCH]
             rows = histories.rows.of_users(np.arange(start, start + len(ids)))
-            yield ids, recommend_new(trained.model, data, rows, **parameters)
+            yield ids, recommend_new(trained.model, data, rows, **parameters), rows.user_counts
         return
     if options.profile is not None:
         profile = read_settings(options.profile.split(","), "profile")
-        yield ["new"], recommend_profile(trained.model, data, profile, k=options.k)
+        yield ["new"], recommend_profile(trained.model, data, profile, k=options.k), np.zeros(1, np.int64)
         return
     users = np.arange(data.n_users) if options.all_users else data.user_index([options.user])
     for start in range(0, len(users), BATCH):
         some = users[start : start + BATCH]
-        yield data.user_ids[some].tolist(), recommend(trained.model, data, some, **parameters)
+        listing = recommend(trained.model, data, some, **parameters)
+        yield data.user_ids[some].tolist(), listing, data.ratings.user_counts[some]
 
 
 def _listed(data: Dataset, users: Sequence[Cell], listing: Listing) -> Iterator[Sequence[Cell]]:

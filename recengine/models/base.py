@@ -247,6 +247,8 @@ class Recommender(ABC, Generic[ConfigT]):
         Raises BadInput for a model without item vectors.
         """
         seeds = torch.as_tensor(as_indices(item_idx))
+        if self.n_items == 1:
+            raise BadInput("item", expected="data of two items or more", problem="is the only one, and like no other")
         check_k(k, self.n_items - 1)
         similarity = self.item_similarity(seeds) if "similar" in self.abilities else None
         if similarity is None:

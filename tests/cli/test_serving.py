@@ -60,6 +60,49 @@ def test_a_substitute_is_named(run, folder: Path) -> None:
     ] == [61]
 
 
+@pytest.fixture
+def sated(tmp_path: Path) -> Path:
+    """Return ratings of 12 films: users 1 and 2 rated them all, user 3 all but one."""
+    rows = [(user, item, 3 + item % 3) for user in (1, 2, 3) for item in range(12) if (user, item) != (3, 11)]
+    return write(tmp_path / "sated.csv", ["userId", "movieId", "rating"], rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "note"),
+    [
+        (["--user", 1], "User 1 has rated all 12 items, so nothing is left to list; --include-seen lists them."),
+        (["--user", 2, "-k", 12], "User 2 has rated all 12 items"),
+        (["--all-users"], "2 users have rated all 12 items"),
+        (["--ratings", "everything.csv"], "User new has rated all 12 items"),
+    ],
+)
+@pytest.mark.parametrize("model", ["ease", "popularity"])
+def test_c23_a_user_who_has_rated_everything_is_named(
+    run, sated: Path, arguments: list[Any], note: str, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sated.parent)
+    write(sated.parent / "everything.csv", ["item_id", "rating"], [(item, 5) for item in range(12)])
+    status, _, noted = run("recommend", "--dataset", sated, "--model", model, *arguments)
+    assert status == 0
+    assert note in noted
+    assert "rated all" not in run("recommend", "--dataset", sated, "--model", model, *arguments, "--include-seen")[2]
+
+
+@pytest.mark.parametrize("arguments", [["--user", 3], ["--user", 3, "-k", 12]])
+def test_c23_a_user_with_one_film_left_gets_it_without_a_note(run, sated: Path, arguments: list[Any]) -> None:
+    status, output, noted = run("recommend", "--dataset", sated, "--model", "ease", *arguments)
+    assert (status, "rated all" in noted) == (0, False)
+    assert [line.split()[2] for line in output.splitlines()[2:]] == ["11"]
+
+
+@pytest.mark.parametrize("model", ["ease", "item-knn", "ials"])
+def test_c23_one_film_alone_has_no_similar_ones(run, tmp_path: Path, model: str) -> None:
+    data = write(tmp_path / "one.csv", ["userId", "movieId", "rating"], [(user, 7, 5) for user in range(4)])
+    status, _, error = run("similar", "--dataset", data, "--model", model, "--item", 7)
+    assert status == 2
+    assert "--item is the only one, and like no other; expected data of two items or more" in error
+
+
 def test_seen_films_are_listed_only_when_asked(run, folder: Path) -> None:
     data = load_dataset(folder)
     seen = set(data.item_ids[data.ratings.item_idx[data.ratings.user_idx == 3]].tolist())
@@ -92,7 +135,7 @@ def test_similar_to_a_film_without_likes_reports_that_popularity_stands_in(run, 
     popular = json_of(
         run("recommend", "--dataset", folder, "--model", "popularity", "--user", 61, "--include-seen", "--json")
     )
-    assert [r["item_id"] for r in result["similar"]] == [r["item_id"] for r in popular["recommendations"]][:3]
+    assert [r["similarity"] for r in result["similar"]] == [r["score"] for r in popular["recommendations"]][:3]
     assert "most popular items stand in" in run(*arguments)[2]
 
 
