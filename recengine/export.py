@@ -122,7 +122,8 @@ def _write_rows(
     file: TextIO, header: Sequence[str], rows: Iterable[Sequence[Cell]], ids: Collection[str] | None
 ) -> None:
     writer = csv.writer(file)
-    is_id = [bool(_ID.fullmatch(name)) if ids is None else name in ids for name in map(str, header)]
+    known = None if ids is None else frozenset(map(str, ids))
+    is_id = [bool(_ID.fullmatch(name)) if known is None else name in known for name in map(str, header)]
     for row in chain([header], rows):
         writer.writerow([cell if kept else _harmless(cell) for cell, kept in zip(row, is_id, strict=True)])
 

@@ -225,9 +225,9 @@ def test_text_that_a_spreadsheet_would_run_is_prefixed(tmp_path: Path) -> None:
     assert [row[2] for row in rows] == cells  # an id is read back
 
 
-@pytest.mark.parametrize("number", ["-0.37", "+1", "-1", "-.5", "-1,5", "+1e-3", "-12."])
+@pytest.mark.parametrize("number", ["-0.37", "+1", "-1", "-.5", "+1e-3", "-12."])
 def test_c07_plain_numbers_stay_as_they_are(number: str) -> None:
-    assert csv_text(["note"], [(number,)]).splitlines() == ["note", number if "," not in number else f'"{number}"']
+    assert csv_text(["note"], [(number,)]).splitlines() == ["note", number]
 
 
 @given(text(min_size=1).filter(lambda cell: "\r" not in cell and "\n" not in cell))
