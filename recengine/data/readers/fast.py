@@ -1,4 +1,4 @@
-"""Long tables without quotes, through pyarrow; anything else is left to the reader that names its lines."""
+"""Plain long tables, through pyarrow; anything else is left to the reader that names its lines."""
 
 from __future__ import annotations
 
@@ -46,10 +46,15 @@ def _parts(blocks: Iterator[bytes], shape: Shape, as_text: bool) -> list[_Part] 
         while skip and block:
             block = block.partition(b"\n")[2]
             skip -= 1
+        if b'"' in block:
+            unquoted = _unquoted(block, mark, len(shape.names))
+            if unquoted is None:
+                return None
+            block = unquoted
         if not block:
             continue
         if as_text:
-            refused = any(sign in block for sign in (b'"', b"\0", b"0x", b"0X"))  # pyarrow would read 0x1F as 31
+            refused = any(sign in block for sign in (b"\0", b"0x", b"0X"))  # pyarrow would read 0x1F as 31
         else:
             refused = bool(block.translate(None, _NUMBERS + mark)) or not _plain_numbers(block, mark)
         part = None if refused else _read_block(block, shape, as_text)
@@ -57,6 +62,21 @@ def _parts(blocks: Iterator[bytes], shape: Shape, as_text: bool) -> list[_Part] 
             return None
         parts.append(part)
     return parts
+
+
+def _unquoted(block: bytes, mark: bytes, width: int) -> bytes | None:
+    """Return whole lines without the quotes round cells, or None where a quote may mean anything else.
+
+    No separator stands between quotes when there are as many as the rows need, and then each quote must open or
+    close a cell.
+    """
+    if block.count(mark) != (width - 1) * block.count(b"\n"):
+        return None
+    opening = block.count(mark + b'"') + block.count(b'\n"') + block.startswith(b'"')
+    closing = block.count(b'"' + mark) + block.count(b'"\n')
+    if not opening == closing == block.count(b'"') / 2:
+        return None
+    return block.replace(b'"', b"")
 
 
 def _plain_numbers(block: bytes, mark: bytes) -> bool:

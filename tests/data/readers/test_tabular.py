@@ -146,12 +146,21 @@ def fast(*blocks: bytes) -> Columns | None:
 
 def test_the_fast_parser_declines_what_it_would_read_wrongly() -> None:
     header = b"userId,movieId,rating\n"
-    assert fast(header + b"1,2,3.5\n") is not None
+    plain = fast(header + b"1,2,3.5\n")
+    quoted = fast(header + b'"1","2","3.5"\n')
+    assert plain is not None
+    assert quoted is not None
+    assert (quoted.users.tolist(), quoted.items.tolist()) == (plain.users.tolist(), plain.items.tolist()) == ([1], [2])
     for row in (
         b"1,2,3,4\n",
         b"1,2\n1,2,3,4\n",
         b"1,2,True\n",
-        b'"1",2,3\n',
+        b'"1"x,2,3\n',
+        b'1"x",2,3\n',
+        b'"a,b",2,3\n',
+        b'"a""b",2,3\n',
+        b'"a\nb",2,3\n',
+        b'",2,3\n',
         b",2,3\n",
         b" ,2,3\n",
         b"1,2,0x1F\n",
