@@ -60,7 +60,7 @@ async def health(_: Request) -> Response:
     """Report whether the database answers and the default model is ready; 503 if either is not."""
 
     def check() -> dict[str, str]:
-        from pages.ui import caches, visitor_ratings
+        from pages.ui import caches, datasets, visitor_ratings
 
         state = {"database": "ok", "model": "ok"}
         try:
@@ -68,7 +68,7 @@ async def health(_: Request) -> Response:
         except Exception as error:  # which one depends on the database
             log.error("the database does not answer", exc_info=error)
             state["database"] = "does not answer"
-        data = caches.shared_dataset(settings.default_dataset())
+        data = datasets.shared_dataset(settings.default_dataset())
         if caches.known_model(data, caches.DEFAULT_MODEL, settings.default_device()) is None:
             state["model"] = "is not ready"
         return state

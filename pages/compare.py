@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.ui import cards, jobs, leaderboard, messages, recipes, sidebar
+from pages.ui.datasets import liked_from
 from pages.ui.escape import html, markdown
 from pages.ui.task_form import Choice, Models, Number, Switch, TaskForm
 from recengine.data.dataset import Dataset
@@ -222,7 +223,7 @@ def draw_one_viewer(dataset: Dataset, job: Job, order: list[str], key: str) -> N
     st.caption(f"Viewers for whom {recipes.label(chosen)} {side} most, by NDCG.")
     user = int(dataset.user_index([viewer])[0])
     past = viewers.history_of(dataset, user)
-    positive = dataset.like_threshold
+    positive = liked_from(dataset)
     liked = past.items[past.ratings >= positive].tolist()
     names = ", ".join(cards.named(cards.film(dataset, item)) for item in liked[:12])
     st.html(f'<p class="status-line"><b>Viewer {html(viewer)}</b> loved {html(names)} …</p>')

@@ -7,15 +7,15 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from pages.hosting.limits import unpacked_limit
 from pages.hosting.visitor import check_limit
-from pages.ui import charts, messages, sidebar
+from pages.ui import charts, datasets, messages, reading_form, sidebar
 from pages.ui.address import link
 from pages.ui.escape import html, markdown
 from pages.ui.jobs import ended_badly, follow, jobs
+from pages.ui.words import words_of
+from recengine import settings
 from recengine.data import sources
 from recengine.data.dataset import Dataset
-from recengine.data.readers.archive import is_zip
 from recengine.errors import BadInput
 from recengine.jobs.job import JobState
 
@@ -107,52 +107,94 @@ def catalogue() -> None:
 
 
 def upload() -> None:
-    """Draw the upload of a file and its report or error. The data stays in this session."""
-    st.markdown(
-        "A CSV with one rating per row (`userId,movieId,rating`, optionally `timestamp`), a CSV with one viewer per "
-        "row and one film per column, or a zip with `ratings.csv` and `movies.csv`. Only you can see it, and it is "
-        "gone when you close the page."
+    """Draw the upload of a file, and what it would be read as before it is used."""
+    state = st.session_state
+    file = st.file_uploader(
+        "Upload your own ratings or events",
+        type=list(sources.UPLOAD_SUFFIXES),
+        key=f"upload {state.get('uploads used', 0)}",
+        help="A table with one rating or event per row, or one viewer per row and one film per column; or a zip with "
+        "`ratings.csv` and `movies.csv`. Only you can see it.",
     )
-    file = st.file_uploader("Your ratings", type=["csv", "zip"], key="upload")
-    if file is not None and st.session_state.get("read_id") != file.file_id:
-        st.session_state["read_id"] = file.file_id
-        st.session_state.pop("upload error", None)
+    if file is None:
+        state.pop("draft", None)
+        return
+    draft = state.get("draft")
+    if draft is None or draft.id != file.file_id:
         try:
-            with st.spinner("Reading and checking every row"):
-                check_limit("upload")
-                content = file.getvalue()
-                st.session_state["uploaded"] = sources.load_upload(file.name, content, unpacked_limit=unpacked_limit())
-                st.session_state["uploaded_bytes"] = content  # for jobs, which read files
-                st.session_state["uploaded_suffix"] = ".zip" if is_zip(content, file.name) else ".csv"
+            check_limit("upload")
         except BadInput as error:
-            st.session_state["upload error"] = messages.bad_input_message(error)
-        else:
-            st.rerun()  # the sidebar, already on the page, should offer it
-    problem = st.session_state.get("upload error")
-    if file is not None and problem:
+            messages.error(messages.bad_input_message(error), messages.start_again_link)
+            return
+        with st.spinner("Reading and checking every row"):
+            draft = state["draft"] = reading_form.Draft.of(file.file_id, file.name, file.getvalue())
+    if not draft.shown.names and draft.shown.problem is not None:
         messages.error(
-            problem,
+            messages.bad_input_message(draft.shown.problem),
             lambda: st.download_button("Download an example", EXAMPLE, "ratings.csv", icon=":material/download:"),
         )
-    dataset = st.session_state.get("uploaded")
-    if dataset is None or (file is not None and problem):
         return
-    st.success(
-        f"{markdown(dataset.name)}: {len(dataset.ratings):,} ratings by {dataset.n_users:,} viewers of "
-        f"{dataset.n_items:,} films.",
-        icon=":material/check_circle:",
-    )
-    for line in dataset.cleaning.lines():
-        st.caption(markdown(line))
-    if sidebar.choice().data != sidebar.UPLOAD:
-        st.button("Use this data", type="primary", on_click=sidebar.choose, args=("data", sidebar.UPLOAD))
-    else:
-        link("for_you.py", "See what it recommends", icon=":material/arrow_forward:")
+    reading_form.draw(draft, use_upload)
+
+
+@messages.toast_errors
+def use_upload() -> None:
+    """Keep the upload and make it the data set of all pages. For callbacks."""
+    state = st.session_state
+    draft: reading_form.Draft = state["draft"]
+    name, positive = reading_form.use(draft), reading_form.liked(draft)
+    sidebar.choose("data", name)
+    if positive is not None:
+        datasets.set_liked(positive)
+    del state["draft"]
+    state["uploads used"] = state.get("uploads used", 0) + 1
+
+
+@messages.toast_errors
+def _forget(name: str) -> None:
+    sidebar.choose("data", settings.default_dataset())
+    datasets.forget(name)
+
+
+def in_use(dataset: Dataset) -> None:
+    """Draw that an upload is in use, how it was read, and where to go from here."""
+    name = sidebar.choice().data
+    words = words_of(dataset)
+    with st.container(border=True, key="in use"):
+        st.success(
+            f"{markdown(datasets.label(name))} is in use: {len(dataset.ratings):,} {words.ratings} by "
+            f"{dataset.n_users:,} {words.viewers} of {dataset.n_items:,} {words.items}. Only you can see it.",
+            icon=":material/check_circle:",
+        )
+        with st.container(horizontal=True, vertical_alignment="center"):
+            link("compare.py", "Compare models on it", icon=":material/leaderboard:")
+            link("for_you.py", "See what it recommends", icon=":material/arrow_forward:")
+            st.button("Delete it", on_click=_forget, args=(name,), icon=":material/delete:", key="forget upload")
+
+
+def liked(dataset: Dataset) -> None:
+    """Draw what counts as liked on this data set, for all pages."""
+    low, high = dataset.rating_range
+    positive = datasets.liked_from(dataset)
+    with st.container(border=True, key="liked from"):
+        left, right = st.columns([1, 3], vertical_alignment="bottom")
+        with left:
+            key = f"liked from {dataset.fingerprint} {positive:g}"
+            st.number_input(
+                "Liked from", min(0.0, low), max(high, 0.0), value=positive, step=0.5, format="%g", key=key,
+                on_change=lambda: datasets.set_liked(st.session_state[key]),
+                help="What models learn from and are tested on, on every page. 0: every row counts.",
+            )  # fmt: skip
+        with right:
+            st.caption(markdown(datasets.liked_text(dataset, positive)))
 
 
 with messages.catch_bad_input(messages.start_again_link):
+    upload()
     with st.skeleton(height=420):
         dataset = sidebar.dataset()
+    if datasets.is_upload(sidebar.choice().data):
+        in_use(dataset)
     if dataset.simulated:
         st.html(
             '<p class="simulated"><b>The films are real, the viewers are simulated.</b> Their ratings come from a '
@@ -160,6 +202,7 @@ with messages.catch_bad_input(messages.start_again_link):
             "data set below for ratings by real people.</p>"
         )
     overview(dataset)
+    liked(dataset)
     spread(dataset)
     report(dataset)
     st.html('<h2 class="row-title">Data sets</h2>')
@@ -168,6 +211,4 @@ with messages.catch_bad_input(messages.start_again_link):
         catalogue()
     for citation in dict.fromkeys(source.citation for source in sources.SOURCES.values() if source.citation):
         st.caption(f"Please cite: {citation}")
-    st.html('<h2 class="row-title">Upload your own</h2>')
-    upload()
     sidebar.show_model_status(dataset)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pages.ui import caches, cards, filters, messages, recipes, sidebar
 from pages.ui.address import link, recall, record
+from pages.ui.datasets import origin_of
 from pages.ui.escape import html, markdown
 from pages.ui.training_form import training_form
 from recengine.data.dataset import Dataset
@@ -208,7 +209,8 @@ def estimates(ready: sidebar.Ready) -> None:
         else:
             st.caption("That is too much to download here. This command writes it to a file:")
         task = recipes.task_of(sidebar.choice().model, sidebar.choice().device)
-        command = ["python", "-m", "recengine", "estimates", "--dataset", dataset.name, "--model", model.name]
+        data = origin_of(dataset).shown_arguments()
+        command = ["python", "-m", "recengine", "estimates", *data, "--model", model.name]
         command += training_form(dataset, model.name).arguments(task)
         st.code(shlex.join([*command, "--out", "estimates.csv"]), language="bash", wrap_lines=True)
 

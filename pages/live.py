@@ -7,6 +7,7 @@ import json
 import streamlit as st
 
 from pages.ui import jobs, messages, replay, sidebar, visitor_ratings
+from pages.ui.datasets import liked_from
 from pages.ui.task_form import Choice, Models, TaskForm
 from recengine.data.dataset import Dataset
 from recengine.evaluation.stream_report import StreamReport
@@ -81,7 +82,7 @@ def lowest_rating(dataset: Dataset, kind: str) -> float:
     low, high = dataset.rating_range
     if kind == "all" or low == high:
         return 0.0
-    return high if kind == "top" else dataset.like_threshold
+    return high if kind == "top" else liked_from(dataset)
 
 
 def describe_kind(dataset: Dataset, kind: str) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.ui.datasets import shared_dataset
 from pages.ui.jobs import jobs
 from pages.ui.recipes import asked, request, task_of
 from pages.ui.training_form import training_form
 from recengine import settings
 from recengine.data.dataset import Dataset
-from recengine.data.sources import load_dataset
 from recengine.data.title_index import TitleIndex
 from recengine.experiments.store import ArtefactStore, Trained
 from recengine.experiments.train import TrainingRequest, obtain
@@ -31,12 +31,6 @@ DEFAULT_MODEL = DEFAULT
 _MODELS_KEPT = 6
 QUICK_ITEMS, QUICK_ROWS = 2_000, 200_000
 """Up to this many items and ratings a closed form takes a few seconds, recency chosen among them."""
-
-
-@st.cache_resource(max_entries=3, show_spinner=False)
-def shared_dataset(name: str) -> Dataset:
-    """Return a registered data set, the same object for every session."""
-    return load_dataset(name)
 
 
 class Shelf:

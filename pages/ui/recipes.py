@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import streamlit as st
-
-from pages.hosting.visitor import visitor_id
+from pages.ui.datasets import liked_from
 from pages.ui.jobs import jobs, visible
 from recengine.data.dataset import Dataset
 from recengine.experiments.train import TrainingRequest
@@ -48,29 +46,17 @@ def task_of(choice: str, device: str = "auto") -> Task:
 def request(dataset: Dataset, task: Task) -> TrainingRequest:
     """Return a training on all of a data set."""
     run = RunConfig(device=task.device, seed=task.seed)  # type: ignore[arg-type]  # it checks
-    return TrainingRequest(dataset, task.model, asked(task), run, dataset.like_threshold)
+    return TrainingRequest(dataset, task.model, asked(task), run, liked_from(dataset))
 
 
-def runs_on(data: str, upload: Dataset | None = None) -> dict[str, Job]:
+def runs_on(data: str) -> dict[str, Job]:
     """Return the finished runs on a data set that the presets do not make already, by id, the latest first.
 
-    data : its name, or that of the visitor's `upload`
+    data : its name in the sidebar
     """
-    done = [job for job in visible("train") if job.state is JobState.DONE and is_of(job, data, upload)]
+    done = [job for job in visible("train") if job.state is JobState.DONE and job.task.data == data]
     latest = {job.key: job for job in reversed(done) if not is_preset(job.task)}
     return {job.id: job for job in reversed(latest.values())}
-
-
-def is_of(job: Job, data: str, upload: Dataset | None) -> bool:
-    """Tell whether a job is on that data set, named as in `runs_on`."""
-    if job.owner:
-        return upload is not None and job.task.fingerprint == upload.fingerprint
-    return upload is None and job.task.data == data
-
-
-def owner(dataset: Dataset) -> str:
-    """Return this visitor if the data set is their upload, else ""."""
-    return visitor_id() if dataset is st.session_state.get("uploaded") else ""
 
 
 def set_flags(settings: Mapping[str, str]) -> list[str]:

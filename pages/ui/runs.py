@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from pages.ui import curves, jobs, messages, recipes, run_figures, sidebar
+from pages.ui import curves, jobs, messages, recipes, run_figures
 from pages.ui.address import link
 from pages.ui.escape import html, plain
 from pages.ui.training_form import fill, search_form, settings_of, training_form
@@ -21,8 +21,7 @@ KINDS = ("train", "tune")
 
 def on(dataset: Dataset) -> list[Job]:
     """Return the runs on a data set that this session may see, the latest first."""
-    upload = dataset if sidebar.choice().data == sidebar.UPLOAD else None
-    return [job for job in jobs.visible(*KINDS) if recipes.is_of(job, dataset.name, upload)]
+    return [job for job in jobs.visible(*KINDS) if job.task.fingerprint == dataset.fingerprint]
 
 
 @messages.toast_errors

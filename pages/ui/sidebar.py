@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import streamlit as st
 
-from pages.ui.address import forget_of_dataset, recall, record
+from pages.ui.address import forget_of_dataset, link, recall, record
 from pages.ui.escape import html, markdown
 from recengine import settings
 
 if TYPE_CHECKING:  # both bring PyTorch, which is loaded only when the title is on the screen
     from recengine.data.dataset import Dataset
     from recengine.experiments.store import Trained
-
-UPLOAD = "upload"
-"""What the sidebar calls a visitor's upload, which only their session holds."""
 
 
 class Choice(NamedTuple):
@@ -59,17 +56,17 @@ def draw() -> None:
     """Draw the pickers of data set, model and, where there is a choice, device."""
     import torch
 
-    from pages.ui import caches, messages, recipes
+    from pages.ui import caches, datasets, messages, recipes
     from recengine.data.sources import SOURCES, is_present
     from recengine.models.registry import MODELS
 
     default = settings.default_dataset()
     names = [name for name in SOURCES if name == default or is_present(name)]
     names += [name for name in (default,) if name not in names]
-    names += [UPLOAD] if "uploaded" in st.session_state else []
+    mine = datasets.my_uploads()
     with st.sidebar, st.container(key="pickers", gap="small"):
-        data = _picker("data", "Data set", names, default)
-        runs = recipes.runs_on(data, st.session_state["uploaded"] if data == UPLOAD else None)
+        data = _picker("data", "Data set", [*names, *mine], default, {default: datasets.label(default)} | mine)
+        runs = recipes.runs_on(data)
         titles = {id: run.title for id, run in runs.items()} | {name: kind.title for name, kind in MODELS.items()}
         chosen = _picker("model", "Model", list(titles), caches.DEFAULT_MODEL, titles)
         kind = MODELS[recipes.task_of(chosen).model]
@@ -129,13 +126,10 @@ def _picker(
 
 
 def dataset() -> Dataset:
-    """Return the chosen data set: a shared one, or this session's upload."""
-    from pages.ui import caches
+    """Return the chosen data set: a shared one, or an upload of this visitor."""
+    from pages.ui import datasets
 
-    name = choice().data
-    if name == UPLOAD:
-        return st.session_state["uploaded"]
-    return caches.shared_dataset(name)
+    return datasets.load(choice().data)
 
 
 def ready() -> Ready:
@@ -165,12 +159,25 @@ def ready() -> Ready:
     status(f"trained {ago(result.manifest.trained_at)}", result.manifest.origin.device)
     if recency := caches.recency_text(result.model, recipes.task_of(chosen.model)):
         st.sidebar.html(f'<p class="about-model">{html(recency)}</p>')
-    return Ready(data, result, data.like_threshold)
+    return Ready(data, result, draw_liked(data))
+
+
+def draw_liked(data: Dataset) -> float:
+    """Draw what counts as liked, with the way to change it, and return the rating from which it does."""
+    from pages.ui import datasets
+    from pages.ui.words import words_of
+
+    positive = datasets.liked_from(data)
+    with st.sidebar:
+        link("data.py", f"Liked: {markdown(words_of(data).at_least(positive))}", icon=":material/favorite:")
+    return positive
 
 
 def show_model_status(data: Dataset) -> None:
-    """Write the status line on a page that needs no model."""
+    """Write the status line on a page that needs no model, and what counts as liked."""
     from pages.ui import caches
+
+    draw_liked(data)
 
     trained = caches.known_model(data, choice().model, choice().device)
     if trained is None:
@@ -181,11 +188,10 @@ def show_model_status(data: Dataset) -> None:
 
 def status(state: str, device: str = "") -> None:
     """Write the status line under the pickers."""
-    from pages.ui.recipes import label
+    from pages.ui import datasets, recipes
 
     chosen = choice()
-    name = "your data" if chosen.data == UPLOAD else chosen.data
-    parts = [label(chosen.model), name, state, *([device.upper()] if device else [])]
+    parts = [recipes.label(chosen.model), datasets.label(chosen.data), state, *([device.upper()] if device else [])]
     with st.sidebar:
         st.html(f'<p class="status">{html(" · ".join(parts))}</p>')
 

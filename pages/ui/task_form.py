@@ -15,9 +15,10 @@ import streamlit as st
 
 from pages.hosting.visitor import check_limit, visitor_id
 from pages.ui import address, jobs, messages, recipes
+from pages.ui.datasets import liked_from, origin_of
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
-from recengine.jobs.job import JOB_DIR, Job, Task
+from recengine.jobs.job import Job, Task
 from recengine.models.registry import MODELS
 
 
@@ -253,7 +254,7 @@ class TaskForm:
 
     def arguments(self, task: Task, *, result_only: bool = False) -> list[str]:
         """Return all arguments but models and data set; `result_only` leaves out what does not change the result."""
-        positive = self.dataset.like_threshold if self.positive is None else self.positive(task)
+        positive = liked_from(self.dataset) if self.positive is None else self.positive(task)
         parts = [field.arguments(task) for field in self.fields if field.names_result or not result_only]
         run = ["--positive", str(positive), "--seed", str(task.seed), "--device", task.device]
         return [*run, *(part for some in parts for part in some)]
@@ -265,7 +266,7 @@ class TaskForm:
         """
         versions = [MODELS[name].version for name in task.models]
         arguments = self.arguments(task, result_only=True)
-        owner = recipes.owner(self.dataset)
+        owner = origin_of(self.dataset).owner
         text = json.dumps([self.dataset.fingerprint, owner, versions, task.models, arguments, more])
         return f"{self.command} {hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
@@ -276,7 +277,7 @@ class TaskForm:
     def command_line(self, task: Task) -> str:
         """Return the command line that gives the same result."""
         command, flags = self._command(task)
-        arguments = [*command, "--dataset", self.dataset.name, *flags, *self.arguments(task)]
+        arguments = [*command, *origin_of(self.dataset).shown_arguments(), *flags, *self.arguments(task)]
         return shlex.join(["python", "-m", "recengine", *arguments])
 
     def start(
@@ -284,24 +285,22 @@ class TaskForm:
     ) -> Job:
         """Queue the task; return the job that does it already, if there is one.
 
-        A visitor's upload is written to the job's folder for as long as it runs, and the job is theirs alone.
+        A job on a visitor's upload is theirs alone.
         arguments, more : of the job alone, and as in `key`
         files           : name -> content of what else the job's folder holds, of this visitor, who then owns the job
         Raises BadInput where the app is hosted and this visitor has asked for too much.
         """
         check_limit("job")
-        state, owner = st.session_state, recipes.owner(self.dataset)
-        upload = {f"ratings{state['uploaded_suffix']}": state["uploaded_bytes"]} if owner else {}
-        data = f"{JOB_DIR}/{next(iter(upload))}" if upload else self.dataset.name
+        origin = origin_of(self.dataset)
         command, flags = self._command(task)
         return jobs.jobs().start(
-            [*command, "--dataset", data, *flags, *self.arguments(task), *arguments],
+            [*command, *origin.arguments(), *flags, *self.arguments(task), *arguments],
             kind=self.command,
             title=self.title(task),
             key=self.key(task, more),
-            owner=owner or (visitor_id() if files else ""),
-            task=replace(task, data=self.dataset.name, fingerprint=self.dataset.fingerprint),
-            files={**(files or {}), **upload},
+            owner=origin.owner or (visitor_id() if files else ""),
+            task=replace(task, data=origin.name, fingerprint=self.dataset.fingerprint),
+            files=files,
         )
 
     def _command(self, task: Task) -> tuple[list[str], list[str]]:

@@ -11,9 +11,11 @@ import streamlit as st
 
 from pages.hosting.logs import log_event
 from pages.hosting.visitor import account_id, browser_id, check_limit, visitor_id
+from pages.ui.datasets import origin_of
 from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.matching import Match
+from recengine.data.sources import SOURCES
 from recengine.serving.event_log import Event, EventLog, imported, located
 
 BATCH = 20
@@ -52,9 +54,9 @@ def event_log() -> EventLog:
 
 
 def catalogue(dataset: Dataset) -> str:
-    """Return the name under which ratings of a data set are kept; an upload goes by its content."""
-    uploaded = dataset is st.session_state.get("uploaded")
-    return f"own {dataset.fingerprint}" if uploaded else dataset.name
+    """Return the name under which ratings of a data set are kept; one without a registered name goes by its content."""
+    name = origin_of(dataset).name
+    return name if name in SOURCES else f"own {dataset.fingerprint}"
 
 
 def current(dataset: Dataset) -> VisitorRatings:
