@@ -11,7 +11,7 @@ import streamlit as st
 
 from pages.ui import cards, jobs, leaderboard, messages, recipes, sidebar
 from pages.ui.datasets import liked_from
-from pages.ui.escape import html, markdown
+from pages.ui.escape import html, plain
 from pages.ui.task_form import Choice, Models, Number, Switch, TaskForm
 from recengine.data.dataset import Dataset
 from recengine.data.splits import SPLITS
@@ -216,7 +216,7 @@ def draw_one_viewer(dataset: Dataset, job: Job, order: list[str], key: str) -> N
         viewer = st.selectbox(
             "Viewer",
             lead.index[:EXTREMES].tolist(),
-            format_func=lambda id: f"{markdown(id)}: {wide[chosen][id]:.2f}, others {others[id]:.2f}",
+            format_func=lambda id: f"{plain(id)}: {wide[chosen][id]:.2f}, others {others[id]:.2f}",
             key=f"viewer {chosen} {end}",
         )
     side = "beats the others" if end == "best" else "falls behind the others"

@@ -19,8 +19,6 @@ from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.jobs.job import JobState
 
-EXAMPLE = "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n1,1029,3.0,1260759179\n2,31,4.0,835355493\n"
-
 
 def overview(dataset: Dataset) -> None:
     """Draw the counts."""
@@ -129,10 +127,7 @@ def upload() -> None:
         with st.spinner("Reading and checking every row"):
             draft = state["draft"] = reading_form.Draft.of(file.file_id, file.name, file.getvalue())
     if not draft.shown.names and draft.shown.problem is not None:
-        messages.error(
-            messages.bad_input_message(draft.shown.problem),
-            lambda: st.download_button("Download an example", EXAMPLE, "ratings.csv", icon=":material/download:"),
-        )
+        messages.error(messages.bad_input_message(draft.shown.problem), reading_form.example_button)
         return
     reading_form.draw(draft, use_upload)
 

@@ -14,7 +14,6 @@ from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.readers.archive import upload_label
 from recengine.data.reading import Reading
-from recengine.errors import BadInput
 from recengine.files import atomic_folder
 
 KEPT = 5
@@ -22,17 +21,19 @@ KEPT = 5
 ROOM = 4 << 30
 """Bytes of all uploads together beyond which the oldest go."""
 PREFIX = "upload-"
-_READING = "reading.json"
+_ABOUT = "about.json"
 _ID = re.compile(rf"{PREFIX}[0-9a-f]{{16,64}}")
 
 
 class Upload(NamedTuple):
     """A file that a visitor uploaded, and how it is read.
 
-    id : its name in the address
+    id    : its name in the address
+    label : the file's name as its owner knows it
     """
 
     id: str
+    label: str
     path: Path
     reading: Reading
 
@@ -42,16 +43,17 @@ def file_name(name: str) -> str:
     plain = re.sub(r"[^\w .()+-]", "_", upload_label(name)).lstrip(". -")
     while len(plain.encode()) > 120:
         plain = plain[1:]
-    return plain or "upload"
+    return plain if plain and plain != _ABOUT else f"upload-{plain}"
 
 
 def keep(owner: str, name: str, content: bytes, dataset: Dataset) -> Upload:
     """Keep a file that was read as `dataset`; one of the same content is replaced, old ones beyond a limit go."""
-    upload = Upload(PREFIX + dataset.fingerprint, Path(file_name(name)), dataset.reading)
+    upload = Upload(PREFIX + dataset.fingerprint, upload_label(name), Path(file_name(name)), dataset.reading)
+    about = {"label": upload.label, "reading": upload.reading.texts()}
     folder = _folder(owner) / upload.id
     with atomic_folder(folder) as new:
         (new / upload.path).write_bytes(content)
-        (new / _READING).write_text(json.dumps(dataset.reading.texts(), ensure_ascii=False), encoding="utf-8")
+        (new / _ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
     for old in all_of(owner)[KEPT:]:
         forget(owner, old.id)
     _make_room(folder)
@@ -85,10 +87,10 @@ def _folder(owner: str) -> Path:
 
 def _read(folder: Path) -> Upload | None:
     """Return the upload in a folder, or None where it is being made or removed."""
-    with suppress(OSError, ValueError, TypeError, AttributeError, StopIteration, BadInput):
-        path = next(path for path in folder.iterdir() if path.name != _READING)
-        texts = json.loads((folder / _READING).read_text(encoding="utf-8"))
-        return Upload(folder.name, path, Reading.of_texts(texts))
+    with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, StopIteration):
+        path = next(path for path in folder.iterdir() if path.name != _ABOUT)
+        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        return Upload(folder.name, str(about["label"]), path, Reading.of_texts(about["reading"]))
     return None
 
 

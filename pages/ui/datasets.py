@@ -82,14 +82,14 @@ def is_upload(name: str) -> bool:
 
 def my_uploads() -> dict[str, str]:
     """Return the file's name of each upload of this visitor, by id, the latest first."""
-    return {upload.id: upload.path.name for upload in uploads.all_of(visitor_id())}
+    return {upload.id: upload.label for upload in uploads.all_of(visitor_id())}
 
 
 def label(name: str) -> str:
     """Return what the app calls a choice of the sidebar: the file's name of an upload, the folder's of a path."""
     if is_upload(name):
         upload = uploads.find(visitor_id(), name)
-        return upload.path.name if upload else "your data"
+        return upload.label if upload else "your data"
     return name if name in SOURCES else Path(name).name or name
 
 

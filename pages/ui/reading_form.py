@@ -18,6 +18,7 @@ from recengine.data.preview import Preview, preview
 from recengine.data.reading import ROLES, SEPARATORS, Reading
 from recengine.errors import BadInput
 
+EXAMPLE = "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n1,1029,3.0,1260759179\n2,31,4.0,835355493\n"
 AS_READ = ""
 """Stands in a picker for what was understood of the file."""
 LABELS = {
@@ -68,7 +69,6 @@ class Draft:
     @classmethod
     def of(cls, id: str, name: str, content: bytes) -> Draft:
         """Read a new file with everything left open."""
-        name = uploads.file_name(name)
         return cls(id, name, content, Reading(), preview(name, content, unpacked_limit=unpacked_limit()))
 
     def read_as(self, reading: Reading) -> None:
@@ -95,7 +95,7 @@ def draw(draft: Draft, use: Callable[[], None]) -> None:
         st.html(f'<div class="chart-head"><h3>{html(draft.name)}</h3><p>{html(_summary(shown.dataset))}</p></div>')
         _draw_rows(shown)
         if problem is not None and _place(problem) not in LABELS:
-            messages.field_error(problem.sentence(label_of))
+            messages.error(problem.sentence(label_of), example_button)
         _draw_controls(draft, problem)
         ready = problem is None and shown.dataset is not None
         if ready and shown.dataset is not None:
@@ -109,6 +109,11 @@ def draw(draft: Draft, use: Callable[[], None]) -> None:
             key="use upload",
             icon=":material/check:",
         )
+
+
+def example_button() -> None:
+    """Offer a file that can be read."""
+    st.download_button("Download an example", EXAMPLE, "ratings.csv", icon=":material/download:", on_click="ignore")
 
 
 def stated(draft: Draft) -> Reading:
@@ -215,7 +220,7 @@ def _picker(draft: Draft, field: str, shown: Mapping[str, str], inferred: str | 
     stated = st.session_state.get(_key(draft, field))
 
     def text(option: str) -> str:
-        return markdown(first if option == AS_READ and not stated else shown.get(option, option) or "from the file")
+        return plain(first if option == AS_READ and not stated else shown.get(option, option) or "from the file")
 
     st.selectbox(LABELS[field], [AS_READ, *shown], key=_key(draft, field), format_func=text,
                  accept_new_options=field == "time_unit")  # fmt: skip

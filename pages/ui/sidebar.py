@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import streamlit as st
 
 from pages.ui.address import forget_of_dataset, link, recall, record
-from pages.ui.escape import html, markdown
+from pages.ui.escape import html, markdown, plain
 from recengine import settings
 
 if TYPE_CHECKING:  # both bring PyTorch, which is loaded only when the title is on the screen
@@ -115,13 +115,15 @@ def _picker(
         title,
         options,
         key=name,
-        format_func=lambda option: markdown(titles[option]) if option in titles else option,
+        format_func=lambda option: plain(titles.get(option, option)),
         on_change=lambda: choose(name, st.session_state[name]),
     )
     record(name, None)
     if asked is not None and asked not in options:
         shown = st.session_state[name]
-        st.warning(f"Unknown {title.lower()} “{markdown(asked)}”. Showing {titles.get(shown, shown)} instead.")
+        st.warning(
+            f"Unknown {title.lower()} “{markdown(asked)}”. Showing {markdown(titles.get(shown, shown))} instead."
+        )
     return st.session_state[name]
 
 

@@ -58,6 +58,13 @@ def upload(app: AppTest, name: str, content: bytes) -> AppTest:
     return settle(app)
 
 
+def use(app: AppTest) -> str:
+    """Use the upload that is previewed; return its name in the address."""
+    app.button(key="use upload").click()
+    settle(app)
+    return app.selectbox(key="data").value
+
+
 @pytest.fixture(scope="module")
 def sample() -> Dataset:
     return load_dataset("sample")
@@ -101,27 +108,29 @@ def test_every_data_set_is_listed_with_its_terms_and_what_can_be_done(open_app: 
 )
 def test_bad_upload_is_one_sentence_and_an_example(open_app: Open, name: str, content: bytes, said: str) -> None:
     app = upload(open_app(PAGE), name, content)
-    assert len(app.error) == 1
-    message = app.error[0].value
+    messages = [error.value for error in app.error] + re.findall('class="field-error" role="alert">(.*?)<', markup(app))
+    assert len(messages) == 1
+    message = messages[0]
     assert said in message.lower()
     assert "Traceback" not in message
     assert "**bold**" not in message
-    assert app.get("download_button")
+    assert not app.error or app.get("download_button")
+    assert not any(button.key == "use upload" and not button.disabled for button in app.button)
     assert not app.success
 
 
 def test_good_upload_is_reported_and_used_from_then_on(open_app: Open) -> None:
     app = upload(open_app(PAGE), "mine.csv", ratings_csv().encode())
-    assert "240 ratings by 30 viewers of 12 films" in app.success[0].value
+    assert "240 ratings by 30 users of 12 items" in markup(app)
     assert any("240 ratings read" in caption.value for caption in app.caption)
-    next(button for button in app.button if button.label == "Use this data").click()
-    settle(app)
-    assert app.selectbox(key="data").value == "upload"
+    use(app)
+    assert "mine\\.csv is in use: 240 ratings by 30 users of 12 items" in app.success[0].value
+    assert app.selectbox(key="data").value.startswith("upload-")
     assert next(metric.value for metric in app.metric if metric.label == "Viewers") == "30"
     app.switch_page("for_you.py")
     settle(app)
     assert cards(app, "top")
-    assert "EASE · your data · trained" in markup(app)
+    assert "EASE · mine.csv · trained" in markup(app)
 
 
 def test_the_repaired_file_is_read_after_a_bad_one(open_app: Open) -> None:
@@ -130,23 +139,21 @@ def test_the_repaired_file_is_read_after_a_bad_one(open_app: Open) -> None:
     app.file_uploader[0].clear()
     app = upload(app, "good.csv", ratings_csv().encode())
     assert not app.error
-    assert app.success
+    assert not app.button(key="use upload").disabled
 
 
 def test_an_upload_is_invisible_to_other_visitors(open_app: Open) -> None:
     app = upload(open_app(PAGE), "mine.csv", ratings_csv().encode())
-    next(button for button in app.button if button.label == "Use this data").click()
-    settle(app)
-    other = open_app(PAGE, data="upload")
-    assert "upload" not in other.selectbox(key="data").options
+    name = use(app)
+    other = open_app(PAGE, data=name)
+    assert "mine.csv" not in other.selectbox(key="data").options
     assert other.selectbox(key="data").value == "sample"
     assert other.warning
 
 
 def test_hostile_titles_are_shown_letter_by_letter(open_app: Open) -> None:
     app = upload(open_app(PAGE), "hostile.zip", hostile_zip())
-    next(button for button in app.button if button.label == "Use this data").click()
-    settle(app)
+    use(app)
     for page in ("for_you.py", "similar.py"):
         app.switch_page(page)
         settle(app)

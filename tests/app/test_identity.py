@@ -81,7 +81,7 @@ def test_an_account_has_its_own_ratings_and_takes_those_of_the_browser_only_when
     assert visitor.visitor_id() == account
     assert log.events(account) == []
     assert "Signed in as Ann \\*A\\*" in "".join(caption.value for caption in app.caption)
-    press(app, "Add what was rated here before (2)")
+    press(app, "Add what you rated before signing in (2)")
     assert [row.item_id for row in log.standing(account, "sample")] == ["839", "460"]
     assert log.events(stranger) == []
     assert not any(label.startswith("Add what") for label in labels(app))

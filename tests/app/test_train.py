@@ -170,7 +170,7 @@ def test_a_training_too_large_for_memory_is_refused_with_the_figure(
 def test_data_that_a_model_cannot_learn_from_is_said_beside_the_model(open_app: Open, worker: Worker) -> None:
     app = open_app("data.py")
     upload(app, "mine.csv", ratings_csv().encode())
-    press(app, "Use this data")
+    press(app, "Use it")
     app.switch_page(PAGE).run()
     app.selectbox(key="train_model").select("demographic").run()
     assert "needs age, gender or occupation in a user table" in field_errors(app)[0]
@@ -181,7 +181,7 @@ def test_data_that_a_model_cannot_learn_from_is_said_beside_the_model(open_app: 
     app = open_app("data.py")
     timeless = "\n".join(line.rpartition(",")[0] for line in ratings_csv().splitlines())
     upload(app, "mine.csv", timeless.encode())
-    press(app, "Use this data")
+    press(app, "Use it")
     app.switch_page(PAGE).run()
     for name in ("gru", "ease"):
         app.selectbox(key="train_model").select(name).run()
@@ -341,24 +341,24 @@ def test_a_search_shows_its_trials_and_puts_the_best_into_the_form(open_app: Ope
     assert app.text_input(key="mf.recency_half_life").value == ""  # none was found, whatever the app presets
 
 
-def test_a_visitors_own_data_is_trained_on_by_their_job_alone_and_not_left_behind(
-    open_app: Open, worker: Worker
-) -> None:
+def test_a_visitors_own_data_is_trained_on_by_their_job_alone(open_app: Open, worker: Worker) -> None:
     app = open_app("data.py")
     content = ratings_csv().encode()
     upload(app, "mine.csv", content)
-    press(app, "Use this data")
+    press(app, "Use it")
     app.switch_page(PAGE).run()
     train(app)
     job = worker.told(0)
-    given = worker.jobs.root / job.id / "ratings.csv"
+    given = Path(job.command[job.command.index("--dataset") + 1])
     assert given.read_bytes() == content
+    assert "--scale=2.0,5.0" in job.command
     assert job.owner
-    assert "mine" not in " ".join(job.command)
     other = open_app(PAGE)
     assert "Nothing trained yet" in markup(other)
-    worker.ends()
+    app.switch_page("data.py").run()
+    app.button(key="forget upload").click().run()
     assert not given.exists()
+    assert app.selectbox(key="data").value == "sample"
 
 
 def test_the_same_data_by_upload_and_by_path_are_one_to_the_store(tmp_path: Path) -> None:

@@ -65,8 +65,8 @@ def give(page: Page, name: str, content: bytes) -> None:
 def test_a_hostile_catalogue_is_text_on_every_page(open_page: OpenPage) -> None:
     page = open_page("/data")
     give(page, f"{NAME}.zip", hostile_zip())
-    page.get_by_role("button", name="Use this data").click()
-    expect(page.locator(".status")).to_contain_text("your data")
+    page.get_by_role("button", name="Use it").click()
+    expect(page.locator(".status")).to_contain_text(".zip")
     shows(page, "[data-testid=stMain]", NAME)
     wait_for_script(page)
 
