@@ -347,6 +347,55 @@ def test_m25_parquet_keeps_its_types_over_many_parts(tmp_path: Path, monkeypatch
     assert written["user_id"].tolist() == [f"u{n}" for n in range(9)]
 
 
+FORMS = {
+    "a list": '[{"item_id": 101, "rating": 5}, {"item_id": 105, "rating": 4.5}, {"item_id": 109, "rating": 1}]',
+    "lines": '{"item_id": 101, "rating": 5}\n{"item_id": "105", "rating": "4.5"}\n\n{"item_id": 109, "rating": 1}\n',
+    "a mapping": '{"101": 5,\n "105": 4.5,\n "109": 1}',
+    "titles": '{"title": "Film 0", "rating": 5}\n{"title": "Film 4", "rating": 4.5}\n{"title": "Film 8", "rating": 1}',
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_m27_json_is_read_as_the_same_csv_is(run, folder: Path, tmp_path: Path, form: str) -> None:
+    (tmp_path / "h.json").write_text(form)
+    same = write(tmp_path / "h.csv", ["item_id", "rating"], [(101, 5), (105, 4.5), (109, 1)])
+    lists = [
+        json_of(run("recommend", "--dataset", folder, "--model", "ease", "--ratings", path, "--json"))
+        for path in (tmp_path / "h.json", same)
+    ]
+    assert lists[0] == lists[1]
+    assert len(lists[0]["recommendations"]) == 10
+
+
+@pytest.mark.parametrize("header", ["item_id", "movieId", "title"])
+def test_m27_without_a_column_of_ratings_every_row_counts_as_the_best(
+    run, folder: Path, tmp_path: Path, header: str
+) -> None:
+    cells = ["Film 0", "Film 4"] if header == "title" else [101, 105]
+    liked = write(tmp_path / "liked.csv", [header], [(cell,) for cell in cells])
+    same = write(tmp_path / "same.csv", ["item_id", "rating"], [(101, 5), (105, 5)])
+    command = ("recommend", "--dataset", folder, "--model", "ease", "--json", "--ratings")
+    assert json_of(run(*command, liked)) == json_of(run(*command, same))
+    assert "liked.csv has no column of ratings: every row counts as 5, the best there is." in run(*command, liked)[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("h.json", '{"item_id": 101, "rating": 5}\n{"item_id"', "line 2 of h.json is not JSON"),
+        ("h.json", '[{"item_id": 101, "rating": 50}]', "rating '50' in line 1 of h.json cannot be used; expected"),
+        ("h.json", "[1, 2]", "row 1 of h.json is something else; expected a JSON object"),
+        ("watched.csv", "Name,Letterboxd URI\nFilm 0,https://boxd.it/x\n", "has the columns 'Name, Letterboxd URI'"),
+    ],
+)
+def test_m27_what_cannot_be_read_is_named(
+    run, folder: Path, tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    status, _, error = run("recommend", "--dataset", folder, "--model", "ease", "--ratings", tmp_path / name)
+    assert (status, message in error) == (2, True), error
+
+
 def test_m26_a_file_with_a_column_of_users_gets_a_list_for_each_of_them(run, folder: Path, tmp_path: Path) -> None:
     rated = {"B": [(101, 5), (105, 4)], "A": [(107, 5), (110, 1)], "00123": [(112, 5)], "123": [(101, 5)]}
     rows = [(user, *row) for user, of in rated.items() for row in of]

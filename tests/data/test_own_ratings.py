@@ -57,7 +57,7 @@ def test_what_is_not_in_the_catalogue_is_noted(tmp_path: Path, films: Dataset) -
         ("item_id,rating\n1,\n", "rating '' in line 2"),
         ("item_id,rating\n98,4\n99,4\n", "names no film of 'films'"),
         ("item_id,rating\n", "names no film|no ratings"),
-        ("item_id\n1\n", "title, year and rating, or item_id and rating"),
+        ("item_id,mark\n1,4\n", "title, year and rating, or item_id and rating"),
         ("item_id,rating\n1,4,4\n", "line 2"),
         ("", "is empty"),
     ],

@@ -1,7 +1,8 @@
-"""One user's ratings: an export of Letterboxd, IMDb, TMDB, Trakt or MovieLens, or a plain CSV."""
+"""One user's ratings: an export of Letterboxd, IMDb, TMDB, Trakt or MovieLens, a plain CSV, or JSON."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from recengine.data.readers.archive import Zip, is_zip, read
 from recengine.data.readers.delimited import Rows
 from recengine.data.readers.times import seconds
+from recengine.data.readers.typed import JSON_SUFFIXES, json_frame
 from recengine.data.titles import LONGEST_TITLE, split_title
 from recengine.errors import BadInput
 
@@ -34,6 +36,7 @@ _EXPECTED = (
     "Letterboxd's ratings.csv or its zip, an export of IMDb, TMDB, Trakt or MovieLens, "
     "or a CSV with the columns title, year and rating, or item_id and rating"
 )
+_RATED = {"rating", "rating10"}
 _ONE_USER = "the ratings of one user"
 _ROLES = {
     **dict.fromkeys(("title", "name", "film", "movie", "movietitle", "filmtitle"), "title"),
@@ -49,6 +52,31 @@ _ROLES = {
     **{"rating10": "rating10", "letterboxduri": "letterboxd"},
 }
 """What the columns mean, by their names in lower case without spaces and signs."""
+
+
+class Records(Rows):
+    """The objects of a JSON file as rows; `line` counts them. One object may map item ids to ratings."""
+
+    def __init__(self, label: str, content: bytes) -> None:
+        self.label, self.notes, self._at = label, list[str](), 1
+        try:
+            value = json.loads(content)
+        except (ValueError, RecursionError):  # JSON lines, or an error that names its line
+            value = None
+        if isinstance(value, dict) and not _columns(value):
+            content = json.dumps([{"item_id": item, "rating": rating} for item, rating in value.items()]).encode()
+        elif isinstance(value, dict):
+            content = json.dumps([value]).encode()
+        frame = json_frame(label, content)
+        self.header = list(map(str, frame.columns))
+        self._records = frame.astype(object).where(frame.notna(), "").astype(str).to_numpy().tolist()
+
+    @property
+    def line(self) -> int:
+        return self._at
+
+    def cells(self) -> Iterator[list[str]]:
+        yield from (row for self._at, row in enumerate(self._records, 1))
 
 
 class RatedTitle(NamedTuple):
@@ -105,13 +133,14 @@ def read_export(
     out_of       : the best rating of a plain CSV; the scale of the other formats is known. It is never guessed
     rating_range : lowest and highest rating of the data set that the file is read for. Where it is given, files of
                    any size are read; a plain file may be of several users, its ratings are kept as they are, and
-                   one outside the range is an error of the file, as is an uneven row
+                   one outside the range is an error of the file, as is an uneven row. Without a column of ratings
+                   every row counts as the best one
 
     A row that cannot be used is refused by itself, with its line. Raises BadInput for a file in no known format.
     """
     rows, notes = _opened(label, content, limited=rating_range is None)
     columns = _columns(rows.header)
-    source = _source(columns, rows)
+    source = _source(columns, rows, unrated=rating_range is not None)
     strict = rating_range if source in PLAIN else None
     low, best = strict or (0.0, _BEST.get(source, float(out_of)))
     usable: list[RatedTitle] = []
@@ -129,7 +158,8 @@ def read_export(
         if len(users) > 1 and not strict:
             problem = f"holds the ratings of several users (line {rows.line:,})"
             raise BadInput(rows.label, expected=_ONE_USER, remedy="load it as a data set instead", problem=problem)
-        stars, rating, reason = _stars(row, low, best, exact=strict is not None)
+        rated = not strict or columns.keys() & _RATED
+        stars, rating, reason = _stars(row, low, best, exact=strict is not None) if rated else (5.0, best, "")
         if strict and reason:
             problem = f"in line {rows.line:,} of {rows.label} cannot be used"
             expected = f"a number from {low:g} to {best:g}, the range of the data set"
@@ -146,6 +176,8 @@ def read_export(
         usable.append(known._replace(rating=rating, user_id=user_id))
     if not usable and not refused:
         raise BadInput(rows.label, expected=_EXPECTED, problem="has a header but no ratings")
+    if strict and not columns.keys() & _RATED:
+        notes.append(f"{rows.label} has no column of ratings: every row counts as {best:g}, the best there is.")
     if rounded and not strict:
         notes.append(f"{rounded:,} ratings were rounded to half stars.")
     if undated and not strict:
@@ -165,7 +197,8 @@ def _opened(label: str, content: bytes, *, limited: bool) -> tuple[Rows, list[st
     if limited and len(content) > MOST_BYTES:
         expected = f"{_ONE_USER}, up to {MOST_BYTES:,} bytes"
         raise BadInput(label, expected=expected, problem=f"holds {len(content):,} bytes")
-    return Rows(label, content), notes
+    opened = Records if label.lower().endswith(JSON_SUFFIXES) else Rows
+    return opened(label, content), notes
 
 
 def _counted(rows: Rows, *, limited: bool) -> Iterator[list[str]]:
@@ -186,8 +219,8 @@ def _columns(header: Iterable[str]) -> dict[str, int]:
     return columns
 
 
-def _source(columns: Mapping[str, int], rows: Rows) -> str:
-    """Return where the file comes from, by the columns alone."""
+def _source(columns: Mapping[str, int], rows: Rows, *, unrated: bool) -> str:
+    """Return where the file comes from, by the columns alone; `unrated`: a plain file needs no ratings."""
     for source, needed in (
         ("tmdb", {"tmdb", "yourrating"}),
         ("imdb", {"imdb", "yourrating"}),
@@ -197,7 +230,11 @@ def _source(columns: Mapping[str, int], rows: Rows) -> str:
     ):
         if columns.keys() >= needed:
             return source
-    if columns.keys() & {"rating", "rating10"} and columns.keys() & {"title", "item", "imdb", "tmdb"}:
+    if columns.keys() & _RATED and columns.keys() & {"title", "item", "imdb", "tmdb"}:
+        return "csv"
+    plain = not columns.keys() & {"yourrating", "letterboxd"}  # who exports has watched, not liked
+    known = len(columns) == len(rows.header)  # any other column might hold the ratings
+    if unrated and plain and known and columns.keys() & {"title", "item", "movielens", "imdb", "tmdb"}:
         return "csv"
     problem = f"has the columns {', '.join(rows.header)[:200]!r}"
     raise BadInput(rows.label, expected=_EXPECTED, problem=problem)

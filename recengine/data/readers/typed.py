@@ -66,7 +66,7 @@ def frame_of(files: Files, member: str) -> pd.DataFrame:
         except (pa.ArrowException, OSError, ValueError) as error:
             problem = f"is not a whole parquet file ({str(error).splitlines()[0][:150]})"
             raise BadInput(label, remedy="write it again", problem=problem) from None
-    return _json_frame(label, content)
+    return json_frame(label, content)
 
 
 def read_frame(label: str, frame: pd.DataFrame, interpretation: Interpretation, *, wide: bool = True) -> Table:
@@ -110,7 +110,7 @@ def read_frame(label: str, frame: pd.DataFrame, interpretation: Interpretation, 
     return Table(ratings, table.drop_duplicates("item_id").reset_index(drop=True))
 
 
-def _json_frame(label: str, content: bytes) -> pd.DataFrame:
+def json_frame(label: str, content: bytes) -> pd.DataFrame:
     """Return JSON lines, or a JSON list of objects, as a frame."""
     text, _ = decoded(label, content)
     columns: dict[str, list[Any]] = {}
