@@ -31,7 +31,8 @@ def add_commands(commands: Commands) -> None:
         "--ratings",
         type=Path,
         metavar="F",
-        help="item_id or title, rating (none: liked), and user_id for several users, as CSV or JSON; or an export of Letterboxd, IMDb, TMDB, ...",
+        help="item_id or title, rating (none: liked), user_id for several users, as CSV or JSON; or an export of "
+        "Letterboxd, IMDb, TMDB, ...",
     )
     command.add_argument("--profile", metavar="KEY=VALUE,...", help="for demographic: age, gender, occupation")
     command.add_argument("-k", type=int, default=10)
