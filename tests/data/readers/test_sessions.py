@@ -42,7 +42,18 @@ def test_trivago_actions_on_items_become_implicit_ratings(tmp_path: Path) -> Non
     assert data.user_ids.tolist() == ["aff3928535f48", "bff"]
     assert data.item_ids.tolist() == [109038, 666856]
     assert sorted(data.ratings.rating.tolist()) == [1.0, 2.0, 2.0]
+    assert (data.feedback, data.like_threshold) == ("implicit", 0.0)
     assert data.items["tags"].tolist()[0] == "Pool|Sauna"
+
+
+def test_m6_a_purchase_outlasts_a_later_click_on_the_same_item(tmp_path: Path) -> None:
+    (tmp_path / "yoochoose-clicks.dat").write_text(
+        f"{CLICKS}2,2014-04-07T15:00:00.000Z,214662742,0\n", encoding="utf-8"
+    )
+    (tmp_path / "yoochoose-buys.dat").write_text(BUYS, encoding="utf-8")
+    data = load_dataset(tmp_path)
+    assert data.ratings.rating[data.ratings.item_idx == data.item_index([214662742])[0]].tolist() == [2.0]
+    assert "2 repeated (user, item) ratings merged into the highest." in data.cleaning.lines()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from recengine.errors import BadInput
 from tests.data.readers.forms import refusal, rows, up
 
 
-def test_m9_parquet_json_lines_and_gzip_are_read() -> None:
+def test_m9_m11_parquet_json_lines_tabs_and_gzip_are_read() -> None:
     frame = pd.DataFrame({"user": ["a", "b"], "item": [7, 8], "rating": [3.0, 4.5], "time": [10, 20]})
     packed = io.BytesIO()
     frame.to_parquet(packed)
