@@ -23,7 +23,7 @@ from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.models.options import shared
 from recengine.training.catalogue_softmax import BLOCK_LOGITS, catalogue_softmax_loss
 from recengine.training.config import Config, Range
-from recengine.training.loop import seeded
+from recengine.training.loop import one_thread, seeded
 from recengine.training.loop import train as train_loop
 
 USERS_AT_ONCE = 512
@@ -166,7 +166,7 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
     def learn(self, train: Interactions, context: FitContext) -> None:
         device = context.run.torch_device()
         self.remember(train)
-        with seeded(device, context.run.seed):
+        with seeded(device, context.run.seed), one_thread(device):
             network = self.network = self.build()
             network.scale.fill_(max(float(train.rating.max(initial=0)), 1e-6))
             nn.init.normal_(network.items().data, std=0.05)
