@@ -17,7 +17,7 @@ from recengine import settings
 from recengine.data import sources
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
-from recengine.jobs.job import JobState
+from recengine.jobs.job import JobKind, JobState
 
 
 def overview(dataset: Dataset) -> None:
@@ -66,14 +66,14 @@ def report(dataset: Dataset) -> None:
 @messages.toast_errors
 def _fetch(name: str) -> None:
     check_limit("job")
-    job = jobs().start(["datasets", "fetch", name], kind="fetch", title=f"Fetching {name}", key=f"fetch {name}")
+    job = jobs().start(["datasets", "fetch", name], kind=JobKind.FETCH, title=f"Fetching {name}", key=f"fetch {name}")
     st.session_state["fetching"] = job.id
 
 
 def fetched() -> None:
     """Draw the fetches that run or wait, of any visitor, and how this session's last one ended."""
     requested = st.session_state.get("fetching")
-    for job in jobs().all("fetch"):
+    for job in jobs().all(JobKind.FETCH):
         if job.active:
             follow(job)
         elif job.id == requested and job.state is JobState.DONE:

@@ -12,7 +12,7 @@ from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.experiments import tune
 from recengine.experiments.train import memory_needed
-from recengine.jobs.job import Job, JobState, Task
+from recengine.jobs.job import Job, JobKind, JobState, Task
 from recengine.models.registry import MODELS, WATCHED_FIRST, configure
 from recengine.training.config import RunConfig
 
@@ -151,10 +151,10 @@ def draw_run(job: Job, dataset: Dataset) -> None:
         runs.finished(job)
     else:
         jobs.ended_badly(job, lambda: runs.again_button(job, dataset))
-    if job.kind == "tune":
+    if job.kind == JobKind.TUNE:
         run_figures.draw_trials(job)
     # of a search, the curves of the trial that runs
-    curves.draw([run for run in runs.shown(dataset) if run.kind == "train" or run.active])
+    curves.draw([run for run in runs.shown(dataset) if run.kind == JobKind.TRAIN or run.active])
 
 
 with messages.catch_bad_input(messages.start_again_link):

@@ -12,7 +12,7 @@ from pages.ui import messages
 from pages.ui.escape import markdown
 from recengine import settings
 from recengine.jobs.events import EpochEvent
-from recengine.jobs.job import Job, JobState
+from recengine.jobs.job import Job, JobKind, JobState
 from recengine.jobs.jobs import Jobs
 from recengine.jobs.progress import Progress, progress_of
 
@@ -30,7 +30,7 @@ def jobs() -> Jobs:
     return _jobs(os.fsencode(settings.home() / "jobs"))  # bytes: not every path is UTF-8, which a cache expects
 
 
-def visible(*kinds: str) -> list[Job]:
+def visible(*kinds: JobKind) -> list[Job]:
     """Return the jobs that this session may see, the latest first."""
     return [job for job in jobs().all(*kinds) if job.owner in ("", visitor_id())]
 
@@ -48,7 +48,7 @@ def progress(job: Job) -> Progress:
 def _heading(job: Job, now: Progress) -> tuple[str, ...]:
     """Return the title of a job and its progress, as Markdown; a training has no steps to name but its epochs."""
     title, text = markdown(job.title), markdown(now.text)
-    if job.kind != "train" or job.state is JobState.QUEUED:
+    if job.kind != JobKind.TRAIN or job.state is JobState.QUEUED:
         return title, text
     has_epochs = any(isinstance(event, EpochEvent) for event in jobs().events(job.id))
     return (f"Training {title}", text) if has_epochs else (f"Training {title}",)

@@ -9,7 +9,7 @@ from pages.ui.datasets import liked_from
 from pages.ui.jobs import jobs, visible
 from recengine.data.dataset import Dataset
 from recengine.experiments.train import TrainingRequest
-from recengine.jobs.job import Job, JobState, Task
+from recengine.jobs.job import Job, JobKind, JobState, Task
 from recengine.models.registry import MODELS
 from recengine.training.config import RunConfig
 
@@ -54,7 +54,7 @@ def runs_on(data: str) -> dict[str, Job]:
 
     data : its name in the sidebar
     """
-    done = [job for job in visible("train") if job.state is JobState.DONE and job.task.data == data]
+    done = [job for job in visible(JobKind.TRAIN) if job.state is JobState.DONE and job.task.data == data]
     latest = {job.key: job for job in reversed(done) if not is_preset(job.task)}
     return {job.id: job for job in reversed(latest.values())}
 

@@ -12,7 +12,7 @@ from pages.ui import curves, jobs, sidebar
 from pages.ui.escape import html
 from recengine.experiments.train import TrainingReport
 from recengine.jobs.events import EpochEvent, TrialEvent
-from recengine.jobs.job import Job, JobState
+from recengine.jobs.job import Job, JobKind, JobState
 from recengine.models.registry import MODELS
 from recengine.training.loop import EpochResult, gain
 
@@ -39,7 +39,7 @@ def draw(figures: Sequence[Figure]) -> None:
 
 def figures_of(job: Job) -> list[Figure]:
     """Return the figures of a run, running or over."""
-    if job.kind == "tune":
+    if job.kind == JobKind.TUNE:
         return _search_figures(job)
     return _running_figures(job) if job.active else _training_figures(job)
 
@@ -152,7 +152,7 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]], *, swatches: boo
 
 def draw_side_by_side(shown: Sequence[Job]) -> None:
     """Draw the runs side by side: their figures, and the settings that are not presets."""
-    shown = [job for job in shown if job.kind == "train"]
+    shown = [job for job in shown if job.kind == JobKind.TRAIN]
     if len(shown) < 2:
         return
     st.html('<h2 class="row-title">Side by side</h2>')

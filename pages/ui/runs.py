@@ -13,10 +13,10 @@ from pages.ui.training_form import fill, search_form, settings_of, training_form
 from recengine.data.dataset import Dataset
 from recengine.experiments.train import TrainingReport
 from recengine.experiments.tune import TuneReport
-from recengine.jobs.job import Job, JobState, Task
+from recengine.jobs.job import Job, JobKind, JobState, Task
 from recengine.models.registry import MODELS
 
-KINDS = ("train", "tune")
+KINDS = (JobKind.TRAIN, JobKind.TUNE)
 
 
 def on(dataset: Dataset) -> list[Job]:
@@ -57,7 +57,7 @@ def shown(dataset: Dataset) -> list[Job]:
     looked_at = focus(dataset)
     if looked_at is None:
         return []
-    asked = [job for job in on(dataset) if job.id in _asked() and job.id != looked_at.id and job.kind == "train"]
+    asked = [job for job in on(dataset) if job.id in _asked() and job.id != looked_at.id and job.kind == JobKind.TRAIN]
     return [looked_at, *asked][: curves.MOST]
 
 
@@ -69,7 +69,7 @@ def headline(job: Job) -> None:
 
 def finished(job: Job) -> None:
     """Draw what can be done with the result of a run."""
-    if job.kind == "tune":
+    if job.kind == JobKind.TUNE:
         tuned = jobs.jobs().result(job.id, TuneReport.from_dict)
         st.success("Search finished. The best settings are below.", icon=":material/check_circle:")
         texts = {key: str(value) for key, value in tuned.best.settings.items()} if tuned else {}
@@ -126,7 +126,7 @@ def _row(job: Job, order: list[str]) -> None:
             f'<div class="run"><i class="{colour}"></i><div><h3>{html(job.title)}</h3>'
             f"<p>{html(run_figures.status_line(job))}</p></div></div>"
         )
-        if job.kind == "train":
+        if job.kind == JobKind.TRAIN:
             st.toggle(
                 "Curves",
                 value=on,

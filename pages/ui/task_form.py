@@ -18,7 +18,7 @@ from pages.ui import address, jobs, messages, recipes
 from pages.ui.datasets import liked_from, origin_of
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
-from recengine.jobs.job import Job, Task
+from recengine.jobs.job import Job, JobKind, Task
 from recengine.models.registry import MODELS
 
 
@@ -295,7 +295,7 @@ class TaskForm:
         command, flags = self._command(task)
         return jobs.jobs().start(
             [*command, *origin.arguments(), *flags, *self.arguments(task), *arguments],
-            kind=self.command,
+            kind=JobKind(self.command),
             title=self.title(task),
             key=self.key(task, more),
             owner=origin.owner or (visitor_id() if files else ""),

@@ -27,6 +27,16 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class JobKind(StrEnum):
+    """The command that a job carries out."""
+
+    TRAIN = "train"
+    TUNE = "tune"
+    EVALUATE = "evaluate"
+    STREAM = "stream"
+    FETCH = "fetch"
+
+
 ACTIVE = (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
 
 
@@ -76,7 +86,7 @@ class Job:
     """
 
     id: str
-    kind: str
+    kind: JobKind
     title: str
     command: tuple[str, ...]
     key: str = ""
@@ -113,5 +123,10 @@ class Job:
     @classmethod
     def from_dict(cls, row: JsonObject) -> Self:
         """Read what `to_dict` wrote. Raises KeyError, TypeError or ValueError for what is not a job."""
-        read = {"command": tuple(row["command"]), "state": JobState(row["state"]), "task": Task.from_dict(row["task"])}
+        read = {
+            "command": tuple(row["command"]),
+            "kind": JobKind(row["kind"]),
+            "state": JobState(row["state"]),
+            "task": Task.from_dict(row["task"]),
+        }
         return cls(**{**row, **read})

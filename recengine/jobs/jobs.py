@@ -1,7 +1,7 @@
 """Jobs: commands that run in separate processes, one at a time, and outlive a page, a browser and the app.
 
     jobs = Jobs()                                   # over RECENGINE_HOME/jobs; one object per app
-    job = jobs.start(["evaluate", "ease", "mf", "--split", "leave-last"], kind="evaluate", title="EASE against MF")
+    job = jobs.start(["evaluate", "ease", "mf", "--split", "leave-last"], kind=JobKind.EVALUATE, title="EASE, MF")
     jobs.get(job.id).state                          # a JobState: queued, running, paused, done, failed, cancelled
     progress_of(jobs.events(job.id), job.spent)     # share, words, seconds left (recengine.jobs.progress)
     jobs.result(job.id, EvaluationReport.from_dict) # the result that the command printed, or None
@@ -30,7 +30,7 @@ from filelock import FileLock
 
 from recengine.jobs import process
 from recengine.jobs.events import ErrorEvent
-from recengine.jobs.job import PAUSE_FILE, Job, JobState, Task
+from recengine.jobs.job import PAUSE_FILE, Job, JobKind, JobState, Task
 from recengine.jobs.progress import in_words
 from recengine.jobs.records import JobRecords, bound
 
@@ -58,7 +58,7 @@ class Jobs(JobRecords):
         self,
         command: Sequence[str],
         *,
-        kind: str,
+        kind: JobKind,
         title: str,
         key: str = "",
         owner: str = "",

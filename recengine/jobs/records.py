@@ -18,7 +18,7 @@ from typing import TypeVar
 from recengine import settings
 from recengine.files import JsonObject, atomic_text_file
 from recengine.jobs.events import ProgressEvent, read_event
-from recengine.jobs.job import Job
+from recengine.jobs.job import Job, JobKind
 
 KEPT = 50
 """Jobs that are over and still kept, the latest ones."""
@@ -43,7 +43,7 @@ class JobRecords:
         """Return where a job's files lie."""
         return self.root / (id if id.isalnum() else "none")  # an id may come from an address
 
-    def all(self, *kinds: str) -> list[Job]:
+    def all(self, *kinds: JobKind) -> list[Job]:
         """Return the jobs, or those of some kinds, the latest first."""
         names = sorted((path.name for path in self.root.iterdir() if path.is_dir()), reverse=True)
         jobs = [job for job in map(self.get, names) if job is not None]

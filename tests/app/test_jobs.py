@@ -3,12 +3,12 @@
 import pytest
 
 from pages.ui.jobs import duration, reason
-from recengine.jobs.job import Job
+from recengine.jobs.job import Job, JobKind
 from tests.app.conftest import Open, Worker, press
 
 
 def job(**more: object) -> Job:
-    return Job(id="a", kind="train", title="t", command=(), **more)  # type: ignore[arg-type]
+    return Job(id="a", kind=JobKind.TRAIN, title="t", command=(), **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

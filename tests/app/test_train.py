@@ -24,7 +24,7 @@ from recengine.experiments import train as training
 from recengine.experiments import tune
 from recengine.experiments.train import TrainingReport, TrainingRequest, obtain
 from recengine.experiments.tune import Trial, TuneReport
-from recengine.jobs.job import Job, Task
+from recengine.jobs.job import Job, JobKind, Task
 from recengine.models.registry import MODELS, configure
 from recengine.training.config import RunConfig
 from tests.app.conftest import Open, Worker, cards, epoch, links, markup, press
@@ -61,7 +61,7 @@ def run_of_ease(worker: Worker) -> Job:
     worker.does(result=TrainingReport.of(stored, sample).to_dict() | {"fresh": True, "seconds": 0.4})
     job = worker.jobs.start(
         ["train", "ease"],
-        kind="train",
+        kind=JobKind.TRAIN,
         title="EASE that trusts the data",
         key="k",
         task=Task(("ease",), QUICK, data="sample", fingerprint=sample.fingerprint),
@@ -243,7 +243,7 @@ def test_runs_are_overlaid_and_set_side_by_side(open_app: Open, worker: Worker) 
     for place, settings in enumerate(({}, {"loss": "bpr"}, {"loss": "hinge"})):
         worker.does(*(epoch(n) for n in range(4 + place)), code=1)
         task = Task(("mf",), settings, data="sample", fingerprint=sample.fingerprint)
-        job = worker.jobs.start(["train"], kind="train", title=f"run {place}", task=task)
+        job = worker.jobs.start(["train"], kind=JobKind.TRAIN, title=f"run {place}", task=task)
         worker.told(4 + place)
         worker.ends()
         ids.append(job.id)
@@ -326,7 +326,7 @@ def test_a_search_shows_its_trials_and_puts_the_best_into_the_form(open_app: Ope
     app.run()
     press(app, "Search")
     job = worker.told(4)
-    assert (job.kind, job.command[0], job.command[-2:]) == ("tune", "tune", ("--trials", "5"))
+    assert (job.kind, job.command[0], job.command[-2:]) == (JobKind.TUNE, "tune", ("--trials", "5"))
     assert job.command[-4:-2] == ("--set", "epochs=7")
     app.run()
     text = markup(app)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from recengine.jobs import process
-from recengine.jobs.job import Job, JobState
+from recengine.jobs.job import Job, JobKind, JobState
 from recengine.jobs.jobs import Jobs
 
 
@@ -35,7 +35,7 @@ def test_the_latest_job_comes_first_whatever_the_clock_says(
     for number, now in enumerate((moment, moment - back, moment - back + 1)):
         monkeypatch.setattr(time, "time_ns", lambda now=now: now * 10**9)
         titles.insert(0, f"job {number}")
-        jobs.start(["x"], kind="test", title=f"job {number}", key="same" if number else "")
+        jobs.start(["x"], kind=JobKind.TRAIN, title=f"job {number}", key="same" if number else "")
         jobs.cancel(jobs.all()[0].id)
         assert [job.title for job in jobs.all()] == titles
     latest = jobs.latest("same")
@@ -46,7 +46,7 @@ def test_the_latest_job_comes_first_whatever_the_clock_says(
 def test_a_job_that_runs_lives_on_when_the_clock_is_set(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     if not psutil.LINUX:
         pytest.skip("elsewhere the time of a process's start is not computed from the clock")
-    id = jobs.start(["x"], kind="test", title="x").id
+    id = jobs.start(["x"], kind=JobKind.TRAIN, title="x").id
     end = time.monotonic() + 60
     while (job := jobs.get(id)) is None or job.pid_started is None:
         assert time.monotonic() < end
@@ -59,7 +59,9 @@ def test_a_job_that_runs_lives_on_when_the_clock_is_set(jobs: Jobs, monkeypatch:
 
 
 def test_no_job_has_run_for_less_than_no_time() -> None:
-    job = Job(id="a1", kind="test", title="", command=("x",), state=JobState.RUNNING, started=time.time() + 3_600)
+    job = Job(
+        id="a1", kind=JobKind.TRAIN, title="", command=("x",), state=JobState.RUNNING, started=time.time() + 3_600
+    )
     assert job.spent == 0.0
     assert replace(job, ended=time.time()).spent == 0.0
     assert json.loads(json.dumps(job.to_dict()))["id"] == "a1"

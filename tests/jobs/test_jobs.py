@@ -19,7 +19,7 @@ import pytest
 
 from recengine.jobs import process, records
 from recengine.jobs.events import BytesEvent, EpochEvent, StepEvent, TextEvent
-from recengine.jobs.job import JOB_DIR, PAUSE_FILE, Job, JobState, Task
+from recengine.jobs.job import JOB_DIR, PAUSE_FILE, Job, JobKind, JobState, Task
 from recengine.jobs.jobs import Jobs
 from recengine.jobs.progress import epochs_of
 
@@ -61,7 +61,7 @@ def over(root: Path) -> Jobs:
 
 
 def start(jobs: Jobs, *command: str, **more: object) -> Job:
-    return jobs.start(command, kind="test", title=" ".join(command), **more)  # type: ignore[arg-type]
+    return jobs.start(command, kind=JobKind.TRAIN, title=" ".join(command), **more)  # type: ignore[arg-type]
 
 
 def wait(condition: Callable[[], object], seconds: float = 30.0) -> None:
@@ -120,7 +120,7 @@ def test_one_runs_at_a_time_and_the_others_wait_in_their_order(jobs: Jobs, tmp_p
     wait(lambda: state(jobs, queued[2]) == "done")
     ended = [jobs.get(job.id) for job in queued]
     assert all(a.ended <= b.started for a, b in pairwise(ended))  # type: ignore[union-attr,operator]
-    assert [job.id for job in jobs.all("test")] == [job.id for job in reversed(queued)]
+    assert [job.id for job in jobs.all(JobKind.TRAIN)] == [job.id for job in reversed(queued)]
 
 
 def test_many_threads_starting_the_same_work_get_one_job(jobs: Jobs) -> None:
@@ -260,13 +260,21 @@ def test_a_restarted_app_reports_what_died_meanwhile_and_goes_on_with_the_queue(
     dead.wait()
     write(
         root,
-        Job(id="a1", kind="test", title="", command=("quick",), state=JobState.RUNNING, pid=dead.pid, pid_started=1.0),
+        Job(
+            id="a1",
+            kind=JobKind.TRAIN,
+            title="",
+            command=("quick",),
+            state=JobState.RUNNING,
+            pid=dead.pid,
+            pid_started=1.0,
+        ),
     )
     (root / "a1" / "progress.jsonl").write_text(
         '{"event": "epoch", "model": "mf", "epoch": 3, "epochs": 9, "loss": 1, "seconds": 1}\n{"half'
     )
     (root / "a1" / "result.json").write_text('{"folder": ')
-    write(root, Job(id="a2", kind="test", title="", command=("quick",)))
+    write(root, Job(id="a2", kind=JobKind.TRAIN, title="", command=("quick",)))
     later = over(root)
     wait(lambda: later.get("a2").state == "done")  # type: ignore[union-attr]
     current = later.get("a1")
@@ -280,7 +288,7 @@ def test_a_recycled_number_is_neither_followed_nor_killed(tmp_path: Path) -> Non
     bystander = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
     try:
         began = process.started(psutil.Process(bystander.pid))
-        job = Job(id="a1", kind="test", title="", command=("quick",), state=JobState.RUNNING, pid=bystander.pid)
+        job = Job(id="a1", kind=JobKind.TRAIN, title="", command=("quick",), state=JobState.RUNNING, pid=bystander.pid)
         write(root, replace(job, pid_started=began - 500))
         later = over(root)
         later.cancel("a1")
