@@ -14,6 +14,7 @@ from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
 from recengine.data.splits import Split, make_split
 from recengine.errors import BadInput
+from recengine.experiments.compare import versions
 from recengine.experiments.search_space import search_space
 from recengine.experiments.train import TrainingRequest
 from recengine.experiments.tune import OPTUNA, Tuned, TuneReport, TuneRequest, load_optuna, tune
@@ -70,6 +71,10 @@ def tune_model(options: argparse.Namespace, report: Reporter) -> None:
         tuned.best,
         tuned.preset,
         set_line(tuned.changes),
+        seed=options.seed,
+        device=str(run.torch_device()),
+        fingerprint=data.fingerprint,
+        versions=versions(),
     ).to_dict()
     if options.out:
         write_json(options.out, value)

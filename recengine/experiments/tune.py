@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from importlib.util import find_spec
 from types import ModuleType
@@ -100,6 +100,8 @@ class TuneReport:
     split   : the split's settings; seeds : trainings that a trial is the mean of
     preset  : the value of the presets; None if they failed
     set     : the settings of the best trial that differ from the presets, as arguments of a command
+    seed    : of the first training; device : that they ran on
+    fingerprint : of the data set's content; versions : of the packages that computed the values
     """
 
     dataset: str
@@ -111,6 +113,10 @@ class TuneReport:
     best: Trial
     preset: float | None
     set: str
+    seed: int = 0
+    device: str = ""
+    fingerprint: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Json]:
         """Return what `tune --json` prints."""

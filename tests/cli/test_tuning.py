@@ -48,8 +48,12 @@ def test_tune_prints_settings_that_train_and_evaluate_take(run, folder: Path, tm
     assert (
         written.keys()
         == result.keys()
-        == {*("dataset", "split", "model", "criterion", "seeds", "trials", "best", "preset", "set")}
+        == {
+            *("dataset", "split", "model", "criterion", "seeds", "trials", "best", "preset", "set"),
+            *("seed", "device", "fingerprint", "versions"),
+        }
     )
+    assert len(result["fingerprint"]) == 32
     assert (result["model"], result["criterion"], result["split"]["split"]) == ("ease", "valid_ndcg@10", "stratified")
     assert result["split"]["min_item"] == 2
     for number, trial in enumerate(result["trials"]):
