@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from recengine.data.reading import ROLES, Interpretation
 from recengine.errors import BadInput, suggest
@@ -44,6 +44,8 @@ DOCUMENTED = {
     "time": {"timestamp", "time"},
 }
 """Names that leave nothing to infer."""
+DESCRIBING = ("title", "genres", "year")
+"""Further columns of a long table that describe the item, its title first, as in ratings merged with films."""
 MOST_NAMED = 1_000
 """Columns up to which their names are looked at; a wider table is one of users and items."""
 _TYPE = re.compile(r":(?:token|float)(?:_seq)?$")
@@ -88,6 +90,29 @@ def stated_columns(label: str, names: Sequence[str], interpretation: Interpretat
             raise BadInput("columns", f"{role}={name}", f"one of {listed}", problem=problem)
         columns[role] = at[0]
     return columns
+
+
+def refuse_unread_numbers(
+    label: str,
+    names: Sequence[str],
+    columns: dict[str, int],
+    is_number: Callable[[int], bool],
+    interpretation: Interpretation,
+) -> None:
+    """Raise BadInput where a table has no ratings, but a column of numbers that may be ratings.
+
+    Whoever states user and item, or implicit feedback, has left it out on purpose.
+    """
+    stated = interpretation.stated
+    if columns.keys() & {"rating", "event"} or stated.feedback == "implicit" or (stated.user and stated.item):
+        return
+    known = {*DESCRIBING, "", *(alias for ranks in NAMES.values() for rank in ranks for alias in rank.split(" "))}
+    for index, name in enumerate(names):
+        other = index in columns.values() or plain(name) in known or plain(name).endswith("id")
+        if not other and is_number(index):
+            problem = f"has no column of ratings, but {name!r}, which may be one"
+            remedy = "state it in `columns`, or `feedback` implicit if each row is an event"
+            raise BadInput(label, None, f"rating={name} or none", remedy, problem=problem)
 
 
 def long_columns(label: str, names: Sequence[str], interpretation: Interpretation) -> dict[str, int]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
 
-from recengine.data.readers.columns import candidates, long_columns, stated_columns
+from recengine.data.readers.columns import candidates, long_columns, refuse_unread_numbers, stated_columns
 from recengine.data.readers.delimited import MOST_COLUMNS, first_line, reader, separator
 from recengine.data.reading import SEPARATORS, Interpretation
 from recengine.errors import BadInput
@@ -72,7 +72,14 @@ def shape_of(label: str, head: str, interpretation: Interpretation, *, wide: boo
     if _is_wide(label, names, sample[header:], interpretation, allowed=wide):
         return Shape(mark, header, skip, names, {"user": _user_column(label, names, interpretation)}, True)
     interpretation.infer("", layout="long")
-    return Shape(mark, header, skip, names, long_columns(label, names, interpretation), False)
+    columns = long_columns(label, names, interpretation)
+
+    def is_number(index: int) -> bool:
+        cells = [row[index] for row in sample[header:] if len(row) == len(names) and row[index]]
+        return bool(cells) and all(_DATA.fullmatch(cell) or cell.lower() in ("true", "false") for cell in cells)
+
+    refuse_unread_numbers(label, names, columns, is_number, interpretation)
+    return Shape(mark, header, skip, names, columns, False)
 
 
 def _mark(first: str, sep_line: str | None, interpretation: Interpretation) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recengine.data.readers.archive import Files, label_of, read
-from recengine.data.readers.columns import plain
+from recengine.data.readers.columns import DESCRIBING, plain
 from recengine.data.readers.delimited import HEADER_LIMIT, Rows, decoded, raw_ids, text_ids
 from recengine.data.readers.fast import read_fast
 from recengine.data.readers.settle import Columns, settle
@@ -21,8 +21,6 @@ from recengine.data.reading import Interpretation
 from recengine.errors import BadInput
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")
-DESCRIBING = ("title", "genres", "year")
-"""Further columns of a long table that describe the item, as in ratings merged with a table of films."""
 
 
 class Table(NamedTuple):
@@ -134,8 +132,10 @@ def _long(rows: Rows, shape: Shape) -> tuple[Columns, pd.DataFrame | None]:
             times.append(row[time_at])
         if event_at >= 0:
             events.append(row[event_at].strip())
-        if describing and code not in described:
-            described[code] = [row[index].strip() for index in describing.values()]
+        if describing:
+            cells = [row[index].strip() for index in describing.values()]
+            if described.setdefault(code, cells)[0] != cells[0]:
+                describing = {}  # the titles are of reviews, say, and not of the items
     columns = Columns(
         users=_ids(users, user_codes),
         items=_ids(items, item_codes),

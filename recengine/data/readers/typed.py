@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from recengine.data.readers.archive import Files, label_of, read
-from recengine.data.readers.columns import long_columns, plain
+from recengine.data.readers.columns import DESCRIBING, long_columns, plain, refuse_unread_numbers
 from recengine.data.readers.delimited import decoded, raw_ids
 from recengine.data.readers.settle import Columns, as_seconds, settle
-from recengine.data.readers.text import DESCRIBING, Table
+from recengine.data.readers.text import Table
 from recengine.data.reading import Interpretation
 from recengine.errors import BadInput
 
@@ -82,6 +82,12 @@ def read_frame(label: str, frame: pd.DataFrame, interpretation: Interpretation, 
         interpretation.infer("", layout="long")
         at = long_columns(label, list(frame.columns), interpretation)
 
+        def is_number(index: int) -> bool:
+            kind = pd.api.types.infer_dtype(frame.iloc[:, index])
+            return kind in ("integer", "floating", "boolean", "decimal", "mixed-integer-float")
+
+        refuse_unread_numbers(label, list(frame.columns), at, is_number, interpretation)
+
     def where(row: int) -> str:
         return label if row < 0 else f"row {row + 1:,} of {label}"
 
@@ -107,7 +113,10 @@ def read_frame(label: str, frame: pd.DataFrame, interpretation: Interpretation, 
         return Table(ratings, None)
     table = pd.DataFrame({role: _texts(frame[name].iloc[kept]) for role, name in described.items()})
     table.insert(0, "item_id", columns.items.to_numpy())
-    return Table(ratings, table.drop_duplicates("item_id").reset_index(drop=True))
+    first = table.drop_duplicates("item_id").reset_index(drop=True)
+    if len(table.drop_duplicates(["item_id", "title"])) > len(first):  # titles of reviews, say, and not of the item
+        return Table(ratings, None)
+    return Table(ratings, first)
 
 
 def json_frame(label: str, content: bytes) -> pd.DataFrame:

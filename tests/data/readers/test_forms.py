@@ -249,6 +249,29 @@ def test_c22_ratings_merged_with_films_have_titles_and_genres() -> None:
     assert up(content).items["genres"].tolist() == ["Animation|Comedy", ""]
 
 
+def test_titles_of_reviews_are_not_titles_of_items() -> None:
+    lines = [("5", "Great", "B1", "a"), ("3", "Bad", "B1", "b"), ("4", "So so", "B2", "a")]
+    names = ["rating", "title", "asin", "user_id"]
+    content = "\n".join(",".join(cells) for cells in [names, *lines])
+    frame = pd.DataFrame(lines, columns=names).astype({"rating": float})
+    for data in (up(content), from_frame(frame)):
+        assert data.items["title"].tolist() == ["B1", "B2"]
+
+
+@pytest.mark.parametrize("value", ["4", "0.5", "true", "-3"])
+def test_a_column_of_numbers_that_may_be_ratings_is_not_passed_over(value: str) -> None:
+    content = f"user,item,liking\na,x,{value}\nb,y,{value}\n"
+    message = refusal(lambda: up(content))
+    assert "has no column of ratings, but 'liking', which may be one" in message
+    assert "state it in columns, or feedback implicit" in message
+    assert len(up(content, feedback="implicit").ratings) == len(up(content, columns="user=user,item=item").ratings) == 2
+    if value == "4":
+        assert up(content, columns="rating=liking").ratings.rating.tolist() == [4.0, 4.0]
+    frame = pd.DataFrame({"user": ["a"], "item": ["x"], "liking": [float(value) if value != "true" else True]})
+    assert "'liking', which may be one" in refusal(lambda: from_frame(frame))
+    assert len(from_frame(frame.assign(liking="fine")).ratings) == 1
+
+
 def test_c27_a_folder_with_other_capitals_is_read(tmp_path: object) -> None:
     folder = tmp_path
     written(folder, "userId,movieId,rating\n1,1,5\n1,2,4\n", "Ratings.csv")  # type: ignore[arg-type]
