@@ -90,7 +90,8 @@ class FoldIn(Lines):
     def test_nearly_the_scores_of_a_new_user(self) -> None:
         """a user of the data gets nearly the scores that a new user with the same ratings gets."""
         trial, users = self.trial, self.trial.users
-        model = trial.fit(**(self.folds_in_nearly or {}))
+        settings: dict[str, Any] = dict(self.folds_in_nearly or {})  # any of them, for the keywords of `fit`
+        model = trial.fit(**settings)
         folded, known = _fold_in(model, trial.rows.of_users(users)), model.score(users).cpu()
         for user, new, old in zip(users.tolist(), folded.numpy(), known.numpy(), strict=True):
             correlation = float(np.corrcoef(new, old)[0, 1])

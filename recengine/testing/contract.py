@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import ClassVar
 
 from recengine.data.dataset import Dataset
 from recengine.models.base import Recommender
 from recengine.testing.abilities import FoldIn, Incremental, Ratings, Similar
 from recengine.testing.general import Declarations, Learning, Serving, Storing
 from recengine.testing.trial import Trial, small_dataset
+from recengine.training.config import Settings
 
 
 class ModelContract(Declarations, Learning, Serving, Storing, Similar, FoldIn, Ratings, Incremental):
@@ -19,14 +20,14 @@ class ModelContract(Declarations, Learning, Serving, Storing, Similar, FoldIn, R
     """
 
     model: ClassVar[type[Recommender]]
-    settings: ClassVar[Mapping[str, Any]] = {}
+    settings: ClassVar[Settings] = {}
     """Parameters of the model and of the run to train with: a slow model names small sizes and few epochs here."""
     folds_in_exactly: ClassVar[bool] = False
     """Whether users of the data get the scores that new users with the same ratings get.
 
     A model with `scores_from_history` declares it by itself.
     """
-    folds_in_nearly: ClassVar[Mapping[str, Any] | None] = None
+    folds_in_nearly: ClassVar[Settings | None] = None
     """Settings, on top of `settings`, with which the two are nearly the same; None makes no such promise."""
     _trial: ClassVar[Trial | None] = None
 

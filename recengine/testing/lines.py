@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recengine.errors import BadInput
 from recengine.models.base import Recommender
+from recengine.training.config import Settings
 
 if TYPE_CHECKING:
     from recengine.testing.contract import ModelContract
@@ -22,7 +23,7 @@ Line = TypeVar("Line", bound=Callable[[Any], None])
 class Lines:
     """A part of the contract: what its lines ask of the class that they are in."""
 
-    folds_in_nearly: ClassVar[Mapping[str, Any] | None]
+    folds_in_nearly: ClassVar[Settings | None]
 
     @property
     def trial(self) -> Trial:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +15,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.splits import leave_last
 from recengine.models.base import Recommender
-from recengine.training.config import Config, RunConfig
+from recengine.training.config import Config, RunConfig, Settings
 from recengine.training.loop import OnEpoch
 
 EPOCHS = 2
@@ -64,7 +63,7 @@ class Trial:
         dataset: Dataset,
         *,
         among: ArrayLike | None = None,
-        settings: Mapping[str, Any] | None = None,
+        settings: Settings | None = None,
     ) -> None:
         """Take the data of the users `among` (all by default), and settings of the model and of the run."""
         chosen = np.arange(dataset.ratings.n_users) if among is None else np.asarray(among, np.int64)
@@ -77,7 +76,7 @@ class Trial:
         self.items, self.user_table = dataset.items, dataset.user_table.iloc[chosen].reset_index(drop=True)
         self.users = np.array([rows.n_users - 1, 0, rows.n_users // 2])
 
-    def configure(self, settings: Mapping[str, Any]) -> tuple[Config, RunConfig]:
+    def configure(self, settings: Settings) -> tuple[Config, RunConfig]:
         """Return the model's config and the run's, from the settings of the trial and then these."""
         settings = {"device": "cpu", **self.settings, **settings}
         names = {field.name for field in dataclasses.fields(self.kind.Config)}
