@@ -26,7 +26,7 @@ if str(ROOT) not in sys.path:  # Streamlit puts the folder of pages/main.py ther
     sys.path.insert(0, str(ROOT))
 
 from pages.hosting import identity, logs  # noqa: E402 - needs the path above
-from pages.posters.poster import poster_svg  # noqa: E402 - needs the path above
+from pages.posters.poster import poster_svg, tile_svg  # noqa: E402 - needs the path above
 from recengine import settings  # noqa: E402 - needs the path above
 from recengine.errors import BadInput  # noqa: E402 - needs the path above
 
@@ -47,13 +47,19 @@ async def poster(request: Request) -> Response:
     parameters = request.query_params
     year = parameters.get("y", "")
     known_year = int(year) if year.isdecimal() and len(year) == 4 else None
-    body = _poster(parameters.get("t", ""), known_year, parameters.get("g", ""))
+    title = parameters.get("t", "")
+    body = _tile(title) if "tile" in parameters else _poster(title, known_year, parameters.get("g", ""))
     return Response(body, media_type="image/svg+xml", headers=POSTER_HEADERS)
 
 
 @lru_cache(maxsize=2048)
 def _poster(title: str, year: int | None, genres: str) -> str:
     return poster_svg(title, year, genres)
+
+
+@lru_cache(maxsize=2048)
+def _tile(title: str) -> str:
+    return tile_svg(title)
 
 
 async def health(_: Request) -> Response:

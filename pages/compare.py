@@ -13,6 +13,7 @@ from pages.ui import cards, jobs, leaderboard, messages, recipes, sidebar
 from pages.ui.datasets import liked_from
 from pages.ui.escape import html, plain
 from pages.ui.task_form import Choice, Models, Number, Switch, TaskForm
+from pages.ui.words import Words, words_of
 from recengine.data.dataset import Dataset
 from recengine.data.splits import SPLITS
 from recengine.evaluation import glossary
@@ -42,6 +43,7 @@ EXTREMES = 12
 
 def make_form(dataset: Dataset) -> TaskForm:
     """Return the form for this data."""
+    words = words_of(dataset)
     splits = [*(name for name in SPLITS if name != "predefined"), *dataset.predefined]
     return TaskForm(
         dataset,
@@ -61,10 +63,10 @@ def make_form(dataset: Dataset) -> TaskForm:
                 label="Held back for the test",
                 default=splits[0],
                 options=splits,
-                text_of=lambda name: HELD_BACK.get(name, f"as published: {name}"),
+                text_of=lambda name: words.say(HELD_BACK[name]) if name in HELD_BACK else f"as published: {name}",
                 flags=split_flags,
             ),
-            Number(name="at", label="Films in a list", default=10, most=100, flag="-k"),
+            Number(name="at", label=words.say("Films in a list"), default=10, most=100, flag="-k"),
             Number(
                 name="seeds",
                 label="Seeds",
@@ -75,7 +77,7 @@ def make_form(dataset: Dataset) -> TaskForm:
             ),
             Switch(
                 name="sampled",
-                label=f"Also against {SAMPLED} sampled films",
+                label=f"Also against {SAMPLED} sampled {words.items}",
                 help="Shows how sampled metrics can mislead.",
                 flags=lambda task: ("--negatives", str(SAMPLED)) if is_on(task, "sampled") else (),
             ),
@@ -118,6 +120,7 @@ def draw_form(form: TaskForm, task: Task) -> None:
 
 def find_errors(dataset: Dataset, task: Task) -> list[str]:
     """Return what is wrong with a task on this data, a sentence each."""
+    words = words_of(dataset)
     errors = [] if len(task.models) > 1 else ["choose at least two models to compare"]
     for name in task.models:
         try:
@@ -125,10 +128,12 @@ def find_errors(dataset: Dataset, task: Task) -> list[str]:
         except ValueError as error:
             errors.append(str(error))
         if task.options["split"] == "cold-user" and "fold-in" not in MODELS[name].abilities:
-            errors.append(f"{recipes.label(name)} can only serve viewers it was trained on; leave it out of this test")
+            errors.append(
+                f"{recipes.label(name)} can only serve {words.viewers} it was trained on; leave it out of this test"
+            )
     if int(task.options["at"]) > dataset.n_items:
         errors.append(
-            f"a list of {task.options['at']} films is too long: there are only {dataset.n_items}; choose fewer"
+            f"a list of {task.options['at']} {words.items} is too long: there are only {dataset.n_items}; choose fewer"
         )
     return errors
 
@@ -157,13 +162,13 @@ def _so_far(id: str) -> None:
 
 def draw_result(form: TaskForm, task: Task, job: Job, report: EvaluationReport) -> None:
     """Draw the leaderboard, its charts, one viewer's lists, and the downloads."""
-    k = report.settings.k
+    k, words = report.settings.k, words_of(form.dataset)
     key = f"ndcg@{k}"
     order = leaderboard.ranked(report, key)
     best = leaderboard.figure_of(report, order[0], key)
     st.html(
         f'<p class="verdict"><b>{html(recipes.label(order[0]))}</b> leads with NDCG@{k} '
-        f"<b>{best.value:.4f}</b>: {report.users:,} viewers, all {report.items:,} films ranked.</p>"
+        f"<b>{best.value:.4f}</b>: {report.users:,} {words.viewers}, all {report.items:,} {words.items} ranked.</p>"
     )
     group = st.segmented_control(
         "Columns", glossary.GROUPS, default=glossary.GROUPS[0], required=True, format_func=str.capitalize, key="group"
@@ -172,7 +177,7 @@ def draw_result(form: TaskForm, task: Task, job: Job, report: EvaluationReport) 
     leaderboard.draw_policy(report)
     left, right = st.columns([6, 5], gap="large")
     with left:
-        caption = "dot: mean over viewers; bar: 95 % interval"
+        caption = f"dot: mean over {words.viewers}; bar: 95 % interval"
         st.html(f'<div class="chart-head"><h3>NDCG@{k}</h3><p>{caption}</p></div>')
         leaderboard.draw_intervals(report, key)
     with right:
@@ -185,10 +190,10 @@ def draw_result(form: TaskForm, task: Task, job: Job, report: EvaluationReport) 
             st.html('<div class="chart-head"><h3>Accuracy and cost</h3><p>up and to the left is better</p></div>')
             leaderboard.draw_trade(report, "train_seconds", key, logarithmic=True)
     if is_on(task, "sampled"):
-        st.html('<h2 class="row-title">Ranked among all films, and among a sample</h2>')
-        leaderboard.draw_sampled(report)
+        st.html(f'<h2 class="row-title">Ranked among all {words.items}, and among a sample</h2>')
+        leaderboard.draw_sampled(report, words.items)
     draw_one_viewer(form.dataset, job, order, key)
-    draw_downloads(form.command_line(task), report)
+    draw_downloads(form.command_line(task), report, words)
     with st.expander("Column guide", icon=":material/function:"):
         leaderboard.draw_formulas(report)
 
@@ -206,7 +211,8 @@ def draw_one_viewer(dataset: Dataset, job: Job, order: list[str], key: str) -> N
     table = read_viewers(job.id)
     if table is None:
         return
-    st.html('<h2 class="row-title">One viewer, every model</h2>')
+    words = words_of(dataset)
+    st.html(f'<h2 class="row-title">One {words.viewer}, every model</h2>')
     wide = table.pivot(index="user_id", columns="model", values=key)
     with st.grid(3, min_column_width=220, gap="small"):
         chosen = st.selectbox("Best or worst served by", order, format_func=recipes.label, key="judge")
@@ -214,19 +220,21 @@ def draw_one_viewer(dataset: Dataset, job: Job, order: list[str], key: str) -> N
         others = wide.drop(columns=chosen).mean(axis=1).fillna(0.0)
         lead = (wide[chosen] - others).sort_values(ascending=end == "worst", kind="stable")
         viewer = st.selectbox(
-            "Viewer",
+            words.viewer.capitalize(),
             lead.index[:EXTREMES].tolist(),
             format_func=lambda id: f"{plain(id)}: {wide[chosen][id]:.2f}, others {others[id]:.2f}",
             key=f"viewer {chosen} {end}",
         )
     side = "beats the others" if end == "best" else "falls behind the others"
-    st.caption(f"Viewers for whom {recipes.label(chosen)} {side} most, by NDCG.")
+    st.caption(f"{words.viewers.capitalize()} for whom {recipes.label(chosen)} {side} most, by NDCG.")
     user = int(dataset.user_index([viewer])[0])
     past = viewers.history_of(dataset, user)
     positive = liked_from(dataset)
     liked = past.items[past.ratings >= positive].tolist()
     names = ", ".join(cards.named(cards.film(dataset, item)) for item in liked[:12])
-    st.html(f'<p class="status-line"><b>Viewer {html(viewer)}</b> loved {html(names)} …</p>')
+    st.html(
+        f'<p class="status-line"><b>{words.viewer.capitalize()} {html(viewer)}</b> {words.loved} {html(names)} …</p>'
+    )
     rows = table[table["user_id"] == str(viewer)].set_index("model")
     lists = {name: dataset.item_index(rows["list"][name]).tolist() if rows["list"][name] else [] for name in order}
     with st.grid(4, min_column_width=220, gap="medium", key="through"):
@@ -241,15 +249,15 @@ def draw_one_viewer(dataset: Dataset, job: Job, order: list[str], key: str) -> N
                 text += f" · shares {np.mean(shared):.2g} of {len(lists[name])} with the other lists"
             title = html(recipes.label(name))
             st.html(f'<section class="column"><h3>{title}</h3><p>{text}</p><ol>{films}</ol></section>')
-    st.caption("Bold: held-back films that this viewer loved. A good list has them.")
+    st.caption(f"Bold: held-back {words.items} that this {words.viewer} {words.loved}. A good list has them.")
 
 
-def draw_downloads(command_line: str, report: EvaluationReport) -> None:
+def draw_downloads(command_line: str, report: EvaluationReport, words: Words) -> None:
     """Offer the leaderboard as files, and the command that makes it again."""
     with st.container(horizontal=True, key="take-away"):
         for label, name, kind, text in (
-            ("CSV", "leaderboard.csv", "text/csv", leaderboard.to_csv(report)),
-            ("Markdown", "leaderboard.md", "text/markdown", leaderboard.to_markdown(report, command_line)),
+            ("CSV", "leaderboard.csv", "text/csv", leaderboard.to_csv(report, command_line)),
+            ("Markdown", "leaderboard.md", "text/markdown", leaderboard.to_markdown(report, command_line, words)),
             (
                 "JSON",
                 "leaderboard.json",
@@ -261,19 +269,20 @@ def draw_downloads(command_line: str, report: EvaluationReport) -> None:
     st.code(command_line, language="bash", wrap_lines=True)
 
 
-def draw_families() -> None:
+def draw_families(words: Words) -> None:
     """List the models by family, each with its one line and its paper."""
     st.html('<h2 class="row-title">Families of models</h2>')
     for family, summary in FAMILIES.items():
         rows = "".join(
-            f"<li><b>{html(recipes.label(kind.name))}</b> {html(kind.summary)} <i>{html(kind.reference)}</i></li>"
+            f"<li><b>{html(recipes.label(kind.name))}</b> {html(words.say(kind.summary))} "
+            f"<i>{html(kind.reference)}</i></li>"
             for kind in MODELS.values()
             if kind.family == family
         )
         if rows:
             st.html(
-                f'<section class="family"><div><h3>{html(family.capitalize())}</h3><p>{html(summary)}</p></div>'
-                f"<ul>{rows}</ul></section>"
+                f'<section class="family"><div><h3>{html(family.capitalize())}</h3>'
+                f"<p>{html(words.say(summary))}</p></div><ul>{rows}</ul></section>"
             )
 
 
@@ -290,7 +299,9 @@ with messages.catch_bad_input(messages.start_again_link):
         form.draw_first(
             task,
             "Not compared yet",
-            "Each model is trained without the held-back ratings, then ranks every film for every viewer.",
+            words_of(form.dataset).say(
+                "Each model is trained without the held-back ratings, then ranks every film for every viewer."
+            ),
             start,
             disabled=bool(find_errors(form.dataset, replace(task, models=COMPARED_FIRST))),
         )
@@ -300,5 +311,5 @@ with messages.catch_bad_input(messages.start_again_link):
         jobs.ended_badly(job, lambda: st.button("Run it again", type="primary", on_click=start, args=(task,)))
     else:
         draw_result(form, task, job, result)
-    draw_families()
+    draw_families(words_of(form.dataset))
     sidebar.show_model_status(form.dataset)

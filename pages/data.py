@@ -22,19 +22,26 @@ from recengine.jobs.job import JobKind, JobState
 
 def overview(dataset: Dataset) -> None:
     """Draw the counts."""
-    r = dataset.ratings
+    r, words = dataset.ratings, words_of(dataset)
     rated = int((r.item_counts > 0).sum())
     with st.grid(5, min_column_width=150, gap="small", key="counts"):
-        st.metric("Ratings", f"{len(r):,}", border=True)
-        st.metric("Viewers", f"{dataset.n_users:,}", border=True)
-        st.metric("Films", f"{dataset.n_items:,}", border=True, help=f"{rated:,} of them have a rating")
-        density = len(r) / (dataset.n_users * dataset.n_items)
-        st.metric("Density", f"{density:.2%}", border=True, help="Share of all viewer–film pairs that have a rating")
+        st.metric(words.ratings.capitalize(), f"{len(r):,}", border=True)
+        st.metric(words.viewers.capitalize(), f"{dataset.n_users:,}", border=True)
         st.metric(
-            "Per viewer",
+            words.items.capitalize(),
+            f"{dataset.n_items:,}",
+            border=True,
+            help=f"{rated:,} of them have {words.ratings}",
+        )
+        density = len(r) / (dataset.n_users * dataset.n_items)
+        st.metric(
+            "Density", f"{density:.2%}", border=True, help=words.say("Share of all viewer–film pairs that the data has")
+        )
+        st.metric(
+            f"Per {words.viewer}",
             f"{np.median(r.user_counts):,.0f}",
             border=True,
-            help="Median number of ratings",
+            help=f"Median number of {words.ratings}",
         )
 
 
@@ -44,13 +51,20 @@ def spread(dataset: Dataset) -> None:
     fifth = counts[: max(1, round(len(counts) * 0.2))].sum() / counts.sum()
     low, high = dataset.rating_range
     mean = float(dataset.ratings.rating.mean())
-    with st.grid(2, min_column_width=300, gap="medium", key="spread"):
-        for name, text, draw in (
-            ("Ratings", f"From {low:g} to {high:g} ★, {mean:.2f} on average.", charts.ratings),
-            ("Popularity", f"The most-rated fifth of the films has {fifth:.0%} of the ratings.", charts.popularity),
+    words = words_of(dataset)
+    ratings = "Amounts" if words.is_implicit else "Ratings"
+    top = f"The most popular fifth of the {words.items} has {fifth:.0%} of the {words.ratings}."
+    parts = [
+        (ratings, f"From {low:g} to {words.amount(high)}, {mean:.2f} on average.", charts.ratings),
+        ("Popularity", top, charts.popularity),
+    ]
+    if words.is_film:
+        parts += [
             ("Genres", "Films by genre; a film may have several.", charts.genres),
             ("Years", "Films by decade.", charts.years),
-        ):
+        ]
+    with st.grid(2, min_column_width=300, gap="medium", key="spread"):
+        for name, text, draw in parts:
             with st.container(border=True, height="stretch", key=f"chart-{name.lower()}"):
                 st.html(f'<div class="chart-head"><h3>{name}</h3><p>{html(text)}</p></div>')
                 draw(dataset)

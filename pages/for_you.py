@@ -15,6 +15,7 @@ from pages.ui.address import link, recall, record
 from pages.ui.datasets import origin_of
 from pages.ui.escape import html, markdown
 from pages.ui.training_form import training_form
+from pages.ui.words import Words, words_of
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.export import csv_text
@@ -37,29 +38,35 @@ def current_user(dataset: Dataset, positive: float) -> int | None:
     return user_idx
 
 
+def kind_of_viewer(dataset: Dataset) -> str:
+    """Return what the app calls a viewer of this data, in front of the id."""
+    return words_of(dataset).say("Demo viewer" if dataset.simulated else "Viewer")
+
+
 def name_of(dataset: Dataset, user_idx: int) -> str:
     """Return the name that the app gives a viewer."""
-    return f"{'Demo viewer' if dataset.simulated else 'Viewer'} {dataset.user_ids[user_idx]}"
+    return f"{kind_of_viewer(dataset)} {dataset.user_ids[user_idx]}"
 
 
 def first_and_last(dataset: Dataset) -> str:
     """Return the range of the viewers' ids, as Markdown."""
     first, last = (f"{id:,}" if isinstance(id, int) else id for id in dataset.user_ids[[0, -1]].tolist())
-    return f"Viewers run from {markdown(first)} to {markdown(last)}."
+    return f"{words_of(dataset).say('Viewers')} run from {markdown(first)} to {markdown(last)}."
 
 
 def ticket(dataset: Dataset, user_idx: int, past: viewers.History, positive: float) -> None:
     """Draw the viewer's profile and what they like."""
     liked = past.items[past.ratings >= positive]
     favourites = ", ".join(viewers.favourite_genres(dataset, liked))
-    profile = viewers.profile(dataset, user_idx)
+    profile, words = viewers.profile(dataset, user_idx), words_of(dataset)
+    mean = "" if words.is_implicit else f" · mean <b>{words.amount(past.ratings.mean(), '.1f')}</b>"
     simulated = '<span class="tag">simulated</span>' if dataset.simulated else ""
     st.html(
         '<section class="ticket"><div class="stub">'
-        f"<span>{'Demo viewer' if dataset.simulated else 'Viewer'}</span>"
+        f"<span>{kind_of_viewer(dataset)}</span>"
         f"<b>{html(dataset.user_ids[user_idx])}</b></div><div>"
-        f'<p class="who">{html(profile or "No profile, ratings only")} {simulated}</p>'
-        f'<p class="facts"><b>{len(past.items):,}</b> ratings · mean <b>{past.ratings.mean():.1f}</b> ★'
+        f'<p class="who">{html(profile or f"No profile, {words.ratings} only")} {simulated}</p>'
+        f'<p class="facts"><b>{len(past.items):,}</b> {words.ratings}{mean}'
         f" · liked <b>{len(liked):,}</b></p>"
         f'<p class="facts">{html("Mostly likes " + favourites) if favourites else ""}</p></div></section>'
     )
@@ -72,13 +79,13 @@ def find_viewer(positive: float) -> None:
         dataset = sidebar.dataset()
         with st.container(horizontal=True, vertical_alignment="bottom", key="find"):
             query = st.text_input(
-                "Find a viewer",
+                words_of(dataset).say("Find a viewer"),
                 type="search",
                 live="200ms",
-                placeholder="Number, age or occupation",
+                placeholder="An id" if dataset.users is None else "Number, age or occupation",
                 key=f"find_user_{st.session_state.get('user')}",
             )
-            if st.button("Random viewer", icon=":material/shuffle:"):
+            if st.button(words_of(dataset).say("Random viewer"), icon=":material/shuffle:"):
                 others = dataset.user_ids[dataset.user_ids.astype(str) != st.session_state["user"]]
                 if len(others):
                     st.session_state["user"] = str(random.choice(others))
@@ -100,14 +107,14 @@ def find_viewer(positive: float) -> None:
 
 def loved(dataset: Dataset, past: viewers.History, positive: float) -> None:
     """Draw the row of films that the viewer rated highest."""
-    high = past.ratings >= positive
-    st.html('<h2 class="row-title">What they loved</h2>')
+    high, words = past.ratings >= positive, words_of(dataset)
+    st.html(f'<h2 class="row-title">What they {words.loved}</h2>')
     if not high.any():
-        st.caption(f"No film rated {positive:g} ★ or more yet.")
+        st.caption(f"No {words.item} rated {words.at_least(positive)} yet.")
         return
     items = past.items[high][:14]
     films = [cards.film(dataset, i) for i in items]
-    badges = [f"{rating:g} ★" for rating in past.ratings[high][:14]]
+    badges = ["" if words.is_implicit else words.amount(rating) for rating in past.ratings[high][:14]]
     cards.shelf(films, badges, key="loved")
 
 
@@ -125,21 +132,23 @@ MAX_ESTIMATES, BYTES_PER_RATING = 10_000_000, 7
 
 def reason_html(dataset: Dataset, reason: Reason, item: int, positive: float) -> str:
     """Return why a film is listed, as HTML."""
+    words = words_of(dataset)
     if reason.kind == "popular":
         r = dataset.ratings
         fans = int((r.rating[r.item_idx == item] >= positive).sum())
-        return f"Popular with everyone: <b>{fans:,}</b> viewers liked it"
+        return f"Popular with everyone: <b>{fans:,}</b> {words.viewers} {'chose' if words.is_implicit else 'liked'} it"
     if reason.kind in IMPERSONAL:
-        return IMPERSONAL[reason.kind]
+        return words.say(IMPERSONAL[reason.kind])
     name = f"<b>{html(cards.film(dataset, reason.item_idx).title)}</b>"
     if reason.kind == "contribution":
-        return f'<span title="{reason.share:.0%} of the score">Mainly because they loved {name}</span>'
-    return f"Most similar to {name}, which they loved"
+        return f'<span title="{reason.share:.0%} of the score">Mainly because they {words.loved} {name}</span>'
+    return f"Most similar to {name}, which they {words.loved}"
 
 
 def recommendations(ready: sidebar.Ready, user_idx: int, past: viewers.History) -> None:
     """Draw the grid, and how the model's unfiltered top compares with what the viewer rated."""
     dataset, model, positive = ready.dataset, ready.trained.model, ready.positive
+    words = words_of(dataset)
     chosen = filters.draw(dataset)
     k = min(chosen.k, dataset.n_items)
     include_seen = not chosen.unseen
@@ -150,19 +159,19 @@ def recommendations(ready: sidebar.Ready, user_idx: int, past: viewers.History) 
     items = items[items >= 0]
     if listing.fallback[0]:
         st.info(
-            "This viewer has not liked any film yet, so these are the most popular ones.",
+            words.say("This viewer has not liked any film yet, so these are the most popular ones."),
             icon=":material/info:",
         )
     if not len(items):
-        messages.empty("No films match these filters", "Clear them to see more.", filters.clear_button)
+        messages.empty(words.say("No films match these filters"), "Clear them to see more.", filters.clear_button)
         return
     liked = past.liked_in_order(positive)
     why = [Reason("popular")] * len(items) if listing.fallback[0] else reasons(model, liked, items)
     rated = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
-    stars = predicted(model, user_idx, items)
+    stars = predicted(model, user_idx, items, words)
     with st.grid(5, min_column_width=150, gap="medium", key="top"):
         for rank, (item, reason) in enumerate(zip(items.tolist(), why, strict=True), start=1):
-            badge = f"{rated[item]:g} ★" if item in rated else stars.get(item, "")
+            badge = words.amount(rated[item]) if item in rated else stars.get(item, "")
             cards.card(
                 cards.film(dataset, item),
                 key=f"top-{rank}",
@@ -174,14 +183,14 @@ def recommendations(ready: sidebar.Ready, user_idx: int, past: viewers.History) 
         against_history(ready, listing.unmasked.items[0].numpy(), rated)
 
 
-def predicted(model: Recommender, user_idx: int, items: NDArray[np.int64]) -> dict[int, str]:
+def predicted(model: Recommender, user_idx: int, items: NDArray[np.int64], words: Words) -> dict[int, str]:
     """Return a badge with the predicted rating per item; none where the model predicts no ratings."""
     if not isinstance(model, PredictsRatings):
         return {}
     with torch.inference_mode():
         ratings = model.predict(np.full(len(items), user_idx), items).tolist()
     return {
-        item: f'<i title="Predicted rating">≈ {rating:.1f} ★</i>'
+        item: f'<i title="Predicted rating">≈ {words.amount(rating, ".1f")}</i>'
         for item, rating in zip(items.tolist(), ratings, strict=True)
     }
 
@@ -191,10 +200,10 @@ def estimates(ready: sidebar.Ready) -> None:
     dataset, model = ready.dataset, ready.trained.model
     if not isinstance(model, PredictsRatings):
         return
-    cells = dataset.n_users * dataset.n_items
+    cells, words = dataset.n_users * dataset.n_items, words_of(dataset)
     with st.expander("All predicted ratings", icon=":material/table_view:"):
         st.caption(
-            f"Predicted ratings of all {dataset.n_users:,} viewers for all {dataset.n_items:,} films: "
+            f"Predicted ratings of all {dataset.n_users:,} {words.viewers} for all {dataset.n_items:,} {words.items}: "
             f"{cells:,} ratings, about {cells * BYTES_PER_RATING / 1e6:,.0f} MB."
         )
         if cells <= MAX_ESTIMATES:
@@ -227,11 +236,15 @@ def against_history(ready: sidebar.Ready, top: NDArray[np.int64], rated: dict[in
         for rank, (kind, item) in enumerate(zip(kinds, top, strict=False), start=1)
     )
     legend = "".join(f'<span><i class="{kind}"></i> {label} {count[kind]}</span>' for kind, label in KINDS.items())
+    words = words_of(ready.dataset)
+    liked = "chose" if words.is_implicit else f"rated {words.at_least(ready.positive)}"
+    low_rated = f"; they rated <b>{count['low']}</b> of them {words.amount(low_end, '.2g')} or less"
+    low_rated = "" if words.is_implicit else low_rated
     st.html(
-        '<section class="notebook"><h3>Checked against their ratings</h3>'
-        f"<p>Unfiltered, <b>{count['high']}</b> of the model’s top {len(kinds)} are films they already rated "
-        f"{ready.positive:g} ★ or more (it learned from them); they rated <b>{count['low']}</b> of them "
-        f'{low_end:.2g} ★ or less.</p><div class="strip">{boxes}</div>'
+        f'<section class="notebook"><h3>Checked against their {words.ratings}</h3>'
+        f"<p>Unfiltered, <b>{count['high']}</b> of the model’s top {len(kinds)} are {words.items} they already "
+        f"{liked} (it learned from them){low_rated}.</p>"
+        f'<div class="strip">{boxes}</div>'
         f'<p class="legend">{legend}</p></section>'
     )
 
@@ -245,27 +258,29 @@ def _kind(rating: float | None, positive: float, low_end: float) -> str:
 def explanation(ready: sidebar.Ready) -> None:
     """Draw how the list is made."""
     with st.expander("How this list is made", icon=":material/function:"):
-        model = ready.trained.model
+        model, words = ready.trained.model, words_of(ready.dataset)
         st.markdown(
-            f"{model.summary} Films that the viewer has rated are hidden; switch “Hide rated films” off to see them. "
-            f"A film rated {ready.positive:g} ★ or more counts as loved."
+            f"{words.say(model.summary)} {words.say('Films')} in the {words.viewer}’s {words.ratings} are hidden; "
+            f"switch “{filters.HIDE.format(words.items)}” off to see them. "
+            f"What counts as liked: {words.at_least(ready.positive)}."
         )
         if model.reference:
             st.caption(model.reference)
 
 
+another = words_of(sidebar.dataset()).say("Show another viewer")
 with st.container(key="profile"):
     left, right = st.columns([5, 6], gap="large")
 body = st.container()
 with body:
     ready = sidebar.ready()
-with body, messages.catch_bad_input(messages.back_link("for_you.py", "Show another viewer")):
+with body, messages.catch_bad_input(messages.back_link("for_you.py", another)):
     user_idx = current_user(ready.dataset, ready.positive)
     if user_idx is None:
         with left:
             messages.error(
-                f"No viewer {st.session_state['user']} here. {first_and_last(ready.dataset)}",
-                messages.back_link("for_you.py", "Show another viewer"),
+                f"No {words_of(ready.dataset).viewer} {st.session_state['user']} here. {first_and_last(ready.dataset)}",
+                messages.back_link("for_you.py", another),
             )
     else:
         past = viewers.history_of(ready.dataset, user_idx)

@@ -9,6 +9,7 @@ import streamlit as st
 from pages.ui import jobs, messages, replay, sidebar, visitor_ratings
 from pages.ui.datasets import liked_from
 from pages.ui.task_form import Choice, Models, TaskForm
+from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 from recengine.evaluation.stream_report import StreamReport
 from recengine.export import csv_text, json_ready
@@ -89,8 +90,11 @@ def describe_kind(dataset: Dataset, kind: str) -> str:
     """Return the ratings that are replayed, in words, with their number."""
     lowest = lowest_rating(dataset, kind)
     count = int((dataset.ratings.rating >= lowest).sum()) if lowest else len(dataset.ratings)
-    stars = f"{lowest:g} ★" if lowest == dataset.rating_range[1] else f"{lowest:g} ★ or more"
-    return f"{count:,} ratings of {stars}" if lowest else f"{count:,} ratings, whatever the stars"
+    words = words_of(dataset)
+    if not lowest:
+        return f"{count:,} {words.ratings}, {'all of them' if words.is_implicit else 'whatever the stars'}"
+    stars = words.amount(lowest) if lowest == dataset.rating_range[1] else words.at_least(lowest)
+    return f"{count:,} {words.ratings} of {stars}"
 
 
 def draw_form(form: TaskForm, task: Task, running: Job | None) -> None:
@@ -100,7 +104,11 @@ def draw_form(form: TaskForm, task: Task, running: Job | None) -> None:
         form.draw(columns=3, width=200)
         if count := len(rated_by_visitor(dataset, task)):
             label = f"Mix in my {count} ratings, spread over the stream"
-            st.toggle(label, key="mix", help="They are replayed as the viewer “guest”. Only you see this replay.")
+            st.toggle(
+                label,
+                key="mix",
+                help=words_of(dataset).say("They are replayed as the viewer “guest”. Only you see this replay."),
+            )
         disabled = not task.models or running is not None
         form.draw_start(task, "Replay", ":material/play_arrow:", start, disabled=disabled)
         if not task.models:
@@ -153,16 +161,16 @@ def watch(id: str, dataset: Dataset) -> None:
     if not events:
         st.caption("The models are learning from the earliest fifth of the ratings first.")
         return
-    replay.draw(events)
+    replay.draw(events, words_of(dataset))
     replay.latest(dataset, events)
 
 
 def draw_result(job: Job, dataset: Dataset, result: StreamReport) -> None:
     """Draw the result of a replay."""
     events = replay.events_of(job)
-    replay.verdict(result)
-    replay.draw(events, result)
-    replay.groups(result)
+    replay.verdict(result, words_of(dataset))
+    replay.draw(events, words_of(dataset), result)
+    replay.groups(result, words_of(dataset))
     replay.latest(dataset, events)
     with st.container(horizontal=True, key="take-away"):
         if f"{JOB_DIR}/events.csv" in job.command:
@@ -192,7 +200,9 @@ with messages.catch_bad_input(messages.start_again_link):
         form.draw_first(
             task,
             "Nothing replayed yet",
-            "Before each rating, every model ranks the film. Then it learns from the rating.",
+            words_of(form.dataset).say(
+                "Before each rating, every model ranks the film. Then it learns from the rating."
+            ),
             start,
         )
     elif job.active:
@@ -207,7 +217,7 @@ with messages.catch_bad_input(messages.start_again_link):
             kept="the results so far are below" if events else "nothing had been replayed yet",
         )
         if events:
-            replay.draw(events)
+            replay.draw(events, words_of(form.dataset))
     with st.expander("How to read this", icon=":material/function:"):
-        st.markdown(replay.EXPLANATION)
+        st.markdown(words_of(form.dataset).say(replay.EXPLANATION))
     sidebar.show_model_status(form.dataset)

@@ -67,13 +67,16 @@ def main() -> None:
     st.logo(str(STATIC / "logo.svg"), size="large", icon_image=str(STATIC / "icon.svg"))
     st.html(palette.style())
     st.html(ROOT / "pages" / "ui" / "style.css")
-    st.html(f'<header class="head"><h1>{html(chosen.title)}</h1><p>{html(lead)}</p></header>')
+    head, header = st.empty(), f'<header class="head"><h1>{html(chosen.title)}</h1><p>{{}}</p></header>'
+    head.html(header.format(html(lead)))
 
     from pages.ui import messages, sidebar
 
     with messages.catch_bad_input(messages.start_again_link):
         with st.skeleton(height=320):  # the first session waits for PyTorch here
-            sidebar.draw()
+            words = sidebar.draw()
+        if not words.is_film:
+            head.html(header.format(html(words.say(lead))))
         messages.show_pending_toast()
         chosen.run()
 

@@ -13,6 +13,7 @@ from pages.ui.board import Square
 from pages.ui.escape import html, markdown
 from pages.ui.visitor_lists import SHOWN, lists
 from pages.ui.visitor_ratings import VisitorRatings
+from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 from recengine.experiments.store import Trained
 from recengine.models.base import Recommender
@@ -92,7 +93,7 @@ def placed(fresh: Sequence[int], pins: dict[int, int]) -> list[int]:
 
 def your_list(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
     """Draw the list, and what moved in it since the last act."""
-    state = st.session_state
+    state, words = st.session_state, words_of(dataset)
     pins: dict[int, int] = state.setdefault("rate pins", {})
     pins = state["rate pins"] = {i: p for i, p in pins.items() if i in mine.stars or i in mine.passed}
     items, fallback = lists(model, dataset, mine, [len(mine.stars)], positive)
@@ -105,15 +106,22 @@ def your_list(dataset: Dataset, model: Recommender, mine: VisitorRatings, positi
     with st.container(horizontal=True, vertical_alignment="center", key="list-head"):
         st.html('<h2 class="row-title">Your list</h2>', width="stretch")
         if pins:
-            st.button("Replace the films you rated", on_click=pins.clear, icon=":material/refresh:", key="rate-refresh")
+            st.button(
+                words.say("Replace the films you rated"),
+                on_click=pins.clear,
+                icon=":material/refresh:",
+                key="rate-refresh",
+            )
     liked = [item for item, stars in mine.stars.items() if dataset.in_scale(stars) >= positive]
     last = next(reversed(mine.stars), None)
     status = f"{html(recipes.label(model.name))} made this list."
     if last is not None:
-        status = f"Updated after <b>{html(cards.film(dataset, last).title)}</b> ({mine.stars[last]:g} ★)"
+        amount = "" if words.is_implicit else f" ({mine.stars[last]:g} ★)"
+        status = f"Updated after <b>{html(cards.film(dataset, last).title)}</b>{amount}"
     if fallback[0]:
         least = min((stars for stars in STARS if dataset.in_scale(stars) >= positive), default=max(STARS))
-        status = f"Give a film {least:g} ★ or more to make this list yours. Until then: what is popular."
+        act = f"Like {words.an_item}" if words.is_implicit else f"Give {words.an_item} {least:g} ★ or more"
+        status = f"{act} to make this list yours. Until then: what is popular."
     st.html(f'<p class="status-line" data-testid="answered">{status}</p>')
     fresh = [item for item in shown if item not in pins]
     why = [Reason("popular")] * len(fresh) if fallback[0] else reasons(model, liked, fresh, new_user=True)
@@ -151,9 +159,14 @@ def deal(dataset: Dataset, mine: VisitorRatings) -> None:
 
 def to_rate(dataset: Dataset, mine: VisitorRatings) -> None:
     """Draw the films that are offered, or the matches of a search."""
-    st.html('<h2 class="row-title">Rate what you have seen</h2>')
+    words = words_of(dataset)
+    st.html(f'<h2 class="row-title">{"Mark what you like" if words.is_implicit else "Rate what you have seen"}</h2>')
     query = st.text_input(
-        "Find a film to rate", type="search", live="200ms", placeholder="A title, as you remember it", key="rate query"
+        words.say("Find a film to rate"),
+        type="search",
+        live="200ms",
+        placeholder="A title, as you remember it",
+        key="rate query",
     )
     if "rate hand" not in st.session_state:
         deal(dataset, mine)
@@ -183,12 +196,13 @@ def starts(dataset: Dataset, positive: float) -> None:
     """Offer personas to a visitor without ratings."""
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="viewers"):
         st.html('<span class="legend">Or borrow a taste</span>', width="content")
+        words = words_of(dataset)
         for persona in caches.personas(dataset, positive)[:5]:
             st.button(
                 persona.title,
                 on_click=start_as,
                 args=(dataset, persona),
-                help=f"Adds {LIKED_MOST} ratings from this viewer: {persona.why}",
+                help=f"Adds {LIKED_MOST} {words.ratings} from this {words.viewer}: {persona.why}",
                 key=f"persona {persona.user_idx}",
             )
 

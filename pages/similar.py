@@ -8,6 +8,7 @@ import streamlit as st
 from pages.ui import caches, cards, messages, recipes, sidebar
 from pages.ui.address import link, recall, record
 from pages.ui.escape import html, markdown
+from pages.ui.words import Words, words_of
 from recengine.data.dataset import Dataset
 
 TRAIL = 6
@@ -41,7 +42,7 @@ def find_film() -> None:
     with messages.catch_bad_input(messages.start_again_link):
         dataset = sidebar.dataset()
         query = st.text_input(
-            "Find a film",
+            words_of(dataset).say("Find a film"),
             type="search",
             live="200ms",
             placeholder="A title, as you remember it",
@@ -69,7 +70,7 @@ def draw_trail(dataset: Dataset, trail: list[str]) -> None:
             link("similar.py", markdown(it.title), item=item_id)
 
 
-def words_of(dataset: Dataset, item: int, column: str) -> list[str]:
+def parts_of(dataset: Dataset, item: int, column: str) -> list[str]:
     """Return the words that an item's column joins by `|`, or none where the data has no such column."""
     if column not in dataset.items:
         return []
@@ -79,17 +80,17 @@ def words_of(dataset: Dataset, item: int, column: str) -> list[str]:
 
 def seed_card(dataset: Dataset, item: int) -> None:
     """Draw the film with its director, genres, keywords and ratings."""
-    it = cards.film(dataset, item)
+    it, words = cards.film(dataset, item), words_of(dataset)
     n = int(dataset.ratings.item_counts[item])
     ratings = dataset.ratings.rating[dataset.ratings.item_idx == item]
-    director = ", ".join(words_of(dataset, item, "director"))
+    director = ", ".join(parts_of(dataset, item, "director"))
     genres = ", ".join(part for part in it.genres.split("|") if part)
-    tags = (words_of(dataset, item, "keywords") or words_of(dataset, item, "tags"))[:8]
+    tags = (parts_of(dataset, item, "keywords") or parts_of(dataset, item, "tags"))[:8]
     lines = [" · ".join(part for part in (str(it.year or ""), genres) if part)]
     meta = "".join(f'<p class="meta">{html(line)}</p>' for line in lines if line)
     if director:
         meta += f'<p class="meta">Directed by <b>{html(director)}</b></p>'
-    rated = f"Rated by <b>{n:,}</b> viewers, <b>{ratings.mean():.1f}</b> ★ on average" if n else "No ratings yet"
+    rated = _rated_by(words, n, float(ratings.mean())) if n else f"No {words.ratings} yet"
     chips = "".join(f"<span>{html(word)}</span>" for word in tags)
     st.html(
         f'<section class="seed"><div class="poster">{cards.poster_html(it)}</div><div class="facts">'
@@ -97,12 +98,18 @@ def seed_card(dataset: Dataset, item: int) -> None:
     )
 
 
+def _rated_by(words: Words, count: int, mean: float) -> str:
+    """Return how many rated an item and how, as HTML."""
+    by = f"<b>{count:,}</b> {words.viewers}"
+    return f"Chosen by {by}" if words.is_implicit else f"Rated by {by}, <b>{words.amount(mean, '.1f')}</b> on average"
+
+
 def in_common(dataset: Dataset, seed: int, item: int) -> str:
     """Return what two films share according to the data, as HTML: a fact, not the cause of their similarity."""
 
     def shared(column: str) -> list[str]:
-        theirs = set(words_of(dataset, item, column))
-        return [word for word in words_of(dataset, seed, column) if word in theirs]
+        theirs = set(parts_of(dataset, item, column))
+        return [word for word in parts_of(dataset, seed, column) if word in theirs]
 
     parts = ["same director"] if shared("director") else []
     if words := [*shared("keywords"), *shared("tags")][: 3 - len(parts)]:
@@ -121,9 +128,10 @@ def strength(similarity: float, strongest: float) -> str:
 def neighbours(ready: sidebar.Ready, seed: int) -> None:
     """Draw the most similar films."""
     dataset, model = ready.dataset, ready.trained.model
+    words = words_of(dataset)
     if "similar" not in model.abilities:
         name = recipes.label(sidebar.choice().model)
-        why = "does not compare films" if model.is_personalised else "is the same for everyone"
+        why = words.say("does not compare films") if model.is_personalised else "is the same for everyone"
         messages.error(f"{name} {why}, so it cannot tell what is similar", choose_default)
         return
     st.html('<h2 class="row-title">Most similar</h2>')
@@ -140,19 +148,27 @@ def neighbours(ready: sidebar.Ready, seed: int) -> None:
                 bar=similarity / near[0][1] if near[0][1] > 0 else 0.0,
             )
     with st.expander("How similarity is measured", icon=":material/function:"):
-        st.markdown(caches.similarity_text(model))
+        st.markdown(caches.similarity_text(model, words))
         if model.reference:
             st.caption(model.reference)
 
 
 def start_films(dataset: Dataset) -> None:
     """Draw the films with the most ratings, to start from."""
-    st.html('<h2 class="row-title">Or start with a well-known film</h2>')
-    known = dataset.ratings.item_counts.argsort(kind="stable")[::-1][:10]
+    words = words_of(dataset)
+    st.html(f'<h2 class="row-title">{words.say("Or start with a well-known film")}</h2>')
+    known, chosen = (
+        dataset.ratings.item_counts.argsort(kind="stable")[::-1][:10],
+        "chosen" if words.is_implicit else "rated",
+    )
     with st.grid(5, min_column_width=150, gap="medium", key="start"):
         for position, item in enumerate(known):
             n = int(dataset.ratings.item_counts[item])
-            cards.card(cards.film(dataset, int(item)), key=f"start-{position}", note=f"rated by <b>{n:,}</b> viewers")
+            cards.card(
+                cards.film(dataset, int(item)),
+                key=f"start-{position}",
+                note=f"{chosen} by <b>{n:,}</b> {words.viewers}",
+            )
 
 
 def choose_default() -> None:
@@ -164,7 +180,7 @@ def choose_default() -> None:
 
 find = st.container()
 ready = sidebar.ready()
-with messages.catch_bad_input(messages.back_link("similar.py", "Start from another film")):
+with messages.catch_bad_input(messages.back_link("similar.py", words_of(ready.dataset).say("Start from another film"))):
     seed = current_film(ready.dataset)
     if seed is None:
         start_films(ready.dataset)

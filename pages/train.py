@@ -8,6 +8,7 @@ from pages.ui import caches, curves, jobs, messages, recipes, run_figures, runs,
 from pages.ui.escape import html
 from pages.ui.task_form import TaskForm
 from pages.ui.training_form import fill, presets, search_form, training_form
+from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.experiments import tune
@@ -33,7 +34,7 @@ def draw_form(dataset: Dataset) -> None:
     with st.container(border=True, key="form"):
         model.draw()
         model.record()
-        st.html(f'<p class="about-model">{html(kind.summary)}</p>')
+        st.html(f'<p class="about-model">{html(words_of(dataset).say(kind.summary))}</p>')
         if name in MODELS.plugins:
             draw_contract(name, dataset)
         if not dataset.timed and (
@@ -169,5 +170,5 @@ with messages.catch_bad_input(messages.start_again_link):
     run_figures.draw_side_by_side(runs.shown(dataset))
     runs.listing(dataset)
     with st.expander("How to read the curves", icon=":material/function:"):
-        st.markdown(curves.EXPLANATION)
+        st.markdown(words_of(dataset).say(curves.EXPLANATION))
     sidebar.show_model_status(dataset)

@@ -81,6 +81,19 @@ def poster_svg(title: str, year: int | None = None, genres: str = "") -> str:
     )
 
 
+def tile_svg(title: str) -> str:
+    """Return a plain tile of the size of a poster for what is no film: its title on one quiet colour."""
+    title = clean(title[:LONGEST_TITLE]) or "Untitled"
+    hues = list(CATEGORIES.values())
+    hue = hues[hashlib.blake2b(title.encode(), digest_size=1).digest()[0] % len(hues)].dark
+    lines = fit(title, _WIDTH - 2 * _MARGIN, (38, 34, 30, 27, 24), 6)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}">'
+        f'<rect width="300" height="450" fill="{_shade(hue, 0.2)}"/>'
+        f'<rect y="438" width="300" height="12" fill="{_shade(hue, 0.5)}"/>{_title_above(lines, 404, _PAPER)}</svg>'
+    )
+
+
 def _beam(look: _Look) -> str:
     """Draw a diagonal gradient, the glyph large and cropped at the top right, the title at the bottom left."""
     top, deep = _shade(look.main, 0.46), _shade(look.other, 0.09)

@@ -58,6 +58,7 @@ export default function ({ data, parentElement, setStateValue }) {
     card.control.append(make("div", { class: "empty" }, starRow()), card.full);
     card.done = make("p", { class: "done" });
     card.undo = make("button", { type: "button", class: "undo" }, "Undo");
+    card.like = make("button", { type: "button", class: "like" }, "Like");
     card.pass = make("button", { type: "button", class: "pass", title: "Not interested" }, "Not interested");
     card.root = make(
       "article",
@@ -65,7 +66,7 @@ export default function ({ data, parentElement, setStateValue }) {
       make("div", { class: "poster" }, card.image, card.moved),
       make("div", { class: "line" }, card.rank, card.name),
       card.meta,
-      make("div", { class: "act" }, card.control, make("div", { class: "row" }, card.done, card.undo, card.pass)),
+      make("div", { class: "act" }, card.control, make("div", { class: "row" }, card.like, card.done, card.undo, card.pass)),
       card.note,
     );
 
@@ -112,6 +113,7 @@ export default function ({ data, parentElement, setStateValue }) {
       paint(card, "");
       card.control.focus({ preventScroll: true });
     };
+    card.like.onclick = () => rate(5);
     card.pass.onclick = () => {
       send({ kind: "pass", item: card.item });
       card.passed = true;
@@ -129,6 +131,8 @@ export default function ({ data, parentElement, setStateValue }) {
     card.done.textContent = done;
     card.undo.hidden = !settled;
     card.pass.hidden = settled || !data.passing;
+    card.like.hidden = settled || data.starred;
+    card.control.hidden = !data.starred;
   }
 
   const wanted = data.cards.map((film) => {
@@ -141,7 +145,7 @@ export default function ({ data, parentElement, setStateValue }) {
       card.passed = film.passed;
     }
     if (card.poster !== film.poster) card.image.src = card.poster = film.poster;
-    card.image.alt = `Poster of ${film.name}`;
+    card.image.alt = film.is_film ? `Poster of ${film.name}` : film.name;
     card.rank.textContent = film.rank ?? "";
     card.moved.textContent = film.moved;
     card.moved.className = `moved ${film.moved ? "shown" : ""}`;
@@ -150,9 +154,10 @@ export default function ({ data, parentElement, setStateValue }) {
     card.note.replaceChildren(film.note[0], " ", make("b", {}, film.note[1]), " ", film.note[2]);
     card.note.hidden = !film.note.join("");
     card.control.setAttribute("aria-label", `Rate ${film.name}`);
+    card.like.setAttribute("aria-label", `Like ${film.name}`);
     card.undo.setAttribute("aria-label", `Undo ${film.name}`);
     card.pass.setAttribute("aria-label", `Not interested in ${film.name}`);
-    if (!card.timer) paint(card, waiting ? "…" : film.passed ? "Not interested" : film.stars ? `${film.stars} ★` : "");
+    if (!card.timer) paint(card, waiting ? "…" : film.passed ? "Not interested" : film.stars ? (data.starred ? `${film.stars} ★` : "Liked") : "");
     return card.root;
   });
   const same = root.children.length === wanted.length && wanted.every((card, index) => root.children[index] === card);

@@ -11,6 +11,7 @@ import streamlit as st
 
 from pages.ui import cards
 from pages.ui.escape import plain
+from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 from recengine.serving.event_log import STARS, Event, located
 
@@ -56,6 +57,7 @@ def draw(
             "cards": [_card(dataset, square) for square in squares],
             "acknowledged": list(acknowledged),
             "passing": passing,
+            "starred": not words_of(dataset).is_implicit,
             "version": f"{len(acknowledged)} {hash(tuple(squares))}",
         },
         on_events_change=lambda: None,
@@ -71,6 +73,7 @@ def _card(dataset: Dataset, square: Square) -> dict[str, Any]:
         "title": plain(it.title),
         "name": cards.named(it),
         "meta": plain(" · ".join(filter(None, (str(it.year or ""), genres)))),
+        "is_film": it.is_film,
         "poster": cards.poster_address(it),
         "note": [plain(part) for part in square.note],
     }

@@ -12,6 +12,7 @@ from pages.ui.datasets import shared_dataset
 from pages.ui.jobs import jobs
 from pages.ui.recipes import asked, request, task_of
 from pages.ui.training_form import training_form
+from pages.ui.words import Words
 from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.title_index import TitleIndex
@@ -66,14 +67,14 @@ def findings(name: str, version: int, fingerprint: str, _dataset: Dataset) -> li
     return check(model_class(name), _dataset)
 
 
-def recency_text(model: Recommender, task: Task) -> str:
-    """Return how much recent likes count, in plain words; "" where all count the same."""
+def recency_text(model: Recommender, task: Task, an_item: str) -> str:
+    """Return how much recent likes count, in plain words; "" where all count the same. `an_item` is a noun."""
     if not isinstance(model.config, HistoryConfig) or not model.config.weighs:
         return ""
     half_life = model.config.recency_half_life
     chosen = " (chosen on validation)" if asked(task).get("recency_half_life") == "auto" else ""
     likes = "one like" if half_life == 1 else f"{half_life:g} likes"
-    return f"Recent likes count more: {likes} later, a film counts half{chosen}."
+    return f"Recent likes count more: {likes} later, {an_item} counts half{chosen}."
 
 
 def known_model(dataset: Dataset, choice: str, device: str) -> Trained | None:
@@ -125,13 +126,13 @@ def is_quick(dataset: Dataset, name: str) -> bool:
     return closed and dataset.n_items <= QUICK_ITEMS and len(dataset.ratings) <= QUICK_ROWS
 
 
-def similarity_text(model: Recommender) -> str:
+def similarity_text(model: Recommender, words: Words) -> str:
     """Return what a model's similarity measures, in plain words."""
     if model.item_vectors() is not None:
         measure = "The angle between the two films' vectors, as a cosine: 1 is the same direction, 0 is unrelated"
     else:
         measure = "How much liking this film raises the other one's score"
-    return (
+    return words.say(
         f"{measure}. Bars and words are relative to the most similar film. "
         "What two films share (director, keywords, genres) plays no part in it."
     )

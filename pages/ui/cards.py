@@ -10,22 +10,24 @@ import streamlit as st
 
 from pages.ui.address import link
 from pages.ui.escape import html, markdown, plain
+from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 from recengine.data.titles import LONGEST_TITLE
 
 
 class Film(NamedTuple):
-    """What a card shows of an item."""
+    """What a card shows of an item; what is no film has a plain tile for a poster."""
 
     item_id: str
     title: str
     year: int | None
     genres: str
+    is_film: bool = True
 
 
 def film(dataset: Dataset, item_idx: int) -> Film:
     """Return the film at an item index."""
-    return Film(*dataset.films[item_idx])
+    return Film(*dataset.films[item_idx], is_film=words_of(dataset).is_film)
 
 
 def named(it: Film) -> str:
@@ -36,13 +38,15 @@ def named(it: Film) -> str:
 def poster_address(it: Film) -> str:
     """Return the address of the film's poster, relative to any page of the app."""
     title, genres = plain(it.title)[:LONGEST_TITLE], plain(it.genres)[:LONGEST_TITLE]
+    if not it.is_film:
+        return f"poster/v1.svg?t={quote(title, safe='')}&tile=yes"
     return f"poster/v1.svg?t={quote(title, safe='')}&y={it.year or ''}&g={quote(genres, safe='')}"
 
 
 def poster_html(it: Film) -> str:
     """Return the poster as an image tag."""
     return (
-        f'<img src="{html_attribute(poster_address(it))}" alt="Poster of {html(named(it))}" '
+        f'<img src="{html_attribute(poster_address(it))}" alt="{"Poster of " if it.is_film else ""}{html(named(it))}" '
         'loading="lazy" decoding="async" width="300" height="450">'
     )
 

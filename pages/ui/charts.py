@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.ui.escape import plain
+from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 
 _BINS = 20
@@ -48,12 +49,16 @@ def popularity(dataset: Dataset) -> None:
         alt.Chart(frame)
         .mark_area(opacity=0.3, line=True)
         .encode(
-            x=alt.X("films:Q", title="share of films, most rated first", axis=alt.Axis(format="%", tickCount=5)),
+            x=alt.X(
+                "films:Q",
+                title=words_of(dataset).say("share of films, most rated first"),
+                axis=alt.Axis(format="%", tickCount=5),
+            ),
             y=alt.Y("ratings:Q", title=None, axis=alt.Axis(format="%", tickCount=4), scale=alt.Scale(domain=[0, 1])),
             tooltip=[alt.Tooltip("films:Q", format=".0%"), alt.Tooltip("ratings:Q", format=".0%")],
         )
     )
-    _draw(line, f"Curve: the most-rated fifth of the films has {fifth:.0%} of the ratings")
+    _draw(line, f"Curve: the most-rated fifth of the {words_of(dataset).items} has {fifth:.0%} of the ratings")
 
 
 def genres(dataset: Dataset) -> None:

@@ -10,11 +10,14 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pages.ui.address import forget, recall, record
+from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 from recengine.serving import viewers
 
 LENGTHS = (10, 20, 50)
 POPULARITY = ("any", "well known", "lesser known")
+HIDE = "Hide rated {}"
+"""The switch that leaves out what is in the history; the noun is that of the data set."""
 _NARROWING = ("genres", "years", "popularity")
 _PLAIN = re.compile(r"[\w '&-]{1,40}")  # a genre that is anything else could be Markdown, and is not offered
 
@@ -33,11 +36,11 @@ def draw(dataset: Dataset) -> Chosen:
         st.html('<h2 class="row-title">Recommended</h2>', width="stretch")
         recall("unseen", True, lambda text: {"yes": True, "no": False}.get(text))
         write = {True: "yes", False: "no"}.__getitem__
-        st.toggle("Hide rated films", key="unseen", on_change=record, args=("unseen", True, write))
+        st.toggle(HIDE.format(words_of(dataset).items), key="unseen", on_change=record, args=("unseen", True, write))
         record("unseen", True, write)
         recall("k", LENGTHS[0], lambda text: next((n for n in LENGTHS if str(n) == text), None))
         st.segmented_control(
-            "Number of films",
+            words_of(dataset).say("Number of films"),
             LENGTHS,
             required=True,
             key="k",
@@ -104,7 +107,9 @@ def _by_popularity(dataset: Dataset) -> NDArray[np.bool_]:
         format_func=str.capitalize,
         on_change=record,
         args=("popularity", POPULARITY[0]),
-        help="Well known: the fifth of films with the most ratings. Lesser known: the half with the fewest.",
+        help=words_of(dataset).say(
+            "Well known: the fifth of films with the most ratings. Lesser known: the half with the fewest."
+        ),
     )
     record("popularity", POPULARITY[0])
     counts = dataset.ratings.item_counts

@@ -19,6 +19,7 @@ import streamlit as st
 
 from pages.ui import recipes
 from pages.ui.escape import html, markdown
+from pages.ui.words import Words
 from recengine.evaluation import glossary
 from recengine.evaluation.report import EvaluationReport, Interval
 from recengine.export import csv_text
@@ -186,7 +187,7 @@ def draw_trade(report: EvaluationReport, across: str, up: str, *, logarithmic: b
     )
 
 
-def draw_sampled(report: EvaluationReport) -> None:
+def draw_sampled(report: EvaluationReport, items: str) -> None:
     """Draw the full ranking and the sampled one side by side, and say why they differ."""
     full = [key for key in columns(report, "accuracy") if "_sampled" in key]
     for key in full:
@@ -200,7 +201,7 @@ def draw_sampled(report: EvaluationReport) -> None:
         )
         st.html(
             '<div class="board-scroll"><table class="leaderboard"><thead><tr><th>Model</th>'
-            f"<th>{html(glossary.title(whole))}, all films</th><th>rank</th><th>{html(glossary.title(key))}</th>"
+            f"<th>{html(glossary.title(whole))}, all {items}</th><th>rank</th><th>{html(glossary.title(key))}</th>"
             f"<th>rank</th></tr></thead><tbody>{rows}</tbody></table></div>"
         )
     st.caption(glossary.SAMPLED)
@@ -237,23 +238,27 @@ def draw_policy(report: EvaluationReport) -> None:
         st.caption(markdown(line[0].upper() + line[1:]))
 
 
-def to_csv(report: EvaluationReport) -> str:
-    """Return every figure, to the last digit: a row for each model and metric."""
+def to_csv(report: EvaluationReport, command: str) -> str:
+    """Return every figure, to the last digit: a row for each model and metric, with what makes it again."""
+    settings = report.settings
+    source = (settings.dataset, settings.fingerprint, settings.split["split"], settings.positive, command)
     rows = [
-        (name, key, *(None if math.isnan(part) else part for part in figure))
+        (name, key, *(None if math.isnan(part) else part for part in figure), *source)
         for name, figures in report.first.metrics.items()
         for key, figure in figures.items()
     ]
-    return csv_text(("model", "metric", "value", "low", "high"), rows)
+    head = ("model", "metric", "value", "low", "high", "dataset", "fingerprint", "split", "liked_from", "command")
+    return csv_text(head, rows)
 
 
-def to_markdown(report: EvaluationReport, command: str) -> str:
+def to_markdown(report: EvaluationReport, command: str, words: Words) -> str:
     """Return a table of the accuracy and what it was measured on, for a report."""
     keys = columns(report, "accuracy")
     head, settings = [glossary.title(key) for key in keys], report.settings
+    sizes = f"{report.users:,} {words.viewers}, {report.items:,} {words.items}"
     lines = [
-        f"{settings.dataset}, {settings.split['split']}: {report.users:,} viewers, {report.items:,} films, "
-        f"{settings.seeds} seed(s); ± half a 95 % interval over viewers; {NOT_RANKED[settings.policy.mask]}",
+        f"{settings.dataset}, {settings.split['split']}, liked from {settings.positive:g}: {sizes}, "
+        f"{settings.seeds} seed(s); ± half a 95 % interval over {words.viewers}; {NOT_RANKED[settings.policy.mask]}",
         "",
         f"`{command}`",
         "",

@@ -14,6 +14,7 @@ import streamlit as st
 
 from pages.ui.address import link
 from pages.ui.escape import html, markdown
+from pages.ui.words import Words
 from recengine import settings
 from recengine.errors import BadInput
 
@@ -40,7 +41,10 @@ def bad_input_message(error: BadInput) -> str:
 
 def _label(field: str) -> str:
     """Return what the app calls a field; what is not a plain name, such as that of a file, stays as it is."""
-    return LABELS.get(field, field.replace("_", " ") if field.isidentifier() and not field.isupper() else field)
+    words: Words | None = st.session_state.get("words")
+    if field in LABELS:
+        return words.say(LABELS[field]) if words else LABELS[field]
+    return field.replace("_", " ") if field.isidentifier() and not field.isupper() else field
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pages.ui.escape import html, plain
 from pages.ui.training_form import training_form
 from pages.ui.visitor_lists import SHOWN, lists
 from pages.ui.visitor_ratings import VisitorRatings
+from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 from recengine.experiments.store import Trained
 from recengine.models.base import Recommender
@@ -100,9 +101,9 @@ def ranks_over_time(dataset: Dataset, model: Recommender, mine: VisitorRatings, 
     chart = base.mark_line(interpolate="monotone", strokeWidth=3) + base.mark_circle(size=70, opacity=1) + names
     st.altair_chart(
         chart.properties(height=380, background="transparent"),
-        alt="Lines: the rank of each film of your list after each of your last ratings",
+        alt=words_of(dataset).say("Lines: the rank of each film of your list after each of your last ratings"),
     )
-    st.caption("A line starts when a film enters your top ten.")
+    st.caption(words_of(dataset).say("A line starts when a film enters your top ten."))
 
 
 def step_by_step(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
@@ -116,16 +117,18 @@ def step_by_step(dataset: Dataset, model: Recommender, mine: VisitorRatings, pos
             caption = "what is popular" if popular else "in the order you rated"
             if length:
                 item, stars = rated[length - 1]
-                caption = f"last: {plain(cards.film(dataset, item).title)[:32]}, {stars:g} ★"
+                given = "" if words_of(dataset).is_implicit else f", {stars:g} ★"
+                caption = f"last: {plain(cards.film(dataset, item).title)[:32]}{given}"
             column(dataset, f"After {length}", caption, items.tolist(), final)
     st.caption("Bold: still in your list.")
 
 
 def taste(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
     """Draw which genres and decades the visitor likes, compared with all viewers."""
+    words = words_of(dataset)
     liked = np.array([i for i, stars in mine.stars.items() if dataset.in_scale(stars) >= positive], np.int64)
     if not len(liked):
-        st.caption(f"Rate a film {positive:g} ★ or more to see your taste here.")
+        st.caption(f"Rate {words.an_item} {words.at_least(positive)} to see your taste here.")
         return
     likes = dataset.ratings.at_least(positive)
     all_viewers = np.bincount(likes.item_idx, minlength=dataset.n_items) / max(1, len(likes))  # (n_items,) share
@@ -138,7 +141,7 @@ def taste(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
             rows = sorted(rows, key=lambda row: -row[1])[:12]
         table = pd.DataFrame(rows, columns=["group", "you", "everyone"])
         bars = alt.Chart(table).encode(y=alt.Y("group:N", sort=None, title=None))
-        share = alt.Axis(format="%", tickCount=5, title="share of liked films")
+        share = alt.Axis(format="%", tickCount=5, title=words.say("share of liked films"))
         yours = bars.mark_bar(cornerRadiusEnd=3, height={"band": 0.7}).encode(
             x=alt.X("you:Q", axis=share), tooltip=["group", alt.Tooltip("you", format=".0%")]
         )
@@ -151,4 +154,4 @@ def taste(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
             chart.properties(height=26 * len(rows) + 40, background="transparent"),
             alt=f"Bars: your share by {title.lower()}; ticks: everyone’s",
         )
-    st.caption(f"Bars: your {len(liked)} liked films. Ticks: all viewers’ liked films.")
+    st.caption(f"Bars: your {len(liked)} liked {words.items}. Ticks: all {words.viewers}’ liked {words.items}.")

@@ -11,6 +11,7 @@ import streamlit as st
 from pages.ui import cards, curves, recipes, run_figures
 from pages.ui.escape import html
 from pages.ui.jobs import duration, jobs
+from pages.ui.words import Words, words_of
 from recengine.data.dataset import Dataset
 from recengine.evaluation.prequential import FROZEN, WINDOW
 from recengine.evaluation.stream_report import StreamReport
@@ -79,13 +80,13 @@ def draw_figures(rows: Sequence[StreamEvent]) -> None:
     run_figures.draw(figures)
 
 
-def draw(rows: Sequence[StreamEvent], result: StreamReport | None = None) -> None:
+def draw(rows: Sequence[StreamEvent], words: Words, result: StreamReport | None = None) -> None:
     """Draw the curves and the score of each model: so far, or with its interval when the replay is over."""
     with st.container(key="stream"):
         left, right = st.columns([7, 5], gap="large")
         with left:
             if rows:
-                chart(rows, height=520 if result else 340)
+                chart(rows, words, height=520 if result else 340)
         with right:
             if result:
                 standings(result)
@@ -94,10 +95,10 @@ def draw(rows: Sequence[StreamEvent], result: StreamReport | None = None) -> Non
                 race(rows[-1])
 
 
-def chart(rows: Sequence[StreamEvent], *, height: int) -> None:
+def chart(rows: Sequence[StreamEvent], words: Words, *, height: int) -> None:
     """Draw the moving recall of each model: thick over the last events, thin each part alone."""
     models = list(rows[-1].recall)
-    caption = f"share of films in the top {K}; thick: last {WINDOW:,}; dashed: same model, frozen"
+    caption = f"share of {words.items} in the top {K}; thick: last {WINDOW:,}; dashed: same model, frozen"
     st.html(f'<div class="chart-head curve"><h3>Recall@{K} as it goes</h3><p>{caption}</p></div>')
     series = [part for model in models for part in _series(rows, model)]
     spec = curves.axes("events replayed") | {"series": series}
@@ -194,21 +195,21 @@ def paired(result: StreamReport) -> list[tuple[str, bool]]:
     return differences
 
 
-def verdict(result: StreamReport) -> None:
+def verdict(result: StreamReport, words: Words) -> None:
     """Draw the result of the replay in a sentence."""
     value = {model: figures.recall.value for model, figures in result.models.items()}
     if any(math.isnan(part) for part in value.values()):
-        st.caption(f"{result.events:,} events, each the first of its viewer: there was nothing to test.")
+        st.caption(f"{result.events:,} events, each the first of its {words.viewer}: there was nothing to test.")
         return
     best = max(value, key=lambda model: value[model])
     count = "" if best == RUNNING_COUNT else f"; the running count: <b>{_percent(value[RUNNING_COUNT])}</b>"
     st.html(
-        f'<p class="verdict"><b>{html(name_of(best))}</b> had <b>{_percent(value[best])}</b> of the films in its '
-        f"top {result.k} before they were rated{count}. {result.evaluated:,} events tested.</p>"
+        f'<p class="verdict"><b>{html(name_of(best))}</b> had <b>{_percent(value[best])}</b> of the '
+        f"{words.items} in its top {result.k} before they were rated{count}. {result.evaluated:,} events tested.</p>"
     )
 
 
-def groups(result: StreamReport) -> None:
+def groups(result: StreamReport, words: Words) -> None:
     """Draw the recall for known and new viewers and films."""
     titles = {
         "known_user_known_item": "known viewer, known film",
@@ -218,17 +219,18 @@ def groups(result: StreamReport) -> None:
     }
     models, colour = result.models, colours(list(result.models))
     counts = models[result.first].groups
-    with st.expander("Known and new viewers and films, and speed", icon=":material/person_add:"):
+    with st.expander(words.say("Known and new viewers and films, and speed"), icon=":material/person_add:"):
         body = ""
         for model, figures in models.items():
             values = "".join(f"<td>{_percent(figures.groups[group].recall)}</td>" for group in titles)
             body += f"<tr>{_title(model, colour)}{values}<td>{figures.events_per_second:,.0f}/s</td></tr>"
-        heads = (f"{text} ({counts[group].events:,})" for group, text in titles.items())
+        heads = (f"{words.say(text)} ({counts[group].events:,})" for group, text in titles.items())
         _table(("", "Model", *heads, "speed"), body)
-        st.caption(
+        text = (
             "Recall in each group; new means without an earlier event. New viewers do not count in the figures above. "
             "Speed: events a second that the model could handle alone."
         )
+        st.caption(words.say(text))
 
 
 def latest(dataset: Dataset, rows: Sequence[StreamEvent]) -> None:
@@ -241,15 +243,17 @@ def latest(dataset: Dataset, rows: Sequence[StreamEvent]) -> None:
     colour = colours(models)
     items = dataset.item_index([event.item_id for event in events])
     articles = "".join(
-        _event(cards.film(dataset, int(i)), e, models, colour) for i, e in zip(items, events, strict=True)
+        _event(cards.film(dataset, int(i)), e, models, colour, words_of(dataset))
+        for i, e in zip(items, events, strict=True)
     )
     st.html(f'<div class="happened">{articles}</div>')
 
 
-def in_words(event: StreamedRating, models: Sequence[str]) -> str:
+def in_words(event: StreamedRating, models: Sequence[str], words: Words) -> str:
     """Return an event in a sentence, not escaped, with the rank of the film for the first model."""
+    amount = "" if words.is_implicit else f" {words.amount(event.rating)}"
     return (
-        f"Viewer {event.user_id} rated {event.title} {event.rating:g} ★. "
+        f"{words.viewer.capitalize()} {event.user_id} {words.rated} {event.title}{amount}. "
         f"{name_of(models[0])} had ranked it {_ordinal(event.rank[models[0]])}."
     )
 
@@ -259,7 +263,9 @@ def _ordinal(number: int) -> str:
     return f"{number:,}{ending}"
 
 
-def _event(film: cards.Film, event: StreamedRating, models: Sequence[str], colour: Mapping[str, int]) -> str:
+def _event(
+    film: cards.Film, event: StreamedRating, models: Sequence[str], colour: Mapping[str, int], words: Words
+) -> str:
     ranks = "".join(
         f'<span class="{"hit" if event.rank[model] <= K else ""}" title="{html(name_of(model))}">'
         f'<i class="swatch c{colour[model]}"></i>{event.rank[model]:,}</span>'
@@ -268,7 +274,7 @@ def _event(film: cards.Film, event: StreamedRating, models: Sequence[str], colou
     mark = "hit" if event.rank[models[0]] <= K else ""
     return (
         f'<article class="{mark}"><div class="poster">{cards.poster_html(film)}</div><div>'
-        f'<p>{html(in_words(event, models))}</p><p class="ranks">{ranks}</p></div></article>'
+        f'<p>{html(in_words(event, models, words))}</p><p class="ranks">{ranks}</p></div></article>'
     )
 
 

@@ -14,6 +14,7 @@ from pages.ui.escape import html, markdown, plain
 from recengine import settings
 
 if TYPE_CHECKING:  # both bring PyTorch, which is loaded only when the title is on the screen
+    from pages.ui.words import Words
     from recengine.data.dataset import Dataset
     from recengine.experiments.store import Trained
 
@@ -52,11 +53,12 @@ def choose(name: str, value: str) -> None:
     record(name, None)
 
 
-def draw() -> None:
-    """Draw the pickers of data set, model and, where there is a choice, device."""
+def draw() -> Words:
+    """Draw the pickers of data set, model and, where there is a choice, device; return the nouns of the data set."""
     import torch
 
     from pages.ui import caches, datasets, messages, recipes
+    from pages.ui.words import words_of
     from recengine.data.sources import SOURCES, is_present
     from recengine.models.registry import MODELS
 
@@ -71,13 +73,15 @@ def draw() -> None:
         chosen = _picker("model", "Model", list(titles), caches.DEFAULT_MODEL, titles)
         kind = MODELS[recipes.task_of(chosen).model]
         learns = "Learns" if "incremental" in kind.abilities else "Does not learn"
-        about = f"{kind.summary} {learns} from visitors’ ratings."
+        words = st.session_state["words"] = words_of(datasets.load(data))
+        about = f"{words.say(kind.summary)} {learns} from visitors’ ratings."
         st.html(f'<p class="about-model"><b>{html(kind.family.capitalize())}.</b> {html(about)}</p>')
         for error in MODELS.errors:
             st.warning(markdown(messages.as_sentence(error)), icon=":material/extension_off:")
         if torch.cuda.is_available():
             _picker("device", "Device", ["auto", "cpu", "cuda"], settings.default_device())
     account()
+    return words
 
 
 def account() -> None:
@@ -138,6 +142,7 @@ def ready() -> Ready:
     """Return data set and model; while the model trains, draw its progress instead and stop the page here."""
     from pages.ui import caches, jobs, messages, recipes
     from pages.ui.training_form import training_form
+    from pages.ui.words import words_of
 
     chosen = choice()
     with st.skeleton(height=420):
@@ -159,7 +164,7 @@ def ready() -> Ready:
         messages.grid_skeleton(2)
         st.stop()
     status(f"trained {ago(result.manifest.trained_at)}", result.manifest.origin.device)
-    if recency := caches.recency_text(result.model, recipes.task_of(chosen.model)):
+    if recency := caches.recency_text(result.model, recipes.task_of(chosen.model), words_of(data).an_item):
         st.sidebar.html(f'<p class="about-model">{html(recency)}</p>')
     return Ready(data, result, draw_liked(data))
 

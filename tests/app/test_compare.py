@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from pages.ui import leaderboard
+from pages.ui.words import Words
 from recengine.cli.evaluation import to_list
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
@@ -26,6 +27,7 @@ from recengine.models.registry import MODELS
 from tests.app.conftest import Open, Worker, markup, press
 
 PAGE = "compare.py"
+FILMS = Words(is_film=True, has_stars=True, is_implicit=False)
 QUICK = {"models": "popularity,ease", "at": "5"}
 
 
@@ -146,14 +148,14 @@ def test_every_model_stands_in_its_family_with_a_reference(open_app: Open) -> No
 
 
 def test_csv_holds_every_figure_whole(report: EvaluationReport, result: dict[str, Any]) -> None:
-    rows = list(csv.DictReader(io.StringIO(leaderboard.to_csv(report))))
+    rows = list(csv.DictReader(io.StringIO(leaderboard.to_csv(report, "python -m recengine evaluate x"))))
     held = {(name, key): cell["value"] for name, metrics in result["results"].items() for key, cell in metrics.items()}
     assert {(row["model"], row["metric"]): float(row["value"]) for row in rows} == held
 
 
 def test_markdown_says_what_was_measured_and_how(report: EvaluationReport) -> None:
-    text = leaderboard.to_markdown(report, "python -m recengine evaluate x")
-    assert text.startswith("sample, leave-last: 1,998 viewers, 1,229 films, 1 seed(s)")
+    text = leaderboard.to_markdown(report, "python -m recengine evaluate x", FILMS)
+    assert text.startswith("sample, leave-last, liked from 4: 1,998 viewers, 1,229 films, 1 seed(s)")
     assert "films that a viewer had rated before the test, high or low, are not ranked for them" in text
     assert "`python -m recengine evaluate x`" in text
     assert text.index("| ease |") < text.index("| popularity |") < text.index("| bias |")
