@@ -241,7 +241,7 @@ def draw_policy(report: EvaluationReport) -> None:
 def to_csv(report: EvaluationReport, command: str) -> str:
     """Return every figure, to the last digit: a row for each model and metric, with what makes it again."""
     settings = report.settings
-    source = (settings.dataset, settings.fingerprint, settings.split["split"], settings.positive, command)
+    source = (settings.dataset, settings.fingerprint, str(settings.split["split"]), settings.positive, command)
     rows = [
         (name, key, *(None if math.isnan(part) else part for part in figure), *source)
         for name, figures in report.first.metrics.items()
