@@ -1,4 +1,4 @@
-"""The app without a browser: `pages/main.py` in AppTest, and readers of what it draws."""
+"""The app without a browser: `pages/main.py` in AppTest, and readers of what it shows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Open = Callable[..., AppTest]
 
 @pytest.fixture
 def open_app() -> Open:
-    """Return a function that opens a new session at a page file, with the parameters of its address."""
+    """Return a function that opens a page file in a new session, with these query parameters."""
 
     def start(page: str = "for_you.py", **params: str) -> AppTest:
         app = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=60)
@@ -41,7 +41,7 @@ def open_app() -> Open:
 
 
 class Worker:
-    """Stands for `python -m recengine` in jobs: a real process that writes given lines, waits, and answers."""
+    """Stands in for `python -m recengine` in jobs: a real process that writes lines, waits, and writes a result."""
 
     def __init__(self, folder: Path) -> None:
         self.gate = folder / "gate"
@@ -50,17 +50,17 @@ class Worker:
         self.jobs = Jobs(folder / "jobs", (sys.executable, "-S", str(self._script)))
 
     def does(self, *lines: dict[str, Any], last: str = "", result: dict[str, Any] | None = None, code: int = 0) -> None:
-        """Say what the next process writes before the gate is open, and what after it."""
-        said = "".join(json.dumps(line) + "\n" for line in lines)
+        """Set what the next process writes before the gate opens, and what it writes afterwards."""
+        text = "".join(json.dumps(line) + "\n" for line in lines)
         self._script.write_text(
-            f"import sys, time, pathlib\nsys.stderr.write({said!r}); sys.stderr.flush()\n"
+            f"import sys, time, pathlib\nsys.stderr.write({text!r}); sys.stderr.flush()\n"
             f"while not pathlib.Path({str(self.gate)!r}).exists(): time.sleep(0.01)\n"
             f"sys.stderr.write({last!r}); print({json.dumps(result or {})!r}); sys.exit({code})\n"
         )
         self.gate.unlink(missing_ok=True)
 
     def ends(self) -> None:
-        """Open the gate and wait until nothing runs."""
+        """Open the gate and wait until no job is running."""
         self.gate.touch()
         for _ in range(2_000):
             if not any(job.active for job in self.jobs.all()):
@@ -68,8 +68,8 @@ class Worker:
             time.sleep(0.01)
         raise TimeoutError("the job did not end")
 
-    def told(self, lines: int) -> Job:
-        """Return the latest job when it has told so many lines."""
+    def after(self, lines: int) -> Job:
+        """Wait until the latest job has written that many lines, and return it."""
         for _ in range(2_000):
             job = self.jobs.all()[0]
             if len(self.jobs.events(job.id)) >= lines and job.state != "queued":
@@ -80,7 +80,7 @@ class Worker:
 
 @pytest.fixture
 def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    """Give the app jobs of its own that run the worker."""
+    """Let the jobs of the app run the worker, in a separate folder."""
     made = Worker(tmp_path)
     monkeypatch.setattr(ui_jobs, "_jobs", lambda root: made.jobs)
     yield made
@@ -89,7 +89,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
 
 
 def epoch(number: int, *, epochs: int = 60, **more: float) -> dict[str, Any]:
-    """Return a line of progress of one epoch."""
+    """Return the progress line of one epoch."""
     return {
         "event": "epoch",
         "model": "mf",
@@ -105,15 +105,15 @@ def epoch(number: int, *, epochs: int = 60, **more: float) -> dict[str, Any]:
     }
 
 
-def press(app: AppTest, label: str, place: int = 0) -> None:
-    """Press a button by its label."""
-    [button for button in app.button if button.label == label][place].click()
+def press(app: AppTest, label: str, index: int = 0) -> None:
+    """Press the button with this label; `index` tells several of them apart."""
+    [button for button in app.button if button.label == label][index].click()
     app.run()
     assert not app.exception, app.exception
 
 
 def settle(app: AppTest) -> AppTest:
-    """Run, and again while a model trains; nothing may have failed and something must be drawn."""
+    """Run, and again while a model trains; the page must show something and no error."""
     app.run()
     for _ in range(100):
         if not app.get("progress") or any(button.label == "Resume" for button in app.button):  # a paused job stays
@@ -121,25 +121,25 @@ def settle(app: AppTest) -> AppTest:
         time.sleep(0.2)
         app.run()
     assert not app.exception, app.exception
-    assert app.html, "nothing was drawn"
+    assert app.html, "the page is empty"
     return app
 
 
 def markup(app: AppTest) -> str:
-    """Return all HTML that the page drew, without the style sheet."""
+    """Return all HTML on the page, without the style sheet."""
     return "\n".join(str(element.value) for element in app.html if "<style" not in str(element.value))
 
 
 def cards(app: AppTest, kind: str) -> list[str]:
-    """Return the HTML of the cards `film-<kind>-<number>` in the order of the page."""
-    found = [box for box in app.get("container") if re.fullmatch(rf"film-{kind}-\d+", box.key or "")]
-    return ["".join(str(element.value) for element in box.html) for box in found]
+    """Return the HTML of the cards `film-<kind>-<number>` in page order."""
+    boxes = [box for box in app.get("container") if re.fullmatch(rf"film-{kind}-\d+", box.key or "")]
+    return ["".join(str(element.value) for element in box.html) for box in boxes]
 
 
 def text_of(card: str, kind: str) -> str:
-    """Return the text of the part of a card with that class (name, meta, note, rank, badge), or ""."""
-    found = re.search(rf'<(\w+) class="{kind}"[^>]*>(.*?)</\1>', card)
-    return html.unescape(re.sub(r"<[^>]*>", "", found[2])) if found else ""
+    """Return the text of one part of a card (name, meta, note, rank, badge), or ""."""
+    match = re.search(rf'<(\w+) class="{kind}"[^>]*>(.*?)</\1>', card)
+    return html.unescape(re.sub(r"<[^>]*>", "", match[2])) if match else ""
 
 
 def names(app: AppTest, kind: str) -> list[str]:

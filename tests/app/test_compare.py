@@ -102,7 +102,7 @@ def test_what_runs_shows_what_is_known_so_far_and_what_fails_says_why(open_app: 
     )
     app = open_app(PAGE, **QUICK)
     press(app, "Compare")
-    worker.told(2)
+    worker.after(2)
     app.run()
     assert "<b>Popularity</b> NDCG@5 0.0123" in markup(app)
     worker.ends()

@@ -1,4 +1,4 @@
-"""The escaping helpers: nothing of a text from data is ever interpreted."""
+"""The escaping helpers: no text from data is ever read as HTML or Markdown."""
 
 import re
 from html.parser import HTMLParser
@@ -38,7 +38,7 @@ def test_html_reads_back_as_the_plain_text_and_holds_no_tag(text: str) -> None:
 
 
 @given(ANY | SIGNS)
-def test_every_sign_of_markdown_is_escaped_and_nothing_else_changes(text: str) -> None:
+def test_every_markdown_character_is_escaped_and_nothing_else_changes(text: str) -> None:
     escaped = markdown(text)
     assert re.sub(r"\\(.)", r"\1", escaped).replace("\u2060", "") == plain(text).replace("\u2060", "")
     assert not re.search(r"(?<!\\)(?:\\\\)*[`*_\[\](){}<>#!|~$:]", re.sub(r"\\[^\\]", "", escaped.replace("\\\\", "")))

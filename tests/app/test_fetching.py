@@ -1,4 +1,4 @@
-"""Fetching a data set and training a model from the pages: progress, cancelling, failing, and asking again."""
+"""Fetching a data set and training a model from the pages: progress, cancelling, failure, and asking again."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def test_a_fetch_shows_in_every_session_and_is_cancelled(open_app: Open, worker:
     app, other = open_app("data.py"), open_app("data.py")
     worker.does({"event": "bytes", "what": "ml-20m", "done": 25_000_000, "total": 100_000_000})
     fetch(app)
-    job = worker.told(1)
+    job = worker.after(1)
     for session in (app, other):
         session.run()
         assert "25.0 of 100.0 MB" in session.get("progress")[0].proto.text.replace("\\", "")
@@ -52,19 +52,19 @@ def test_a_fetch_shows_in_every_session_and_is_cancelled(open_app: Open, worker:
     app.run()
     other.run()
     assert any("was cancelled" in info.value for info in app.info)
-    assert not other.info  # who did not ask for it is not told
+    assert not other.info  # shown only where it was asked for
 
 
 @pytest.fixture
 def slow_model(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    """Return a session whose model is being trained in a process, which has told of its third epoch."""
+    """Return a session whose model is being trained by a process, which has reported its third epoch."""
     monkeypatch.setattr(caches, "QUICK_ITEMS", 0)
     shutil.rmtree(TrainingRequest(load_dataset("sample"), MODEL).folder, ignore_errors=True)
     worker.does({"event": "step", "text": "training"}, epoch(0), epoch(3))
     app = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=60)
     app.query_params["model"] = MODEL
     app.run()
-    worker.told(3)
+    worker.after(3)
     app.run()
     assert not app.exception
     return app
@@ -80,7 +80,7 @@ def test_a_long_training_shows_progress_then_can_be_cancelled_and_asked_for_agai
     press(app, "Cancel")
     app.run()
     assert "was cancelled" in app.info[0].value
-    assert [job.state for job in worker.jobs.all()] == ["cancelled"]  # and is not started again by itself
+    assert [job.state for job in worker.jobs.all()] == ["cancelled"]  # and it does not start again by itself
     worker.does({"event": "step", "text": "training"}, result={})
     press(app, "Train it")
     assert app.get("progress")[0].proto.text in ("Contextual · starting", "Training Contextual")
@@ -90,7 +90,9 @@ def test_a_long_training_shows_progress_then_can_be_cancelled_and_asked_for_agai
     assert len(cards(app, "top")) == 10
 
 
-def test_a_training_that_dies_says_so_and_is_not_started_again_by_itself(slow_model: AppTest, worker: Worker) -> None:
+def test_a_training_that_dies_is_reported_and_does_not_start_again_by_itself(
+    slow_model: AppTest, worker: Worker
+) -> None:
     os.kill(worker.jobs.all()[0].pid or 0, signal.SIGKILL)
     worker.ends()
     for _ in range(2):

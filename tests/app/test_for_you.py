@@ -1,4 +1,4 @@
-"""For you: who it shows, what it lists and why, its filters and its states."""
+"""For you: the viewer, their list and its reasons, the filters, and the empty and error states."""
 
 import numpy as np
 import pytest
@@ -53,10 +53,10 @@ def test_switch_shows_rated_films_with_the_viewer_s_rating(open_app: Open, sampl
     settle(app)
     assert app.query_params["unseen"] == "no"
     past = history_of(sample, int(sample.user_index([12])[0]))
-    own = dict(zip(sample.items["title"].iloc[past.items], past.ratings, strict=True))
+    rated = dict(zip(sample.items["title"].iloc[past.items], past.ratings, strict=True))
     shown = [(text_of(card, "name"), text_of(card, "badge")) for card in cards(app, "top")]
     assert any(badge for _, badge in shown)
-    assert all((badge == f"{own[name]:g} ★") if name in own else badge == "" for name, badge in shown)
+    assert all((badge == f"{rated[name]:g} ★") if name in rated else badge == "" for name, badge in shown)
 
 
 def test_summary_counts_the_unfiltered_top_against_the_ratings(open_app: Open, sample: Dataset) -> None:
@@ -65,9 +65,9 @@ def test_summary_counts_the_unfiltered_top_against_the_ratings(open_app: Open, s
     model = obtain(TrainingRequest(sample, "ease", settings=AS_THE_APP)).model
     top = model.top_k([user], k=10, seen=None).items[0].numpy()
     past = history_of(sample, user)
-    own = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
-    high = sum(own.get(i, 0) >= 4 for i in top.tolist())
-    low = sum(0 < own.get(i, 0) <= 2.5 for i in top.tolist())
+    rated = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
+    high = sum(rated.get(i, 0) >= 4 for i in top.tolist())
+    low = sum(0 < rated.get(i, 0) <= 2.5 for i in top.tolist())
     assert f"Unfiltered, <b>{high}</b> of the model’s top 10" in markup(app)
     assert f"they rated <b>{low}</b> of them" in markup(app)
 
@@ -121,11 +121,11 @@ def test_unknown_viewer_is_one_sentence_and_a_way_on(open_app: Open, user: str) 
     assert "user" not in links(app)["Show another viewer"]
 
 
-def test_unknown_data_set_or_model_says_what_stands_in(open_app: Open) -> None:
+def test_unknown_data_set_or_model_is_named_and_replaced(open_app: Open) -> None:
     app = open_app(data="ml-25m", model="crystal-ball")
-    said = " ".join(element.value for element in app.warning)
-    assert "ml\\-25m" in said
-    assert "crystal\\-ball" in said
+    warnings = " ".join(element.value for element in app.warning)
+    assert "ml\\-25m" in warnings
+    assert "crystal\\-ball" in warnings
     assert len(cards(app, "top")) == 10
 
 
@@ -137,17 +137,17 @@ def test_random_viewer_is_another_one_and_in_the_address(open_app: Open) -> None
     assert f"<b>{app.query_params['user']}</b>" in markup(app)
 
 
-def test_viewer_is_found_by_id_and_by_profile(open_app: Open, sample: Dataset) -> None:
+def test_search_finds_viewers_by_id_and_by_profile(open_app: Open, sample: Dataset) -> None:
     app = open_app(user="12")
     app.text_input[0].set_value("1999")
     settle(app)
     assert any(label.startswith("Demo viewer 1999") for label in links(app))
     app.text_input[0].set_value("engineer")
     settle(app)
-    found = [label for label in links(app) if label.startswith("Demo viewer ")]
-    assert found
-    assert all("engineer" in label for label in found)
-    app.text_input[0].set_value("nobody at all")
+    matches = [label for label in links(app) if label.startswith("Demo viewer ")]
+    assert matches
+    assert all("engineer" in label for label in matches)
+    app.text_input[0].set_value("astronaut")
     settle(app)
     assert any("No match for" in caption.value for caption in app.caption)
 
@@ -193,7 +193,7 @@ def test_every_card_links_to_the_films_like_it_and_keeps_the_view(open_app: Open
     assert "item=" in links(app)[label]
 
 
-def test_a_rating_model_shows_its_predictions_and_offers_them_all(open_app: Open, sample: Dataset) -> None:
+def test_a_rating_model_shows_its_predictions_and_offers_all_of_them(open_app: Open, sample: Dataset) -> None:
     app = open_app(user="12", model="bias")
     model = obtain(TrainingRequest(sample, "bias")).model
     assert isinstance(model, PredictsRatings)
@@ -201,10 +201,10 @@ def test_a_rating_model_shows_its_predictions_and_offers_them_all(open_app: Open
     top = model.top_k(user, k=10, seen=sample.ratings).items[0].numpy()  # type: ignore[attr-defined]
     expected = [f"≈ {rating:.1f} ★" for rating in model.predict(np.repeat(user, 10), top).tolist()]
     assert [text_of(card, "badge") for card in cards(app, "top")] == expected
-    assert any("2,458,000 ratings" in said.value for said in app.caption)
+    assert any("2,458,000 ratings" in caption.value for caption in app.caption)
     assert any("estimates --dataset sample --model bias" in code.value for code in app.code)
 
 
 def test_a_model_of_likes_predicts_no_stars(open_app: Open) -> None:
     app = open_app(user="12")
-    assert not any("would give all" in said.value for said in app.caption)
+    assert not any("would give all" in caption.value for caption in app.caption)

@@ -1,4 +1,4 @@
-"""Who a visitor is to the pages: a cookie's, or an account's by issuer and subject, which takes its ratings along."""
+"""The identity of a visitor: a cookie, or an account (issuer and subject), which can take over the cookie's ratings."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from recengine.serving.event_log import EventLog, rated
 from tests.app.conftest import Open, press
 
 
-class Person:
-    """What Streamlit says of who signed in, as `st.user`: an identity provider is the network's far end."""
+class SignedIn:
+    """Stands in for `st.user`, since a real one needs an identity provider on the network."""
 
     def __init__(self, **claims: object) -> None:
         self.claims = claims
@@ -25,12 +25,12 @@ class Person:
         return self.claims.get(name, default)
 
 
-ANN = Person(is_logged_in=True, iss="https://id.example", sub="17", name="Ann *A*", email="ann@example.org")
+ANN = SignedIn(is_logged_in=True, iss="https://id.example", sub="17", name="Ann *A*", email="ann@example.org")
 
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the secrets name an identity provider."""
+    """Configure an identity provider in the secrets."""
     secrets = {"auth": {"client_id": "app", "redirect_uri": "http://localhost:8501/oauth2callback"}}
     monkeypatch.setattr(visitor, "has_provider", lambda: True)
     monkeypatch.setattr(secrets_singleton, "load_if_toml_exists", lambda: True)
@@ -46,7 +46,7 @@ def test_without_a_provider_nothing_is_offered(open_app: Open) -> None:
 
 
 @pytest.mark.usefixtures("provider")
-def test_with_one_a_visitor_can_sign_in_and_is_the_cookie_s_until_then(open_app: Open) -> None:
+def test_with_a_provider_a_visitor_can_sign_in_and_has_the_cookie_s_identity_until_then(open_app: Open) -> None:
     app = open_app("rate.py")
     assert "Sign in" in labels(app)
     assert app.session_state["visitor"]
@@ -63,13 +63,13 @@ def test_with_one_a_visitor_can_sign_in_and_is_the_cookie_s_until_then(open_app:
     ],
 )
 @pytest.mark.usefixtures("provider")
-def test_nobody_is_signed_in_by_half_a_claim(claims: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(st, "user", Person(**claims))
+def test_half_a_claim_does_not_sign_in(claims: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(st, "user", SignedIn(**claims))
     assert visitor.account_id() is None
 
 
 @pytest.mark.usefixtures("provider", "fresh_home")
-def test_an_account_has_its_own_ratings_and_takes_those_of_the_browser_only_when_asked(
+def test_an_account_keeps_separate_ratings_and_takes_over_the_browser_s_only_when_asked(
     open_app: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = open_app("rate.py")
@@ -85,9 +85,9 @@ def test_an_account_has_its_own_ratings_and_takes_those_of_the_browser_only_when
     assert [row.item_id for row in log.standing(account, "sample")] == ["839", "460"]
     assert log.events(stranger) == []
     assert not any(label.startswith("Add what") for label in labels(app))
-    visitor_ratings.claim()  # a second press finds nothing
+    visitor_ratings.claim()  # a second press adds nothing
     assert len(log.events(account)) == 2
 
 
-def test_the_same_subject_of_another_issuer_is_somebody_else() -> None:
+def test_the_same_subject_of_another_issuer_is_another_account() -> None:
     assert identity.account("https://a.example", "17") != identity.account("https://b.example", "17")

@@ -1,4 +1,4 @@
-"""Import and export on the Rate page: ratings of other sites imported, and downloaded again."""
+"""Import and export on the Rate page: ratings imported from other sites, and downloaded again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXPORT = """Date,Name,Year,Letterboxd URI,Rating
 
 @pytest.fixture
 def app(open_app: Open, fresh_home: Path) -> AppTest:
-    """Open the page in a home where nobody has rated anything."""
+    """Open the page in an empty home."""
     return open_app("rate.py")
 
 
@@ -43,7 +43,7 @@ def rated(app: AppTest) -> str:
     return markup(app)
 
 
-def test_an_export_is_looked_at_confirmed_and_kept_once(app: AppTest) -> None:
+def test_an_export_is_reviewed_confirmed_and_imported_once(app: AppTest) -> None:
     upload(app, EXPORT)
     assert counts(app) == {"Matched": "2", "To confirm": "1", "Not in this catalogue": "1", "Not usable": "1"}
     assert "&lt;script&gt;" in markup(app)
@@ -52,17 +52,17 @@ def test_an_export_is_looked_at_confirmed_and_kept_once(app: AppTest) -> None:
     assert "Rocky IV" in app.checkbox[-1].label
     app.checkbox[-1].check().run()
     press(app, "Import 3 ratings")
-    assert [said.value for said in app.success] == ["3 ratings imported from Letterboxd."]
-    said = rated(app)
-    assert "3 films rated" in said
-    assert "Se7en (1995) <b>4.5 ★</b>" in said
+    assert [success.value for success in app.success] == ["3 ratings imported from Letterboxd."]
+    page = rated(app)
+    assert "3 films rated" in page
+    assert "Se7en (1995) <b>4.5 ★</b>" in page
     upload(app, EXPORT)
     press(app, "Import 2 ratings")
-    assert [said.value for said in app.success] == ["0 ratings imported from Letterboxd; 2 you already had."]
+    assert [success.value for success in app.success] == ["0 ratings imported from Letterboxd; 2 you already had."]
     assert "3 films rated" in rated(app)
 
 
-def test_a_file_in_no_known_form_is_one_sentence_and_an_example_that_works(app: AppTest) -> None:
+def test_an_unknown_format_is_explained_with_an_example_that_works(app: AppTest) -> None:
     upload(app, "colour,size\nred,3\n")
     assert "Choose a file" in app.file_uploader[0].label
     assert "has the columns" in app.error[0].value
@@ -74,7 +74,7 @@ def test_a_file_in_no_known_form_is_one_sentence_and_an_example_that_works(app: 
     assert "Alien (1979) <b>4 ★</b>" in rated(app)
 
 
-def test_what_was_rated_here_since_stays(app: AppTest) -> None:
+def test_newer_ratings_are_kept_over_imported_ones(app: AppTest) -> None:
     upload(app, EXPORT)
     press(app, "Import 2 ratings")
     rated(app)
@@ -83,26 +83,26 @@ def test_what_was_rated_here_since_stays(app: AppTest) -> None:
     rated(app)
     upload(app, EXPORT.replace("boxd.it/1,5", "boxd.it/1,3"))
     press(app, "Import 2 ratings")
-    (said,) = app.success
-    assert "1 left unchanged: you have rated those films here since" in said.value
+    (success,) = app.success
+    assert "1 left unchanged: you have rated those films here since" in success.value
     assert "The Matrix (1999) <b>1 ★</b>" in rated(app)
 
 
-def test_what_comes_in_does_not_make_a_board_send_its_acts_again(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[list[str]] = []
+def test_an_import_does_not_make_a_board_send_its_events_again(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[list[str]] = []
     monkeypatch.setattr(visitor_ratings, "REMEMBERED", 2)
-    monkeypatch.setattr(board, "draw", lambda *_, acknowledged, **__: told.append(list(acknowledged)))
+    monkeypatch.setattr(board, "draw", lambda *_, acknowledged, **__: sent.append(list(acknowledged)))
     visitor_ratings.event_log().append(
         app.session_state["visitor"], "sample", [rated_now("839", 4.0, event_id="a" * 32)]
     )
     rated(app.run())
     upload(app, EXPORT)
     press(app, "Import 2 ratings")
-    assert told
-    assert all(ids == ["a" * 32] for ids in told)
+    assert sent
+    assert all(ids == ["a" * 32] for ids in sent)
 
 
-def test_what_is_taken_away_can_be_brought_back(app: AppTest) -> None:
+def test_downloaded_ratings_can_be_imported_again(app: AppTest) -> None:
     upload(app, EXPORT)
     press(app, "Import 2 ratings")
     rated(app)
@@ -127,7 +127,9 @@ def test_what_is_taken_away_can_be_brought_back(app: AppTest) -> None:
     assert app.button(key="import-keep").label == "Import 2 ratings"
 
 
-def test_strangers_upload_a_few_files_and_then_wait(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_visitors_of_a_hosted_app_upload_a_few_files_and_then_wait(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RECENGINE_HOSTED", "1")
     for n in range(3):
         upload(app, EXPORT, f"{n}.csv")

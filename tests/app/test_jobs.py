@@ -1,4 +1,4 @@
-"""What the pages say of jobs."""
+"""How the pages describe jobs."""
 
 import pytest
 
@@ -12,14 +12,14 @@ def job(**more: object) -> Job:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [(0.04, "0.0 s"), (9.94, "9.9 s"), (61, "61 s"), (119, "119 s"), (150, "2.5 min"), (9000, "2.5 h")],
 )
-def test_times_have_the_digits_they_deserve(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+def test_times_have_as_many_digits_as_they_deserve(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
-def test_the_reason_of_a_failure_is_its_error_or_else_the_last_line() -> None:
+def test_the_reason_for_a_failure_is_its_error_or_else_the_last_line() -> None:
     bad = job(last_line="epoch 3 of 9", error="epochs=0 is out of range; expected at least 1", returncode=2)
     assert reason(bad) == "epochs=0 is out of range; expected at least 1"
     assert reason(job(last_line="epoch 3 of 9")) == "its process ended; its last message was “epoch 3 of 9”"
@@ -34,5 +34,5 @@ def test_a_hosted_app_tells_a_visitor_who_asks_for_too_much(
     for epochs in (1, 2, 3):
         app.number_input(key="mf.epochs").set_value(epochs).run()
         press(app, "Train")
-    assert any("more than 2 trainings and comparisons at once" in said.value for said in app.toast)
+    assert any("more than 2 trainings and comparisons at once" in toast.value for toast in app.toast)
     assert len(worker.jobs.all()) == 2

@@ -1,4 +1,4 @@
-"""Live: a replay in each of its states, its figures to the last digit, and what it says of single events."""
+"""Live: a replay in each of its states, its figures to the last digit, and its sentences on single events."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOSTILE = "<img src=x onerror=alert(1)> ![](http://away.example/a.png)"
 
 
 class Ran(NamedTuple):
-    """What a real replay said: its lines of progress and its result."""
+    """The output of a real replay: its progress lines and its result."""
 
     lines: list[dict[str, Any]]
     result: dict[str, Any]
@@ -38,44 +38,44 @@ class Ran(NamedTuple):
 @pytest.fixture(scope="module")
 def ran() -> Ran:
     """Replay a little of the sample."""
-    said, noted = io.StringIO(), io.StringIO()
+    out, err = io.StringIO(), io.StringIO()
     models = ["--model", "recent-popularity", "--model", "stream-item-knn"]
-    with redirect_stdout(said), redirect_stderr(noted):
+    with redirect_stdout(out), redirect_stderr(err):
         status = main(["stream", "--dataset", "sample", *models, "--events", "600", "--json", "--progress", "jsonl"])
-    assert status == 0, noted.getvalue()
-    return Ran([json.loads(line) for line in noted.getvalue().splitlines()], json.loads(said.getvalue()))
+    assert status == 0, err.getvalue()
+    return Ran([json.loads(line) for line in err.getvalue().splitlines()], json.loads(out.getvalue()))
 
 
 def reports(ran: Ran) -> list[dict[str, Any]]:
     return [line for line in ran.lines if line["event"] == "stream"]
 
 
-def drawn(app: AppTest) -> list[dict[str, Any]]:
+def series_of(app: AppTest) -> list[dict[str, Any]]:
     """Return the series of the chart."""
     (chart,) = app.get("echarts_chart")
     return json.loads(chart.proto.spec)["series"]
 
 
-def rows_of(app: AppTest, place: int = 0) -> dict[str, list[str]]:
-    """Return model -> the texts of its cells in a table of the page."""
-    table = re.findall(r'<table class="compare race">.*?</table>', markup(app))[place]
-    found = {}
+def rows_of(app: AppTest, index: int = 0) -> dict[str, list[str]]:
+    """Return model -> the texts of its cells in one table of the page."""
+    table = re.findall(r'<table class="compare race">.*?</table>', markup(app))[index]
+    rows = {}
     for row in re.findall(r"<tr>(.*?)</tr>", table.partition("<tbody>")[2]):
         name, *cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)[1:]
-        found[html.unescape(name)] = [" ".join(re.sub(r"<[^>]*>", " ", cell).split()) for cell in cells]
-    return found
+        rows[html.unescape(name)] = [" ".join(re.sub(r"<[^>]*>", " ", cell).split()) for cell in cells]
+    return rows
 
 
 def begun(app: AppTest, worker: Worker, ran: Ran, lines: int | None = None) -> AppTest:
-    """Press Replay and wait until the worker has told so many lines."""
+    """Press Replay and wait until the worker has written that many lines."""
     press(app, "Replay")
-    worker.told(len(ran.lines) if lines is None else lines)
+    worker.after(len(ran.lines) if lines is None else lines)
     app.run()
     assert not app.exception
     return app
 
 
-def test_nothing_replayed_yet_offers_one_thing_to_do(open_app: Open, worker: Worker) -> None:
+def test_an_empty_page_offers_one_replay_to_start(open_app: Open, worker: Worker) -> None:
     app = open_app(PAGE, replayed="stream-blend")
     assert "Nothing replayed yet" in markup(app)
     press(app, "Replay for Step, Stream-item-KNN, Recent-popularity")
@@ -87,18 +87,18 @@ def test_nothing_replayed_yet_offers_one_thing_to_do(open_app: Open, worker: Wor
         assert command[command.index(option) + 1] == value
 
 
-def test_what_the_page_starts_the_command_line_takes(open_app: Open, worker: Worker, ran: Ran) -> None:
+def test_the_command_shown_on_the_page_runs(open_app: Open, worker: Worker, ran: Ran) -> None:
     app = open_app(PAGE, replayed="recent-popularity", ratings="all", events="5000", speed="full")
     line = app.code[0].value.split()
     assert line[:4] == ["python", "-m", "recengine", "stream"]
     line[line.index("--events") + 1] = "50"
-    said, noted = io.StringIO(), io.StringIO()
-    with redirect_stdout(said), redirect_stderr(noted):
-        assert main([*line[3:], "--json", "--quiet"]) == 0, noted.getvalue()
-    assert json.loads(said.getvalue())["results"].keys() == {"recent-popularity", "stream-popularity"}
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        assert main([*line[3:], "--json", "--quiet"]) == 0, err.getvalue()
+    assert json.loads(out.getvalue())["results"].keys() == {"recent-popularity", "stream-popularity"}
 
 
-def test_a_visitor_s_own_ratings_are_mixed_in_and_the_replay_is_theirs_alone(
+def test_a_visitor_s_ratings_are_mixed_in_and_only_they_see_the_replay(
     open_app: Open, worker: Worker, ran: Ran
 ) -> None:
     app = open_app(PAGE, ratings="liked")
@@ -116,9 +116,7 @@ def test_a_visitor_s_own_ratings_are_mixed_in_and_the_replay_is_theirs_alone(
     worker.ends()
 
 
-def test_a_running_replay_shows_where_each_model_stands_as_it_was_told(
-    open_app: Open, worker: Worker, ran: Ran
-) -> None:
+def test_a_running_replay_shows_the_latest_figures_of_each_model(open_app: Open, worker: Worker, ran: Ran) -> None:
     half = [line for line in ran.lines if line["event"] != "stream" or line["done"] <= 300]
     worker.does(*half)
     app = begun(open_app(PAGE), worker, ran, len(half))
@@ -129,15 +127,15 @@ def test_a_running_replay_shows_where_each_model_stands_as_it_was_told(
     assert re.search(r"<dt>Pace</dt><dd>[\d,]+/s</dd>", page)
     moving = {"Stream-item-KNN": "stream-item-knn", "Running count": "stream-popularity"}
     for title, model in moving.items():
-        strong = next(s for s in drawn(app) if s["name"] == title and s["lineStyle"]["width"] > 2)
+        strong = next(s for s in series_of(app) if s["name"] == title and s["lineStyle"]["width"] > 2)
         assert strong["data"][-1] == [300, 100 * last["moving"][model]]
         assert rows_of(app)[title] == [f"{100 * last['moving'][model]:.1f} %", f"{100 * last['recall'][model]:.1f} %"]
-    assert [s["name"] for s in drawn(app) if s["lineStyle"].get("type") == "dashed"] == ["Stream-item-KNN"]
+    assert [s["name"] for s in series_of(app) if s["lineStyle"].get("type") == "dashed"] == ["Stream-item-KNN"]
     values = [float(cells[0].removesuffix(" %")) for cells in rows_of(app).values()]
     assert values == sorted(values, reverse=True)
 
 
-def test_events_are_told_in_words_and_their_titles_are_text(open_app: Open, worker: Worker, ran: Ran) -> None:
+def test_events_are_put_into_words_and_their_titles_are_escaped(open_app: Open, worker: Worker, ran: Ran) -> None:
     lines = json.loads(json.dumps(ran.lines))
     event = lines[-1]["last"][-1]
     event |= {"user_id": 42, "title": HOSTILE, "rating": 5.0}
@@ -152,7 +150,7 @@ def test_events_are_told_in_words_and_their_titles_are_text(open_app: Open, work
     assert page.count("<article") == replay.LATEST
 
 
-def test_pausing_and_going_on(open_app: Open, worker: Worker, ran: Ran) -> None:
+def test_pausing_and_resuming(open_app: Open, worker: Worker, ran: Ran) -> None:
     worker.does(*ran.lines)
     app = begun(open_app(PAGE), worker, ran)
     press(app, "Pause")
@@ -187,30 +185,32 @@ def test_figures_are_those_of_stream_to_the_last_digit(open_app: Open, worker: W
             f"{100 * rest:.1f} %",
         ]
         apart = [cell["groups"][group]["recall"] for group in cell["groups"]]
-        said = ["–" if part is None else f"{100 * part:.1f} %" for part in apart]
-        assert rows_of(app, 1)[replay.name_of(model)][:4] == said
+        shares = ["–" if part is None else f"{100 * part:.1f} %" for part in apart]
+        assert rows_of(app, 1)[replay.name_of(model)][:4] == shares
     assert page.count("<li class=") == len(ran.result["ahead_of"])
     assert {button.proto.label for button in app.get("download_button")} == {"All events, CSV", "JSON"}
 
 
 @pytest.mark.parametrize("code", [None, 1])
-def test_what_was_cut_off_stays_as_far_as_it_came(open_app: Open, worker: Worker, ran: Ran, code: int | None) -> None:
+def test_an_interrupted_replay_keeps_its_results_so_far(
+    open_app: Open, worker: Worker, ran: Ran, code: int | None
+) -> None:
     worker.does(*ran.lines, last='{"event": "error", "text": "MemoryError: too much"}\n', code=1)
     app = begun(open_app(PAGE), worker, ran)
     if code is None:
         press(app, "Cancel")
-        said = app.info[0].value
+        message = app.info[0].value
     else:
         worker.ends()
         app.run()
-        said = app.error[0].value
-    assert ("MemoryError" if code else "was cancelled; the results so far are below") in said
-    assert drawn(app)[1]["data"][-1][0] == 600
+        message = app.error[0].value
+    assert ("MemoryError" if code else "was cancelled; the results so far are below") in message
+    assert series_of(app)[1]["data"][-1][0] == 600
     press(app, "Run it again")
     assert len(worker.jobs.all()) == 2
 
 
-def test_a_replay_is_kept_by_what_was_asked_but_for_its_speed(open_app: Open, worker: Worker, ran: Ran) -> None:
+def test_a_replay_is_kept_under_all_its_options_but_the_speed(open_app: Open, worker: Worker, ran: Ran) -> None:
     worker.does(*ran.lines, result=ran.result)
     begun(open_app(PAGE), worker, ran)
     worker.ends()
@@ -219,13 +219,13 @@ def test_a_replay_is_kept_by_what_was_asked_but_for_its_speed(open_app: Open, wo
         assert 'class="verdict"' not in markup(open_app(PAGE, **other))
 
 
-def test_what_runs_is_not_started_twice_and_keeps_its_speed(open_app: Open, worker: Worker, ran: Ran) -> None:
+def test_a_running_replay_is_not_started_twice_and_keeps_its_speed(open_app: Open, worker: Worker, ran: Ran) -> None:
     worker.does(*ran.lines)
     app = begun(open_app(PAGE), worker, ran)
     assert app.button(key="replay").disabled
     app.selectbox(key="speed").select("50").run()
     assert app.button(key="replay").disabled
-    assert any("It is running at 1,000 events a second. Cancel it" in said.value for said in app.caption)
+    assert any("It is running at 1,000 events a second. Cancel it" in caption.value for caption in app.caption)
     worker.ends()
     app.run()
     assert not app.button(key="replay").disabled
@@ -240,21 +240,21 @@ def test_an_address_with_nonsense_is_the_default(open_app: Open) -> None:
     assert app.button(key="replay").disabled
 
 
-def test_data_without_timestamps_says_what_stands_for_time(open_app: Open, worker: Worker) -> None:
+def test_data_without_timestamps_names_what_stands_in_for_time(open_app: Open, worker: Worker) -> None:
     app = open_app("data.py")
     untimed = "\n".join(line.rpartition(",")[0] for line in ratings_csv().splitlines())
     upload(app, "mine.csv", untimed.encode())
     press(app, "Use it")
     app.switch_page(PAGE)
     app.run()
-    assert any("replayed in the order of its rows" in said.value for said in app.caption)
+    assert any("replayed in the order of its rows" in caption.value for caption in app.caption)
     press(app, "Replay")
     (job,) = worker.jobs.all()
     assert job.owner
     assert Path(job.command[2]).name == "mine.csv"
 
 
-# What is drawn, by itself ---------------------------------------------------------------------------------------
+# Charts and sentences by themselves -----------------------------------------------------------------------------
 
 
 def test_parts_of_the_stream_hold_every_tested_event_once(ran: Ran) -> None:
@@ -268,7 +268,7 @@ def test_parts_of_the_stream_hold_every_tested_event_once(ran: Ran) -> None:
     assert hits == pytest.approx(ran.result["results"]["stream-item-knn"]["recall@10"]["value"] * tested[-1], abs=0.01)
 
 
-def test_chance_is_told_from_more_than_chance(ran: Ran) -> None:
+def test_chance_is_distinguished_from_a_real_difference(ran: Ran) -> None:
     ahead = {
         "step-frozen": Interval(0.02, -0.01, 0.05),
         "stream-item-knn": Interval(-0.06, -0.072, -0.05),

@@ -1,4 +1,4 @@
-"""The palette: one set of colours for pages, charts and Streamlit's own widgets, and text that can be read."""
+"""The palette: one set of colours for pages, charts and Streamlit's widgets, and text that is readable."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_streamlit_s_theme_has_the_colours_of_the_palette(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
-def test_text_can_be_read_on_what_lies_under_it(mode: str) -> None:
+def test_text_is_readable_on_its_background(mode: str) -> None:
     named = {name: getattr(colour, mode) for name, colour in palette.THEME.items()}
     for under in ("paper", "surface", "raised"):
         for text in ("ink", "soft", "accent", "error"):
@@ -53,7 +53,7 @@ def test_text_can_be_read_on_what_lies_under_it(mode: str) -> None:
         assert contrast(named[text], named[under]) >= 4.5, (text, under)
 
 
-def test_no_page_and_no_style_sheet_has_a_colour_of_its_own() -> None:
+def test_no_page_or_style_sheet_has_a_colour_outside_the_palette() -> None:
     files = [
         *(ROOT / "pages" / "ui").glob("*.css"),
         *(ROOT / "pages" / "ui").glob("*.py"),

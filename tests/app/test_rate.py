@@ -1,4 +1,4 @@
-"""Rate: what a visitor's ratings lead to, by every way of serving them, and what a browser may send."""
+"""Rate: the list that follows from a visitor's ratings, however it is served, and what a browser may send."""
 
 import json
 from dataclasses import replace
@@ -31,10 +31,10 @@ def sample() -> Dataset:
     return load_dataset("sample")
 
 
-def drawn(app: AppTest, name: str) -> list[dict[str, Any]]:
-    """Return the cards of a board, as they were sent to the browser."""
-    found = [element.proto for element in app.get("bidi_component") if element.proto.id.endswith(f"board-{name}")]
-    return json.loads(found[0].json)["cards"]
+def cards_of(app: AppTest, name: str) -> list[dict[str, Any]]:
+    """Return the cards of a board, as sent to the browser."""
+    boards = [element.proto for element in app.get("bidi_component") if element.proto.id.endswith(f"board-{name}")]
+    return json.loads(boards[0].json)["cards"]
 
 
 def visitor(app: AppTest) -> str:
@@ -46,7 +46,7 @@ def kept(app: AppTest) -> list[str]:
 
 
 def give(app: AppTest, ratings: dict[int, float]) -> AppTest:
-    """Put ratings into the log of the app's visitor, as a board would, and draw the page again."""
+    """Add ratings to the log of the app's visitor, as a board would, and run the page again."""
     log = EventLog()
     log.append(visitor(app), "sample", [rated(str(item), stars) for item, stars in ratings.items()])
     log.close()
@@ -55,11 +55,11 @@ def give(app: AppTest, ratings: dict[int, float]) -> AppTest:
 
 def test_a_new_visitor_sees_popular_films_and_films_to_rate(open_app: Open, sample: Dataset) -> None:
     app = open_app(PAGE)
-    shown = drawn(app, "list")
+    shown = cards_of(app, "list")
     assert [card["rank"] for card in shown] == list(range(1, 11))
     assert {tuple(card["note"]) for card in shown} == {("Popular with everyone", "", "")}
     assert "what is popular" in markup(app)
-    hand = drawn(app, "hand")
+    hand = cards_of(app, "hand")
     assert len(hand) == 6
     assert not {card["item"] for card in hand} & {card["item"] for card in shown}
 
@@ -70,18 +70,18 @@ def test_the_list_is_what_the_model_gives_a_new_user_with_these_ratings(open_app
     events = located([rated("839", 5.0), rated("460", 4.5), rated("12", 1.0)], sample.item_index_of)
     history = visitor_lists.as_histories(sample, events, [3])
     expected = recommend_new(model, sample, history, k=10).ranking.items[0].numpy()
-    assert [card["item"] for card in drawn(app, "list")] == [str(i) for i in sample.item_ids[expected]]
-    notes = {card["note"][0] for card in drawn(app, "list")}
+    assert [card["item"] for card in cards_of(app, "list")] == [str(i) for i in sample.item_ids[expected]]
+    notes = {card["note"][0] for card in cards_of(app, "list")}
     assert notes == {"Mainly because you liked"}
     assert "after <b>" in markup(app)
 
 
-def test_what_moved_is_marked_until_the_next_act(open_app: Open) -> None:
+def test_changes_in_the_list_are_marked_until_the_next_rating(open_app: Open) -> None:
     app = give(open_app(PAGE), {839: 5.0})
-    assert {card["moved"] for card in drawn(app, "list")} - {""}
-    before = [card["item"] for card in drawn(app, "list")]
+    assert {card["moved"] for card in cards_of(app, "list")} - {""}
+    before = [card["item"] for card in cards_of(app, "list")]
     app = give(app, {1014: 5.0})
-    for index, card in enumerate(drawn(app, "list")):
+    for index, card in enumerate(cards_of(app, "list")):
         if card["item"] not in before:
             assert card["moved"] == "NEW"
         else:
@@ -89,17 +89,17 @@ def test_what_moved_is_marked_until_the_next_act(open_app: Open) -> None:
             assert card["moved"] == ("" if not rise else f"▲{rise}" if rise > 0 else f"▼{-rise}")
 
 
-def test_a_visitor_comes_back_to_what_they_rated_and_another_sees_nothing_of_it(open_app: Open) -> None:
+def test_ratings_wait_for_the_visitor_who_gave_them_and_for_no_other(open_app: Open) -> None:
     first = give(open_app(PAGE), {839: 5.0})
     back = open_app(PAGE)
     assert "to make this list yours" in markup(back)
     back.session_state["visitor"] = visitor(first)
     back.run()
-    assert [card["item"] for card in drawn(back, "list")] == [card["item"] for card in drawn(first, "list")]
+    assert [card["item"] for card in cards_of(back, "list")] == [card["item"] for card in cards_of(first, "list")]
 
 
 @pytest.mark.parametrize("panel", ["Side by side", "Rank over time", "How it grew", "Your taste", "Import and export"])
-def test_every_panel_draws(open_app: Open, panel: str) -> None:
+def test_every_panel_works(open_app: Open, panel: str) -> None:
     app = give(open_app(PAGE), {839: 5.0, 460: 4.5, 12: 1.0, 927: 4.0, 707: 3.0, 800: 2.5})
     app.segmented_control(key="rate panel").set_value(panel).run()
     assert not app.exception
@@ -111,27 +111,27 @@ def test_every_panel_draws(open_app: Open, panel: str) -> None:
 
 @pytest.fixture
 def quick_step(fresh_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `step` take a second to train, in a home of its own."""
+    """Let `step` take a second to train, in an empty home."""
     monkeypatch.setattr(Step, "preset_epochs", 1)
 
 
 @pytest.mark.usefixtures("quick_step")
-def test_step_serves_a_visitor_by_a_session_of_their_own(open_app: Open, sample: Dataset) -> None:
+def test_step_serves_each_visitor_by_a_session(open_app: Open, sample: Dataset) -> None:
     obtain(TrainingRequest(sample, "step"))
     app = give(open_app(PAGE, model="step"), {839: 5.0, 927: 5.0})
-    shown = drawn(app, "list")
+    shown = cards_of(app, "list")
     assert "Updated after" in markup(app)
     assert not {"839", "927"} & {card["item"] for card in shown}
     app = give(app, {460: 5.0})
-    assert [card["item"] for card in drawn(app, "list")] != [card["item"] for card in shown]
+    assert [card["item"] for card in cards_of(app, "list")] != [card["item"] for card in shown]
 
 
 @pytest.mark.usefixtures("quick_step")
-def test_a_promoted_snapshot_is_served_at_once_and_nobody_loses_their_ratings(open_app: Open, sample: Dataset) -> None:
+def test_a_promoted_snapshot_is_served_at_once_and_no_rating_is_lost(open_app: Open, sample: Dataset) -> None:
     obtain(TrainingRequest(sample, "step"))
     app = give(open_app(PAGE, model="step"), {839: 5.0, 927: 5.0})
     old = app.session_state["rate session"]
-    EventLog().append("somebody else", "sample", [rated(str(i), 5.0) for i in (839, 927, 460)])
+    EventLog().append("another visitor", "sample", [rated(str(i), 5.0) for i in (839, 927, 460)])
     assert promote(sample, EventLog()).promoted
     app = give(app, {460: 5.0})
     new = app.session_state["rate session"]
@@ -140,7 +140,7 @@ def test_a_promoted_snapshot_is_served_at_once_and_nobody_loses_their_ratings(op
     assert len(new.events) == 3
 
 
-def test_a_database_that_cannot_be_written_is_one_sentence_and_the_act_is_kept_later(open_app: Open) -> None:
+def test_a_database_that_cannot_be_written_is_one_sentence_and_the_rating_is_kept_later(open_app: Open) -> None:
     app = give(open_app(PAGE), {839: 5.0})
     engine = visitor_ratings.event_log()._engine
 
@@ -165,7 +165,7 @@ def test_a_database_that_cannot_be_written_is_one_sentence_and_the_act_is_kept_l
     assert kept(app) == ["839", "460"]
 
 
-def test_a_persona_s_favourites_are_a_start(open_app: Open) -> None:
+def test_a_visitor_can_start_from_a_persona_s_favourites(open_app: Open) -> None:
     app = open_app(PAGE)
     next(button for button in app.button if (button.key or "").startswith("persona ")).click()
     app.run()
@@ -177,14 +177,14 @@ def test_a_persona_s_favourites_are_a_start(open_app: Open) -> None:
 
 def test_a_model_without_fold_in_is_replaced_with_a_note(open_app: Open) -> None:
     app = open_app(PAGE, model="random")
-    assert any("cannot read new ratings" in said.value for said in app.info)
-    assert len(drawn(app, "list")) == 10
+    assert any("cannot read new ratings" in info.value for info in app.info)
+    assert len(cards_of(app, "list")) == 10
 
 
 # What a browser sends -------------------------------------------------------------------------------------------
 
 
-def test_acts_are_read_and_anything_else_is_not(tiny: Dataset) -> None:
+def test_events_are_read_and_anything_else_is_ignored(tiny: Dataset) -> None:
     good = {"id": ID, "kind": "rate", "item": "101", "stars": 4.5}
     assert board.read(tiny, [good]) == [Event("rate", "101", 4.5, event_id=ID, item_idx=0)]
     assert board.read(tiny, [{**good, "kind": "undo", "stars": None}]) == [

@@ -19,7 +19,7 @@ def item_of(dataset: Dataset, title: str) -> str:
     return str(dataset.items.loc[dataset.items["title"] == title, "item_id"].iloc[0])
 
 
-def test_without_a_film_the_page_offers_the_best_known_ones(open_app: Open, sample: Dataset) -> None:
+def test_without_a_film_the_page_offers_well_known_ones(open_app: Open, sample: Dataset) -> None:
     app = open_app(PAGE)
     start = names(app, "start")
     assert len(start) == 10
@@ -83,7 +83,7 @@ def test_unknown_film_is_one_sentence_and_a_way_on(open_app: Open, item: str) ->
     assert "![x](" not in app.error[0].value
 
 
-def test_search_forgives_typos_and_says_when_nothing_matches(open_app: Open) -> None:
+def test_search_forgives_typos_and_reports_when_nothing_matches(open_app: Open) -> None:
     app = open_app(PAGE)
     app.text_input[0].set_value("Godfahter")
     settle(app)

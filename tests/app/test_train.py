@@ -1,4 +1,4 @@
-"""The Train page: its form, a run in each of its states, runs side by side, and their models on the other pages."""
+"""The Train page: its form, a run in each of its states, runs compared, and their models on the other pages."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def field_errors(app: AppTest) -> list[str]:
 
 
 def curves(app: AppTest) -> dict[str, list[dict[str, Any]]]:
-    """Return heading -> what is drawn in the chart under it."""
+    """Return heading -> the series of the chart under it."""
     heads = [str(part.value) for part in app.html if "chart-head curve" in str(part.value)]
     charts = app.get("echarts_chart")
     assert len(heads) == len(charts)
@@ -55,7 +55,7 @@ def curves(app: AppTest) -> dict[str, list[dict[str, Any]]]:
 
 @pytest.fixture
 def run_of_ease(worker: Worker) -> Job:
-    """Return a finished run of `ease` with settings of its own, whose model is in the store."""
+    """Return a finished run of `ease` with other settings than its presets, whose model is in the store."""
     sample = load_dataset("sample")
     stored = obtain(TrainingRequest(sample, "ease", settings=dict(QUICK)))
     worker.does(result=TrainingReport.of(stored, sample).to_dict() | {"fresh": True, "seconds": 0.4})
@@ -76,9 +76,9 @@ def test_every_model_has_a_form_whose_untouched_fields_are_its_presets(open_app:
         app.selectbox(key="train_model").select(name).run()
         assert not app.exception
         assert field_errors(app) == [], name
-        drawn = [*app.number_input, *app.selectbox, *app.text_input, *app.checkbox]
-        drawn = [widget.key for widget in drawn if (widget.key or "").startswith(f"{name}.")]
-        assert len(drawn) == len(training_form.settings_of(kind)), name
+        fields = [*app.number_input, *app.selectbox, *app.text_input, *app.checkbox]
+        fields = [widget.key for widget in fields if (widget.key or "").startswith(f"{name}.")]
+        assert len(fields) == len(training_form.settings_of(kind)), name
         assert f"train {name} --dataset sample --positive 4.0 --seed 0 --device auto" in app.code[0].value
         by_app = [f"{key}={value}" for key, value in recipes.presets(name).items()]
         assert re.findall(r"--set (\S+)", app.code[0].value) == by_app, name
@@ -95,7 +95,7 @@ def test_every_preset_can_be_trained(name: str) -> None:
         assert torch.isfinite(model.score([0, 1])).all()
 
 
-def test_nothing_trained_yet_offers_one_thing_to_do(open_app: Open, worker: Worker) -> None:
+def test_an_empty_page_offers_one_training_to_start(open_app: Open, worker: Worker) -> None:
     app = open_app(PAGE)
     assert "Nothing trained yet" in markup(app)
     press(app, "Train MF")
@@ -119,26 +119,26 @@ def test_a_job_makes_the_model_that_the_pages_look_for(
     assert made == str(TrainingRequest(load_dataset("sample"), "item-knn", settings=wanted).folder)
 
 
-def test_fields_say_what_is_wrong_beside_them_and_nothing_starts(open_app: Open, worker: Worker) -> None:
+def test_errors_are_shown_next_to_their_fields_and_nothing_starts(open_app: Open, worker: Worker) -> None:
     app = open_app(PAGE)
     app.number_input(key="mf.embedding_dim").set_value(0)
     app.number_input(key="mf.learning_rate").set_value(None)
     app.text_input(key="mf.partial_credit").set_value("actors:1")
     app.number_input(key="mf.seed").set_value(-1)
     app.run()
-    said = " ".join(field_errors(app))
-    assert "Embedding dim=0 is out of range; expected at least 1 and at most 4096." in said
-    assert "Learning rate is empty; expected more than 0 and at most 1000." in said
-    assert "Seed=-1 is out of range; expected at least 0" in said
+    errors = " ".join(field_errors(app))
+    assert "Embedding dim=0 is out of range; expected at least 1 and at most 4096." in errors
+    assert "Learning rate is empty; expected more than 0 and at most 1000." in errors
+    assert "Seed=-1 is out of range; expected at least 0" in errors
     assert app.button(key="train").disabled
     app.number_input(key="mf.seed").set_value(0).run()
-    assert "is not item metadata" in " ".join(field_errors(app))  # found when the rest is right
+    assert "is not item metadata" in " ".join(field_errors(app))  # checked once the rest is valid
     press(app, "Tuned")
     assert field_errors(app) == []
     assert not app.button(key="train").disabled
 
 
-def test_the_form_is_in_the_address_and_what_is_not_valid_is_not(open_app: Open, worker: Worker) -> None:
+def test_valid_fields_are_in_the_address_and_others_are_not(open_app: Open, worker: Worker) -> None:
     app = open_app(PAGE, train_model="gru", **{"gru.epochs": "7", "gru.seed": "3", "gru.dropout": "9", "trials": "50"})
     assert app.selectbox(key="train_model").value == "gru"
     assert "train gru --dataset sample --positive 4.0 --seed 3" in app.code[0].value
@@ -167,7 +167,7 @@ def test_a_training_too_large_for_memory_is_refused_with_the_figure(
     assert app.button(key="train").disabled
 
 
-def test_data_that_a_model_cannot_learn_from_is_said_beside_the_model(open_app: Open, worker: Worker) -> None:
+def test_data_that_a_model_cannot_learn_from_is_reported_next_to_the_model(open_app: Open, worker: Worker) -> None:
     app = open_app("data.py")
     upload(app, "mine.csv", ratings_csv().encode())
     press(app, "Use it")
@@ -196,7 +196,7 @@ def test_a_running_training_shows_its_figures_and_both_curves_from_epoch_0(open_
     app.number_input(key="mf.epochs").set_value(20)
     worker.does({"event": "step", "text": "training mf"}, *(epoch(n, epochs=20) for n in range(4)))
     train(app)
-    job = worker.told(5)
+    job = worker.after(5)
     app.run()
     text = markup(app)
     assert job.task.settings == {"epochs": "20"}
@@ -204,13 +204,13 @@ def test_a_running_training_shows_its_figures_and_both_curves_from_epoch_0(open_
     assert job.command[-1] == "--force"
     for figure in ("3 / 20", "≤ 8.5 s", "118 k/s", "512 MB", "MF · epochs 20"):
         assert figure in text, figure
-    drawn = curves(app)
-    assert list(drawn) == ["Loss", "NDCG@10", "HR@10"]
-    raw, smooth, best = (series["data"] for series in drawn["NDCG@10"])
+    charts = curves(app)
+    assert list(charts) == ["Loss", "NDCG@10", "HR@10"]
+    raw, smooth, best = (series["data"] for series in charts["NDCG@10"])
     assert raw == [[0.0, 0.0], [1.0, 0.01], [2.0, 0.02], [3.0, 0.03]]
     assert [point[0] for point in smooth] == [0.0, 1.0, 2.0, 3.0]
     assert best == [[3.0, 0.03]]
-    assert drawn["Loss"][0]["data"][0] == [0.0, 4.0]
+    assert charts["Loss"][0]["data"][0] == [0.0, 4.0]
     assert "epoch 3 of at most 20" in app.get("progress")[0].proto.text
     other = open_app()  # another browser sees it too
     other.switch_page(PAGE).run()
@@ -237,14 +237,14 @@ def test_a_finished_run_is_used_renamed_compared_and_deleted(open_app: Open, wor
     assert len(cards(used, "top")) == 10
 
 
-def test_runs_are_overlaid_and_set_side_by_side(open_app: Open, worker: Worker) -> None:
+def test_runs_are_overlaid_and_compared(open_app: Open, worker: Worker) -> None:
     sample = load_dataset("sample")
     ids = []
-    for place, settings in enumerate(({}, {"loss": "bpr"}, {"loss": "hinge"})):
-        worker.does(*(epoch(n) for n in range(4 + place)), code=1)
+    for n_run, settings in enumerate(({}, {"loss": "bpr"}, {"loss": "hinge"})):
+        worker.does(*(epoch(n) for n in range(4 + n_run)), code=1)
         task = Task(("mf",), settings, data="sample", fingerprint=sample.fingerprint)
-        job = worker.jobs.start(["train"], kind=JobKind.TRAIN, title=f"run {place}", task=task)
-        worker.told(4 + place)
+        job = worker.jobs.start(["train"], kind=JobKind.TRAIN, title=f"run {n_run}", task=task)
+        worker.after(4 + n_run)
         worker.ends()
         ids.append(job.id)
     app = open_app(PAGE, runs=f"{ids[1]},{ids[0]}")
@@ -266,7 +266,7 @@ def test_a_training_killed_from_outside_is_reported_and_run_again(open_app: Open
     app = open_app(PAGE)
     worker.does({"event": "step", "text": "training mf"}, *(epoch(n) for n in range(3)))
     train(app)
-    os.kill(worker.told(4).pid or 0, signal.SIGKILL)
+    os.kill(worker.after(4).pid or 0, signal.SIGKILL)
     worker.ends()
     app.run()
     assert "its last message was “epoch 2 of at most 60”" in app.error[0].value
@@ -277,7 +277,7 @@ def test_a_training_killed_from_outside_is_reported_and_run_again(open_app: Open
     assert len(worker.jobs.all()) == 2
 
 
-def test_the_best_epoch_is_the_best_by_the_model_s_own_criterion(open_app: Open, worker: Worker) -> None:
+def test_the_best_epoch_is_the_best_by_the_model_s_criterion(open_app: Open, worker: Worker) -> None:
     assert MODELS["gru-rating"].criterion == "valid_mae"
     errors = [(1.00, 0.80), (0.95, 0.70), (0.90, 0.75)]  # by RMSE the last, by MAE the second
     rows = [epoch(n, **{"valid_rmse": rmse, "valid_mae": mae}) for n, (rmse, mae) in enumerate(errors)]
@@ -287,7 +287,7 @@ def test_the_best_epoch_is_the_best_by_the_model_s_own_criterion(open_app: Open,
     app = open_app(PAGE)
     app.selectbox(key="train_model").select("gru-rating").run()
     train(app)
-    worker.told(3)
+    worker.after(3)
     worker.ends()
     app.run()
     assert curves(app)["MAE"][2]["data"] == [[1, 0.70]]
@@ -295,7 +295,7 @@ def test_the_best_epoch_is_the_best_by_the_model_s_own_criterion(open_app: Open,
     assert "1 of 2" in markup(app)
 
 
-def test_without_optuna_the_search_says_what_it_needs(
+def test_without_optuna_the_search_names_what_it_needs(
     open_app: Open, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tune, "can_tune", lambda: False)
@@ -325,7 +325,7 @@ def test_a_search_shows_its_trials_and_puts_the_best_into_the_form(open_app: Ope
     app.slider(key="trials").set_value(5)
     app.run()
     press(app, "Search")
-    job = worker.told(4)
+    job = worker.after(4)
     assert (job.kind, job.command[0], job.command[-2:]) == (JobKind.TUNE, "tune", ("--trials", "5"))
     assert job.command[-4:-2] == ("--set", "epochs=7")
     app.run()
@@ -338,17 +338,17 @@ def test_a_search_shows_its_trials_and_puts_the_best_into_the_form(open_app: Ope
     press(app, "Use the best settings")
     assert app.number_input(key="mf.embedding_dim").value == 32
     assert app.number_input(key="mf.learning_rate").value == 0.03
-    assert app.text_input(key="mf.recency_half_life").value == ""  # none was found, whatever the app presets
+    assert app.text_input(key="mf.recency_half_life").value == ""  # the best trial has none, whatever the app's preset
 
 
-def test_a_visitors_own_data_is_trained_on_by_their_job_alone(open_app: Open, worker: Worker) -> None:
+def test_an_upload_is_trained_on_by_the_visitor_s_job_alone(open_app: Open, worker: Worker) -> None:
     app = open_app("data.py")
     content = ratings_csv().encode()
     upload(app, "mine.csv", content)
     press(app, "Use it")
     app.switch_page(PAGE).run()
     train(app)
-    job = worker.told(0)
+    job = worker.after(0)
     given = Path(job.command[job.command.index("--dataset") + 1])
     assert given.read_bytes() == content
     assert "--scale=2.0,5.0" in job.command
@@ -361,7 +361,7 @@ def test_a_visitors_own_data_is_trained_on_by_their_job_alone(open_app: Open, wo
     assert app.selectbox(key="data").value == "sample"
 
 
-def test_the_same_data_by_upload_and_by_path_are_one_to_the_store(tmp_path: Path) -> None:
+def test_the_same_data_by_upload_and_by_path_share_one_model(tmp_path: Path) -> None:
     from recengine.data.sources import load_upload
     from tests.app.test_data import hostile_zip
 
@@ -369,15 +369,15 @@ def test_the_same_data_by_upload_and_by_path_are_one_to_the_store(tmp_path: Path
         "ratings.csv": ratings_csv().encode(),
         "wide.csv": b"user,1,2,3\n1,5,,3\n2,,4,1\n3,2,2,\n",
         "utf16.csv": ratings_csv().encode("utf-16"),
-        "own.zip": hostile_zip(),
+        "archive.zip": hostile_zip(),
     }
     for name, content in forms.items():
         path = tmp_path / name
         path.write_bytes(content)
-        own = load_upload(name, content)
-        again = load_dataset(str(path))
-        assert own.fingerprint == again.fingerprint, name
-        assert TrainingRequest(own, "ease").folder == TrainingRequest(again, "ease").folder
+        uploaded = load_upload(name, content)
+        loaded = load_dataset(str(path))
+        assert uploaded.fingerprint == loaded.fingerprint, name
+        assert TrainingRequest(uploaded, "ease").folder == TrainingRequest(loaded, "ease").folder
 
 
 def test_smoothing_keeps_level_ends_and_length() -> None:

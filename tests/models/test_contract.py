@@ -1,6 +1,7 @@
-"""The contract of every registered model, and what else the registry promises. A registered model is tested.
+"""The contract of every registered model, and the promises of the registry.
 
-A model whose preset is too slow or too strong for a checkerboard of 24 x 24 gets a line in `CHECKERBOARD`.
+Every registered model is tested here; one whose preset is too slow for a checkerboard of 24 x 24, or too strongly
+regularised, gets an entry in `CHECKERBOARD`.
 """
 
 from typing import Any
@@ -70,12 +71,12 @@ NEARLY: dict[str, dict[str, Any]] = {
 }
 """Models whose users and new users with the same ratings get nearly the same scores, with settings that show it.
 
-After two epochs a user's vector may still be the noise that it started from. All other models give the same scores.
+After two epochs a user's vector may still be its initial noise. All other models give the same scores.
 """
 
 
 class OurContract(ModelContract):
-    """What our models keep beyond the contract."""
+    """What the models of this package guarantee beyond the contract."""
 
     def test_everything_can_be_listed(self) -> None:
         model = self.trial.model
@@ -105,7 +106,7 @@ CONTRACTS = {name: contract_of(name) for name in MODELS}
 globals().update({contract.__name__: contract for contract in CONTRACTS.values()})  # pytest collects these
 
 
-def test_every_model_has_a_contract_of_its_own_and_no_exception_is_out_of_date() -> None:
+def test_every_model_has_one_contract_and_no_exception_is_out_of_date() -> None:
     assert len({contract.__name__ for contract in CONTRACTS.values()}) == len(MODELS)
     assert {*CHECKERBOARD, *NEARLY, *NOT_TRAINED} <= {*MODELS}
 
@@ -135,7 +136,7 @@ def test_an_unknown_model_is_bad_input_that_names_the_closest() -> None:
 
 
 @pytest.mark.parametrize("name", ["random", "mf"])
-def test_another_seed_trains_another_model(name: str) -> None:
+def test_another_seed_trains_a_different_model(name: str) -> None:
     trial = CONTRACTS[name]().trial
     assert not torch.equal(trial.fit(seed=1).score(trial.users), trial.fit(seed=2).score(trial.users))
 
@@ -152,7 +153,7 @@ def test_the_second_training_of_a_final_model_reports_its_epochs_as_a_refit(tiny
 
 @pytest.mark.parametrize("name", [n for n in MODELS if n not in NOT_TRAINED and MODELS[n].learns_from == "positives"])
 def test_a_checkerboard_with_its_diagonal_withheld_is_solved_exactly(name: str) -> None:
-    """User u liked every item of u's own parity but item u: the only unseen item that fits is u itself."""
+    """User u liked every item of the same parity except item u, so item u alone is unseen and fits."""
     n = 24
     user, item = np.divmod(np.arange(n * n), n)
     kept = np.random.default_rng(0).permutation(np.flatnonzero((user % 2 == item % 2) & (user != item)))

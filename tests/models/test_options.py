@@ -22,12 +22,12 @@ NARROWER = {
     ("l2", "SLISTConfig"): "as in EASEConfig",
     ("loss", "PairConfig"): "the losses of a positive and its negative samples",
     ("loss", "CMLConfig"): "as in PairConfig",
-    ("loss", "StepConfig"): "what the compiled loop has",
+    ("loss", "StepConfig"): "the ones that the compiled loop supports",
     ("loss", "GRURatingConfig"): "the errors of a rating",
     ("max_length", "SequenceConfig"): "two: an event, and the one that it predicts",
     ("max_length", "SASRecConfig"): "as in SequenceConfig",
     ("negatives", "PairConfig"): "a step holds the score of each positive with each of its negative samples",
-    ("optimizer", "StepConfig"): "what the compiled loop has",
+    ("optimizer", "StepConfig"): "the ones that the compiled loop supports",
     ("prior_strength", "DemographicConfig"): "the logarithm of every share is taken",
     ("recency_half_life", "StreamItemKNNConfig"): "a stream has no validation that could choose",
 }
@@ -81,7 +81,7 @@ def test_one_name_has_one_meaning_one_type_and_one_range(name: str) -> None:
         assert option.high <= whole.high
 
 
-def test_the_configs_that_support_less_of_an_option_are_there() -> None:
+def test_every_narrower_option_exists() -> None:
     assert {(name, option.owner) for name, options in OPTIONS.items() for option in options} >= NARROWER.keys()
 
 
@@ -94,7 +94,7 @@ def test_every_shared_option_is_the_option_of_several_configs() -> None:
         assert len({option.owner for option in OPTIONS[f.name]}) > 1, f.name
 
 
-def test_each_option_is_declared_in_one_place() -> None:
+def test_each_option_is_declared_once() -> None:
     count: Counter[str] = Counter()
     for path in Path(recengine.models.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -1,4 +1,4 @@
-"""Plugins: what is loaded, what is refused and with which message, and the examples end to end."""
+"""Plugins: which load, which are refused and with what message, and the examples end to end."""
 
 import json
 import os
@@ -98,8 +98,8 @@ def test_a_function_gets_the_user_and_the_history_in_order(write: Write, tiny: D
     assert calls == [(8, events, 40), (None, events, 40)]
 
 
-def test_what_a_function_does_not_return_is_not_recommended(write: Write, tiny: Dataset) -> None:
-    """Repeats count once, ids that the data does not have not at all, and the rest of the list stays empty."""
+def test_only_what_a_function_returns_is_recommended(write: Write, tiny: Dataset) -> None:
+    """Repeats count once, unknown ids are left out, and the rest of the list stays empty."""
     write("short.py", "def recommend(user_id, history, k): return [140, 140, 999, 'x', 101]")
     model = only()().fit(tiny.ratings, items=tiny.items, users=tiny.user_table)
     assert model.top_k(0, k=4, seen=None).items[0].tolist() == [39, 0, -1, -1]
@@ -140,7 +140,7 @@ def test_m31_a_function_learns_from_the_training_rows_alone(write: Write, tiny: 
     wanted = eval(body, {"ratings": frame})
     listed = model.top_k(3, k=len(wanted), seen=None).items[0].tolist()
     assert [int(tiny.item_ids[item]) for item in listed] == wanted
-    assert [finding for finding in check(kind, tiny) if finding.error] == []  # saved and loaded, it learns again
+    assert [finding for finding in check(kind, tiny) if finding.error] == []  # a loaded model has learned again
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_changed_source_is_another_version(write: Write) -> None:
 
 
 def test_the_example_is_tested_as_its_author_would(tmp_path: Path) -> None:
-    """In a folder of its own, pytest collects the whole contract from two lines, and a broken copy fails two."""
+    """In a separate folder, pytest collects the whole contract from two lines; a broken copy fails two checks."""
     source, test = ((EXAMPLES / name).read_text() for name in ("custom_model.py", "test_custom_model.py"))
     broken = source.replace("clamp(min=1).sqrt()", "sqrt()")  # 0 / 0 for an item that no user liked
     for name, text in {"custom_model.py": source, "broken.py": broken, "test_custom_model.py": test}.items():
@@ -240,8 +240,8 @@ def test_the_example_is_tested_as_its_author_would(tmp_path: Path) -> None:
     assert failed == {"test_missing_rows", "test_similar_missing_rows"}
 
 
-def test_the_examples_are_short_and_stand_on_the_leaderboard(recengine_home: Path) -> None:
-    """Both, from the command line, as anyone would: checked, compared, and far better than popularity."""
+def test_the_examples_are_short_and_far_ahead_of_popularity(recengine_home: Path) -> None:
+    """Check and compare both from the command line, as any user would."""
     sources = sorted(EXAMPLES.glob("custom_*.py"))
     assert [len(path.read_text().splitlines()) < 40 for path in sources] == [True, True]
     environment = {**os.environ, "RECENGINE_MODELS": os.pathsep.join(map(str, sources))}
@@ -253,6 +253,8 @@ def test_the_examples_are_short_and_stand_on_the_leaderboard(recengine_home: Pat
 
     for name in ("custom-function", "co-liked"):
         assert not [f for f in run("models", "check", name)["findings"] if f["error"]]
-    found = run("evaluate", "popularity", "custom-function", "co-liked", "--dataset", "sample", "--split", "leave-last")
-    values = [result["ndcg@10"]["value"] for result in found["results"].values()]
+    report = run(
+        "evaluate", "popularity", "custom-function", "co-liked", "--dataset", "sample", "--split", "leave-last"
+    )
+    values = [result["ndcg@10"]["value"] for result in report["results"].values()]
     assert values[0] < np.min(values[1:]) / 2

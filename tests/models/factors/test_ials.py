@@ -1,4 +1,4 @@
-"""Implicit ALS: what training refines and new users are given solve the published normal equations."""
+"""Implicit ALS: the vectors of training and of new users solve the published normal equations."""
 
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ N_USERS, N_ITEMS, DIM = 30, 50, 6
 
 @pytest.fixture
 def case(monkeypatch: pytest.MonkeyPatch) -> tuple[IALS, Histories, torch.Tensor, np.ndarray]:
-    """Return a model, weighted histories of which one is empty, the items' vectors, and the users' exact vectors."""
+    """Return a model, weighted histories (one is empty), the item vectors, and the exact user vectors."""
     monkeypatch.setattr(ials, "BATCH_NUMBERS", 500)  # several batches
     rng = np.random.default_rng(0)
     chosen = rng.random((N_USERS, N_ITEMS)) < rng.random((N_USERS, 1)) * rng.random(N_ITEMS)
@@ -37,19 +37,19 @@ def test_a_new_users_vector_solves_the_normal_equations(case) -> None:
     assert np.allclose(model._solve(histories, items).numpy(), exact, atol=1e-5)
 
 
-def test_training_comes_near_the_same_vectors_and_nearer_each_time(case) -> None:
+def test_training_approaches_the_same_vectors_with_every_sweep(case) -> None:
     model, histories, items, exact = case
     vectors = torch.randn(N_USERS, DIM, generator=torch.Generator().manual_seed(0))
     errors = []
     for _ in range(4):
         vectors, error = model._refine(histories, items, vectors)
-        told = sum(
+        expected = sum(
             float(w) * (1 - float(vectors[owner] @ items[item])) ** 2
             for owners, other, weight in histories.batches(DIM)
             for owner, row, weights in zip(owners, other, weight, strict=True)
             for item, w in zip(row, weights, strict=True)
         )
-        assert float(error) == pytest.approx(told, rel=1e-4)
+        assert float(error) == pytest.approx(expected, rel=1e-4)
         errors.append(np.linalg.norm(vectors.numpy() - exact) / np.linalg.norm(exact))
     assert errors[0] < 0.2
     assert all(later < 0.1 * earlier for earlier, later in pairwise(errors))

@@ -6,8 +6,8 @@ from recengine.data.dataset import Dataset
 from recengine.models.registry import model_class
 
 
-def test_similar_items_are_the_neighbours_of_the_item_asked_about(tiny: Dataset) -> None:
-    """Even one that is a neighbour of no other: item-kNN keeps few neighbours of each, which is not symmetric."""
+def test_similar_items_are_the_neighbours_of_the_given_item(tiny: Dataset) -> None:
+    """This holds even for an item that is a neighbour of no other, since being a neighbour is not symmetric."""
     kind = model_class("item-knn")
     liked = tiny.positives(4.0)
     table = np.zeros((60, 40))

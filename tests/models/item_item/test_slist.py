@@ -1,4 +1,4 @@
-"""SLIST: the weights against rows that are written out, and what the order of a history tells."""
+"""SLIST: the weights against rows that are written out, and what the order of a history adds."""
 
 from pathlib import Path
 
@@ -29,18 +29,18 @@ def fit(rows: Interactions, **config: float | None) -> torch.Tensor:
 
 
 def random_histories(seed: int, n_users: int = 9, n_items: int = 7) -> Interactions:
-    """Return users with 1 to 6 distinct items each, their rows mixed, and one user without any."""
+    """Return users with 1 to 6 distinct items each, their rows shuffled, and one user without any."""
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(n_items)[: rng.integers(1, 7)] for _ in range(n_users)]
     user = np.repeat(np.arange(n_users), [len(c) for c in chosen])
-    mixed = rng.permutation(len(user))
+    shuffled = rng.permutation(len(user))
     return Interactions.from_pairs(
-        user[mixed], np.concatenate(chosen)[mixed], n_users=n_users + 1, n_items=n_items, timestamp=mixed
+        user[shuffled], np.concatenate(chosen)[shuffled], n_users=n_users + 1, n_items=n_items, timestamp=shuffled
     )
 
 
 def ridge_without_self(inputs: NDArray[np.float64], targets: NDArray[np.float64], l2: float) -> NDArray[np.float64]:
-    """Return the ridge regression of each target column on all input columns but its own, one by one."""
+    """Return the ridge regression of each target column on all input columns except the same one."""
     n = inputs.shape[1]
     result = np.zeros((n, n))
     for i in range(n):
@@ -73,7 +73,7 @@ def test_the_weights_are_the_ridge_regression_of_rows_written_out(set_weight: fl
 
 @pytest.mark.parametrize("set_weight", [0.0, 0.3])
 @pytest.mark.parametrize("half_life", [HALF_LIFE, None])
-def test_with_a_later_horizon_it_is_the_ridge_regression_with_an_intercept_of_starts_written_out(
+def test_with_a_later_horizon_it_is_the_ridge_regression_with_an_intercept_on_starts_of_histories(
     set_weight: float, half_life: float | None, tmp_path: Path
 ) -> None:
     """Each user's first 0, 1, 2, 3 items predict all that follow, with a total weight of 1."""
@@ -108,7 +108,7 @@ def test_with_a_later_horizon_it_is_the_ridge_regression_with_an_intercept_of_st
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), l2=st.floats(0.5, 100))
-def test_with_the_whole_weight_on_sets_it_is_ease(seed: int, l2: float) -> None:
+def test_with_all_weight_on_sets_it_is_ease(seed: int, l2: float) -> None:
     rows = random_histories(seed)
     ease = model_class("ease")
     expected = ease(ease.Config.from_dict({"l2": l2})).fit(rows).item_weights
@@ -116,8 +116,8 @@ def test_with_the_whole_weight_on_sets_it_is_ease(seed: int, l2: float) -> None:
 
 
 @pytest.mark.parametrize("step", [1, -1])
-def test_it_recommends_what_people_choose_next_where_sets_alone_say_nothing(step: int) -> None:
-    """Everybody walks round a ring of items in one direction; each pair of neighbours is chosen equally often."""
+def test_it_recommends_what_users_choose_next_where_sets_alone_tell_nothing(step: int) -> None:
+    """All users walk round a ring of items in one direction; each pair of neighbours is chosen equally often."""
     n = 12
     user, position = np.divmod(np.arange(n * 6), 6)
     walks = Interactions.from_pairs(user, (user + step * position) % n, n_users=n, n_items=n)
@@ -140,7 +140,7 @@ def test_of_the_longest_histories_the_latest_rows_are_learned(monkeypatch: pytes
 
 @pytest.mark.real
 def test_order_adds_to_recency_on_ml_100k(mirror: Path) -> None:
-    """On validation rows: EASE, EASE whose history is weighted by recency, and what learns from order."""
+    """On validation rows: EASE, EASE on histories weighted by recency, and SLIST, which learns from order."""
     split = leave_last(load_dataset("ml-100k").positives(4.0))
     recent = {"recency_half_life": 2.0, "recency_floor": 0.05}
     reached = []

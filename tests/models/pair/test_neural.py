@@ -1,4 +1,4 @@
-"""The networks against scores written out cell by cell, and what sets each model apart from matrix factorisation."""
+"""The networks: scores written out cell by cell, and what distinguishes each model from matrix factorisation."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def fitted(name: str, data: Dataset, items: pd.DataFrame | None = None, **settin
 
 @pytest.mark.parametrize("name", PAIR)
 def test_a_grid_scores_each_user_with_each_item_as_the_pair_alone(name: str, tiny: Dataset) -> None:
-    """Training scores grids of groups, serving ranks everything: both are the one function of user and item."""
+    """Training scores grids of groups and serving ranks every item, by the same function of user and item."""
     model = fitted(name, tiny, dropout=0.0)
     network = model.network
     users, items = torch.tensor([[4, 9], [30, 2]]), torch.tensor([[1, 5, 7], [8, 0, 1]])
@@ -65,7 +65,7 @@ def test_a_grid_scores_each_user_with_each_item_as_the_pair_alone(name: str, tin
 
 
 def test_the_layers_read_the_joined_vectors(tiny: Dataset) -> None:
-    """The first layer, kept as one product per side, is that of the joined vector."""
+    """The first layer is kept as one product per side; together they are its product with the joined vector."""
     network = fitted("mlp", tiny).network
     tower = network.tower
     u, v = network.user_embedding.weight[7], network.item_embedding.weight[3]
@@ -98,7 +98,7 @@ def test_deepfm_multiplies_each_pair_of_its_three_fields(tiny: Dataset) -> None:
         layer = weights[f"upper.2.{number}.weight"], weights[f"upper.2.{number}.bias"]
         hidden = np.maximum(0, layer[0] @ hidden + layer[1])
     deep = float(weights["last.weight"][0] @ hidden)
-    assert abs(deep) > 1e-4, "the layers say something"
+    assert abs(deep) > 1e-4, "the layers have no effect"
     assert model.score([5])[0, 4].item() == pytest.approx((pairs + linear).item() + deep, abs=1e-5)
 
 
@@ -118,7 +118,7 @@ def test_an_item_without_positives_keeps_its_buckets_vector_and_bias(tiny: Datas
         assert float(network.item_biases(None)[0, 8]) == pytest.approx(float(has @ network.value_bias / has.sum()))
 
 
-def test_in_the_first_epochs_only_people_and_buckets_learn(tiny: Dataset) -> None:
+def test_in_the_first_epochs_only_users_and_buckets_learn(tiny: Dataset) -> None:
     for epochs, moved in ((3, False), (4, True)):
         model = fitted("cold-start-mf", tiny, epochs=epochs, bucket_epochs=3)
         assert bool(model.state()["item_embedding.weight"].any()) == moved
@@ -127,7 +127,7 @@ def test_in_the_first_epochs_only_people_and_buckets_learn(tiny: Dataset) -> Non
 # Hybrids --------------------------------------------------------------------------------------------------------
 
 
-def test_phase_one_leaves_the_factorisation_as_it_was_and_phase_two_moves_it(tiny: Dataset) -> None:
+def test_phase_one_keeps_the_factorisation_and_phase_two_changes_it(tiny: Dataset) -> None:
     mf = fitted("mf", tiny, epochs=5)
     for epochs, still in ((3, True), (4, False)):
         config, run = configure("hybrid", {**SMALL, "epochs": epochs, "frozen_epochs": 3}, RunConfig(device="cpu"))
@@ -200,18 +200,18 @@ def test_metadata_that_no_item_has_is_bad_input(name: str, settings: Any, words:
         model_class(name)(configure(name, config, run)[0]).fit(tiny.positives(4.0), items=bare, run=run)
 
 
-def test_a_column_that_the_item_table_lacks_is_bad_input_beside_one_that_it_has(tiny: Dataset) -> None:
+def test_a_column_that_the_item_table_lacks_is_bad_input_even_with_one_that_it_has(tiny: Dataset) -> None:
     with pytest.raises(BadInput, match=r"model 'hybrid' reads tags of the items, and this data set has none"):
         fitted("hybrid", tiny, metadata="genres,tags")
     years = tiny.items.assign(year=pd.array([None] * 40, dtype="Int64"))
     assert fitted("hybrid-joint", tiny, items=years).n_unknown == 0  # every item table has years, here empty ones
 
 
-def test_metadata_is_a_table_of_what_at_least_two_items_share() -> None:
+def test_metadata_is_a_table_of_the_values_of_at_least_two_items() -> None:
     genres = metadata_table(FILMS, ["genres"], 4)
-    assert genres.tolist() == [[1, 1], [1, 0], [0, 0], [1, 1]]  # Drama, Action; Comedy is one film's
+    assert genres.tolist() == [[1, 1], [1, 0], [0, 0], [1, 1]]  # Drama, Action; only one film is a Comedy
     years = metadata_table(FILMS, ["year"], 4)
-    assert years.tolist() == [[1], [1], [0], [0]]  # the nineties; one film alone is of another decade
+    assert years.tolist() == [[1], [1], [0], [0]]  # the nineties; the only other decade has one film
     assert metadata_table(None, ["genres"], 4).tolist() == [[0]] * 4
     assert metadata_table(FILMS, ["tags"], 4).tolist() == [[0]] * 4
 
@@ -229,16 +229,16 @@ def test_credit_is_the_weight_of_each_shared_value() -> None:
 
 def test_partial_credit_lowers_the_loss_of_negatives_of_the_same_genre_alone(tiny: Dataset) -> None:
     user, item = torch.tensor([0, 1]), torch.tensor([4, 5])
-    kin, strangers = torch.tensor([[8, 12]]), torch.tensor([[6, 7]])  # items 4, 8, 12 share their genres
+    same, other = torch.tensor([[8, 12]]), torch.tensor([[6, 7]])  # items 4, 8 and 12 have the same genres
     plain, fair = (fitted("mf", tiny, loss="hinge", l2=0, partial_credit=c) for c in ("", "genres:0.4"))
     fair.network = plain.network
     fair.credit = credit_table(tiny.items, parse_credit("genres:0.4"), 40)
     gap = {
         name: plain._loss(user, item, n, None) - fair._loss(user, item, n, None)
-        for name, n in (("kin", kin), ("strangers", strangers))
+        for name, n in (("same", same), ("other", other))
     }
-    assert gap["strangers"].item() == 0.0
-    assert gap["kin"].item() > 0.1
+    assert gap["other"].item() == 0.0
+    assert gap["same"].item() > 0.1
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_partial_credit_that_cannot_be_read_is_bad_input(settings: dict[str, Any
         configure("mf", settings, RunConfig())
 
 
-def test_metadata_columns_and_layers_that_cannot_be_are_bad_input() -> None:
+def test_unusable_metadata_columns_and_layers_are_bad_input() -> None:
     assert parse_columns(" genres, year ") == ("genres", "year")
     with pytest.raises(BadInput, match="metadata 'genres,plot' names 'plot', which is not item metadata"):
         configure("hybrid", {"metadata": "genres,plot"}, RunConfig())
@@ -262,18 +262,18 @@ def test_metadata_columns_and_layers_that_cannot_be_are_bad_input() -> None:
         configure("mlp", {"layers": ""}, RunConfig())
 
 
-def test_popular_items_are_drawn_in_proportion_to_a_power_of_their_positives() -> None:
+def test_popular_items_are_sampled_in_proportion_to_a_power_of_their_positives() -> None:
     counts = [1, 16, 0, 81]
     item = np.repeat(np.arange(4), counts)
     rows = Interactions.from_pairs(np.arange(98), item, n_users=98, n_items=4)
-    drawn = ItemSampler(rows, power=0.75).draw((100, 1000), torch.Generator().manual_seed(0))
-    share = np.bincount(drawn.flatten().numpy(), minlength=4) / 1e5
+    sampled = ItemSampler(rows, power=0.75).draw((100, 1000), torch.Generator().manual_seed(0))
+    share = np.bincount(sampled.flatten().numpy(), minlength=4) / 1e5
     assert share == pytest.approx(np.array([1, 8, 0, 27]) / 36, abs=0.01)
     even = ItemSampler(rows).draw((100, 1000), torch.Generator().manual_seed(0))
     assert np.bincount(even.flatten().numpy()) / 1e5 == pytest.approx([0.25] * 4, abs=0.01)
 
 
-def test_biases_have_an_optimiser_and_a_step_size_of_their_own(tiny: Dataset) -> None:
+def test_biases_have_a_separate_optimiser_and_learning_rate(tiny: Dataset) -> None:
     model = fitted("mf", tiny, bias_optimizer="sgd", bias_learning_rate=0.5, user_bias=True)
     model.network.requires_grad_(True)
     biases, rest = sorted(model._optimizers(0.1), key=lambda made: made.param_groups[0]["lr"], reverse=True)
@@ -310,7 +310,7 @@ def test_y_range_squashes_every_score_and_changes_no_ranking(name: str, tiny: Da
 
 
 def test_y_range_holds_in_training_and_for_new_users(tiny: Dataset) -> None:
-    """A positive at the top of the range and no negative: the squared loss is what the sigmoid leaves of the gap."""
+    """The squared loss compares the squashed scores with 1 for the positive and 0 for the negative."""
     model = fitted("mf", tiny, y_range=[0, 1], loss="squared", l2=0.0, user_bias=True)
     user, item, negative = torch.tensor([3]), torch.tensor([7]), torch.tensor([[2]])
     got, other = (float(model.score([3])[0, i]) for i in (7, 2))
@@ -331,12 +331,12 @@ def test_y_range_holds_in_training_and_for_new_users(tiny: Dataset) -> None:
         ("0,inf", "expected a finite number"),
     ],
 )
-def test_a_y_range_that_is_none_is_bad_input(value: str, words: str) -> None:
+def test_an_invalid_y_range_is_bad_input(value: str, words: str) -> None:
     with pytest.raises(BadInput, match=words):
         configure("mf", {"y_range": value}, RunConfig())
 
 
-def test_given_tables_are_started_from_and_frozen_ones_stay(tiny: Dataset) -> None:
+def test_training_starts_from_given_tables_and_keeps_frozen_ones(tiny: Dataset) -> None:
     kind: Any = model_class("mf")
     config, run = configure("mf", SMALL, RunConfig(device="cpu"))
     given = torch.randn(40, 6, generator=torch.Generator().manual_seed(3))
@@ -347,15 +347,15 @@ def test_given_tables_are_started_from_and_frozen_ones_stay(tiny: Dataset) -> No
     assert not torch.equal(moved.item_vectors(), given)
 
 
-def test_zero_negatives_sets_each_positive_against_every_other_item(tiny: Dataset) -> None:
+def test_zero_negatives_compares_each_positive_with_every_other_item(tiny: Dataset) -> None:
     liked = tiny.positives(4.0)
     for sampling in ("exact", "approximate"):
         model = fitted("mf", tiny, negatives=0, sampling=sampling)
         user, item, negative, taken = next(iter(model._batches(liked, torch.device("cpu"), torch.Generator())()))
         assert negative.tolist() == [list(range(40))]
         for row, (u, i) in enumerate(zip(user.tolist(), item.tolist(), strict=True)):
-            own = set(liked.item_idx[liked.user_idx == u].tolist()) if sampling == "exact" else {i}
-            assert set(taken[row].nonzero()[:, 0].tolist()) == own
+            expected = set(liked.item_idx[liked.user_idx == u].tolist()) if sampling == "exact" else {i}
+            assert set(taken[row].nonzero()[:, 0].tolist()) == expected
 
 
 @pytest.mark.parametrize("name", [name for name in PAIR if name != "mf"])
@@ -381,7 +381,7 @@ def test_folding_in_sets_no_threads_and_hardly_depends_on_their_number(name: str
     assert torch.allclose(*scores, atol=1e-3)
 
 
-def test_a_fold_in_leaves_the_network_that_it_shares_as_it_was(tiny: Dataset) -> None:
+def test_a_fold_in_does_not_change_the_network(tiny: Dataset) -> None:
     model = fitted("nonlinear-mf", tiny, user_bias=True)
     before = {name: tensor.clone() for name, tensor in model.state().items()}
     few = tiny.positives(4.0).of_users([3, 4])
@@ -392,7 +392,7 @@ def test_a_fold_in_leaves_the_network_that_it_shares_as_it_was(tiny: Dataset) ->
 
 @pytest.mark.real
 def test_folding_in_reaches_the_accuracy_of_learned_vectors(mirror: Path) -> None:
-    """On ml-100k new users who bring their training rows are ranked for nearly as well as those who were trained."""
+    """On ml-100k, users folded in from their training rows are served nearly as well as by their trained vectors."""
     split = leave_last(load_dataset("ml-100k").positives(4.0))
     config, run = configure("mf", {"epochs": 9}, RunConfig(device="cpu"))
     model: Any = model_class("mf")(config).fit(split.train, run=run)
@@ -409,21 +409,21 @@ def test_folding_in_reaches_the_accuracy_of_learned_vectors(mirror: Path) -> Non
     index=arrays(np.int64, array_shapes(min_dims=1, max_dims=3, max_side=6), elements=st.integers(0, 4)),
     dim=st.integers(1, 5),
 )
-def test_a_table_gives_what_an_embedding_gives_and_its_gradient(index: np.ndarray, dim: int) -> None:
+def test_a_table_has_the_values_and_gradients_of_an_embedding(index: np.ndarray, dim: int) -> None:
     weight = torch.randn(5, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    grown = torch.randn(*index.shape, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    gradient = torch.randn(*index.shape, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     outcome = []
     for kind in (Table, torch.nn.Embedding):
         table = kind(5, dim, _weight=weight.clone())
         out = table(torch.from_numpy(index))
-        out.backward(grown)
+        out.backward(gradient)
         outcome.append((out.detach(), table.weight.grad))
     assert torch.equal(outcome[0][0], outcome[1][0])
     assert torch.allclose(outcome[0][1], outcome[1][1], atol=1e-12)
 
 
 @pytest.mark.parametrize(("initialiser", "most"), [("normal", 5.0), ("truncated", 0.21), ("uniform", 0.174)])
-def test_vectors_start_as_the_settings_say(initialiser: str, most: float) -> None:
+def test_vectors_start_as_configured(initialiser: str, most: float) -> None:
     table = torch.empty(2000, 50)
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""What holds for all models that predict ratings."""
+"""The tests of all models that predict ratings."""
 
 import numpy as np
 import pytest
@@ -20,9 +20,9 @@ def test_estimates_are_predictions_in_the_range_of_the_data(tiny: Dataset, name:
 
 
 @pytest.mark.parametrize("name", RATERS)
-def test_an_unknown_user_and_item_get_what_is_left_of_the_prediction(tiny: Dataset, name: str) -> None:
-    gone = (tiny.ratings.user_idx == 3) | (tiny.ratings.item_idx == 11)
-    rows = tiny.ratings.select(~gone)
+def test_an_unknown_user_and_item_get_a_prediction_near_the_mean(tiny: Dataset, name: str) -> None:
+    removed = (tiny.ratings.user_idx == 3) | (tiny.ratings.item_idx == 11)
+    rows = tiny.ratings.select(~removed)
     model = fitted(name, rows, **({} if MODELS[name].preset_epochs is None else {"epochs": 8}))
     assert abs(float(model.predict(3, 11)) - rows.rating.mean()) < 0.5
     assert float(model.predict(3, 11)) == pytest.approx(float(model.estimates(3)[0, 11]), abs=1e-5)

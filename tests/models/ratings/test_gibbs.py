@@ -1,4 +1,4 @@
-"""The parts of the Gibbs sampler against the distributions that they sample from."""
+"""The parts of the Gibbs sampler, compared with the distributions that they sample from."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_links_are_sampled_from_their_ridge_posterior() -> None:
         assert torch.allclose(result.var(0), variance[:, None].expand(-1, 2), rtol=0.2)
 
 
-def test_the_normal_wishart_posterior_finds_the_mean_and_spread_of_many_rows() -> None:
+def test_the_normal_wishart_posterior_has_the_mean_and_covariance_of_many_rows() -> None:
     rng, draws = np.random.default_rng(0), torch.Generator().manual_seed(0)
     rows = torch.from_numpy((rng.standard_normal((20_000, 2)) @ [[1, 0.5], [0, 0.3]] + [3, -1]).astype(np.float32))
     mean, precision = sample_normal_wishart(rows, draws, rng)

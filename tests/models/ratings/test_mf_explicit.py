@@ -30,27 +30,27 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def factors(table) -> Callable[[str], MFExplicit]:
-    """Return a function that gives `mf-explicit` fitted to the table in one of the ways of `SETTINGS`, once each."""
+    """Return a function that fits `mf-explicit` to the table with an entry of `SETTINGS`, once each."""
 
     @cache
-    def fitted_once(how: str) -> MFExplicit:
-        model = fitted("mf-explicit", table[0], **SETTINGS[how])
+    def fitted_once(solver: str) -> MFExplicit:
+        model = fitted("mf-explicit", table[0], **SETTINGS[solver])
         assert isinstance(model, MFExplicit)
         return model
 
     return fitted_once
 
 
-@pytest.mark.parametrize("how", list(SETTINGS))
-def test_mf_explicit_recovers_what_is_withheld_of_a_table_of_rank_one(table, factors, how: str) -> None:
+@pytest.mark.parametrize("solver", list(SETTINGS))
+def test_mf_explicit_recovers_what_is_withheld_of_a_table_of_rank_one(table, factors, solver: str) -> None:
     given, withheld = table
     offsets = rmse(fitted("bias", given), withheld)
     assert offsets > 0.6
-    assert rmse(factors(how), withheld) < 0.25 * offsets
+    assert rmse(factors(solver), withheld) < 0.25 * offsets
 
 
 def test_the_dense_loss_is_the_loss_of_the_observed_cells_alone(tiny: Dataset) -> None:
-    """So it is the batch loss of all rows, and the value of a cell without a rating changes nothing."""
+    """It equals the batch loss of all rows, whatever the value of a cell without a rating."""
     rows = tiny.ratings
     model = fitted("mf-explicit", rows, solver="dense", embedding_dim=3, epochs=2)
     assert isinstance(model, MFExplicit)
@@ -70,7 +70,7 @@ def test_the_dense_loss_is_the_loss_of_the_observed_cells_alone(tiny: Dataset) -
     assert whole.item() == pytest.approx((error + model.config.l2 * penalty) / len(rows), rel=1e-4)
 
 
-def test_bounded_predictions_stay_inside_the_range_before_clipping_and_is_refused_for_gibbs(table, factors) -> None:
+def test_bounded_predictions_stay_in_the_range_without_clipping_and_gibbs_refuses_the_option(table, factors) -> None:
     scores = factors("adam, bounded").score(np.arange(50))
     low, high = float(table[0].rating.min()), float(table[0].rating.max())
     assert low <= scores.min() < scores.max() <= high
@@ -78,10 +78,10 @@ def test_bounded_predictions_stay_inside_the_range_before_clipping_and_is_refuse
         configure("mf-explicit", {"bounded": True}, CPU)
 
 
-@pytest.mark.parametrize("how", list(SETTINGS))
-def test_a_new_user_is_rated_as_a_training_user_with_the_same_history(table, factors, how: str) -> None:
+@pytest.mark.parametrize("solver", list(SETTINGS))
+def test_a_new_user_is_rated_as_a_training_user_with_the_same_history(table, factors, solver: str) -> None:
     given, withheld = table
-    folded = factors(how).score_history(given)
+    folded = factors(solver).score_history(given)
     cells = torch.from_numpy(withheld.user_idx.astype(np.int64)), torch.from_numpy(withheld.item_idx.astype(np.int64))
     error = folded[cells].numpy() - withheld.rating
     assert np.sqrt((error**2).mean()) < 0.45 * rmse(fitted("bias", given), withheld)

@@ -23,15 +23,15 @@ def test_recommender_net_recovers_what_is_withheld_of_a_table_of_rank_one(table)
     assert rmse(model, withheld) < 0.4 * rmse(fitted("bias", given), withheld)
 
 
-def test_recommender_net_reduces_its_rate_on_a_plateau(tiny: Dataset, monkeypatch) -> None:
+def test_recommender_net_reduces_its_learning_rate_on_a_plateau(tiny: Dataset, monkeypatch) -> None:
     rates: list[float] = []
     step = torch.optim.Adam.step
 
-    def noted(self: torch.optim.Adam, *args: Any) -> Any:
+    def recorded(self: torch.optim.Adam, *args: Any) -> Any:
         rates.append(self.param_groups[0]["lr"])
         return step(self, *args)
 
-    monkeypatch.setattr(torch.optim.Adam, "step", noted)
+    monkeypatch.setattr(torch.optim.Adam, "step", recorded)
     train, valid = hold_out(tiny.ratings, share=0.2, rng=np.random.default_rng(0))
     config, run = configure(
         "recommender-net", {"epochs": 8, "schedule_patience": 0, "learning_rate": 0.05, "patience": 8}, CPU

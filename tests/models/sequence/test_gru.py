@@ -1,4 +1,4 @@
-"""`gru`: that what follows late is asked for too, where it says so, and that it then serves short histories."""
+"""`gru` with the horizon `later`: targets may follow at any distance, which serves short histories."""
 
 from typing import Any
 
@@ -23,11 +23,11 @@ def histories(lengths: list[int], n_items: int = 40) -> Interactions:
     rng = np.random.default_rng(len(lengths))
     items = [rng.permutation(n_items)[:n] for n in lengths]
     user, position = np.repeat(np.arange(len(lengths)), lengths), np.concatenate([np.arange(n) for n in lengths])
-    mixed = rng.permutation(len(user))
+    shuffled = rng.permutation(len(user))
     return Interactions.from_pairs(
-        user[mixed],
-        np.concatenate(items)[mixed],
-        timestamp=position[mixed],
+        user[shuffled],
+        np.concatenate(items)[shuffled],
+        timestamp=position[shuffled],
         n_users=len(lengths),
         n_items=n_items,
     )
@@ -35,9 +35,7 @@ def histories(lengths: list[int], n_items: int = 40) -> Interactions:
 
 @settings(max_examples=40, deadline=None)
 @given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=6), longest=st.integers(2, 5), seed=st.integers(0, 99))
-def test_what_is_asked_after_an_event_of_a_start_is_an_item_of_that_person_that_follows_it(
-    lengths: list[int], longest: int, seed: int
-) -> None:
+def test_a_target_after_an_event_is_a_later_item_of_the_same_user(lengths: list[int], longest: int, seed: int) -> None:
     rows = histories(lengths)
     sequences = Sequences(rows)
     ends, window = sequences.starts(longest)
@@ -46,13 +44,13 @@ def test_what_is_asked_after_an_event_of_a_start_is_an_item_of_that_person_that_
     items, _, length = sequences.windows(ends, window)
     row, after, item = sequences.draw_later(ends, length, torch.Generator().manual_seed(seed))
     for b, t, target in zip(row.tolist(), after.tolist(), item.tolist(), strict=True):
-        own = rows.user_idx == users[b]
-        when = dict(zip(rows.item_idx[own].tolist(), rows.timestamp[own].tolist(), strict=True))
+        of_user = rows.user_idx == users[b]
+        when = dict(zip(rows.item_idx[of_user].tolist(), rows.timestamp[of_user].tolist(), strict=True))
         assert when[int(items[b, t])] == t < window[b]
         assert when[target] > t
 
 
-def test_every_pair_of_an_event_and_a_later_row_is_as_likely_as_any_other() -> None:
+def test_all_pairs_of_an_event_and_a_later_row_are_equally_likely() -> None:
     sequences = Sequences(histories([6]))
     ends, window = sequences.starts(3)
     draws = torch.Generator().manual_seed(0)
@@ -65,7 +63,7 @@ def test_every_pair_of_an_event_and_a_later_row_is_as_likely_as_any_other() -> N
     assert np.allclose(seen / 3000, possible / 3, atol=0.04)
 
 
-def test_it_starts_as_how_often_an_item_follows_others_whatever_the_history() -> None:
+def test_it_starts_from_how_often_an_item_follows_others_whatever_the_history() -> None:
     rows = histories([8] * 30)
     model = fit(rows, epochs=1, learning_rate=1e-9)
     scores = model.score(np.arange(30))
@@ -74,7 +72,7 @@ def test_it_starts_as_how_often_an_item_follows_others_whatever_the_history() ->
     assert np.corrcoef(np.log(pairs + 1), scores[0].numpy())[0, 1] > 0.95
 
 
-def test_one_film_tells_which_half_of_the_catalogue_follows() -> None:
+def test_one_item_predicts_which_half_of_the_catalogue_follows() -> None:
     rng = np.random.default_rng(0)
     items = np.array([rng.permutation(20) + 20 * (user % 2) for user in range(200)])[:, :12]
     rows = Interactions.from_pairs(np.repeat(np.arange(200), 12), items.flatten(), n_users=200, n_items=40)

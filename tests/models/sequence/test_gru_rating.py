@@ -1,4 +1,4 @@
-"""`gru-rating`: the offsets and the network by hand, what a sequence may tell, and that new users gain from it."""
+"""`gru-rating`: the offsets and the network by hand, the sequences it reads, and how new users gain from them."""
 
 from typing import Any
 
@@ -24,18 +24,18 @@ def fit(rows: Interactions, name: str = "gru-rating", **settings: Any) -> Any:
 
 
 def random_ratings(seed: int, n_users: int = 6, n_items: int = 9) -> Interactions:
-    """Return users with 1 to 8 ratings of distinct items at increasing times, their rows mixed, and one with none."""
+    """Return users with 1 to 8 ratings of distinct items, one user without any, their rows shuffled; time increases."""
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(n_items)[: rng.integers(1, 9)] for _ in range(n_users)]
     chosen[0] = np.arange(3)  # at least one user is read
     user = np.repeat(np.arange(n_users), [len(c) for c in chosen])
-    mixed = rng.permutation(len(user))
+    shuffled = rng.permutation(len(user))
     rating = rng.integers(1, 11, len(user)) / 2
     return Interactions.from_pairs(
-        user[mixed],
-        np.concatenate(chosen)[mixed],
-        rating=rating[mixed],
-        timestamp=mixed,
+        user[shuffled],
+        np.concatenate(chosen)[shuffled],
+        rating=rating[shuffled],
+        timestamp=shuffled,
         n_users=n_users + 1,
         n_items=n_items,
     )
@@ -82,12 +82,12 @@ def test_a_prediction_is_that_of_the_equations_written_out(tiny: Dataset, traine
     ]
     history = Interactions.from_pairs([0] * 3, items, rating=ratings, n_users=1, n_items=40)
     assert trained.score_history(history)[0].numpy() == pytest.approx(np.array(expected), abs=1e-4)
-    assert np.ptp(expected - weight["mean"] - weight["item_offset"][:-1]) > 1e-3  # the network does say something
+    assert np.ptp(expected - weight["mean"] - weight["item_offset"][:-1]) > 1e-3  # the network has an effect
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), shrink=st.sampled_from([0.0, 0.5, 2.0]))
-def test_a_residual_is_against_the_offset_of_an_item_that_lacks_the_row(seed: int, shrink: float) -> None:
+def test_a_residual_leaves_its_row_out_of_the_item_offset(seed: int, shrink: float) -> None:
     rows = random_ratings(seed)
     offsets: Any = fit(rows, "bias", item_shrink=shrink, user_shrink=5)
     assert isinstance(offsets, Bias)
@@ -96,22 +96,22 @@ def test_a_residual_is_against_the_offset_of_an_item_that_lacks_the_row(seed: in
     for position, row in enumerate(rows.chronological()):
         others = (item == item[row]) & (np.arange(len(rows)) != row)
         left = rating[others] - float(offsets.mean) - offsets.users[user[others]].numpy()
-        # The offsets are those of the last round, whose users' part came after: they agree once they have settled.
+        # The user offsets are updated after the item offsets, so both sides agree only once they have converged.
         offset = left.sum() / (others.sum() + shrink) if others.sum() + shrink else 0.0
         assert float(result[position]) == pytest.approx(rating[row] - float(offsets.mean) - offset, abs=0.05)
 
 
-# What a sequence may tell ----------------------------------------------------------------------------------------
+# Sequences -------------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), longest=st.integers(1, 6))
-def test_drawn_targets_come_later_than_what_predicts_them_and_sequences_are_drawn_afresh(
+def test_sampled_targets_follow_the_events_that_predict_them_and_sequences_are_sampled_anew(
     seed: int, longest: int
 ) -> None:
     rows = random_ratings(seed)
     model = fit(rows, epochs=1, max_length=longest, event_targets=3, batch_size=4)
-    known = torch.arange(len(rows) + 0.0)  # instead of a residual, the row's position in the order of time
+    known = torch.arange(len(rows) + 0.0)  # instead of a residual, the row's position in time order
     batches = model._batches(known, torch.device("cpu"), torch.Generator().manual_seed(seed))
     sequences = Sequences(rows)
     read: list[list[int]] = []
@@ -127,8 +127,8 @@ def test_drawn_targets_come_later_than_what_predicts_them_and_sequences_are_draw
             owner = np.searchsorted(sequences.ends, int(events[0]), side="right")
             for after in range(n + 1):
                 later = wanted[row, after].long()
-                assert int(later.min()) >= int(events[0]) + after  # never what was read
-                assert int(later.max()) < sequences.ends[owner]  # nor another user's
+                assert int(later.min()) >= int(events[0]) + after  # never an event that was read
+                assert int(later.max()) < sequences.ends[owner]  # nor one of another user
                 assert targets[row, after].tolist() == sequences.items[later].tolist()
             read.append(events.tolist())
     assert len(read) == 3 * (rows.user_counts > 1).sum()  # each user once an epoch
@@ -180,7 +180,7 @@ def test_a_few_ratings_show_which_half_of_the_films_a_new_user_likes(loss: str) 
         np.abs(model.score_history(given).numpy()[target.user_idx, target.item_idx] - target.rating).mean()
         for model in (fit(train, **config), fit(train, "bias"))
     ]
-    assert error[1] > 1.5  # offsets know nothing of it
+    assert error[1] > 1.5  # offsets cannot tell the halves apart
     assert error[0] < 0.3
 
 

@@ -1,4 +1,4 @@
-"""Content-based, demographic and contextual models: what each of them alone can do."""
+"""Content-based, demographic and contextual models, each by what only it can do."""
 
 import math
 
@@ -23,17 +23,17 @@ def test_a_term_weighs_the_logarithm_of_its_rarity() -> None:
     terms = term_matrix(FILMS)
     assert terms.sum(1)[2] == 0  # nothing is known of it
     shared, rare = math.log(4 / 2), math.log(4 / 1)
-    assert terms[0].sum() == pytest.approx(2 * shared + 2 * rare)  # Drama and B shared, War and A its own
+    assert terms[0].sum() == pytest.approx(2 * shared + 2 * rare)  # Drama and B are shared, War and A are not
     assert terms[1].sum() == pytest.approx(2 * shared)
 
 
-def test_content_recommends_what_is_alike_on_paper_though_nobody_saw_it() -> None:
+def test_content_recommends_items_of_similar_metadata_that_no_user_has_seen() -> None:
     seen = Interactions.from_pairs([0], [1], n_users=1, n_items=4)
     model = model_class("content")().fit(seen, items=FILMS)
     assert model.top_k([0], k=1, seen=seen).items.tolist() == [[0]]
 
 
-def test_content_and_demographic_say_what_is_missing(tiny: Dataset) -> None:
+def test_content_and_demographic_name_what_is_missing(tiny: Dataset) -> None:
     with pytest.raises(BadInput, match="genres"):
         model_class("content")().fit(tiny.positives(4.0))
     with pytest.raises(BadInput, match="user table"):
@@ -41,7 +41,7 @@ def test_content_and_demographic_say_what_is_missing(tiny: Dataset) -> None:
 
 
 def test_a_profile_gets_what_its_group_likes(tiny: Dataset) -> None:
-    """Occupation and liked genre go together in `tiny`: film i is liked by users of occupation i mod 4."""
+    """Occupation and liked genre go together in `tiny`: item i is liked by users of occupation i mod 4."""
     config = Demographic.Config.from_dict({"prior_strength": 5.0})
     model = Demographic(config).fit(tiny.positives(4.0), users=tiny.users)
     listing = recommend_profile(model, tiny, {"occupation": "Artist"}, k=5)
@@ -53,7 +53,7 @@ def test_a_profile_gets_what_its_group_likes(tiny: Dataset) -> None:
         recommend_profile(model, tiny, {"shoe": "44"})
 
 
-def test_an_age_in_years_finds_its_decade(tiny: Dataset) -> None:
+def test_an_age_in_years_counts_as_its_decade(tiny: Dataset) -> None:
     model = Demographic().fit(tiny.positives(4.0), users=tiny.users)
     assert torch.equal(model.score_profiles([{"age": "23"}]), model.score_profiles([{"age": "20-29"}]))
 
@@ -64,7 +64,7 @@ def test_popularity_does_not_replace_a_model_that_needs_no_ratings(tiny: Dataset
 
 
 def test_contextual_follows_the_clock_and_never_looks_ahead() -> None:
-    """Everybody watches item 0 in the first half of time, item 1 in the second."""
+    """All users watch item 0 in the first half of the time, item 1 in the second."""
     n = 400
     stamps = np.arange(n) * 3600
     rows = Interactions.from_pairs(np.arange(n), (stamps >= stamps[n // 2]).astype(int), n_users=n, n_items=2,
@@ -76,7 +76,7 @@ def test_contextual_follows_the_clock_and_never_looks_ahead() -> None:
 
 
 def test_m46_no_event_after_a_moment_counts_for_it_to_the_second() -> None:
-    """Other items after the moment change nothing, in the same slice of time and in the same part of the day too."""
+    """Later items change nothing, even in the same slice of time and the same part of the day."""
     rng = np.random.default_rng(2)
     stamps = np.sort(rng.integers(0, 20 * 86_400, 900))
     items, users = rng.integers(0, 12, 900), np.arange(900) % 90

@@ -1,4 +1,4 @@
-"""The counting rivals of `step`, against the same written out slowly."""
+"""The counting models that compete with `step`, compared with slow loops."""
 
 import copy
 from pathlib import Path
@@ -28,14 +28,14 @@ def fit(name: str, rows: Interactions, **config: Any) -> Counting:
 
 
 def rank(item: int, scores: NDArray[np.float64], had: list[int], near: float = 0.0) -> range:
-    """Return the ranks that an item can have where `near` makes no difference; exact ties go by index."""
+    """Return the ranks that an item can have if scores may be off by `near`; exact ties go by index."""
     others = [i for i in range(len(scores)) if i != item and i not in had]
     better = [scores[i] > scores[item] + near or (not near and scores[i] == scores[item] and i < item) for i in others]
     as_good = [near > 0 and abs(scores[i] - scores[item]) <= near for i in others]
     return range(1 + sum(better), 2 + sum(better) + sum(as_good))
 
 
-def test_the_running_count_ranks_by_what_came_before() -> None:
+def test_the_running_count_ranks_by_the_earlier_events() -> None:
     rows = events(200)
     ranks = fit("stream-popularity", rows.select(slice(0, 50))).test_then_train(rows.select(slice(50, 200)))
     for e in range(50, 200):
@@ -67,33 +67,33 @@ def test_item_knn_scores_by_the_counts_written_out(config: dict[str, Any]) -> No
     rows = events(160)
     model = fit("stream-item-knn", rows.select(slice(0, 40)), **config)
     ranks = model.test_then_train(rows.select(slice(40, 160)))
-    about = model.config
+    settings = model.config
 
     def recency(age: int, half_life: float | None) -> float:
-        return 1.0 if half_life is None else about.recency_floor + 0.5 ** (age / half_life)
+        return 1.0 if half_life is None else settings.recency_floor + 0.5 ** (age / half_life)
 
     together, counts = np.zeros((30, 30)), np.zeros(30)
     past: dict[int, list[int]] = {}
     for e, (user, item) in enumerate(zip(rows.user_idx.tolist(), rows.item_idx.tolist(), strict=True)):
         had = past.setdefault(user, [])
-        scores = about.share_weight * counts / max(counts.sum(), 1)
+        scores = settings.share_weight * counts / max(counts.sum(), 1)
         for age, h in enumerate(reversed(had)):
-            weight = recency(age, about.recency_half_life)
-            norms = np.sqrt(counts[h]) * (np.sqrt(counts) + max(about.norm_shrinkage, 1e-6))
+            weight = recency(age, settings.recency_half_life)
+            norms = np.sqrt(counts[h]) * (np.sqrt(counts) + max(settings.norm_shrinkage, 1e-6))
             scores = scores + weight * together[h] / norms
         if not had:
             scores = counts.copy()
         if e >= 40:
             assert ranks[e - 40] in rank(item, scores, had, near=1e-5 * max(scores.max(), 1e-9)), e
         for age, h in enumerate(reversed(had)):
-            together[h, item] += recency(age, about.count_half_life)
-            together[item, h] += recency(age, about.count_half_life)
+            together[h, item] += recency(age, settings.count_half_life)
+            together[item, h] += recency(age, settings.count_half_life)
         counts[item] += 1
         had.append(item)
-        if about.popularity_half_life is not None:
+        if settings.popularity_half_life is not None:
             together, counts = (
-                together * 0.5 ** (1 / about.popularity_half_life),
-                counts * 0.5 ** (1 / about.popularity_half_life),
+                together * 0.5 ** (1 / settings.popularity_half_life),
+                counts * 0.5 ** (1 / settings.popularity_half_life),
             )
 
 
@@ -110,7 +110,7 @@ def test_events_in_one_call_in_several_or_through_a_file_are_counted_the_same(na
 
 
 @pytest.mark.parametrize("name", ["stream-popularity", "recent-popularity", "stream-item-knn"])
-def test_counts_grow_with_new_people_and_films(name: str) -> None:
+def test_counts_grow_with_new_users_and_items(name: str) -> None:
     rows = events(100)
     model = fit(name, rows)
     before = model.score(0)[0]
@@ -122,14 +122,14 @@ def test_counts_grow_with_new_people_and_films(name: str) -> None:
     assert scores[1, 33] > 0
     assert scores[0, 31] == 0
     if name == "stream-item-knn":
-        assert torch.equal(scores[0, :30], before)  # no other user had the new films
+        assert torch.equal(scores[0, :30], before)  # no other user had the new items
 
 
 def test_a_new_user_is_scored_as_the_user_with_the_same_events() -> None:
     rows = events(150)
     model = fit("stream-item-knn", rows)
-    someone = rows.of_users([5, 2])
-    assert torch.allclose(model.score_history(someone), model.score([5, 2]))
+    two = rows.of_users([5, 2])
+    assert torch.allclose(model.score_history(two), model.score([5, 2]))
     no_history = model.score_history(rows.select(slice(0)).of_users([0]))
     assert no_history[0].argmax() == np.bincount(rows.item_idx).argmax()
 

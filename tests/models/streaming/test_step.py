@@ -1,4 +1,4 @@
-"""`step`: its updates against autograd, its stream against a slow one written apart, growth, copies and saving."""
+"""`step`: its updates against autograd, its stream against a slow implementation, growth, copies and saving."""
 
 import copy
 import math
@@ -105,7 +105,7 @@ def test_an_update_is_what_autograd_and_the_optimiser_of_torch_do(loss: str, sig
 
 
 class SlowStream:
-    """What `test_then_train` does, one plain step after another, in double precision with autograd."""
+    """A plain `test_then_train`, event by event, in double precision with autograd."""
 
     def __init__(self, model: Step) -> None:
         self.config = model.config
@@ -127,7 +127,7 @@ class SlowStream:
     def learn(self, user: int, item: int) -> None:
         picked, taken, config = [item], self.had(user), self.config
         while config.loss != "linear" and len(picked) <= config.event_negatives:
-            came = list(dict.fromkeys(i for _, i in self.past))  # in the order of their first coming
+            came = list(dict.fromkeys(i for _, i in self.past))  # in the order of their first events
             other = came[self.draw(len(came))]
             if other not in taken:
                 taken.add(other)
@@ -142,7 +142,7 @@ class SlowStream:
                 table[index] -= config.learning_rate * gradient
 
     def take(self, user: int, item: int, masked: bool) -> tuple[int, int]:
-        """Return the least and the greatest rank that the item can have where 1e-6 makes no difference."""
+        """Return the lowest and highest rank that the item can have if scores may be off by 1e-6."""
         users, items, bias = self.tables
         scores = (items @ users[user] + bias[:, 0]).numpy()
         had = self.had(user) if masked else set()
@@ -180,7 +180,7 @@ def test_the_stream_agrees_event_by_event_with_a_slow_one(config: dict[str, Any]
     assert len(np.unique(ranks)) > 10
 
 
-def test_lists_and_limits_say_what_the_ranks_say() -> None:
+def test_lists_and_limits_agree_with_the_ranks() -> None:
     rows = events(200)
     model = fit(rows.select(slice(0, 50)))
     rest = rows.select(slice(50, 200))
@@ -197,7 +197,7 @@ def test_lists_and_limits_say_what_the_ranks_say() -> None:
     assert lists[0].tolist() == before.items[0].tolist()
 
 
-def test_a_score_that_is_no_number_ranks_last() -> None:
+def test_a_score_that_is_not_a_number_ranks_last() -> None:
     items = np.array([[np.nan], [1.0], [2.0]], np.float32)
     arguments = np.zeros((3, 1), np.float32), np.zeros(3, np.int64), -1
     ranks = [
@@ -209,7 +209,7 @@ def test_a_score_that_is_no_number_ranks_last() -> None:
     assert ranks == [3, 2, 1]
 
 
-# Learning bit by bit --------------------------------------------------------------------------------------------
+# Incremental learning -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -228,7 +228,7 @@ def test_events_in_one_call_in_several_or_through_a_file_teach_the_same(optimize
     assert not torch.equal(whole.network.items, start.network.items)
 
 
-def test_what_is_only_remembered_teaches_nothing_and_is_masked_all_the_same() -> None:
+def test_events_that_are_not_learned_change_nothing_and_are_masked_all_the_same() -> None:
     rows = events(100)
     model = fit(rows.select(slice(0, 50)))
     before = model.network.items.clone()
@@ -241,7 +241,7 @@ def test_what_is_only_remembered_teaches_nothing_and_is_masked_all_the_same() ->
 
 
 @pytest.mark.parametrize("negatives_from", SOURCES)
-def test_new_people_and_films_are_added_as_they_come(negatives_from: str) -> None:
+def test_new_users_and_items_are_added_as_they_come(negatives_from: str) -> None:
     rows = events(100)
     model = fit(rows, negatives_from=negatives_from, optimizer="adagrad", event_negatives=4)
     users, items = model.network.users.clone(), model.network.items.clone()
@@ -262,7 +262,7 @@ def test_new_people_and_films_are_added_as_they_come(negatives_from: str) -> Non
     assert all(int(model.network.older[b]) == a for a, b in pairwise([0, *ring]))
 
 
-def test_a_person_who_gave_five_stars_to_one_kind_is_shown_it(tiny: Dataset) -> None:
+def test_a_user_who_liked_one_genre_is_recommended_it(tiny: Dataset) -> None:
     liked = tiny.positives(4.0)
     model = fit(liked, run=RunConfig(device="cpu", epochs=20), learning_rate=0.5)
     new_user = Interactions.from_pairs([60] * 5, [2, 6, 10, 14, 18], n_users=61, n_items=40)
@@ -274,7 +274,7 @@ def test_a_person_who_gave_five_stars_to_one_kind_is_shown_it(tiny: Dataset) -> 
 # Settings -------------------------------------------------------------------------------------------------------
 
 
-def test_frozen_tables_stay_and_pretrained_ones_are_where_they_start() -> None:
+def test_frozen_tables_do_not_change_and_training_starts_from_pretrained_ones() -> None:
     rows = events(100)
     users, items = torch.randn(12, 8), torch.randn(30, 8)
     config = StepConfig(embedding_dim=8, freeze_items=True)
@@ -297,18 +297,18 @@ def test_confidence_weighs_an_event_by_its_rating_and_a_sigmoid_keeps_scores_wit
 
 def test_a_batch_is_one_step_on_the_mean() -> None:
     rows = events(64)
-    about = {"loss": "squared", "event_negatives": 0, "l2": 0.0, "item_bias": False}
+    config = {"loss": "squared", "event_negatives": 0, "l2": 0.0, "item_bias": False}
     run = RunConfig(device="cpu", epochs=1)
-    start = fit(rows.select(slice(0)), run=run, **about).network
+    start = fit(rows.select(slice(0)), run=run, **config).network
     users, items = start.users.clone().requires_grad_(), start.items.clone().requires_grad_()
     pairs = (users[rows.user_idx.tolist()] * items[rows.item_idx.tolist()]).sum(1)
     ((1 - pairs) ** 2 / 2).mean().backward()
-    model = fit(rows, run=run, batch_size=64, **about)
+    model = fit(rows, run=run, batch_size=64, **config)
     assert torch.allclose(model.network.users, (users - 0.1 * users.grad).detach(), atol=1e-6)
     assert torch.allclose(model.network.items, (items - 0.1 * items.grad).detach(), atol=1e-6)
 
 
-def test_linear_grows_without_bound_where_squared_comes_to_rest() -> None:
+def test_linear_grows_without_bound_where_squared_converges() -> None:
     rows = events(100)
     norms = {
         loss: float(fit(rows, run=RunConfig(device="cpu", epochs=60), loss=loss).network.items.norm())
@@ -344,7 +344,7 @@ def sampler(n_items: int, seed: int = 0, source: str = "any") -> Sampler:
     n=st.integers(1, 25),
     source=st.sampled_from(SOURCES),
 )
-def test_negatives_are_distinct_and_new_to_the_person(
+def test_negatives_are_distinct_and_new_to_the_user(
     seed: int, had: set[int], came: set[int], n: int, source: str
 ) -> None:
     log = LinkedEvents.of([0] * len(had), list(had), [1] * len(had), 1)
@@ -364,7 +364,7 @@ def test_negatives_are_distinct_and_new_to_the_person(
             assert len(negative) == min(n, 20 - len(had))
 
 
-def test_every_item_is_drawn_about_as_often() -> None:
+def test_every_item_is_sampled_equally_often() -> None:
     drawing, picked = sampler(50, seed=9), np.zeros(6, np.int32)
     sampling.mark_history(LinkedEvents.of([0], [7], [1], 1), 0, drawing)
     counts = np.zeros(50)
@@ -394,7 +394,7 @@ def test_the_oldest_come_first_and_then_queue_up_again() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), max_size=40), st.integers(0, 40))
-def test_a_log_gives_each_persons_items_latest_first_however_it_was_filled(
+def test_a_log_gives_each_user_s_items_latest_first_however_it_was_filled(
     pairs: list[tuple[int, int]], split: int
 ) -> None:
     users, items = [u for u, _ in pairs], [i for _, i in pairs]
@@ -410,7 +410,7 @@ def test_a_log_gives_each_persons_items_latest_first_however_it_was_filled(
     assert [back.items_of(u).tolist() for u in range(6)] == [log.items_of(u).tolist() for u in range(6)]
 
 
-def test_a_function_that_no_folder_can_keep_is_compiled_all_the_same() -> None:
+def test_a_function_that_cannot_be_cached_is_compiled_all_the_same() -> None:
     space: dict[str, Any] = {}
     exec("def double(x):\n    return 2 * x\n", space)  # without a file, so numba has nowhere to cache it
     assert sampling.compiled(space["double"])(21) == 42

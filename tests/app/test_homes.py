@@ -1,4 +1,4 @@
-"""The pages in homes of any name and in homes that cannot be used: they work, or say in one sentence what to set."""
+"""The pages in homes of any name and in unusable homes: they work, or explain in one sentence what to set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.app.conftest import Open, names, settle
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9", b"run?a=1", b"per%20cent", b"\xff\xfe<b>"])
-def test_every_page_is_drawn_in_a_home_of_any_name(
+def test_every_page_works_in_a_home_of_any_name(
     open_app: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes
 ) -> None:
     home = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
@@ -48,7 +48,7 @@ def test_a_home_that_is_a_file_is_named(fresh_home: Path) -> None:
         assert disk_error_message(caught.value).startswith(f"RECENGINE_HOME '{fresh_home}' cannot be written (")
 
 
-def test_who_sends_no_cookie_is_warned_on_rate_alone(open_app: Open) -> None:
+def test_a_browser_without_cookies_is_warned_on_rate_alone(open_app: Open) -> None:
     captions = [caption.value for caption in open_app("rate.py").caption]
     assert any("keeps no cookies" in text for text in captions)
     assert not any("keeps no cookies" in caption.value for caption in open_app().caption)

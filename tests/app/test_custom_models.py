@@ -1,4 +1,4 @@
-"""Models of one's own in the app: in the pickers, held to the contract in words, and their faults told."""
+"""Custom models in the app: in the pickers, checked against the contract, and with their errors shown."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def bring(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
-    """Let the registry look for plugins again, and find this one."""
+    """Make the registry load its plugins again, with this one among them."""
     monkeypatch.setenv("RECENGINE_MODELS", str(path))
     monkeypatch.setattr(registry.MODELS, "_loaded", None)
 
 
-def test_a_model_of_ones_own_recommends_and_keeps_the_contract(
+def test_a_custom_model_recommends_and_keeps_the_contract(
     open_app: Open, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bring(monkeypatch, EXAMPLES / "custom_function.py")
@@ -29,10 +29,10 @@ def test_a_model_of_ones_own_recommends_and_keeps_the_contract(
     app.run()
     app.selectbox(key="train_model").select("custom-function").run()
     findings = check(registry.MODELS["custom-function"], sample_dataset())
-    assert any(f"passes all {len(findings)} checks of the contract" in said.value for said in app.caption)
+    assert any(f"passes all {len(findings)} checks of the contract" in caption.value for caption in app.caption)
 
 
-def test_broken_lines_of_the_contract_are_shown_literally(
+def test_failed_checks_of_the_contract_are_shown_literally(
     open_app: Open, worker: Worker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.py").write_text(
@@ -45,15 +45,15 @@ def test_broken_lines_of_the_contract_are_shown_literally(
     findings = check(registry.MODELS["bad"], sample_dataset())
     broken = [finding for finding in findings if finding.error]
     assert 1 < len(broken) < len(findings)
-    assert any(f"fails {len(broken)} of {len(findings)} checks" in said.value for said in app.warning)
+    assert any(f"fails {len(broken)} of {len(findings)} checks" in warning.value for warning in app.warning)
     assert "ValueError: &lt;script&gt;alert(1)&lt;/script&gt;; correct" in markup(app)
 
 
-def test_a_file_that_cannot_be_loaded_is_told_on_every_page(
+def test_every_page_warns_of_a_file_that_cannot_be_loaded(
     open_app: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.py").write_text("import no_such_thing")
     bring(monkeypatch, tmp_path / "bad.py")
     app = open_app()
-    assert any("No module named" in said.value for said in app.sidebar.warning)
+    assert any("No module named" in warning.value for warning in app.sidebar.warning)
     assert len(cards(app, "top")) == 10
