@@ -1,8 +1,8 @@
-"""Online sessions: a visitor's own copy-on-write view of an incremental model, which learns from their ratings alone.
+"""Online sessions: a copy-on-write view of an incremental model, which learns from one visitor's ratings alone.
 
-A session is an overlay over a shared snapshot of `Step`, which it never changes: the visitor's own vector, and copies
-of the item rows that their events touch. It trains with the very functions of the model. Its state follows from the
-snapshot and the events alone, so that a replay, or an undo, leads to the same bytes.
+A session is an overlay over a shared snapshot of `Step`, which it never changes. The overlay holds a vector for the
+visitor, and copies of the item rows that their events touch; it is trained by the functions that train the model.
+Its state follows from the snapshot and the events alone, so a replay, or an undo, leads to the same bytes.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from recengine.models.streaming.step_arrays import Scratch, Tables
 from recengine.serving.event_log import Event
 
 FIRST_ROOM = 256
-"""Item rows that there is room for at first."""
+"""Item rows that a new session has room for."""
 
 
 class OnlineSession:
-    """One visitor over one snapshot. Not thread-safe.
+    """The session of one visitor over one snapshot. Not thread-safe.
 
     model    : a fitted `Step`, shared by all sessions
-    positive : ratings from this on are learned; lower ones only keep their item out of the lists
+    positive : ratings from this up are learned; lower ones only keep their item out of the lists
     in_scale : turns the stars of an event into a rating
-    seed     : of the visitor's own negatives
+    seed     : of the negative samples
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class OnlineSession:
         self.model, self.positive, self.in_scale, self.seed = model, positive, in_scale, seed
         self._base, self._rule, shared, _ = model.arrays()
         n_items = len(self._base.items)
-        own: dict[str, Any] = {"state": np.zeros(1, np.uint64), "stamp": np.zeros(1, np.int64)}
-        own["mark"] = np.zeros(n_items, np.int64)
-        if model.config.negatives_from == "oldest":  # the ring of the items moves with the visitor's events
-            own |= {"older": shared.older.copy(), "newer": shared.newer.copy()}
-        self._sampler, self._shared = shared._replace(**own), shared
+        copies: dict[str, Any] = {"state": np.zeros(1, np.uint64), "stamp": np.zeros(1, np.int64)}
+        copies["mark"] = np.zeros(n_items, np.int64)
+        if model.config.negatives_from == "oldest":  # the visitor's events move items in the ring
+            copies |= {"older": shared.older.copy(), "newer": shared.newer.copy()}
+        self._sampler, self._shared = shared._replace(**copies), shared
         self._slots = np.full(n_items, -1, np.int32)  # item -> its row in the overlay
         self._owners, self._size = np.zeros(0, np.int32), np.zeros(1, np.int64)
         self._reserve(FIRST_ROOM)
@@ -62,7 +62,7 @@ class OnlineSession:
 
     @property
     def n_touched(self) -> int:
-        """Return the number of item rows that the visitor has a copy of."""
+        """Return the number of item rows in the overlay."""
         return int(self._size[0])
 
     def append(self, event: Event) -> None:
@@ -89,7 +89,7 @@ class OnlineSession:
             self.append(event)
 
     def follow(self, events: Sequence[Event]) -> None:
-        """Go to the state after these events: on from the current state where they continue it, else by a replay."""
+        """Move to the state after these events: continue where they extend the current ones, else replay them all."""
         held = len(self.events)
         if list(events[:held]) != self.events:
             self.replay(events)
@@ -98,7 +98,7 @@ class OnlineSession:
             self.append(event)
 
     def top(self, k: int = 10, *, include_seen: bool = False, among: ArrayLike | None = None) -> Ranking:
-        """Return the visitor's top k, (1, k): without the items they rated unless asked, only from `among`."""
+        """Return the visitor's top k, (1, k), only from `among` where given; rated items only with `include_seen`."""
         check_k(k, len(self._slots))
         stamp = sampling.mark_history(self._past, 0, self._sampler)
         if include_seen:
@@ -108,25 +108,27 @@ class OnlineSession:
             outside[np.asarray(among, np.int64)] = False
             self._sampler.mark[outside] = stamp
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
-        own, rows, vector = self._own, slice(0, self.n_touched), self._own.users[0]
-        everything = self._base.items @ vector + self._base.bias[:, 0]  # (n_items,)
-        everything[self._owners[rows]] = own.items[rows] @ vector + own.bias[rows, 0]
-        kernel.top_unmarked(everything, self._sampler.mark, stamp, items, scores)
+        overlay, rows = self._overlay, slice(0, self.n_touched)
+        vector = overlay.users[0]  # (dim,)
+        scores_of_all = self._base.items @ vector + self._base.bias[:, 0]  # (n_items,)
+        scores_of_all[self._owners[rows]] = overlay.items[rows] @ vector + overlay.bias[rows, 0]
+        kernel.top_unmarked(scores_of_all, self._sampler.mark, stamp, items, scores)
         return Ranking(torch.from_numpy(items.astype(np.int64))[None], torch.from_numpy(scores)[None])
 
     def state(self) -> bytes:
         """Return everything that follows from the visitor's events: equal states, equal bytes."""
-        rows, own = slice(0, self.n_touched), self._own
-        parts = (own.users, own.user_moments, own.updates, self._owners[rows], own.items[rows], own.bias[rows])
-        moments = own.item_moments[:, rows], own.bias_moments[:, rows]
-        return b"".join(part.tobytes() for part in (*parts, *moments, self._sampler.state))
+        rows, overlay = slice(0, self.n_touched), self._overlay
+        visitor = overlay.users, overlay.user_moments, overlay.updates
+        items = self._owners[rows], overlay.items[rows], overlay.bias[rows]
+        moments = overlay.item_moments[:, rows], overlay.bias_moments[:, rows]
+        return b"".join(part.tobytes() for part in (*visitor, *items, *moments, self._sampler.state))
 
     def _start(self) -> None:
         """Forget all events."""
         self._slots[self._owners[: self._size[0]]] = -1
         self._size[0] = 0
-        self._own.users[:], self._own.user_moments[:] = 0, 0
-        self._own.updates[:] = self._base.updates
+        self._overlay.users[:], self._overlay.user_moments[:] = 0, 0
+        self._overlay.updates[:] = self._base.updates
         self._sampler.state[0], self._sampler.mark[:], self._sampler.stamp[0] = self.seed, 0, 0
         if self._sampler.older is not self._shared.older:
             self._sampler.older[:], self._sampler.newer[:] = self._shared.older, self._shared.newer
@@ -134,7 +136,7 @@ class OnlineSession:
         self.events = []
 
     def _learn(self, event: Event) -> None:
-        assert event.stars is not None  # only ratings stand in a session
+        assert event.stars is not None  # a session holds only ratings
         config, rating = self.model.config, self.in_scale(event.stars)
         passes, replay = (config.passes, config.replay) if rating >= self.positive else (0, 0)
         self._past = self._past.with_room(1, 1)
@@ -143,16 +145,16 @@ class OnlineSession:
             self._reserve(max(needed, 2 * len(self._owners)))
         weight = self.model.weigh(np.array([rating], np.float32))[0]
         _learn_one(
-            self._own, self._base, self._slots, self._owners, self._size, self._rule, self._sampler, self._past,
+            self._overlay, self._base, self._slots, self._owners, self._size, self._rule, self._sampler, self._past,
             self._scratch, event.item_idx, weight, self.model.negatives, passes, replay,
         )  # fmt: skip
 
     def _reserve(self, rows: int) -> None:
-        """Make room for so many item rows; those that are held are kept."""
+        """Make room for that many item rows, and keep those in the overlay."""
         base, held = self._base, int(self._size[0])
         dim, moments = base.items.shape[1], len(base.item_moments)
-        old = getattr(self, "_own", None)
-        own = Tables(
+        old = getattr(self, "_overlay", None)
+        overlay = Tables(
             users=np.zeros((1, dim), np.float32) if old is None else old.users,
             items=np.zeros((rows, dim), np.float32),
             bias=np.zeros((rows, 1), np.float32),
@@ -164,33 +166,33 @@ class OnlineSession:
         owners = np.zeros(rows, np.int32)
         if old is not None:
             for name in ("items", "bias"):
-                getattr(own, name)[:held] = getattr(old, name)[:held]
+                getattr(overlay, name)[:held] = getattr(old, name)[:held]
             for name in ("item_moments", "bias_moments"):
-                getattr(own, name)[:, :held] = getattr(old, name)[:, :held]
+                getattr(overlay, name)[:, :held] = getattr(old, name)[:, :held]
             owners[:held] = self._owners[:held]
-        self._own, self._owners = own, owners
+        self._overlay, self._owners = overlay, owners
         self._scratch = Scratch.for_batches(1, rows, dim, 1, self.model.negatives)
 
 
 @sampling.compiled
-def _borrow(own, base, slots, owners, size, item):  # type: ignore[no-untyped-def] # compiled for the types it meets
-    """Return the row of an item in the overlay; on first use it is copied from the snapshot."""
+def _copied(overlay, base, slots, owners, size, item):  # type: ignore[no-untyped-def] # numba infers the types
+    """Return the row of an item in the overlay; it is copied from the snapshot at first use."""
     if slots[item] < 0:
         row = size[0]
         slots[item], owners[row] = row, item
-        own.items[row], own.bias[row] = base.items[item], base.bias[item]
+        overlay.items[row], overlay.bias[row] = base.items[item], base.bias[item]
         for moment in range(len(base.item_moments)):
-            own.item_moments[moment, row] = base.item_moments[moment, item]
-            own.bias_moments[moment, row] = base.bias_moments[moment, item]
+            overlay.item_moments[moment, row] = base.item_moments[moment, item]
+            overlay.bias_moments[moment, row] = base.bias_moments[moment, item]
         size[0] += 1
     return slots[item]
 
 
 @sampling.compiled
 def _learn_one(  # type: ignore[no-untyped-def]
-    own, base, slots, owners, size, rule, sampler, past, scratch, item, weight, negatives, passes, replay
+    overlay, base, slots, owners, size, rule, sampler, past, scratch, item, weight, negatives, passes, replay
 ):
-    """Append an event of the visitor and train on it, then on as many of their earlier ones, drawn evenly."""
+    """Append an event, then train on it `passes` times and on `replay` earlier ones, sampled evenly."""
     sampling.append_event(past, 0, item, weight)
     stamp = sampling.mark_history(past, 0, sampler)
     last = past.size[0] - 1
@@ -199,8 +201,8 @@ def _learn_one(  # type: ignore[no-untyped-def]
         count = sampling.sample_negatives(sampler, past.item[event], negatives, scratch.items[0])
         sampler.mark[past.item[event]] = stamp
         for j in range(count):
-            scratch.items[0, j] = _borrow(own, base, slots, owners, size, scratch.items[0, j])
+            scratch.items[0, j] = _copied(overlay, base, slots, owners, size, scratch.items[0, j])
         scratch.users[0], scratch.counts[0], scratch.weights[0] = 0, count, past.weight[event]
-        kernel.train_on_batch(own, rule, scratch, 1)
-    if passes and sampler.source == 2:  # the ring is the visitor's own only where negatives come from it
+        kernel.train_on_batch(overlay, rule, scratch, 1)
+    if passes and sampler.source == 2:  # only then is the ring a copy, because negatives come from it
         sampling.move_to_newest(sampler, item)
