@@ -1,4 +1,4 @@
-"""Fixtures that all tests share: a home of their own, the mirror when there is one, small data sets."""
+"""Fixtures that all tests share: an empty home, the mirror when there is one, small data sets."""
 
 import os
 from pathlib import Path
@@ -10,14 +10,14 @@ from hypothesis import settings
 from recengine.data.dataset import Dataset
 from recengine.testing import small_dataset
 
-settings.register_profile("tests", deadline=None)  # a busy machine is no failure
+settings.register_profile("tests", deadline=None)  # a busy machine must not fail a test
 settings.load_profile("tests")
 torch.set_num_threads(1)  # the data sets here are tiny, and threads wait for each other on a busy machine
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, which its fixtures are made in, and all that share one browser."""
+    """Run the tests of a file in one process, since they share fixtures, and those of the browser too."""
     for item in items:
         shared = item.path.parent if item.path.parent.name == "browser" else item.path
         item.add_marker(pytest.mark.xdist_group(str(shared)))
@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def recengine_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the whole run one empty home, so that nothing of the person's own is read or written."""
+    """Give the whole run one empty home, so that no file of the user is read or written."""
     folder = tmp_path_factory.mktemp("home")
     os.environ["RECENGINE_HOME"] = str(folder)
     return folder
@@ -33,7 +33,7 @@ def recengine_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fresh_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give one test an empty home of its own."""
+    """Give one test a separate empty home."""
     monkeypatch.setenv("RECENGINE_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 
@@ -49,5 +49,5 @@ def mirror() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny() -> Dataset:
-    """Return 60 users and 40 films in four genres; each user likes one genre."""
+    """Return 60 users and 40 items in four genres; each user likes one genre."""
     return small_dataset()

@@ -13,7 +13,7 @@ from recengine.models.registry import MODELS
 ROOT = Path(__file__).parent.parent
 LAYERS = ("data", "metrics", "training", "models", "evaluation", "experiments", "serving", "jobs", "cli")
 AT_THE_SIDE = {"errors": -1, "settings": -1, "files": -1, "export": -1, "testing": LAYERS.index("serving")}
-"""Modules without a floor of their own: helpers that every floor may use, and the contract of models."""
+"""Modules outside the layers: helpers that every layer may use, and the contract of models."""
 
 PACKAGE = sorted((ROOT / "recengine").rglob("*.py"))
 PAGES = sorted((ROOT / "pages").rglob("*.py"))
@@ -21,16 +21,16 @@ SHARED = ("pages.ui", "pages.hosting", "pages.posters")
 
 
 LARGEST = 350
-"""Lines that a file of code may have."""
-TESTS_OF_THEIR_OWN = {"app", "browser", "harm", "hosting", "posters", "support"}
-"""Folders of tests for what is not in the package: the pages, the whole, and what tests share."""
+"""The most lines that a file of code may have."""
+OTHER_TESTS = {"app", "browser", "harm", "hosting", "posters", "support"}
+"""Folders of tests that mirror no folder of the package: the pages, the whole app, and what tests share."""
 FRONT_END = re.compile(r"(?<![\w-])--[a-z]|[Ss]treamlit|\b[Pp]age [A-Z]")
 WRITES_COMMANDS = {"recengine/jobs/process.py"}
-"""Files outside the command line that hold its flags because they start it."""
+"""Files outside the command line that contain its flags, because they start it."""
 
 
 def imported(path: Path) -> set[str]:
-    """Return the dotted names of all that a file imports, wherever in it, with relative imports made absolute."""
+    """Return the dotted names of everything that a file imports anywhere, with relative imports made absolute."""
     names: set[str] = set()
     package = path.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -51,7 +51,7 @@ def layer(dotted: str) -> int:
     return AT_THE_SIDE[part] if part in AT_THE_SIDE else LAYERS.index(part)
 
 
-def own_layer(path: Path) -> int:
+def layer_of(path: Path) -> int:
     return layer(".".join(path.relative_to(ROOT).with_suffix("").parts))
 
 
@@ -59,7 +59,7 @@ def own_layer(path: Path) -> int:
 def test_imports_run_one_way(path: Path) -> None:
     for name in imported(path):
         if name.split(".")[0] == "recengine" and name != "recengine.__version__":
-            assert layer(name) <= own_layer(path), f"{path.relative_to(ROOT)} imports {name}"
+            assert layer(name) <= layer_of(path), f"{path.relative_to(ROOT)} imports {name}"
 
 
 def test_every_part_of_the_package_has_a_layer() -> None:
@@ -98,7 +98,7 @@ def messages(path: Path) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize("path", [p for p in PACKAGE if p.parent.name != "cli"], ids=lambda p: str(p.relative_to(ROOT)))
 def test_messages_of_the_package_name_neither_flags_nor_pages(path: Path) -> None:
-    """A message names fields, and the command line and the app put their own words for them."""
+    """Messages name fields; the command line and the app translate them into flags and labels."""
     if path.relative_to(ROOT).as_posix() not in WRITES_COMMANDS:
         assert [(line, text) for line, text in messages(path) if FRONT_END.search(text)] == []
 
@@ -115,7 +115,7 @@ def folders(root: Path) -> set[str]:
 
 def test_tests_mirror_the_package() -> None:
     code, tests = folders(ROOT / "recengine"), folders(ROOT / "tests")
-    assert {folder for folder in tests if folder.split("/")[0] not in TESTS_OF_THEIR_OWN} <= code
+    assert {folder for folder in tests if folder.split("/")[0] not in OTHER_TESTS} <= code
     tested = {path.parent.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
     assert code - tested == {"data/sample"}, "the sample is tested with the other sources of data"
 
@@ -175,7 +175,7 @@ NAMES_AS_OTHER_WORDS = {
     "recengine/jobs/progress.py": {"step"},
     "recengine/serving/sessions.py": {"bias"},  # an array
 }
-"""Words that are also names of models, and what they are in these files."""
+"""Words that are also names of models, and what they mean in these files."""
 
 
 def test_no_model_is_a_special_case_by_its_name() -> None:

@@ -30,7 +30,7 @@ from recengine.training.config import RunConfig
 
 
 class Echo(RatingModel):
-    """Expects of a new user the last rating that they gave, plus the number of the item."""
+    """Predicts for a new user their last rating, plus the index of the item."""
 
     name = "echo"
     family = "baseline"
@@ -65,7 +65,7 @@ def rows(*cells: tuple[int, int, float]) -> Interactions:
 
 
 def test_errors_of_users_who_are_not_in_training_by_hand() -> None:
-    """User 0 gave a 2, so 3 and 5 are expected of items 1 and 3; user 1 a 4, so item 2 is expected at 6, cut to 5.
+    """User 0 gave a 2, so items 1 and 3 are predicted as 3 and 5; user 1 a 4, so item 2 is predicted as 6, cut to 5.
 
     Errors 1, 0 and 3.5: of all rows 4.5 / 3, of users the mean of 0.5 and 3.5.
     """
@@ -140,7 +140,9 @@ def test_differences_are_paired_by_user_and_say_which_is_better() -> None:
     assert task.ahead_of["bias"].keys() == {"other"}  # popularity predicts no ratings
     assert task.ahead_of["popularity"]["other"][:3] == pytest.approx(tuple(difference_interval(gain)))
     assert task.ahead_of["popularity"]["bias"][:3] == pytest.approx(tuple(difference_interval(0 * gain)))
-    assert task.ahead_of["bias"]["other"][:3] == pytest.approx(tuple(mean_interval(gain)))  # so much less is the error
+    assert task.ahead_of["bias"]["other"][:3] == pytest.approx(
+        tuple(mean_interval(gain))
+    )  # the error is that much smaller
     assert task.ahead_of["popularity"]["bias"].p == 1.0
     assert task.behind_leader["popularity"].difference == task.ahead_of["popularity"]["other"].difference
     assert task.popularity_fallback == {"popularity": 1, "bias": 1, "other": 1}
@@ -165,7 +167,7 @@ def test_c33_warm_and_cold_users_are_the_same_for_all_models_and_apart_from_each
     assert summarise(everyone, 2).warm is None
 
 
-# The whole of it ------------------------------------------------------------------------------------------------
+# End to end -----------------------------------------------------------------------------------------------------
 
 MODELS_OF_TASK: Mapping[str, Mapping[str, Any]] = {"popularity": {}, "ease": {"l2": 9}, "bias": {}}
 TASK = ComparisonRequest(MODELS_OF_TASK, "cold-user", given=(1, 2, 6), folds=3, run=RunConfig(device="cpu"))
@@ -179,7 +181,7 @@ def test_one_training_in_each_fold_serves_every_number_given(tiny: Dataset, fres
     assert (split["targets_after"], split["folds"]) == (6, 3)
     assert report.users + report.left_out == tiny.n_users
     values = [[task.metrics[name]["ndcg@10"].value for task in report.tasks] for name in MODELS_OF_TASK]
-    assert len(set(values[0])) == 1  # popularity, which does not care what is given
+    assert len(set(values[0])) == 1  # popularity, the same whatever is given
     assert len(set(values[1])) == 3
     fallback = [task.popularity_fallback["ease"] for task in report.tasks]
     assert fallback == sorted(fallback, reverse=True)
@@ -222,7 +224,7 @@ def test_a_model_that_cannot_serve_new_users_is_refused_before_it_is_trained(tin
 
 
 class Broken(Echo):
-    """Fails in training, as code of a user's may."""
+    """Fails in training, as a plugin may."""
 
     name = "broken"
 
@@ -236,15 +238,15 @@ def test_m43_a_model_that_refuses_or_fails_leaves_the_others_their_results(
     monkeypatch.setitem(MODELS.built_in, "broken", Broken)
     bare = replace(tiny, users=None)
     models: dict[str, Mapping[str, Any]] = {"broken": {}, "popularity": {}, "demographic": {}}
-    told: list[str] = []
+    refused: list[str] = []
 
-    class Noted(Observer):
+    class Recording(Observer):
         def refused(self, name: str, error: Exception) -> None:
-            told.append(name)
+            refused.append(name)
 
-    report = compare(bare, ComparisonRequest(models, "leave-last"), Noted())
+    report = compare(bare, ComparisonRequest(models, "leave-last"), Recording())
     assert report.first.metrics.keys() == {"popularity"}
-    assert told == ["broken", "demographic"]
+    assert refused == ["broken", "demographic"]
     assert report.refused["broken"] == "failed: KeyError: 'loss'"
     assert report.refused["demographic"].startswith("model 'demographic' needs age, gender or occupation")
     assert EvaluationReport.from_dict(json_ready(report.to_dict())).refused == report.refused
@@ -252,7 +254,7 @@ def test_m43_a_model_that_refuses_or_fails_leaves_the_others_their_results(
         compare(bare, ComparisonRequest({"broken": {}}, "leave-last"))
 
 
-def test_m44_a_report_says_all_that_it_takes_to_repeat_it(tiny: Dataset, fresh_home: Path) -> None:
+def test_m44_a_report_records_all_that_it_takes_to_repeat_it(tiny: Dataset, fresh_home: Path) -> None:
     request = replace(TASK, models={"ease": {"l2": "9"}}, run=RunConfig(device="cpu", seed=3), seeds=2)
     row = compare(tiny, request).to_dict()
     assert row["settings"]["ease"]["l2"] == 9.0

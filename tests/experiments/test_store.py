@@ -39,7 +39,7 @@ def store(tmp_path: Path) -> ArtefactStore:
 
 @pytest.fixture
 def get(tiny: Dataset, store: ArtefactStore) -> Callable[..., Trained]:
-    """Return `obtain` on `tiny` and the test's store, counting the trainings by `fresh`."""
+    """Return a function that calls `obtain` on `tiny` and the store of the test."""
 
     def get_one(name: str = "popularity", **options: Any) -> Trained:
         parameters = {key: options.pop(key) for key in ("force", "on_epoch", "store") if key in options}
@@ -50,7 +50,7 @@ def get(tiny: Dataset, store: ArtefactStore) -> Callable[..., Trained]:
 
 
 def visible(root: Path) -> list[str]:
-    """Return the artefact folders: those that stand in the store under their final name."""
+    """Return the artefact folders, those in the store under their final name."""
     return sorted(
         p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name != "quarantine"
     )
@@ -85,7 +85,7 @@ def test_force_trains_again_and_leaves_one_artefact(get, store) -> None:
     assert hidden(store.root) == []
 
 
-def test_a_network_keeps_its_history_and_its_best_validation(get) -> None:
+def test_a_network_keeps_its_training_log_and_its_best_validation(get) -> None:
     trained = get("mf", settings={"epochs": "3", "embedding_dim": "4"})
     again = get("mf", settings={"epochs": 3, "embedding_dim": 4})
     assert [result.epoch for result in again.model.training_log] == [0, 1, 2, 3]
@@ -94,7 +94,7 @@ def test_a_network_keeps_its_history_and_its_best_validation(get) -> None:
     assert trained.manifest.epochs == trained.model.best_epoch
 
 
-def test_the_manifest_says_what_was_trained_from_what(get, tiny) -> None:
+def test_the_manifest_records_what_was_trained_from_what(get, tiny) -> None:
     manifest = json.loads((get("ease", settings={"l2": 50}).folder / "manifest.json").read_text())
     assert (manifest["model"], manifest["dataset"], manifest["data"]) == ("ease", "tiny", tiny.fingerprint)
     assert (manifest["config"]["l2"], manifest["seed"], manifest["device"]) == (50.0, 0, "cpu")
@@ -102,7 +102,7 @@ def test_the_manifest_says_what_was_trained_from_what(get, tiny) -> None:
     assert manifest["files"].keys() == {"model.json", "model.safetensors"}
 
 
-def test_where_a_model_will_lie_is_known_without_training(tiny, fresh_home) -> None:
+def test_the_folder_of_a_model_is_known_without_training(tiny, fresh_home) -> None:
     folder = TrainingRequest(tiny, "popularity").folder
     assert not folder.exists()
     assert obtain(TrainingRequest(tiny, "popularity")).folder == folder
@@ -110,7 +110,7 @@ def test_where_a_model_will_lie_is_known_without_training(tiny, fresh_home) -> N
     assert TrainingRequest(tiny, "mf", settings={"embedding_dim": 3}).folder != TrainingRequest(tiny, "mf").folder
 
 
-def test_what_does_not_fit_into_memory_is_refused_with_the_figure_and_the_setting(tiny, get, monkeypatch) -> None:
+def test_what_does_not_fit_into_memory_is_refused_with_the_figure_and_the_parameter(tiny, get, monkeypatch) -> None:
     large = MF(MF.Config(embedding_dim=4096, batch_size=100_000))
     small = MF(MF.Config(embedding_dim=8))
     assert memory_needed(tiny, small) < memory_needed(tiny, large)
@@ -125,7 +125,7 @@ def test_what_does_not_fit_into_memory_is_refused_with_the_figure_and_the_settin
         get("ease")
 
 
-def test_memory_that_is_left_minds_the_container(tmp_path: Path, monkeypatch) -> None:
+def test_available_memory_respects_the_container(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(training, "CONTAINER", tmp_path)
     machine = available_memory()
     (tmp_path / "memory.max").write_text("max\n")
@@ -135,7 +135,7 @@ def test_memory_that_is_left_minds_the_container(tmp_path: Path, monkeypatch) ->
     assert available_memory() == 1000
 
 
-def test_a_wrong_setting_is_bad_input_before_anything_is_written(get, store) -> None:
+def test_a_wrong_parameter_is_bad_input_before_anything_is_written(get, store) -> None:
     for settings in ({"l2": -1}, {"bogus": 1}, {"device": "abacus"}):
         with pytest.raises(BadInput):
             get("ease", settings=settings)
@@ -180,7 +180,7 @@ def test_a_new_version_of_the_algorithm_is_trained_anew(get, monkeypatch: pytest
 
 
 def test_every_field_of_every_config_is_in_the_key(store: ArtefactStore) -> None:
-    """A setting that the key ignored would serve another model's artefact."""
+    """A parameter that the key ignored would serve the artefact of another model."""
     kind = model_class("mf")
     config = kind.Config()
     for field in config.to_dict():
@@ -204,7 +204,7 @@ def truncate(path: Path) -> None:
 
 
 def sealed(change: Callable[[Path], None]) -> Callable[[Path], None]:
-    """Return a change of the folder after which the manifest's checksums are right again: a forger's work."""
+    """Return a change of the folder after which the checksums of the manifest match again, as a forger would."""
 
     def change_and_seal(folder: Path) -> None:
         change(folder)
@@ -277,7 +277,7 @@ def test_every_flipped_byte_is_noticed(get, store: ArtefactStore) -> None:
 # Crashes --------------------------------------------------------------------------------------------------------
 
 
-def test_a_fault_while_saving_leaves_nothing(get, store: ArtefactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_while_saving_leaves_nothing(get, store: ArtefactStore, monkeypatch: pytest.MonkeyPatch) -> None:
     kind = model_class("ease")
     save = kind.save
 
@@ -293,7 +293,7 @@ def test_a_fault_while_saving_leaves_nothing(get, store: ArtefactStore, monkeypa
     assert get("ease").fresh
 
 
-def test_a_fault_while_replacing_keeps_the_artefact_that_was_there(get, store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_while_replacing_keeps_the_old_artefact(get, store, monkeypatch: pytest.MonkeyPatch) -> None:
     first = get("ease")
     with monkeypatch.context() as patch:
         patch.setattr("recengine.experiments.store.sha256_of", lambda path: 1 / 0)
@@ -307,7 +307,7 @@ def fitted() -> Recommender:
 
 
 def write_and_die(root: Path, step: int) -> None:
-    """Store an artefact, and be killed at the given call among those that a write makes."""
+    """Store an artefact, and die at the given one of the calls that a write makes."""
     calls = itertools.count(1)
 
     def dying(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -373,14 +373,14 @@ def test_the_least_recently_used_artefacts_go_first(get, store: ArtefactStore) -
     old, used, newer = (get("random", run=RunConfig(device="cpu", seed=s)) for s in (1, 2, 3))
     for seconds, trained in ((300, used), (200, old), (100, newer)):
         age(trained.folder, seconds)
-    assert store.find(used.folder) is not None  # now the latest used, though the oldest made
+    assert store.find(used.folder) is not None  # the oldest, but now the latest used
     size = sum(p.stat().st_size for p in old.folder.iterdir())
     small = ArtefactStore(store.root, byte_budget=int(size * 3.5))
     last = get("random", run=RunConfig(device="cpu", seed=4), store=small)
     assert visible(store.root) == sorted(t.folder.name for t in (used, newer, last))
 
 
-def test_the_artefact_just_made_stays_even_when_it_alone_is_over_the_budget(get, store: ArtefactStore) -> None:
+def test_a_new_artefact_is_kept_even_when_it_alone_exceeds_the_budget(get, store: ArtefactStore) -> None:
     first = get("random")
     second = get("ease", store=ArtefactStore(store.root, byte_budget=1))
     assert visible(store.root) == [second.folder.name]

@@ -1,4 +1,4 @@
-"""What a training request trains, and under which name it is kept."""
+"""Training requests: what they train, and the name under which it is kept."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The search for settings: presets first, validation rows only, ranges kept, errors that stay with their trial."""
+"""The search for parameters: presets first, validation rows only, ranges kept, an error fails its trial alone."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class PlantedConfig(Config):
 
 
 class Planted(Recommender):
-    """Has no data in it: its validation is a curve that rises to what its settings are worth."""
+    """Ignores the data: its validation curve rises to the known value of its parameters."""
 
     name = "planted"
     family = "baseline"
@@ -123,7 +123,7 @@ def test_recency_is_searched_by_every_model_that_scores_from_a_history(name: str
     assert search_space(name, {}, {})["recency_half_life"] == (None, 1, 2, 3, 5, 10, 20)
 
 
-def test_a_search_that_is_asked_for_takes_the_place_of_the_declared_one() -> None:
+def test_a_requested_search_replaces_the_declared_one() -> None:
     space = search_space("mf", {"dropout": "0.1"}, {"negatives": "8:16", "loss": "bpr, warp", "clip": "0.5:2:log"})
     assert space["negatives"] == Range(8, 16)
     assert isinstance(space["negatives"].low, int)
@@ -158,7 +158,7 @@ def test_a_search_that_is_asked_for_takes_the_place_of_the_declared_one() -> Non
         ({"recency_floor": "0:1"}, "search 'recency_floor' is fixed too, at recency_floor=0.5; choose one of the two"),
     ],
 )
-def test_a_search_that_cannot_be_is_bad_input(asked: dict[str, str], words: str) -> None:
+def test_an_invalid_search_is_bad_input(asked: dict[str, str], words: str) -> None:
     fixed = {"recency_floor": "0.5"} if asked == {"recency_floor": "0:1"} else {}
     with pytest.raises(BadInput, match=words):
         search_space("ease", fixed, asked)
@@ -209,7 +209,7 @@ def test_where_the_presets_are_best_there_is_nothing_to_set(search) -> None:
 def test_a_trial_that_is_worse_than_the_median_at_an_epoch_is_pruned(search) -> None:
     tuned = search(trials=30, seeds=2)
     states = [trial.state for trial in tuned.trials]
-    assert states[:5] == ["complete"] * 5  # the median of few means little
+    assert states[:5] == ["complete"] * 5  # a median of few trials means little
     assert 0 < states.count("pruned") < 25
     for trial in tuned.trials:
         mine = [(seed, epoch) for config, seed, epoch in Planted.ran if config.x == trial.settings["x"]]
@@ -231,7 +231,7 @@ def test_the_same_seed_searches_the_same_settings(search) -> None:
     assert tried(3) != tried(4)
 
 
-def test_settings_that_cannot_be_fail_their_trial_alone(search) -> None:
+def test_invalid_parameters_fail_their_trial_alone(search) -> None:
     tuned = search(trials=20, fixed={"calm": "false"})
     for trial in tuned.trials:
         assert (trial.state == "failed") == (trial.settings["x"] > 0.5)
@@ -260,7 +260,7 @@ def test_an_interrupt_and_the_time_limit_keep_what_is_complete(search) -> None:
     assert len(search(timeout=0).trials) == 1  # the presets
 
 
-def test_each_trial_is_told_with_the_best_so_far(search) -> None:
+def test_each_trial_is_reported_with_the_best_so_far(search) -> None:
     rows: list[tuple[Trial, float | None]] = []
     tuned = search(on_trial=lambda trial, best: rows.append((trial, best)))
     assert [trial for trial, _ in rows] == tuned.trials
@@ -276,8 +276,8 @@ def test_each_trial_is_told_with_the_best_so_far(search) -> None:
 @pytest.mark.parametrize(
     ("name", "fixed"), [("ease", {}), ("mf", {"epochs": "3", "embedding_dim": "4"}), ("bias", {}), ("content", {})]
 )
-def test_the_test_rows_are_not_looked_at(search, tiny: Dataset, name: str, fixed: dict[str, str]) -> None:
-    """A data set whose test rows are all of other films is searched to the same values, bit for bit."""
+def test_the_test_rows_are_not_used(search, tiny: Dataset, name: str, fixed: dict[str, str]) -> None:
+    """A data set with other items in all its test rows gives the same values, bit for bit."""
     split = make_split(tiny, "leave-last")
     ratings, rng = tiny.ratings, np.random.default_rng(0)
     tested = set(zip(split.test.user_idx.tolist(), split.test.item_idx.tolist(), strict=True))
@@ -288,20 +288,22 @@ def test_the_test_rows_are_not_looked_at(search, tiny: Dataset, name: str, fixed
             items[row] = rng.choice(sorted(free))
     other = dataclasses.replace(tiny, ratings=dataclasses.replace(ratings, item_idx=items))
     model = model_class("popularity")().fit(split.fit)
-    ours, theirs = (evaluate(model, made).means()["ndcg@10"] for made in (split, make_split(other, "leave-last")))
-    assert ours != theirs  # the results do differ
+    result, other_result = (
+        evaluate(model, made).means()["ndcg@10"] for made in (split, make_split(other, "leave-last"))
+    )
+    assert result != other_result  # the test rows do matter for a result
     one, two = (search(name, data, fixed=fixed, trials=4).trials for data in (tiny, other))
     assert [(t.settings, t.value) for t in one] == [(t.settings, t.value) for t in two]
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in NOTHING_TO_SEARCH])
-def test_every_model_trains_with_what_is_drawn_for_it(search, name: str) -> None:
+def test_every_model_trains_with_the_parameters_of_its_trials(search, name: str) -> None:
     fixed = {"epochs": "1"} if model_class(name).preset_epochs else {}
     tuned = search(name, trials=3, fixed=fixed)
     assert [(trial.state, trial.reason) for trial in tuned.trials] == [("complete", "")] * 3
 
 
-def test_a_trials_value_is_what_the_models_own_validation_says(search, tiny: Dataset) -> None:
+def test_the_value_of_a_trial_is_that_of_the_validation_in_training(search, tiny: Dataset) -> None:
     split = make_split(tiny, "leave-last")
     ease = model_class("ease")().fit(split.train)
     value = ranking_validator(ease.score, split.train, split.valid)()["valid_ndcg@10"]
@@ -323,7 +325,7 @@ def test_of_errors_the_least_is_best(search, tiny: Dataset) -> None:
     assert tuned.preset == pytest.approx(float(np.sqrt(np.mean(error**2))))
 
 
-def test_without_optuna_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_optuna_one_sentence_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     assert can_tune()
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert not can_tune()

@@ -1,4 +1,4 @@
-"""What the tests of robustness share."""
+"""Shared by the tests of robustness."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def stored(tmp_path: Path) -> Trained:
 
 
 def test_no_flipped_bit_of_any_file_is_served(stored: Trained, tmp_path: Path) -> None:
-    """A flip either is refused, or changes nothing that the artefact means (as the case of an exponent's e)."""
+    """A flip is refused unless it changes nothing (such as the case of the e in a number)."""
     store, luck = ArtefactStore(tmp_path), random.Random(3)
     whole = {path.name: path.read_bytes() for path in stored.folder.iterdir()}
     refused = dict.fromkeys(whole, 0)

@@ -1,4 +1,4 @@
-"""A process that dies between a click and what it leads to: at every line on the way, from the message to the list."""
+"""A process that dies between a click and its effect: at every line from the message to the list."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def send(app: AppTest, acts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def click_through(app: AppTest, report: Callable[[str], None]) -> None:
-    """Do one act after the other, each sent with those that are not kept yet, and report what is kept."""
+    """Do one act after another, each sent with those not yet kept, and report what is kept."""
     kept: list[str] = []
     for until in range(1, len(ACTS) + 1):
         kept = send(app, [act for act in ACTS[:until] if act["id"] not in kept])["acknowledged"]
@@ -52,7 +52,7 @@ def click_through(app: AppTest, report: Callable[[str], None]) -> None:
 
 
 def follow_lines(seen: Callable[[Point], None]) -> None:
-    """Call `seen` before every line of the files on the way, and after every return, in threads that start from now."""
+    """Call `seen` before every line of `FILES`, and after every return, in threads that start after this."""
 
     def trace(frame: Any, event: str, arg: Any) -> Any:
         name = ON_THE_WAY.get(frame.f_code.co_filename)
@@ -88,7 +88,7 @@ def in_a_child(work: Callable[[Callable[[str], None]], None]) -> tuple[list[str]
 def die_everywhere(share: int) -> None:
     """Run the app once for each failpoint, die there, go on in a new process, and check what is kept.
 
-    share : one of so many failpoints is tried
+    share : one failpoint in `share` is tried
     """
     from pages.ui import visitor_ratings
     from recengine.data.sources import load_dataset
@@ -107,8 +107,8 @@ def die_everywhere(share: int) -> None:
     send(app, [])
     mine = app.session_state["visitor"]
 
-    def afresh() -> None:
-        """Leave no connection in this process, which is about to be copied, and nothing of the visitor."""
+    def reset() -> None:
+        """Close all connections, since this process is about to be forked, and erase the visitor."""
         log = EventLog()
         log.erase(mine)
         log.close()
@@ -117,12 +117,12 @@ def die_everywhere(share: int) -> None:
 
     points: dict[Point, int] = {}
 
-    def note(report: Callable[[str], None]) -> None:
+    def record(report: Callable[[str], None]) -> None:
         follow_lines(lambda point: report(f"{point[0]} {point[1]}"))
         click_through(app, lambda id: None)
 
-    afresh()
-    for line in in_a_child(note)[0]:
+    reset()
+    for line in in_a_child(record)[0]:
         name, number = line.split(" ")
         points[name, int(number)] = points.get((name, int(number)), 0) + 1
 
@@ -141,7 +141,7 @@ def die_everywhere(share: int) -> None:
         return work
 
     def go_on(report: Callable[[str], None]) -> None:
-        """Be the new process: the browser sends again what is not acknowledged."""
+        """Act as the new process, to which the browser sends again what is not acknowledged."""
         kept = send(app, [])["acknowledged"]
         kept = send(app, [act for act in ACTS if act["id"] not in kept])["acknowledged"]
         app.session_state["rate pins"] = {}  # films keep the positions at which this tab showed them
@@ -152,13 +152,13 @@ def die_everywhere(share: int) -> None:
         assert held.state() == replayed.state()
         report(json.dumps([kept, held.state().hex(), items]))
 
-    afresh()
+    reset()
     undisturbed, deaths = in_a_child(go_on), 0
     chosen = [(point, k) for point, times in sorted(points.items()) for k in {1, (times + 1) // 2, times}]
     for point, visits in chosen[::share]:
-        afresh()
+        reset()
         acknowledged, died = in_a_child(die_at(point, visits))
-        deaths += died  # a last visit may not come again: which lines a pool of connections runs is for it to say
+        deaths += died  # the last visit may not recur: the lines that a connection pool runs vary
         log = EventLog()
         events = log.events(mine)
         ids = [event.event_id for event in events]

@@ -1,4 +1,4 @@
-"""The database of ratings on a full and on a closed disk: one sentence, nothing kept is lost, and then it goes on."""
+"""The database of ratings on a full or read-only disk: one sentence, no kept rating is lost, and it recovers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile files against every parser of uploads: one sentence or a result, soon and in little room."""
+"""Hostile files against every parser of uploads: one sentence or a result, in little time and memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.archives import zipped
 
 SECONDS, MEGABYTES = 2.0, 200.0
 SIZE = 10_000_000
-"""Bytes that the hosted app takes at once."""
+"""The largest upload, in bytes, that the hosted app accepts."""
 HEAD = b"userId,movieId,rating\n"
 GOOD = HEAD + b"1,10,4\n2,20,3.5\n1,20,5\n"
 EXPORT = b"title,year,rating\nThe Matrix,1999,4\nHeat,1995,5\n"
@@ -43,7 +43,7 @@ def encrypted(content: bytes) -> bytes:
 
 
 def lying(content: bytes, size: int) -> bytes:
-    """Return a zip that claims of each member that it unpacks to `size` bytes."""
+    """Return a zip in which each member claims to unpack to `size` bytes."""
     made = bytearray(content)
     for mark, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         at = made.find(mark)
@@ -64,7 +64,7 @@ def films(title: bytes) -> bytes:
 
 
 def exported(title: Callable[[int], bytes]) -> bytes:
-    """Return an export that is as large as may be."""
+    """Return an export as large as the limit."""
     content = b"title,year,rating\n" + b"".join(b'"%s",1999,4\n' % title(n) for n in range(MOST_ROWS))
     return content[:MOST_BYTES].rpartition(b"\n")[0]
 
@@ -142,14 +142,14 @@ def outcome(parse: Callable[[], Any]) -> str:
     not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak of memory cannot be measured here"
 )
 @pytest.mark.parametrize("kind", FILES)
-def test_a_hostile_file_costs_little_time_and_room(
+def test_a_hostile_file_costs_little_time_and_memory(
     kind: str, matcher: Matcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RECENGINE_HOSTED", "1")
     content = FILES[kind]()
     assert len(content) <= SIZE + 2_000_000
     for what, parse in parsers(content, matcher).items():
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
         before, started = resident("VmRSS"), time.process_time()
         message = outcome(parse)
         took, grown = time.process_time() - started, resident("VmHWM") - before

@@ -12,12 +12,12 @@ from benchmarks.load import VERSION, load
 from benchmarks.server import Server
 
 
-def test_visitors_at_once_lose_no_click_and_see_only_their_own(tmp_path: Path) -> None:
+def test_visitors_at_once_lose_no_click_and_see_no_other_s_list(tmp_path: Path) -> None:
     if streamlit.__version__ != VERSION:
         pytest.skip(f"Streamlit {streamlit.__version__} may have another protocol than {VERSION}")
     server = Server(tmp_path)
     try:
-        with ThreadPoolExecutor(1) as apart:  # this thread may have a loop of events running, Playwright's
+        with ThreadPoolExecutor(1) as apart:  # Playwright may run an event loop in this thread
             assert apart.submit(load, server, visitors=4, seconds=4, every=1.0).result() == []
         assert "Traceback" not in server.log.read_text()
     finally:

@@ -32,7 +32,7 @@ MET: set[str] = set()
 
 @pytest.fixture(scope="module")
 def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Run the app as strangers see it."""
+    """Run the app as it is hosted for strangers."""
     if streamlit.__version__ != VERSION:
         pytest.skip(f"Streamlit {streamlit.__version__} may have another protocol than {VERSION}")
     with pytest.MonkeyPatch.context() as patch:
@@ -58,13 +58,13 @@ def log(hosted: Server) -> Iterator[EventLog]:
 
 
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run in a thread: this one may have a loop of events running, Playwright's."""
+    """Run in a thread, since Playwright may run an event loop in this one."""
     with ThreadPoolExecutor(1) as apart:
         apart.submit(lambda: asyncio.run(work())).result()
 
 
 def from_address(number: int) -> dict[str, str]:
-    """Return headers as of a proxy on this machine, which the server believes."""
+    """Return headers as from a proxy on this machine, which the server trusts."""
     return {"X-Forwarded-For": f"1.0.0.{number}"}
 
 
@@ -116,7 +116,7 @@ def test_a_flood_is_limited_and_changes_nothing_for_other_visitors(hosted: Serve
         assert limit.burst <= kept <= limit.burst + lasted / limit.seconds + 1
 
         assert (await sees(hosted.url, victim.cookie), mine(log, victim)) == before
-        await victim.send(socket, [rating("12", 1.0)])  # who is not hostile goes on
+        await victim.send(socket, [rating("12", 1.0)])  # an honest visitor is not affected
         assert len(mine(log, victim)) == 4
         assert not victim.errors + flood.errors
 
@@ -165,7 +165,7 @@ def test_an_invented_address_evades_no_limit(tmp_path: Path, monkeypatch: pytest
 
     async def scene() -> None:
         began, kept = time.monotonic(), 0
-        for number in range(8):  # each has written another address; the proxy has added the true one
+        for number in range(8):  # each writes another address; the proxy adds the true one
             headers = {"X-Forwarded-For": f"9.9.{number}.1, 1.0.0.3"}
             visitor = Visitor(server.url, headers=headers)
             socket = await visitor.arrive()
@@ -233,7 +233,7 @@ def test_nonsense_is_left_out_and_the_page_stays(hosted: Server, log: EventLog) 
 
 
 def test_broken_messages_break_nothing_but_the_session_that_sent_them(hosted: Server, log: EventLog) -> None:
-    """Streamlit itself fails on a state that is not JSON: that is the sender's page, until they load it again."""
+    """Streamlit itself fails on a state that is not JSON, but only on the sender's page, until it is loaded again."""
 
     async def scene() -> None:
         bystander, breaker = (Visitor(hosted.url, headers=from_address(number)) for number in (7, 8))
@@ -253,7 +253,7 @@ def test_broken_messages_break_nothing_but_the_session_that_sent_them(hosted: Se
             state.id = widget
             setattr(state, name, value)
             await pipe.send(message.SerializeToString())
-            await pipe.send(b"\xff" * 1_000)  # no message at all
+            await pipe.send(b"\xff" * 1_000)  # not a message
             await pipe.close()
         for visitor in (breaker, bystander):
             if visitor is breaker:
@@ -280,7 +280,7 @@ def test_no_other_site_speaks_for_a_visitor(hosted: Server, log: EventLog) -> No
                 additional_headers={"Cookie": victim.cookie},
             )
         assert refused.value.response.status_code == 403
-        with pytest.raises(InvalidStatus) as rebound:  # a name of theirs that leads here
+        with pytest.raises(InvalidStatus) as rebound:  # a host name of theirs that resolves to this server
             await connect(f"ws://elsewhere.example:{hosted.port}/_stcore/stream", host="localhost", port=hosted.port)
         assert rebound.value.response.status_code == 403
 

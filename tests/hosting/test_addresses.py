@@ -1,4 +1,4 @@
-"""Whose address counts: what a trusted proxy has added, never what a visitor has written."""
+"""The address of a visitor: the one that a trusted proxy has added, never one that the visitor has written."""
 
 import pytest
 

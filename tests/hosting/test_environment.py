@@ -1,4 +1,4 @@
-"""The app does not start with a variable that cannot be meant: one sentence, and nothing secret in it."""
+"""The app does not start with a variable that makes no sense, and explains it in one sentence without secrets."""
 
 from __future__ import annotations
 
@@ -44,6 +44,6 @@ def test_the_start_ends_with_one_sentence(monkeypatch: pytest.MonkeyPatch, name:
         ("RECENGINE_HOME", os.fsdecode(b"/data/d\xe9")),
     ],
 )
-def test_what_can_be_meant_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_the_app_starts_with_variables_that_make_sense(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     app.check_environment()

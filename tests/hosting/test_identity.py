@@ -1,4 +1,4 @@
-"""Visitors: their tokens are theirs alone, and nobody makes or changes one."""
+"""Visitors: each has a token that only the app can issue, and that cannot be changed."""
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pages.hosting import identity
 
 
-def test_a_token_names_its_visitor_and_every_visitor_is_another(fresh_home: Path) -> None:
+def test_a_token_names_its_visitor_and_every_visitor_is_distinct(fresh_home: Path) -> None:
     tokens = [identity.issue() for _ in range(100)]
     assert [identity.read(token) for token in tokens] == [token[:32] for token in tokens]
     assert len({token[:32] for token in tokens}) == 100
@@ -19,9 +19,9 @@ def test_a_token_names_its_visitor_and_every_visitor_is_another(fresh_home: Path
 
 def test_no_changed_token_is_read(fresh_home: Path) -> None:
     token, other = identity.issue(), identity.issue()
-    for place in range(len(token)):
-        digit = "0" if token[place] != "0" else "1"
-        assert identity.read(token[:place] + digit + token[place + 1 :]) is None
+    for position in range(len(token)):
+        digit = "0" if token[position] != "0" else "1"
+        assert identity.read(token[:position] + digit + token[position + 1 :]) is None
     assert identity.read(other[:32] + token[32:]) is None
     assert identity.read(token[:32]) is identity.read("") is identity.read(None) is None
 
@@ -38,7 +38,7 @@ def test_another_secret_reads_no_token_of_the_first(fresh_home: Path, monkeypatc
     assert identity.read(identity.issue()) is not None
 
 
-def test_the_secret_is_made_once_and_for_its_owner_alone(fresh_home: Path) -> None:
+def test_the_secret_is_made_once_and_readable_by_its_owner_alone(fresh_home: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         tokens = list(threads.map(lambda _: identity.issue(), range(16)))
     assert all(identity.read(token) for token in tokens)

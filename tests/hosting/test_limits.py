@@ -1,4 +1,4 @@
-"""Token buckets: what is allowed at once, what comes back, and who is counted with whom."""
+"""Token buckets: what is allowed at once, how they refill, and which visitors share one."""
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,7 @@ class Clock:
 
 
 def allowed(buckets: Buckets, kind: str, visitor: str, address: str = "", tries: int = 1) -> int:
-    """Return how many of the tries pass."""
+    """Return the number of tries that pass."""
     passed = 0
     for _ in range(tries):
         try:
@@ -38,7 +38,7 @@ def test_sixty_ratings_at_once_and_thirty_a_minute_after_that() -> None:
     assert allowed(buckets, "rating", "ann", tries=100) == 60
 
 
-def test_a_visitor_is_told_when_to_come_back() -> None:
+def test_a_refusal_names_the_time_to_come_back() -> None:
     clock = Clock()
     buckets = Buckets(clock)
     for _ in range(3):
@@ -49,7 +49,7 @@ def test_a_visitor_is_told_when_to_come_back() -> None:
     assert allowed(buckets, "rating", "ann") == 1
 
 
-def test_an_address_has_five_times_as_much_whoever_its_visitors_are() -> None:
+def test_an_address_is_allowed_five_times_as_much_by_any_visitors() -> None:
     buckets = Buckets(Clock())
     assert sum(allowed(buckets, "upload", f"visitor {n}", "10.0.0.1") for n in range(40)) == 3 * limits.SHARED
     assert allowed(buckets, "upload", "visitor 40", "10.0.0.2") == 1
@@ -71,7 +71,7 @@ def test_the_number_of_buckets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.integers(1, 5)), max_size=60))
-def test_never_more_than_the_burst_and_what_came_back(asked: list[tuple[float, int]]) -> None:
+def test_never_more_than_the_burst_and_the_refill_pass(asked: list[tuple[float, int]]) -> None:
     clock, passed = Clock(), 0
     buckets = Buckets(clock)
     for wait, count in asked:

@@ -28,7 +28,7 @@ def test_an_event_is_one_line_with_its_counts(caplog: pytest.LogCaptureFixture) 
     assert "\n" not in JsonLines().format(record)
 
 
-def test_an_error_is_logged_by_its_type_and_place_without_its_message() -> None:
+def test_an_error_is_logged_by_its_type_and_line_without_its_message() -> None:
     try:
         raise ValueError("ann@example.org rated Alien 5")
     except ValueError:
@@ -41,7 +41,7 @@ def test_an_error_is_logged_by_its_type_and_place_without_its_message() -> None:
     assert "Alien" not in json.dumps(logged)
 
 
-def test_a_configured_process_logs_json_alone_and_another_logs_as_ever(tmp_path: Path) -> None:
+def test_a_configured_process_logs_json_alone_and_another_logs_as_before(tmp_path: Path) -> None:
     script = (
         "import logging, sys; from pages.hosting import logs\n"
         "if sys.argv[1] == 'hosted': logs.configure(); logs.configure()\n"

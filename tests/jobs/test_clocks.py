@@ -1,4 +1,4 @@
-"""Jobs under a clock that is set: their order stays, none is taken for dead, and no time is negative."""
+"""Jobs while the clock is changed: they keep their order, none is taken for dead, and no time is negative."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def jobs(tmp_path: Path) -> Iterator[Jobs]:
 
 
 @pytest.mark.parametrize("back", [1, 7_200, 86_400 * 400, 1_790_000_000])
-def test_the_latest_job_comes_first_whatever_the_clock_says(
+def test_the_latest_job_comes_first_whatever_the_clock_shows(
     jobs: Jobs, monkeypatch: pytest.MonkeyPatch, back: int
 ) -> None:
     moment = 1_800_000_000
@@ -58,7 +58,7 @@ def test_a_job_that_runs_lives_on_when_the_clock_is_set(jobs: Jobs, monkeypatch:
         assert process.find(replace(job, pid_started=job.pid_started - 5)) is None
 
 
-def test_no_job_has_run_for_less_than_no_time() -> None:
+def test_no_job_has_run_for_a_negative_time() -> None:
     job = Job(
         id="a1", kind=JobKind.TRAIN, title="", command=("x",), state=JobState.RUNNING, started=time.time() + 3_600
     )

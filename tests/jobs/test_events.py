@@ -1,4 +1,4 @@
-"""The lines of progress: what is written is read back, and what is not ours is text."""
+"""Progress lines: events are read back as written, and any other line is text."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_an_event_is_read_back_as_it_was_written(event: ProgressEvent) -> None:
     assert read_event(json.dumps(event.to_dict())) == event
 
 
-def test_the_keys_of_the_lines_stand_beside_each_other() -> None:
+def test_the_fields_of_an_event_are_keys_of_its_line() -> None:
     assert StepEvent("reading").to_dict() == {"event": "step", "text": "reading"}
     assert StepEvent("mf", 0, 3).to_dict() == {"event": "step", "text": "mf", "done": 0, "of": 3}
     assert set(EVENTS[4].to_dict()) == {
@@ -68,5 +68,5 @@ def test_the_keys_of_the_lines_stand_beside_each_other() -> None:
 
 
 @pytest.mark.parametrize("line", ["Warning: slow", "{", "[]", "3", '{"event": "epoch"}', '{"event": [1]}', '{"a": 1}'])
-def test_a_line_that_is_no_event_is_text(line: str) -> None:
+def test_a_line_that_is_not_an_event_is_text(line: str) -> None:
     assert read_event(f"  {line} ") == TextEvent(line)

@@ -1,4 +1,4 @@
-"""Jobs: real processes that are queued, followed, cancelled, killed, and picked up by another run of the app."""
+"""Jobs: real processes that are queued, watched, cancelled, killed, and followed by a restarted app."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from recengine.jobs.progress import epochs_of
 WORKER = """
 import json, os, signal, subprocess, sys, time
 from pathlib import Path
-def say(**row): print(json.dumps(row), file=sys.stderr, flush=True)
+def write(**row): print(json.dumps(row), file=sys.stderr, flush=True)
 what = sys.argv[1]
 if what == "stubborn": signal.signal(signal.SIGTERM, signal.SIG_IGN)
-say(event="step", text="working")
+write(event="step", text="working")
 sleeper = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
 if what == "parent": print(subprocess.Popen(sleeper).pid, file=sys.stderr, flush=True)
 if what == "wait":
@@ -37,11 +37,11 @@ if what == "wait":
 if what == "steps":
     for n in range(int(sys.argv[2])):
         while Path(sys.argv[3]).exists(): Path(sys.argv[3] + ".seen").touch(); time.sleep(0.005)
-        say(event="bytes", what="x", done=n + 1, total=int(sys.argv[2])); time.sleep(0.01)
-if what in ("hang", "stubborn", "parent"): say(event="step", text="hanging"); time.sleep(60)
-if what == "fail": say(event="error", text="the loss is nan; lower learning_rate"); sys.exit(2)
+        write(event="bytes", what="x", done=n + 1, total=int(sys.argv[2])); time.sleep(0.01)
+if what in ("hang", "stubborn", "parent"): write(event="step", text="hanging"); time.sleep(60)
+if what == "fail": write(event="error", text="the loss is nan; lower learning_rate"); sys.exit(2)
 if what == "flood":
-    for n in range(3_000): say(event="epoch", model="x" * 200, epoch=n, epochs=3_000, loss=1.0, seconds=n / 10)
+    for n in range(3_000): write(event="epoch", model="x" * 200, epoch=n, epochs=3_000, loss=1.0, seconds=n / 10)
 given = Path(sys.argv[2]).read_text() if what == "read" else None
 print(json.dumps({"given": given, "arguments": sys.argv[2:], "threads": os.environ["OMP_NUM_THREADS"]}))
 """
@@ -78,7 +78,7 @@ def state(jobs: Jobs, job: Job) -> str:
 
 
 def hanging(jobs: Jobs, job: Job) -> int:
-    """Wait until the worker hangs, and return its number."""
+    """Wait until the worker hangs, and return its process id."""
     wait(lambda: StepEvent("hanging") in jobs.events(job.id))
     wait(lambda: state(jobs, job) == "running")
     pid = jobs.get(job.id).pid  # type: ignore[union-attr]
@@ -169,7 +169,7 @@ def stepping(jobs: Jobs, steps: int) -> Job:
     return job
 
 
-def test_a_paused_job_stands_still_gives_its_turn_away_and_goes_on_where_it_was(jobs: Jobs, tmp_path: Path) -> None:
+def test_a_paused_job_lets_the_next_one_run_and_resumes_where_it_was(jobs: Jobs, tmp_path: Path) -> None:
     job = stepping(jobs, 60)
     pid = jobs.get(job.id).pid  # type: ignore[union-attr]
     jobs.pause(job.id)
@@ -200,7 +200,7 @@ def test_a_paused_job_whose_process_is_killed_has_failed(jobs: Jobs, goes_on: bo
     wait(lambda: state(jobs, job) == "failed")
 
 
-def test_a_paused_job_is_found_by_a_restarted_app_and_cancelled(jobs: Jobs) -> None:
+def test_a_restarted_app_can_cancel_a_paused_job(jobs: Jobs) -> None:
     job = stepping(jobs, 10_000)
     jobs.pause(job.id)
     again = over(jobs.root)
@@ -239,7 +239,7 @@ def test_a_failed_job_keeps_the_error_that_its_command_wrote(jobs: Jobs) -> None
 
 def test_a_restarted_app_follows_what_still_runs(jobs: Jobs, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    # The process of an app that has gone: no parent here could ask for its status.
+    # The process of an app that has ended, so no parent here could ask for its status.
     job = start(jobs, "wait", str(gate))
     wait(lambda: state(jobs, job) == "running")
     del jobs._children[job.id]
@@ -254,7 +254,7 @@ def test_a_restarted_app_follows_what_still_runs(jobs: Jobs, tmp_path: Path) -> 
     assert (current.state, current.returncode) == ("done", None)  # known from its complete result
 
 
-def test_a_restarted_app_reports_what_died_meanwhile_and_goes_on_with_the_queue(tmp_path: Path) -> None:
+def test_a_restarted_app_reports_what_died_meanwhile_and_continues_the_queue(tmp_path: Path) -> None:
     root = tmp_path / "jobs"
     dead = subprocess.Popen([sys.executable, "-S", "-c", ""])
     dead.wait()
@@ -283,7 +283,7 @@ def test_a_restarted_app_reports_what_died_meanwhile_and_goes_on_with_the_queue(
     assert later.result("a1", dict) is None
 
 
-def test_a_recycled_number_is_neither_followed_nor_killed(tmp_path: Path) -> None:
+def test_a_recycled_process_id_is_neither_followed_nor_killed(tmp_path: Path) -> None:
     root = tmp_path / "jobs"
     bystander = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
     try:
@@ -328,11 +328,11 @@ def test_old_jobs_and_long_logs_are_bounded(jobs: Jobs, monkeypatch: pytest.Monk
     assert epochs
 
 
-def test_a_job_is_renamed_and_deleted_and_odd_names_find_nothing(jobs: Jobs) -> None:
+def test_a_job_is_renamed_and_deleted_and_unknown_ids_have_no_effect(jobs: Jobs) -> None:
     job = start(jobs, "hang")
     pid = hanging(jobs, job)
-    jobs.rename(job.id, "my own <b>")
-    assert jobs.get(job.id).title == "my own <b>"  # type: ignore[union-attr]
+    jobs.rename(job.id, "my <b>")
+    assert jobs.get(job.id).title == "my <b>"  # type: ignore[union-attr]
     jobs.delete(job.id)
     assert gone(pid)
     assert jobs.all() == []

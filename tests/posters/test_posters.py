@@ -52,13 +52,13 @@ def test_a_film_always_gets_the_same_poster_and_another_year_another() -> None:
     assert poster_svg("King Kong", 1933, "Horror") != poster_svg("King Kong", 2005, "Horror")
 
 
-def test_every_genre_and_decade_has_its_art() -> None:
+def test_every_genre_and_decade_has_a_design() -> None:
     assert set(HUES) <= set(GLYPHS)
     assert set(HUES.values()) <= set(CATEGORIES)
     for genre in GLYPHS:
         assert tags(poster_svg("Film", 1975, genre)) <= SAFE
-    drawn = {poster_svg("Film", decade + 5, "Drama") for decade in TEXTURES}
-    assert len(drawn) == len(TEXTURES)
+    posters = {poster_svg("Film", decade + 5, "Drama") for decade in TEXTURES}
+    assert len(posters) == len(TEXTURES)
 
 
 def test_all_layouts_are_used_and_titles_of_the_sample_fit() -> None:
@@ -96,7 +96,7 @@ def test_letters_without_an_outline_fall_back_to_the_viewer_s_font() -> None:
     assert "text" in tags(poster_svg("千と千尋", 2001, "Animation"))
 
 
-def test_marks_that_turn_the_direction_are_dropped() -> None:
+def test_characters_that_turn_the_direction_are_dropped() -> None:
     assert clean("abc\u202egnp.exe\u200f \n d") == "abcgnp.exe d"
 
 

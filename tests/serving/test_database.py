@@ -1,4 +1,4 @@
-"""The address of the database: mistyped ones are refused in a sentence that quotes nothing secret."""
+"""The address of the database: a mistyped one is refused in a sentence without secrets."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def test_spellings_of_postgresql_and_white_space_are_understood(monkeypatch: pyt
     assert (url.password, url.host, url.port) == (f"a@b?/{SECRET}", "db", 5433)
 
 
-def test_white_space_around_the_address_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_white_space_around_the_address_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DATABASE_URL", f" sqlite:///{tmp_path / 'here.db'}\n")
-    monkeypatch.delenv("HOME", raising=False)  # with an address no home is needed
+    monkeypatch.delenv("HOME", raising=False)  # an address needs no home
     EventLog().append("ann", "sample", [rated("1", 5.0)])
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".db"] == ["here.db"]
 
@@ -105,7 +105,7 @@ def test_a_server_that_does_not_answer_is_one_sentence(fresh_home: Path, server:
 def test_a_wrong_name_or_user_is_one_sentence(fresh_home: Path, new_database) -> None:
     good = new_database()
     EventLog(good).close()
-    for bad in (good.replace("/t", "/none", 1), good.replace("tests@", f"nobody:{SECRET}@")):
+    for bad in (good.replace("/t", "/none", 1), good.replace("tests@", f"stranger:{SECRET}@")):
         with pytest.raises(BadInput, match="check the user, password, host and name in DATABASE_URL"):
             EventLog(bad)
 

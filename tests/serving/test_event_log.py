@@ -24,7 +24,7 @@ STEPS = 10_000 if os.environ.get("RECENGINE_LONG") else 500
 
 @pytest.fixture
 def open_log(database: str) -> Iterator[Open]:
-    """Return a function that opens the log of an empty home, each time anew."""
+    """Return a function that opens the log of an empty home; each call opens it anew."""
     opened: list[EventLog] = []
 
     def open_one() -> EventLog:
@@ -75,7 +75,7 @@ def test_an_event_that_comes_again_changes_nothing(open_log: Open) -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "said"),
+    ("event", "message"),
     [
         (act("steal", "1", "a"), "kind 'steal' is unknown; expected one of: rate, pass, clear, undo"),
         (rated("1", 5.5), "stars=5.5 are outside the scale"),
@@ -85,11 +85,9 @@ def test_an_event_that_comes_again_changes_nothing(open_log: Open) -> None:
         (act("pass", "1", "two words"), "event_id 'two words' is not an id"),
     ],
 )
-def test_an_event_that_cannot_be_is_refused_and_nothing_beside_it_is_kept(
-    open_log: Open, event: Event, said: str
-) -> None:
+def test_an_invalid_event_is_refused_with_all_that_came_with_it(open_log: Open, event: Event, message: str) -> None:
     log = open_log()
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         log.append("ann", "sample", [rated("7", 4.0), event])
     assert log.events("ann") == []
 
@@ -107,7 +105,7 @@ def test_events_are_never_changed_and_only_an_erasure_deletes_them(open_log: Ope
     assert what(log) == [("1", "rate", 4.0)]
 
 
-def test_erasing_removes_one_person_and_records_it(open_log: Open, database: str) -> None:
+def test_erasing_removes_one_visitor_and_records_it(open_log: Open, database: str) -> None:
     log = open_log()
     log.append("ann", "sample", [rated("1", 4.0), rated("2", 4.0)])
     log.append("bob", "sample", [rated("1", 2.0)])
@@ -117,7 +115,7 @@ def test_erasing_removes_one_person_and_records_it(open_log: Open, database: str
     with connect(database).connect() as raw:
         assert raw.execute(sa.text("SELECT visitor, events FROM erasure")).all() == [("ann", 2)]
     log.append("ann", "sample", [rated("1", 4.0)])
-    refuses(database, "DELETE FROM event WHERE visitor = 'ann'")  # her erasure is over: what comes after it is guarded
+    refuses(database, "DELETE FROM event WHERE visitor = 'ann'")  # the erasure is over: later events are guarded again
 
 
 def test_the_latest_events_come_oldest_first(open_log: Open) -> None:
@@ -130,12 +128,12 @@ def test_threads_that_append_at_once_lose_nothing(open_log: Open) -> None:
     logs = [open_log(), open_log()]
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: logs[n % 2].append(f"v{n % 4}", "sample", [rated(str(n), 2.5)]), range(80)))
-    found = [event.item_id for visitor in range(4) for event in logs[0].events(f"v{visitor}")]
-    assert sorted(map(int, found)) == list(range(80))
+    kept = [event.item_id for visitor in range(4) for event in logs[0].events(f"v{visitor}")]
+    assert sorted(map(int, kept)) == list(range(80))
     assert sum(len(logs[1].standing(f"v{visitor}", "sample")) for visitor in range(4)) == 80
 
 
-def test_a_file_that_is_brought_twice_changes_nothing(open_log: Open) -> None:
+def test_a_file_that_is_imported_twice_changes_nothing(open_log: Open) -> None:
     log = open_log()
     rows = [("2", 4.0, "2024-05-31", 1717113600), ("1", 3.0, "2024-01-01", 1704067200), ("3", 5.0, "", 0)]
     events = imported("ann", "sample", "imdb", rows)
@@ -170,11 +168,11 @@ def send(n):
 with ThreadPoolExecutor(10) as threads:
     list(threads.map(send, range(first, last)))
 """
-"""Appends as one replica of the app, in ten threads at once; every event is sent twice."""
+"""A script that appends as one replica of the app, in ten threads at once; it sends every event twice."""
 
 
 def test_two_replicas_with_twenty_writers_lose_and_skip_nothing(open_log: Open, database: str) -> None:
-    """A reader that goes on from the last number it saw meets every event: none appears behind its back."""
+    """A reader that continues from the last number it saw reads every event: none is added behind it."""
     log, each = open_log(), 100
     ids = [[f"e{replica * each + n}" for n in range(each)] for replica in range(2)]
     spans = [(f"v{replica}", str(replica * each), str((replica + 1) * each)) for replica in range(2)]
@@ -198,7 +196,7 @@ def test_two_replicas_with_twenty_writers_lose_and_skip_nothing(open_log: Open, 
 
 
 class Operations(RuleBasedStateMachine):
-    """The log beside a list of what was done: whatever is done, both say the same."""
+    """The log and a plain list of the same events: after any operations, both agree."""
 
     url: str
 
@@ -227,7 +225,7 @@ class Operations(RuleBasedStateMachine):
         self._append(who, self._new(kind, item))
 
     @rule(who=st.sampled_from(["ann", "bob"]), items=st.lists(st.integers(0, 6), max_size=5))
-    def bring_in(self, who: str, items: list[int]) -> None:
+    def import_file(self, who: str, items: list[int]) -> None:
         self._append(who, *(self._new("rate", item, 3.5) for item in items))
 
     @rule(who=st.sampled_from(["ann", "bob"]))
@@ -251,7 +249,7 @@ class Operations(RuleBasedStateMachine):
         self.done[who] = []
 
     @invariant()
-    def says_what_was_done(self) -> None:
+    def agrees_with_the_list(self) -> None:
         for who, events in self.done.items():
             assert self.log.events(who) == events
             assert [(row.item_id, row.kind, row.stars) for row in self.log.standing(who, "sample")] == modelled(events)
@@ -261,12 +259,12 @@ class Operations(RuleBasedStateMachine):
 
 
 def modelled(events: list[Event]) -> list[tuple[str, str, float | None]]:
-    """Return what stands by the plainest means: a stack for each item."""
+    """Return what stands by the simplest algorithm: a stack for each item."""
     stacks: dict[str, list[tuple[int, Event]]] = {}
-    for place, event in enumerate(events):
+    for position, event in enumerate(events):
         stack = stacks.setdefault(event.item_id, [])
         if event.kind != "undo":
-            stack.append((place, event))
+            stack.append((position, event))
         elif stack:
             stack.pop()
     tops = sorted((stack[-1] for stack in stacks.values() if stack), key=lambda top: top[0])
@@ -298,7 +296,7 @@ while True:
 
 
 def test_a_kill_at_any_moment_loses_no_acknowledged_rating(open_log: Open, database: str) -> None:
-    """Many processes one after the other, each killed while it appends; each goes on where the last one was."""
+    """Many processes in turn, each killed while it appends; each continues where the last one stopped."""
     luck, start, acknowledged = random.Random(5), 0, -1
     kills = 100 if os.environ.get("RECENGINE_LONG") else 25 if database.startswith("sqlite") else 8
     for _ in range(kills):
@@ -313,7 +311,7 @@ def test_a_kill_at_any_moment_loses_no_acknowledged_rating(open_log: Open, datab
         log = open_log()
         kept = [event.event_id for event in log.events("ann")]
         assert kept == [f"e{n}" for n in range(len(kept))], "an event is lost or counts twice"
-        assert len(kept) in (acknowledged + 1, acknowledged + 2)  # the last may be kept and not yet acknowledged
+        assert len(kept) in (acknowledged + 1, acknowledged + 2)  # the last may be kept but not yet acknowledged
         start = len(kept)
         held = log.standing("ann", "sample")
         log.rebuild()

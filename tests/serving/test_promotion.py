@@ -1,4 +1,4 @@
-"""Shared learning: the log is replayed as it stands, judged on people it cannot touch, and can be taken back."""
+"""Shared learning: the log is replayed as it stands, evaluated on users it cannot affect, and can be rolled back."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def log(fresh_home: Path) -> Iterator[EventLog]:
 @pytest.fixture
 def shared(tiny: Dataset, log: EventLog) -> Callable[..., Promoted]:
     """Return a function that promotes the log, by default onto `step` with two epochs."""
-    return lambda name="step", **about: promote(tiny, log, name=name, run=RUN, **about)
+    return lambda name="step", **settings: promote(tiny, log, name=name, run=RUN, **settings)
 
 
 def fans(log: EventLog, tiny: Dataset, visitors: range, kind: int = 0) -> None:
-    """Let visitors like the films of one of the four kinds, as people of the data set do."""
+    """Let visitors like the items of one of the four genres, as users of the data set do."""
     for v in visitors:
         items = np.random.default_rng(v).permutation(10)[:6] * 4 + kind
         log.append(f"v{v}", "tiny", [rated(str(tiny.item_ids[i]), 5.0) for i in items])
@@ -48,19 +48,19 @@ def served(tiny: Dataset) -> Path:
     return served_folder(TrainingRequest(tiny, "step", run=RUN).folder)
 
 
-def test_what_visitors_liked_is_learned_and_served_and_nobody_is_kept(tiny: Dataset, log: EventLog, shared) -> None:
+def test_what_visitors_liked_is_learned_and_served_and_no_visitor_is_kept(tiny: Dataset, log: EventLog, shared) -> None:
     fans(log, tiny, range(8))
     log.append("v0", "tiny", [rated(str(tiny.item_ids[1]), 1.0)])  # not liked: nothing to learn from
     base = obtain(TrainingRequest(tiny, "step", run=RUN))
     done = shared()
     assert (done.promoted, done.version, done.visitors, done.ratings) == (True, 1, 8, 48)
     assert set(done.metrics) == {"base"}
-    found = ArtefactStore().find(served(tiny))
-    assert found is not None
-    assert found.model.n_users == tiny.n_users
-    moved = (found.model.item_vectors() != base.model.item_vectors()).any(1)
+    snapshot = ArtefactStore().find(served(tiny))
+    assert snapshot is not None
+    assert snapshot.model.n_users == tiny.n_users
+    moved = (snapshot.model.item_vectors() != base.model.item_vectors()).any(1)
     assert moved[::4].any()
-    assert len(found.model.past.user) == len(base.model.past.user)
+    assert len(snapshot.model.past.user) == len(base.model.past.user)
 
 
 def test_the_same_log_gives_the_same_bytes_and_is_not_learned_twice(tiny: Dataset, log: EventLog, shared) -> None:
@@ -76,7 +76,7 @@ def test_the_same_log_gives_the_same_bytes_and_is_not_learned_twice(tiny: Datase
     assert first.manifest.files == again.manifest.files
 
 
-def test_who_erases_their_ratings_is_gone_with_the_next_promotion(tiny: Dataset, log: EventLog, shared) -> None:
+def test_erased_ratings_are_gone_with_the_next_promotion(tiny: Dataset, log: EventLog, shared) -> None:
     fans(log, tiny, range(4))
     shared()
     before = ArtefactStore().find(served(tiny))
@@ -90,9 +90,7 @@ def test_who_erases_their_ratings_is_gone_with_the_next_promotion(tiny: Dataset,
     assert before.manifest.files == after.manifest.files
 
 
-def test_what_makes_it_worse_is_refused_and_the_old_snapshot_stays(
-    log: EventLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worse_snapshot_is_refused_and_the_old_snapshot_stays(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
     sample = load_dataset("sample")
     least = [str(item) for item in sample.item_ids[np.argsort(sample.ratings.item_counts)[:10]]]
     run, crowd = RunConfig(device="cpu"), range(2_500)
@@ -119,7 +117,7 @@ def test_one_visitor_counts_no_more_than_the_cap() -> None:
     assert capped(rows, 100) == rows[400:]
 
 
-def test_films_of_another_edition_are_left_out_and_stars_are_in_the_scale_of_the_data(tiny: Dataset) -> None:
+def test_items_of_another_edition_are_left_out_and_stars_are_in_the_scale_of_the_data(tiny: Dataset) -> None:
     rated = [("a", "nowhere", 5.0), ("b", str(tiny.item_ids[3]), 0.5), ("b", "105", 4.5)]
     rows = [(visitor, Event("rate", item, stars)) for visitor, item, stars in rated]
     events, visitors = as_interactions(rows, tiny, 4.0)
@@ -172,15 +170,15 @@ def test_counts_of_items_learn_in_the_same_way(shared, tiny: Dataset, log: Event
         shared("ease")
 
 
-def test_the_commands_say_what_they_did(
+def test_the_commands_report_what_they_did(
     fresh_home: Path, log: EventLog, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tiny: Dataset
 ) -> None:
     monkeypatch.setattr("recengine.cli.common.load_dataset", lambda name, **options: tiny)
     fans(log, tiny, range(2))
     assert main(["promote", "--dataset", "sample", "--model", "stream-popularity", "--json", "--quiet"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["promoted"], said["version"], said["visitors"]) == (True, 1, 2)
-    assert set(said["metrics"]["base"]["ndcg@10"]) == {"value", "rival", "low", "high"}
+    report = json.loads(capsys.readouterr().out)
+    assert (report["promoted"], report["version"], report["visitors"]) == (True, 1, 2)
+    assert set(report["metrics"]["base"]["ndcg@10"]) == {"value", "rival", "low", "high"}
     assert main(["rollback", "--dataset", "sample", "--model", "stream-popularity", "--quiet"]) == 0
     assert "Now serving version 0" in capsys.readouterr().out
     assert main(["promote", "--dataset", "sample", "--set", "event_negatives=3", "--quiet"]) == 2
@@ -203,7 +201,7 @@ def test_by_default_all_incremental_models_that_the_app_serves_are_promoted_and_
     assert "'step' has no promoted snapshot on 'tiny'" in capsys.readouterr().err
 
 
-def test_what_is_put_aside_or_taken_back_teaches_nothing(tiny: Dataset, log: EventLog, shared) -> None:
+def test_films_passed_over_and_undone_ratings_are_not_learned(tiny: Dataset, log: EventLog, shared) -> None:
     one = str(tiny.item_ids[0])
     log.append(
         "v",
@@ -213,7 +211,7 @@ def test_what_is_put_aside_or_taken_back_teaches_nothing(tiny: Dataset, log: Eve
     assert shared().ratings == 0
 
 
-def test_forgetting_people_leaves_what_the_others_are_shown(tiny: Dataset) -> None:
+def test_forgetting_users_changes_no_list_of_the_others(tiny: Dataset) -> None:
     events, _ = as_interactions([("a", Event("rate", str(i), 5.0)) for i in tiny.item_ids[:8]], tiny, 4.0)
     for name in ("step", "stream-item-knn", "stream-blend", "recent-popularity"):
         model = obtain(TrainingRequest(tiny, name, run=RUN)).model.partial_fit(events)

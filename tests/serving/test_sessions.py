@@ -1,4 +1,4 @@
-"""Online sessions: exactly what the model would learn, undone to the byte, and nobody else's business."""
+"""Online sessions: they learn exactly what the model would, undo to the byte, and affect no other visitor."""
 
 import copy
 import os
@@ -58,8 +58,8 @@ def state(model: Step) -> dict[str, bytes]:
     ],
     ids=str,
 )
-def test_a_session_learns_what_the_model_itself_would(fit: Fit, settings: dict[str, Any]) -> None:
-    """Beside it the whole model, with one more user whose vector starts at zero, takes the same events."""
+def test_a_session_learns_what_the_model_would(fit: Fit, settings: dict[str, Any]) -> None:
+    """It is compared with the whole model, where the visitor is one more user whose vector starts at zero."""
     model = fit(**settings)
     whole = copy.deepcopy(model)
     visitor = whole.n_users
@@ -71,10 +71,10 @@ def test_a_session_learns_what_the_model_itself_would(fit: Fit, settings: dict[s
         session.append(rate(item, rating))
         one = Interactions.from_pairs([visitor], [item], rating=[rating], n_users=visitor + 1, n_items=whole.n_items)
         whole.partial_fit(one)
-    own = session.top(whole.n_items - len({item for item, _ in EVENTS}))
-    expected = whole.top_k(visitor, k=own.items.shape[1], seen=one_user(EVENTS, visitor, whole))
-    assert torch.allclose(own.scores, expected.scores, atol=1e-5)
-    assert own.items.tolist() == expected.items.tolist()
+    top = session.top(whole.n_items - len({item for item, _ in EVENTS}))
+    expected = whole.top_k(visitor, k=top.items.shape[1], seen=one_user(EVENTS, visitor, whole))
+    assert torch.allclose(top.scores, expected.scores, atol=1e-5)
+    assert top.items.tolist() == expected.items.tolist()
     assert session.n_touched > 0 or settings.get("freeze_items")
 
 
@@ -101,7 +101,7 @@ def test_an_undo_restores_the_state_to_the_byte(model: Step) -> None:
     st.data(),
 )
 @settings(deadline=None, max_examples=60)
-def test_whatever_the_way_the_same_events_lead_to_the_same_bytes(
+def test_the_same_events_lead_to_the_same_bytes_by_any_route(
     model: Step, events: list[tuple[int, float]], data: st.DataObject
 ) -> None:
     wanted = [rate(*event) for event in events]
@@ -131,7 +131,7 @@ def test_no_session_changes_the_snapshot_or_another_session(model: Step) -> None
     assert (quiet.state(), quiet.top().items.tolist()) == held
 
 
-def test_a_rating_below_the_threshold_leaves_the_lists_and_teaches_nothing(model: Step) -> None:
+def test_a_rating_below_the_threshold_leaves_the_lists_and_is_not_learned(model: Step) -> None:
     session = OnlineSession(model, positive=4.0)
     first = session.top(3).items[0].tolist()
     session.append(rate(first[0], 1.0))
@@ -147,7 +147,7 @@ def test_an_unknown_item_is_bad_input(model: Step) -> None:
         OnlineSession(model).append(rate(40))
 
 
-def test_many_events_find_room(fit: Fit) -> None:
+def test_room_grows_with_the_events(fit: Fit) -> None:
     model = fit(event_negatives=20, passes=3)
     session = OnlineSession(model)
     for item in np.random.default_rng(0).permutation(40).tolist():
@@ -159,7 +159,7 @@ def test_many_events_find_room(fit: Fit) -> None:
 
 
 class Visits(RuleBasedStateMachine):
-    """A visitor's log and session beside a plain list of what stands: whatever is done, all three agree."""
+    """A visitor's log, session and a plain list of what stands: after any operations, all three agree."""
 
     home: Path
     model: Step
@@ -195,7 +195,7 @@ class Visits(RuleBasedStateMachine):
         self._act((kind, item, None))
 
     @rule(items=st.lists(st.integers(0, 9), max_size=4, unique=True))
-    def bring_in(self, items: list[int]) -> None:
+    def import_file(self, items: list[int]) -> None:
         self._act(*(("rate", item, 4.5) for item in items))
 
     @rule()
@@ -225,5 +225,5 @@ def test_log_projection_and_session_agree_after_any_operations(model: Step, tmp_
     Visits.home, Visits.model = tmp_path, model
     steps = 10_000 if os.environ.get("RECENGINE_LONG") else 500
     checks = list(HealthCheck)
-    how = settings(max_examples=steps // 50, stateful_step_count=50, deadline=None, suppress_health_check=checks)
-    run_state_machine_as_test(Visits, settings=how)
+    profile = settings(max_examples=steps // 50, stateful_step_count=50, deadline=None, suppress_health_check=checks)
+    run_state_machine_as_test(Visits, settings=profile)

@@ -1,4 +1,4 @@
-"""Configurations say what is wrong with a value: the field, the value, the range."""
+"""Configurations: an error names the field, the value and the range."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -68,16 +68,16 @@ def test_text_is_read_as_the_command_line_gives_it() -> None:
     ],
 )
 def test_a_bad_value_is_named_with_its_field_and_what_was_expected(field, value, expected) -> None:
-    with pytest.raises(BadInput) as fault:
+    with pytest.raises(BadInput) as caught:
         Example.from_dict({field: value})
-    text = str(fault.value)
+    text = str(caught.value)
     assert text.startswith(field)
     assert expected in text
     assert str(value)[:50] in text
     assert "\n" not in text
 
 
-def test_an_unknown_setting_is_named_with_the_closest_known_one() -> None:
+def test_an_unknown_parameter_is_named_with_the_closest_known_one() -> None:
     with pytest.raises(BadInput, match=r"dims is not an option of Example \(did you mean 'dim'\?\)"):
         Example.from_dict({"dims": 3})
 
@@ -117,7 +117,7 @@ def test_a_run_names_what_is_wrong_with_it() -> None:
     assert RunConfig(device="cpu").torch_device().type == "cpu"
 
 
-def test_cuda_that_is_not_there_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_on_a_machine_without_it_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert RunConfig().torch_device().type == "cpu"
     with pytest.raises(BadInput, match="choose 'cpu' or 'auto'"):

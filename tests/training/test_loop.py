@@ -57,8 +57,8 @@ def test_losses_have_the_values_worked_out_by_hand(loss, expected) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
-def test_a_row_is_judged_by_its_own_negatives_only(loss) -> None:
-    """The pairwise losses average over rows, so that another row's negatives must not move a row's gradient."""
+def test_a_row_is_compared_with_the_negatives_of_that_row_only(loss) -> None:
+    """The pairwise losses average over rows, so the negatives of one row must not change the gradient of another."""
     positive = POSITIVE.clone().requires_grad_()
     loss(positive, NEGATIVE).backward()
     other = POSITIVE.clone().requires_grad_()
@@ -70,7 +70,7 @@ def test_a_row_is_judged_by_its_own_negatives_only(loss) -> None:
     assert other.grad[0] == positive.grad[0]
 
 
-def test_adaptive_hinge_takes_the_hardest_of_each_rows_own_negatives() -> None:
+def test_adaptive_hinge_takes_the_hardest_negative_of_each_row() -> None:
     negative = torch.tensor([[0.0, 9.0, 0.0], [5.0, 0.0, 0.0]], requires_grad=True)
     adaptive_hinge_loss(torch.zeros(2), negative).backward()
     assert negative.grad is not None
@@ -93,7 +93,7 @@ def test_a_masked_negative_adds_no_loss_and_no_gradient_and_nothing_overflows(lo
 
 
 PAIRWISE = {name: loss for name, loss in LOSSES.items() if name != "squared"}
-"""All but the one that also pushes a positive down, from beyond 1."""
+"""All but the squared loss, which lowers a positive above 1."""
 
 
 @pytest.mark.parametrize("loss", PAIRWISE.values(), ids=PAIRWISE)
@@ -103,7 +103,7 @@ def test_a_loss_falls_when_a_positive_rises_and_rises_with_its_negatives(loss) -
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
-def test_a_wider_margin_asks_for_more(loss) -> None:
+def test_a_wider_margin_requires_more(loss) -> None:
     assert loss(POSITIVE, NEGATIVE, 1.5) > loss(POSITIVE, NEGATIVE, 0.5)
     per_cell = torch.full_like(NEGATIVE, 0.5)
     assert torch.equal(loss(POSITIVE, NEGATIVE, per_cell), loss(POSITIVE, NEGATIVE, 0.5))
@@ -152,22 +152,22 @@ def test_the_softmax_in_blocks_and_its_gradient_are_those_of_the_cross_entropy(c
         expected = F.cross_entropy(logits, targets)
         if against is not None:
             others = logits[:, against].masked_fill(against == targets[:, None], -torch.inf)
-            own = logits.gather(1, targets[:, None])
-            expected = F.cross_entropy(torch.cat([own, others], dim=1), torch.zeros_like(targets))
+            target = logits.gather(1, targets[:, None])
+            expected = F.cross_entropy(torch.cat([target, others], dim=1), torch.zeros_like(targets))
         outcome = catalogue_softmax.catalogue_softmax_loss(given[0], targets, *given[1:], against)
         assert outcome.item() == pytest.approx(expected.item())
-        for ours, theirs in zip(*(torch.autograd.grad(2 * x, given) for x in (outcome, expected)), strict=True):
-            torch.testing.assert_close(ours, theirs)
+        for one, other in zip(*(torch.autograd.grad(2 * x, given) for x in (outcome, expected)), strict=True):
+            torch.testing.assert_close(one, other)
     assert catalogue_softmax.catalogue_softmax_loss(given[0][:0], targets[:0], *given[1:], against).item() == 0
 
 
 @pytest.mark.parametrize("loss", [hinge_loss, adaptive_hinge_loss, warp_loss, squared_loss])
-def test_partial_credit_asks_less_of_a_pair_that_shares_a_genre(loss) -> None:
-    """With a credit of 0.4 the hinges ask for a gap of 0.6, and the squared error draws the negative to 0.4."""
+def test_partial_credit_requires_less_of_a_pair_that_shares_a_genre(loss) -> None:
+    """With a credit of 0.4, hinges require a gap of 0.6, and the squared error is least with the negative at 0.4."""
     margin = torch.tensor([[1.0, 0.6]])
-    met = torch.tensor([[0.0, 0.4]])  # the stranger at the full gap below the positive, the kin at 0.6 below
-    assert float(loss(torch.ones(1), met, margin)) == pytest.approx(0.0, abs=1e-6)
-    assert float(loss(torch.ones(1), met, 1.0)) > 0.01
+    scores = torch.tensor([[0.0, 0.4]])  # an unrelated negative at the full gap, a related one at 0.6
+    assert float(loss(torch.ones(1), scores, margin)) == pytest.approx(0.0, abs=1e-6)
+    assert float(loss(torch.ones(1), scores, 1.0)) > 0.01
 
 
 # The loop -------------------------------------------------------------------------------------------------------
@@ -182,9 +182,9 @@ class Walk(nn.Module):
 
 
 def walk(scores: list[float], *, patience: int = 10, on_epoch: Callable | None = None, validate: bool = True):
-    """Train a `Walk` whose validation after epoch i is scores[i]; return the network and the history."""
+    """Train a `Walk` whose validation after epoch i is scores[i]; return the network and the training log."""
     network = Walk()
-    history = train(
+    log = train(
         network,
         batches=lambda: [()],
         loss=lambda: -network.weight,
@@ -194,19 +194,19 @@ def walk(scores: list[float], *, patience: int = 10, on_epoch: Callable | None =
         validate=(lambda: {"valid_ndcg@10": scores[round(network.weight.item())]}) if validate else None,
         on_epoch=on_epoch,
     )
-    return network, history
+    return network, log
 
 
 def test_the_best_epochs_weights_are_restored_not_the_last_ones() -> None:
-    network, history = walk([0.0, 0.2, 0.5, 0.4, 0.3])
+    network, log = walk([0.0, 0.2, 0.5, 0.4, 0.3])
     assert network.weight.item() == 2.0
-    assert [result.epoch for result in history] == [0, 1, 2, 3, 4]
+    assert [result.epoch for result in log] == [0, 1, 2, 3, 4]
     assert not network.training
 
 
 def test_training_stops_after_patience_epochs_without_a_gain() -> None:
-    network, history = walk([0.0, 0.5, 0.4, 0.5, 0.4, 0.9], patience=3)
-    assert history[-1].epoch == 4  # an equal value is no gain
+    network, log = walk([0.0, 0.5, 0.4, 0.5, 0.4, 0.9], patience=3)
+    assert log[-1].epoch == 4  # an equal value is no gain
     assert network.weight.item() == 1.0
 
 
@@ -216,9 +216,9 @@ def test_an_untrained_network_that_validates_best_is_kept() -> None:
 
 
 def test_without_validation_every_epoch_runs_and_the_last_weights_stay() -> None:
-    network, history = walk([0.0] * 4, validate=False)
+    network, log = walk([0.0] * 4, validate=False)
     assert network.weight.item() == 3.0
-    assert [result.epoch for result in history] == [1, 2, 3]
+    assert [result.epoch for result in log] == [1, 2, 3]
 
 
 def test_the_callback_sees_every_row_and_stops_training_by_raising() -> None:
@@ -236,7 +236,7 @@ def test_the_callback_sees_every_row_and_stops_training_by_raising() -> None:
         walk([0.0, 0.1, 0.2], on_epoch=stop)
 
 
-def test_a_loss_that_is_no_number_is_bad_input_and_the_best_weights_are_back() -> None:
+def test_a_loss_that_is_not_a_number_is_bad_input_and_the_best_weights_are_restored() -> None:
     network = Walk()
     losses = iter([1.0, 1.0, math.nan])
     with pytest.raises(BadInput, match=r"loss=nan came out in epoch 2.*lower learning_rate \(epoch 1's weights"):
@@ -252,8 +252,8 @@ def test_a_loss_that_is_no_number_is_bad_input_and_the_best_weights_are_back() -
     assert network.weight.item() == 1.0
 
 
-def test_a_second_phase_continues_the_history_and_is_kept_only_if_it_beats_the_first() -> None:
-    network, history = walk([0.0, 0.6, 0.5])
+def test_a_second_phase_continues_the_training_log_and_is_kept_only_if_it_beats_the_first() -> None:
+    network, log = walk([0.0, 0.6, 0.5])
     for scores, kept in (([0.6, 0.3, 0.2], 1.0), ([0.6, 0.3, 0.9], 3.0)):
         again = copy.deepcopy(network)
         both = train(
@@ -264,11 +264,11 @@ def test_a_second_phase_continues_the_history_and_is_kept_only_if_it_beats_the_f
             epochs=2,
             patience=5,
             validate=lambda again=again, scores=scores: {"valid_ndcg@10": scores[round(again.weight.item()) - 1]},
-            earlier=history,
+            earlier=log,
         )
         assert [result.epoch for result in both] == [0, 1, 2, 3, 4]
-        assert both[:3] == history
-        assert both[-1].seconds >= history[-1].seconds
+        assert both[:3] == log
+        assert both[-1].seconds >= log[-1].seconds
         assert again.weight.item() == kept
 
 
@@ -292,7 +292,7 @@ def test_an_outer_stage_comes_before_the_inner_one() -> None:
     assert mark_stage(None, Stage.REFIT) is None
 
 
-def test_the_best_epoch_is_the_first_of_equals_by_the_models_own_criterion() -> None:
+def test_the_best_epoch_is_the_first_of_equals_by_the_model_s_criterion() -> None:
     log = [
         EpochResult(n, 3, 0.0, 0.0, {"valid_rmse": r, "valid_mae": m}) for n, r, m in ((0, 2, 1), (1, 1, 3), (2, 3, 1))
     ]
@@ -319,7 +319,7 @@ def test_clipping_limits_the_length_of_a_step() -> None:
     ("schedule", "steps"),
     [("none", [1, 1, 1, 1]), ("cosine", [1, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2]), ("plateau", [1, 1, 1, 0.5])],
 )
-def test_a_schedule_lowers_the_step_size(schedule: str, steps: list[float]) -> None:
+def test_a_schedule_lowers_the_learning_rate(schedule: str, steps: list[float]) -> None:
     """Cosine falls over the four epochs; plateau halves after two epochs without a gain."""
     network, reached = Walk(), [0.0]
     train(
@@ -337,7 +337,7 @@ def test_a_schedule_lowers_the_step_size(schedule: str, steps: list[float]) -> N
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_optimizer_goes_downhill(name: str) -> None:
+def test_every_optimizer_lowers_the_loss(name: str) -> None:
     weight = nn.Parameter(torch.tensor([3.0]))
     optimizer = make_optimizer(name, [weight], 0.1)
     for _ in range(5):
@@ -361,7 +361,7 @@ def test_the_validator_masks_training_items_and_averages_over_validation_users()
     # User 0: items 0 and 1 are masked, so item 2 comes first; user 1: item 0 comes first.
     assert outcome == {"valid_ndcg@10": pytest.approx(1.0), "valid_hr@10": pytest.approx(1.0)}
     assert torch.cat(given).tolist() == [0, 1]
-    assert torch.equal(table, torch.linspace(1, 0, 12).repeat(3, 1))  # the scores stay the model's own
+    assert torch.equal(table, torch.linspace(1, 0, 12).repeat(3, 1))  # the scores of the model are unchanged
 
 
 def test_the_validator_gives_the_loop_its_key_on_a_catalogue_smaller_than_ten() -> None:
@@ -371,7 +371,7 @@ def test_the_validator_gives_the_loop_its_key_on_a_catalogue_smaller_than_ten() 
     assert outcome["valid_ndcg@10"] == pytest.approx(1 / np.log2(3))  # items 1, 2, 3 tie: item 2 is second
 
 
-def test_one_thread_is_given_back_even_after_a_fault() -> None:
+def test_one_thread_is_given_back_even_after_an_error() -> None:
     before = torch.get_num_threads()
 
     def fail() -> None:
@@ -385,7 +385,7 @@ def test_one_thread_is_given_back_even_after_a_fault() -> None:
 
 
 def test_training_outside_the_main_thread_leaves_the_process_its_threads() -> None:
-    """A server answers in threads of its own, and all of them share one count."""
+    """A server answers in other threads, and the number of threads that torch uses is shared by all of them."""
     counts: list[int] = []
 
     def train_in_a_server() -> None:
