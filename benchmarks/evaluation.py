@@ -44,7 +44,7 @@ class Stopwatch:
 
 
 def one_user_at_a_time(model: Recommender, split: Split, k: int = 10) -> tuple[float, float]:
-    """Return (mean NDCG@k, seconds beyond scoring): the loop that most notebooks hold."""
+    """Return (mean NDCG@k, seconds beyond scoring): the loop of most notebooks."""
     discount = 1 / np.log2(np.arange(2, k + 2))
     known, test = split.rated, split.test
     outside = np.setdiff1d(np.arange(known.n_items), split.candidates)

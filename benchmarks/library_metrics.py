@@ -1,7 +1,7 @@
-"""Judge lists by ranx, RecTools and LensKit; `benchmarks.metric_oracles` runs this in the libraries' environment.
+"""Evaluate lists by ranx, RecTools and LensKit; `benchmarks.metric_oracles` runs this in the libraries' environment.
 
-python library_metrics.py FOLDER: reads each NAME.npz of it, prints one JSON object. It knows nothing of our package.
-A figure carries our key (`map@10`) where the library's definition is ours, else a key that says how it differs.
+python library_metrics.py FOLDER: reads each NAME.npz in it, prints one JSON object. It does not import this package.
+A figure carries our key (`map@10`) where the library's definition is ours, else a key that names the difference.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Many visitors at once, over Streamlit's own protocol: the cost of a rating, and whether memory stays constant.
+"""Many visitors at once, over Streamlit's protocol: the cost of a rating, and whether memory stays constant.
 
 python -m benchmarks.load [--visitors 50] [--seconds 120] [--every 5]     # all at once, one rating each per 5 s
 python -m benchmarks.load --soak 30 [--visitors 20]                       # coming and going, for 30 minutes
 
 Each visitor has a separate cookie and speaks protobuf over a WebSocket, as a browser does: it opens the page Rate,
 sends the state of its board, and reads the output until the script has finished. The server is a separate process
-on this machine, on the sample. Targets: no error, as many events as clicks, p95 <= 2 s, at most 60 ms of the server's
+on this machine, on the sample. Targets: no error, one event for each click, p95 <= 2 s, at most 60 ms of the server's
 CPU a rating, no visitor sees another's data; in a soak less than 20 MB more after the first tenth, threads and open
 files flat.
 """
@@ -35,7 +35,7 @@ from pages.hosting.identity import COOKIE
 from recengine.serving.event_log import EventLog
 
 VERSION = "1.67.0"
-"""The Streamlit whose protocol this speaks; another may have another."""
+"""The version of Streamlit whose protocol this is; it may change in others."""
 PATIENCE = 60.0
 """Seconds after which an answer counts as an error."""
 
@@ -133,7 +133,7 @@ class Visitor:
         await self.read(socket)
 
     async def stay(self, all_here: asyncio.Barrier, seconds: float, every: float) -> None:
-        """Come, wait for the others, rate at a steady pace, and go. An error is noted, and ends the visit."""
+        """Come, wait for the others, rate at a steady pace, and go. An error is recorded, and ends the visit."""
         socket = None
         try:
             socket = await self.arrive()
@@ -158,7 +158,7 @@ def visitor_of(cookie: str) -> str:
 
 
 async def crowd(server: Server, visitors: int, seconds: float, every: float) -> tuple[list[Visitor], float]:
-    """Let visitors come one after the other and rate for some seconds; return them and the server's CPU since then."""
+    """Let visitors come one by one and rate for some seconds; return them and the CPU time of the server."""
     present = [Visitor(server.url, random.Random(n)) for n in range(visitors)]
     all_here, process = asyncio.Barrier(visitors + 1), psutil.Process(server.pid)
     stays = []
@@ -172,7 +172,7 @@ async def crowd(server: Server, visitors: int, seconds: float, every: float) -> 
 
 
 def checked(present: list[Visitor], home: Path) -> list[str]:
-    """Return what was wrong: errors of visitors, and logs that do not hold exactly what each of them did."""
+    """Return what was wrong: errors of visitors, and logs that differ from what each visitor did."""
     wrong = [error for visitor in present for error in visitor.errors]
     log = EventLog(f"sqlite:///{home / 'ratings.db'}")
     for visitor in present:
@@ -185,7 +185,7 @@ def checked(present: list[Visitor], home: Path) -> list[str]:
 
 def load(server: Server, visitors: int, seconds: float, every: float) -> list[str]:
     """Measure a crowd, print what it took, and return what was wrong."""
-    asyncio.run(crowd(server, 1, 3.0, 0.5))  # what the first visitor waits for
+    asyncio.run(crowd(server, 1, 3.0, 0.5))  # so that no measured visitor waits for what is done once
     present, spent = asyncio.run(crowd(server, visitors, seconds, every))
     took = np.array([t for visitor in present for t in visitor.took])
     wrong = checked(present, server.home)

@@ -1,4 +1,4 @@
-"""Compute what ranx, RecTools and LensKit make of lists of MovieLens 100K: the figures that a test holds ours to.
+"""Compute the figures of ranx, RecTools and LensKit for lists of MovieLens 100K, with which a test compares ours.
 
 python -m benchmarks.metric_oracles --environment FOLDER [--out tests/evaluation/oracle_figures.json]
 
@@ -7,7 +7,7 @@ there already. RECENGINE_MIRROR names the folder with the MovieLens zips.
 
 The lists are those of three closed forms on four splits, and the same on every machine, as their hashes are stored:
 scores are computed in double precision and rounded to six digits, what the user rated is left out unless it is a
-target, and of equal scores the smaller MovieLens number comes first. None of this depends on how we mask or break ties.
+target, and of equal scores the smaller MovieLens number comes first. Our masking and ties have no part in this.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 
 
 def popularity(chosen: Floats) -> Floats:
-    """Return (U, I) scores: how many users chose the item."""
+    """Return (U, I) scores: the number of users who chose the item."""
     return np.broadcast_to(chosen.sum(0), chosen.shape)
 
 
@@ -61,7 +61,7 @@ MODELS = {"popularity": popularity, "ease": ease, "user-knn": user_knn}
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The lists of one model for the test users of one split, and what a metric needs to judge them.
+    """The lists of one model for the test users of one split, and what a metric needs to evaluate them.
 
     users : (n,) indices of the test users; lists : (n, K) item indices, best first
     """
@@ -73,7 +73,7 @@ class Case:
 
     @cached_property
     def arrays(self) -> dict[str, NDArray[np.int64]]:
-        """Return the lists and their surroundings in MovieLens numbers, rows of (user, item) sorted."""
+        """Return the lists and what metrics need in MovieLens numbers, rows of (user, item) sorted."""
         users, items = (np.asarray(ids, np.int64) for ids in (self.data.user_ids, self.data.item_ids))
 
         def pairs(part: str) -> NDArray[np.int64]:
@@ -90,7 +90,7 @@ class Case:
 
     @property
     def sha256(self) -> str:
-        """Return the hash of all that the libraries are given."""
+        """Return the hash of everything that the libraries read."""
         return hashlib.sha256(b"".join(array.astype("<i8").tobytes() for array in self.arrays.values())).hexdigest()
 
 

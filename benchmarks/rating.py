@@ -51,7 +51,7 @@ def main() -> None:
             page.wait_for_selector(".st-key-board-list .card", timeout=300_000)
             took: list[float] = []
             while len(took) < options.ratings:
-                page.wait_for_timeout(700)  # a visitor looks before they click again
+                page.wait_for_timeout(700)  # visitors look before they click again
                 one = page.evaluate(RATE)
                 if one is None:
                     page.get_by_role("button", name="Show others").click()

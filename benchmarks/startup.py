@@ -2,7 +2,7 @@
 
 python -m benchmarks.startup [--runs 1]
 
-The first start has an empty home: it simulates the sample, trains the default model and stores both. The second finds
+The first start has an empty home: it simulates the sample, trains the default model and stores both. The second reuses
 them. A browser is opened at once, as `streamlit run` does, and the clock stops when a recommended poster is visible.
 """
 

@@ -50,7 +50,7 @@ TURNS = 5
 
 
 def made_up(n_users: int, n_items: int, n: int) -> Interactions:
-    """Return n events, few items of which are had by many, as in real streams."""
+    """Return n events in which a few items are very popular, as in real streams."""
     rng = np.random.default_rng(0)
     item = np.minimum(rng.pareto(1.0, n) * n_items / 50, n_items - 1).astype(int)
     return Interactions.from_pairs(
@@ -141,7 +141,7 @@ def whole_stream(dataset: str) -> None:
 
 
 def first_call() -> None:
-    """Time a process that compiles everything, and one that finds it compiled."""
+    """Time a process that compiles everything, and one that reuses the compiled code."""
     code = (
         "import time; from benchmarks.stream import *; rows = made_up(50, 60, 400); t = time.perf_counter(); "
         "m = Step().fit(rows, run=RunConfig(device='cpu', epochs=1)); m.test_then_train(rows); m.score_history(rows); "

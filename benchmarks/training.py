@@ -89,14 +89,14 @@ def plain_best(split: Split) -> tuple[float, float, float]:
 
 
 def fitted_seconds(rows: Interactions, epochs: int, device: str = "cpu", **settings: object) -> float:
-    """Return the seconds that `mf` takes for so many epochs without validation."""
+    """Return the seconds that `mf` takes for that many epochs without validation."""
     kind = model_class("mf")
     model = kind(kind.Config.from_dict({"embedding_dim": DIM, **settings}))
     return _timed(lambda: model.fit(rows, run=RunConfig(device=device, epochs=epochs)))
 
 
 def epoch_seconds(rows: Interactions, device: str = "cpu", **settings: object) -> float:
-    """Return the seconds of an epoch, without what every training takes once."""
+    """Return the seconds of an epoch, without the fixed cost of a training."""
     short, long = (min(fitted_seconds(rows, n, device, **settings) for _ in range(3)) for n in (1, 6))
     return (long - short) / 5
 

@@ -6,7 +6,7 @@ from recengine.data.sources import load_dataset
 
 TRAITS = {
     film.item_id: {film.director, *str(film.keywords).split("|")} for film in load_dataset("sample").items.itertuples()
-}  # the director and the subjects of each film, known without any rating
+}  # each film's director and subjects, which need no rating
 
 
 def recommend(user_id, history, k):

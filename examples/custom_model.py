@@ -6,7 +6,7 @@ from recengine.models.base import Recommender
 
 
 class CoLiked(Recommender):
-    """Score an item by how many users like both it and what this user likes, over the root of its popularity."""
+    """Count the users who like both an item and what this user likes, over the square root of its popularity."""
 
     name = "co-liked"
     family = "collaborative"
