@@ -1,1 +1,1 @@
-"""What a hosted app needs: who a visitor is, how much they may ask for, and a log without personal data."""
+"""What a hosted app needs: the identity of a visitor, limits on their requests, and a log without personal data."""

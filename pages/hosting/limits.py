@@ -1,4 +1,4 @@
-"""How much one visitor may ask for: token buckets, for a demo that is open to everyone."""
+"""Limits on the requests of one visitor: token buckets, for a demo that is open to everyone."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ LIMITS = {
 """Per visitor; an address, which many visitors may share, has `SHARED` times as much."""
 SHARED = 5
 _MAX_BUCKETS = 20_000
-"""Most recently used buckets that are kept."""
+"""The number of buckets that are kept, the most recently used."""
 
 
 class Buckets:
-    """Counts what visitors ask for, across all sessions of a process."""
+    """The requests of visitors, counted across all sessions of a process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -3,8 +3,8 @@
     configure()                              # once, when the app starts
     log_event("rating kept", count=1)        # {"at": "2026-11-26T12:00:00+00:00", "level": "info", "event": ...}
 
-A line has what happened, how often and where in the code. It never has an id, a title, a rating, an address, nor the
-message of an error, which may quote what a visitor typed: of an error it has the type and the lines of the code.
+A line names an event and its counts. It never has an id, a title, a rating, an address, nor the
+message of an error, which may quote what a visitor typed: for an error it has the type and the lines of the code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 _ROOT = logging.getLogger("recengine")
 _MAX_EVENT = 120
-"""Characters kept of an event, which other packages may not keep constant."""
+"""The most characters of an event, since those of other packages may contain more than a constant."""
 Count = bool | int | float
 
 
@@ -30,7 +30,9 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": str(record.msg).partition("\n")[0][:_MAX_EVENT],  # without its arguments: ours are constants
+            "event": str(record.msg).partition("\n")[0][
+                :_MAX_EVENT
+            ],  # without its arguments; the events of this app are constants
             **getattr(record, "counts", {}),
         }
         if record.exc_info and record.exc_info[0] is not None:
@@ -54,7 +56,7 @@ def configure() -> None:
 
 
 def _redacted_record(*args: Any, **named: Any) -> logging.LogRecord:
-    """Make a record; the message of one that is not ours becomes its line of JSON."""
+    """Make a record; the message of one of another package becomes its line of JSON."""
     record = logging.LogRecord(*args, **named)
     if record.name.partition(".")[0] != _ROOT.name:
         record.msg = JsonLines().format(record)

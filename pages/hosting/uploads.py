@@ -1,4 +1,4 @@
-"""Visitors' uploads: each in a folder of its owner, who alone finds it again, by the fingerprint of its content."""
+"""Visitors' uploads: each in a folder that only its owner can open, named by the fingerprint of its content."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from recengine.data.reading import Reading
 from recengine.files import atomic_folder
 
 KEPT = 5
-"""Uploads of a visitor that are kept, the latest ones."""
+"""The number of uploads of a visitor that are kept, the latest ones."""
 ROOM = 4 << 30
-"""Bytes of all uploads together beyond which the oldest go."""
+"""The most bytes of all uploads together; beyond it the oldest are deleted."""
 PREFIX = "upload-"
-_ABOUT = "about.json"
+_NOTE = "about.json"
 _ID = re.compile(rf"{PREFIX}[0-9a-f]{{16,64}}")
 
 
@@ -39,21 +39,21 @@ class Upload(NamedTuple):
 
 
 def file_name(name: str) -> str:
-    """Return the name under which an upload is kept: its own, as far as every file system takes it."""
+    """Return the name under which an upload is kept: the given name, as far as every file system allows it."""
     plain = re.sub(r"[^\w .()+-]", "_", upload_label(name)).lstrip(". -")
     while len(plain.encode()) > 120:
         plain = plain[1:]
-    return plain if plain and plain != _ABOUT else f"upload-{plain}"
+    return plain if plain and plain != _NOTE else f"upload-{plain}"
 
 
 def keep(owner: str, name: str, content: bytes, dataset: Dataset) -> Upload:
     """Keep a file that was read as `dataset`; one of the same content is replaced, old ones beyond a limit go."""
     upload = Upload(PREFIX + dataset.fingerprint, upload_label(name), Path(file_name(name)), dataset.reading)
-    about = {"label": upload.label, "reading": upload.reading.texts()}
+    note = {"label": upload.label, "reading": upload.reading.texts()}
     folder = _folder(owner) / upload.id
     with atomic_folder(folder) as new:
         (new / upload.path).write_bytes(content)
-        (new / _ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+        (new / _NOTE).write_text(json.dumps(note, ensure_ascii=False), encoding="utf-8")
     for old in all_of(owner)[KEPT:]:
         forget(owner, old.id)
     _make_room(folder)
@@ -66,8 +66,8 @@ def all_of(owner: str) -> list[Upload]:
         folders = [path for path in _folder(owner).iterdir() if _ID.fullmatch(path.name)]
     except OSError:
         return []
-    found = [(folder.stat().st_mtime_ns, upload) for folder in folders if (upload := _read(folder))]
-    return [upload for _, upload in sorted(found, key=lambda pair: pair[0], reverse=True)]
+    dated = [(folder.stat().st_mtime_ns, upload) for folder in folders if (upload := _read(folder))]
+    return [upload for _, upload in sorted(dated, key=lambda pair: pair[0], reverse=True)]
 
 
 def find(owner: str, id: str) -> Upload | None:
@@ -88,9 +88,9 @@ def _folder(owner: str) -> Path:
 def _read(folder: Path) -> Upload | None:
     """Return the upload in a folder, or None where it is being made or removed."""
     with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, StopIteration):
-        path = next(path for path in folder.iterdir() if path.name != _ABOUT)
-        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-        return Upload(folder.name, str(about["label"]), path, Reading.of_texts(about["reading"]))
+        path = next(path for path in folder.iterdir() if path.name != _NOTE)
+        note = json.loads((folder / _NOTE).read_text(encoding="utf-8"))
+        return Upload(folder.name, str(note["label"]), path, Reading.of_texts(note["reading"]))
     return None
 
 

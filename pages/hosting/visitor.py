@@ -1,4 +1,4 @@
-"""The visitor of this session: who they are, where they come from, and how much they may ask for."""
+"""The visitor of this session: their identity, their address, and the limits on their requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def browser_id() -> str:
     """Return the visitor of the signed cookie; a browser that keeps no cookies is a new one in each session."""
     if "visitor" not in st.session_state:
         token = st.context.cookies.get(identity.COOKIE)
-        known = identity.read(token) if isinstance(token, str) else None  # without a browser there are no cookies
+        known = identity.read(token) if isinstance(token, str) else None  # there are no cookies without a browser
         st.session_state["visitor"] = known or uuid.uuid4().hex
         st.session_state["visitor returns"] = known is not None
         log_event("a visit began")
@@ -36,7 +36,7 @@ def browser_id() -> str:
 
 
 def is_remembered() -> bool:
-    """Tell whether this visitor will be known again: by an account, or by a cookie that the browser sent back."""
+    """Return whether this visitor can be recognised later, by an account or a cookie that the browser sent back."""
     return account_id() is not None or (bool(browser_id()) and st.session_state["visitor returns"])
 
 
@@ -63,7 +63,7 @@ def _buckets() -> Buckets:
 
 
 def check_limit(kind: str, count: int = 1) -> None:
-    """Count what this visitor asks for. Raises BadInput, in a hosted app alone, when it is more than their share."""
+    """Count what this visitor asks for. Raises BadInput, only in a hosted app, beyond their limit."""
     if hosted():
         try:
             _buckets().take(kind, visitor_id(), client_address(), count=count)
@@ -73,8 +73,10 @@ def check_limit(kind: str, count: int = 1) -> None:
 
 
 def client_address() -> str:
-    """Return what stands for the visitor's address in the limits, or "" where it is not known."""
-    if os.environ.get("FORWARDED_ALLOW_IPS", "").strip() == "*":  # the server then takes what the visitor has written
+    """Return the address by which the visitor is limited, or "" where it is unknown."""
+    if (
+        os.environ.get("FORWARDED_ALLOW_IPS", "").strip() == "*"
+    ):  # the server then believes what the visitor has written
         return forwarded_address(", ".join(st.context.headers.get_all("x-forwarded-for")))
     return counted_address(str(st.context.ip_address))
 

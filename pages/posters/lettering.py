@@ -1,4 +1,4 @@
-"""Lettering for posters: text measured, wrapped and set as outlines, so that it looks the same wherever it is shown.
+"""Lettering for posters: text measured, wrapped and set as outlines, so that it looks the same everywhere.
 
 An SVG shown as an image cannot load a font. Titles are therefore set in stored outlines of Barlow Condensed
 Bold; a title with letters beyond them (Japanese, Cyrillic, ...) falls back to a font of the viewer's machine.
@@ -104,7 +104,7 @@ def draw(line: Line, x: float, y: float) -> str:
     first: dict[str, str] = {}
     for c in line.text:
         advance, path = letters[c]
-        if c in first:  # a letter that comes again points to the first one
+        if c in first:  # a repeated letter refers to the first one
             paths.append(f'<use href="#{first[c]}" x="{pen - int(first[c].rpartition("-")[2])}"/>')
         elif path:
             first[c] = f"{x:.0f}-{y:.0f}-{pen}"

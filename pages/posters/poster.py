@@ -32,7 +32,7 @@ HUES = {
     "Comedy": "lime",
     "Drama": "teal",
 }
-"""Genre -> hue, from the most telling genre to the least: the rarer before the common."""
+"""Genre -> hue, from the most characteristic genre to the least, the rare before the common."""
 
 _INK, _PAPER = "#0c0e14", "#ffffff"
 _MARGIN, _WIDTH, _HEIGHT = 24, 300, 450
@@ -127,7 +127,7 @@ def _disc(look: _Look) -> str:
 
 
 def _block(look: _Look) -> str:
-    """Draw a flat block of colour, the title in capitals at the top, the glyph in the room that is left."""
+    """Draw a flat block of colour, the title in capitals at the top, the glyph in the space that is left."""
     bright = _luminance(look.main) > 0.3
     ground = _shade(look.main, 0.68 if bright else _deepest(look.main))
     ink = _INK if bright else _PAPER
@@ -147,7 +147,7 @@ def _block(look: _Look) -> str:
 
 
 def _tiles(look: _Look) -> str:
-    """Draw the glyph as a wallpaper, one of the tiles lit, over a dark band with the title."""
+    """Draw the glyph as a wallpaper, one tile lit, over a dark band with the title."""
     ground, paper = _shade(look.main, 0.13), _shade(look.main, 0.24)
     lines = fit(look.title, _WIDTH - 2 * _MARGIN, (46, 42, 38, 34, 30, 27, 24), 4)
     free = 6 if len(lines) < 4 else 3  # tiles that the title does not cover
@@ -171,8 +171,8 @@ _LAYOUTS: tuple[Callable[[_Look], str], ...] = (_beam, _disc, _block, _tiles)
 def _title_above(lines: list[Line], bottom: float, fill: str) -> str:
     step = lines[0].size * 1.0
     first = bottom - step * (len(lines) - 1)
-    drawn = "".join(draw(line, _MARGIN, first + step * i) for i, line in enumerate(lines))
-    return f'<g fill="{fill}">{drawn}</g>'
+    text = "".join(draw(line, _MARGIN, first + step * i) for i, line in enumerate(lines))
+    return f'<g fill="{fill}">{text}</g>'
 
 
 def _foot(look: _Look, fill: str) -> str:
