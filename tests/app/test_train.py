@@ -55,7 +55,7 @@ def curves(app: AppTest) -> dict[str, list[dict[str, Any]]]:
 
 @pytest.fixture
 def run_of_ease(worker: Worker) -> Job:
-    """Return a finished run of `ease` with other settings than its presets, whose model is in the store."""
+    """Return a finished run of `ease` with `QUICK` settings; its model is in the store."""
     sample = load_dataset("sample")
     stored = obtain(TrainingRequest(sample, "ease", settings=dict(QUICK)))
     worker.does(result=TrainingReport.of(stored, sample).to_dict() | {"fresh": True, "seconds": 0.4})

@@ -110,7 +110,7 @@ def test_the_folder_of_a_model_is_known_without_training(tiny, fresh_home) -> No
     assert TrainingRequest(tiny, "mf", settings={"embedding_dim": 3}).folder != TrainingRequest(tiny, "mf").folder
 
 
-def test_what_does_not_fit_into_memory_is_refused_with_the_figure_and_the_parameter(tiny, get, monkeypatch) -> None:
+def test_a_model_too_large_for_memory_is_refused_with_the_figure_and_the_parameter(tiny, get, monkeypatch) -> None:
     large = MF(MF.Config(embedding_dim=4096, batch_size=100_000))
     small = MF(MF.Config(embedding_dim=8))
     assert memory_needed(tiny, small) < memory_needed(tiny, large)
@@ -145,7 +145,7 @@ def test_a_wrong_parameter_is_bad_input_before_anything_is_written(get, store) -
 # The key --------------------------------------------------------------------------------------------------------
 
 
-def test_whatever_changes_the_model_changes_the_key_and_the_device_does_not(
+def test_all_that_changes_the_model_changes_the_key_and_the_device_does_not(
     tiny: Dataset, store: ArtefactStore
 ) -> None:
     kind = model_class("mf")
@@ -387,9 +387,7 @@ def test_a_new_artefact_is_kept_even_when_it_alone_exceeds_the_budget(get, store
     assert not first.folder.exists()
 
 
-def test_what_another_process_is_writing_is_never_evicted_but_what_it_left_long_ago_is(
-    get, store: ArtefactStore
-) -> None:
+def test_a_folder_that_another_process_writes_is_not_evicted_but_an_old_leftover_is(get, store: ArtefactStore) -> None:
     get("random")
     for name, seconds in ((".ease-x.1.tmp", 5), (".ease-x.2.tmp", 3 * 86_400)):
         (store.root / name).mkdir()

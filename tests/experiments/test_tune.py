@@ -201,7 +201,7 @@ def test_the_first_trial_is_the_presets_even_outside_the_range_and_the_rest_lie_
     assert tuned.changes["side"] == "right"
 
 
-def test_where_the_presets_are_best_there_is_nothing_to_set(search) -> None:
+def test_if_the_presets_are_best_there_is_nothing_to_set(search) -> None:
     assert search(trials=3, asked={"x": "0.1,5"}, fixed={"side": "left"}).changes == {}
 
 
@@ -315,7 +315,7 @@ def test_the_value_of_a_trial_is_that_of_the_validation_in_training(search, tiny
     assert search("mf", trials=1, fixed=fixed).preset == max(reached)
 
 
-def test_of_errors_the_least_is_best(search, tiny: Dataset) -> None:
+def test_the_lowest_error_is_best(search, tiny: Dataset) -> None:
     tuned = search("bias", trials=8)
     assert tuned.criterion == "valid_rmse"
     assert tuned.best.value == min(trial.value for trial in tuned.trials if trial.value is not None)

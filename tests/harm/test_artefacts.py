@@ -177,7 +177,7 @@ def want(root: Path, start: Barrier, results: Any) -> None:
     results.put((os.getpid(), trained.fresh, trained.manifest.files))
 
 
-def test_of_eight_processes_one_trains_and_when_it_is_killed_another_takes_over(tmp_path: Path) -> None:
+def test_one_of_eight_processes_trains_and_another_takes_over_when_it_is_killed(tmp_path: Path) -> None:
     context = get_context("fork")
     start, results = context.Barrier(8), context.Queue()
     (tmp_path / "models").mkdir()

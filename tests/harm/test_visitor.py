@@ -182,7 +182,7 @@ def test_an_invented_address_evades_no_limit(tmp_path: Path, monkeypatch: pytest
         log.close()
 
 
-def test_no_visitor_takes_another_s_id(hosted: Server, log: EventLog) -> None:
+def test_no_visitor_can_use_another_s_id(hosted: Server, log: EventLog) -> None:
     async def scene() -> None:
         victim = Visitor(hosted.url, headers=from_address(4))
         socket = await victim.arrive()
@@ -198,7 +198,7 @@ def test_no_visitor_takes_another_s_id(hosted: Server, log: EventLog) -> None:
             shown = thief.boards["list"][2]
             assert shown["acknowledged"] == []
             assert not any(card["stars"] for board in thief.boards.values() for card in board[2]["cards"])
-            again = act | {"stars": 0.5}  # the id of an act of theirs, and an undo of it
+            again = act | {"stars": 0.5}  # with the id of the other visitor's event, and an undo of it
             await thief.send(pipe, [again, {"id": uuid.uuid4().hex, "kind": "undo", "item": "839"}])
             await pipe.close()
         assert [(event.event_id, event.stars) for event in mine(log, victim)] == [(act["id"], 5.0)]
@@ -267,7 +267,7 @@ def test_broken_messages_break_nothing_but_the_session_that_sent_them(hosted: Se
     run(scene)
 
 
-def test_no_other_site_speaks_for_a_visitor(hosted: Server, log: EventLog) -> None:
+def test_no_other_site_can_act_for_a_visitor(hosted: Server, log: EventLog) -> None:
     """A page of another site can neither open the WebSocket nor upload, though the browser sends the cookie along."""
 
     async def scene() -> None:
@@ -280,7 +280,7 @@ def test_no_other_site_speaks_for_a_visitor(hosted: Server, log: EventLog) -> No
                 additional_headers={"Cookie": victim.cookie},
             )
         assert refused.value.response.status_code == 403
-        with pytest.raises(InvalidStatus) as rebound:  # a host name of theirs that resolves to this server
+        with pytest.raises(InvalidStatus) as rebound:  # an attacker's host name that resolves to this server
             await connect(f"ws://elsewhere.example:{hosted.port}/_stcore/stream", host="localhost", port=hosted.port)
         assert rebound.value.response.status_code == 403
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from pages.hosting import identity
 
 
-def test_a_token_names_its_visitor_and_every_visitor_is_distinct(fresh_home: Path) -> None:
+def test_a_token_names_its_visitor_and_no_two_visitors_share_one(fresh_home: Path) -> None:
     tokens = [identity.issue() for _ in range(100)]
     assert [identity.read(token) for token in tokens] == [token[:32] for token in tokens]
     assert len({token[:32] for token in tokens}) == 100
 
 
-def test_no_changed_token_is_read(fresh_home: Path) -> None:
+def test_a_changed_token_is_refused(fresh_home: Path) -> None:
     token, other = identity.issue(), identity.issue()
     for position in range(len(token)):
         digit = "0" if token[position] != "0" else "1"
@@ -27,11 +27,11 @@ def test_no_changed_token_is_read(fresh_home: Path) -> None:
 
 
 @given(st.text(max_size=120))
-def test_no_text_is_a_token(text: str) -> None:
+def test_any_other_text_is_refused(text: str) -> None:
     assert identity.read(text) is None
 
 
-def test_another_secret_reads_no_token_of_the_first(fresh_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_is_refused_under_another_secret(fresh_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     token = identity.issue()
     monkeypatch.setenv("RECENGINE_SECRET", "shared by replicas")
     assert identity.read(token) is None

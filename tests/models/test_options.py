@@ -85,7 +85,7 @@ def test_every_narrower_option_exists() -> None:
     assert {(name, option.owner) for name, options in OPTIONS.items() for option in options} >= NARROWER.keys()
 
 
-def test_no_model_has_an_option_of_a_run() -> None:
+def test_models_and_runs_share_no_option() -> None:
     assert not OPTIONS.keys() & {f.name for f in dataclasses.fields(RunConfig)}
 
 

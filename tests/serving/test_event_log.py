@@ -1,4 +1,4 @@
-"""The event log: nothing acknowledged is lost, nothing counts twice, and what stands follows from the events alone."""
+"""The event log: no acknowledged event is lost or counts twice, and what stands follows from the events alone."""
 
 import os
 import random
@@ -44,7 +44,7 @@ def what(log: EventLog, visitor: str = "ann") -> list[tuple[str, str, float | No
     return [(row.item_id, row.kind, row.stars) for row in log.standing(visitor, "sample")]
 
 
-def test_what_stands_is_the_latest_of_each_item_in_the_order_of_rating(open_log: Open) -> None:
+def test_the_latest_event_of_each_item_stands_in_the_order_of_rating(open_log: Open) -> None:
     log = open_log()
     assert log.append("ann", "sample", [rated("1", 4.0), rated("2", 0.5), act("pass", "3", "p"), rated("1", 5.0)]) == 4
     assert what(log) == [("2", "rate", 0.5), ("3", "pass", None), ("1", "rate", 5.0)]

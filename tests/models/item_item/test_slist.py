@@ -127,7 +127,7 @@ def test_it_recommends_what_users_choose_next_where_sets_alone_tell_nothing(step
     assert top.tolist() == ((last + step) % n).tolist()
 
 
-def test_of_the_longest_histories_the_latest_rows_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_histories_are_learned_from_their_latest_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = random_histories(seed=5)
     rows = rows.select(rows.chronological())
     age = np.cumsum(rows.user_counts)[rows.user_idx] - 1 - np.arange(len(rows))

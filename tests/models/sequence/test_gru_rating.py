@@ -151,7 +151,7 @@ def test_padding_in_a_batch_changes_no_loss(trained: Any) -> None:
     assert plain.item() == pytest.approx(padded.item(), rel=1e-5)
 
 
-def test_of_a_long_history_the_latest_events_are_read_and_their_order_counts(tiny: Dataset) -> None:
+def test_a_long_history_is_read_from_its_latest_events_and_their_order_counts(tiny: Dataset) -> None:
     model = fit(tiny.ratings, epochs=4, max_length=3)
     items, ratings = np.array([5, 30, 17, 2]), np.array([4.5, 1.0, 3.0, 5.0])
 
