@@ -82,14 +82,26 @@ def append(dataset: Dataset, events: Sequence[Event]) -> None:
 
 
 def import_ratings(dataset: Dataset, source: str, matches: Iterable[Match]) -> tuple[int, int]:
-    """Append the ratings of a file, all or none; return how many are new, and how many films were rated here since."""
+    """Append the ratings of a file, all or none; return how many are new, and how many films were rated here since.
+
+    A rating that was taken back comes in again.
+    """
     log, key = event_log(), (visitor_id(), catalogue(dataset))
     latest: dict[str, int] = {}
+    undone: dict[str, str] = {}
     for event in log.events(*key):
         latest[event.item_id] = max(event.timestamp, latest.get(event.item_id, 0))
+        undone.pop(event.item_id, None)
+        if event.kind == "undo":
+            undone[event.item_id] = event.event_id
+            latest.pop(event.item_id)
     rows = [(str(dataset.item_ids[m.item_idx]), m.row.stars, m.row.date, m.row.ts) for m in matches]
     wanted = [row for row in rows if not 0 < row[3] < latest.get(row[0], 0)]
-    new = log.append(*key, imported(*key, source, wanted))
+    events = [
+        event._replace(event_id=f"{undone[event.item_id][:60]}-again") if event.item_id in undone else event
+        for event in imported(*key, source, wanted)
+    ]
+    new = log.append(*key, events)
     log_event("ratings were brought in", count=new)
     return new, len(rows) - len(wanted)
 

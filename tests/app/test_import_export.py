@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import uuid
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui import board, import_export, visitor_ratings
+from recengine.serving.event_log import Event
 from recengine.serving.event_log import rated as rated_now
 from tests.app.conftest import Open, markup, press
 
@@ -86,6 +88,18 @@ def test_newer_ratings_are_kept_over_imported_ones(app: AppTest) -> None:
     (success,) = app.success
     assert "1 left unchanged: you have rated those films here since" in success.value
     assert "The Matrix (1999) <b>1 ★</b>" in rated(app)
+
+
+@pytest.mark.parametrize("line", ["The Matrix,1999,4.5,", "The Matrix,1999,4.5,2020-01-31", "Se7en,1995,1,"])
+def test_c30_what_was_taken_back_comes_in_again(app: AppTest, line: str) -> None:
+    log, visitor = visitor_ratings.event_log(), app.session_state["visitor"]
+    for _ in range(3):
+        upload(app, f"title,year,rating,date\n{line}\n")
+        press(app, "Import 1 rating")
+        assert [success.value for success in app.success] == ["1 rating imported from your CSV."]
+        (event,) = log.standing(visitor, "sample")
+        log.append(visitor, "sample", [Event("undo", event.item_id, event_id=uuid.uuid4().hex)])
+        app.run()
 
 
 def test_an_import_does_not_make_a_board_send_its_events_again(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
