@@ -173,8 +173,8 @@ def draw_result(form: TaskForm, task: Task, job: Job, report: EvaluationReport) 
     group = st.segmented_control(
         "Columns", glossary.GROUPS, default=glossary.GROUPS[0], required=True, format_func=str.capitalize, key="group"
     )
-    leaderboard.draw_table(report, group, order)
-    leaderboard.draw_policy(report)
+    leaderboard.draw_table(report, group, order, words)
+    leaderboard.draw_policy(report, words)
     left, right = st.columns([6, 5], gap="large")
     with left:
         caption = f"dot: mean over {words.viewers}; bar: 95 % interval"
@@ -195,7 +195,7 @@ def draw_result(form: TaskForm, task: Task, job: Job, report: EvaluationReport) 
     draw_one_viewer(form.dataset, job, order, key)
     draw_downloads(form.command_line(task), report, words)
     with st.expander("Column guide", icon=":material/function:"):
-        leaderboard.draw_formulas(report)
+        leaderboard.draw_formulas(report, words)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

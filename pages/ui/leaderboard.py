@@ -92,7 +92,7 @@ def figure_of(report: EvaluationReport, name: str, key: str) -> Interval:
     return report.first.metrics[name].get(key, Interval(math.nan))
 
 
-def draw_table(report: EvaluationReport, group: str, order: Sequence[str]) -> None:
+def draw_table(report: EvaluationReport, group: str, order: Sequence[str], words: Words) -> None:
     """Draw one group of columns; the best of each stands out."""
     keys = [key for key in columns(report, group) if "_sampled" not in key]  # those have a separate table
     if not keys:
@@ -100,7 +100,7 @@ def draw_table(report: EvaluationReport, group: str, order: Sequence[str]) -> No
         return
     best = {key: ranked(report, key)[0] for key in keys if glossary.entry(key).better}
     head = "".join(
-        f'<th title="{html(glossary.entry(key).meaning)}">{html(glossary.title(key))}'
+        f'<th title="{html(words.say(glossary.entry(key).meaning))}">{html(glossary.title(key))}'
         f"<i>{ {'more': '↑', 'less': '↓', '': ''}[glossary.entry(key).better] }</i></th>"
         for key in keys
     )
@@ -207,7 +207,7 @@ def draw_sampled(report: EvaluationReport, items: str) -> None:
     st.caption(glossary.SAMPLED)
 
 
-def draw_formulas(report: EvaluationReport) -> None:
+def draw_formulas(report: EvaluationReport, words: Words) -> None:
     """Say what each column is, and where it comes from."""
     for group in glossary.GROUPS:
         bases = dict.fromkeys(key.partition("@")[0] for key in columns(report, group))
@@ -218,22 +218,24 @@ def draw_formulas(report: EvaluationReport) -> None:
             entry = glossary.METRICS[base]
             formula = f" $\\;{entry.formula}$" if entry.formula else ""
             source = f" *{markdown(entry.source)}*" if entry.source else ""
-            st.markdown(f"- **{markdown(entry.title)}**: {markdown(entry.meaning)}.{formula}{source}")
-    st.caption(glossary.SYMBOLS)
+            st.markdown(f"- **{markdown(entry.title)}**: {markdown(words.say(entry.meaning))}.{formula}{source}")
+    st.caption(words.say(glossary.SYMBOLS))
 
 
-def draw_policy(report: EvaluationReport) -> None:
+def draw_policy(report: EvaluationReport, words: Words) -> None:
     """Say how the lists were made, which models have no results, and what new viewers get."""
-    lines = [f"{NOT_RANKED[report.settings.policy.mask]}."]
+    lines = [f"{words.say(NOT_RANKED[report.settings.policy.mask])}."]
     lines += [f"{recipes.label(name)} has no results: {text}." for name, text in report.refused.items()]
     counts = [f"{recipes.label(name)} {n:,}" for name, n in report.first.popularity_fallback.items() if n]
     if counts:
-        lines.append(f"The most popular stand in for viewers of whom a model knows nothing: {', '.join(counts)}.")
+        lines.append(
+            f"The most popular stand in for {words.viewers} of whom a model knows nothing: {', '.join(counts)}."
+        )
     warm = report.first.warm
     if warm is not None:
         key = f"ndcg@{report.settings.k}"
         values = ", ".join(f"{recipes.label(n)} {m[key].value:.4f}" for n, m in warm.results.metrics.items())
-        lines.append(f"For the {warm.users:,} viewers with known likes, {glossary.title(key)} is: {values}.")
+        lines.append(f"For the {warm.users:,} {words.viewers} with known likes, {glossary.title(key)} is: {values}.")
     for line in lines:
         st.caption(markdown(line[0].upper() + line[1:]))
 
@@ -255,10 +257,11 @@ def to_markdown(report: EvaluationReport, command: str, words: Words) -> str:
     """Return a table of the accuracy and what it was measured on, for a report."""
     keys = columns(report, "accuracy")
     head, settings = [glossary.title(key) for key in keys], report.settings
+    rule = words.say(NOT_RANKED[settings.policy.mask])
     sizes = f"{report.users:,} {words.viewers}, {report.items:,} {words.items}"
     lines = [
         f"{settings.dataset}, {settings.split['split']}, liked from {settings.positive:g}: {sizes}, "
-        f"{settings.seeds} seed(s); ± half a 95 % interval over {words.viewers}; {NOT_RANKED[settings.policy.mask]}",
+        f"{settings.seeds} seed(s); ± half a 95 % interval over {words.viewers}; {rule}",
         "",
         f"`{command}`",
         "",
