@@ -63,7 +63,7 @@ def test_ndcg_discounts_by_the_logarithm_to_base_two() -> None:
     assert one(ndcg, [1, 0], 1) == 1.0
 
 
-def test_ndcg_and_map_of_more_relevant_items_than_places_can_still_be_one() -> None:
+def test_ndcg_and_map_of_more_relevant_items_than_ranks_can_still_be_one() -> None:
     assert one(ndcg, [1, 1, 1], 50) == pytest.approx(1.0)
     assert one(average_precision, [1, 1, 1], 50) == pytest.approx(1.0)
     assert one(average_precision_by_n, [1, 1, 1], 50) == pytest.approx(3 / 50)
@@ -112,7 +112,7 @@ def test_metrics_lie_between_zero_and_one_and_agree_with_a_plain_reference(case)
 
 @given(hit_lists(), st.data())
 @settings(max_examples=100, deadline=None)
-def test_moving_a_hit_one_place_up_never_lowers_a_metric(case, data) -> None:
+def test_moving_a_hit_one_rank_up_never_lowers_a_metric(case, data) -> None:
     hits, n_relevant = case
     swappable = [i for i in range(1, len(hits)) if hits[i] and not hits[i - 1]]
     if not swappable:
@@ -125,7 +125,7 @@ def test_moving_a_hit_one_place_up_never_lowers_a_metric(case, data) -> None:
 
 @given(st.integers(1, 8), st.integers(1, 12))
 @settings(max_examples=60, deadline=None)
-def test_a_perfect_list_scores_one_wherever_one_can_be_reached(k, n_relevant) -> None:
+def test_a_perfect_list_scores_one(k, n_relevant) -> None:
     hits = [rank <= n_relevant for rank in range(1, k + 1)]
     for name in ("ndcg", "map", "mrr", "hr"):
         assert one(RANKING_METRICS[name], hits, n_relevant) == pytest.approx(1.0)
@@ -184,7 +184,7 @@ def test_m35_equal_scores_are_listed_as_often_as_chance_would_however_the_items_
 @settings(max_examples=60, deadline=None)
 def test_metrics_do_not_depend_on_how_the_items_are_numbered(table, data) -> None:
     scores, relevant = table
-    distinct = torch.from_numpy(  # ties aside, which luck decides
+    distinct = torch.from_numpy(  # without ties, which chance decides
         np.random.default_rng(0).permuted(
             np.tile(np.arange(scores.shape[1], dtype=np.float32), (len(scores), 1)), axis=1
         )
@@ -261,7 +261,7 @@ def test_a_constant_scorer_gets_neither_a_perfect_mrr_nor_a_perfect_auc() -> Non
     assert auc(scores, *relevant.nonzero(as_tuple=True)).tolist() == [0.5] * n_items
 
 
-def test_c36_ties_follow_neither_the_index_nor_what_stands_before_them() -> None:
+def test_c36_ties_follow_neither_the_index_nor_the_items_before_them() -> None:
     """Of 5,000 equal items each list of 50 is a sample of all: the mean index is in the middle, none is favoured."""
     salts = torch.arange(400) * 0x9E3779B97F4A7C1 % 2**62
     items = top_k(torch.zeros(400, 5000), 50, salts).items
@@ -272,7 +272,7 @@ def test_c36_ties_follow_neither_the_index_nor_what_stands_before_them() -> None
     assert top_k(first, 4, salts[:1]).items[0].tolist() == [4999, *[i for i in items[0].tolist() if i != 4999][:3]]
 
 
-def test_the_order_of_ties_follows_from_what_was_seen_not_from_who_saw_it_or_in_which_order() -> None:
+def test_the_order_of_ties_follows_from_the_items_seen_not_from_the_user_or_the_order() -> None:
     seen = Interactions.from_pairs([0, 0, 1, 1, 2], [3, 5, 5, 3, 4], n_users=4, n_items=9)
     salts = tie_salts(seen, [0, 1, 2, 3])
     assert salts[0] == salts[1]
@@ -281,7 +281,7 @@ def test_the_order_of_ties_follows_from_what_was_seen_not_from_who_saw_it_or_in_
     assert not torch.equal(tie_salts(seen, [0], seed=1), salts[:1])
 
 
-def test_padding_is_no_item() -> None:
+def test_padding_is_not_an_item() -> None:
     items = torch.tensor([[2, -1, -1]])
     relevant = torch.tensor([[True, False, False, True]])  # item 0 and the last item: what -1 could be taken for
     assert find_hits(items, relevant).tolist() == [[False, False, False]]
@@ -303,12 +303,12 @@ def test_nan_scores_are_never_listed() -> None:
 
 def test_seen_is_masked_by_user_and_item_not_the_other_way_round() -> None:
     seen = Interactions.from_pairs([0, 0, 2], [1, 2, 0], n_users=3, n_items=3)
-    # A batch in another order than the users': the position in the batch and the user are different things.
+    # The batch is in another order than the users, so its positions are not the user indices.
     masked = mask_scores(torch.ones(2, 3), [2, 0], seen=seen) == -INF
     assert masked.tolist() == [[True, False, False], [False, True, True]]
 
 
-def test_among_keeps_only_the_candidates_and_leaves_their_array_as_it_was() -> None:
+def test_among_keeps_only_the_candidates_and_does_not_change_their_array() -> None:
     among = np.array([3, 1])
     masked = mask_scores(torch.ones(2, 4), [0, 1], seen=None, among=among) == -INF
     assert masked.tolist() == [[True, False, True, False]] * 2

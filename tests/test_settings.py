@@ -59,10 +59,10 @@ def test_a_home_is_the_folder_that_is_named(tmp_path: Path, monkeypatch: pytest.
 def test_without_a_home_directory_the_variable_to_set_is_named(
     monkeypatch: pytest.MonkeyPatch, home: str | None, problem: str
 ) -> None:
-    def nobody(*_: object) -> None:
+    def unknown_user(*_: object) -> None:
         raise KeyError("a container's random user has no entry")
 
-    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr("pwd.getpwuid", unknown_user)
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.delenv("RECENGINE_HOME", raising=False)
     if home is not None:
@@ -73,16 +73,16 @@ def test_without_a_home_directory_the_variable_to_set_is_named(
     assert str(caught.value).endswith("; set RECENGINE_HOME to a folder that can be written")
 
 
-def test_only_errors_of_the_home_are_its_own(fresh_home: Path, tmp_path: Path) -> None:
-    def about(number: int, path: Path | None) -> str:
+def test_only_errors_below_the_home_are_errors_of_the_home(fresh_home: Path, tmp_path: Path) -> None:
+    def message(number: int, path: Path | None) -> str:
         return str(settings.home_error(OSError(number, os.strerror(number), path and str(path))) or "")
 
     inside = fresh_home / "models" / "x"
     for number in (errno.EACCES, errno.EROFS, errno.ENOTDIR):
-        assert about(number, inside) == about(number, fresh_home) != ""
-        assert about(number, tmp_path) != ""  # it cannot be made there
-        assert about(number, tmp_path / "other") == about(number, None) == ""
-    assert about(errno.ENOSPC, inside) == ""
-    assert about(errno.EACCES, inside).startswith(
+        assert message(number, inside) == message(number, fresh_home) != ""
+        assert message(number, tmp_path) != ""  # it cannot be made there
+        assert message(number, tmp_path / "other") == message(number, None) == ""
+    assert message(errno.ENOSPC, inside) == ""
+    assert message(errno.EACCES, inside).startswith(
         f"RECENGINE_HOME '{fresh_home}' cannot be written (Permission denied)"
     )

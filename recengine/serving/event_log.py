@@ -98,7 +98,7 @@ class Event(NamedTuple):
     kind      : one of KINDS; `stars`, from 0.5 to 5, belong to `rate` alone
     item_id   : raw id, as stored
     timestamp : seconds since 1970; 0 stands for the moment at which the log keeps it
-    event_id  : chosen by whoever made the event
+    event_id  : chosen by the sender of the event
     item_idx  : index in the catalogue that `located` was given, -1 before; not stored
     """
 
@@ -144,7 +144,7 @@ class EventLog:
     def __init__(self, url: str | None = None) -> None:
         address = url or settings.database()
         if address is None:
-            with suppress(OSError):  # the database's own message is clearer
+            with suppress(OSError):  # the database's message is clearer
                 settings.home().mkdir(parents=True, exist_ok=True)
         self._engine = engine(database_url(address))
         self._writing = threading.Lock()

@@ -37,9 +37,9 @@ from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch
 
 CAP = 100
-"""Latest ratings of one visitor that count, so that nobody outweighs a busy user of the data set."""
+"""The number of latest ratings of a visitor that count, so that none outweighs a busy user of the data set."""
 KEPT = 3
-"""Snapshots that are kept, including the served one."""
+"""The number of snapshots that are kept, including the served one."""
 
 
 class Reached(NamedTuple):

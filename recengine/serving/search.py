@@ -1,4 +1,4 @@
-"""Typeahead over titles and users: what was meant, from a few letters, with accents, articles and typos forgiven."""
+"""Typeahead over titles and users: the intended one from a few letters, with accents, articles and typos forgiven."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from recengine.data.titles import normalise
 
 LONGEST_QUERY = 100
 _TYPO_SCORE = 78.0
-"""How alike (0 to 100) a title must be to count as a misspelt query."""
+"""The similarity (0 to 100) from which a title counts as misspelt in the query."""
 _YEAR = re.compile(r"^(.*\S)\s*\(?\b((?:18|19|20)\d\d)\)?$")
 
 
 class TitleSearch:
-    """Films of a catalogue found by title; of those that match equally well the better known come first."""
+    """Search for films by title; of those that match equally well, the better known come first."""
 
     def __init__(self, titles: TitleIndex) -> None:
         self.titles = titles
@@ -48,7 +48,7 @@ class TitleSearch:
         return hits[:limit]
 
     def _exactness(self, wanted: str) -> NDArray[np.int64]:
-        """Return how well each key matches: 4 the same, 3 begins with it, 2 words begin so, 1 contains, 0 not."""
+        """Return the match of each key: 4 equal, 3 starts with the query, 2 some word does, 1 contains it, 0 none."""
         words = wanted.split(" ")
         starts = [f" {word}" for word in words]
         grades = np.zeros(len(self.titles.keys), dtype=np.int64)
@@ -75,14 +75,14 @@ class TitleSearch:
 
 
 class UserIndex:
-    """Users found by id, or by the words of their profile (one text each)."""
+    """Search for users by id, or by the words of their profile (one text each)."""
 
     def __init__(self, ids: Sequence[Any] | NDArray[Any], profiles: Sequence[str] | None = None) -> None:
         self._ids = [str(i) for i in ids]
         self._profiles = [f" {normalise(text)}" for text in profiles] if profiles is not None else None
 
     def find(self, query: str, *, limit: int = 8) -> list[int]:
-        """Return the positions of at most `limit` users, by id (the same, begins so, contains it), then by profile."""
+        """Return the positions of at most `limit` users: by id (equal, start, contained), then by profile."""
         wanted = query.strip()[:LONGEST_QUERY].removeprefix("#").casefold()
         if not wanted:
             return []

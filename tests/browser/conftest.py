@@ -1,4 +1,4 @@
-"""One server with a separate home, one Chromium, and a page that notes what must not happen."""
+"""One server with a separate home, one Chromium, and a page that records what must not happen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OpenPage = Callable[..., Page]
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Start the app once for all journeys."""
-    if chromium() is None:  # before the app is started for nothing
+    if chromium() is None:  # otherwise the app would start for nothing
         pytest.skip(NO_CHROMIUM)
     running = Server(tmp_path_factory.mktemp("browser") / "home")
     yield running
@@ -71,7 +71,7 @@ def away(url: str) -> bool:
 def bad(message: ConsoleMessage) -> bool:
     """Tell whether a console message is an error.
 
-    On a deep link Streamlit looks for its own base path by asking below the page first, which is a 404 by design.
+    On a deep link Streamlit looks for its base path below the page first, which is a 404 by design.
     """
     probe = "/_stcore/" in message.location.get("url", "") and "404" in message.text
     return message.type == "error" and not probe

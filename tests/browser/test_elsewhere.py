@@ -30,7 +30,7 @@ def below(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """Return a page of a new visitor, whose every answer from the server must be a good one."""
+    """Return a page of a new visitor; every response of the server must be a success."""
     context = browser.new_context()
     made = context.new_page()
     made.set_default_timeout(60_000)
@@ -103,7 +103,7 @@ def forgetful(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     context.close()
 
 
-def test_without_cookies_rating_works_and_the_page_says_how_long(forgetful: Page, below: Server) -> None:
+def test_without_cookies_rating_works_and_the_page_tells_how_long(forgetful: Page, below: Server) -> None:
     forgetful.goto(f"{below.url}/rate")
     note = forgetful.get_by_text("This browser keeps no cookies, so your ratings last only as long as this tab.")
     expect(note).to_be_visible()

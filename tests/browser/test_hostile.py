@@ -1,4 +1,4 @@
-"""Hostile text in catalogues, uploads and addresses, on every page: it is shown as what it is, and nothing happens.
+"""Hostile text in catalogues, uploads and addresses, on every page: it is shown literally, and has no effect.
 
 That no dialog opened, no request left this machine and nothing failed is checked by `open_page` after each test.
 """
@@ -30,7 +30,7 @@ FOREIGN = """() => {
   });
   for (const part of document.querySelectorAll('[data-testid=stMain], [data-testid=stSidebar]')) look(part);
   return active }"""
-"""Returns elements that text has become: scripts, frames, what handles events, and what points to another machine."""
+"""Returns elements made from text: scripts, frames, event handlers, and addresses of other machines."""
 NAMED = "user item model data genres years k unseen popularity trail runs models split at seeds sampled recent replayed"
 NAMED += " ratings events speed device visitor train_model trials mf.epochs mf.seed mf.loss mf.partial_credit"
 """Parameters of addresses, and one that must not be any."""
@@ -38,7 +38,7 @@ ADDRESSES = ('"><script>alert(1)</script><img src=http://192.0.2.9/ onerror=aler
 
 
 def wait_for_script(page: Page) -> None:
-    """Wait until the page's script has run, and check that no text has become anything else."""
+    """Wait until the page's script has run, and check that no text has become an element."""
     expect(page.locator(".status")).to_have_count(1)
     page.wait_for_function("document.querySelector('[data-test-script-state=notRunning]') !== null")
     assert page.evaluate(FOREIGN) == []

@@ -52,7 +52,7 @@ def test_picking_a_viewer_by_typing_changes_page_and_address(open_page: OpenPage
     result.click()
     expect(page.locator(".ticket .stub b")).to_have_text(wanted)
     expect(page).to_have_url(re.compile(rf"[?&]user={wanted}(&|$)"))
-    expect(page.get_by_label("Find a viewer")).to_have_count(1)  # the old one goes when the page is rendered
+    expect(page.get_by_label("Find a viewer")).to_have_count(1)  # the old one disappears when the page is rendered
     expect(page.get_by_label("Find a viewer")).to_have_value("")
     page.reload()
     expect(page.locator(".ticket .stub b")).to_have_text(wanted)
@@ -125,7 +125,7 @@ def test_phone_shows_the_posters_in_the_order_of_their_ranks(open_page: OpenPage
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_words_stand_out_from_their_ground(open_page: OpenPage, scheme: str) -> None:
+def test_text_stands_out_from_its_background(open_page: OpenPage, scheme: str) -> None:
     page = open_page("/?user=12", scheme=scheme)
     expect(page.locator(".notebook")).to_be_visible()
     for selector in (".head p", ".meta", ".note", ".rank", ".ticket .stub b", ".notebook p", ".about-model", ".status"):

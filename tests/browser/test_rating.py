@@ -33,7 +33,7 @@ def titles(board: Locator) -> list[str]:
 
 
 def settled(page: Page) -> None:
-    """Wait until Python has kept all that was done."""
+    """Wait until the server has kept every event."""
     for name in ("hand", "list"):
         expect(board(page, name).locator(".board")).to_have_attribute("data-waiting", "0")
 
@@ -83,7 +83,7 @@ EXPORT = """Date,Name,Year,Letterboxd URI,Rating
 """
 
 
-def test_an_export_is_brought_in_after_a_look_at_it_and_can_be_taken_away(open_page: OpenPage) -> None:
+def test_an_export_is_imported_after_a_review_and_can_be_downloaded(open_page: OpenPage) -> None:
     page = open_page("/rate")
     settled(page)
     page.get_by_text("Import your ratings from Letterboxd").click()
@@ -119,7 +119,7 @@ CLICKS = """async () => {
   }
   return names;
 }"""
-"""Rates eight films, six to rate and two of the list, one every 40 ms: faster than any answer comes."""
+"""Rates eight films, six to rate and two of the list, one every 40 ms: faster than any response."""
 
 
 def test_eight_quick_clicks_are_all_kept_and_survive_a_reload(open_page: OpenPage) -> None:

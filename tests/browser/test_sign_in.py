@@ -99,7 +99,7 @@ def test_a_user_is_the_same_in_every_browser_and_takes_along_what_they_rated(
     expect(elsewhere.locator(".status-line")).to_contain_text("to make this list yours")
 
 
-def test_who_is_refused_by_the_provider_stays_a_stranger(browser: Browser, guarded: Server) -> None:
+def test_a_visitor_whom_the_provider_refuses_stays_anonymous(browser: Browser, guarded: Server) -> None:
     page = enter(browser, guarded)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("button", name=re.compile("Deny")).click()

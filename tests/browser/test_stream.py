@@ -20,7 +20,7 @@ CURVES = "[role=img][aria-label^='Curves of recall']"
 
 @pytest.fixture
 def jobs(server: Server) -> Iterator[Jobs]:
-    """Return the server's jobs, as another process sees them; what is left of them ends with the test."""
+    """Return the server's jobs, as another process sees them; those still running end with the test."""
     seen = Jobs(server.home / "jobs")
     yield seen
     for job in seen.all():
@@ -53,7 +53,7 @@ def test_watch_pause_reload_go_on_leave_come_back_and_take_it_away(open_page: Op
     page.get_by_role("button", name="Pause").click()
     page.get_by_role("button", name="Resume").wait_for()
     stood = at(page)
-    for _ in range(5):  # what was on its way may still come once
+    for _ in range(5):  # an update on its way may still arrive
         page.reload()
         page.get_by_role("button", name="Resume").wait_for()
         page.locator(CURVES).wait_for()

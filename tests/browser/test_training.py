@@ -28,7 +28,7 @@ BAR = ".st-key-watch [data-testid=stProgress]"
 
 @pytest.fixture
 def jobs(server: Server) -> Iterator[Jobs]:
-    """Return the server's jobs, as another process sees them; what is left of them ends with the test."""
+    """Return the server's jobs, as another process sees them; those still running end with the test."""
     seen = Jobs(server.home / "jobs")
     yield seen
     for job in seen.all():

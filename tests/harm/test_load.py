@@ -1,4 +1,4 @@
-"""The short form of `benchmarks.load`: a few visitors at once over Streamlit's own protocol."""
+"""The short form of `benchmarks.load`: a few visitors at once over Streamlit's protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hostile visitor against the hosted app, over its own protocol: floods, forgeries, nonsense, other visitors' ids."""
+"""A hostile visitor against the hosted app, over Streamlit's protocol: floods, forgeries, nonsense, ids of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract itself: each line fails for a model that breaks it, and lines about an ability come and go with it."""
+"""The contract itself: each line fails for a model that breaks it, and those of an ability need its declaration."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def backwards(_: Any, ranking: Ranking) -> Ranking:
 
 
 def careless_load(cls: Any, folder: str) -> Recommender:
-    about = json.loads(Path(folder, "model.json").read_text())
+    description = json.loads(Path(folder, "model.json").read_text())
     model = cls()
-    model.n_users, model.n_items = about["n_users"], about["n_items"]
+    model.n_users, model.n_items = description["n_users"], description["n_items"]
     model.restore(load_file(Path(folder, "model.safetensors")))
     return model
 
@@ -194,7 +194,7 @@ def test_every_line_is_broken_by_some_model() -> None:
     assert set(lines(ModelContract)) - names == {"test_nearly_the_scores_of_a_new_user"}, "it is opted into; see below"
 
 
-def test_a_promise_to_score_nearly_alike_is_held() -> None:
+def test_a_promise_of_nearly_the_same_scores_is_checked() -> None:
     negated = {"score_history": after(Popularity.score_history, lambda _, s: -s), "model": Popularity}
     kind = type("Negated", (Popularity,), negated)
     contract = type("Promising", (ModelContract,), {"model": kind, "folds_in_nearly": {}})
@@ -211,7 +211,7 @@ def test_training_that_fails_is_the_only_finding(tiny: Dataset) -> None:
 
 
 def reporting(result: object) -> type[Recommender]:
-    """Return a model with a loop of its own, which reports its epochs as that."""
+    """Return a model with a custom training loop, which reports `result` as its epoch."""
 
     def learn(self: Popularity, train: Interactions, context: FitContext) -> None:
         Popularity.learn(self, train, context)
@@ -246,11 +246,11 @@ def numpy_output(train: Interactions) -> None:
 
 
 def writable_buffer(train: Interactions) -> None:
-    ctypes.c_int64.from_buffer(train.timestamp)  # as compiled code asks, which need not write
+    ctypes.c_int64.from_buffer(train.timestamp)  # as compiled code does, even if it does not write
 
 
 @pytest.mark.parametrize("write", [numpy_in_place, numpy_output, writable_buffer])
-def test_m29_code_that_asks_to_write_to_the_rows_is_told_to_copy_them(
+def test_m29_code_that_needs_writable_rows_is_advised_to_copy_them(
     tiny: Dataset, write: Callable[[Interactions], None]
 ) -> None:
     def learn(self: Popularity, train: Interactions, context: FitContext) -> None:
@@ -272,7 +272,7 @@ def test_lines_about_an_ability_exist_only_for_models_that_declare_it(ability: s
     assert held(ability) - held()
 
 
-def test_a_contract_of_a_contract_has_the_lines_of_its_own_model() -> None:
+def test_a_contract_of_a_contract_has_the_lines_of_its_model() -> None:
     parent = type("Parent", (ModelContract,), {"model": Popularity})
     child: Any = type("Child", (parent,), {"model": ItemKNN})
     assert parent.test_similar is None
