@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences, past_rows, past_tensors
+from recengine.errors import BadInput
 from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.models.options import shared
 from recengine.training.catalogue_softmax import BLOCK_LOGITS, catalogue_softmax_loss
@@ -164,6 +165,13 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
         return self.network_class(self.n_items, self.config)
 
     def learn(self, train: Interactions, context: FitContext) -> None:
+        if train.user_counts.max(initial=0) < 2:
+            raise BadInput(
+                "model",
+                self.name,
+                remedy="choose another model, such as 'popularity'",
+                problem="learns from users with at least two events, and no user has as many here",
+            )
         device = context.run.torch_device()
         self.remember(train)
         with seeded(device, context.run.seed), one_thread(device):

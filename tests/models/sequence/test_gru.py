@@ -3,13 +3,16 @@
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences
+from recengine.errors import BadInput
 from recengine.models.registry import configure, model_class
+from recengine.models.sequence.gru import GRU, GRUConfig
 from recengine.training.config import RunConfig
 
 
@@ -80,3 +83,10 @@ def test_one_item_predicts_which_half_of_the_catalogue_follows() -> None:
     new_users = Interactions.from_pairs(np.arange(40), np.arange(40), n_users=40, n_items=40)
     top = model.score_history(new_users).topk(10).indices.numpy()
     assert (top // 20 == np.arange(40)[:, None] // 20).mean() > 0.95
+
+
+@pytest.mark.parametrize("users", [(), (0, 1, 2), tuple(range(15))])
+def test_data_in_which_no_user_has_two_events_is_refused_in_words(users: tuple[int, ...]) -> None:
+    rows = Interactions.from_pairs(users, [u % 4 for u in users], n_users=15, n_items=4)
+    with pytest.raises(BadInput, match="at least two events, and no user has as many"):
+        GRU(GRUConfig()).fit(rows)
