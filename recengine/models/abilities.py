@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
+from recengine.models.streaming.step_arrays import Rule, Sampler, Scratch, Tables
 
 
 @runtime_checkable
@@ -98,18 +99,40 @@ class SupportsProfiles(Protocol):
         ...
 
 
+class SessionConfig(Protocol):
+    """What an `OnlineSession` asks of the config of its model."""
+
+    @property
+    def negatives_from(self) -> str:
+        """Return where negative samples are drawn from."""
+        ...
+
+    @property
+    def passes(self) -> int:
+        """Return the number of steps on each event."""
+        ...
+
+    @property
+    def replay(self) -> int:
+        """Return the number of earlier events that are learned again with each."""
+        ...
+
+
 @runtime_checkable
 class SupportsSession(Protocol):
     """Lends its tables to an `OnlineSession`, in which one user's events move copies of what they touch."""
 
-    config: Any
+    @property
+    def config(self) -> SessionConfig:
+        """Return the settings of the model."""
+        ...
 
     @property
     def negatives(self) -> int:
         """Return the number of negatives of one event."""
         ...
 
-    def arrays(self) -> tuple[Any, Any, Any, Any]:
+    def arrays(self) -> tuple[Tables, Rule, Sampler, Scratch]:
         """Return the tables, the update rule, the sampler of negatives and the scratch space, as NumPy arrays."""
         ...
 
