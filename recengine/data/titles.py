@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 from itertools import filterfalse
+
+import numpy as np
+from numpy.typing import NDArray
 
 LONGEST_TITLE = 250
 """Letters in a title; longer texts are left as they are."""
@@ -29,6 +34,11 @@ _NAMES = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
 )
+_ORDINALS = frozenset("first second third fourth fifth sixth seventh eighth ninth tenth".split())
+_MOST_PARTS = 20
+"""Numbers at the end of a title up to this one count the parts of a series; larger ones are years and names."""
+_COUNTERS = frozenset(("part", "episode", "chapter", "vol", "volume", "the"))
+"""Words that may stand before the number of a part."""
 _NUMERALS = {word: str(n) for words in (_ROMAN, _NAMES) for n, word in enumerate(words.split(), start=1)}
 
 
@@ -81,6 +91,30 @@ def with_numbers(normalised: str) -> str:
     """
     *rest, last = normalised.split(" ")
     return " ".join([*(word if word == "i" else _NUMERALS.get(word, word) for word in rest), _NUMERALS.get(last, last)])
+
+
+def series_of(titles: Sequence[str]) -> NDArray[np.int64]:
+    """Return (n,) the number of each title's series, -1 where it stands alone.
+
+    A series is what titles share before a colon, " and the " or the number of a part: "Star Wars: Episode V",
+    "Rocky III", "Shrek 2" and "Shrek the Third" each find theirs, and a remake its original.
+    """
+    keys = [_series_key(title) for title in titles]
+    shared = {key: i for i, key in enumerate(key for key, n in Counter(keys).items() if n > 1 and key)}
+    return np.array([shared.get(key, -1) for key in keys], dtype=np.int64)
+
+
+def _series_key(raw: str) -> str:
+    title = split_title(raw)[0]
+    head, colon, _ = title.partition(":")
+    words = with_numbers(normalise(head if colon and head.strip() else title)).split(" ")
+    if "and" in words[2:-2] and words[words.index("and", 2) + 1] == "the":  # "Harry Potter and the ..."
+        words = words[: words.index("and", 2)]
+    if len(words) > 1 and (words[-1] in _ORDINALS or (words[-1].isdigit() and int(words[-1]) <= _MOST_PARTS)):
+        del words[-1]
+        while len(words) > 1 and words[-1] in _COUNTERS:
+            del words[-1]
+    return " ".join(words)
 
 
 def _article_first(title: str) -> str:

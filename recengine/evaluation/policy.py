@@ -101,6 +101,9 @@ class EvaluationPolicy:
                 )  # nothing is left to list: nothing stands in
                 scores[torch.from_numpy(position)] = stands_in
                 fallback = fallback | unmoved
+        if not fallback.all():
+            own = torch.from_numpy(~fallback)
+            scores[own] = model.arrange(scores[own])
         return Scored(scores, fallback, tie_salts(hidden, users, self.tie_seed))
 
 

@@ -223,6 +223,13 @@ class Recommender(ABC, Generic[ConfigT]):
         best = best_epoch(self.training_log, self.criterion)
         return None if best is None else best.epoch
 
+    def arrange(self, scores: Tensor) -> Tensor:
+        """Return what scores (B, n_items) are ranked by, -inf where hidden: they themselves, or changed in place.
+
+        For what is asked of a list rather than of an item, such as how many items of a kind it holds.
+        """
+        return scores
+
     @final
     @torch.inference_mode()
     def top_k(
@@ -237,7 +244,7 @@ class Recommender(ABC, Generic[ConfigT]):
         users = as_indices(user_idx)
         check_k(k, self.n_items)
         scores = self.score(users).to("cpu", torch.float32, copy=True)  # (B, n_items)
-        return top_k(mask_scores(scores, users, seen=seen, among=among), k, tie_salts(seen, users))
+        return top_k(self.arrange(mask_scores(scores, users, seen=seen, among=among)), k, tie_salts(seen, users))
 
     @final
     @torch.inference_mode()

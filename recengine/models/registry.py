@@ -16,6 +16,7 @@ from recengine.models.factors.ials import IALS
 from recengine.models.factors.mf import MF
 from recengine.models.item_item.linear import EASE, SLIM, ItemKNN
 from recengine.models.item_item.slist import SLIST
+from recengine.models.item_item.taste import Taste
 from recengine.models.pair.hybrid import Hybrid, HybridJoint
 from recengine.models.pair.neural import CML, MLP, MLPMF, ColdStartMF, DeepFM, NeuMF, NonlinearMF
 from recengine.models.plugins import find_plugins
@@ -88,6 +89,7 @@ MODELS = Registry(
     EASE,
     SLIM,
     SLIST,
+    Taste,
     StreamItemKNN,
     IALS,
     MF,

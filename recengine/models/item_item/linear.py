@@ -155,12 +155,7 @@ class EASE(ItemItem[EASEConfig]):
     Config = EASEConfig
 
     def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
-        gram = gram_matrix(train, device)
-        gram.diagonal().add_(self.config.l2)
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        weights = inverse / -inverse.diagonal()
-        weights.fill_diagonal_(0)
-        return weights
+        return ridge_weights(gram_matrix(train, device), self.config.l2)
 
 
 @dataclass(frozen=True)
@@ -218,6 +213,14 @@ def check_square(model: str, n_items: int, *, instead: str) -> None:
             remedy=f"choose {instead!r}, or drop rare items with `min_item`",
             problem=f"needs {size}, more than the limit of {MEMORY_LIMIT >> 30} GiB",
         )
+
+
+def ridge_weights(gram: Tensor, l2: float) -> Tensor:
+    """Return EASE's weights (n_items, n_items), with a zero diagonal, from X'X, whose diagonal is changed in place."""
+    gram.diagonal().add_(l2)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+    weights = inverse / -inverse.diagonal()
+    return weights.fill_diagonal_(0)
 
 
 def gram_matrix(interactions: Interactions, device: torch.device, batch: int = 4096) -> Tensor:

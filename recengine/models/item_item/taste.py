@@ -1,0 +1,299 @@
+"""Taste: a list for someone of whom only a few likes and dislikes are known, in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from torch.nn.functional import embedding_bag, normalize
+
+from recengine.data.interactions import Interactions
+from recengine.data.titles import series_of
+from recengine.models.base import FitContext, Recommender, as_indices
+from recengine.models.item_item.linear import EASEConfig, check_square, gram_matrix, ridge_weights
+from recengine.models.metadata import without_metadata
+from recengine.models.simple.content import COLUMNS, term_matrix
+from recengine.training.config import Config, Range, option, preset
+
+LIKED, DISLIKED = 0.75, 0.45
+"""Parts of the rating scale from which on a rating is a like, and up to which it is a dislike: 4 and 2.5 of 5 stars."""
+SHRINK_MEAN, SHRINK_ITEM = 3.0, 5.0
+"""Average ratings that are added to a user's, and to an item's."""
+LEAST_STRENGTH = 0.02
+"""Weights between items that are smaller are not blown up to full size."""
+SERIES_STEP = 1.0
+"""What an item beyond the cap of its series loses: as much as the best item's collaborative score."""
+SHRINK_COSINE, FULL_EVIDENCE, MOST_EVIDENCE = 10.0, 20.0, 0.7
+"""Similar items: added to the denominator of a cosine; users who liked an item, at which half of the evidence is there;
+and the share of the cosine where all of it is. The rest is content."""
+
+
+@dataclass(frozen=True)
+class TasteConfig(Config):
+    """Options of `taste`. Weights are relative to the best item's collaborative score, which is 1."""
+
+    l2: float = preset(EASEConfig, "l2", 500.0)
+    damping: float = option(
+        0.1,
+        "power of an item's popularity that its collaborative score is divided by; larger lists lesser-known items",
+        low=0,
+        high=2,
+        search=Range(0, 0.4),
+        primary=1,
+    )
+    dislike_weight: float = option(
+        0.5, "what a dislike takes from the item most like it", low=0, high=10, search=Range(0.1, 1), primary=1
+    )
+    genre_weight: float = option(
+        0.3, "weight of the genres shared with the likes", low=0, high=10, search=Range(0, 1), primary=1
+    )
+    term_weight: float = option(
+        0.1,
+        "weight of all that is shared with the likes: genres, keywords, tags, director and series",
+        low=0,
+        high=10,
+        search=Range(0, 0.5),
+        primary=1,
+    )
+    shared_dislike: float = option(
+        0.7, "weight of what is shared with the dislikes, where the likes' is 1", low=0, high=10, search=Range(0, 1)
+    )
+    quality_weight: float = option(
+        0.1,
+        "weight of the stars that an item gets above the average of those who rated it",
+        low=0,
+        high=10,
+        search=Range(0, 0.3),
+        primary=1,
+    )
+    fame_weight: float = option(
+        0.0, "weight of an item's popularity, whatever the user likes", low=0, high=10, search=Range(0, 0.5)
+    )
+    series_cap: int = option(2, "items of one series that are listed at full score; 0: all", low=0, high=100)
+
+
+class Evidence(NamedTuple):
+    """What rows of ratings say: of each row, by user, one weight at least is 0.
+
+    item : (n,); starts : (n_users,) where each user's rows begin; like, dislike : (n,) float32
+    """
+
+    item: Tensor
+    starts: Tensor
+    like: Tensor
+    dislike: Tensor
+
+    def total(self, table: Tensor, row: Tensor, weight: Tensor) -> Tensor:
+        """Return (n_users, table.shape[1]): each user's sum of the table's rows (n,), times their weights (n,)."""
+        return embedding_bag(row, table, self.starts, mode="sum", per_sample_weights=weight)
+
+    def shares(self, weight: Tensor) -> Tensor:
+        """Return the weights (n,) divided by the sum of their user's, so that a mean is a sum."""
+        counts = torch.diff(self.starts, append=torch.tensor([len(self.item)]))
+        user = torch.repeat_interleave(torch.arange(len(counts)), counts)
+        return weight / torch.zeros(len(counts)).index_add_(0, user, weight).clamp(min=1)[user]
+
+
+class Taste(Recommender[TasteConfig]):
+    """EASE from the likes, less what resembles the dislikes, with content, quality, and a cap on series.
+
+    score(u, i) = sum over likes h of B[h, i] / (count_i + 1)^damping, divided by the largest value for any item
+                - dislike_weight * sum over dislikes h of B[h, i] / max_j B[h, j]
+                + genre_weight * (mean over likes of cos(h, i) - shared_dislike * mean over dislikes of cos(h, i)),
+                  divided by its largest size for any item, and term_weight * the same of all terms
+                + quality_weight * the stars of i above its raters' own means + fame_weight * fame of i
+    with B of EASE (Steck, WWW 2019). All are sums over a set of ratings, so their order does not matter, and what
+    each rating adds or takes is exact. Lists hold at most `series_cap` items of a series at their full score.
+    """
+
+    name = "taste"
+    family = "hybrid"
+    abilities = ("similar", "fold-in", "explain")
+    summary = "Weighs your likes against your dislikes, in any order, and reads genres, keywords and series too."
+    reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
+    learns_from = "ratings"
+    scores_from_history = True
+    Config = TasteConfig
+
+    def reads(self) -> Sequence[str]:
+        return COLUMNS
+
+    def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
+        return {"": 4 * 4 * n_items**2}
+
+    def learn(self, train: Interactions, context: FitContext) -> None:
+        check_square(self.name, self.n_items, instead="mf")
+        self.past = train
+        low, high = (float(train.rating.min()), float(train.rating.max())) if len(train) else (0.0, 0.0)
+        self.scale = torch.tensor([low, high])
+        liked = train.select(train.rating >= low + LIKED * (high - low))
+        self.counts = torch.from_numpy(liked.item_counts.astype(np.float32))
+        self.linked = self.counts.nonzero()[:, 0]  # an item that nobody likes has no weights
+        small = replace(liked, item_idx=self._position().numpy()[liked.item_idx], n_items=len(self.linked))
+        gram = gram_matrix(small, context.run.torch_device())
+        self.weights = ridge_weights(gram, self.config.l2).cpu().contiguous()
+        self.quality = _quality(train, high - low)
+        self._describe(context.items)
+
+    def _position(self) -> Tensor:
+        """Return (n_items,) where each item stands in the weights, -1 where it does not."""
+        return torch.full((self.n_items,), -1).index_copy_(0, self.linked, torch.arange(len(self.linked)))
+
+    def _describe(self, items: pd.DataFrame | None) -> None:
+        """Take what the item table says: unit vectors of genres and of all terms, and the series by title."""
+        columns = [column for column in COLUMNS if items is not None and column in items]
+        self.n_unknown = int(without_metadata(items, columns, self.n_items).sum())
+        self.genres = self.terms = torch.zeros(self.n_items, 1)
+        self.series = torch.full((self.n_items,), -1)
+        if items is None:
+            return
+        if "title" in items:
+            self.series = torch.from_numpy(series_of(items["title"].astype(str).tolist()))
+        if "genres" in columns:
+            self.genres = normalize(term_matrix(items[["genres"]]), dim=1, eps=1e-12)
+        series = torch.nn.functional.one_hot(self.series + 1)[:, 1:].float()
+        series *= torch.log(self.n_items / series.sum(0).clamp(min=1))
+        terms = [term_matrix(items[columns])] if columns else []
+        self.terms = normalize(torch.cat([*terms, series, torch.zeros(self.n_items, 1)], dim=1), dim=1, eps=1e-12)
+
+    def evidence(self, rows: Interactions) -> Evidence:
+        """Return the likes and dislikes among the rows, which must be sorted by user."""
+        low, high = self.scale.tolist()
+        rating = torch.from_numpy(rows.rating.copy())
+        like = rating >= low + LIKED * (high - low)
+        dislike = ~like & (rating <= low + DISLIKED * (high - low))
+        return Evidence(
+            item=torch.from_numpy(rows.item_idx.astype(np.int64)),
+            starts=torch.from_numpy(np.cumsum(rows.user_counts) - rows.user_counts),
+            like=like.float(),
+            dislike=dislike.float(),
+        )
+
+    def score(self, user_idx: ArrayLike) -> Tensor:
+        return self.score_history(self.past.of_users(as_indices(user_idx)))
+
+    def score_history(self, histories: Interactions) -> Tensor:
+        """Return (histories.n_users, n_items) scores of users known only by these ratings."""
+        evidence = self.evidence(histories.select(np.argsort(histories.user_idx, kind="stable")))
+        scores = self._standing().repeat(histories.n_users, 1)
+        scores[:, self.linked] += self._together(evidence)
+        for table, weight in self._tables():
+            shared, size = self._shared(evidence, table)
+            scores += shared * (weight / size)
+        return scores
+
+    def _standing(self) -> Tensor:
+        """Return (n_items,): what an item gets whoever asks."""
+        fame = torch.log1p(self.counts) / torch.log1p(self.counts.max()).clamp(min=1e-12)
+        return self.config.quality_weight * self.quality + self.config.fame_weight * fame
+
+    def _tables(self) -> tuple[tuple[Tensor, float], ...]:
+        return (self.genres, self.config.genre_weight), (self.terms, self.config.term_weight)
+
+    def _links(self, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor]:
+        """Return each row's position in the weights, and what its like and its dislike weigh there, (n,) each."""
+        position = self._position()[evidence.item]
+        known, row = (position >= 0).float(), position.clamp(min=0)
+        nearest = self.weights.amax(1).clamp(min=LEAST_STRENGTH)[row] if len(self.linked) else known
+        return row, evidence.like * known, self.config.dislike_weight * evidence.dislike * known / nearest
+
+    def _damped(self) -> Tensor:
+        return (self.counts[self.linked] + 1) ** -self.config.damping
+
+    def _together(self, evidence: Evidence) -> Tensor:
+        """Return (n_users, n_linked): what the likes give and the dislikes take by who likes what."""
+        if not len(self.linked):
+            return torch.zeros(len(evidence.starts), 0)
+        row, like, dislike = self._links(evidence)
+        liked = evidence.total(self.weights, row, like) * self._damped()
+        return liked / _largest(liked) - evidence.total(self.weights, row, dislike)
+
+    def _shared(self, evidence: Evidence, table: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (n_users, n_items) what is shared with likes less dislikes, and its largest size (n_users, 1)."""
+        shared = evidence.total(table, evidence.item, self._signed(evidence)) @ table.T
+        return shared, shared.abs().amax(1, keepdim=True).clamp(min=1e-9)
+
+    def _signed(self, evidence: Evidence) -> Tensor:
+        disliked = self.config.shared_dislike * evidence.shares(evidence.dislike)
+        return evidence.shares(evidence.like) - disliked
+
+    def explain(self, history: Interactions, item_idx: ArrayLike) -> Tensor:
+        """Return (n_targets, n_history): what each rating of one user adds to each score; below 0 speaks against."""
+        evidence, target = self.evidence(history), torch.as_tensor(as_indices(item_idx))
+        parts = torch.zeros(len(target), len(history))
+        column = self._position()[target]
+        if len(self.linked) and len(history):
+            row, like, dislike = self._links(evidence)
+            largest = _largest(evidence.total(self.weights, row, like) * self._damped())
+            linked = self.weights[row][:, column.clamp(min=0)].T
+            given = linked * like * self._damped()[column.clamp(min=0)][:, None] / largest
+            parts += (given - linked * dislike) * (column >= 0)[:, None]
+        for table, weight in self._tables():
+            size = self._shared(evidence, table)[1]
+            parts += (table[target] @ table[evidence.item].T) * self._signed(evidence) * (weight / size)
+        return parts
+
+    def arrange(self, scores: Tensor) -> Tensor:
+        """Lower, in place, the scores (B, n_items) of all but the best `series_cap` items of each series."""
+        sizes = torch.bincount(self.series + 1)[1:]
+        if not self.config.series_cap or not len(sizes) or int(sizes.max()) <= self.config.series_cap:
+            return scores
+        member = (self.series >= 0).nonzero()[:, 0]
+        order = scores[:, member].argsort(dim=1, descending=True, stable=True)
+        order = order.gather(1, self.series[member][order].argsort(dim=1, stable=True))  # by series, best first
+        rank = torch.arange(len(member)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+        excess = (rank >= self.config.series_cap).nonzero()[:, 0]
+        lowered = member[order[:, excess]]
+        return scores.scatter_add_(1, lowered, torch.full(lowered.shape, -SERIES_STEP))
+
+    def item_similarity(self, item_idx: Tensor) -> Tensor:
+        """Return (B, n_items): the cosine of who likes both, where many do, and of what they share, where few do."""
+        share = self.counts / (self.counts + FULL_EVIDENCE) * MOST_EVIDENCE
+        trust = torch.minimum(share[item_idx][:, None], share)
+        size = (self.counts[item_idx][:, None] * self.counts).sqrt() + SHRINK_COSINE
+        return trust * self._both(item_idx) / size + (1 - trust) * (self.terms[item_idx] @ self.terms.T)
+
+    def _both(self, item_idx: Tensor) -> Tensor:
+        """Return (B, n_items): how many users like each of the given items and each other one."""
+        low, high = self.scale.tolist()
+        liked = self.past.select(self.past.rating >= low + LIKED * (high - low))
+        both = torch.zeros(len(item_idx), self.n_items)
+        for row, item in enumerate(item_idx.tolist()):
+            fans = liked.of_users(liked.user_idx[liked.item_idx == item])
+            both[row] = torch.from_numpy(fans.item_counts.astype(np.float32))
+        return both
+
+    def state(self) -> dict[str, Tensor]:
+        tensors = {name: getattr(self, name) for name in _LEARNED}
+        past = {name: torch.from_numpy(getattr(self.past, name).copy()) for name in _PAST}
+        return tensors | {f"past_{name}": column for name, column in past.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        for name in _LEARNED:
+            setattr(self, name, state[name])
+        past = {name: state[f"past_{name}"].numpy() for name in _PAST}
+        self.past = Interactions.from_pairs(**past, n_users=self.n_users, n_items=self.n_items)
+
+
+_LEARNED = ("weights", "linked", "counts", "quality", "genres", "terms", "series", "scale")
+_PAST = ("user_idx", "item_idx", "rating")
+
+
+def _largest(scores: Tensor) -> Tensor:
+    return scores.amax(1, keepdim=True).clamp(min=LEAST_STRENGTH)
+
+
+def _quality(train: Interactions, span: float) -> Tensor:
+    """Return (n_items,): the mean of each item's ratings less their users' means, in stars of five, both shrunk."""
+    mean = float(train.rating.mean(dtype=np.float64)) if len(train) else 0.0
+    own: NDArray[np.float64] = np.bincount(train.user_idx, train.rating, minlength=train.n_users)
+    own = (own + SHRINK_MEAN * mean) / (train.user_counts + SHRINK_MEAN)
+    above = np.bincount(train.item_idx, train.rating - own[train.user_idx], minlength=train.n_items)
+    stars = above / (train.item_counts + SHRINK_ITEM) * (4.5 / span if span else 1.0)
+    return torch.from_numpy(stars.astype(np.float32))
