@@ -34,7 +34,7 @@ _NAMES = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
 )
-_ORDINALS = frozenset("first second third fourth fifth sixth seventh eighth ninth tenth".split())
+_ORDINALS = frozenset(("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"))
 _MOST_PARTS = 20
 """Numbers at the end of a title up to this one count the parts of a series; larger ones are years and names."""
 _COUNTERS = frozenset(("part", "episode", "chapter", "vol", "volume", "the"))
