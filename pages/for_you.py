@@ -165,8 +165,10 @@ def recommendations(ready: sidebar.Ready, user_idx: int, past: viewers.History) 
     if not len(items):
         messages.empty(words.say("No films match these filters"), "Clear them to see more.", filters.clear_button)
         return
-    liked = past.liked_in_order(positive)
-    why = [Reason("popular")] * len(items) if listing.fallback[0] else reasons(model, liked, items)
+    if listing.fallback[0]:
+        why = [Reason("popular")] * len(items)
+    else:
+        why = reasons(model, dataset.ratings.of_users([user_idx]), items, positive=positive)
     rated = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
     stars = predicted(model, user_idx, items, words)
     with st.grid(5, min_column_width=150, gap="medium", key="top"):

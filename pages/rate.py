@@ -11,7 +11,7 @@ from pages.hosting.visitor import is_remembered
 from pages.ui import board, caches, cards, import_export, messages, rating_panels, recipes, sidebar, visitor_ratings
 from pages.ui.board import Square
 from pages.ui.escape import html, markdown
-from pages.ui.visitor_lists import SHOWN, lists
+from pages.ui.visitor_lists import SHOWN, as_histories, lists
 from pages.ui.visitor_ratings import VisitorRatings
 from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
@@ -112,7 +112,6 @@ def your_list(dataset: Dataset, model: Recommender, mine: VisitorRatings, positi
                 icon=":material/refresh:",
                 key="rate-refresh",
             )
-    liked = [item for item, stars in mine.stars.items() if dataset.in_scale(stars) >= positive]
     last = next(reversed(mine.stars), None)
     status = f"{html(recipes.label(model.name))} made this list."
     if last is not None:
@@ -124,7 +123,11 @@ def your_list(dataset: Dataset, model: Recommender, mine: VisitorRatings, positi
         status = f"{act} to make this list yours. Until then: what is popular."
     st.html(f'<p class="status-line" data-testid="answered">{status}</p>')
     fresh = [item for item in shown if item not in pins]
-    why = [Reason("popular")] * len(fresh) if fallback[0] else reasons(model, liked, fresh, new_user=True)
+    if fallback[0]:
+        why = [Reason("popular")] * len(fresh)
+    else:
+        history = as_histories(dataset, mine.events, [len(mine.events)])
+        why = reasons(model, history, fresh, positive=positive, new_user=True)
     notes = {item: because(dataset, reason) for item, reason in zip(fresh, why, strict=True)}
     squares = [
         Square(

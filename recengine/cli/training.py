@@ -61,15 +61,24 @@ def models(options: argparse.Namespace, report: Reporter) -> None:
         return list_options(options.action, report)
     for error in MODELS.errors:
         report.note(error)
-    rows = [(m.name, m.family, ", ".join(m.abilities) or "-", m.summary) for m in MODELS.values()]
+    rows = [
+        (m.name, m.family, ", ".join(m.abilities) or "-", "yes" if m.hears_dislikes else "no", m.summary)
+        for m in MODELS.values()
+    ]
     report.result(
         {
             "models": [
-                {"name": m.name, "family": m.family, "abilities": list(m.abilities), "summary": m.summary}
+                {
+                    "name": m.name,
+                    "family": m.family,
+                    "abilities": list(m.abilities),
+                    "hears_dislikes": m.hears_dislikes,
+                    "summary": m.summary,
+                }
                 for m in MODELS.values()
             ]
         },
-        table(("name", "family", "abilities", "what it does"), rows),
+        table(("name", "family", "abilities", "hears dislikes", "what it does"), rows),
     )
 
 

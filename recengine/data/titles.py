@@ -37,6 +37,8 @@ _NAMES = (
 _ORDINALS = frozenset(("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"))
 _MOST_PARTS = 20
 """Numbers at the end of a title up to this one count the parts of a series; larger ones are years and names."""
+_LONGEST_SERIES = 15
+"""More titles than these that share a beginning are no series: their names are numbered."""
 _COUNTERS = frozenset(("part", "episode", "chapter", "vol", "volume", "the"))
 """Words that may stand before the number of a part."""
 _NUMERALS = {word: str(n) for words in (_ROMAN, _NAMES) for n, word in enumerate(words.split(), start=1)}
@@ -100,7 +102,7 @@ def series_of(titles: Sequence[str]) -> NDArray[np.int64]:
     "Rocky III", "Shrek 2" and "Shrek the Third" each find theirs, and a remake its original.
     """
     keys = [_series_key(title) for title in titles]
-    shared = {key: i for i, key in enumerate(key for key, n in Counter(keys).items() if n > 1 and key)}
+    shared = {key: i for i, key in enumerate(key for key, n in Counter(keys).items() if 1 < n <= _LONGEST_SERIES)}
     return np.array([shared.get(key, -1) for key in keys], dtype=np.int64)
 
 

@@ -28,7 +28,7 @@ from recengine.metrics import (
     top_k,
 )
 from recengine.models.abilities import SupportsFoldIn
-from recengine.models.base import Recommender, check_k, readable
+from recengine.models.base import Recommender, check_k, heard, readable
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,8 +160,8 @@ def _scorer(model: Recommender, split: Split) -> tuple[Callable[[NDArray[np.int6
         return model.score, split.rated if learns_all else split.fit
     if not isinstance(model, SupportsFoldIn):
         raise no_fold_in(model.name)
-    given = readable(model, split.history, split.positive)
-    return lambda users: model.score_history(given.of_users(users)), given
+    known, given = (rows_of(model, split.history, split.positive) for rows_of in (readable, heard))
+    return lambda users: model.score_history(given.of_users(users)), known
 
 
 def _warm(split: Split, users: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -40,10 +40,10 @@ class SupportsExplain(Protocol):
         """Return whether users of the data, too, are scored as new users with the same rows would be."""
         ...
 
-    def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
-        """Return (n_targets, n_history): what each history item (item indices, oldest first) adds to each score.
+    def explain(self, history: Interactions, item_idx: ArrayLike) -> Tensor:
+        """Return (n_targets, n_history): what each row of a history, that of one user, adds to each score.
 
-        The sum is the score of a new user with this history less that of a new user without one.
+        What it takes is negative. The sum is the score of a new user with this history less that of one without.
         """
         ...
 

@@ -129,6 +129,8 @@ class Recommender(ABC, Generic[ConfigT]):
     """Why anything is listed by a model that no single item of the user's history speaks for."""
     learns_from: ClassVar[str] = "positives"
     """`positives`, or `ratings`: all of them, also those below the threshold of a positive."""
+    hears_dislikes: ClassVar[bool] = False
+    """Whether a new user's low ratings count against the items that are like those rated low."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -335,6 +337,11 @@ def implemented(kind: type[Recommender]) -> tuple[str, ...]:
 def readable(model: Recommender, rows: Interactions, positive: float) -> Interactions:
     """Return the rows that a model reads of those given to it: all, or the positives."""
     return rows if model.learns_from == "ratings" else rows.at_least(positive)
+
+
+def heard(model: Recommender, rows: Interactions, positive: float) -> Interactions:
+    """Return the rows that a model scores a new user from, of those given to it: all, or the positives."""
+    return rows if model.hears_dislikes else readable(model, rows, positive)
 
 
 def check_k(k: int, limit: int) -> None:

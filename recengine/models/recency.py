@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
@@ -64,8 +65,17 @@ class HistoryConfig(RecencyOptions, Config):
     """Options of a model that scores from a history."""
 
 
+@dataclass(frozen=True)
+class TwoSidedConfig(HistoryConfig):
+    """Options of a model that hears what a new user dislikes."""
+
+    dislike_weight: float = option(
+        0.3, "what a new user's dislike takes, where a like gives 1", low=0, high=10, search=Range(0, 1), primary=2
+    )
+
+
 RecencyT = TypeVar("RecencyT", bound=RecencyOptions)
-HistoryConfigT = TypeVar("HistoryConfigT", bound=HistoryConfig)
+TwoSidedConfigT = TypeVar("TwoSidedConfigT", bound=TwoSidedConfig)
 
 
 def recency_weights(histories: Interactions, config: RecencyOptions) -> NDArray[np.float32]:
@@ -100,6 +110,30 @@ class HistoryModel(ABC, Generic[RecencyT]):
     @abstractmethod
     def serve_from(self, rows: Interactions) -> None:
         """Score the users of the data from these rows, weighted by recency, from now on."""
+
+
+class TwoSidedModel(HistoryModel[TwoSidedConfigT]):
+    """What models share that learn from positives and let low ratings of a new user count against what is like them.
+
+    A like is what training holds: ratings from its lowest up. A dislike is lower, and at most half of its highest.
+    """
+
+    hears_dislikes = True
+    scale: Tensor
+    """(2,) float32: the lowest and the highest rating of training."""
+
+    def take_scale(self, train: Interactions) -> None:
+        """Note the ratings of training, before it weighs a history."""
+        self.scale = torch.tensor([train.rating.min(), train.rating.max()] if len(train) else [0.0, 0.0])
+
+    def signed_weights(self, histories: Interactions) -> NDArray[np.float32]:
+        """Return (n,) what each row weighs: a like by its recency among the likes, a dislike below 0, all else 0."""
+        least, highest = self.scale.tolist()
+        liked = histories.rating >= least
+        disliked = ~liked & (histories.rating <= highest / 2)
+        weights = np.where(disliked, -self.config.dislike_weight, 0).astype(np.float32)
+        weights[liked] = recency_weights(histories.select(liked), self.config)
+        return weights
 
 
 def training_scorer(model: Recommender, train: Interactions) -> Callable[[ArrayLike], Tensor]:

@@ -1,15 +1,16 @@
-"""Reasons: the liked item that speaks most for a recommendation."""
+"""Reasons: the rated item that speaks most for a recommendation, and what every rating adds or takes."""
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from recengine.data.interactions import Interactions
+from recengine.errors import BadInput
 from recengine.models.abilities import SupportsExplain
-from recengine.models.base import Recommender
+from recengine.models.base import Recommender, as_indices, heard, readable
 
 
 class Reason(NamedTuple):
@@ -27,36 +28,76 @@ class Reason(NamedTuple):
 
 
 @torch.inference_mode()
-def reasons(model: Recommender, liked: ArrayLike, targets: ArrayLike, *, new_user: bool = False) -> list[Reason]:
-    """Return one reason for each target item, from the items that a user liked (both item indices).
+def reasons(
+    model: Recommender,
+    history: Interactions,
+    targets: ArrayLike,
+    *,
+    positive: float = 4.0,
+    new_user: bool = False,
+) -> list[Reason]:
+    """Return one reason for each target item (item indices), from what a user rated.
 
-    liked    : oldest first; the history that the model scores a new user from
+    history  : all ratings of one user; a neighbour is one of those from `positive` up
     new_user : whether the user is not in the data. Some models score the users of the data by trained vectors, which
                cannot be split into contributions: these users get neighbours
 
     A share is of the sum of the positive contributions.
     """
-    past = np.asarray(liked, dtype=np.int64)
-    wanted = np.asarray(targets, dtype=np.int64)
+    wanted = as_indices(targets)
     if model.reason is not None:
         return [Reason(model.reason) for _ in wanted]
-    if not len(past) or not len(wanted):
-        return [Reason("none") for _ in wanted]
+    liked = history.at_least(positive)
     if isinstance(model, SupportsExplain) and (new_user or model.scores_from_history):
-        strength = model.explain(past, wanted).clamp(min=0)  # (n_targets, n_history)
+        rows = _scored_from(model, history, positive, new_user)
+        if not len(rows) or not len(wanted):
+            return [Reason("none") for _ in wanted]
+        past = rows.item_idx
+        strength = model.explain(rows, wanted).clamp(min=0)  # (n_targets, n_history)
+        strength[:, torch.from_numpy(rows.rating < positive)] = 0  # a dislike is no reason for an item
         total = strength.sum(1, keepdim=True)
         best, position = (strength / total.clamp(min=1e-12)).max(1)
         return [
             Reason("contribution", int(past[p]), float(s)) if s > 0 else Reason("none")
             for s, p in zip(best, position, strict=True)
         ]
-    similarity = model.item_similarity(torch.from_numpy(wanted))
+    past = liked.item_idx
+    similarity = model.item_similarity(torch.from_numpy(wanted)) if len(past) and len(wanted) else None
     if similarity is None:
         return [Reason("none") for _ in wanted]
-    similarity = similarity[:, torch.from_numpy(past)].cpu()  # (n_targets, n_history)
+    similarity = similarity[:, torch.from_numpy(past.astype("int64"))].cpu()  # (n_targets, n_history)
     similarity[torch.from_numpy(wanted[:, None] == past)] = -torch.inf  # an item is not its own reason
     best, position = similarity.max(1)
     return [
         Reason("neighbour", int(past[p])) if s > -torch.inf else Reason("none")
         for s, p in zip(best, position, strict=True)
     ]
+
+
+class Contribution(NamedTuple):
+    """What one rating adds to an item's score: below 0 it speaks against the item."""
+
+    item_idx: int
+    rating: float
+    amount: float
+
+
+@torch.inference_mode()
+def contributions(
+    model: Recommender, history: Interactions, target: int, *, positive: float = 4.0, new_user: bool = False
+) -> list[Contribution]:
+    """Return what each rating of one user adds to the score of an item, the most first and what takes most last.
+
+    They sum to the score less that of a user without ratings. Raises BadInput for a model that cannot tell.
+    """
+    if not isinstance(model, SupportsExplain) or not (new_user or model.scores_from_history):
+        raise BadInput("model", model.name, "a model with the ability 'explain'", problem="cannot split its scores")
+    rows = _scored_from(model, history, positive, new_user)
+    parts = model.explain(rows, [target])[0].tolist() if len(rows) else []
+    amounts = map(Contribution, rows.item_idx.tolist(), rows.rating.tolist(), parts)
+    return sorted(amounts, key=lambda part: -part.amount)
+
+
+def _scored_from(model: Recommender, history: Interactions, positive: float, new_user: bool) -> Interactions:
+    """Return the rows of a user that the model's score comes from: of users of the data, those that it learned."""
+    return (heard if new_user else readable)(model, history, positive)

@@ -16,7 +16,7 @@ from recengine.errors import BadInput
 from recengine.evaluation.policy import EvaluationPolicy, Scored
 from recengine.metrics import Ranking, mask_scores, tie_salts, top_k
 from recengine.models.abilities import PredictsRatings, SupportsFoldIn, SupportsProfiles
-from recengine.models.base import Recommender, as_indices, check_k, readable
+from recengine.models.base import Recommender, as_indices, check_k, heard, readable
 
 
 class Listing(NamedTuple):
@@ -81,7 +81,7 @@ def recommend_new(
             problem="cannot serve a user who is not in its training data",
         )
     check_k(k, dataset.n_items)
-    scores = model.score_history(readable(model, histories, positive)).to("cpu", torch.float32, copy=True)
+    scores = model.score_history(heard(model, histories, positive)).to("cpu", torch.float32, copy=True)
     scored = _scored(model, dataset, scores, histories, positive, policy, include_seen, among)
     return Listing(top_k(scored.scores, k, scored.salts), scored.fallback)
 

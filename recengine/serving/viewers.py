@@ -50,12 +50,6 @@ class History(NamedTuple):
     ratings: NDArray[np.float64]
     timestamps: NDArray[np.int64]
 
-    def liked_in_order(self, positive: float) -> NDArray[np.int64]:
-        """Return the items that were liked, oldest first, as models read a history."""
-        liked = self.ratings >= positive
-        items = self.items[liked]
-        return items[np.lexsort((items, self.timestamps[liked]))]
-
 
 def history_of(dataset: Dataset, user_idx: int) -> History:
     """Return all that a user rated."""

@@ -102,11 +102,10 @@ class FoldIn(Lines):
         """the parts of an explanation add up to what a history adds to the score."""
         model: Any = self.trial.model
         user = self.trial.rows.of_users(self.trial.users[:1])
-        history = user.item_idx[user.chronological()]
         targets = np.arange(min(3, model.n_items))
-        parts = model.explain(history, targets)
+        parts = model.explain(user, targets)
         added = model.score_history(user) - model.score_history(user.select(slice(0)))
-        assert parts.shape == (len(targets), len(history)), f"the shape of the parts is {tuple(parts.shape)}"
+        assert parts.shape == (len(targets), len(user)), f"the shape of the parts is {tuple(parts.shape)}"
         assert torch.allclose(parts.sum(1), added[0, torch.from_numpy(targets)], atol=1e-4), "the parts do not add up"
 
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from recengine.data.interactions import Interactions
+from recengine.metrics import mask_scores
 from recengine.models.abilities import ABILITIES
 from recengine.models.base import implemented
 from recengine.models.plugins import check_class
@@ -178,7 +179,8 @@ class Serving(Lines):
         assert (ranking.items.dtype, ranking.scores.dtype) == (torch.int64, torch.float32), (
             f"items and scores are {ranking.items.dtype} and {ranking.scores.dtype}"
         )
-        scores = trial.model.score(trial.users)
+        scores = trial.model.score(trial.users).cpu().clone()
+        scores = trial.model.arrange(mask_scores(scores, trial.users, seen=trial.rows, among=among))
         for position, user in enumerate(trial.users):
             free = set(among.tolist()) - set(trial.rows.item_idx[trial.rows.user_idx == user].tolist())
             finite = [item for item in free if bool(scores[position, item] > -torch.inf)]

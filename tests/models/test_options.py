@@ -19,6 +19,7 @@ from recengine.training.config import RunConfig
 NARROWER = {
     ("l2", "EASEConfig"): "without a penalty the item-item matrix may have no inverse",
     ("l2", "SLIMConfig"): "as in EASEConfig",
+    ("l2", "TasteConfig"): "as in EASEConfig",
     ("l2", "SLISTConfig"): "as in EASEConfig",
     ("loss", "PairConfig"): "the losses of a positive and its negative samples",
     ("loss", "CMLConfig"): "as in PairConfig",

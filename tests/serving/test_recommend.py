@@ -1,5 +1,6 @@
 """Recommendations, fallbacks and reasons: seen means rated, and substitutes are named."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import tie_salts
-from recengine.models.base import Recommender
+from recengine.models.base import Recommender, heard
 from recengine.models.registry import model_class
 from recengine.serving.explain import Reason, reasons
 from recengine.serving.recommend import most_popular, recommend, recommend_new, similar
@@ -98,16 +99,40 @@ def new_user(*ratings: tuple[int, float]) -> Interactions:
     return Interactions.from_pairs(np.zeros(len(items)), items, rating=values, n_users=1, n_items=40)
 
 
+def all_liked(items: Sequence[int]) -> Interactions:
+    """Return one new user who gave the items five stars, in this order."""
+    return Interactions.from_pairs(np.zeros(len(items)), items, rating=[5] * len(items), n_users=1, n_items=40)
+
+
 def test_a_new_user_with_a_users_ratings_gets_that_users_list(ease, disliker: Dataset) -> None:
-    own = disliker.ratings.of_users([5])
-    listing = recommend_new(ease, disliker, own)
-    assert torch.equal(listing.ranking.items, recommend(ease, disliker, [5]).ranking.items)
+    own = disliker.positives(4.0).of_users([5])
+    listing = recommend_new(ease, disliker, own, include_seen=True)
+    assert torch.equal(listing.ranking.items, recommend(ease, disliker, [5], include_seen=True).ranking.items)
     assert listing.fallback.tolist() == [False]
 
 
-def test_low_ratings_of_a_new_user_hide_a_film_and_add_nothing_to_scores(ease, disliker: Dataset) -> None:
-    liked = recommend_new(ease, disliker, new_user((3, 5.0)), k=39).ranking
-    with_dislike = recommend_new(ease, disliker, new_user((3, 5.0), (8, 1.0)), k=38).ranking
+@pytest.mark.parametrize("name", ["ease", "slim", "slist", "item-knn", "content", "ials", "taste", "mf-explicit"])
+def test_a_dislike_of_a_new_user_lowers_what_is_like_it(name: str, disliker: Dataset) -> None:
+    kind = model_class(name)
+    assert kind.hears_dislikes
+    model = kind().fit(
+        disliker.ratings if kind.learns_from == "ratings" else disliker.positives(), items=disliker.items
+    )
+    alike, unlike = (np.arange(12 + i, 40, 4) for i in (0, 1))  # items 8 and 0 are of the first kind, 1 of the second
+    indifferent = new_user((1, 5.0), (8, 3.0)) if kind.learns_from != "ratings" else new_user((1, 5.0))
+    of_both = recommend_new(model, disliker, new_user((1, 5.0), (8, 1.0)), k=38).ranking.items[0]
+    assert 8 not in of_both.tolist()
+    before, after = (
+        model.score_history(heard(model, rows, 4.0))[0].numpy() for rows in (indifferent, new_user((1, 5.0), (8, 1.0)))
+    )
+    change = after - before
+    assert change[alike].mean() < change[unlike].mean()
+
+
+def test_a_model_that_hears_no_dislikes_hides_the_film_and_lists_the_others_as_before(mf, disliker: Dataset) -> None:
+    assert not mf.hears_dislikes
+    liked = recommend_new(mf, disliker, new_user((3, 5.0)), k=39).ranking
+    with_dislike = recommend_new(mf, disliker, new_user((3, 5.0), (8, 1.0)), k=38).ranking
     assert [i for i in liked.items[0].tolist() if i != 8] == with_dislike.items[0].tolist()
 
 
@@ -144,7 +169,7 @@ def test_serving_changes_nothing_of_the_model(ease, disliker: Dataset) -> None:
     before = ease.item_weights.clone()
     recommend(ease, disliker, [0, 1])
     recommend_new(ease, disliker, new_user((3, 5.0)))
-    reasons(ease, [1, 2], [3, 4])
+    reasons(ease, all_liked([1, 2]), [3, 4])
     assert torch.equal(ease.item_weights, before)
 
 
@@ -154,7 +179,7 @@ def test_serving_changes_nothing_of_the_model(ease, disliker: Dataset) -> None:
 def test_a_contribution_is_the_largest_positive_part_and_its_share_of_them(ease) -> None:
     past, targets = [1, 5, 9, 13], [17, 21, 2]
     weights = ease.item_weights.numpy()
-    for target, reason in zip(targets, reasons(ease, past, targets), strict=True):
+    for target, reason in zip(targets, reasons(ease, all_liked(past), targets), strict=True):
         parts = np.maximum(weights[past, target], 0)
         assert reason.kind == "contribution"
         assert reason.item_idx == past[int(parts.argmax())]
@@ -164,32 +189,33 @@ def test_a_contribution_is_the_largest_positive_part_and_its_share_of_them(ease)
 def test_a_film_without_a_positive_part_has_no_reason(ease) -> None:
     model = model_class("ease")()
     model.n_users, model.n_items, model.item_weights = 1, 3, -torch.ones(3, 3)
-    assert reasons(model, [0], [1]) == [Reason("none")]
+    model.scale = torch.tensor([4.0, 5.0])
+    assert reasons(model, all_liked([0]), [1]) == [Reason("none")]
 
 
 def test_a_model_with_vectors_names_the_nearest_liked_film_and_claims_no_share(mf) -> None:
     similarity = mf.item_similarity(torch.tensor([20]))[0]
     past = [2, 11, 30]
-    (reason,) = reasons(mf, past, [20])
+    (reason,) = reasons(mf, all_liked(past), [20])
     assert reason == Reason("neighbour", past[int(similarity[past].argmax())])
 
 
 def test_no_film_is_its_own_reason(mf, ease) -> None:
     """With seen films listed too, a liked one can stand among the targets."""
-    assert all(r.item_idx != t for t, r in zip([2, 11], reasons(mf, [2, 11, 30], [2, 11]), strict=True))
-    assert all(r.item_idx != t for t, r in zip([2, 11], reasons(ease, [2, 11, 30], [2, 11]), strict=True))
-    assert reasons(mf, [2], [2]) == [Reason("none")]
+    assert all(r.item_idx != t for t, r in zip([2, 11], reasons(mf, all_liked([2, 11, 30]), [2, 11]), strict=True))
+    assert all(r.item_idx != t for t, r in zip([2, 11], reasons(ease, all_liked([2, 11, 30]), [2, 11]), strict=True))
+    assert reasons(mf, all_liked([2]), [2]) == [Reason("none")]
 
 
 def test_popularity_and_random_have_reasons_of_their_own(disliker: Dataset) -> None:
     liked = disliker.positives(4.0)
-    assert reasons(model_class("popularity")().fit(liked), [1], [2, 3]) == [Reason("popular")] * 2
-    assert reasons(model_class("random")().fit(liked), [1], [2]) == [Reason("none")]
+    assert reasons(model_class("popularity")().fit(liked), all_liked([1]), [2, 3]) == [Reason("popular")] * 2
+    assert reasons(model_class("random")().fit(liked), all_liked([1]), [2]) == [Reason("none")]
 
 
 def test_without_a_history_or_a_target_there_is_no_reason(ease) -> None:
-    assert reasons(ease, [], [2, 3]) == [Reason("none")] * 2
-    assert reasons(ease, [1], []) == []
+    assert reasons(ease, all_liked([]), [2, 3]) == [Reason("none")] * 2
+    assert reasons(ease, all_liked([1]), []) == []
 
 
 # Similar films --------------------------------------------------------------------------------------------------

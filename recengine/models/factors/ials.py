@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recengine.data.interactions import Interactions
 from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.models.options import shared
-from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
+from recengine.models.recency import TwoSidedConfig, TwoSidedModel
 from recengine.training.config import Range, option
 from recengine.training.loop import run_epochs
 
@@ -26,7 +26,7 @@ TINY = 1e-30
 
 
 @dataclass(frozen=True)
-class IALSConfig(HistoryConfig):
+class IALSConfig(TwoSidedConfig):
     """Settings of `ials`."""
 
     embedding_dim: int = shared("embedding_dim", 64, search=Range(16, 256, log=True))
@@ -50,13 +50,13 @@ class IALSConfig(HistoryConfig):
     init_norm: float = option(0.1, "typical length of an item's starting vector", low=0, high=10, open_low=True)
 
 
-class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
+class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
     """Minimise sum over chosen (1 - u.v)^2 + w * sum over all (u.v)^2 + ridge, one side at a time.
 
     The ridge of a user is l2 * (chosen items + w * n_items)^nu, an item's likewise (Rendle, Krichene, Zhang & Koren,
     Revisiting the performance of iALS, RecSys 2022; after Hu, Koren & Volinsky, ICDM 2008). A new user's vector is
     one more such solution, so nothing is retrained. Users are solved last and exactly, so a user of the data is scored
-    as a new user with the same history is.
+    as a new user with the same history is. What a new user dislikes is a pair with the target -1.
     """
 
     name = "ials"
@@ -66,7 +66,7 @@ class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
     summary = "Matrix factorisation by alternating least squares. A new viewer costs one small equation."
     reference = "Rendle et al., Revisiting the performance of iALS on item recommendation benchmarks, RecSys 2022"
     Config = IALSConfig
-    version = 3
+    version = 4
     preset_epochs = 20
     preset_patience = 4
 
@@ -77,6 +77,7 @@ class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
         with torch.no_grad():
             self.network.items.normal_(0, config.init_norm / config.embedding_dim**0.5, generator=draws)
         self.network.to(device)
+        self.take_scale(train)
         even = np.ones(len(train), np.float32)
         by_user = Histories(train.user_idx, train.item_idx, even, self.n_users)
         by_item = Histories(train.item_idx, train.user_idx, even, self.n_items)
@@ -115,9 +116,10 @@ class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
         solved = torch.zeros(len(histories.counts), dim, device=fixed.device)
         for owners, other, weight in histories.batches(dim):
             v = gather(fixed, other)  # (B, L, D)
-            vectors = v * weight.to(fixed.device)[:, :, None]  # zero where padded
+            signed = weight.to(fixed.device)[:, :, None]
+            vectors = v * signed  # zero where padded
             ridge = self._ridge(histories.counts[owners], fixed)
-            left = vectors.mT @ v + base + torch.diag_embed(ridge.expand(-1, dim))
+            left = (v * signed.abs()).mT @ v + base + torch.diag_embed(ridge.expand(-1, dim))
             factor = torch.linalg.cholesky(left)
             solved[torch.from_numpy(owners)] = torch.cholesky_solve(vectors.sum(1)[:, :, None], factor)[:, :, 0]
         return solved
@@ -190,36 +192,39 @@ class IALS(HistoryModel[IALSConfig], Recommender[IALSConfig]):
 
     def vectors(self, histories: Interactions) -> Tensor:
         """Return (histories.n_users, D): for each history the vector that fits it best, weighted by recency."""
-        weight = recency_weights(histories, self.config)
-        rows = Histories(histories.user_idx, histories.item_idx, weight, histories.n_users)
+        weight = self.signed_weights(histories)
+        some, heard = histories.select(weight != 0), weight[weight != 0]
+        rows = Histories(some.user_idx, some.item_idx, heard, some.n_users)
         return self._solve(rows, self.network.items)
 
     @torch.no_grad()
-    def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
-        """Return (n_targets, n_history): what each item of a history, oldest first, adds to each score."""
-        return self.network.items[torch.as_tensor(np.asarray(item_idx, dtype=np.int64))] @ self.parts(history).T
+    def explain(self, history: Interactions, item_idx: ArrayLike) -> Tensor:
+        """Return (n_targets, n_history): what each row of a user's history adds to each score."""
+        return self.network.items[torch.as_tensor(as_indices(item_idx))] @ self.parts(history).T
 
-    def parts(self, history: ArrayLike) -> Tensor:
-        """Return (n_history, D): what each item of a history, oldest first, adds to the user's vector.
+    def parts(self, history: Interactions) -> Tensor:
+        """Return (n_history, D): what each row of a user's history adds to the user's vector.
 
         The vector is A^-1 sum_j w_j v_j, of which item j's part is A^-1 w_j v_j (Hu et al. 2008, section 5).
         """
-        items, age = self.network.items, np.arange(np.size(history))[::-1]
-        past = items[torch.as_tensor(np.asarray(history, dtype=np.int64))]  # (n_history, D)
-        weighted = past * torch.from_numpy(self.config.recency(age)).to(past.device)[:, None]
-        left = weighted.T @ past + self.config.unobserved_weight * items.T @ items
-        left.diagonal().add_(float(self._ridge(np.array([len(past)]), items)))
+        items = self.network.items
+        past = items[torch.from_numpy(history.item_idx.astype(np.int64)).to(items.device)]  # (n_history, D)
+        weight = torch.from_numpy(self.signed_weights(history)).to(items.device)[:, None]
+        weighted = past * weight
+        left = (past * weight.abs()).T @ past + self.config.unobserved_weight * items.T @ items
+        left.diagonal().add_(float(self._ridge(np.array([int((weight != 0).sum())]), items)))
         return torch.linalg.solve(left, weighted.T).T
 
     def item_vectors(self) -> Tensor:
         return self.network.items.detach()
 
     def state(self) -> dict[str, Tensor]:
-        return self.network.state_dict()
+        return {**self.network.state_dict(), "scale": self.scale}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         self.network = _Tables(self.n_users, self.n_items, state["items"].shape[1])
-        self.network.load_state_dict(state)
+        self.network.load_state_dict({name: state[name] for name in ("users", "items")})
+        self.scale = state["scale"]
 
 
 def gather(table: Tensor, index: Tensor) -> Tensor:

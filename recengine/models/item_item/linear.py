@@ -16,17 +16,19 @@ from torch.nn.functional import embedding_bag
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import coordinates
-from recengine.models.base import FitContext, Recommender
+from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.models.options import shared
-from recengine.models.recency import HistoryConfig, HistoryConfigT, HistoryModel, recency_weights
+from recengine.models.recency import TwoSidedConfig, TwoSidedConfigT, TwoSidedModel
 from recengine.training.config import Range, option
 
 MEMORY_LIMIT = 8 * 2**30
 """Largest item-item matrix that is attempted, in bytes."""
 
 
-class ItemItem(HistoryModel[HistoryConfigT], Recommender[HistoryConfigT]):
+class ItemItem(TwoSidedModel[TwoSidedConfigT], Recommender[TwoSidedConfigT]):
     """Base: score(u, i) = sum over u's history h of recency(h) * weight[h, i]; subclasses fill the weights.
+
+    A dislike of a new user is subtracted, times `dislike_weight`.
 
     The score splits over the history by construction, so these models serve new users and explain exactly.
     """
@@ -45,6 +47,7 @@ class ItemItem(HistoryModel[HistoryConfigT], Recommender[HistoryConfigT]):
 
     def learn(self, train: Interactions, context: FitContext) -> None:
         check_square(self.name, self.n_items, instead="mf")
+        self.take_scale(train)
         self.serve_from(train)
         self.item_weights = self.weights(train, context.items, context.run.torch_device()).cpu().contiguous()
 
@@ -65,15 +68,14 @@ class ItemItem(HistoryModel[HistoryConfigT], Recommender[HistoryConfigT]):
             self.item_weights,
             torch.from_numpy(np.cumsum(rows.user_counts) - rows.user_counts),
             mode="sum",
-            per_sample_weights=torch.from_numpy(recency_weights(rows, self.config)),
+            per_sample_weights=torch.from_numpy(self.signed_weights(rows)),
         )
 
-    def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
-        """Return (n_targets, n_history): what each item of a history, oldest first, adds to each score."""
-        past = torch.as_tensor(np.asarray(history, dtype=np.int64))
-        weights = self.item_weights[past][:, torch.as_tensor(np.asarray(item_idx, dtype=np.int64))]
-        recency = self.config.recency(np.arange(len(past))[::-1])
-        return (weights * torch.from_numpy(recency)[:, None]).T
+    def explain(self, history: Interactions, item_idx: ArrayLike) -> Tensor:
+        """Return (n_targets, n_history): what each row of a user's history adds to each score."""
+        past = torch.from_numpy(history.item_idx.astype(np.int64))
+        weights = self.item_weights[past][:, torch.as_tensor(as_indices(item_idx))]
+        return weights.T * torch.from_numpy(self.signed_weights(history))
 
     def item_similarity(self, item_idx: Tensor) -> Tensor:
         """Return the weights that each seed gives to all items."""
@@ -84,17 +86,22 @@ class ItemItem(HistoryModel[HistoryConfigT], Recommender[HistoryConfigT]):
             "item_weights": self.item_weights,
             "past_user": torch.from_numpy(self.past.user_idx.copy()),
             "past_item": torch.from_numpy(self.past.item_idx.copy()),
+            "past_rating": torch.from_numpy(self.past.rating.copy()),
+            "scale": self.scale,
         }
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        self.item_weights = state["item_weights"]
+        self.item_weights, self.scale = state["item_weights"], state["scale"]
         self.past = Interactions.from_pairs(
-            state["past_user"].numpy(), state["past_item"].numpy(), n_users=self.n_users, n_items=self.n_items
+            *(state[name].numpy() for name in ("past_user", "past_item")),
+            rating=state["past_rating"].numpy(),
+            n_users=self.n_users,
+            n_items=self.n_items,
         )
 
 
 @dataclass(frozen=True)
-class ItemKNNConfig(HistoryConfig):
+class ItemKNNConfig(TwoSidedConfig):
     """Settings of `item-knn`."""
 
     neighbours: int = option(
@@ -115,7 +122,7 @@ class ItemKNN(ItemItem[ItemKNNConfig]):
 
     name = "item-knn"
     title = "Item-KNN"
-    version = 2
+    version = 3
     summary = "Recommends films liked by the same viewers as yours, by cosine similarity."
     reference = "Deshpande & Karypis, Item-based top-N recommendation algorithms, TOIS 2004"
     Config = ItemKNNConfig
@@ -136,7 +143,7 @@ class ItemKNN(ItemItem[ItemKNNConfig]):
 
 
 @dataclass(frozen=True)
-class EASEConfig(HistoryConfig):
+class EASEConfig(TwoSidedConfig):
     """Settings of `ease`."""
 
     l2: float = shared("l2", 100.0, open_low=True, search=Range(10, 2000, log=True))
@@ -150,6 +157,7 @@ class EASE(ItemItem[EASEConfig]):
 
     name = "ease"
     title = "EASE"
+    version = 2
     summary = "Learns which films are liked together. Fast, and its reasons are exact."
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
     Config = EASEConfig
@@ -159,7 +167,7 @@ class EASE(ItemItem[EASEConfig]):
 
 
 @dataclass(frozen=True)
-class SLIMConfig(HistoryConfig):
+class SLIMConfig(TwoSidedConfig):
     """Settings of `slim`."""
 
     l2: float = shared("l2", 100.0, open_low=True, search=Range(10, 2000, log=True))
@@ -178,6 +186,7 @@ class SLIM(ItemItem[SLIMConfig]):
 
     name = "slim"
     title = "SLIM"
+    version = 2
     is_slow = True
     summary = "Like EASE, but with few links between films, all positive: reasons that are easy to read."
     reference = "Steck et al., ADMM SLIM: sparse recommendations for many users, WSDM 2020"

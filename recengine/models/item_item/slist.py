@@ -54,7 +54,7 @@ class SLIST(ItemItem[SLISTConfig]):
     )
     reference = "Choi et al., Session-aware linear item-item models for session-based recommendation, WWW 2021"
     Config = SLISTConfig
-    version = 3
+    version = 4
     is_order_sensitive = True
     matrices = 6
 

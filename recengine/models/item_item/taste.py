@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
@@ -18,6 +18,7 @@ from recengine.data.titles import series_of
 from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.models.item_item.linear import EASEConfig, check_square, gram_matrix, ridge_weights
 from recengine.models.metadata import without_metadata
+from recengine.models.recency import TwoSidedConfig
 from recengine.models.simple.content import COLUMNS, term_matrix
 from recengine.training.config import Config, Range, option, preset
 
@@ -27,6 +28,10 @@ SHRINK_MEAN, SHRINK_ITEM = 3.0, 5.0
 """Average ratings that are added to a user's, and to an item's."""
 LEAST_STRENGTH = 0.02
 """Weights between items that are smaller are not blown up to full size."""
+POWER = 2.0
+"""Of the nearness to a dislike: what is only a little like it hardly loses."""
+ROWS_AT_ONCE = 2048
+"""Dislikes whose nearness to all items is held at once."""
 SERIES_STEP = 1.0
 """What an item beyond the cap of its series loses: as much as the best item's collaborative score."""
 SHRINK_COSINE, FULL_EVIDENCE, MOST_EVIDENCE = 10.0, 20.0, 0.7
@@ -38,20 +43,20 @@ and the share of the cosine where all of it is. The rest is content."""
 class TasteConfig(Config):
     """Options of `taste`. Weights are relative to the best item's collaborative score, which is 1."""
 
-    l2: float = preset(EASEConfig, "l2", 500.0)
+    l2: float = preset(EASEConfig, "l2", 1000.0)
     damping: float = option(
-        0.1,
+        0.05,
         "power of an item's popularity that its collaborative score is divided by; larger lists lesser-known items",
         low=0,
         high=2,
         search=Range(0, 0.4),
         primary=1,
     )
-    dislike_weight: float = option(
-        0.5, "what a dislike takes from the item most like it", low=0, high=10, search=Range(0.1, 1), primary=1
+    dislike_weight: float = preset(
+        TwoSidedConfig, "dislike_weight", 0.3, note="from the item that is most like it", search=Range(0.1, 1)
     )
     genre_weight: float = option(
-        0.3, "weight of the genres shared with the likes", low=0, high=10, search=Range(0, 1), primary=1
+        0.5, "weight of the genres shared with the likes", low=0, high=10, search=Range(0, 1), primary=1
     )
     term_weight: float = option(
         0.1,
@@ -62,10 +67,10 @@ class TasteConfig(Config):
         primary=1,
     )
     shared_dislike: float = option(
-        0.7, "weight of what is shared with the dislikes, where the likes' is 1", low=0, high=10, search=Range(0, 1)
+        0.2, "weight of what is shared with the dislikes, where the likes' is 1", low=0, high=10, search=Range(0, 1)
     )
     quality_weight: float = option(
-        0.1,
+        0.2,
         "weight of the stars that an item gets above the average of those who rated it",
         low=0,
         high=10,
@@ -95,16 +100,20 @@ class Evidence(NamedTuple):
 
     def shares(self, weight: Tensor) -> Tensor:
         """Return the weights (n,) divided by the sum of their user's, so that a mean is a sum."""
+        user = self.users()
+        return weight / torch.zeros(len(self.starts)).index_add_(0, user, weight).clamp(min=1)[user]
+
+    def users(self) -> Tensor:
+        """Return (n,) the user of each row."""
         counts = torch.diff(self.starts, append=torch.tensor([len(self.item)]))
-        user = torch.repeat_interleave(torch.arange(len(counts)), counts)
-        return weight / torch.zeros(len(counts)).index_add_(0, user, weight).clamp(min=1)[user]
+        return torch.repeat_interleave(torch.arange(len(counts)), counts)
 
 
 class Taste(Recommender[TasteConfig]):
     """EASE from the likes, less what resembles the dislikes, with content, quality, and a cap on series.
 
     score(u, i) = sum over likes h of B[h, i] / (count_i + 1)^damping, divided by the largest value for any item
-                - dislike_weight * sum over dislikes h of B[h, i] / max_j B[h, j]
+                - dislike_weight * sum over dislikes h of (max(B[h, i], 0) / max_j B[h, j])^2
                 + genre_weight * (mean over likes of cos(h, i) - shared_dislike * mean over dislikes of cos(h, i)),
                   divided by its largest size for any item, and term_weight * the same of all terms
                 + quality_weight * the stars of i above its raters' own means + fame_weight * fame of i
@@ -118,6 +127,7 @@ class Taste(Recommender[TasteConfig]):
     summary = "Weighs your likes against your dislikes, in any order, and reads genres, keywords and series too."
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
     learns_from = "ratings"
+    hears_dislikes = True
     scores_from_history = True
     Config = TasteConfig
 
@@ -199,9 +209,13 @@ class Taste(Recommender[TasteConfig]):
     def _links(self, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor]:
         """Return each row's position in the weights, and what its like and its dislike weigh there, (n,) each."""
         position = self._position()[evidence.item]
-        known, row = (position >= 0).float(), position.clamp(min=0)
-        nearest = self.weights.amax(1).clamp(min=LEAST_STRENGTH)[row] if len(self.linked) else known
-        return row, evidence.like * known, self.config.dislike_weight * evidence.dislike * known / nearest
+        known = (position >= 0).float()
+        return position.clamp(min=0), evidence.like * known, self.config.dislike_weight * evidence.dislike * known
+
+    def _nearness(self, row: Tensor) -> Tensor:
+        """Return (n, n_linked): how near each item is to those of some rows of the weights, 1 for the nearest."""
+        weights = self.weights[row].clamp(min=0)
+        return (weights / weights.amax(1, keepdim=True).clamp(min=LEAST_STRENGTH)) ** POWER
 
     def _damped(self) -> Tensor:
         return (self.counts[self.linked] + 1) ** -self.config.damping
@@ -212,7 +226,11 @@ class Taste(Recommender[TasteConfig]):
             return torch.zeros(len(evidence.starts), 0)
         row, like, dislike = self._links(evidence)
         liked = evidence.total(self.weights, row, like) * self._damped()
-        return liked / _largest(liked) - evidence.total(self.weights, row, dislike)
+        taken = torch.zeros_like(liked)
+        user = evidence.users()
+        for some in dislike.nonzero()[:, 0].split(ROWS_AT_ONCE):
+            taken.index_add_(0, user[some], self._nearness(row[some]) * dislike[some, None])
+        return liked / _largest(liked) - taken
 
     def _shared(self, evidence: Evidence, table: Tensor) -> tuple[Tensor, Tensor]:
         """Return (n_users, n_items) what is shared with likes less dislikes, and its largest size (n_users, 1)."""
@@ -231,9 +249,10 @@ class Taste(Recommender[TasteConfig]):
         if len(self.linked) and len(history):
             row, like, dislike = self._links(evidence)
             largest = _largest(evidence.total(self.weights, row, like) * self._damped())
-            linked = self.weights[row][:, column.clamp(min=0)].T
-            given = linked * like * self._damped()[column.clamp(min=0)][:, None] / largest
-            parts += (given - linked * dislike) * (column >= 0)[:, None]
+            at = column.clamp(min=0)
+            given = self.weights[row][:, at].T * like * self._damped()[at][:, None] / largest
+            taken = self._nearness(row)[:, at].T * dislike
+            parts += (given - taken) * (column >= 0)[:, None]
         for table, weight in self._tables():
             size = self._shared(evidence, table)[1]
             parts += (table[target] @ table[evidence.item].T) * self._signed(evidence) * (weight / size)
@@ -292,8 +311,8 @@ def _largest(scores: Tensor) -> Tensor:
 def _quality(train: Interactions, span: float) -> Tensor:
     """Return (n_items,): the mean of each item's ratings less their users' means, in stars of five, both shrunk."""
     mean = float(train.rating.mean(dtype=np.float64)) if len(train) else 0.0
-    own: NDArray[np.float64] = np.bincount(train.user_idx, train.rating, minlength=train.n_users)
-    own = (own + SHRINK_MEAN * mean) / (train.user_counts + SHRINK_MEAN)
+    total = np.bincount(train.user_idx, train.rating, minlength=train.n_users)
+    own = (total + SHRINK_MEAN * mean) / (train.user_counts + SHRINK_MEAN)
     above = np.bincount(train.item_idx, train.rating - own[train.user_idx], minlength=train.n_items)
     stars = above / (train.item_counts + SHRINK_ITEM) * (4.5 / span if span else 1.0)
     return torch.from_numpy(stars.astype(np.float32))

@@ -96,13 +96,17 @@ class RidgeFoldIn:
         return prior.mean + prior.solve(pull, prior.mean.new_zeros(rows.n_users).index_add_(0, user, weight))
 
     @torch.no_grad()
-    def explain(self, network: PairNetwork, config: RecencyOptions, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
-        """Return (n_targets, n_history): what each item of a history, oldest first, adds to a new user's scores.
+    def explain(
+        self, network: PairNetwork, config: RecencyOptions, history: Interactions, item_idx: ArrayLike
+    ) -> Tensor:
+        """Return (n_targets, n_history): what each row of a history adds to a new user's scores.
 
         What is left is what the average user's score would be. With `y_range`, it is what is added before the sigmoid.
         """
-        past, targets = (torch.as_tensor(np.asarray(x, dtype=np.int64)).to(network.device) for x in (history, item_idx))
-        recency = torch.from_numpy(config.recency(np.arange(len(past))[::-1])).to(network.device)
+        past, targets = (
+            torch.as_tensor(np.asarray(x, dtype=np.int64)).to(network.device) for x in (history.item_idx, item_idx)
+        )
+        recency = torch.from_numpy(recency_weights(history, config)).to(network.device)
         prior, weight = self._prior(network), EVENT_WEIGHT * recency
         parts = prior.solve(weight[:, None] * prior.centred[past], weight.sum())
         return network.item_vectors(targets) @ parts.T
@@ -189,7 +193,7 @@ class ExplainsToNewUsers(ServesNewUsers[RecencyT]):
 
     fold_in_class: ClassVar[type[FoldIn] | None] = RidgeFoldIn
 
-    def explain(self, history: ArrayLike, item_idx: ArrayLike) -> Tensor:
-        """Return (n_targets, n_history): what each item of a history, oldest first, adds to a new user's scores."""
+    def explain(self, history: Interactions, item_idx: ArrayLike) -> Tensor:
+        """Return (n_targets, n_history): what each row of a history adds to a new user's scores."""
         assert isinstance(self.fold_in, RidgeFoldIn)
         return self.fold_in.explain(self.network, self.config, history, item_idx)

@@ -27,6 +27,7 @@ class RatingModel(Recommender[ConfigT]):
     """
 
     learns_from = "ratings"
+    hears_dislikes = True
     criterion = "valid_rmse"
 
     @abstractmethod

@@ -14,7 +14,7 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.item_item.linear import ItemItem
 from recengine.models.metadata import without_metadata
-from recengine.models.recency import HistoryConfig
+from recengine.models.recency import TwoSidedConfig
 from recengine.training.config import Range, option
 
 COLUMNS = ("genres", "keywords", "tags", "director")
@@ -22,7 +22,7 @@ COLUMNS = ("genres", "keywords", "tags", "director")
 
 
 @dataclass(frozen=True)
-class ContentConfig(HistoryConfig):
+class ContentConfig(TwoSidedConfig):
     """Settings of `content`."""
 
     popularity_weight: float = option(
@@ -43,6 +43,7 @@ class Content(ItemItem[ContentConfig]):
     """
 
     name = "content"
+    version = 2
     family = "content-based"
     summary = "Films that share genres, keywords, tags or a director with those you liked. Needs no other viewers."
     reference = "Pazzani & Billsus, Content-based recommendation systems, The Adaptive Web 2007"
