@@ -15,7 +15,7 @@ from pages.ui.escape import html, plain
 from pages.ui.task_form import Choice, Models, Number, Switch, TaskForm
 from pages.ui.words import Words, words_of
 from recengine.data.dataset import Dataset
-from recengine.data.splits import SPLITS
+from recengine.data.splits import HOLDS_OUT_USERS, SPLITS
 from recengine.evaluation import glossary
 from recengine.evaluation.report import EvaluationReport
 from recengine.export import json_ready
@@ -35,6 +35,7 @@ HELD_BACK = {
     "stratified": "a random fifth of each viewer's likes",
     "time": "the latest fifth of all likes",
     "cold-user": "viewers who are not in training",
+    "sitting": "viewers who are not in training, known by twelve ratings in no order",
 }
 """What each split holds back, in words; published splits keep their names."""
 EXTREMES = 12
@@ -127,7 +128,7 @@ def find_errors(dataset: Dataset, task: Task) -> list[str]:
             MODELS[name]().check(dataset.items, dataset.users)
         except ValueError as error:
             errors.append(str(error))
-        if task.options["split"] == "cold-user" and "fold-in" not in MODELS[name].abilities:
+        if task.options["split"] in HOLDS_OUT_USERS and "fold-in" not in MODELS[name].abilities:
             errors.append(
                 f"{recipes.label(name)} can only serve {words.viewers} it was trained on; leave it out of this test"
             )

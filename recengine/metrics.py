@@ -186,6 +186,21 @@ RANKING_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 """Metrics of a list of k items by their plain names, reported as `name@k`."""
 
 
+def pairs(scores: Tensor, position: Tensor, item: Tensor, low_position: Tensor, low_item: Tensor) -> Tensor:
+    """Share of the pairs of a liked and a disliked item in which the liked one scores higher; ties half.
+
+    scores : (B, n_items); position, item : (m,) the liked cells; low_position, low_item : (l,) the disliked ones
+    Returns (B,), NaN for a user without a pair.
+    """
+    shares = torch.full((len(scores),), torch.nan, dtype=torch.float64)
+    for user in torch.unique(low_position).tolist():
+        liked = scores[user, item[position == user]][:, None]
+        disliked = scores[user, low_item[low_position == user]]
+        if len(liked):
+            shares[user] = ((liked > disliked).double() + (liked == disliked).double() / 2).mean()
+    return shares
+
+
 def auc(scores: Tensor, position: Tensor, item: Tensor) -> Tensor:
     """Area under the ROC curve: the chance that a relevant item outscores an irrelevant candidate; ties half.
 

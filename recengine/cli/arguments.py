@@ -146,7 +146,10 @@ def add_split_options(command: argparse.ArgumentParser, split: str | None = None
         "or random, which no id can sway",
     )
     command.add_argument(
-        "--given", type=whole_numbers, default=[10], metavar="N,...", help="cold-user: ratings known of each user"
+        "--given",
+        type=whole_numbers,
+        metavar="N,...",
+        help="ratings known of each held-out user; default: 10 for cold-user, 12 for sitting",
     )
     command.add_argument(
         "--targets-after",
@@ -154,7 +157,9 @@ def add_split_options(command: argparse.ArgumentParser, split: str | None = None
         metavar="N",
         help="cold-user: test what comes after N; default: what is given",
     )
-    command.add_argument("--folds", type=whole_number(3), metavar="N", help="cold-user: hold all users out, in N turns")
+    command.add_argument(
+        "--folds", type=whole_number(3), metavar="N", help="hold all users out, in N turns; default for sitting: 5"
+    )
 
 
 def split_options(options: argparse.Namespace) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from recengine.models.registry import model_class
 from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch
 
-_SHOWN = ("ndcg", "recall", "hr", "map", "mrr", "auc", "coverage", "novelty", "ild")
+_SHOWN = ("ndcg", "recall", "hr", "map", "mrr", "auc", "pairs", "popularity", "coverage", "novelty", "ild")
 """Metrics of the printed table; the JSON object has all."""
 _RATED = ("rmse", "mae", "within_half")
 """Errors of predicted ratings, of the models that predict them."""
@@ -121,7 +121,7 @@ def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
         models,
         options.split,
         **split_options(options),
-        given=tuple(options.given),
+        given=options.given and tuple(options.given),
         policy=EvaluationPolicy(options.mask, options.fallback),
         k=options.k,
         negatives=options.negatives,

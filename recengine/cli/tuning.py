@@ -99,7 +99,9 @@ def _split(data: Dataset, options: argparse.Namespace) -> Split:
             remedy="leave it out, and search on the users that one fold trains on",
             problem="tests every user in turn, so that no row is left to choose settings on",
         )
-    return make_split(data, options.split, given=max(options.given), seed=options.seed, **shape)
+    return make_split(
+        data, options.split, given=max(options.given) if options.given else None, seed=options.seed, **shape
+    )
 
 
 def set_line(changes: Mapping[str, Scalar], prefix: str = "") -> str:

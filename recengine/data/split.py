@@ -24,10 +24,11 @@ class Split:
     """Three disjoint parts of one set of interactions, in one index space.
 
     candidates : (c,) indices of the items that are ranked: those with a rating, or `min_item` positives if asked
-    history  : for users who are not in training (`cold-user`): what is known of them when they are served
+    history  : for users who are not in training (`cold-user`, `sitting`): what is known of them when they are served
     seen     : of the same users all that comes before the targets, by user and time: never ranked in the test
     left_out : how many held-out users are not tested, for want of a target
     rest     : rows below the threshold of a positive that a model of ratings may learn from too
+    disliked : of the test users, other ratings so low that the targets should score higher (`sitting`)
     options  : how it was made, JSON-ready; with the data's fingerprint they identify the split
     """
 
@@ -39,6 +40,7 @@ class Split:
     seen: Interactions | None = None
     left_out: int = 0
     rest: Interactions | None = None
+    disliked: Interactions | None = None
     options: Mapping[str, SplitSetting] = field(default_factory=dict)
 
     @property

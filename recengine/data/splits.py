@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
+from recengine.data.sitting import sitting_split
 from recengine.data.split import Rng
 from recengine.data.split import Split as Split
 from recengine.data.split import SplitSetting as SplitSetting
@@ -191,7 +192,9 @@ def predefined_split(dataset: Dataset, which: str, *, positive: float, share: fl
     return replace(_by_part(dataset.ratings, rows, part, which=which, share=share), rest=rest)
 
 
-SPLITS = ("leave-last", "random", "stratified", "time", "cold-user", "predefined")
+SPLITS = ("leave-last", "random", "stratified", "time", "cold-user", "sitting", "predefined")
+HOLDS_OUT_USERS = ("cold-user", "sitting")
+"""Splits that test users who are not in training."""
 
 
 def make_split(
@@ -203,15 +206,16 @@ def make_split(
     min_item: int = 0,
     share: float | None = None,
     ties: str = "item",
-    given: int = 10,
+    given: int | None = None,
     targets_after: int | None = None,
     fold: int = 0,
     seed: int = 0,
 ) -> Split:
     """Make a split by name over the positives of a data set (`positive=0`: every rating is one).
 
-    `share` is the part held out (a tenth of the rows, or a fifth of the users of `cold-user`, which alone knows
-    `given`, `targets_after` and `fold`: see `cold_user_split`). `predefined` means
+    `share` is the part held out (a tenth of the rows, or a fifth of the users of `cold-user` and `sitting`, which
+    alone know `given` and `fold`: see `cold_user_split`, which knows `targets_after` too, and `sitting_split`, whose
+    `min_user` and `min_item` count ratings). `predefined` means
     the data's first published split; `predefined:ua`, or just `ua`, a particular one.
     Raises BadInput for an unknown name or a split that leaves nothing to train or test on.
     """
@@ -223,7 +227,7 @@ def make_split(
     rng = np.random.default_rng(seed)
     kind, _, which = (f"predefined:{name}" if name in dataset.predefined else name).partition(":")
     if share is None:
-        share = 0.2 if kind == "cold-user" else 0.1
+        share = 0.2 if kind in HOLDS_OUT_USERS else 0.1
     if kind == "predefined":
         split = predefined_split(
             dataset, which or next(iter(sorted(dataset.predefined)), "u1"), positive=positive, share=share, rng=rng
@@ -239,7 +243,7 @@ def make_split(
                 x,
                 ratings=dataset.ratings,
                 share=share,
-                given=given,
+                given=10 if given is None else given,
                 targets_after=targets_after,
                 fold=fold,
                 ties=ties,
@@ -247,11 +251,26 @@ def make_split(
                 rng=rng,
             ),
         }
+        if kind == "sitting" and not which:
+            makers[kind] = lambda ratings: sitting_split(
+                ratings.select(ratings.item_counts[ratings.item_idx] >= min_item),
+                positive=positive,
+                disliked=dataset.rating_range[1] / 2,
+                given=12 if given is None else given,
+                min_user=min_user,
+                fold=fold,
+                n_folds=max(2, round(1 / share)),
+                warm=lambda x: leave_last(x, later=later(x), test=False),
+                rng=rng,
+            )
         if kind not in makers or which:
             problem = f"is unknown{suggest(name, list(SPLITS))}"
             raise BadInput("split", name, f"one of: {', '.join(SPLITS)}", problem=problem)
-        split = makers[kind](dataset.positives(positive, min_user=min_user, min_item=min_item))
-        split = replace(split, rest=_low_ratings(dataset.ratings, split, kind, positive))
+        if kind == "sitting":
+            split = makers[kind](dataset.ratings)
+        else:
+            split = makers[kind](dataset.positives(positive, min_user=min_user, min_item=min_item))
+            split = replace(split, rest=_low_ratings(dataset.ratings, split, kind, positive))
     if not len(split.test) or not len(split.train):
         problem = f"of {dataset.name!r} leaves {len(split.train):,} rows to train on and {len(split.test):,} to test on"
         raise BadInput("split", name, remedy="lower `positive` or choose another split", problem=problem)
@@ -267,14 +286,14 @@ def make_split(
 
 
 def make_folds(dataset: Dataset, name: str, *, folds: int | None = None, **options: Any) -> list[Split]:
-    """Return one split or, with `folds`, that many of `cold-user`, in which each user is held out once.
+    """Return one split or, with `folds`, that many of `cold-user` or `sitting`, in which each user is held out once.
 
     `options` are those of `make_split`. Raises BadInput for folds of another split, or of a share as well.
     """
     if folds is None:
         return [make_split(dataset, name, **options)]
-    if name != "cold-user" or options.get("share") is not None:
-        expected = "the `split` 'cold-user' without a `share`"
+    if name not in HOLDS_OUT_USERS or options.get("share") is not None:
+        expected = "the `split` 'cold-user' or 'sitting' without a `share`"
         raise BadInput("folds", folds, expected, problem="holds each user out in turn")
     return [make_split(dataset, name, **{**options, "share": 1 / folds, "fold": fold}) for fold in range(folds)]
 

@@ -63,6 +63,13 @@ METRICS = {
         r"P(s_{\text{relevant}} > s_{\text{other}})",
         "Hanley & McNeil, Radiology 1982",
     ),
+    "pairs": Entry(
+        "Pairs",
+        "accuracy",
+        "more",
+        "share of the pairs of a liked and a disliked film, both not given, that are in the right order; ties half",
+        r"P(s_{\text{liked}} > s_{\text{disliked}})",
+    ),
     "rmse": Entry(
         "RMSE",
         "rating error",
@@ -116,6 +123,14 @@ METRICS = {
         "how far the genres of a list are from those of the viewer's history",
         r"\sum_g p_g \log_2 (p_g / \tilde q_g)",
         "Steck, RecSys 2018",
+        within=(0.0, inf),
+    ),
+    "popularity": Entry(
+        "Popularity",
+        "beyond accuracy",
+        "",
+        "how many viewers of the training chose the films of a list, on average",
+        r"\overline{c}_{L}",
         within=(0.0, inf),
     ),
     "popularity_lift": Entry(

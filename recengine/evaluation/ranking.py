@@ -25,6 +25,7 @@ from recengine.metrics import (
     coordinates,
     coverage,
     find_hits,
+    pairs,
     top_k,
 )
 from recengine.models.abilities import SupportsFoldIn
@@ -83,7 +84,7 @@ def no_fold_in(name: str) -> BadInput:
         "model",
         name,
         remedy="choose one with fold-in, such as 'ease', or 'bias' for ratings",
-        problem="cannot serve users who are not in its training data (split 'cold-user')",
+        problem="cannot serve users who are not in its training data (splits 'cold-user' and 'sitting')",
     )
 
 
@@ -133,12 +134,16 @@ def evaluate(
         metrics = full_metrics(scored, position, item, k)
         lists.append(metrics.pop("lists"))
         fallback.append(scored.fallback)
+        if split.disliked is not None:
+            metrics["pairs"] = pairs(scored.scores, position, item, *coordinates(split.disliked, some_users))
         if draw is not None:
             metrics |= sampled_metrics(scored.scores, position, item, draw(some_users[position.numpy()]), k)
         for key, values in metrics.items():
             parts.setdefault(key, []).append(values)
     top = torch.cat(lists).numpy()
     per_user = {key: torch.cat(values).double().numpy() for key, values in parts.items()}
+    if split.disliked is not None:
+        per_user[f"popularity@{k}"] = _popularity(top, split.fit)
     if items is not None:
         chosen = split.fit if split.seen is None else split.fit.concat(split.seen.at_least(split.positive))
         per_user |= beyond_accuracy(top, users, chosen, genre_matrix(items), k)
@@ -162,6 +167,13 @@ def _scorer(model: Recommender, split: Split) -> tuple[Callable[[NDArray[np.int6
         raise no_fold_in(model.name)
     known, given = (rows_of(model, split.history, split.positive) for rows_of in (readable, heard))
     return lambda users: model.score_history(given.of_users(users)), known
+
+
+def _popularity(lists: NDArray[np.int64], positives: Interactions) -> NDArray[np.float64]:
+    """Return (n,) how many users chose the items of a list, on average; NaN where it is empty."""
+    listed = lists >= 0
+    total = (positives.item_counts[np.maximum(lists, 0)] * listed).sum(1)
+    return np.where(listed.any(1), total / np.maximum(listed.sum(1), 1), np.nan)
 
 
 def _warm(split: Split, users: NDArray[np.int64]) -> NDArray[np.bool_]:

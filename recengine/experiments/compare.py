@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from recengine import __version__
 from recengine.data.dataset import Dataset
-from recengine.data.splits import Split, make_folds
+from recengine.data.splits import HOLDS_OUT_USERS, Split, make_folds
 from recengine.errors import BadInput
 from recengine.evaluation.policy import EvaluationPolicy
 from recengine.evaluation.ranking import Evaluation, check_negatives, evaluate, list_metrics, no_fold_in
@@ -33,9 +33,11 @@ class ComparisonRequest:
     """Which models are compared on which split.
 
     models : name -> settings
-    given  : of `cold-user`, the number of ratings known of a held-out user. Several numbers face the same targets,
-             those after `targets_after` (default: the largest), and one training serves them all
-    folds  : of `cold-user`, the folds in each of which other users are held out; default: one of five alone
+    given  : of `cold-user` (default: 10) and `sitting` (12), the number of ratings known of a held-out user. Several
+             numbers face the same targets, those after `targets_after` (default: the largest), and one training
+             serves them all
+    folds  : of these, the folds in each of which other users are held out; default: `sitting` all of five, `cold-user`
+             one of five alone
     seeds  : trainings of each model, from the seed of `run` up; a user's value is the mean of theirs
     negatives : adds metrics among that many sampled items
     The others are those of `make_split`.
@@ -48,7 +50,7 @@ class ComparisonRequest:
     min_item: int = 0
     share: float | None = None
     ties: str = "item"
-    given: tuple[int, ...] = (10,)
+    given: tuple[int, ...] | None = None
     targets_after: int | None = None
     folds: int | None = None
     k: int = 10
@@ -58,13 +60,25 @@ class ComparisonRequest:
     policy: EvaluationPolicy = EvaluationPolicy()  # noqa: RUF009 - frozen
     force: bool = False
 
+    def __post_init__(self) -> None:
+        sits = self.split == "sitting"
+        if self.given is None:
+            object.__setattr__(self, "given", (12,) if sits else (10,))
+        if sits and self.folds is None and self.share is None:
+            object.__setattr__(self, "folds", 5)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Return the numbers of ratings known of a held-out user."""
+        return self.given or ()
+
     def splits(self, dataset: Dataset) -> list[Split]:
         """Return the split of each fold. Raises BadInput for a split that the data cannot bear."""
-        if len(self.given) > 1 and self.split != "cold-user":
+        if len(self.numbers) > 1 and self.split not in HOLDS_OUT_USERS:
             raise BadInput(
                 "given",
-                ",".join(map(str, self.given)),
-                remedy="choose `split` 'cold-user'",
+                ",".join(map(str, self.numbers)),
+                remedy="choose `split` 'cold-user' or 'sitting'",
                 problem=f"has no meaning for split {self.split!r}",
             )
         return make_folds(
@@ -76,7 +90,7 @@ class ComparisonRequest:
             min_item=self.min_item,
             share=self.share,
             ties=self.ties,
-            given=max(self.given),
+            given=max(self.numbers),
             targets_after=self.targets_after,
             seed=self.run.seed,
         )
@@ -84,8 +98,8 @@ class ComparisonRequest:
     def settings(self, dataset: Dataset, split: Split) -> EvaluationSettings:
         """Return the settings that a report gives of the request."""
         options = dict(split.options)
-        if len(self.given) > 1:
-            options["given"] = list(self.given)
+        if len(self.numbers) > 1:
+            options["given"] = list(self.numbers)
         if self.folds is not None:
             del options["fold"]
             options["folds"] = self.folds
@@ -155,7 +169,7 @@ def compare(dataset: Dataset, request: ComparisonRequest, observer: Observer | N
     of them failed.
     """
     observer = observer or Observer()
-    splits, given = request.splits(dataset), request.given
+    splits, given = request.splits(dataset), request.numbers
     settings = request.settings(dataset, splits[0])
     for split in splits if request.negatives else ():
         check_negatives(split, request.negatives, request.policy)

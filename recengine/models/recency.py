@@ -70,7 +70,7 @@ class TwoSidedConfig(HistoryConfig):
     """Options of a model that hears what a new user dislikes."""
 
     dislike_weight: float = option(
-        0.3, "what a new user's dislike takes, where a like gives 1", low=0, high=10, search=Range(0, 1), primary=2
+        0.3, "what a new user's dislike takes, where a like gives 1", low=0, high=10, primary=2
     )
 
 

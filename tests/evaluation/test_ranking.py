@@ -154,7 +154,7 @@ def test_cold_users_are_served_from_what_is_given_of_them(tiny: Dataset) -> None
     assert split.history is not None
     assert split.seen is not None
     liked = split.history.select(split.history.rating >= 4)
-    scores = model.score_history(liked.of_users(result.users))
+    scores = model.score_history(split.history.of_users(result.users))  # dislikes count, too
     popularity = split.fit.item_counts
     salts = tie_salts(split.seen, result.users).tolist()
     assert 0 < result.fallback.sum() < len(result.users)
