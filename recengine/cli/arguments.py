@@ -86,13 +86,17 @@ def add_dataset(command: argparse.ArgumentParser, text: str = "name or path") ->
 
 
 def add_data_command(
-    commands: Commands, name: str, run: Run, text: str, *, model: bool = True
+    commands: Commands, name: str, run: Run, text: str, *, model: bool = True, default: str | None = None
 ) -> argparse.ArgumentParser:
-    """Add a command that reads a data set and trains, with `--model` unless it names models in another way."""
+    """Add a command that reads a data set and trains, with `--model` unless it names models in another way.
+
+    `default` is the model where none is named; without it `--model` is required.
+    """
     command = add_command(commands, name, run, text)
     add_dataset(command)
     if model:
-        command.add_argument("--model", required=True, metavar="M")
+        about = None if default is None else f"default: {default}"
+        command.add_argument("--model", required=default is None, default=default, metavar="M", help=about)
     command.add_argument("--positive", type=float, help="least rating of a positive; default: 4 of 5 stars")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the model")
     command.add_argument("--seed", type=int, default=0)

@@ -17,13 +17,14 @@ from recengine.data.matching import read_histories
 from recengine.errors import BadInput
 from recengine.experiments.store import Trained
 from recengine.export import Cell, table, write_table
+from recengine.models.registry import DEFAULT
 from recengine.serving.recommend import Listing, recommend, recommend_new, recommend_profile, similar
 
 
 def add_commands(commands: Commands) -> None:
     """Declare `recommend` and `similar`."""
     command = add_data_command(
-        commands, "recommend", recommend_items, "recommend for a user, for all, or for a new user"
+        commands, "recommend", recommend_items, "recommend for a user, for all, or for a new user", default=DEFAULT
     )
     command.add_argument("--user")
     command.add_argument("--all-users", action="store_true")
@@ -39,7 +40,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--include-seen", action="store_true")
     add_out(command, "write the table here")
 
-    command = add_data_command(commands, "similar", similar_items, "list the items nearest to one")
+    command = add_data_command(commands, "similar", similar_items, "list the items nearest to one", default=DEFAULT)
     command.add_argument("--item", required=True)
     command.add_argument("-k", type=int, default=10)
     add_out(command, "write the table here")

@@ -12,7 +12,7 @@ from recengine.data.sources import SOURCES, fetch, is_present
 from recengine.errors import BadInput
 from recengine.experiments.train import TrainingReport
 from recengine.export import table
-from recengine.models.registry import MODELS, model_class
+from recengine.models.registry import DEFAULT, MODELS, model_class
 from recengine.testing import check
 from recengine.training.config import RunConfig, Setting
 
@@ -28,7 +28,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("name", nargs="?", help=argparse.SUPPRESS)
     add_dataset(command, "what it is tried on")
     command = add_data_command(commands, "train", train, "train a model, or find it in the store", model=False)
-    command.add_argument("model", metavar="M")
+    command.add_argument("model", metavar="M", nargs="?", default=DEFAULT, help=f"default: {DEFAULT}")
     command.add_argument("--force", action="store_true", help="train even if it is in the store")
 
 

@@ -112,7 +112,7 @@ MODELS = Registry(
     Hybrid,
 )
 
-DEFAULT = EASE.name
+DEFAULT = Taste.name
 """What answers where no model is chosen."""
 FOR_EVENTS = Step.name
 """What learns from single events where no model is chosen."""
