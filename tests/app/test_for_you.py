@@ -8,10 +8,9 @@ from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.models.abilities import PredictsRatings
+from recengine.models.registry import DEFAULT
 from recengine.serving.viewers import history_of
 from tests.app.conftest import Open, cards, links, markup, names, settle, text_of
-
-AS_THE_APP = {"recency_half_life": "auto"}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +31,7 @@ def test_first_visit_shows_ten_ranked_posters_each_with_a_reason(open_app: Open)
 
 def test_list_is_the_model_s_without_rated_films(open_app: Open, sample: Dataset) -> None:
     app = open_app(user="12")
-    model = obtain(TrainingRequest(sample, "ease", settings=AS_THE_APP)).model
+    model = obtain(TrainingRequest(sample, DEFAULT)).model
     user = sample.user_index([12])
     expected = model.top_k(user, k=10, seen=sample.ratings).items[0].numpy()
     assert names(app, "top") == sample.items["title"].iloc[expected].tolist()
@@ -62,7 +61,7 @@ def test_switch_shows_rated_films_with_the_viewer_s_rating(open_app: Open, sampl
 def test_summary_counts_the_unfiltered_top_against_the_ratings(open_app: Open, sample: Dataset) -> None:
     app = open_app(user="12", genres="Horror")
     user = int(sample.user_index([12])[0])
-    model = obtain(TrainingRequest(sample, "ease", settings=AS_THE_APP)).model
+    model = obtain(TrainingRequest(sample, DEFAULT)).model
     top = model.top_k([user], k=10, seen=None).items[0].numpy()
     past = history_of(sample, user)
     rated = dict(zip(past.items.tolist(), past.ratings.tolist(), strict=True))
@@ -176,10 +175,12 @@ def test_changing_the_model_changes_address_list_and_status(open_app: Open) -> N
 
 
 def test_recency_is_shown_where_validation_chose_it(open_app: Open, sample: Dataset) -> None:
-    half_life = obtain(TrainingRequest(sample, "ease", settings=AS_THE_APP)).model.config.recency_half_life
+    half_life = obtain(
+        TrainingRequest(sample, "ease", settings={"recency_half_life": "auto"})
+    ).model.config.recency_half_life
     assert half_life is not None
     sentence = f"{half_life:g} likes later, a film counts half (chosen on validation)"
-    assert sentence in markup(open_app(user="12"))
+    assert sentence in markup(open_app(user="12", model="ease"))
     assert "a film counts half" not in markup(open_app(user="12", model="popularity"))
 
 

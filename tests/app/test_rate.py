@@ -16,6 +16,7 @@ from pages.ui.board import Square
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.experiments.train import TrainingRequest, obtain
+from recengine.models.registry import DEFAULT
 from recengine.models.streaming.step import Step
 from recengine.serving.event_log import Event, EventLog, located, rated
 from recengine.serving.promotion import promote
@@ -66,7 +67,7 @@ def test_a_new_visitor_sees_popular_films_and_films_to_rate(open_app: Open, samp
 
 def test_the_list_is_what_the_model_gives_a_new_user_with_these_ratings(open_app: Open, sample: Dataset) -> None:
     app = give(open_app(PAGE), {839: 5.0, 460: 4.5, 12: 1.0})
-    model = obtain(TrainingRequest(sample, "ease", settings={"recency_half_life": "auto"})).model
+    model = obtain(TrainingRequest(sample, DEFAULT)).model
     events = located([rated("839", 5.0), rated("460", 4.5), rated("12", 1.0)], sample.item_index_of)
     history = visitor_lists.as_histories(sample, events, [3])
     expected = recommend_new(model, sample, history, k=10).ranking.items[0].numpy()

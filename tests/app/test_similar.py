@@ -5,6 +5,7 @@ import pytest
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.experiments.train import TrainingRequest, obtain
+from recengine.models.registry import DEFAULT, model_class
 from tests.app.conftest import Open, cards, links, markup, names, settle, text_of
 
 PAGE = "similar.py"
@@ -68,7 +69,7 @@ def test_model_without_similar_films_offers_one_that_has_them(open_app: Open, sa
     app = open_app(PAGE, item=item_of(sample, "Alien"), model="popularity")
     assert "cannot tell what is similar" in app.error[0].value
     assert not cards(app, "near")
-    next(button for button in app.button if "Use EASE" in button.label).click()
+    next(button for button in app.button if f"Use {model_class(DEFAULT).title}" in button.label).click()
     settle(app)
     assert not app.error
     assert len(cards(app, "near")) == 10

@@ -121,8 +121,8 @@ def test_recommend_serves_a_new_user_from_a_file(run, folder: Path, tmp_path: Pa
     ratings = data.ratings.select(data.ratings.user_idx == 6)
     names = data.items["title"].to_numpy()[ratings.item_idx] if key == "title" else data.item_ids[ratings.item_idx]
     mine = write(tmp_path / "mine.csv", [key, "rating"], zip(names, ratings.rating, strict=True))
-    result = json_of(run("recommend", "--dataset", folder, "--model", "ease", "--ratings", mine, "--json"))
-    known = json_of(run("recommend", "--dataset", folder, "--model", "ease", "--user", 7, "--json"))
+    result = json_of(run("recommend", "--dataset", folder, "--ratings", mine, "--json"))
+    known = json_of(run("recommend", "--dataset", folder, "--user", 7, "--json"))
     pick = [[row["item_id"] for row in f["recommendations"]] for f in (result, known)]
     assert pick[0] == pick[1]
     assert {row["user_id"] for row in result["recommendations"]} == {"new"}

@@ -13,7 +13,7 @@ from recengine.training.config import RunConfig
 CPU = RunConfig(device="cpu")
 
 
-RATERS = [name for name, kind in MODELS.items() if kind.learns_from == "ratings"]
+RATERS = [name for name, kind in MODELS.items() if "ratings" in kind.abilities]
 
 
 def fitted(name: str, rows: Interactions, seed: int = 0, **settings: Any) -> RatingModel:

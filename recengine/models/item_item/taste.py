@@ -34,9 +34,9 @@ ROWS_AT_ONCE = 2048
 """Dislikes whose nearness to all items is held at once."""
 SERIES_STEP = 1.0
 """What an item beyond the cap of its series loses: as much as the best item's collaborative score."""
-SHRINK_COSINE, FULL_EVIDENCE, MOST_EVIDENCE = 10.0, 20.0, 0.7
-"""Similar items: added to the denominator of a cosine; users who liked an item, at which half of the evidence is there;
-and the share of the cosine where all of it is. The rest is content."""
+SHRINK_COSINE, HALF_EVIDENCE, MOST_EVIDENCE = 5.0, 10.0, 0.8
+"""Similar items: added to the denominator of a cosine; users who like an item at which its cosines count half as much
+as they can; and the most that they count, where what is shared counts the rest."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Taste(Recommender[TasteConfig]):
     """EASE from the likes, less what resembles the dislikes, with content, quality, and a cap on series.
 
     score(u, i) = sum over likes h of B[h, i] / (count_i + 1)^damping, divided by the largest value for any item
-                - dislike_weight * sum over dislikes h of (max(B[h, i], 0) / max_j B[h, j])^2
+                - dislike_weight * sum over dislikes h of (max(B[h, i], 0) / max_j B[h, j])^2, or 1 for its series
                 + genre_weight * (mean over likes of cos(h, i) - shared_dislike * mean over dislikes of cos(h, i)),
                   divided by its largest size for any item, and term_weight * the same of all terms
                 + quality_weight * the stars of i above its raters' own means + fame_weight * fame of i
@@ -200,8 +200,11 @@ class Taste(Recommender[TasteConfig]):
 
     def _standing(self) -> Tensor:
         """Return (n_items,): what an item gets whoever asks."""
-        fame = torch.log1p(self.counts) / torch.log1p(self.counts.max()).clamp(min=1e-12)
-        return self.config.quality_weight * self.quality + self.config.fame_weight * fame
+        return self.config.quality_weight * self.quality + self.config.fame_weight * self._fame()
+
+    def _fame(self) -> Tensor:
+        """Return (n_items,) from 0 to 1: the logarithm of how many like an item."""
+        return torch.log1p(self.counts) / torch.log1p(self.counts.max()).clamp(min=1e-12)
 
     def _tables(self) -> tuple[tuple[Tensor, float], ...]:
         return (self.genres, self.config.genre_weight), (self.terms, self.config.term_weight)
@@ -213,9 +216,11 @@ class Taste(Recommender[TasteConfig]):
         return position.clamp(min=0), evidence.like * known, self.config.dislike_weight * evidence.dislike * known
 
     def _nearness(self, row: Tensor) -> Tensor:
-        """Return (n, n_linked): how near each item is to those of some rows of the weights, 1 for the nearest."""
+        """Return (n, n_linked): how near each item is to those of some rows of the weights, 1 for its whole series."""
         weights = self.weights[row].clamp(min=0)
-        return (weights / weights.amax(1, keepdim=True).clamp(min=LEAST_STRENGTH)) ** POWER
+        near = (weights / weights.amax(1, keepdim=True).clamp(min=LEAST_STRENGTH)) ** POWER
+        series = self.series[self.linked]
+        return torch.where((series[row][:, None] == series) & (series >= 0), 1.0, near)
 
     def _damped(self) -> Tensor:
         return (self.counts[self.linked] + 1) ** -self.config.damping
@@ -272,11 +277,14 @@ class Taste(Recommender[TasteConfig]):
         return scores.scatter_add_(1, lowered, torch.full(lowered.shape, -SERIES_STEP))
 
     def item_similarity(self, item_idx: Tensor) -> Tensor:
-        """Return (B, n_items): the cosine of who likes both, where many do, and of what they share, where few do."""
-        share = self.counts / (self.counts + FULL_EVIDENCE) * MOST_EVIDENCE
-        trust = torch.minimum(share[item_idx][:, None], share)
-        size = (self.counts[item_idx][:, None] * self.counts).sqrt() + SHRINK_COSINE
-        return trust * self._both(item_idx) / size + (1 - trust) * (self.terms[item_idx] @ self.terms.T)
+        """Return (B, n_items): the cosine of who likes both, where many like the item given; else what they share.
+
+        Of items that share as much, the well-known ones are a little more alike.
+        """
+        count = self.counts[item_idx][:, None]
+        trust = MOST_EVIDENCE * count / (count + HALF_EVIDENCE)
+        people = self._both(item_idx) / ((count * self.counts).sqrt() + SHRINK_COSINE)
+        return trust * people + (1 - trust) * (self.terms[item_idx] @ self.terms.T) * (1 + self._fame()) / 2
 
     def _both(self, item_idx: Tensor) -> Tensor:
         """Return (B, n_items): how many users like each of the given items and each other one."""

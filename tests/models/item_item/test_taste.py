@@ -1,0 +1,134 @@
+"""Taste: two-sided, without order, with content where few have rated and a cap on series; its reasons add up."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
+from recengine.data.titles import series_of
+from recengine.models.item_item.taste import Taste, TasteConfig
+from recengine.serving.explain import contributions
+
+
+@pytest.fixture(scope="module")
+def model(tiny: Dataset) -> Taste:
+    return Taste(TasteConfig(term_weight=0.3)).fit(tiny.ratings, items=tiny.items)
+
+
+def history(*ratings: tuple[int, float]) -> Interactions:
+    items, values = zip(*ratings, strict=True) if ratings else ((), ())
+    return Interactions.from_pairs([0] * len(ratings), items, rating=values, n_users=1, n_items=40)
+
+
+rated = st.lists(
+    st.tuples(st.integers(0, 39), st.sampled_from([1.0, 2.0, 3.0, 4.0, 5.0])),
+    max_size=15,
+    unique_by=lambda row: row[0],
+)
+
+
+@given(ratings=rated, seed=st.integers(0, 9))
+@settings(max_examples=40, deadline=None)
+def test_reasons_add_up_and_the_order_of_the_ratings_does_not_matter(model, ratings, seed) -> None:
+    rows = history(*ratings)
+    parts = model.explain(rows, np.arange(40))
+    scores = model.score_history(rows)[0]
+    assert parts.sum(1).numpy() == pytest.approx((scores - model.score_history(history())[0]).numpy(), abs=1e-5)
+    shuffled = rows.select(np.random.default_rng(seed).permutation(len(rows)))
+    assert torch.allclose(model.score_history(shuffled)[0], scores, atol=1e-6)
+
+
+def test_what_speaks_against_an_item_is_negative(model, tiny: Dataset) -> None:
+    rows = history((0, 5.0), (4, 1.0))
+    target = 8  # of the same genre as both
+    for_it, against = (part.amount for part in contributions(model, rows, target, new_user=True))
+    assert for_it > 0 > against
+    assert [part.rating for part in contributions(model, rows, target, new_user=True)] == [5, 1]
+
+
+def test_the_score_is_the_sum_that_the_class_states(tiny: Dataset) -> None:
+    config = TasteConfig(damping=0.2, dislike_weight=0.7, genre_weight=0.4, term_weight=0.0, quality_weight=0.0)
+    model = Taste(config).fit(tiny.ratings, items=tiny.items)
+    liked = tiny.ratings.at_least(4)  # three quarters of the scale of 1 to 5
+    x = np.zeros((60, 40))
+    x[liked.user_idx, liked.item_idx] = 1
+    inverse = np.linalg.inv(x.T @ x + config.l2 * np.eye(40))
+    b = inverse / -np.diag(inverse)
+    np.fill_diagonal(b, 0)
+    genres = (tiny.items["genres"].to_numpy()[:, None] == tiny.items["genres"].to_numpy()).astype(float)
+    likes, dislikes = [1, 6, 10], [0, 3]
+    together = b[likes].sum(0) / (x.sum(0) + 1) ** 0.2
+    near = (np.maximum(b[dislikes], 0) / np.maximum(b[dislikes].max(1, keepdims=True), 0.02)) ** 2
+    shared = genres[likes].mean(0) - config.shared_dislike * genres[dislikes].mean(0)
+    expected = together / max(together.max(), 0.02) - 0.7 * near.sum(0) + 0.4 * shared / np.abs(shared).max()
+    rows = history(*[(i, 5.0) for i in likes], *[(i, 2.0) for i in dislikes], (20, 3.0))
+    assert model.score_history(rows)[0].numpy() == pytest.approx(expected, abs=1e-4)
+
+
+def test_at_most_two_films_of_a_series_stand_at_their_full_score(tiny: Dataset) -> None:
+    titles = [f"Rocky {'I' * (i + 1)}" if i < 3 else f"Lonely film called {'q' * (i + 1)}" for i in range(39)] + [
+        "Rocky (1976)"
+    ]
+    model = Taste().fit(tiny.ratings, items=tiny.items.assign(title=titles))
+    scores = torch.arange(40.0)[None] / 100
+    scores[0, 0] = -torch.inf  # hidden: it does not count
+    arranged = model.arrange(scores.clone())[0]
+    assert (arranged != scores[0]).nonzero()[:, 0].tolist() == [1]
+    assert arranged[1] < scores[0, 2:].min()
+    free = Taste(TasteConfig(series_cap=0)).fit(tiny.ratings, items=tiny.items.assign(title=titles))
+    assert torch.equal(free.arrange(scores.clone()), scores)
+
+
+def test_likes_alone_and_no_item_table_are_enough(tiny: Dataset) -> None:
+    liked = tiny.ratings.at_least(4)
+    implicit = dataclasses.replace(liked, rating=np.ones(len(liked), np.float32))
+    for items in (None, tiny.items.assign(genres=""), pd.DataFrame({"item_id": tiny.item_ids})):
+        model = Taste().fit(implicit, items=items)
+        top = model.top_k(np.arange(60), k=5, seen=implicit)
+        assert not top.scores.isnan().any()
+        popular = np.argsort(-implicit.item_counts)[:5]
+        assert any(set(row) != set(popular.tolist()) for row in top.items.tolist())
+
+
+def test_an_item_that_few_like_is_similar_to_what_it_shares_and_one_that_many_like_to_what_they_like() -> None:
+    n = 60
+    user = np.concatenate([np.arange(n), np.arange(n), [0, 1], np.arange(n)])
+    item = np.concatenate([np.zeros(n), np.ones(n), [2, 2], np.full(n, 4)]).astype(int)
+    rating = np.concatenate([np.full(2 * n + 2, 5.0), np.ones(n)])
+    rows = Interactions.from_pairs(user, item, rating=rating, n_users=n, n_items=5)
+    items = pd.DataFrame({"genres": ["Drama", "War", "Western", "Western", "Drama"]})
+    model = Taste().fit(rows, items=items)
+    assert model.similar_items([0], k=1).items.tolist() == [[1]]  # all who like one like the other
+    assert model.similar_items([2], k=1).items.tolist() == [[3]]  # two users say little: the genre speaks
+    similarity = model.item_similarity(torch.arange(5))
+    assert bool((similarity <= 1.0001).all())
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        ["Star Wars: Episode IV - A New Hope (1977)", "Star Wars: Episode V - The Empire Strikes Back (1980)"],
+        ["Rocky (1976)", "Rocky III (1982)", "Rocky V (1990)"],
+        ["Shrek (2001)", "Shrek 2 (2004)", "Shrek the Third (2007)"],
+        ["Godfather, The (1972)", "Godfather: Part II, The (1974)"],
+        ["Terminator, The (1984)", "Terminator 2: Judgment Day (1991)"],
+        ["Harry Potter and the Goblet of Fire (2005)", "Harry Potter and the Chamber of Secrets (2002)"],
+        ["Back to the Future (1985)", "Back to the Future Part II (1989)"],
+        ["Kill Bill: Vol. 1 (2003)", "Kill Bill: Vol. 2 (2004)"],
+    ],
+)
+def test_films_of_a_series_have_one_number(series: list[str]) -> None:
+    numbers = series_of([*series, "Apollo 13 (1995)", "Heat (1995)", "2001: A Space Odyssey (1968)"])
+    assert len(set(numbers[: len(series)].tolist())) == 1
+    assert numbers[0] >= 0
+    assert (numbers[len(series) :] == -1).all()
+
+
+def test_numbered_names_are_no_series() -> None:
+    assert (series_of([f"Film {i}" for i in range(1, 40)]) == -1).all()
