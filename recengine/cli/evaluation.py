@@ -32,7 +32,7 @@ from recengine.models.registry import model_class
 from recengine.training.config import RunConfig
 from recengine.training.loop import OnEpoch
 
-_SHOWN = ("ndcg", "recall", "hr", "map", "mrr", "auc", "pairs", "popularity", "coverage", "novelty", "ild")
+_SHOWN = ("ndcg", "recall", "hr", "map", "mrr", "auc", "pairs", "list_popularity", "coverage", "novelty", "ild")
 """Metrics of the printed table; the JSON object has all."""
 _RATED = ("rmse", "mae", "within_half")
 """Errors of predicted ratings, of the models that predict them."""

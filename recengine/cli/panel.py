@@ -51,7 +51,7 @@ def run_panel(options: argparse.Namespace, report: Reporter) -> None:
         (t.name, t.nods, t.winces, f"{t.kept_when_reversed:.2f}", f"{t.kept_without_dislikes:.2f}", f"{t.stars:.2f}")
         for t in result.tastes
     ]
-    header = ("taste", f"nods@{options.k}", f"winces@{options.k}", "kept reversed", "without dislikes", "mean stars")
+    header = ("name", f"nods@{options.k}", f"winces@{options.k}", "kept reversed", "without dislikes", "mean stars")
     lines = table(header, rows) if rows else []
     if contrasts:
         shown = [(c.name, c.left, c.without_dislikes) for c in result.contrasts]

@@ -125,7 +125,7 @@ METRICS = {
         "Steck, RecSys 2018",
         within=(0.0, inf),
     ),
-    "popularity": Entry(
+    "list_popularity": Entry(
         "Popularity",
         "beyond accuracy",
         "",

@@ -143,7 +143,7 @@ def evaluate(
     top = torch.cat(lists).numpy()
     per_user = {key: torch.cat(values).double().numpy() for key, values in parts.items()}
     if split.disliked is not None:
-        per_user[f"popularity@{k}"] = _popularity(top, split.fit)
+        per_user[f"list_popularity@{k}"] = _popularity(top, split.fit)
     if items is not None:
         chosen = split.fit if split.seen is None else split.fit.concat(split.seen.at_least(split.positive))
         per_user |= beyond_accuracy(top, users, chosen, genre_matrix(items), k)

@@ -69,4 +69,4 @@ def test_pairs_are_measured_on_what_was_not_given(tiny: Dataset) -> None:
         expected = float((high[:, None] > low).float().mean()) if len(low) else float("nan")
         assert result.per_user["pairs"][row] == pytest.approx(expected, nan_ok=True)
     popular = split.fit.item_counts[result.lists].mean(1)
-    assert result.per_user["popularity@10"] == pytest.approx(popular)
+    assert result.per_user["list_popularity@10"] == pytest.approx(popular)

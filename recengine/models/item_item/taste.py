@@ -53,13 +53,13 @@ class TasteConfig(Config):
         primary=1,
     )
     dislike_weight: float = preset(
-        TwoSidedConfig, "dislike_weight", 0.3, note="from the item that is most like it", search=Range(0.1, 1)
+        TwoSidedConfig, "dislike_weight", 0.8, note="from the item that is most like it", search=Range(0.1, 1)
     )
     genre_weight: float = option(
-        0.5, "weight of the genres shared with the likes", low=0, high=10, search=Range(0, 1), primary=1
+        0.4, "weight of the genres shared with the likes", low=0, high=10, search=Range(0, 1), primary=1
     )
     term_weight: float = option(
-        0.1,
+        0.15,
         "weight of all that is shared with the likes: genres, keywords, tags, director and series",
         low=0,
         high=10,
