@@ -120,7 +120,7 @@ RUNNING_COUNT = StreamPopularity.name
 """What every stream is compared with."""
 REPLAYED_FIRST = (FOR_EVENTS, StreamItemKNN.name, RecentPopularity.name)
 """What an empty page offers to replay, compared with the running count."""
-COMPARED_FIRST = (Popularity.name, DEFAULT, MF.name)
+COMPARED_FIRST = (Popularity.name, EASE.name, MF.name)
 """What an empty page offers to compare."""
 SIDE_BY_SIDE = (FOR_EVENTS, GRU.name, DEFAULT, Popularity.name)
 """What a user's list is compared with."""
