@@ -126,11 +126,11 @@ def test_good_upload_is_reported_and_used_from_then_on(open_app: Open) -> None:
     use(app)
     assert "mine\\.csv is in use: 240 ratings by 30 users of 12 items" in app.success[0].value
     assert app.selectbox(key="data").value.startswith("upload-")
-    assert next(metric.value for metric in app.metric if metric.label == "Viewers") == "30"
+    assert next(metric.value for metric in app.metric if metric.label == "Users") == "30"
     app.switch_page("for_you.py")
     settle(app)
     assert cards(app, "top")
-    assert "EASE · mine.csv · trained" in markup(app)
+    assert "Taste · mine.csv · trained" in markup(app)
 
 
 def test_the_repaired_file_is_read_after_a_bad_one(open_app: Open) -> None:
