@@ -78,7 +78,7 @@ class TasteConfig(Config):
         primary=1,
     )
     fame_weight: float = option(
-        0.0, "weight of an item's popularity, whatever the user likes", low=0, high=10, search=Range(0, 0.5)
+        0.06, "weight of an item's popularity, whatever the user likes", low=0, high=10, search=Range(0, 0.5)
     )
     series_cap: int = option(2, "items of one series that are listed at full score; 0: all", low=0, high=100)
 

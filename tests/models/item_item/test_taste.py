@@ -53,7 +53,9 @@ def test_what_speaks_against_an_item_is_negative(model, tiny: Dataset) -> None:
 
 
 def test_the_score_is_the_sum_that_the_class_states(tiny: Dataset) -> None:
-    config = TasteConfig(damping=0.2, dislike_weight=0.7, genre_weight=0.4, term_weight=0.0, quality_weight=0.0)
+    config = TasteConfig(
+        damping=0.2, dislike_weight=0.7, genre_weight=0.4, term_weight=0.0, quality_weight=0.0, fame_weight=0.0
+    )
     model = Taste(config).fit(tiny.ratings, items=tiny.items)
     liked = tiny.ratings.at_least(4)  # three quarters of the scale of 1 to 5
     x = np.zeros((60, 40))
