@@ -73,8 +73,8 @@ def test_a_user_is_the_same_in_every_browser_and_takes_along_what_they_rated(
     rate(first, 5)
     settled(page)
     sign_in(page, "ann")
-    page.get_by_role("button", name=re.compile(r"Add what was rated here before \(1\)")).click()
-    expect(page.get_by_role("button", name=re.compile("Add what was rated"))).to_have_count(0)
+    page.get_by_role("button", name=re.compile(r"Add what you rated before signing in \(1\)")).click()
+    expect(page.get_by_role("button", name=re.compile("Add what you rated"))).to_have_count(0)
 
     log = EventLog(f"sqlite:///{guarded.home / 'ratings.db'}")
     (event,) = log.events(identity.account(provider, "ann"))
