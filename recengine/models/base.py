@@ -8,18 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import (
-    Any,
-    ClassVar,
-    Generic,
-    Literal,
-    NamedTuple,
-    Self,
-    TypedDict,
-    TypeVar,
-    cast,
-    final,
-)
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypedDict, TypeVar, cast, final
 
 import numpy as np
 import pandas as pd
@@ -131,6 +120,8 @@ class Recommender(ABC, Generic[ConfigT]):
     """`positives`, or `ratings`: all of them, also those below the threshold of a positive."""
     hears_dislikes: ClassVar[bool] = False
     """Whether a new user's low ratings count against the items that are like those rated low."""
+
+    config: ConfigT
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -329,7 +320,10 @@ def implemented(kind: type[Recommender]) -> tuple[str, ...]:
     """Return the abilities whose methods a class has, in the order of `ABILITIES`: what it ought to declare."""
     inherited = Recommender.item_vectors, Recommender.item_similarity
     is_similar = (kind.item_vectors, kind.item_similarity) != inherited
-    methods = {name: [m for m in vars(protocol) if not m.startswith("_")] for name, protocol in ABILITIES.items()}
+    methods = {
+        name: [m for m in vars(protocol) if not m.startswith("_") and m not in Recommender.__annotations__]
+        for name, protocol in ABILITIES.items()
+    }
     complete = [name for name, needed in methods.items() if all(hasattr(kind, method) for method in needed)]
     return tuple(name for name in complete if name != "similar" or is_similar)
 
