@@ -36,6 +36,7 @@ HELD_BACK = {
     "time": "the latest fifth of all likes",
     "cold-user": "viewers who are not in training",
     "sitting": "viewers who are not in training, known by twelve ratings in no order",
+    "cold-item": "a tenth of the films, with all their ratings",
 }
 """What each split holds back, in words; published splits keep their names."""
 EXTREMES = 12

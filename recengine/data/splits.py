@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recengine.data.cold_item import cold_item_split
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.sitting import sitting_split
@@ -192,7 +193,7 @@ def predefined_split(dataset: Dataset, which: str, *, positive: float, share: fl
     return replace(_by_part(dataset.ratings, rows, part, which=which, share=share), rest=rest)
 
 
-SPLITS = ("leave-last", "random", "stratified", "time", "cold-user", "sitting", "predefined")
+SPLITS = ("leave-last", "random", "stratified", "time", "cold-user", "sitting", "cold-item", "predefined")
 HOLDS_OUT_USERS = ("cold-user", "sitting")
 """Splits that test users who are not in training."""
 
@@ -213,10 +214,10 @@ def make_split(
 ) -> Split:
     """Make a split by name over the positives of a data set (`positive=0`: every rating is one).
 
-    `share` is the part held out (a tenth of the rows, or a fifth of the users of `cold-user` and `sitting`, which
-    alone know `given` and `fold`: see `cold_user_split`, which knows `targets_after` too, and `sitting_split`, whose
-    `min_user` and `min_item` count ratings). `predefined` means
-    the data's first published split; `predefined:ua`, or just `ua`, a particular one.
+    `share` is the part held out (a tenth of the rows, of the items of `cold-item`, or a fifth of the users of
+    `cold-user` and `sitting`, which alone know `given` and `fold`: see `cold_user_split`, which knows `targets_after`
+    too, and `sitting_split`, whose `min_user` and `min_item` count ratings). `predefined` means the data's first
+    published split; `predefined:ua`, or just `ua`, a particular one.
     Raises BadInput for an unknown name or a split that leaves nothing to train or test on.
     """
     if seed < 0:
@@ -263,10 +264,19 @@ def make_split(
                 warm=lambda x: leave_last(x, later=later(x), test=False),
                 rng=rng,
             )
+        if kind == "cold-item" and not which:
+            _check_share(share)
+            makers[kind] = lambda ratings: cold_item_split(
+                ratings,
+                positive=positive,
+                share=share,
+                warm=lambda x: leave_last(x, later=later(x), test=False),
+                rng=rng,
+            )
         if kind not in makers or which:
             problem = f"is unknown{suggest(name, list(SPLITS))}"
             raise BadInput("split", name, f"one of: {', '.join(SPLITS)}", problem=problem)
-        if kind == "sitting":
+        if kind in ("sitting", "cold-item"):
             split = makers[kind](dataset.ratings)
         else:
             split = makers[kind](dataset.positives(positive, min_user=min_user, min_item=min_item))
@@ -281,7 +291,7 @@ def make_split(
         "min_item": min_item,
         "seed": seed,
     }
-    candidates = split.candidates if min_item else dataset.ratings.item_counts.nonzero()[0]
+    candidates = split.candidates if min_item or kind == "cold-item" else dataset.ratings.item_counts.nonzero()[0]
     return replace(split, candidates=candidates, options={**shared, **split.options})
 
 

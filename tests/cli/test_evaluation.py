@@ -31,15 +31,15 @@ def test_evaluate_gives_a_table_or_json_and_writes_the_same_json(run, folder: Pa
     assert "±" in text
 
 
-@pytest.mark.parametrize("split", ["random", "stratified", "time", "cold-user"])
+@pytest.mark.parametrize("split", ["random", "stratified", "time", "cold-user", "cold-item"])
 def test_every_split_can_be_evaluated(run, folder: Path, split: str) -> None:
     more = ["--given", 3] if split == "cold-user" else []
     result = json_of(
-        run("evaluate", "ease", "--dataset", folder, "--split", split, *more, "--test-share", 0.2, "--json")
+        run("evaluate", "ease", "--dataset", folder, "--split", split, *more, "--test-share", 0.2, "-k", 5, "--json")
     )
     assert result["split"]["split"] == split
     assert result["split"]["share"] == 0.2
-    assert 0 <= result["results"]["ease"]["ndcg@10"]["value"] <= 1
+    assert 0 <= result["results"]["ease"]["ndcg@5"]["value"] <= 1
 
 
 def test_evaluate_holds_out_each_user_in_turn_and_gives_more_and_more_ratings(run, folder: Path) -> None:
