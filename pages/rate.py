@@ -10,7 +10,7 @@ import streamlit as st
 from pages.hosting.visitor import is_remembered
 from pages.ui import board, caches, cards, import_export, messages, rating_panels, recipes, sidebar, visitor_ratings
 from pages.ui.board import Square
-from pages.ui.escape import html, markdown
+from pages.ui.escape import html
 from pages.ui.visitor_lists import SHOWN, as_histories, lists
 from pages.ui.visitor_ratings import VisitorRatings
 from pages.ui.words import words_of
@@ -175,9 +175,9 @@ def to_rate(dataset: Dataset, mine: VisitorRatings) -> None:
         deal(dataset, mine)
     hand: list[int] = st.session_state["rate hand"]
     if query:
-        hand = caches.title_search(dataset).find(query, limit=DEALT)
-        if not hand:
-            st.caption(f"No match for “{markdown(query)}” in this catalogue.")
+        matches = caches.title_search(dataset).find(query, limit=DEALT)
+        hand = matches.films
+        messages.search_note(query, matches)
     squares = [Square(item, stars=mine.stars.get(item, 0.0), passed=item in mine.passed) for item in hand]
     draw(dataset, mine, squares, BOARDS[0])
     if not query:

@@ -50,11 +50,10 @@ def find_film() -> None:
         )
         if not query:
             return
-        matches = caches.title_search(dataset).find(query, limit=8)
-        if not matches:
-            st.caption(f"No match for “{markdown(query)}” in this catalogue.")
+        matches = caches.title_search(dataset).find(query)
+        messages.search_note(query, matches)
         with st.container(horizontal=True, gap="xsmall", key="matches"):
-            for item_idx in matches:
+            for item_idx in matches.films:
                 it = cards.film(dataset, item_idx)
                 link("similar.py", markdown(cards.named(it)), item=it.item_id)
 

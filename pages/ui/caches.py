@@ -15,7 +15,6 @@ from pages.ui.training_form import training_form
 from pages.ui.words import Words
 from recengine import settings
 from recengine.data.dataset import Dataset
-from recengine.data.title_index import TitleIndex
 from recengine.experiments.store import ArtefactStore, Trained
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.jobs.job import Job, JobState, Task
@@ -140,7 +139,7 @@ def similarity_text(model: Recommender, words: Words) -> str:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _title_search(fingerprint: str, _dataset: Dataset) -> TitleSearch:
-    return TitleSearch(TitleIndex.of(_dataset))
+    return TitleSearch.of(_dataset)
 
 
 def title_search(dataset: Dataset) -> TitleSearch:

@@ -17,6 +17,7 @@ from pages.ui.escape import html, markdown
 from pages.ui.words import Words
 from recengine import settings
 from recengine.errors import BadInput
+from recengine.serving.search import Matches
 
 P = ParamSpec("P")
 Action = Callable[[], object]
@@ -104,6 +105,16 @@ def empty(title: str, text: str, action: Action) -> None:
     with st.container(key="empty", horizontal_alignment="center"):
         st.html(f'<div class="empty"><h3>{html(title)}</h3><p>{html(text)}</p></div>')
         action()
+
+
+def search_note(query: str, matches: Matches) -> None:
+    """Say what the list below a search leaves open: nothing matches, only the nearest titles, or there are more."""
+    more = matches.total - len(matches.films)
+    if matches.nearest or not matches.total:
+        missing = f"“{markdown(query)}” is not in this catalogue."
+        st.caption(f"{missing} Nearest titles:" if matches.films else missing)
+    elif more:
+        st.caption(f"{matches.total:,} match, the {len(matches.films)} best are shown. Keep typing to narrow them.")
 
 
 def start_again_link() -> None:

@@ -4,74 +4,145 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 
+from recengine.data.dataset import Dataset
 from recengine.data.title_index import TitleIndex
-from recengine.data.titles import normalise
+from recengine.data.titles import normalise, with_numbers
 
 LONGEST_QUERY = 100
-_TYPO_SCORE = 78.0
-"""The similarity (0 to 100) from which a title counts as misspelt in the query."""
+TRAITS = ("director", "genres", "keywords")
+"""Columns of the item table by which films are searched besides their titles."""
+_TYPO_SCORE, _NEAREST_SCORE = 75.0, 60.0
+"""The similarity (0 to 100) from which a word counts as a misspelling, and from which a title counts as near."""
+_SHORTEST_TYPO = 4
+"""Letters from which a word of the query has to resemble one of the title."""
+_MOST_NEAREST = 3
+_INITIALS = (3, 4)
+"""Letters from which a query may be all initials of a title, and from which only the first of them."""
 _YEAR = re.compile(r"^(.*\S)\s*\(?\b((?:18|19|20)\d\d)\)?$")
+_DIGIT_IN_WORD = re.compile(r"(?<=[^\W\d])[013457](?=[^\W\d])")
+_LETTER_OF = dict(zip("013457", "oieasv", strict=True))
+
+
+class Matches(NamedTuple):
+    """What a query finds.
+
+    films : at most as many positions as asked for, best first
+    total : how many films match
+    nearest : whether none matches, so that `films` are those whose titles come nearest
+    """
+
+    films: list[int]
+    total: int
+    nearest: bool = False
 
 
 class TitleSearch:
-    """Search for films by title; of those that match equally well, the better known come first."""
+    """Search for films by title, and by what else is known of them; of equal matches the better known come first."""
 
-    def __init__(self, titles: TitleIndex) -> None:
+    def __init__(self, titles: TitleIndex, traits: Sequence[str] | None = None) -> None:
+        """Index titles; `traits` (n_films,) holds the words by which each film is known besides."""
         self.titles = titles
+        self.keys, positions = list(titles.keys), titles.positions.tolist()
+        for key, position in zip(titles.keys, titles.positions.tolist(), strict=True):
+            spelt_out = _DIGIT_IN_WORD.sub(lambda digit: _LETTER_OF[digit[0]], key)
+            for other in {with_numbers(key), spelt_out, key.replace(" ", "")} - {key}:
+                self.keys.append(other)
+                positions.append(position)
+        self.positions = np.asarray(positions, dtype=np.int64)
+        self._initials = ["".join(word[:1] for word in key.split(" ")) for key in titles.keys]
+        years = [str(year or "") for year in titles.years.tolist()]
+        known = [normalise(text) for text in traits] if traits is not None else [""] * len(years)
+        self._traits = [f" {text} {year}" for text, year in zip(known, years, strict=True)]
 
-    def find(self, query: str, *, limit: int = 8) -> list[int]:
-        """Return the positions of at most `limit` films, best first; none for an empty query.
+    @classmethod
+    def of(cls, dataset: Dataset) -> Self:
+        """Return the search over a data set's items."""
+        columns = [dataset.items[column].fillna("").astype(str) for column in TRAITS if column in dataset.items]
+        return cls(TitleIndex.of(dataset), [" ".join(texts) for texts in zip(*columns, strict=True)] or None)
 
-        Order: the title itself, then titles that begin with the query, then those with words that begin with
-        its words, then those that contain it; misspellings if there are none. Among equals the better known come first.
+    def find(self, query: str, *, limit: int = 8) -> Matches:
+        """Return the films that match, none for an empty query.
+
+        Order: the title itself, then titles that begin with the query, then those with words that begin with its
+        words, then films with such words in title, director, genres, keywords and year, or with those initials, then
+        titles that contain it; misspellings if there are none, and the nearest titles if there is nothing else.
         """
         query = query[:LONGEST_QUERY]
         wanted = normalise(query)
         if not wanted:
-            return []
-        hits = self._ranked(self._exactness(wanted), limit)
+            return Matches([], 0)
+        hits = self._ranked(self._grades(wanted))
         dated = _YEAR.match(query.strip())
         if dated:
-            year = int(dated[2])
-            named = self._exactness(normalise(dated[1]))
-            named[self.titles.years[self.titles.positions] != year] = 0
-            hits = list(dict.fromkeys([*self._ranked(named, limit), *hits]))
             wanted = normalise(dated[1])
+            grades = self._grades(wanted)
+            grades[self.titles.years != int(dated[2])] = 0
+            hits = list(dict.fromkeys([*self._ranked(grades), *hits]))
+        nearest = False
         if not hits and len(wanted) > 2:
-            hits = self._misspelt(wanted, limit)
-        return hits[:limit]
+            hits, nearest = self._misspelt(wanted)
+        return Matches(hits[:limit], len(hits), nearest)
 
-    def _exactness(self, wanted: str) -> NDArray[np.int64]:
-        """Return the match of each key: 4 equal, 3 starts with the query, 2 some word does, 1 contains it, 0 none."""
-        words = wanted.split(" ")
-        starts = [f" {word}" for word in words]
-        grades = np.zeros(len(self.titles.keys), dtype=np.int64)
-        for i, key in enumerate(self.titles.keys):
-            if wanted in key:
-                grades[i] = 4 if key == wanted else 3 if key.startswith(wanted) else 1
-            if grades[i] < 3 and words[0] in key and all(start in f" {key}" for start in starts):
-                grades[i] = 2
+    def _grades(self, wanted: str) -> NDArray[np.int64]:
+        """Return the grade of each film: 6 equal, 5 or 4 starts with the query (5 with a number as a whole word),
+        3 its words start words of the title, 2 of anything known, 1 the title contains it, 0 no match."""
+        grades = np.zeros(len(self.titles.years), dtype=np.int64)
+        for text in dict.fromkeys((wanted, with_numbers(wanted))):
+            starts = [f" {word}" for word in text.split(" ")]
+            whole = f"{text} " if text[-1].isdigit() else ""
+            for key, position in zip(self.keys, self.positions, strict=True):
+                grade = 0
+                if text in key:
+                    starting = 5 if whole and key.startswith(whole) else 4
+                    grade = 6 if key == text else starting if key.startswith(text) else 1
+                if grade < 3 and starts[0][1:] in key and all(start in f" {key}" for start in starts):
+                    grade = 3
+                if grade > grades[position]:
+                    grades[position] = grade
+        self._grade_traits(wanted, grades)
         return grades
 
-    def _ranked(self, grades: NDArray[np.int64], limit: int) -> list[int]:
-        hits = np.flatnonzero(grades)
-        positions = self.titles.positions[hits]
-        order = np.lexsort((hits, -self.titles.weights[positions], -grades[hits]))
-        return list(dict.fromkeys(positions[order].tolist()))[:limit]
+    def _grade_traits(self, wanted: str, grades: NDArray[np.int64]) -> None:
+        starts = [f" {word}" for word in wanted.split(" ")]
+        for position, traits in enumerate(self._traits):
+            if grades[position] < 2 and all(start in traits or start in f" {self.keys[position]}" for start in starts):
+                grades[position] = 2
+        whole, part = _INITIALS
+        if len(starts) == 1 and len(wanted) >= whole:
+            for initials, position in zip(self._initials, self.titles.positions, strict=True):
+                for form in (initials, f"t{initials}"):  # the article that `normalise` drops
+                    if form == wanted or (len(wanted) >= part and form.startswith(wanted)):
+                        grades[position] = max(grades[position], 2)
 
-    def _misspelt(self, wanted: str, limit: int) -> list[int]:
-        titles = self.titles
-        hits = process.extract(wanted, titles.keys, scorer=fuzz.WRatio, score_cutoff=_TYPO_SCORE, limit=4 * limit)
+    def _ranked(self, grades: NDArray[np.int64]) -> list[int]:
+        hits = np.flatnonzero(grades)
+        return list(map(int, hits[np.lexsort((hits, -self.titles.weights[hits], -grades[hits]))]))
+
+    def _misspelt(self, wanted: str) -> tuple[list[int], bool]:
+        """Return the films whose titles are misspelt in the query, or else (.., True) the nearest there are."""
+        hits = process.extract(wanted, self.keys, scorer=fuzz.WRatio, score_cutoff=_NEAREST_SCORE, limit=50)
         # WRatio is generous to titles much shorter than the query ("it" in "italian"), so those are left out
-        near = [(round(score / 4), int(titles.positions[i])) for key, score, i in hits if len(key) * 2 > len(wanted)]
-        near.sort(key=lambda hit: (-hit[0], -titles.weights[hit[1]]))
-        return list(dict.fromkeys(position for _, position in near))[:limit]
+        near = [(round(score / 4), self.positions[i], key) for key, score, i in hits if len(key) * 2 > len(wanted)]
+        meant = [hit for hit in near if _resembles(wanted, hit[2])]
+        best = sorted(meant or near[:_MOST_NEAREST], key=lambda hit: (-hit[0], -self.titles.weights[hit[1]]))
+        return list(dict.fromkeys(int(position) for _, position, _ in best)), not meant
+
+
+def _resembles(wanted: str, key: str) -> bool:
+    """Return whether the query is the title misspelt: as a whole, or each longer word is like one of the title."""
+    words, others = wanted.split(" "), key.split(" ")
+    if not all(word in others for word in words if word.isdigit()):
+        return False
+    if fuzz.ratio(wanted.replace(" ", ""), key.replace(" ", "")) >= _TYPO_SCORE:
+        return True
+    longer = [word for word in words if len(word) >= _SHORTEST_TYPO]
+    return bool(longer) and all(max(fuzz.ratio(word, other) for other in others) >= _TYPO_SCORE for word in longer)
 
 
 class UserIndex:
