@@ -42,6 +42,7 @@ GROUPS = {
         ),
         Page("similar.py", "More like this", "hub", "Start from a film you love and wander from there."),
         Page("rate.py", "Rate", "star_half", "Rate films and watch your recommendations change."),
+        Page("together.py", "Together", "groups", "Two to five tastes, and films for tonight that suit them all."),
     ),
     "Understand": (
         Page("live.py", "Live", "stream", "Replay ratings in order: each model guesses first, then learns."),
