@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from recengine import settings
 from recengine.cli.arguments import UsageError, flag_of
+from recengine.cli.common import open_model_folder
 from recengine.cli.parser import build_parser
 from recengine.cli.reporter import Reporter
 from recengine.errors import BadInput
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if reporter.results_elsewhere and options.json:
                 remedy = "leave `json` out, or name a file"
                 raise BadInput("out", str(options.out), remedy=remedy, problem="is where the JSON object goes")
+        open_model_folder(options)
         options.run(options, reporter)
         _flush()
     except BadInput as error:

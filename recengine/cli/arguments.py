@@ -96,7 +96,14 @@ def add_data_command(
     add_dataset(command)
     if model:
         about = None if default is None else f"default: {default}"
-        command.add_argument("--model", required=default is None, default=default, metavar="M", help=about)
+        either = command.add_mutually_exclusive_group(required=default is None)
+        either.add_argument("--model", default=default, metavar="M", help=about)
+        either.add_argument(
+            "--model-folder",
+            type=Path,
+            metavar="DIR",
+            help="a folder that `train --out` wrote: nothing is trained, and without --dataset it serves what it holds",
+        )
     command.add_argument("--positive", type=float, help="least rating of a positive; default: 4 of 5 stars")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the model")
     command.add_argument("--seed", type=int, default=0)

@@ -11,6 +11,7 @@ from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
 from recengine.data.sources import SOURCES, is_present, load_dataset
 from recengine.errors import BadInput
+from recengine.experiments.model_folder import Aligned, ModelFolder, align, as_trained, open_folder
 from recengine.experiments.store import Trained
 from recengine.experiments.train import TrainingRequest, obtain, unknown_items
 from recengine.training.config import RunConfig, Settings
@@ -19,7 +20,51 @@ BATCH = 1024
 """Users that are served at once."""
 
 
+OF_TRAINING = ("model", "set", "seed", "device", "positive")
+"""Options that a model folder has settled."""
+
+
+def open_model_folder(options: argparse.Namespace) -> None:
+    """Open the model folder that the options name, if any: from here on they have its model and its threshold."""
+    options.opened = None
+    if getattr(options, "model_folder", None) is None:
+        return
+    settled = [name for name in OF_TRAINING if name in options._given or (name == "set" and options.set)]
+    if settled:
+        problem = "is for a training, and the model in a folder is trained"
+        raise BadInput(settled[0], remedy=f"leave `{settled[0]}` or `model_folder` out", problem=problem)
+    stated = reading_of(options).texts()
+    if stated and "dataset" not in options._given:
+        problem = "says how a data set is to be read, and none is named"
+        raise BadInput(next(iter(stated)), remedy="name the `dataset`, or leave it out", problem=problem)
+    options.opened = opened = open_folder(options.model_folder)
+    options.model, options.positive = opened.model.name, opened.positive
+
+
+def load_aligned(options: argparse.Namespace, report: Reporter) -> Aligned:
+    """Load the data set as the model knows it: that of the model folder, if one is named and nothing else is."""
+    opened: ModelFolder | None = getattr(options, "opened", None)
+    if opened is None:
+        return as_trained(load_dataset_of(options, report))
+    if "dataset" not in options._given:
+        return as_trained(opened.dataset)
+    data = load_dataset_of(options, report)
+    aligned = align(data, opened)
+    if aligned.unknown_items:
+        which = f"{aligned.unknown_items:,} of {data.n_items:,} items"
+        report.note(f"{which} are unknown to the model in {opened.folder}, so it cannot list them.")
+    if len(aligned.new_ids):
+        which = f"{len(aligned.new_ids):,} of {data.n_users:,} users"
+        report.note(f"{which} are new to the model in {opened.folder}; it goes by their ratings in {data.name} alone.")
+    return aligned
+
+
 def load_data(options: argparse.Namespace, report: Reporter) -> Dataset:
+    """Load the data set; with a model folder, in the index space of its model."""
+    return load_aligned(options, report).dataset
+
+
+def load_dataset_of(options: argparse.Namespace, report: Reporter) -> Dataset:
     """Load the data set, fetching it first when it is registered and missing, and say what cleaning did."""
     name = options.dataset
     if name in SOURCES and not is_present(name):
@@ -40,15 +85,23 @@ def train_or_find(
     options: argparse.Namespace, report: Reporter, data: Dataset, name: str, settings: Settings
 ) -> Trained:
     """Return the model that the options ask for, trained now if the store does not have it, and say so."""
+    if (opened := getattr(options, "opened", None)) is not None:
+        return opened.trained
     report.step(f"training {name}")
-    run = RunConfig(device=options.device, seed=options.seed)
-    request = TrainingRequest(data, name, settings, run, options.positive)
-    trained = obtain(request, force=getattr(options, "force", False), on_epoch=report.epochs(name))
+    trained = obtain(
+        request_of(options, data, name, settings), force=getattr(options, "force", False), on_epoch=report.epochs(name)
+    )
     if trained.fresh:
         report.note(f"Trained {name} on {data.name} in {trained.manifest.seconds:.1f} s.")
     if unknown := unknown_items(trained.model):
         report.note(unknown)
     return trained
+
+
+def request_of(options: argparse.Namespace, data: Dataset, name: str, settings: Settings) -> TrainingRequest:
+    """Return the training that the options ask for."""
+    run = RunConfig(device=options.device, seed=options.seed)
+    return TrainingRequest(data, name, settings, run, options.positive)
 
 
 def settings_by_model(

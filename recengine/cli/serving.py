@@ -5,20 +5,27 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recengine.cli.arguments import Commands, add_data_command, add_out
-from recengine.cli.common import BATCH, load_data, read_settings, train_or_find
+from recengine.cli.common import BATCH, load_aligned, load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
 from recengine.data.matching import read_histories
 from recengine.errors import BadInput
+from recengine.evaluation.policy import EvaluationPolicy
+from recengine.experiments.model_folder import Aligned
 from recengine.experiments.store import Trained
 from recengine.export import Cell, table, write_table
+from recengine.models.abilities import SupportsFoldIn
 from recengine.models.registry import DEFAULT
-from recengine.serving.recommend import Listing, recommend, recommend_new, recommend_profile, similar
+from recengine.serving.recommend import Listing, most_popular, recommend, recommend_new, recommend_profile, similar
+
+Listings: TypeAlias = "Iterator[tuple[Sequence[Cell], Listing, NDArray[np.int64]]]"
 
 
 def add_commands(commands: Commands) -> None:
@@ -56,14 +63,15 @@ def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
             remedy=f"drop it or `{chosen[0]}`" if chosen else "",
             problem="is a second choice of users" if chosen else "is missing",
         )
-    data = load_data(options, report)
+    aligned = load_aligned(options, report)
+    data = aligned.dataset
     trained = train_or_find(options, report, data, options.model, read_settings(options.set))
     header = ("user_id", "rank", "item_id", "title", "score")
     fallback: list[Cell] = []
     sated: list[Cell] = []
 
     def rows() -> Iterator[Sequence[Cell]]:
-        for ids, listing, counts in _listings(options, report, data, trained):
+        for ids, listing, counts in _listings(options, report, aligned, trained):
             sated.extend(user for user, count in zip(ids, counts, strict=True) if count == data.n_items)
             fallback.extend(user for user, stands_in in zip(ids, listing.fallback, strict=True) if stands_in)
             yield from _listed(data, ids, listing)
@@ -91,29 +99,40 @@ def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
         report.note(f"{who} rated all {data.n_items:,} items, so nothing is left to list; --include-seen lists them.")
 
 
-def _listings(
-    options: argparse.Namespace, report: Reporter, data: Dataset, trained: Trained
-) -> Iterator[tuple[Sequence[Cell], Listing, NDArray[np.int64]]]:
+def _listings(options: argparse.Namespace, report: Reporter, aligned: Aligned, trained: Trained) -> Listings:
     """Yield (user ids, listing, number of items that each user has rated) in batches."""
-    parameters = {"k": options.k, "positive": options.positive, "include_seen": options.include_seen}
+    data, policy = aligned.dataset, EvaluationPolicy() if options.opened is None else options.opened.policy
+    parameters = {"k": options.k, "positive": options.positive, "include_seen": options.include_seen, "policy": policy}
+
+    def of_new(ids: Sequence[Cell], histories: Interactions) -> Listings:
+        for start in range(0, len(ids), BATCH):
+            some = ids[start : start + BATCH]
+            rows = histories.of_users(np.arange(start, start + len(some)))
+            yield some, recommend_new(trained.model, data, rows, **parameters), rows.user_counts
+
     if options.ratings is not None:
         histories = read_histories(options.ratings, data)
         for note in histories.notes:
             report.note(note)
-        for start in range(0, len(histories.user_ids), BATCH):
-            ids = histories.user_ids[start : start + BATCH]
-            rows = histories.rows.of_users(np.arange(start, start + len(ids)))
-            yield ids, recommend_new(trained.model, data, rows, **parameters), rows.user_counts
+        yield from of_new(histories.user_ids, histories.rows)
         return
     if options.profile is not None:
         profile = read_settings(options.profile.split(","), "profile")
         yield ["new"], recommend_profile(trained.model, data, profile, k=options.k), np.zeros(1, np.int64)
         return
-    users = np.arange(data.n_users) if options.all_users else data.user_index([options.user])
+    new = np.arange(len(aligned.new_ids))
+    if not options.all_users:
+        new = np.flatnonzero([str(id) == options.user for id in aligned.new_ids.tolist()])
+    users = aligned.users if options.all_users else data.user_index([options.user] if not len(new) else [])
     for start in range(0, len(users), BATCH):
         some = users[start : start + BATCH]
         listing = recommend(trained.model, data, some, **parameters)
         yield data.user_ids[some].tolist(), listing, data.ratings.user_counts[some]
+    ids, rows = aligned.new_ids[new].tolist(), aligned.new_rows.of_users(new)
+    if isinstance(trained.model, SupportsFoldIn):
+        yield from of_new(ids, rows)
+    elif ids:
+        yield ids, most_popular(data, rows, k=options.k, positive=options.positive), rows.user_counts
 
 
 def _listed(data: Dataset, users: Sequence[Cell], listing: Listing) -> Iterator[Sequence[Cell]]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from dataclasses import replace
+from pathlib import Path
 
 from recengine.cli.arguments import Commands, add_command, add_data_command, add_dataset
-from recengine.cli.common import load_data, read_settings, train_or_find
+from recengine.cli.common import load_data, read_settings, request_of, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.data.sources import SOURCES, fetch, is_present
 from recengine.errors import BadInput
-from recengine.experiments.train import TrainingReport
+from recengine.experiments.model_folder import check_folder, save_folder
+from recengine.experiments.train import TrainingReport, validate
 from recengine.export import table
 from recengine.models.registry import DEFAULT, MODELS, model_class
 from recengine.testing import check
@@ -30,6 +33,18 @@ def add_commands(commands: Commands) -> None:
     command = add_data_command(commands, "train", train, "train a model, or find it in the store", model=False)
     command.add_argument("model", metavar="M", nargs="?", default=DEFAULT, help=f"default: {DEFAULT}")
     command.add_argument("--force", action="store_true", help="train even if it is in the store")
+    command.add_argument(
+        "--validate",
+        action="store_true",
+        help="also fit a model without epochs on the training part alone, and report what it reaches on validation",
+    )
+    command.add_argument(
+        "--out",
+        dest="folder",
+        type=Path,
+        metavar="DIR",
+        help="also write a model folder here: with ids, titles and ratings, so that `--model-folder DIR` serves it",
+    )
 
 
 def datasets(options: argparse.Namespace, report: Reporter) -> None:
@@ -124,6 +139,15 @@ def check_model(options: argparse.Namespace, report: Reporter) -> None:
 
 
 def train(options: argparse.Namespace, report: Reporter) -> None:
+    if options.folder is not None:
+        check_folder(options.folder)
     data = load_data(options, report)
-    trained = train_or_find(options, report, data, options.model, read_settings(options.set))
-    report.result(TrainingReport.of(trained, data).to_dict(), [str(trained.folder)])
+    settings = read_settings(options.set)
+    trained = train_or_find(options, report, data, options.model, settings)
+    if options.folder is not None:
+        save_folder(options.folder, trained, data, positive=options.positive)
+        trained = replace(trained, folder=options.folder)
+    if options.validate:
+        report.step(f"validating {options.model}")
+    validation = validate(trained.model, request_of(options, data, options.model, settings)) if options.validate else {}
+    report.result(TrainingReport.of(trained, data, validation).to_dict(), [str(trained.folder)])

@@ -119,6 +119,10 @@ def artefact_name(
     return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
+"""What reading a damaged artefact may raise."""
+
+
 class ArtefactStore:
     """Models under one folder, by default `RECENGINE_HOME/models`."""
 
@@ -135,17 +139,8 @@ class ArtefactStore:
         if path is None:
             return None
         try:
-            row = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-            if row["format"] != FORMAT:
-                raise ValueError(f"format {row['format']} is not {FORMAT}")
-            if row.pop("sha256") != _seal(row):
-                raise ValueError("manifest.json does not have its recorded sha256")
-            manifest = Manifest.from_dict(row)
-            for name, digest in manifest.files.items():
-                if sha256_of(path / name) != digest:
-                    raise ValueError(f"{name} does not have its recorded sha256")
-            model = model_class(manifest.model).load(path)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+            model, manifest = read_artefact(path)
+        except UNREADABLE as error:
             self._set_aside(path, error)
             return None
         with suppress(OSError):  # a store that is read-only, or a folder that was just evicted
@@ -177,7 +172,7 @@ class ArtefactStore:
                 epochs=None if best is None else best.epoch,
                 metrics={} if best is None else best.to_dict(),
             )
-            manifest = self._write(folder, model, manifest)
+            manifest = write_artefact(folder, model, manifest)
         with suppress(FileNotFoundError):  # another process shrinks the store at the same time
             self._shrink(keep=folder)
         return Trained(model, folder, manifest, fresh=True)
@@ -185,21 +180,6 @@ class ArtefactStore:
     def remove(self, folder: Path) -> None:
         """Remove an artefact at once."""
         remove_folder(folder)
-
-    def _write(self, folder: Path, model: Recommender, manifest: Manifest) -> Manifest:
-        """Write the artefact atomically and return its manifest with the files."""
-        with atomic_folder(folder) as temporary:
-            model.save(temporary)
-            files = sorted(path for path in temporary.iterdir())
-            manifest = replace(
-                manifest,
-                bytes=sum(path.stat().st_size for path in files),
-                files={path.name: sha256_of(path) for path in files},
-            )
-            row = manifest.to_dict()
-            sealed = {**row, "sha256": _seal(row)}
-            (temporary / "manifest.json").write_text(json.dumps(sealed, indent=1), encoding="utf-8")
-        return manifest
 
     def _set_aside(self, folder: Path, error: Exception) -> None:
         """Move a damaged artefact out of the way."""
@@ -225,6 +205,43 @@ class ArtefactStore:
             if folder != keep:
                 remove_folder(folder)
                 total -= sizes[folder]
+
+
+def write_artefact(
+    folder: Path, model: Recommender, manifest: Manifest, more: Callable[[Path], None] | None = None
+) -> Manifest:
+    """Write an artefact atomically and return its manifest with the files; `more` may add some to the folder."""
+    with atomic_folder(folder) as temporary:
+        model.save(temporary)
+        if more is not None:
+            more(temporary)
+        files = sorted(path for path in temporary.iterdir())
+        manifest = replace(
+            manifest,
+            bytes=sum(path.stat().st_size for path in files),
+            files={path.name: sha256_of(path) for path in files},
+        )
+        row = manifest.to_dict()
+        sealed = {**row, "sha256": _seal(row)}
+        (temporary / "manifest.json").write_text(json.dumps(sealed, indent=1), encoding="utf-8")
+    return manifest
+
+
+def read_artefact(folder: Path) -> tuple[Recommender, Manifest]:
+    """Return the model and the manifest of an artefact; one of `UNREADABLE` where it is damaged or of another format.
+
+    Every file is verified before it is read.
+    """
+    row = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    if row["format"] != FORMAT:
+        raise ValueError(f"format {row['format']} is not {FORMAT}")
+    if row.pop("sha256") != _seal(row):
+        raise ValueError("manifest.json does not have its recorded sha256")
+    manifest = Manifest.from_dict(row)
+    for name, digest in manifest.files.items():
+        if sha256_of(folder / name) != digest:
+            raise ValueError(f"{name} does not have its recorded sha256")
+    return model_class(manifest.model).load(folder), manifest
 
 
 def _seal(row: Mapping[str, Json]) -> str:

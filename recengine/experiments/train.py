@@ -7,10 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
 import psutil
+import torch
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
@@ -127,7 +129,7 @@ class TrainingReport:
     """The result of `train`: written as JSON by the command line, read by the app.
 
     fresh   : whether it was trained just now; seconds : the duration of the training, whenever it was
-    epochs  : the epoch that validation chose; metrics : its values
+    epochs  : the epoch that validation chose; metrics : its values, or those of a model without epochs
     """
 
     folder: Path
@@ -140,8 +142,8 @@ class TrainingReport:
     metrics: Mapping[str, Json]
 
     @classmethod
-    def of(cls, trained: Trained, dataset: Dataset) -> Self:
-        """Return the report of a model trained on `dataset`."""
+    def of(cls, trained: Trained, dataset: Dataset, validation: Mapping[str, float] = MappingProxyType({})) -> Self:
+        """Return the report of a model trained on `dataset`; `validation` is what `validate` returned, if asked."""
         manifest = trained.manifest
         metrics = {name: value for name, value in manifest.metrics.items() if name.startswith("valid_")}
         return cls(
@@ -152,7 +154,7 @@ class TrainingReport:
             manifest.seconds,
             manifest.epochs,
             trained.model.n_unknown,
-            metrics,
+            {**validation, **metrics},
         )
 
     def to_dict(self) -> dict[str, Json]:
@@ -163,6 +165,20 @@ class TrainingReport:
     def from_dict(cls, row: JsonObject) -> Self:
         """Read what `to_dict` wrote. Raises KeyError or TypeError for what is not a report."""
         return cls(**{**{f.name: row[f.name] for f in fields(cls)}, "folder": Path(row["folder"])})
+
+
+def validate(model: Recommender, request: TrainingRequest) -> dict[str, float]:
+    """Return what a model without epochs reaches on validation when it has learned from the training rows alone.
+
+    model : the finished one, whose config is fitted again. One with epochs was validated in each of them: {}.
+    """
+    training, validation = learning_rows(request)
+    if model.preset_epochs is not None or not len(validation):
+        return {}
+    dataset = request.dataset
+    fitted = request.kind(model.config).fit(training, items=dataset.items, users=dataset.user_table, run=request.run)
+    with torch.inference_mode():
+        return fitted.validator(training, validation)()
 
 
 def memory_needed(dataset: Dataset, model: Recommender) -> int:
