@@ -79,21 +79,37 @@ def add_command(commands: Commands, name: str, run: Run, text: str) -> argparse.
     return command
 
 
-def add_dataset(command: argparse.ArgumentParser, text: str = "name or path") -> None:
-    """Add `--dataset` and how it is to be read."""
-    command.add_argument("--dataset", default=settings.default_dataset(), metavar="D", help=text)
+def add_dataset(command: argparse.ArgumentParser, text: str = "name or path", *, several: bool = False) -> None:
+    """Add `--dataset` and how it is to be read; with `several` it may be repeated, and is a list or None."""
+    if several:
+        command.add_argument("--dataset", action="append", metavar="D", help=f"{text}; may be repeated")
+    else:
+        command.add_argument("--dataset", default=settings.default_dataset(), metavar="D", help=text)
     add_reading(command)
 
 
+def dataset_names(options: argparse.Namespace) -> list[str]:
+    """Return the data sets of a command that takes several, each once."""
+    return list(dict.fromkeys(options.dataset or [settings.default_dataset()]))
+
+
 def add_data_command(
-    commands: Commands, name: str, run: Run, text: str, *, model: bool = True, default: str | None = None
+    commands: Commands,
+    name: str,
+    run: Run,
+    text: str,
+    *,
+    model: bool = True,
+    default: str | None = None,
+    several: bool = False,
 ) -> argparse.ArgumentParser:
     """Add a command that reads a data set and trains, with `--model` unless it names models in another way.
 
-    `default` is the model where none is named; without it `--model` is required.
+    `default` is the model where none is named; without it `--model` is required. With `several` the command takes
+    more than one data set.
     """
     command = add_command(commands, name, run, text)
-    add_dataset(command)
+    add_dataset(command, several=several)
     if model:
         about = None if default is None else f"default: {default}"
         either = command.add_mutually_exclusive_group(required=default is None)
@@ -105,6 +121,9 @@ def add_data_command(
             help="a folder that `train --out` wrote: nothing is trained, and without --dataset it serves what it holds",
         )
     command.add_argument("--positive", type=float, help="least rating of a positive; default: 4 of 5 stars")
+    for kind, sees in (("item", "are dropped first"), ("user", "are dropped then")):
+        text = f"{kind}s with fewer than N positives {sees} and are nowhere in the data"
+        command.add_argument(f"--min-{kind}", type=whole_number(0), default=0, metavar="N", help=text)
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the model")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--device", default=settings.default_device(), help="auto, cpu or cuda")
@@ -146,8 +165,6 @@ def add_split_options(command: argparse.ArgumentParser, split: str | None = None
     """Add the options that shape a split, which is required unless `split` is the default."""
     text = f"{', '.join(SPLITS)}, or a published one such as u1"
     command.add_argument("--split", required=split is None, default=split, help=text)
-    command.add_argument("--min-user", type=whole_number(0), default=0, help="positives that a user must have")
-    command.add_argument("--min-item", type=whole_number(0), default=0, help="positives that an item must have")
     command.add_argument("--test-share", type=float, default=None, help="share held out")
     command.add_argument(
         "--ties",
@@ -175,7 +192,7 @@ def add_split_options(command: argparse.ArgumentParser, split: str | None = None
 
 def split_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options of `add_split_options` by the names of `ComparisonRequest` and `make_folds`."""
-    names = ("positive", "min_user", "min_item", "ties", "targets_after", "folds")
+    names = ("positive", "ties", "targets_after", "folds")
     return {name: getattr(options, name) for name in names} | {"share": options.test_share}
 
 

@@ -20,7 +20,7 @@ BATCH = 1024
 """Users that are served at once."""
 
 
-OF_TRAINING = ("model", "set", "seed", "device", "positive")
+OF_TRAINING = ("model", "set", "seed", "device", "positive", "min_item", "min_user")
 """Options that a model folder has settled."""
 
 
@@ -65,7 +65,10 @@ def load_data(options: argparse.Namespace, report: Reporter) -> Dataset:
 
 
 def load_dataset_of(options: argparse.Namespace, report: Reporter) -> Dataset:
-    """Load the data set, fetching it first when it is registered and missing, and say what cleaning did."""
+    """Load the data set as the options ask for it: without rare items and users, and say what cleaning did.
+
+    It is fetched first when it is registered and missing. For the split `sitting` all ratings count as positives.
+    """
     name = options.dataset
     if name in SOURCES and not is_present(name):
         report.note(f"{name} is not here yet; fetching it.")
@@ -74,10 +77,13 @@ def load_dataset_of(options: argparse.Namespace, report: Reporter) -> Dataset:
     flag = flag_of(options.command)
     for inference in data.inferences:
         report.note(re.sub(r"`(\w+)`", lambda match: flag(match[1]), inference.sentence))
-    for line in data.cleaning.lines()[1:]:
-        report.note(line)
     if getattr(options, "positive", 0) is None:
         options.positive = data.like_threshold
+    if "min_item" in options:
+        counted = 0 if getattr(options, "split", None) == "sitting" else options.positive
+        data = data.reduced(min_user=options.min_user, min_item=options.min_item, positive=counted)
+    for line in data.cleaning.lines()[1:]:
+        report.note(line)
     return data
 
 

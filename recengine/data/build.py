@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,6 @@ def build_dataset(
     users: pd.DataFrame | None = None,
     *,
     interpretation: Interpretation | None = None,
-    min_ratings_per_user: int = 0,
     notes: Sequence[str] = (),
     **metadata: Any,
 ) -> Dataset:
@@ -47,47 +47,19 @@ def build_dataset(
     if interpretation is None:
         interpretation = Interpretation(Reading(aggregate="latest"))
         ratings = _with_ids(name, ratings, interpretation)
-    values = ratings["rating"].to_numpy(np.float32)
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values))[0])
-        problem = f"has the rating {ratings['rating'].iloc[row]!r} in data row {row + 1}"
-        raise BadInput("dataset", name, "a finite number", "correct or remove that row", problem=problem)
     user_ids, user_idx = _encode(ratings["user_id"])
-    known = items["item_id"] if items is not None else None
-    item_ids, item_idx = _encode(ratings["item_id"], also=known)
+    item_ids, item_idx = _encode(ratings["item_id"], also=None if items is None else items["item_id"])
     timed = "timestamp" in ratings
     stamps = ratings["timestamp"].to_numpy(np.int64) if timed else np.arange(len(ratings), dtype=np.int64)
-
-    keep = _latest_of_each_pair(user_idx, item_idx, stamps, len(item_ids))
-    n_duplicates = 0
-    if keep is not None:
-        n_duplicates = int(len(ratings) - keep.sum())
-        _infer_aggregate(interpretation)
-    if keep is not None or interpretation.reading.aggregate == "count":
-        pairs = user_idx.astype(np.int64) * len(item_ids) + item_idx
-        values = _aggregated(values, pairs, keep, interpretation.reading.aggregate or "latest")
-    few_users = few_rows = 0
-    if min_ratings_per_user > 1:
-        counted = user_idx if keep is None else user_idx[keep]
-        counts = np.bincount(counted, minlength=len(user_ids))
-        enough = counts >= min_ratings_per_user
-        few_users, few_rows = int((~enough).sum()), int(counts[~enough].sum())
-        if few_users:
-            keep = enough[user_idx] if keep is None else keep & enough[user_idx]
-            user_ids = user_ids[enough]
-            user_idx = (np.cumsum(enough) - 1)[user_idx].astype(np.int32)
-    if keep is not None:
-        user_idx, item_idx, values, stamps = user_idx[keep], item_idx[keep], values[keep], stamps[keep]
-    if not len(user_idx):
-        problem = f"has no user with {min_ratings_per_user} ratings"
-        raise BadInput("dataset", name, remedy="lower the minimum per user", problem=problem)
-    table, n_unnamed = _item_table(item_ids, item_idx, items)
+    rows = Interactions(user_idx, item_idx, _finite(name, ratings["rating"]), stamps, len(user_ids), len(item_ids))
+    kept = _merged(rows, interpretation)
+    table, n_unnamed = _item_table(item_ids, kept.item_idx, items)
     more = [*notes, *interpretation.notes, *_lookalikes("user", user_ids), *_lookalikes("item", item_ids)]
     if not timed:
         more.append("No timestamps: the order of the rows stands for time.")
     return Dataset(
         name=name,
-        ratings=Interactions(user_idx, item_idx, values, stamps, len(user_ids), len(item_ids)),
+        ratings=kept,
         user_ids=user_ids,
         item_ids=item_ids,
         items=table,
@@ -95,20 +67,39 @@ def build_dataset(
         timed=timed,
         cleaning=Cleaning(
             rows_read=len(ratings) + interpretation.without_id + interpretation.without_rating,
-            rows_kept=len(user_idx),
+            rows_kept=len(kept),
             rows_without_id=interpretation.without_id,
             rows_without_rating=interpretation.without_rating,
-            duplicates_replaced=n_duplicates,
+            duplicates_replaced=len(rows) - len(kept),
             aggregate=interpretation.reading.aggregate or "latest",
             rows_without_item=n_unnamed,
-            users_below_minimum=few_users,
-            rows_below_minimum=few_rows,
             notes=tuple(more),
         ),
         reading=interpretation.reading,
         inferences=tuple(interpretation.inferences),
         **metadata,
     )
+
+
+def _finite(name: str, ratings: pd.Series) -> NDArray[np.float32]:
+    """Return the ratings (n,); BadInput names the first row whose rating is not a finite number."""
+    values = ratings.to_numpy(np.float32)
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values))[0])
+        problem = f"has the rating {ratings.iloc[row]!r} in data row {row + 1}"
+        raise BadInput("dataset", name, "a finite number", "correct or remove that row", problem=problem)
+    return values
+
+
+def _merged(rows: Interactions, interpretation: Interpretation) -> Interactions:
+    """Return the latest row of each pair of user and item, with the rating that the reading makes of all of them."""
+    keep = _latest_of_each_pair(rows)
+    if keep is not None:
+        _infer_aggregate(interpretation)
+    aggregate = interpretation.reading.aggregate or "latest"
+    if aggregate != "latest" and (keep is not None or aggregate == "count"):
+        rows = replace(rows, rating=_aggregated(rows.rating, rows.pairs, keep, aggregate))
+    return rows if keep is None else rows.select(keep)
 
 
 def _with_ids(name: str, ratings: pd.DataFrame, interpretation: Interpretation) -> pd.DataFrame:
@@ -140,8 +131,6 @@ def _aggregated(
     values: NDArray[np.float32], pairs: NDArray[np.int64], keep: NDArray[np.bool_] | None, aggregate: Aggregate
 ) -> NDArray[np.float32]:
     """Return the ratings, those of the kept rows of repeated pairs replaced by what all rows of the pair give."""
-    if aggregate == "latest":
-        return values
     if aggregate == "count":
         values = np.ones_like(values)
     if keep is None:
@@ -189,19 +178,17 @@ def _encode(ids: pd.Series, also: pd.Series | None = None) -> tuple[NDArray[Any]
     return everything, index[codes]
 
 
-def _latest_of_each_pair(
-    user_idx: NDArray[np.int32], item_idx: NDArray[np.int32], stamps: NDArray[np.int64], n_items: int
-) -> NDArray[np.bool_] | None:
-    """Return which rows to keep, or None when no pair repeats (checked by one sort)."""
-    pair = user_idx.astype(np.int64) * n_items + item_idx
+def _latest_of_each_pair(rows: Interactions) -> NDArray[np.bool_] | None:
+    """Return which rows to keep, (n,), or None when no pair repeats (checked by one sort)."""
+    pair = rows.pairs
     ordered = np.sort(pair)
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     if not len(repeated):
         return None
     keep = repeated[np.minimum(np.searchsorted(repeated, pair), len(repeated) - 1)] != pair
-    rows = np.flatnonzero(~keep)  # only these need a full sort
-    rows = rows[np.lexsort((rows, stamps[rows], pair[rows]))]
-    keep[rows[np.append(pair[rows][1:] != pair[rows][:-1], True)]] = True
+    again = np.flatnonzero(~keep)  # only these need a full sort
+    again = again[np.lexsort((again, rows.timestamp[again], pair[again]))]
+    keep[again[np.append(pair[again][1:] != pair[again][:-1], True)]] = True
     return keep
 
 

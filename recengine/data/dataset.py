@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -40,7 +40,10 @@ class Cleaning:
     duplicates_replaced: int = 0
     aggregate: Aggregate = "latest"
     rows_without_item: int = 0
+    min_user: int = 0
+    min_item: int = 0
     users_below_minimum: int = 0
+    items_below_minimum: int = 0
     rows_below_minimum: int = 0
     notes: tuple[str, ...] = ()
 
@@ -54,10 +57,10 @@ class Cleaning:
             lines.append(f"{self.duplicates_replaced:,} repeated (user, item) ratings {_REPEATED[self.aggregate]}.")
         if self.rows_without_item:
             lines.append(f"{self.rows_without_item:,} ratings are of items that the item table does not name.")
-        if self.users_below_minimum:
+        if self.min_user or self.min_item:
             lines.append(
-                f"{self.users_below_minimum:,} users with too few ratings dropped, "
-                f"with {self.rows_below_minimum:,} ratings."
+                f"{self.items_below_minimum:,} items and {self.users_below_minimum:,} users with too few ratings "
+                f"dropped, with {self.rows_below_minimum:,} ratings."
             )
         return [*lines, *self.notes]
 
@@ -165,12 +168,31 @@ class Dataset:
         """Return how many users rated each item `positive` or higher, (n_items,)."""
         return np.bincount(self.ratings.item_idx[self.ratings.rating >= positive], minlength=self.n_items)
 
-    def in_scale(self, stars: float) -> float:
-        """Return stars, from 0.5 to 5, in the scale of the data."""
+    def in_scale(self, stars: float, positive: float = 0.0) -> float:
+        """Return stars, from 0.5 to 5, in the scale of the data, where `positive` and more counts as liked.
+
+        Among events five stars, a like, weigh as much as the median of what counts as liked, and fewer stars in
+        proportion: the largest count, such as 500 plays, would outweigh all else that a user likes.
+        """
+        if self.feedback == "implicit":
+            return self._like_weight(positive) * stars / 5
         low, high = self.rating_range
         if low >= 0 and 4 < high <= 5:  # stars; one is low even where nobody gave it
             return float(np.clip(stars, min(low, 1.0), high))
         return low + (stars - 0.5) / 4.5 * (high - low)
+
+    @cached_property
+    def _like_weights(self) -> dict[float, float]:
+        """Return the weights of a like that are known, by threshold."""
+        return {}
+
+    def _like_weight(self, positive: float) -> float:
+        """Return the median rating above 0 that is `positive` or more; `positive`, or 1, where there is none."""
+        if positive not in self._like_weights:
+            counted = self.ratings.rating[(self.ratings.rating > 0) & (self.ratings.rating >= positive)]
+            median = float(np.quantile(counted, 0.5, method="higher")) if len(counted) else 1.0
+            self._like_weights[positive] = max(median, positive)
+        return self._like_weights[positive]
 
     def user_index(self, ids: ArrayLike) -> NDArray[np.int64]:
         """Return the indices of raw user ids; BadInput names the first unknown one."""
@@ -180,25 +202,77 @@ class Dataset:
         """Return the indices of raw item ids; BadInput names the first unknown one."""
         return _lookup(self.item_ids, ids, "item", self.name)
 
-    def positives(self, threshold: float = 4.0, *, min_user: int = 0, min_item: int = 0) -> Interactions:
+    def positives(self, threshold: float = 4.0) -> Interactions:
         """Return the rows with `rating >= threshold` (0 keeps all) in the same index space.
 
-        `min_item`, then `min_user`, drop what has fewer positives than that; one pass each.
-        Raises BadInput when nothing is left.
+        Raises BadInput when there is none.
         """
         low, high = self.rating_range
         kept = self.ratings.at_least(threshold)
-        for counts, index, least in (
-            ("item_counts", "item_idx", min_item),
-            ("user_counts", "user_idx", min_user),
-        ):
-            if least > 0:
-                kept = kept.select(getattr(kept, counts)[getattr(kept, index)] >= least)
         if not len(kept):
-            minimums = " or lower `min_item` or `min_user`" if min_item or min_user else ""
             problem = f"leaves no rating of {self.name!r}, whose ratings span {low:g} to {high:g}"
-            raise BadInput("positive", threshold, remedy=f"choose a lower threshold{minimums}", problem=problem)
+            raise BadInput("positive", threshold, remedy="choose a lower threshold", problem=problem)
         return kept
+
+    def reduced(self, *, min_user: int = 0, min_item: int = 0, positive: float = 4.0) -> Dataset:
+        """Return the data without rare items and then without users of whom little is left, in one pass each.
+
+        An item with fewer than `min_item` positives, and then a user with fewer than `min_user`, goes with all of its
+        ratings, from the tables and from the published splits too, so that nothing of it is a candidate and indices
+        are dense again. A user without any rating left goes as well. What the scale is and what counts as liked stays.
+        Raises BadInput when nothing is left.
+        """
+        if min_user <= 0 and min_item <= 0:
+            return self
+        liked = self.positives(positive)
+        items = liked.item_counts >= min_item
+        users = liked.select(items[liked.item_idx]).user_counts >= min_user
+        rows = users[self.ratings.user_idx] & items[self.ratings.item_idx]
+        if not rows.any():
+            field, least = ("min_item", min_item) if not items.any() else ("min_user", min_user)
+            raise BadInput(field, least, remedy="lower it", problem=f"leaves no rating of {self.name!r}")
+        users = np.bincount(self.ratings.user_idx[rows], minlength=self.n_users) > 0
+        number = np.cumsum(rows) - 1
+        return replace(
+            self,
+            ratings=_renumbered(self.ratings.select(rows), users, items),
+            user_ids=self.user_ids[users],
+            item_ids=self.item_ids[items],
+            items=self.items[items].reset_index(drop=True),
+            users=None if self.users is None else self.users[users].reset_index(drop=True),
+            cleaning=replace(
+                self.cleaning,
+                rows_kept=int(rows.sum()),
+                min_user=min_user,
+                min_item=min_item,
+                users_below_minimum=int((~users).sum()),
+                items_below_minimum=int((~items).sum()),
+                rows_below_minimum=int((~rows).sum()),
+            ),
+            reading=self._settled_reading(),
+            predefined={
+                name: (number[train[rows[train]]], number[test[rows[test]]])
+                for name, (train, test) in self.predefined.items()
+            },
+        )
+
+    def _settled_reading(self) -> Reading:
+        """Return the reading with the kind of feedback and the scale stated, which fewer rows might hide."""
+        low, high = self.rating_range
+        scale = (low, high) if self.feedback == "explicit" and low < high else None
+        return replace(self.reading, feedback=self.feedback, scale=scale)
+
+
+def _renumbered(rows: Interactions, users: NDArray[np.bool_], items: NDArray[np.bool_]) -> Interactions:
+    """Return rows in the index space of the chosen users (n_users,) and items (n_items,) alone."""
+    return Interactions(
+        (np.cumsum(users) - 1)[rows.user_idx],
+        (np.cumsum(items) - 1)[rows.item_idx],
+        rows.rating,
+        rows.timestamp,
+        int(users.sum()),
+        int(items.sum()),
+    )
 
 
 def _lookup(known: NDArray[Any], ids: ArrayLike, kind: str, name: str) -> NDArray[np.int64]:

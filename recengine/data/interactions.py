@@ -110,6 +110,11 @@ class Interactions:
         indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return indptr, np.argsort(self.user_idx, kind="stable").astype(np.int64)
 
+    @property
+    def pairs(self) -> NDArray[np.int64]:
+        """Return (n,) one number for each row's user and item."""
+        return self.user_idx.astype(np.int64) * self.n_items + self.item_idx
+
     @cached_property
     def user_counts(self) -> NDArray[np.int64]:
         """Return the number of rows of each user, (n_users,)."""

@@ -17,7 +17,6 @@ def sitting_split(
     positive: float,
     disliked: float,
     given: int = 12,
-    min_user: int = 0,
     fold: int = 0,
     n_folds: int = 5,
     warm: Callable[[Interactions], Split],
@@ -25,19 +24,19 @@ def sitting_split(
 ) -> Split:
     """Hold out whole users: known when they are served are `given` ratings, drawn at random and without times.
 
-    Users are dealt into `n_folds`; `fold` says which is held out. Of each held-out user with `min_user` ratings, by
-    default 2 `given` + 1, the targets are all other ratings from `positive` up. The other ratings of `disliked` or
-    less are what `pairs` compares the targets with. `warm` splits the positives of the other users for training.
+    Users are dealt into `n_folds`; `fold` says which is held out. Of each held-out user with more than 2 `given`
+    ratings, the targets are all other ratings from `positive` up. The other ratings of `disliked` or less are what
+    `pairs` compares the targets with. `warm` splits the positives of the other users for training.
     """
     held_out = rng.permutation(ratings.n_users) % n_folds == fold % n_folds
     rows = np.lexsort((rng.random(len(ratings)), ratings.user_idx))
     user, counts, rating = ratings.user_idx[rows], ratings.user_counts, ratings.rating[rows]
     position = np.arange(len(rows)) - (np.cumsum(counts) - counts)[user]
-    other = (held_out & (counts >= (min_user or 2 * given + 1)))[user] & (position >= given)
+    other = (held_out & (counts > 2 * given))[user] & (position >= given)
     targets = other & (rating >= positive)
     tested = np.bincount(user[targets], minlength=ratings.n_users) > 0
     if not tested.any():
-        problem = f"finds no held-out user with a target and {min_user or 2 * given + 1} ratings or more"
+        problem = f"finds no held-out user with a target and {2 * given + 1} ratings or more"
         raise BadInput("split", "sitting", remedy="lower `given`", problem=problem)
     known = ratings.select(rows[tested[user] & (position < given)])
     learned = ratings.select(~held_out[ratings.user_idx])

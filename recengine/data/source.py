@@ -16,7 +16,7 @@ from recengine.files import sha256_of
 class Reader(Protocol):
     """Reads the files of a source; `None` stands for what comes with the package."""
 
-    def __call__(self, source: DatasetSource, files: Files | None, /, *, min_ratings_per_user: int = 0) -> Dataset: ...
+    def __call__(self, source: DatasetSource, files: Files | None, /) -> Dataset: ...
 
 
 @dataclass(frozen=True)

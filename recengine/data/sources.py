@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -82,49 +81,41 @@ def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
     )
 
 
-def load_dataset(
-    name: str | Path,
-    *,
-    reading: Reading | None = None,
-    on_progress: OnProgress | None = None,
-    min_ratings_per_user: int = 0,
-) -> Dataset:
+def load_dataset(name: str | Path, *, reading: Reading | None = None, on_progress: OnProgress | None = None) -> Dataset:
     """Load a data set by its registered name, by path, or by the stem of a zip in the mirror folder.
 
     A path is a folder or zip in the tabular layout, a folder of Yoochoose or trivago sessions, a genuine zip of a
     registered data set, or one file: delimited text with a rating or an event per row, or with a user per row and an
     item per column, JSON lines or parquet, each perhaps packed with gzip. `reading` states how the ratings are to be
     read; what it leaves open is inferred, and the data set carries the result. A registered set that is not here is
-    fetched first, with `on_progress(done_bytes, total_bytes)`; ask `is_present` to announce it. Users with fewer than
-    `min_ratings_per_user` are dropped, as the cleaning report states. Raises BadInput, with the remedy, for what is
-    unknown, damaged, in no known layout, may be read in several ways, or cannot be fetched.
+    fetched first, with `on_progress(done_bytes, total_bytes)`; ask `is_present` to announce it. Raises BadInput, with
+    the remedy, for what is unknown, damaged, in no known layout, may be read in several ways, or cannot be fetched.
     """
     text = str(name)
     if text in SOURCES:
         _refuse_reading(reading, text)
-        return _load_source(SOURCES[text], on_progress, min_ratings_per_user)
+        return _load_source(SOURCES[text], on_progress)
     path = _path_of(text)
     if path.name in ("", ".."):  # "." is called as it is called elsewhere
         path = path.resolve()
     if path.is_dir() and is_session_folder(path):
         _refuse_reading(reading, text)
-        return load_sessions(path, min_ratings_per_user=min_ratings_per_user)
+        return load_sessions(path)
     name = path.name or path.resolve().name
-    options: dict[str, Any] = {"reading": reading, "min_ratings_per_user": min_ratings_per_user}
     if path.is_dir():
         _refuse_other_layouts(Folder(path))
-        return load_layout(name, Folder(path), **options)
+        return load_layout(name, Folder(path), reading=reading)
     if is_zip(path, path.name):
-        return _load_zip(path.stem, str(path), path, **options)
-    return _load_file(path.name, Folder(path.parent), MEMBER_LIMIT, **options)
+        return _load_zip(path.stem, str(path), path, reading=reading)
+    return _load_file(path.name, Folder(path.parent), MEMBER_LIMIT, reading)
 
 
-def _load_file(member: str, files: Files, limit: int, **options: Any) -> Dataset:
+def _load_file(member: str, files: Files, limit: int, reading: Reading | None) -> Dataset:
     """Load a single file, unpacked first where it is packed with gzip."""
     if next(files.blocks(member), b"").startswith(GZIP):
         files = Gunzipped(files, limit)
     name = member[: -len(".gz")] if member.lower().endswith(".gz") else member
-    return load_single(Path(name).stem, files, member, **options)
+    return load_single(Path(name).stem, files, member, reading=reading)
 
 
 def _refuse_reading(reading: Reading | None, name: str) -> None:
@@ -135,13 +126,13 @@ def _refuse_reading(reading: Reading | None, name: str) -> None:
         raise BadInput(option, text, remedy="leave it out", problem=problem)
 
 
-def _load_source(source: DatasetSource, on_progress: OnProgress | None, min_ratings_per_user: int) -> Dataset:
+def _load_source(source: DatasetSource, on_progress: OnProgress | None) -> Dataset:
     if not source.addresses:
-        return source.reader(source, None, min_ratings_per_user=min_ratings_per_user)
+        return source.reader(source, None)
     path = _local_zip(source.name) or fetch(source.name, on_progress)
     if source.problem_with(path, str(path)) is not None:
         raise _not_genuine(source, path)
-    return source.reader(source, Zip(str(path), path), min_ratings_per_user=min_ratings_per_user)
+    return source.reader(source, Zip(str(path), path))
 
 
 def load_upload(
@@ -159,7 +150,7 @@ def load_upload(
         raise BadInput(label, problem="is empty", remedy="choose a CSV or a zip with ratings in it")
     if is_zip(content, label):
         return _load_zip(Path(label).stem, label, content, limit=unpacked_limit, reading=reading)
-    return _load_file(label, Upload(label, content), unpacked_limit, reading=reading)
+    return _load_file(label, Upload(label, content), unpacked_limit, reading)
 
 
 def from_frame(
@@ -169,7 +160,6 @@ def from_frame(
     items: pd.DataFrame | None = None,
     users: pd.DataFrame | None = None,
     reading: Reading | None = None,
-    min_ratings_per_user: int = 0,
 ) -> Dataset:
     """Make a data set of a frame of ratings or events; numeric ids stay numbers and text stays as it is.
 
@@ -186,7 +176,6 @@ def from_frame(
         described_items(ratings["item_id"], described, interpretation.notes) if items is None else items,
         users,
         interpretation=interpretation,
-        min_ratings_per_user=min_ratings_per_user,
     )
 
 
@@ -205,22 +194,16 @@ def _path_of(text: str) -> Path:
 
 
 def _load_zip(
-    name: str,
-    label: str,
-    file: Path | bytes,
-    *,
-    reading: Reading | None,
-    limit: int = MEMBER_LIMIT,
-    min_ratings_per_user: int = 0,
+    name: str, label: str, file: Path | bytes, *, reading: Reading | None, limit: int = MEMBER_LIMIT
 ) -> Dataset:
     """Load a zip: as the registered data set that it is a genuine copy of, whatever its name, or by its layout."""
     for source in SOURCES.values():
         if source.may_be(file, label) and source.problem_with(file, label) is None:
             _refuse_reading(reading, source.name)
-            return source.reader(source, Zip(label, file), min_ratings_per_user=min_ratings_per_user)
+            return source.reader(source, Zip(label, file))
     files = Zip(label, file, limit)
     _refuse_other_layouts(files)
-    return load_layout(name, files, reading=reading, min_ratings_per_user=min_ratings_per_user)
+    return load_layout(name, files, reading=reading)
 
 
 def _refuse_other_layouts(files: Folder | Zip) -> None:

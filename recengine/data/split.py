@@ -23,7 +23,7 @@ RULE = 2
 class Split:
     """Three disjoint parts of one set of interactions, in one index space.
 
-    candidates : (c,) indices of the items that are ranked: those with a rating, or `min_item` positives if asked
+    candidates : (c,) indices of the items that are ranked: those with a rating
     history  : for users who are not in training (`cold-user`, `sitting`): what is known of them when they are served
     seen     : of the same users all that comes before the targets, by user and time: never ranked in the test
     left_out : how many held-out users are not tested, for want of a target

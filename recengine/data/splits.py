@@ -150,7 +150,7 @@ def cold_user_split(
     user = ratings.user_idx[rows]
     counts = ratings.user_counts
     position = np.arange(len(rows)) - (np.cumsum(counts) - counts)[user]
-    targets = held_out[user] & (position >= targets_after) & np.isin(_pairs(ratings), _pairs(interactions))[rows]
+    targets = held_out[user] & (position >= targets_after) & np.isin(ratings.pairs, interactions.pairs)[rows]
     tested = np.bincount(user[targets], minlength=ratings.n_users) > 0
     if not tested.any():
         problem = f"finds no held-out user with more than {targets_after} ratings and a target after them"
@@ -166,11 +166,6 @@ def cold_user_split(
         left_out=int((held_out & ~tested & (counts > 0)).sum()),
         options={"share": share, "targets_after": targets_after, "fold": fold, "ties": ties},
     ).give(given)
-
-
-def _pairs(interactions: Interactions) -> NDArray[np.int64]:
-    """Return (n,) one number for each row's user and item."""
-    return interactions.user_idx.astype(np.int64) * interactions.n_items + interactions.item_idx
 
 
 def predefined_split(dataset: Dataset, which: str, *, positive: float, share: float = 0.1, rng: Rng) -> Split:
@@ -203,8 +198,6 @@ def make_split(
     name: str,
     *,
     positive: float = 4.0,
-    min_user: int = 0,
-    min_item: int = 0,
     share: float | None = None,
     ties: str = "item",
     given: int | None = None,
@@ -216,8 +209,8 @@ def make_split(
 
     `share` is the part held out (a tenth of the rows, of the items of `cold-item`, or a fifth of the users of
     `cold-user` and `sitting`, which alone know `given` and `fold`: see `cold_user_split`, which knows `targets_after`
-    too, and `sitting_split`, whose `min_user` and `min_item` count ratings). `predefined` means the data's first
-    published split; `predefined:ua`, or just `ua`, a particular one.
+    too, and `sitting_split`). `predefined` means the data's first published split; `predefined:ua`, or just `ua`, a
+    particular one. For data without rare items or users, split `Dataset.reduced`.
     Raises BadInput for an unknown name or a split that leaves nothing to train or test on.
     """
     if seed < 0:
@@ -225,73 +218,84 @@ def make_split(
     if targets_after is not None and name != "cold-user":
         problem = f"has no meaning for split {name!r}"
         raise BadInput("targets_after", targets_after, remedy="choose 'cold-user'", problem=problem)
-    rng = np.random.default_rng(seed)
     kind, _, which = (f"predefined:{name}" if name in dataset.predefined else name).partition(":")
+    if kind not in SPLITS or (which and kind != "predefined"):
+        problem = f"is unknown{suggest(name, list(SPLITS))}"
+        raise BadInput("split", name, f"one of: {', '.join(SPLITS)}", problem=problem)
+    rng = np.random.default_rng(seed)
     if share is None:
         share = 0.2 if kind in HOLDS_OUT_USERS else 0.1
     if kind == "predefined":
-        split = predefined_split(
-            dataset, which or next(iter(sorted(dataset.predefined)), "u1"), positive=positive, share=share, rng=rng
+        which = which or next(iter(sorted(dataset.predefined)), "u1")
+        split = predefined_split(dataset, which, positive=positive, share=share, rng=rng)
+    elif kind == "sitting":
+        split = _sitting(dataset, positive=positive, share=share, given=given, fold=fold, rng=rng)
+    elif kind == "cold-item":
+        _check_share(share)
+        split = cold_item_split(
+            dataset.ratings, positive=positive, share=share, warm=partial(_last_for_validation, dataset), rng=rng
+        )
+    elif kind == "cold-user":
+        split = cold_user_split(
+            dataset.positives(positive),
+            ratings=dataset.ratings,
+            share=share,
+            given=10 if given is None else given,
+            targets_after=targets_after,
+            fold=fold,
+            ties=ties,
+            later=partial(later_item, dataset),
+            rng=rng,
         )
     else:
-        later = partial(later_item, dataset)
-        makers: dict[str, Callable[[Interactions], Split]] = {
-            "leave-last": lambda x: leave_last(x, ties=ties, later=later(x), rng=rng),
-            "random": lambda x: random_split(x, share=share, rng=rng),
-            "stratified": lambda x: stratified_split(x, share=share, rng=rng),
-            "time": lambda x: time_split(x, share=share),
-            "cold-user": lambda x: cold_user_split(
-                x,
-                ratings=dataset.ratings,
-                share=share,
-                given=10 if given is None else given,
-                targets_after=targets_after,
-                fold=fold,
-                ties=ties,
-                later=later,
-                rng=rng,
-            ),
-        }
-        if kind == "sitting" and not which:
-            makers[kind] = lambda ratings: sitting_split(
-                ratings.select(ratings.item_counts[ratings.item_idx] >= min_item),
-                positive=positive,
-                disliked=dataset.rating_range[1] / 2,
-                given=12 if given is None else given,
-                min_user=min_user,
-                fold=fold,
-                n_folds=max(2, round(1 / share)),
-                warm=lambda x: leave_last(x, later=later(x), test=False),
-                rng=rng,
-            )
-        if kind == "cold-item" and not which:
-            _check_share(share)
-            makers[kind] = lambda ratings: cold_item_split(
-                ratings,
-                positive=positive,
-                share=share,
-                warm=lambda x: leave_last(x, later=later(x), test=False),
-                rng=rng,
-            )
-        if kind not in makers or which:
-            problem = f"is unknown{suggest(name, list(SPLITS))}"
-            raise BadInput("split", name, f"one of: {', '.join(SPLITS)}", problem=problem)
-        if kind in ("sitting", "cold-item"):
-            split = makers[kind](dataset.ratings)
-        else:
-            split = makers[kind](dataset.positives(positive, min_user=min_user, min_item=min_item))
-            split = replace(split, rest=_low_ratings(dataset.ratings, split, kind, positive))
+        split = _held_out_rows(dataset, kind, positive=positive, share=share, ties=ties, rng=rng)
+    if kind not in ("predefined", "sitting", "cold-item"):  # which have told high ratings from low ones themselves
+        split = replace(split, rest=_low_ratings(dataset.ratings, split, kind, positive))
+    return _recorded(dataset, split, name, positive, seed)
+
+
+def _held_out_rows(dataset: Dataset, kind: str, *, positive: float, share: float, ties: str, rng: Rng) -> Split:
+    """Return the split of one of the kinds that hold out some of the positives of all users."""
+    positives = dataset.positives(positive)
+    if kind == "leave-last":
+        return leave_last(positives, ties=ties, later=later_item(dataset, positives), rng=rng)
+    if kind == "time":
+        return time_split(positives, share=share)
+    return {"random": random_split, "stratified": stratified_split}[kind](positives, share=share, rng=rng)
+
+
+def _sitting(dataset: Dataset, *, positive: float, share: float, given: int | None, fold: int, rng: Rng) -> Split:
+    """Return the split `sitting` of a data set, whose scale says what is disliked: half of the highest or less."""
+    return sitting_split(
+        dataset.ratings,
+        positive=positive,
+        disliked=dataset.rating_range[1] / 2,
+        given=12 if given is None else given,
+        fold=fold,
+        n_folds=max(2, round(1 / share)),
+        warm=partial(_last_for_validation, dataset),
+        rng=rng,
+    )
+
+
+def _last_for_validation(dataset: Dataset, rows: Interactions) -> Split:
+    """Return the split of rows that holds out each user's last one for validation, and tests nothing."""
+    return leave_last(rows, later=later_item(dataset, rows), test=False)
+
+
+def _recorded(dataset: Dataset, split: Split, name: str, positive: float, seed: int) -> Split:
+    """Return the split with every rated item as a candidate and with the options that all splits have."""
     if not len(split.test) or not len(split.train):
         problem = f"of {dataset.name!r} leaves {len(split.train):,} rows to train on and {len(split.test):,} to test on"
         raise BadInput("split", name, remedy="lower `positive` or choose another split", problem=problem)
     shared: dict[str, SplitSetting] = {
         "split": name,
         "positive": positive,
-        "min_user": min_user,
-        "min_item": min_item,
+        "min_user": dataset.cleaning.min_user,
+        "min_item": dataset.cleaning.min_item,
         "seed": seed,
     }
-    candidates = split.candidates if min_item or kind == "cold-item" else dataset.ratings.item_counts.nonzero()[0]
+    candidates = split.candidates if name == "cold-item" else dataset.ratings.item_counts.nonzero()[0]
     return replace(split, candidates=candidates, options={**shared, **split.options})
 
 

@@ -39,6 +39,7 @@ class ComparisonRequest:
     folds  : of these, the folds in each of which other users are held out; default: `sitting` all of five, `cold-user`
              one of five alone
     seeds  : trainings of each model, from the seed of `run` up; a user's value is the mean of theirs
+    k, cutoffs : length of the lists, which decides who leads, and further lengths at which metrics are computed
     negatives : adds metrics among that many sampled items
     The others are those of `make_split`.
     """
@@ -46,14 +47,13 @@ class ComparisonRequest:
     models: Mapping[str, Settings]
     split: str
     positive: float = 4.0
-    min_user: int = 0
-    min_item: int = 0
     share: float | None = None
     ties: str = "item"
     given: tuple[int, ...] | None = None
     targets_after: int | None = None
     folds: int | None = None
     k: int = 10
+    cutoffs: tuple[int, ...] = ()
     negatives: int = 0
     seeds: int = 1
     run: RunConfig = RunConfig()  # noqa: RUF009 - frozen
@@ -86,8 +86,6 @@ class ComparisonRequest:
             self.split,
             folds=self.folds,
             positive=self.positive,
-            min_user=self.min_user,
-            min_item=self.min_item,
             share=self.share,
             ties=self.ties,
             given=max(self.numbers),
@@ -109,6 +107,7 @@ class ComparisonRequest:
             options,
             self.k,
             self.seeds,
+            cutoffs=self.cutoffs,
             policy=self.policy,
             models={name: config.to_dict() | run.to_dict() for name, (config, run) in models.items()},
             seed=self.run.seed,
@@ -260,7 +259,14 @@ def _measure(
     """Evaluate one trained model on one split; `costs` are those of its training."""
     started = time.perf_counter()
     ranking = evaluate(
-        model, split, k=request.k, policy=request.policy, items=items, negatives=request.negatives, seed=seed
+        model,
+        split,
+        k=request.k,
+        cutoffs=request.cutoffs,
+        policy=request.policy,
+        items=items,
+        negatives=request.negatives,
+        seed=seed,
     )
     per_user = 1e3 * (time.perf_counter() - started) / len(ranking.users)
     errors = rating_errors(model, split) if "ratings" in model.abilities else None
@@ -279,7 +285,7 @@ def aggregate(runs: Sequence[Sequence[Measured]]) -> Measured:
 
     first, example = [fold.ranking for fold in runs[0]], runs[0][0]
     lists = [np.concatenate([fold.ranking.lists for fold in folds]) for folds in runs]
-    overall = [list_metrics(listed, example.ranking.candidates) for listed in lists]
+    overall = [list_metrics(listed, example.ranking.candidates, example.ranking.lengths) for listed in lists]
     ranking = Evaluation(
         users=np.concatenate([fold.users for fold in first]),
         per_user={key: over(lambda m, key=key: m.ranking.per_user[key]) for key in example.ranking.per_user},  # type: ignore[misc]
@@ -288,6 +294,7 @@ def aggregate(runs: Sequence[Sequence[Measured]]) -> Measured:
         fallback=np.concatenate([fold.fallback for fold in first]),
         warm=np.concatenate([fold.warm for fold in first]),
         overall={key: float(np.mean([values[key] for values in overall])) for key in overall[0]},
+        lengths=example.ranking.lengths,
     )
     errors = None
     if example.errors is not None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from recengine.data.build import build_dataset
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
+from recengine.data.reading import Interpretation, Reading
 from recengine.errors import BadInput
 
 
@@ -127,12 +128,10 @@ def test_cleaning_keeps_what_a_plain_loop_keeps(raw) -> None:
 
 def test_users_below_the_minimum_are_dropped_after_repeats_and_reported() -> None:
     ratings = frame((1, 10, 2.0, 1), (1, 10, 3.0, 2), (2, 10, 4.0, 1), (2, 11, 4.0, 1))
-    data = build_dataset("d", ratings, min_ratings_per_user=2)
+    data = build_dataset("d", ratings).reduced(min_user=2, positive=0)
     assert data.user_ids.tolist() == [2]
     assert (data.cleaning.users_below_minimum, data.cleaning.rows_below_minimum) == (1, 1)
-    assert any("1 users with too few ratings" in line for line in data.cleaning.lines())
-    with pytest.raises(BadInput, match="no user with 9 ratings"):
-        build_dataset("d", ratings, min_ratings_per_user=9)
+    assert "0 items and 1 users with too few ratings dropped, with 1 ratings." in data.cleaning.lines()
 
 
 def test_an_empty_table_and_a_rating_that_is_no_number_are_bad_input() -> None:
@@ -188,13 +187,52 @@ def test_positives_count_from_the_threshold_up_and_zero_keeps_every_rating(tiny:
             tiny.positives(threshold)
 
 
-def test_minimums_count_positives_items_first(tiny: Dataset) -> None:
+def test_m52_rare_items_go_first_then_users_with_little_left_and_from_the_tables_too(tiny: Dataset) -> None:
     liked = tiny.positives(4.0)
-    kept = tiny.positives(4.0, min_item=8, min_user=5)
-    by_item = liked.select(liked.item_counts[liked.item_idx] >= 8)
+    by_item = liked.select(liked.item_counts[liked.item_idx] >= 14)
     expected = by_item.select(by_item.user_counts[by_item.user_idx] >= 5)
-    assert rows(kept) == rows(expected)
-    assert 0 < len(kept) < len(liked)
+    few = tiny.reduced(min_item=14, min_user=5)
+    users, items = np.unique(expected.user_idx), np.flatnonzero(liked.item_counts >= 14)
+    assert few.user_ids.tolist() == tiny.user_ids[users].tolist()
+    assert few.item_ids.tolist() == few.items["item_id"].tolist() == tiny.item_ids[items].tolist()
+    assert few.items["title"].tolist() == tiny.items["title"].iloc[items].tolist()
+    assert 0 < few.n_items < tiny.n_items
+    assert 0 < few.n_users < tiny.n_users
+    kept = tiny.ratings.select(np.isin(tiny.ratings.user_idx, users) & np.isin(tiny.ratings.item_idx, items))
+    assert by_id(few) == by_id(tiny, kept)  # low ratings of what stays are kept, too
+    assert (few.rating_range, few.feedback, few.like_threshold) == (tiny.rating_range, "explicit", tiny.like_threshold)
+    dropped = few.cleaning
+    assert dropped.rows_kept == len(few.ratings) == len(tiny.ratings) - dropped.rows_below_minimum
+    assert few.fingerprint != tiny.fingerprint
+    assert tiny.reduced() is tiny
+    for least in ({"min_item": 10_000}, {"min_user": 10_000}):
+        with pytest.raises(BadInput, match=f"{next(iter(least))}=10000 leaves no rating"):
+            tiny.reduced(**least)
+
+
+def by_id(data: Dataset, rows: Interactions | None = None) -> list[tuple[object, object, float, int]]:
+    rows = rows or data.ratings
+    users, items = data.user_ids[rows.user_idx].tolist(), data.item_ids[rows.item_idx].tolist()
+    return list(zip(users, items, rows.rating.tolist(), rows.timestamp.tolist(), strict=True))
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.sampled_from([1.0, 3.0, 5.0])), min_size=1),
+       st.integers(0, 3), st.integers(0, 3))  # fmt: skip
+def test_m52_what_is_left_is_what_a_plain_count_leaves(rows, min_user: int, min_item: int) -> None:
+    data = build_dataset("d", pd.DataFrame(rows, columns=["user_id", "item_id", "rating"]))
+    listed = by_id(data)
+    liked = [(user, item) for user, item, rating, _ in listed if rating >= 3]
+    items = {i for i in data.item_ids.tolist() if sum(item == i for _, item in liked) >= min_item}
+    users = {u for u in data.user_ids.tolist() if sum(user == u for user, item in liked if item in items) >= min_user}
+    expected = [row for row in listed if row[0] in users and row[1] in items]
+    if not expected or not liked:
+        with pytest.raises(BadInput):
+            data.reduced(min_user=max(min_user, 1), min_item=min_item, positive=3.0)
+        return
+    few = data.reduced(min_user=min_user, min_item=min_item, positive=3.0)
+    assert by_id(few) == expected
+    assert few.user_ids.tolist() == sorted({row[0] for row in expected})
+    assert few.item_ids.tolist() == sorted(items)
 
 
 def test_equal_content_has_an_equal_fingerprint_and_any_change_another() -> None:
@@ -211,3 +249,31 @@ def test_equal_content_has_an_equal_fingerprint_and_any_change_another() -> None
         build_dataset("a", frame(*raw), items, pd.DataFrame({"user_id": [1, 2], "age": [30, 40]})),
     ]
     assert len({original, *(data.fingerprint for data in changed)}) == len(changed) + 1
+
+
+COUNTS = [1, 1, 1, 2, 3, 8, 500]
+
+
+@pytest.mark.parametrize(
+    ("values", "positive", "like"),
+    [
+        (COUNTS, 0.0, 2.0),  # not the 500 plays of one user
+        (COUNTS, 3.0, 8.0),  # of what counts as liked, so that a like does
+        (COUNTS, 900.0, 900.0),
+        ([1, 1, 1, 1, 1, 1, 3], 0.0, 1.0),
+        ([-1, -1, -1, -1, -1, -1, 2], 0.0, 2.0),  # returned: nothing of a like
+        ([0, 0, 0], 0.0, 1.0),
+    ],
+)
+def test_m49_a_like_among_events_weighs_as_one_that_counts(values: list[float], positive: float, like: float) -> None:
+    rows = pd.DataFrame({"user_id": range(len(values)), "item_id": "x", "rating": values})
+    data = build_dataset("d", rows, interpretation=Interpretation(Reading(feedback="implicit")))
+    assert data.in_scale(5.0, positive) == like >= positive
+    assert data.in_scale(2.5, positive) == like / 2
+
+
+@given(st.lists(st.floats(0.0625, 1e6, width=32), min_size=1, max_size=20), st.floats(0, 100))
+def test_m49_a_like_among_events_counts_as_liked_whatever_they_weigh(values: list[float], positive: float) -> None:
+    rows = pd.DataFrame({"user_id": range(len(values)), "item_id": "x", "rating": values})
+    data = build_dataset("d", rows, interpretation=Interpretation(Reading(feedback="implicit")))
+    assert positive <= data.in_scale(5.0, positive) <= max(positive, 1.0, *values)

@@ -153,11 +153,6 @@ def test_the_sample_is_always_there(offline: Path) -> None:
         (told.n_items, data.n_items),
     ):
         assert abs(count - real) <= 0.1 * real  # stated before it is built, so roughly
-    least = int(data.ratings.user_counts.min())
-    fewer = load_dataset("sample", min_ratings_per_user=least + 1)
-    assert fewer.simulated
-    assert fewer.cleaning.users_below_minimum == int((data.ratings.user_counts == least).sum())
-    assert fewer.ratings.user_counts.min() > least
 
 
 def test_a_data_set_is_a_reader_and_a_place_in_the_registry(
@@ -168,11 +163,11 @@ def test_a_data_set_is_a_reader_and_a_place_in_the_registry(
     content = zipped({"ratings.csv": "a,x,5\nb,y,1\n"})
     (tmp_path / "pairs.zip").write_bytes(content)
 
-    def reader(source: DatasetSource, files: Files | None, /, *, min_ratings_per_user: int = 0) -> Dataset:
+    def reader(source: DatasetSource, files: Files | None, /) -> Dataset:
         assert files is not None
         rows = [line.split(",") for line in read(files, "ratings.csv").decode().splitlines()]
         frame = pd.DataFrame(rows, columns=["user_id", "item_id", "rating"]).astype({"rating": float})
-        return build_dataset(source.name, frame, min_ratings_per_user=min_ratings_per_user, licence=source.licence)
+        return build_dataset(source.name, frame, licence=source.licence)
 
     source = DatasetSource(
         "pairs",

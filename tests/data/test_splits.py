@@ -305,8 +305,6 @@ def test_the_same_seed_makes_the_same_split_and_no_part_overlaps_another(publish
         ("predefined", {"share": 0.2}),
         ("leave-last", {"ties": "random"}),
         ("leave-last", {"positive": 3.0}),
-        ("leave-last", {"min_user": 6}),
-        ("leave-last", {"min_item": 14}),
     ],
 )
 def test_whatever_changes_a_split_changes_what_it_says_of_itself(published: Dataset, name: str, change: dict) -> None:
@@ -321,11 +319,26 @@ def test_a_published_split_is_taken_as_published(published: Dataset) -> None:
     assert pairs(split.fit) == pairs(published.ratings.select(train))
 
 
-def test_candidates_are_the_rated_items_or_those_with_enough_positives(tiny: Dataset) -> None:
+def test_candidates_are_the_rated_items_and_items_that_were_dropped_are_none(tiny: Dataset) -> None:
     assert make_split(tiny, "leave-last").candidates.tolist() == tiny.ratings.item_counts.nonzero()[0].tolist()
-    few = make_split(tiny, "leave-last", min_item=14)
-    assert few.candidates.tolist() == tiny.positives(4, min_item=14).item_counts.nonzero()[0].tolist()
-    assert 0 < len(few.candidates) < tiny.n_items
+    counts = tiny.positives(4).item_counts
+    few = make_split(tiny.reduced(min_item=14), "leave-last")
+    assert len(few.candidates) == few.train.n_items == (counts >= 14).sum() < tiny.n_items
+    assert (few.options["min_item"], make_split(tiny, "leave-last").options["min_item"]) == (14, 0)
+
+
+def test_published_splits_keep_to_what_is_left(published: Dataset) -> None:
+    few = published.reduced(min_user=6, min_item=12)
+    whole = pairs_by_id(published, make_split(published, "u1", positive=0).test)
+    left = pairs_by_id(few, make_split(few, "u1", positive=0).test)
+    users, items = set(few.user_ids.tolist()), set(few.item_ids.tolist())
+    assert left == {(user, item) for user, item in whole if user in users and item in items}
+    assert 0 < len(left) < len(whole)
+
+
+def pairs_by_id(data: Dataset, rows: Interactions) -> set[tuple[object, object]]:
+    users, items = data.user_ids[rows.user_idx].tolist(), data.item_ids[rows.item_idx].tolist()
+    return set(zip(users, items, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -344,7 +357,6 @@ def test_candidates_are_the_rated_items_or_those_with_enough_positives(tiny: Dat
         (("cold-user", {"given": 5, "targets_after": 3}), "given=5 .* expected 0 to 3"),
         (("random", {"targets_after": 3}), "targets_after=3 has no meaning"),
         (("leave-last", {"positive": 9.0}), "positive=9"),
-        (("leave-last", {"min_user": 99}), "positive=4"),
         (("leave-last", {"seed": -1}), "seed"),
     ],
 )

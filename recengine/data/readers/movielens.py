@@ -64,15 +64,14 @@ CITATION = (
 )
 
 
-def load_edition(source: DatasetSource, files: Files | None, *, min_ratings_per_user: int = 0) -> Dataset:
+def load_edition(source: DatasetSource, files: Files | None) -> Dataset:
     """Load an edition from a zip already known as genuine."""
     assert files is not None  # every edition has a zip
-    options: dict[str, Any] = {"licence": source.licence, "min_ratings_per_user": min_ratings_per_user}
     if "ratings.csv" in files:
-        return replace(load_layout(source.name, files, **options), reading=Reading(), inferences=())
-    if "u.data" in files:
-        return _load_100k(source.name, files, **options)
-    return _load_dat(source.name, files, **options)
+        data = load_layout(source.name, files, licence=source.licence)
+        return replace(data, reading=Reading(), inferences=())
+    load = _load_100k if "u.data" in files else _load_dat
+    return load(source.name, files, source.licence)
 
 
 def _edition(
@@ -150,7 +149,7 @@ def _fields(files: Files, member: str, sep: str) -> list[list[str]]:
     return [line.rstrip("\r").split(sep) for line in text.split("\n") if line.strip()]
 
 
-def _load_100k(name: str, files: Files, **options: Any) -> Dataset:
+def _load_100k(name: str, files: Files, licence: str) -> Dataset:
     genres = [fields[0] for fields in _fields(files, "u.genre", "|")]
     films = _fields(files, "u.item", "|")
     flagged = ["|".join(g for g, flag in zip(genres, film[5:], strict=True) if flag == "1") for film in films]
@@ -164,7 +163,7 @@ def _load_100k(name: str, files: Files, **options: Any) -> Dataset:
             "occupation": [row[3] for row in user_rows],
         }
     )
-    data = build_dataset(name, _ratings(files, "u.data", "\t"), items, users, **options)
+    data = build_dataset(name, _ratings(files, "u.data", "\t"), items, users, licence=licence)
     predefined = {
         split: (
             _rows_of(data, _ratings(files, f"{split}.base", "\t")),
@@ -176,14 +175,12 @@ def _load_100k(name: str, files: Files, **options: Any) -> Dataset:
 
 
 def _rows_of(data: Dataset, pairs: pd.DataFrame) -> NDArray[np.int64]:
-    """Return the rows of `data.ratings` with these (user, item) pairs, ascending, without dropped users'."""
-    kept = pairs[np.isin(pairs["user_id"], data.user_ids)]
-    wanted = data.user_index(kept["user_id"]) * data.n_items + data.item_index(kept["item_id"])
-    have = data.ratings.user_idx.astype(np.int64) * data.n_items + data.ratings.item_idx
-    return np.flatnonzero(np.isin(have, wanted))
+    """Return the rows of `data.ratings` with these (user, item) pairs, ascending."""
+    wanted = data.user_index(pairs["user_id"]) * data.n_items + data.item_index(pairs["item_id"])
+    return np.flatnonzero(np.isin(data.ratings.pairs, wanted))
 
 
-def _load_dat(name: str, files: Files, **options: Any) -> Dataset:
+def _load_dat(name: str, files: Files, licence: str) -> Dataset:
     films = _fields(files, "movies.dat", "::")
     items = item_table(
         [int(film[0]) for film in films], ["::".join(film[1:-1]) for film in films], [film[-1] for film in films]
@@ -196,4 +193,4 @@ def _load_dat(name: str, files: Files, **options: Any) -> Dataset:
         user_rows = _fields(files, "users.dat", "::")
         columns = zip(("user_id", "gender", "age", "occupation"), zip(*user_rows, strict=True), strict=False)
         users = words(pd.DataFrame({name: list(cells) for name, cells in columns}).astype({"user_id": int}))
-    return build_dataset(name, _ratings(files, "ratings.dat", "::"), items, users, **options)
+    return build_dataset(name, _ratings(files, "ratings.dat", "::"), items, users, licence=licence)

@@ -33,7 +33,7 @@ def is_session_folder(folder: Path) -> bool:
         return False
 
 
-def load_sessions(folder: Path, *, min_ratings_per_user: int = 0) -> Dataset:
+def load_sessions(folder: Path) -> Dataset:
     """Load a folder of session data: a session is a user, a click is a rating of 1, a purchase one of 2.
 
     Raises BadInput when a file is not in its layout or has no row.
@@ -45,7 +45,6 @@ def load_sessions(folder: Path, *, min_ratings_per_user: int = 0) -> Dataset:
         rows,
         _categories(rows) if yoochoose else _properties(folder),
         interpretation=Interpretation(Reading(feedback="implicit", aggregate="max")),
-        min_ratings_per_user=min_ratings_per_user,
         notes=["A session stands for a user; a click counts as 1, a purchase as 2."],
         licence="On the terms of its publisher; used from your copy.",
     )

@@ -38,9 +38,7 @@ OCCUPATIONS = {str(code): name for code, name in enumerate(_OCCUPATIONS.split("|
 """The occupation codes of MovieLens 1M."""
 
 
-def load_layout(
-    name: str, files: Files, *, reading: Reading | None = None, min_ratings_per_user: int = 0, **metadata: Any
-) -> Dataset:
+def load_layout(name: str, files: Files, *, reading: Reading | None = None, **metadata: Any) -> Dataset:
     """Load a folder or zip that holds ratings.csv and, as far as they are there, the other files."""
     if "ratings.csv" not in files:
         raise BadInput(
@@ -61,39 +59,16 @@ def load_layout(
         items = described_items(ratings["item_id"], items, notes)
         notes.append("No movies.csv: links and tags are not used.")
     users = _users(files, ratings["user_id"], notes) if "users.csv" in files else None
-    return build_dataset(
-        name,
-        ratings,
-        items,
-        users,
-        interpretation=interpretation,
-        min_ratings_per_user=min_ratings_per_user,
-        **metadata,
-    )
+    return build_dataset(name, ratings, items, users, interpretation=interpretation, **metadata)
 
 
-def load_single(
-    name: str,
-    files: Files,
-    member: str,
-    *,
-    reading: Reading | None = None,
-    min_ratings_per_user: int = 0,
-    **metadata: Any,
-) -> Dataset:
+def load_single(name: str, files: Files, member: str, *, reading: Reading | None = None) -> Dataset:
     """Load one file: delimited text in long or wide form, JSON lines, or parquet."""
     interpretation = Interpretation(reading)
     read = read_typed if is_typed(member, files) else read_text
     ratings, items = read(files, member, interpretation, wide=True)
     items = described_items(ratings["item_id"], items, interpretation.notes)
-    return build_dataset(
-        name,
-        ratings,
-        items,
-        interpretation=interpretation,
-        min_ratings_per_user=min_ratings_per_user,
-        **metadata,
-    )
+    return build_dataset(name, ratings, items, interpretation=interpretation)
 
 
 def item_table(ids: Any, titles: Iterable[str], genres: Iterable[str]) -> pd.DataFrame:

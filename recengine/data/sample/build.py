@@ -34,9 +34,7 @@ def sample_films() -> pd.DataFrame:
     return pd.read_csv(FILMS, dtype=dict.fromkeys(text, str), keep_default_na=False, encoding="utf-8")
 
 
-def sample_dataset(
-    source: DatasetSource | None = None, files: Files | None = None, /, *, min_ratings_per_user: int = 0
-) -> Dataset:
+def sample_dataset(source: DatasetSource | None = None, files: Files | None = None, /) -> Dataset:
     """Return the embedded data set, simulated on first use and then read from the cache in `settings.home()`."""
     films = sample_films()
     cache = settings.home() / "data" / f"sample-{_generator_key()}.cache"
@@ -50,7 +48,6 @@ def sample_dataset(
         ratings,
         films,
         users,
-        min_ratings_per_user=min_ratings_per_user,
         notes=(NOTE,),
         licence=LICENCE,
         simulated=True,

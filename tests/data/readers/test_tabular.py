@@ -305,12 +305,12 @@ def test_a_layout_with_an_error_is_refused_by_file_and_line(files: dict[str, str
 def test_repeated_pairs_and_small_users_are_dropped_and_reported(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_text("userId,movieId,rating,timestamp\n1,10,2,5\n1,10,4,9\n1,10,3,9\n1,20,1,1\n2,10,5,1\n")
-    data = load_dataset(path, min_ratings_per_user=2)
+    data = load_dataset(path).reduced(min_user=2, positive=0)
     assert rows_of(data) == [(1, 10, 3.0, 9), (1, 20, 1.0, 1)]
     assert data.cleaning.lines()[:3] == [
         "5 ratings read, 2 kept.",
         "2 repeated (user, item) ratings replaced by the latest.",
-        "1 users with too few ratings dropped, with 1 ratings.",
+        "0 items and 1 users with too few ratings dropped, with 1 ratings.",
     ]
 
 
