@@ -66,11 +66,11 @@ def tie_salts(seen: Interactions | None, users: ArrayLike, seed: int = 0) -> Ten
     salts = torch.full((np.atleast_1d(np.asarray(users)).shape[0],), seed)
     if seen is not None:
         position, item = coordinates(seen, users)
-        salts.index_add_(0, position, _hashed(item))
-    return _hashed(salts)
+        salts.index_add_(0, position, hashed(item))
+    return hashed(salts)
 
 
-def _hashed(numbers: Tensor) -> Tensor:
+def hashed(numbers: Tensor) -> Tensor:
     """Return numbers of 62 bits that look random, the same ones for the same numbers (splitmix64's mixer)."""
     numbers = numbers + 0x1E3779B97F4A7C15
     for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
@@ -81,7 +81,7 @@ def _hashed(numbers: Tensor) -> Tensor:
 @lru_cache(maxsize=8)
 def _tie_order(n: int) -> tuple[Tensor, Tensor]:
     """Return (order, rank), (n,) each: the columns in the order of their hash, and where each stands in it."""
-    order = _hashed(torch.arange(n)).argsort()
+    order = hashed(torch.arange(n)).argsort()
     return order, order.argsort()
 
 

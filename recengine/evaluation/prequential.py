@@ -293,7 +293,8 @@ def prequential(
 ) -> Replay:
     """Replay a stream to models fitted on its bootstrap: rank each event's item, then learn the event, in place.
 
-    Items are ranked among the whole catalogue; models whose name ends with FROZEN only record the events.
+    Items are ranked among the whole catalogue, and equal scores in an order that is drawn anew for each event: no id
+    and no popularity decides. Models whose name ends with FROZEN only record the events.
     masked   : leave a user's earlier items out of the ranking
     throttle : waits between one report and the next; a pause is not counted as time spent
     """

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
+from recengine.metrics import hashed
 from recengine.models.base import ConfigT, Recommender, as_indices
 
 Ranks = NDArray[np.int32]
@@ -140,12 +141,18 @@ class Incremental(Recommender[ConfigT]):
     ) -> Ranks:
         """Go through the events, for which there is room; return their ranks as `test_then_train` does, or none."""
         ranks = np.zeros(len(events) if ranked else 0, np.int32)
+        draws = self.draws(len(events)).tolist()
         rows = zip(events.user_idx.tolist(), events.item_idx.tolist(), events.rating.tolist(), strict=True)
         for e, (user, item, rating) in enumerate(rows):
             if ranked:
-                ranks[e] = rank_of(item, self.score_user(user), self.past.items_of(user) if masked else None)
+                ranks[e] = rank_of(item, self.score_user(user), self.past.items_of(user) if masked else None, draws[e])
             (self.train_on_event if learns else self.record_event)(user, item, rating)
         return np.minimum(ranks, limit + 1) if limit else ranks
+
+    def draws(self, n: int) -> NDArray[np.float64]:
+        """Return (n,) numbers in [0, 1), hashed from the numbers of the next events, that order equal scores."""
+        first = int(self.past.size[0])
+        return hashed(torch.arange(first, first + n)).double().numpy() / 2.0**62
 
     @abstractmethod
     def train_on_event(self, user: int, item: int, rating: float) -> None:
@@ -165,8 +172,14 @@ class Incremental(Recommender[ConfigT]):
         return torch.from_numpy(np.stack([self.score_user(user) for user in users.tolist()]).astype(np.float32))
 
 
-def rank_of(item: int, scores: NDArray[np.float32], known: NDArray[np.int64] | None) -> int:
-    """Return the rank of an item, from 1, by score, ties by index; other items in `known` are left out."""
-    better = scores > scores[item]
-    better[:item] |= scores[:item] == scores[item]
-    return 1 + int(np.count_nonzero(better)) - (0 if known is None else int(np.count_nonzero(better[known])))
+def rank_of(item: int, scores: NDArray[np.float32], known: NDArray[np.int64] | None, draw: float) -> int:
+    """Return the rank of an item, from 1, by score, without the other items in `known`.
+
+    draw : in [0, 1), says where the item stands among those with an equal score, which neither its index nor its
+           popularity does
+    """
+    better, tied = scores > scores[item], scores == scores[item]
+    tied[item] = False
+    if known is not None:
+        better[known] = tied[known] = False
+    return 1 + int(np.count_nonzero(better)) + int(draw * (np.count_nonzero(tied) + 1))

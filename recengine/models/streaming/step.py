@@ -162,7 +162,7 @@ class Step(Incremental[StepConfig]):
         ranks = np.zeros(len(events) if ranked else 0, np.int32)
         _kernel().advance(
             *(tables, rule, sampler, self.past, scratch),
-            (events.user_idx, events.item_idx, self.weigh(events.rating)),
+            (events.user_idx, events.item_idx, self.weigh(events.rating), self.draws(len(events))),
             self.negatives,
             self.config.passes,
             self.config.replay,

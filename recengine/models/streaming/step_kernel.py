@@ -179,14 +179,15 @@ def top_unmarked(scores, mark, stamp, top_items, top_scores):  # type: ignore[no
 
 
 @compiled
-def rank_item(vector, items, bias, mark, stamp, target, limit, top_items, top_scores):  # type: ignore[no-untyped-def]
-    """Return the rank of an item, from 1, among those not marked by `stamp`, by score, ties by index.
+def rank_item(vector, items, bias, mark, stamp, target, draw, limit, top_items, top_scores):  # type: ignore[no-untyped-def]
+    """Return the rank of an item, from 1, among those not marked by `stamp`, by score.
 
+    draw   : in [0, 1), says where the item stands among those with an equal score
     vector : (D,); limit : stop once this many items are better (the rank is then limit + 1), 0 for never
     top_items, top_scores : (k,) filled with the best items, -1 and -inf where there are too few; k = 0 for no list
     NaN counts as -inf. The target itself is ranked whether marked or not.
     """
-    k, better, lowest = len(top_items), 0, -np.float32(np.inf)
+    k, better, tied, lowest = len(top_items), 0, 0, -np.float32(np.inf)
     top_items[:], top_scores[:] = -1, lowest
     target_score = bias[target, 0]
     for d in range(len(vector)):
@@ -202,14 +203,16 @@ def rank_item(vector, items, bias, mark, stamp, target, limit, top_items, top_sc
             score += bias[start + b, 0]
             scores[b] = score if score == score else lowest
         for b in range(size):  # branch-free, since half of the branches would be mispredicted
-            ahead = (scores[b] > target_score) | ((scores[b] == target_score) & (start + b < target))
-            better += ahead & (mark[start + b] != stamp) & (start + b != target)
+            counts = (mark[start + b] != stamp) & (start + b != target)
+            better += (scores[b] > target_score) & counts
+            tied += (scores[b] == target_score) & counts
         if 0 < limit <= better:
             return limit + 1
         for b in range(size if k > 0 else 0):
             if scores[b] > top_scores[k - 1] and mark[start + b] != stamp:
                 insert_into_top(top_items, top_scores, start + b, scores[b])
-    return better + 1
+    rank = better + 1 + int(draw * (tied + 1))
+    return min(rank, limit + 1) if limit > 0 else rank
 
 
 @compiled
@@ -226,12 +229,12 @@ def advance(  # type: ignore[no-untyped-def]
 ):
     """Go through events in order: rank each one's item, then train on the event.
 
-    events : user, item and weight, each (n,); ranks : (n,) filled, or (0,) to train only
+    events : user, item, weight and draw among equal scores, each (n,); ranks : (n,) filled, or (0,) to train only
     lists  : (n, k) filled with the best items before each event, or (0, 0) for none
     learns : False only records the events; masked : leave the user's earlier items out of the ranking
     passes : steps on each event, with fresh negatives; replay : steps on as many earlier events, sampled evenly
     """
-    user, item, weight = events
+    user, item, weight, draw = events
     nothing = np.int64(-1)
     scores = np.empty(lists.shape[1], np.float32)
     unlisted = np.empty(0, np.int32)
@@ -240,7 +243,9 @@ def advance(  # type: ignore[no-untyped-def]
         if len(ranks):
             listed = lists[e] if len(lists) else unlisted
             vector, known = tables.users[user[e]], stamp if masked else nothing
-            ranks[e] = rank_item(vector, tables.items, tables.bias, sampler.mark, known, item[e], limit, listed, scores)
+            ranks[e] = rank_item(
+                vector, tables.items, tables.bias, sampler.mark, known, item[e], draw[e], limit, listed, scores
+            )
         append_event(past, user[e], item[e], weight[e])
         register_item(sampler, item[e])
         if not learns:

@@ -202,11 +202,29 @@ def test_a_score_that_is_not_a_number_ranks_last() -> None:
     arguments = np.zeros((3, 1), np.float32), np.zeros(3, np.int64), -1
     ranks = [
         kernel.rank_item(
-            np.ones(1, np.float32), items, *arguments, target, 0, np.zeros(0, np.int32), np.zeros(0, np.float32)
+            np.ones(1, np.float32), items, *arguments, target, 0.0, 0, np.zeros(0, np.int32), np.zeros(0, np.float32)
         )
         for target in range(3)
     ]
     assert ranks == [3, 2, 1]
+
+
+@pytest.mark.parametrize("limit", [0, 4])
+def test_m35_where_scores_are_equal_every_rank_is_as_likely(limit: int) -> None:
+    """Seven items of one score, one of them marked, one better and one worse: ranks 2 to 7."""
+    items = np.array([[1.0]] * 7 + [[2.0], [0.0]], np.float32)
+    mark = np.zeros(9, np.int64)
+    mark[5] = 1
+    for target in (0, 3, 6):
+        ranks = [
+            kernel.rank_item(
+                np.ones(1, np.float32), items, np.zeros((9, 1), np.float32), mark, 1, target, draw, limit,
+                np.zeros(0, np.int32), np.zeros(0, np.float32),
+            )
+            for draw in (np.arange(600) / 600).tolist()
+        ]  # fmt: skip
+        counts = np.bincount(ranks, minlength=8)[1:].tolist()
+        assert counts == ([0, 100, 100, 100, 300, 0, 0] if limit else [0, *[100] * 6])
 
 
 # Incremental learning -------------------------------------------------------------------------------------------
