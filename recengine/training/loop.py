@@ -243,8 +243,14 @@ def run_epochs(
 def ranking_validator(
     score: Score, train: Interactions, valid: Interactions, *, k: int = 10, batch: int = 2048
 ) -> Validate:
-    """Return a function that ranks all items, `train` masked, for the users of `valid`: NDCG and hit rate @k."""
-    users = torch.from_numpy(valid.user_counts.nonzero()[0])
+    """Return a function that ranks all items, `train` masked, for the users of `valid`: NDCG and hit rate @k.
+
+    Users without a training row are left out, unless there are no others: of them a model knows nothing, and in use
+    they get popularity, so that what it makes up for them must not choose its epoch or its settings.
+    """
+    tested = valid.user_counts > 0
+    known = tested & (train.user_counts > 0)
+    users = torch.from_numpy((known if known.any() else tested).nonzero()[0])
     listed = min(k, train.n_items)
 
     def validate() -> dict[str, float]:

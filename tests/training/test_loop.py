@@ -374,6 +374,22 @@ def test_the_validator_gives_the_loop_its_key_on_a_catalogue_smaller_than_ten() 
     assert outcome["valid_ndcg@10"] == pytest.approx(1 / np.log2(listed.index(2) + 2))
 
 
+@pytest.mark.parametrize("unknown", [[3], [3, 4], [0, 4]])
+def test_c33_users_without_a_training_row_choose_no_epoch(unknown: list[int]) -> None:
+    """Of `time` most late users are new; a model's scores for them are whatever its vectors started as."""
+    known = [user for user in range(5) if user not in unknown]
+    rows = Interactions.from_pairs(known, [0] * len(known), n_users=5, n_items=4)
+    valid = Interactions.from_pairs(range(5), [1, 2, 3, 1, 2], n_users=5, n_items=4)
+    table = torch.rand(5, 4, generator=torch.Generator().manual_seed(1))
+    among_known = valid.select(np.isin(valid.user_idx, known))
+    expected = ranking_validator(lambda users: table[users], rows, among_known, k=1)()
+    table[unknown] = torch.tensor([0.0, 3.0, 2.0, 1.0])  # right for some, wrong for others
+    assert ranking_validator(lambda users: table[users], rows, valid, k=1)() == expected
+    none = rows.select(slice(0))
+    alone = ranking_validator(lambda users: table[users], none, valid.select(np.isin(valid.user_idx, unknown)), k=4)()
+    assert alone["valid_hr@4"] == 1.0  # where nobody is known they are all there is
+
+
 def test_one_thread_is_given_back_even_after_an_error() -> None:
     before = torch.get_num_threads()
 
