@@ -124,7 +124,7 @@ def draw_form(form: TaskForm, task: Task, running: Job | None) -> None:
 def rated_by_visitor(dataset: Dataset, task: Task) -> list[tuple[str, float]]:
     """Return (item id, rating) of the visitor's ratings that the replay would take, in the order of rating."""
     lowest = lowest_rating(dataset, task.options["ratings"])
-    rated = [(i, dataset.in_scale(stars)) for i, stars in visitor_ratings.current(dataset).stars.items()]
+    rated = [(i, dataset.in_scale(stars, lowest)) for i, stars in visitor_ratings.current(dataset).stars.items()]
     return [(dataset.films[item][0], rating) for item, rating in rated if rating >= lowest]
 
 

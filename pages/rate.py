@@ -118,7 +118,7 @@ def your_list(dataset: Dataset, model: Recommender, mine: VisitorRatings, positi
         amount = "" if words.is_implicit else f" ({mine.stars[last]:g} ★)"
         status = f"Updated after <b>{html(cards.film(dataset, last).title)}</b>{amount}"
     if fallback[0]:
-        least = min((stars for stars in STARS if dataset.in_scale(stars) >= positive), default=max(STARS))
+        least = min((stars for stars in STARS if dataset.in_scale(stars, positive) >= positive), default=max(STARS))
         act = f"Like {words.an_item}" if words.is_implicit else f"Give {words.an_item} {least:g} ★ or more"
         status = f"{act} to make this list yours. Until then: what is popular."
     st.html(f'<p class="status-line" data-testid="answered">{status}</p>')
@@ -126,7 +126,7 @@ def your_list(dataset: Dataset, model: Recommender, mine: VisitorRatings, positi
     if fallback[0]:
         why = [Reason("popular")] * len(fresh)
     else:
-        history = as_histories(dataset, mine.events, [len(mine.events)])
+        history = as_histories(dataset, mine.events, [len(mine.events)], positive)
         why = reasons(model, history, fresh, positive=positive, new_user=True)
     notes = {item: because(dataset, reason) for item, reason in zip(fresh, why, strict=True)}
     squares = [

@@ -279,7 +279,7 @@ def to_markdown(report: EvaluationReport, command: str, words: Words) -> str:
 
 
 def read_viewers(text: str) -> pd.DataFrame:
-    """Return what `evaluate --users` wrote: model, user_id, metrics, and `list`, a list of raw item ids."""
+    """Return what `evaluate --users` wrote: dataset, model, user_id, metrics, and `list`, a list of raw item ids."""
     header, *rows = list(csv.reader(io.StringIO(text, newline="")))
     table = pd.DataFrame(rows, columns=header)
     metrics = [name for name in header if "@" in name]

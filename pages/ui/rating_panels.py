@@ -126,7 +126,7 @@ def step_by_step(dataset: Dataset, model: Recommender, mine: VisitorRatings, pos
 def taste(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
     """Draw which genres and decades the visitor likes, compared with all viewers."""
     words = words_of(dataset)
-    liked = np.array([i for i, stars in mine.stars.items() if dataset.in_scale(stars) >= positive], np.int64)
+    liked = np.array([i for i, stars in mine.stars.items() if dataset.in_scale(stars, positive) >= positive], np.int64)
     if not len(liked):
         st.caption(f"Rate {words.an_item} {words.at_least(positive)} to see your taste here.")
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -29,12 +30,14 @@ def lists(
         among = np.setdiff1d(np.arange(dataset.n_items), np.fromiter(mine.passed, np.int64))
     if isinstance(model, SupportsSession):
         return _session_lists(model, dataset, mine.events, lengths, positive, k, among)
-    histories = as_histories(dataset, mine.events, lengths)
+    histories = as_histories(dataset, mine.events, lengths, positive)
     listing = recommend_new(model, dataset, histories, k=k, positive=positive, among=among)
     return listing.ranking.items.numpy(), listing.fallback
 
 
-def as_histories(dataset: Dataset, events: Sequence[Event], lengths: Sequence[int]) -> Interactions:
+def as_histories(
+    dataset: Dataset, events: Sequence[Event], lengths: Sequence[int], positive: float = 0.0
+) -> Interactions:
     """Return the first ratings of a visitor as the histories of users 0, 1, ...: one user for each length."""
     order = np.concatenate([np.arange(n) for n in lengths]).astype(np.int64)
     return Interactions.from_pairs(
@@ -42,7 +45,7 @@ def as_histories(dataset: Dataset, events: Sequence[Event], lengths: Sequence[in
         np.array([event.item_idx for event in events], np.int64)[order],
         n_users=len(lengths),
         n_items=dataset.n_items,
-        rating=np.array([dataset.in_scale(event.stars or 0.0) for event in events], np.float64)[order],
+        rating=np.array([dataset.in_scale(event.stars or 0.0, positive) for event in events], np.float64)[order],
         timestamp=order,
     )
 
@@ -65,12 +68,13 @@ def _session_lists(
     session = st.session_state.get("rate session")
     is_current = list(lengths) == [len(events)]
     if not is_current or session is None or session.model is not model or session.positive != positive:
-        session = OnlineSession(model, positive=positive, in_scale=dataset.in_scale)
+        session = OnlineSession(model, positive=positive, in_scale=partial(dataset.in_scale, positive=positive))
     if is_current:
         st.session_state["rate session"] = session
-    likes = np.array([dataset.in_scale(event.stars or 0.0) >= positive for event in events], bool)
+    likes = np.array([dataset.in_scale(event.stars or 0.0, positive) >= positive for event in events], bool)
     fallback = np.array([not likes[:length].any() for length in lengths])
-    popular = most_popular(dataset, as_histories(dataset, events, lengths), k=k, positive=positive, among=among)
+    histories = as_histories(dataset, events, lengths, positive)
+    popular = most_popular(dataset, histories, k=k, positive=positive, among=among)
     items = popular.ranking.items.numpy().copy()
     for row in np.flatnonzero(~fallback).tolist():
         session.follow(events[: lengths[row]])

@@ -14,22 +14,26 @@ from recengine.cli.arguments import (
     add_data_command,
     add_out,
     add_split_options,
+    dataset_names,
     flag_of,
     split_options,
     whole_number,
+    whole_numbers,
 )
 from recengine.cli.common import load_data, settings_by_model
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
+from recengine.errors import BadInput
 from recengine.evaluation.intervals import LEAST_USERS
 from recengine.evaluation.policy import FALLBACKS, MASKS, EvaluationPolicy
 from recengine.evaluation.report import EvaluationReport, Interval, TaskResults
 from recengine.evaluation.significance import Paired
 from recengine.experiments.compare import ComparisonRequest, Measured, Observer, compare, refusal
 from recengine.export import TABLES, Cell, check_out, table, write_json, write_table
+from recengine.files import Json
 from recengine.metrics import RANKING_METRICS
 from recengine.models.registry import model_class
-from recengine.training.config import RunConfig
+from recengine.training.config import RunConfig, Settings
 from recengine.training.loop import OnEpoch
 
 _SHOWN = ("ndcg", "recall", "hr", "map", "mrr", "auc", "pairs", "list_popularity", "coverage", "novelty", "ild")
@@ -52,13 +56,15 @@ _DEFINITIONS = (
 
 def add_commands(commands: Commands) -> None:
     """Declare `evaluate`."""
-    command = add_data_command(commands, "evaluate", evaluate_models, "evaluate models by full ranking", model=False)
+    text = "evaluate models by full ranking"
+    command = add_data_command(commands, "evaluate", evaluate_models, text, model=False, several=True)
     command.epilog = _DEFINITIONS
     command.add_argument("models", nargs="+", metavar="M")
     add_split_options(command)
     command.add_argument("--mask", choices=tuple(MASKS), default="seen", help=_choices(MASKS))
     command.add_argument("--fallback", choices=tuple(FALLBACKS), default="popularity", help=_choices(FALLBACKS))
-    command.add_argument("-k", type=int, default=10)
+    text = "length of the lists; of several the first decides who leads"
+    command.add_argument("-k", type=whole_numbers, default=[10], metavar="K,...", help=text)
     command.add_argument(
         "--negatives", type=whole_number(0), default=0, help="adds metrics against N sampled negatives"
     )
@@ -73,12 +79,23 @@ def _choices(texts: Mapping[str, str]) -> str:
 
 
 class _Progress(Observer):
-    """Reports a comparison as it goes, and keeps the figures and the list of each user."""
+    """Reports a comparison as it goes, and keeps the figures and the list of each user.
 
-    def __init__(self, report: Reporter, data: Dataset, k: int, trainings: int, flag: Callable[[str], str]) -> None:
-        self._report, self._data, self._k, self._trainings, self._flag = report, data, k, trainings, flag
-        self._begun = itertools.count()
-        self.metrics = [f"{name}@{k}" for name in RANKING_METRICS]
+    begun : counts the trainings, of which there are `trainings`, over all data sets
+    """
+
+    def __init__(
+        self,
+        report: Reporter,
+        data: Dataset,
+        lengths: Sequence[int],
+        begun: Iterator[int],
+        trainings: int,
+        flag: Callable[[str], str],
+    ) -> None:
+        self._report, self._data, self._k, self._trainings, self._flag = report, data, lengths[0], trainings, flag
+        self._begun = begun
+        self.metrics = [f"{name}@{k}" for k in lengths for name in RANKING_METRICS]
         self.users: list[tuple[Cell, ...]] = []
         self.refusals: dict[str, str] = {}
 
@@ -98,7 +115,7 @@ class _Progress(Observer):
         columns = [ranking.per_user[metric].tolist() for metric in self.metrics]
         lists = [to_list(self._data.item_ids[row[row >= 0]].tolist()) for row in ranking.lists]
         ids = self._data.user_ids[ranking.users].tolist()
-        self.users.extend(zip(itertools.repeat(name), ids, *columns, lists))
+        self.users.extend(zip(itertools.repeat(self._data.name), itertools.repeat(name), ids, *columns, lists))
 
     def refused(self, name: str, error: Exception) -> None:
         self.refusals[name] = refusal(error, self._flag)
@@ -116,27 +133,54 @@ def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
     models = settings_by_model(options.set, options.models)
     if options.users:
         check_out(options.users, "users", TABLES)
-    data = load_data(options, report)
-    request = ComparisonRequest(
+    names = dataset_names(options)
+    loaded = [_loaded(options, report, name) for name in names]  # all of them before anything is trained
+    flag = flag_of(options.command)
+    trainings, begun = len(names) * len(models) * options.seeds * (options.folds or 1), itertools.count()
+    compared: list[tuple[EvaluationReport, _Progress]] = []
+    errors: dict[str, BadInput] = {}
+    for one, data in loaded:
+        progress = _Progress(report, data, options.k, begun, trainings, flag)
+        try:
+            compared.append((compare(data, _request(one, models), progress), progress))
+        except BadInput as error:
+            errors[one.dataset] = error
+            if len(errors) == len(loaded):
+                raise next(iter(errors.values())) from None
+            report.note(f"{one.dataset} has no results: {refusal(error, flag)}")
+    if options.users:
+        header = ("dataset", "model", "user_id", *compared[0][1].metrics, "list")
+        write_table(options.users, header, itertools.chain.from_iterable(progress.users for _, progress in compared))
+    results = [comparison.to_dict() for comparison, _ in compared]
+    refused = {name: refusal(error) for name, error in errors.items()}
+    value: dict[str, Json] = results[0] if len(names) == 1 else {"datasets": results, "refused": refused}
+    if options.out:
+        write_json(options.out, value)
+    lines = [line for comparison, progress in compared for line in (*_lines(comparison, progress.refusals), "")]
+    report.result(value, lines[:-1])
+
+
+def _loaded(options: argparse.Namespace, report: Reporter, name: str) -> tuple[argparse.Namespace, Dataset]:
+    """Return the options of one of the data sets, whose scale may set its threshold, and that data set."""
+    one = argparse.Namespace(**{**vars(options), "dataset": name})
+    return one, load_data(one, report)
+
+
+def _request(options: argparse.Namespace, models: Mapping[str, Settings]) -> ComparisonRequest:
+    """Return what the options ask for on one data set."""
+    return ComparisonRequest(
         models,
         options.split,
         **split_options(options),
         given=options.given and tuple(options.given),
         policy=EvaluationPolicy(options.mask, options.fallback),
-        k=options.k,
+        k=options.k[0],
+        cutoffs=tuple(options.k[1:]),
         negatives=options.negatives,
         seeds=options.seeds,
         run=RunConfig(device=options.device, seed=options.seed),
         force=options.force,
     )
-    trainings = len(models) * options.seeds * (options.folds or 1)
-    progress = _Progress(report, data, options.k, trainings, flag_of(options.command))
-    comparison = compare(data, request, progress)
-    if options.users:
-        write_table(options.users, ("model", "user_id", *progress.metrics, "list"), progress.users)
-    if options.out:
-        write_json(options.out, comparison.to_dict())
-    report.result(comparison.to_dict(), _lines(comparison, progress.refusals))
 
 
 def _lines(report: EvaluationReport, refusals: Mapping[str, str]) -> Iterator[str]:

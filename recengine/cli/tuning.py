@@ -15,10 +15,12 @@ from recengine.data.dataset import Dataset
 from recengine.data.splits import Split, make_split
 from recengine.errors import BadInput
 from recengine.experiments.compare import versions
-from recengine.experiments.search_space import search_space
+from recengine.experiments.search_space import as_json, search_space
 from recengine.experiments.train import TrainingRequest
 from recengine.experiments.tune import OPTUNA, Tuned, TuneReport, TuneRequest, load_optuna, tune
 from recengine.export import write_json
+from recengine.files import Json
+from recengine.models.registry import configure
 from recengine.training.config import RunConfig, Scalar
 
 
@@ -73,6 +75,8 @@ def tune_model(options: argparse.Namespace, report: Reporter) -> None:
         set_line(tuned.changes),
         seed=options.seed,
         device=str(run.torch_device()),
+        search={key: as_json(search) for key, search in space.items()},
+        settings={options.model: _best_settings(request.training, tuned)},
         fingerprint=data.fingerprint,
         versions=versions(),
     ).to_dict()
@@ -87,6 +91,12 @@ def tune_model(options: argparse.Namespace, report: Reporter) -> None:
             *_lines(tuned),
         ],
     )
+
+
+def _best_settings(training: TrainingRequest, tuned: Tuned) -> Mapping[str, Json]:
+    """Return all settings of a training with those of the best trial."""
+    config, run = configure(tuned.model, dict(tuned.best.settings), training.run)
+    return config.to_dict() | run.to_dict()
 
 
 def _split(data: Dataset, options: argparse.Namespace) -> Split:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,11 +38,12 @@ class Evaluation:
 
     users    : (n,) indices of the test users
     per_user : metric key -> (n,) values, NaN where a user has none
-    lists    : (n, k) recommended item indices, -1 padded
+    lists    : (n, K) recommended item indices, -1 padded; K is the longest of `lengths`
     candidates : (c,) item indices that were ranked
     fallback : (n,) bool, for whom popularity stood in, as the model had no signal
     warm     : (n,) bool, of whom training, or what is given of them, holds a positive; it is the same for all models
     overall  : metric key -> what belongs to no user: coverage, gini
+    lengths  : of the lists that the metrics speak of: the first k items of each
     """
 
     users: NDArray[np.int64]
@@ -52,6 +53,7 @@ class Evaluation:
     fallback: NDArray[np.bool_]
     warm: NDArray[np.bool_]
     overall: dict[str, float]
+    lengths: Sequence[int]
 
     def of(self, chosen: NDArray[np.bool_]) -> Evaluation:
         """Return what was reached for some of the users, (n,) bool."""
@@ -63,7 +65,8 @@ class Evaluation:
             candidates=self.candidates,
             fallback=self.fallback[chosen],
             warm=self.warm[chosen],
-            overall=list_metrics(lists, self.candidates),
+            overall=list_metrics(lists, self.candidates, self.lengths),
+            lengths=self.lengths,
         )
 
     def means(self) -> dict[str, Interval]:
@@ -72,10 +75,15 @@ class Evaluation:
         return means | {key: Interval(value) for key, value in self.overall.items()}
 
 
-def list_metrics(lists: NDArray[np.int64], candidates: NDArray[np.int64]) -> dict[str, float]:
-    """Return what belongs to all lists (n, k) together: the share of the candidates listed, and how unevenly."""
-    k = lists.shape[1]
-    return {f"coverage@{k}": coverage(lists, len(candidates)), f"gini@{k}": gini(lists, candidates)}
+def list_metrics(lists: NDArray[np.int64], candidates: NDArray[np.int64], lengths: Sequence[int]) -> dict[str, float]:
+    """Return what belongs to all lists (n, K) together, for each length: what share is listed, and how unevenly."""
+    values: dict[str, float] = {}
+    for k in lengths:
+        values |= {
+            f"coverage@{k}": coverage(lists[:, :k], len(candidates)),
+            f"gini@{k}": gini(lists[:, :k], candidates),
+        }
+    return values
 
 
 def no_fold_in(name: str) -> BadInput:
@@ -94,6 +102,7 @@ def evaluate(
     split: Split,
     *,
     k: int = 10,
+    cutoffs: Sequence[int] = (),
     policy: EvaluationPolicy = EvaluationPolicy(),  # noqa: B008 - frozen
     items: pd.DataFrame | None = None,
     negatives: int = 0,
@@ -102,14 +111,17 @@ def evaluate(
 ) -> Evaluation:
     """Rank all candidates for each test user, as `policy` says: by default just as users are served.
 
-    Users who are not in training are served as `recommend_new` serves them, from the ratings given.
+    Users who are not in training are served as `recommend_new` serves them, from the ratings given. Lists have k items;
+    the metrics of other lengths, `cutoffs`, are those of the same lists cut off there, or of longer ones.
     `items`, the item table, adds the metrics beyond accuracy. `negatives` > 0 adds those of a list of each test item
     among that many sampled unseen items, marked `_sampled<n>`: they rank models wrongly (Krichene & Rendle, KDD 2020),
     so they are reported only along with the full ones.
     Raises BadInput when k exceeds the candidates, or `negatives` a user's unseen ones, or when the split tests users
     who are not in training and the model cannot serve them.
     """
-    check_k(k, len(split.candidates))
+    lengths = tuple(dict.fromkeys((k, *cutoffs)))
+    for length in lengths:
+        check_k(length, len(split.candidates))
     if negatives:
         check_negatives(split, negatives, policy)
     users = split.test.user_counts.nonzero()[0]
@@ -131,22 +143,24 @@ def evaluate(
             among=split.candidates,
         )
         position, item = coordinates(split.test, some_users)
-        metrics = full_metrics(scored, position, item, k)
+        metrics = full_metrics(scored, position, item, lengths)
         lists.append(metrics.pop("lists"))
         fallback.append(scored.fallback)
         if split.disliked is not None:
             metrics["pairs"] = pairs(scored.scores, position, item, *coordinates(split.disliked, some_users))
         if draw is not None:
-            metrics |= sampled_metrics(scored.scores, position, item, draw(some_users[position.numpy()]), k)
+            metrics |= sampled_metrics(scored.scores, position, item, draw(some_users[position.numpy()]), lengths)
         for key, values in metrics.items():
             parts.setdefault(key, []).append(values)
     top = torch.cat(lists).numpy()
     per_user = {key: torch.cat(values).double().numpy() for key, values in parts.items()}
-    if split.disliked is not None:
-        per_user[f"list_popularity@{k}"] = _popularity(top, split.fit)
-    if items is not None:
-        chosen = split.fit if split.seen is None else split.fit.concat(split.seen.at_least(split.positive))
-        per_user |= beyond_accuracy(top, users, chosen, genre_matrix(items), k)
+    chosen = split.fit if split.seen is None else split.fit.concat(split.seen.at_least(split.positive))
+    for length in lengths:
+        listed = top[:, :length]
+        if split.disliked is not None:
+            per_user[f"list_popularity@{length}"] = _popularity(listed, split.fit)
+        if items is not None:
+            per_user |= beyond_accuracy(listed, users, chosen, genre_matrix(items), length)
     return Evaluation(
         users=users,
         per_user=per_user,
@@ -154,7 +168,8 @@ def evaluate(
         candidates=split.candidates,
         fallback=np.concatenate(fallback),
         warm=_warm(split, users),
-        overall=list_metrics(top, split.candidates),
+        overall=list_metrics(top, split.candidates, lengths),
+        lengths=lengths,
     )
 
 
@@ -212,20 +227,22 @@ def _negative_draws(
     return draw
 
 
-def full_metrics(scored: Scored, position: Tensor, item: Tensor, k: int) -> dict[str, Tensor]:
-    """Return every metric of a batch, and its `lists` (B, k); position, item : (m,) the relevant cells."""
+def full_metrics(scored: Scored, position: Tensor, item: Tensor, lengths: Sequence[int]) -> dict[str, Tensor]:
+    """Return every metric of a batch, and its `lists` (B, K); position, item : (m,) the relevant cells."""
     scores = scored.scores
     relevant = torch.zeros(scores.shape, dtype=torch.bool)
     relevant[position, item] = True
     n_relevant = torch.bincount(position, minlength=len(scores))
-    lists = top_k(scores, k, scored.salts).items
+    lists = top_k(scores, max(lengths), scored.salts).items
     hits = find_hits(lists, relevant)
-    metrics = {f"{name}@{k}": metric(hits, n_relevant) for name, metric in RANKING_METRICS.items()}
+    metrics = {
+        f"{name}@{k}": metric(hits[:, :k], n_relevant) for k in lengths for name, metric in RANKING_METRICS.items()
+    }
     return {**metrics, "auc": auc(scores, position, item), "lists": lists}
 
 
 def sampled_metrics(
-    scores: Tensor, position: Tensor, item: Tensor, negative: NDArray[np.int64], k: int
+    scores: Tensor, position: Tensor, item: Tensor, negative: NDArray[np.int64], lengths: Sequence[int]
 ) -> dict[str, Tensor]:
     """Return hit rate and NDCG of each test item among its sampled negatives (m, N), averaged for each user.
 
@@ -236,10 +253,11 @@ def sampled_metrics(
     others = scores[position[:, None], items.clamp(min=0)].masked_fill(items < 0, -torch.inf)  # (m, N)
     target = scores[position, item][:, None]
     rank = 1 + (others > target).sum(1) + (others == target).sum(1) / 2
-    listed = rank <= k
-    gains = {"hr": listed.double(), "ndcg": listed / torch.log2(rank.double() + 1)}
     counts = torch.bincount(position, minlength=len(scores)).double()
-    total = {
-        name: torch.zeros(len(scores), dtype=torch.float64).index_add_(0, position, g) for name, g in gains.items()
-    }
-    return {f"{name}@{k}_sampled{n}": total[name] / counts for name in gains}
+    metrics: dict[str, Tensor] = {}
+    for k in lengths:
+        listed = rank <= k
+        for name, gain in (("hr", listed.double()), ("ndcg", listed / torch.log2(rank.double() + 1))):
+            total = torch.zeros(len(scores), dtype=torch.float64).index_add_(0, position, gain)
+            metrics[f"{name}@{k}_sampled{n}"] = total / counts
+    return metrics

@@ -18,7 +18,8 @@ from recengine.files import Json, JsonObject
 class EvaluationSettings:
     """The settings of an evaluation: what it takes to repeat it.
 
-    split  : the split's settings; k : length of the lists
+    split  : the split's settings
+    k      : length of the lists by which models are compared; cutoffs : further lengths of which there are metrics
     seeds  : trainings of each model, with the seeds `seed`, `seed` + 1, ...
     models : model -> settings of its config and its run
     fingerprint : of the data set's content; versions : of the packages that computed the figures
@@ -28,6 +29,7 @@ class EvaluationSettings:
     split: Mapping[str, SplitSetting]
     k: int
     seeds: int
+    cutoffs: Sequence[int] = ()
     policy: EvaluationPolicy = EvaluationPolicy()  # noqa: RUF009 - frozen
     models: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     seed: int = 0
@@ -138,6 +140,7 @@ class EvaluationReport:
             "dataset": self.settings.dataset,
             "split": dict(self.settings.split),
             "k": self.settings.k,
+            "cutoffs": list(self.settings.cutoffs),
             "users": self.users,
             "left_out": self.left_out,
             "items": self.items,
@@ -159,6 +162,7 @@ class EvaluationReport:
             EvaluationSettings(
                 **{key: row[key] for key in ("dataset", "split", "k", "seeds")},
                 policy=EvaluationPolicy.from_dict(row["policy"]),
+                cutoffs=tuple(row.get("cutoffs", ())),
                 models=row["settings"],
                 **{key: row[key] for key in ("seed", "device", "fingerprint", "versions")},
             ),

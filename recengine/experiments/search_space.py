@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from recengine.errors import BadInput, suggest
+from recengine.files import Json
 from recengine.models.registry import model_class
 from recengine.training.config import Config, Range, Scalar, Search, Setting, Settings
 
@@ -61,6 +62,11 @@ def parse_search(kind: type[Config], key: str, text: str) -> Search:
             problem="cannot be read",
         )
     return Range(*ends, log=bool(scale))
+
+
+def as_json(search: Search) -> Json:
+    """Return a range as its ends and its scale, and choices as a list."""
+    return asdict(search) if isinstance(search, Range) else [plain(choice) for choice in search]
 
 
 def _typed(kind: type[Config], key: str, search: Search) -> Search:

@@ -15,6 +15,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.splits import SplitSetting
 from recengine.errors import BadInput
+from recengine.evaluation.policy import EvaluationPolicy
 from recengine.experiments.search_space import covers, draw, plain
 from recengine.experiments.train import TrainingRequest, learning_rows
 from recengine.files import Json, JsonObject
@@ -25,6 +26,8 @@ from recengine.training.loop import EpochResult, OnEpoch, best_epoch, gain
 if TYPE_CHECKING:
     import optuna
 
+ON_VALIDATION = EvaluationPolicy(mask="positives", fallback="none")
+"""How lists are made on validation: only what a model learns from is hidden, and only users in training count."""
 OPTUNA = "optuna==5.0.0"
 """The package that searches."""
 WARM_UP = 5
@@ -101,6 +104,8 @@ class TuneReport:
     preset  : the value of the presets; None if they failed
     set     : the settings of the best trial that differ from the presets, as arguments of a command
     seed    : of the first training; device : that they ran on
+    search  : where each setting was looked for: low, high and log, or a list of choices
+    policy  : how lists are made on validation; settings : model -> all of its settings in the best trial
     fingerprint : of the data set's content; versions : of the packages that computed the values
     """
 
@@ -115,19 +120,25 @@ class TuneReport:
     set: str
     seed: int = 0
     device: str = ""
+    search: Mapping[str, Json] = field(default_factory=dict)
+    policy: EvaluationPolicy = ON_VALIDATION
+    settings: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     fingerprint: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Json]:
         """Return what `tune --json` prints."""
         best = {"number": self.best.number, "settings": self.best.settings, "value": self.best.value}
-        return {**vars(self), "trials": [asdict(trial) for trial in self.trials], "best": best}
+        trials = [asdict(trial) for trial in self.trials]
+        return {**vars(self), "trials": trials, "best": best, "policy": self.policy.to_dict()}
 
     @classmethod
     def from_dict(cls, row: JsonObject) -> Self:
         """Read what `to_dict` wrote. Raises KeyError or TypeError for what is not a report."""
         trials = {trial.number: trial for trial in map(Trial.from_dict, row["trials"])}
-        return cls(**{**row, "trials": list(trials.values()), "best": trials[row["best"]["number"]]})
+        policy = EvaluationPolicy.from_dict(row["policy"]) if "policy" in row else ON_VALIDATION
+        best = trials[row["best"]["number"]]
+        return cls(**{**row, "trials": list(trials.values()), "best": best, "policy": policy})
 
 
 @dataclass(frozen=True, eq=False)

@@ -198,7 +198,7 @@ def as_interactions(
     Items that the data set does not have are left out.
     """
     known = [(visitor, e) for visitor, event in ratings for e in located([event], dataset.item_index_of)]
-    rated = [(visitor, e.item_idx, dataset.in_scale(e.stars or 0.0)) for visitor, e in known]
+    rated = [(visitor, e.item_idx, dataset.in_scale(e.stars or 0.0, positive)) for visitor, e in known]
     liked = [row for row in rated if row[2] >= positive]
     users = {visitor: dataset.n_users + n for n, visitor in enumerate(dict.fromkeys(row[0] for row in liked))}
     interactions = Interactions.from_pairs(

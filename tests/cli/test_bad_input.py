@@ -184,7 +184,7 @@ def test_the_module_runs_as_a_program_and_stands_a_reader_that_leaves() -> None:
         (["recommend", *EASE, "--user", "1", "--user", "2"], "--user"),
         (["recommend", *EASE, "--user=1", "--model", "mf"], "--model"),
         (["recommend", *EASE, "--user", "1", "-k", "5", "-k", "10"], "-k"),
-        (["evaluate", "ease", "--split", "random", "--dataset", "ml-100k"], "--dataset"),
+        (["tune", "ease", "--split", "random", "--dataset", "ml-100k"], "--dataset"),
         (["evaluate", "ease", *LAST, "--split", "time"], "--split"),
         (["evaluate", "ease", *COLD, "--given", "5", "--given", "10"], "--given"),
         (["tune", "ease", "--trials", "3", "--trials", "9"], "--trials"),

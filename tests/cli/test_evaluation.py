@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from recengine.data.sources import load_dataset
 from tests.cli.conftest import json_of, read, write
 
 
@@ -132,3 +134,70 @@ def test_the_policy_is_chosen_and_printed(run, folder: Path) -> None:
     _, text, _ = run(*command, "--mask", "positives", "--fallback", "none")
     assert "(mask positives); without a signal, the model's own order is taken" in text
     assert run(*command, "--mask", "all")[0] == 2
+
+
+def test_several_lengths_and_several_data_sets_go_in_one_command(run, folder: Path, shop: Path, tmp_path: Path) -> None:
+    command = ["evaluate", "popularity", "demographic", "--split", "leave-last", "--positive", 0]
+    users = tmp_path / "users.csv"
+    both = json_of(run(*command, "--dataset", folder, "--dataset", shop, "-k", "2,1,4", "--users", users, "--json"))
+    assert both.keys() == {"datasets", "refused"}
+    for path, result in zip((folder, shop), both["datasets"], strict=True):
+        alone = json_of(run(*command, "--dataset", path, "-k", 4, "--json"))
+        assert (result["dataset"], result["k"], result["cutoffs"]) == (alone["dataset"], 2, [1, 4])
+        figures = result["results"]["popularity"]
+        assert {f"ndcg@{k}" for k in (1, 2, 4)} | {f"coverage@{k}" for k in (1, 2, 4)} <= figures.keys()
+        assert figures["ndcg@4"] == alone["results"]["popularity"]["ndcg@4"]
+        assert figures["recall@1"]["value"] <= figures["recall@2"]["value"] <= figures["recall@4"]["value"]
+        assert result["refused"].keys() == {"demographic"}
+    header, *rows = read(users)
+    assert [name for name in header if name.startswith("ndcg")] == ["ndcg@2", "ndcg@1", "ndcg@4"]
+    assert {row[header.index("dataset")] for row in rows} == {folder.name, shop.stem}
+    _, text, _ = run(*command, "--dataset", folder, "--dataset", shop, "-k", "2,1,4")
+    assert text.count("positives >= 0") == 2
+    assert run(*command, "--dataset", folder, "--dataset", "nowhere", "-k", 2)[0] == 2  # before anything is trained
+
+
+def test_a_data_set_that_cannot_be_split_leaves_the_others_their_results(run, folder: Path, tmp_path: Path) -> None:
+    few = write(tmp_path / "few.csv", ["user", "item", "rating", "timestamp"], [("a", "x", 5, 1), ("b", "y", 5, 2)])
+    command = ["evaluate", "popularity", "--split", "leave-last", "-k", 1]
+    result = json_of(run(*command, "--dataset", few, "--dataset", folder, "--json"))
+    assert [each["dataset"] for each in result["datasets"]] == [folder.name]
+    assert result["refused"].keys() == {str(few)}
+    assert "to test on" in result["refused"][str(few)]
+    assert run(*command, "--dataset", few, "--dataset", few)[0] == 2
+
+
+def test_m52_what_is_dropped_is_nowhere_and_a_command_finds_what_another_trained(
+    run, folder: Path, fresh_home: Path
+) -> None:
+    shape = ["--dataset", folder, "--min-item", 14, "--min-user", 6]
+    few = load_dataset(folder).reduced(min_item=14, min_user=6)
+    ids = {str(id) for id in few.item_ids}
+    result = json_of(run("evaluate", "popularity", "--split", "leave-last", *shape, "--json"))
+    assert (result["items"], result["fingerprint"]) == (few.n_items, few.fingerprint)
+    assert (result["split"]["min_item"], result["split"]["min_user"]) == (14, 6)
+    trained = json_of(run("train", "ease", *shape, "--json"))
+    model = json.loads((Path(trained["folder"]) / "model.json").read_text())
+    assert (model["n_users"], model["n_items"]) == (few.n_users, few.n_items)
+    assert few.n_items < 41
+    status, text, noted = run(
+        "recommend", "--model", "ease", "--all-users", "--include-seen", *shape, "-k", few.n_items
+    )
+    assert status == 0
+    assert "Trained" not in noted
+    assert "items and" in noted
+    assert {line.split()[2] for line in text.splitlines()[2:]} == ids
+    whole = json_of(run("train", "ease", "--dataset", folder, "--json"))
+    assert whole["fresh"]
+    assert whole["folder"] != trained["folder"]
+    assert run("similar", "--model", "ease", "--item", 141, *shape)[0] == 2  # it has no rating
+
+
+@pytest.mark.parametrize(("option", "least"), [("--min-item", 3), ("--min-item", 12), ("--min-user", 18)])
+def test_m52_the_split_sitting_counts_all_ratings(run, folder: Path, option: str, least: int) -> None:
+    command = ["evaluate", "popularity", "--dataset", folder, "--split", "sitting", "--given", 3, "--json"]
+    result = json_of(run(*command, option, least))
+    name = option.removeprefix("--").replace("-", "_")
+    few = load_dataset(folder).reduced(**{name: least}, positive=0)
+    assert result["items"] == np.count_nonzero(few.ratings.item_counts)
+    assert result["fingerprint"] == few.fingerprint

@@ -50,10 +50,14 @@ def test_tune_prints_settings_that_train_and_evaluate_take(run, folder: Path, tm
         == result.keys()
         == {
             *("dataset", "split", "model", "criterion", "seeds", "trials", "best", "preset", "set"),
-            *("seed", "device", "fingerprint", "versions"),
+            *("seed", "device", "search", "policy", "settings", "fingerprint", "versions"),
         }
     )
     assert len(result["fingerprint"]) == 32
+    assert result["policy"]["mask"] == "positives"
+    assert result["search"]["l2"] == {"low": 1.0, "high": 50.0, "log": True}
+    assert result["search"]["recency_half_life"][0] in (None, "none", "auto")
+    assert result["settings"]["ease"].items() >= {**result["best"]["settings"], "seed": 0}.items()
     assert (result["model"], result["criterion"], result["split"]["split"]) == ("ease", "valid_ndcg@10", "stratified")
     assert result["split"]["min_item"] == 2
     for number, trial in enumerate(result["trials"]):

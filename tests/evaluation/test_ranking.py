@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -88,12 +91,12 @@ def slowly(table: np.ndarray, split: Split, k: int, mask: str) -> tuple[list[int
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("leave-last", {}), ("random", {"share": 0.3}), ("leave-last", {"min_item": 14})]
+    ("name", "options"), [("leave-last", {}), ("random", {"share": 0.3}), ("leave-last", {"positive": 3.0})]
 )
 @pytest.mark.parametrize("levels", [3, 10_000], ids=["ties", "distinct"])
 @pytest.mark.parametrize(("batch", "mask"), [(7, "seen"), (1024, "seen"), (1024, "positives")])
 def test_every_metric_agrees_with_a_slow_plain_evaluation(tiny: Dataset, name, options, levels, batch, mask) -> None:
-    split = make_split(tiny, name, **options)
+    split = make_split(partly_unrated(tiny), name, **options)
     table = np.random.default_rng(1).integers(0, levels, (60, 40)).astype(np.float32)
     result = evaluate(Fixed(torch.from_numpy(table.copy())), split, k=5, batch=batch, policy=EvaluationPolicy(mask))
     users, expected, listed = slowly(table, split, 5, mask)
@@ -127,8 +130,32 @@ def test_what_a_user_had_in_training_or_validation_is_never_listed(tiny: Dataset
     assert not any((user, item) in known for user, row in zip(result.users, result.lists, strict=True) for item in row)
 
 
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 12), min_size=1, max_size=4), st.sampled_from([2, 4, 10_000]))
+@settings(max_examples=25, deadline=None)
+def test_metrics_of_several_lengths_are_those_of_each_length_alone(tiny: Dataset, seed, lengths, levels) -> None:
+    split = make_split(partly_unrated(tiny), "random", share=0.3)
+    table = np.random.default_rng(seed).integers(0, levels, (60, 40)).astype(np.float32)
+    model = Fixed(torch.from_numpy(table))
+    k, *more = lengths
+    together = evaluate(model, split, k=k, cutoffs=more, items=tiny.items, negatives=5)
+    assert together.lists.shape[1] == max(lengths)
+    for length in lengths:
+        alone = evaluate(model, split, k=length, items=tiny.items, negatives=5)
+        assert np.array_equal(together.lists[:, :length], alone.lists)
+        assert alone.per_user.keys() <= together.per_user.keys()
+        for key, values in alone.per_user.items():
+            assert np.array_equal(together.per_user[key], values, equal_nan=True), key
+        assert alone.overall.items() <= together.overall.items()
+
+
+def partly_unrated(data: Dataset) -> Dataset:
+    """Return the data without the ratings of every third item, which stay in the catalogue."""
+    return replace(data, ratings=data.ratings.select(data.ratings.item_idx % 3 > 0))
+
+
 def test_only_candidates_are_listed(tiny: Dataset) -> None:
-    split = make_split(tiny, "leave-last", min_item=14)
+    split = make_split(partly_unrated(tiny), "leave-last")
+    assert 0 < len(split.candidates) < 40
     assert set(evaluate(Fixed(torch.rand(60, 40)), split).lists.ravel().tolist()) <= {-1, *split.candidates.tolist()}
 
 
@@ -185,18 +212,18 @@ def test_popularity_is_the_same_list_however_much_is_given_of_a_person(tiny: Dat
 def test_a_sampled_rank_counts_ties_half() -> None:
     scores = torch.tensor([[3.0, 1.0, 2.0, 2.0, 2.0, -math.inf]])
     position, item = torch.tensor([0]), torch.tensor([2])
-    one = sampled_metrics(scores, position, item, np.array([[0, 1, 3, 4]]), k=3)
+    one = sampled_metrics(scores, position, item, np.array([[0, 1, 3, 4]]), [3])
     assert float(one["hr@3_sampled4"]) == 1.0  # one is better, two tie: rank 1 + 1 + 2 / 2 = 3
     assert float(one["ndcg@3_sampled4"]) == pytest.approx(1 / math.log2(3 + 1))
-    assert float(sampled_metrics(scores, position, item, np.array([[0, 1, 3, 4]]), k=2)["hr@2_sampled4"]) == 0.0
+    assert float(sampled_metrics(scores, position, item, np.array([[0, 1, 3, 4]]), [2])["hr@2_sampled4"]) == 0.0
     padded = sampled_metrics(
-        scores, position, item, np.array([[0, -1]]), k=2
+        scores, position, item, np.array([[0, -1]]), [2]
     )  # -1 is not a negative, nor the last item
     assert float(padded["hr@2_sampled2"]) == 1.0
 
 
 def test_sampled_negatives_are_unseen_candidates_and_the_key_says_so(tiny: Dataset) -> None:
-    split = make_split(tiny, "leave-last", min_item=14)
+    split = make_split(partly_unrated(tiny), "leave-last")
     rated = {(u, i) for part in (split.fit, split.test) for u, i in zip(part.user_idx, part.item_idx, strict=True)}
     table = torch.zeros(60, 40)
     for user in range(60):

@@ -104,6 +104,7 @@ def measured(ndcg: list[float], absolute: list[float] | None, lists: list[list[i
         fallback=np.arange(n) == 0,
         warm=np.arange(n) != 0,
         overall={},
+        lengths=(2,),
     )
     errors = None
     if absolute is not None:
