@@ -154,13 +154,8 @@ def evaluate(
             parts.setdefault(key, []).append(values)
     top = torch.cat(lists).numpy()
     per_user = {key: torch.cat(values).double().numpy() for key, values in parts.items()}
-    chosen = split.fit if split.seen is None else split.fit.concat(split.seen.at_least(split.positive))
     for length in lengths:
-        listed = top[:, :length]
-        if split.disliked is not None:
-            per_user[f"list_popularity@{length}"] = _popularity(listed, split.fit)
-        if items is not None:
-            per_user |= beyond_accuracy(listed, users, chosen, genre_matrix(items), length)
+        per_user |= _of_lists(top[:, :length], users, split, items)
     return Evaluation(
         users=users,
         per_user=per_user,
@@ -182,6 +177,19 @@ def _scorer(model: Recommender, split: Split) -> tuple[Callable[[NDArray[np.int6
         raise no_fold_in(model.name)
     known, given = (rows_of(model, split.history, split.positive) for rows_of in (readable, heard))
     return lambda users: model.score_history(given.of_users(users)), known
+
+
+def _of_lists(
+    lists: NDArray[np.int64], users: NDArray[np.int64], split: Split, items: pd.DataFrame | None
+) -> dict[str, NDArray[np.float64]]:
+    """Return what lists (n, k) of users (n,) are like, whether or not they hit."""
+    k, values = lists.shape[1], {}
+    if split.disliked is not None:
+        values[f"list_popularity@{k}"] = _popularity(lists, split.fit)
+    if items is not None:
+        chosen = split.fit if split.seen is None else split.fit.concat(split.seen.at_least(split.positive))
+        values |= beyond_accuracy(lists, users, chosen, genre_matrix(items), k)
+    return values
 
 
 def _popularity(lists: NDArray[np.int64], positives: Interactions) -> NDArray[np.float64]:

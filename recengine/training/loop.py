@@ -222,13 +222,7 @@ def run_epochs(
         mean_loss = epoch()
         if not math.isfinite(mean_loss):
             network.load_state_dict(best_weights)
-            raise BadInput(
-                "loss",
-                mean_loss,
-                "a finite number",
-                f"lower `learning_rate` (epoch {best_number}'s weights are kept)",
-                problem=f"came out in epoch {number}",
-            )
+            raise _diverged(mean_loss, number, best_number)
         result = record(number, mean_loss)
         if after_epoch is not None:
             after_epoch(result)
@@ -238,6 +232,12 @@ def run_epochs(
         network.load_state_dict(best_weights)
     network.eval()
     return log
+
+
+def _diverged(loss: float, number: int, kept: int) -> BadInput:
+    """Return the error of an epoch whose loss is no number; `kept` is the epoch whose weights are back."""
+    remedy = f"lower `learning_rate` (epoch {kept}'s weights are kept)"
+    return BadInput("loss", loss, "a finite number", remedy, problem=f"came out in epoch {number}")
 
 
 def ranking_validator(
