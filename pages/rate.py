@@ -8,7 +8,18 @@ import numpy as np
 import streamlit as st
 
 from pages.hosting.visitor import is_remembered
-from pages.ui import board, caches, cards, import_export, messages, rating_panels, recipes, sidebar, visitor_ratings
+from pages.ui import (
+    board,
+    caches,
+    cards,
+    import_export,
+    marks,
+    messages,
+    rating_panels,
+    recipes,
+    sidebar,
+    visitor_ratings,
+)
 from pages.ui.board import Square
 from pages.ui.escape import html
 from pages.ui.visitor_lists import SHOWN, as_histories, lists
@@ -222,12 +233,13 @@ def studio(model: Recommender, positive: float) -> None:
         if not is_remembered():
             st.caption(FORGOTTEN)
         messages.show_pending_toast()
-        import_export.toast_imported()
+        import_export.draw_imported(dataset, mine)
         left, right = st.columns([5, 8], gap="large")
         with right:
             your_list(dataset, model, mine, positive)
         with left:
             to_rate(dataset, mine)
+        marks.draw(dataset, mine)
         if not mine.stars:
             starts(dataset, positive)
             with st.expander("Import your ratings from Letterboxd, IMDb or MovieLens", icon=":material/upload:"):

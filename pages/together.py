@@ -172,7 +172,7 @@ ready = sidebar.ready()
 with messages.catch_bad_input(messages.start_again_link):
     mine = visitor_ratings.current(ready.dataset)
     if not isinstance(ready.trained.model, SupportsFoldIn):
-        mine = visitor_ratings.VisitorRatings([], frozenset(), [])
+        mine = visitor_ratings.VisitorRatings([], [])
     known = candidates(ready.dataset, mine, ready.positive)
     members = choose_members(ready.dataset, known)
     if YOU not in known:

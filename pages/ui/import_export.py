@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 import streamlit as st
 
@@ -15,9 +15,11 @@ from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
 from recengine.data.matching import Match, Matcher, MatchReport
 from recengine.data.readers.archive import upload_label
+from recengine.data.readers.export_rows import LIKED_STARS
 from recengine.data.readers.exports import read_export
 from recengine.errors import BadInput
 from recengine.export import csv_text
+from recengine.serving.event_log import Event
 
 FROM = {
     "letterboxd": "Letterboxd",
@@ -41,8 +43,10 @@ def draw_import(dataset: Dataset) -> None:
     """Draw the upload of an export, the report on its rows, and the button that imports them."""
     state = st.session_state
     st.markdown(
-        "Letterboxd (Settings, Data, Export: the zip or its `ratings.csv`), IMDb (Your ratings, Export), TMDB, Trakt, "
-        "MovieLens, or a CSV with `title`, `year` and `rating`. You can review everything before it is saved."
+        "Letterboxd (Settings, Data, Export: the zip or one of its files), IMDb (Your ratings, Export), TMDB, Trakt, "
+        "MovieLens, or a CSV with `title`, `year` and `rating`. You can review everything before it is saved. "
+        f"From Letterboxd’s zip, films you liked without stars count as {LIKED_STARS:g} ★, films you have seen stay "
+        "out of your list, and your watchlist comes along."
     )
     file = st.file_uploader("Choose a file", ["csv", "zip"], key=f"rate upload {state.get('rate uploads', 0)}")
     if file is None:
@@ -72,7 +76,7 @@ def draw_import(dataset: Dataset) -> None:
     details(dataset, report)
     with st.container(horizontal=True, vertical_alignment="center", key="import-actions"):
         st.button(
-            f"Import {len(wanted):,} rating{'' if len(wanted) == 1 else 's'}",
+            f"Import {amounts(wanted)}",
             type="primary",
             disabled=not wanted,
             on_click=import_matches,
@@ -107,13 +111,24 @@ def confirmed(dataset: Dataset, report: MatchReport, key: str) -> list[Match]:
     for match in report.to_confirm[:ASKED]:
         year = f" ({match.row.year})" if match.row.year else ""
         label = f"{markdown(match.row.title)}{year} is {_film(dataset, match)}: {match.reason}"
-        if st.checkbox(label, key=f"import {key} {match.row.line}"):
+        if st.checkbox(label, key=f"import {key} {match.row.file} {match.row.line}"):
             wanted.append(match)
     return wanted
 
 
+def amounts(matches: Sequence[Match]) -> str:
+    """Return how many ratings, films seen and films to see these are, in words."""
+    marks = Counter("rated" if match.row.mark == "liked" else match.row.mark for match in matches)
+    ratings = f"{marks['rated']:,} rating{'' if marks['rated'] == 1 else 's'}"
+    return ", ".join(
+        [ratings] * bool(marks["rated"] or not matches)
+        + [f"{marks['seen']:,} seen"] * bool(marks["seen"])
+        + [f"{marks['watchlist']:,} for your watchlist"] * bool(marks["watchlist"])
+    )
+
+
 def counts(report: MatchReport) -> None:
-    """Draw the counts of the report, and its notes on what was guessed."""
+    """Draw the counts of the report, what each file of a zip gave, and the notes on what was guessed."""
     with st.grid(4, min_column_width=130, gap="small", key="import-counts"):
         for name, rows in (
             ("Matched", report.matched),
@@ -122,6 +137,10 @@ def counts(report: MatchReport) -> None:
             ("Not usable", report.refused),
         ):
             st.metric(name, f"{len(rows):,}", border=True)
+    for table in report.gave():
+        repeated = f", {table['repeated']:,} of them in a file above" if table["repeated"] else ""
+        says = "on your watchlist" if table["mark"] == "watchlist" else table["mark"]
+        st.caption(f"**{table['file']}**: {table['rows']:,} {says}{repeated}")
     for note in report.notes:
         st.caption(markdown(note))
 
@@ -152,7 +171,11 @@ def _rows(name: str, rows: Sequence[tuple[int, str, str]]) -> None:
 def _outcome(dataset: Dataset, match: Match) -> str:
     if match.item_idx < 0:
         return match.reason
-    return f"{match.row.stars:g} ★ for {cards.named(cards.film(dataset, match.item_idx))}, by {match.reason}"
+    film, mark = cards.named(cards.film(dataset, match.item_idx)), match.row.mark
+    if mark in ("seen", "watchlist"):
+        return f"{film}, {'seen' if mark == 'seen' else 'for your watchlist'}, by {match.reason}"
+    liked = ", as you liked it without stars" if mark == "liked" else ""
+    return f"{match.row.stars:g} ★ for {film}{liked}, by {match.reason}"
 
 
 def _film(dataset: Dataset, match: Match) -> str:
@@ -163,9 +186,11 @@ def report_csv(dataset: Dataset, report: MatchReport) -> str:
     """Return the outcome of every row, as CSV in the order of the file."""
     rows = [
         (
+            row.file,
             row.line,
             row.title,
             row.year,
+            row.mark,
             row.stars,
             row.outcome,
             cards.named(cards.film(dataset, row.item_idx)) if row.item_idx >= 0 else "",
@@ -173,27 +198,48 @@ def report_csv(dataset: Dataset, report: MatchReport) -> str:
         )
         for row in report.outcomes()
     ]
-    return csv_text(("line", "title", "year", "stars", "outcome", "film", "why"), rows)
+    return csv_text(("file", "line", "title", "year", "mark", "stars", "outcome", "film", "why"), rows)
 
 
 @messages.toast_errors
 def import_matches(dataset: Dataset, source: str, wanted: Sequence[Match]) -> None:
-    """Import the matched and confirmed ratings, all or none. For callbacks."""
-    new, since = visitor_ratings.import_ratings(dataset, source, wanted)
-    old = len(wanted) - new - since
+    """Import the matched and confirmed rows, all or none. For callbacks."""
+    done = visitor_ratings.import_ratings(dataset, source, wanted)
+    new = len(done.new)
     parts = [f"{new:,} rating{'' if new == 1 else 's'} imported from {FROM[source]}"]
-    parts += [f"{old:,} you already had"] if old else []
-    parts += [f"{since:,} left unchanged: you have rated those films here since"] if since else []
+    if any(match.row.mark in ("seen", "watchlist") for match in wanted):
+        parts = [f"{new:,} films imported from {FROM[source]}"]
+    parts += [f"{done.known:,} you already had"] if done.known else []
+    parts += [f"{done.since:,} left unchanged: you have rated those films here since"] if done.since else []
     st.session_state["rate imported"] = "; ".join(parts) + "."
+    st.session_state["rate import"] = frozenset(done.new)
     st.session_state["rate uploads"] = st.session_state.get("rate uploads", 0) + 1  # an empty uploader
     for name in ("rate report", "rate asked"):
         st.session_state.pop(name, None)
 
 
-def toast_imported() -> None:
-    """Show once what was imported."""
-    if message := st.session_state.pop("rate imported", ""):
+@messages.toast_errors
+def take_back(dataset: Dataset, events: Sequence[Event]) -> None:
+    """Undo an import: what stood before stands again. For callbacks."""
+    visitor_ratings.take_back(dataset, events)
+    st.session_state.pop("rate import", None)
+
+
+def draw_imported(dataset: Dataset, mine: VisitorRatings) -> None:
+    """Show once what was imported, and offer to undo it for as long as this session lasts."""
+    message = st.session_state.pop("rate imported", "")
+    if message:
         st.success(message, icon=":material/check_circle:")
+    new: frozenset[str] = st.session_state.get("rate import", frozenset())
+    if events := [event for event in mine.standing if event.event_id in new]:
+        st.button(
+            "Undo the import",
+            on_click=take_back,
+            args=(dataset, events),
+            icon=":material/undo:",
+            help=f"Takes back the {len(events):,} films of your last import",
+            key="import-undo",
+        )
 
 
 def draw_export(dataset: Dataset, mine: VisitorRatings, films: Sequence[cards.Film]) -> None:
@@ -209,9 +255,18 @@ def draw_export(dataset: Dataset, mine: VisitorRatings, films: Sequence[cards.Fi
         for label, name, text in (
             ("Download my top 50", "recommendations.csv", recommendations_csv(films)),
             ("Download my ratings (MovieLens format)", "ratings.csv", movielens_csv(rows, moments)),
-            ("Download my ratings (Letterboxd format)", "letterboxd.csv", letterboxd_csv(rows, moments)),
+            ("Download my ratings (Letterboxd format)", "letterboxd.csv", letterboxd_csv(rows)),
         ):
             st.download_button(label, text, name, "text/csv", icon=":material/download:", on_click="ignore")
+        for source, name in FROM.items():
+            if brought := [event for event in mine.standing if event.source == source]:
+                st.button(
+                    f"Take back {len(brought):,} from {name}",
+                    on_click=take_back,
+                    args=(dataset, brought),
+                    icon=":material/undo:",
+                    key=f"import-take-back-{source}",
+                )
         with st.popover("Erase all my ratings", icon=":material/delete:"):
             st.markdown(
                 "Deletes all your ratings on every data set. This cannot be undone. "
@@ -232,14 +287,12 @@ def movielens_csv(rows: Sequence[tuple[cards.Film, float]], moments: Mapping[str
     return csv_text(header, [(0, it.item_id, stars, moments.get(it.item_id, 0)) for it, stars in rows])
 
 
-def letterboxd_csv(rows: Sequence[tuple[cards.Film, float]], moments: Mapping[str, int]) -> str:
-    """Return ratings in the layout that Letterboxd imports: title, year, stars and the day of the rating."""
+def letterboxd_csv(rows: Sequence[tuple[cards.Film, float]]) -> str:
+    """Return ratings in the layout that Letterboxd imports: title, year and stars.
 
-    def day(item_id: str) -> str:
-        return datetime.fromtimestamp(moments[item_id], UTC).date().isoformat() if item_id in moments else ""
-
-    header = ("Title", "Year", "Rating", "WatchedDate")
-    return csv_text(header, [(it.title, it.year, stars, day(it.item_id)) for it, stars in rows])
+    Without days: only those of the ratings are known, of which Letterboxd would make entries in the diary.
+    """
+    return csv_text(("Title", "Year", "Rating"), [(it.title, it.year, stars) for it, stars in rows])
 
 
 def erase() -> None:

@@ -25,20 +25,31 @@ def lists(
     model: Recommender, dataset: Dataset, mine: VisitorRatings, lengths: Sequence[int], positive: float, k: int = SHOWN
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return (len(lengths), k) items after the first ratings, and which lists are popularity (nothing liked yet)."""
-    among, k = None, min(k, dataset.n_items)
-    if mine.passed:
-        among = np.setdiff1d(np.arange(dataset.n_items), np.fromiter(mine.passed, np.int64))
+    k = min(k, dataset.n_items)
+    passed, seen = mine.marked("pass"), mine.marked("seen")
     if isinstance(model, SupportsSession):
+        among = np.setdiff1d(np.arange(dataset.n_items), [*passed, *seen]) if passed or seen else None
         return _session_lists(model, dataset, mine.events, lengths, positive, k, among)
     histories = as_histories(dataset, mine.events, lengths, positive)
-    listing = recommend_new(model, dataset, histories, k=k, positive=positive, among=among)
+    aside = _marks(passed, histories), _marks(seen, histories)
+    listing = recommend_new(model, dataset, histories, k=k, positive=positive, passed=aside[0], seen=aside[1])
     return listing.ranking.items.numpy(), listing.fallback
+
+
+def _marks(items: Sequence[int], histories: Interactions) -> Interactions:
+    """Return these items as rows of each user of `histories`."""
+    n_users, n_items = histories.n_users, histories.n_items
+    users = np.repeat(np.arange(n_users), len(items))
+    return Interactions.from_pairs(users, list(items) * n_users, n_users=n_users, n_items=n_items)
 
 
 def as_histories(
     dataset: Dataset, events: Sequence[Event], lengths: Sequence[int], positive: float = 0.0
 ) -> Interactions:
-    """Return the first ratings of a visitor as the histories of users 0, 1, ...: one user for each length."""
+    """Return the first ratings of a visitor as the histories of users 0, 1, ...: one user for each length.
+
+    They have no times: in what order films are rated or imported says nothing about when they were watched.
+    """
     order = np.concatenate([np.arange(n) for n in lengths]).astype(np.int64)
     return Interactions.from_pairs(
         np.repeat(np.arange(len(lengths)), lengths),
@@ -46,7 +57,7 @@ def as_histories(
         n_users=len(lengths),
         n_items=dataset.n_items,
         rating=np.array([dataset.in_scale(event.stars or 0.0, positive) for event in events], np.float64)[order],
-        timestamp=order,
+        timestamp=np.zeros(len(order)),
     )
 
 

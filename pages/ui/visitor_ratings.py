@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -16,7 +18,7 @@ from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.matching import Match
 from recengine.data.sources import SOURCES
-from recengine.serving.event_log import Event, EventLog, imported, located
+from recengine.serving.event_log import KINDS, Event, EventLog, imported, located
 
 BATCH = 20
 """Events that are appended together, all or none: after a long time offline there may be more than a limit allows."""
@@ -24,23 +26,43 @@ REMEMBERED = 400
 """Latest events that are acknowledged to a board; a browser sends at most half as many at once."""
 
 
+_KEPT = {
+    "rated": ("rate", KINDS),
+    "liked": ("rate", ("seen", "watchlist", "pass")),
+    "seen": ("seen", ("watchlist",)),
+    "watchlist": ("watchlist", ()),
+}
+"""Mark of a file's row -> the kind of its event, and the kinds of what stands that it may replace."""
+
+
 @dataclass(frozen=True)
 class VisitorRatings:
-    """What stands of a visitor's acts on a data set.
+    """What stands of a visitor's acts on a data set, the act of each film, in the order given.
 
-    events       : ratings in the order given, each the latest of its film
-    passed       : films marked as not interesting
     acknowledged : ids of the latest acts on boards, oldest first
     """
 
-    events: Sequence[Event]
-    passed: frozenset[int]
+    standing: Sequence[Event]
     acknowledged: Sequence[str]
+
+    @cached_property
+    def events(self) -> Sequence[Event]:
+        """Return the ratings in the order given."""
+        return [event for event in self.standing if event.kind == "rate"]
 
     @cached_property
     def stars(self) -> dict[int, float]:
         """Return item index -> stars, in the order given; a film that is rated again moves to the end."""
         return {event.item_idx: event.stars for event in self.events if event.stars is not None}
+
+    @cached_property
+    def passed(self) -> frozenset[int]:
+        """Return the films marked as not interesting."""
+        return frozenset(self.marked("pass"))
+
+    def marked(self, kind: str) -> list[int]:
+        """Return the films of a kind other than `rate`, the latest first."""
+        return [event.item_idx for event in reversed(self.standing) if event.kind == kind]
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -63,11 +85,7 @@ def current(dataset: Dataset) -> VisitorRatings:
     """Return what stands of this visitor's acts, on the films of a data set."""
     log, key = event_log(), (visitor_id(), catalogue(dataset))
     standing = located(log.standing(*key), dataset.item_index_of)
-    return VisitorRatings(
-        [event for event in standing if event.kind == "rate"],
-        frozenset(event.item_idx for event in standing if event.kind == "pass"),
-        [event.event_id for event in log.events(*key, latest=REMEMBERED, source="app")],
-    )
+    return VisitorRatings(standing, [event.event_id for event in log.events(*key, latest=REMEMBERED, source="app")])
 
 
 def append(dataset: Dataset, events: Sequence[Event]) -> None:
@@ -81,29 +99,57 @@ def append(dataset: Dataset, events: Sequence[Event]) -> None:
         log_event("ratings were kept", count=event_log().append(visitor_id(), catalogue(dataset), batch))
 
 
-def import_ratings(dataset: Dataset, source: str, matches: Iterable[Match]) -> tuple[int, int]:
-    """Append the ratings of a file, all or none; return how many are new, and how many films were rated here since.
+class Import(NamedTuple):
+    """What an import did: the ids of its new events, how many rows were left for what was rated here since, and how
+    many change nothing."""
+
+    new: Sequence[str]
+    since: int
+    known: int
+
+
+def import_ratings(dataset: Dataset, source: str, matches: Sequence[Match]) -> Import:
+    """Append what a file says of films, all or none; what is merely liked, seen or to be seen never replaces more.
 
     A rating that was taken back comes in again.
     """
     log, key = event_log(), (visitor_id(), catalogue(dataset))
     latest: dict[str, int] = {}
     undone: dict[str, str] = {}
-    for event in log.events(*key):
+    past = log.events(*key)
+    for event in past:
         latest[event.item_id] = max(event.timestamp, latest.get(event.item_id, 0))
         undone.pop(event.item_id, None)
         if event.kind == "undo":
             undone[event.item_id] = event.event_id
             latest.pop(event.item_id)
-    rows = [(str(dataset.item_ids[m.item_idx]), m.row.stars, m.row.date, m.row.ts) for m in matches]
-    wanted = [row for row in rows if not 0 < row[3] < latest.get(row[0], 0)]
+    stands = {event.item_id: event.kind for event in log.standing(*key)}
+    rows: list[tuple[Event, str]] = []
+    since = 0
+    for match in matches:
+        kind, replaceable = _KEPT[match.row.mark]
+        stars = match.row.stars if kind == "rate" else None
+        event = Event(kind, str(dataset.item_ids[match.item_idx]), stars, match.row.ts, source=source)
+        if event.item_id in stands and stands[event.item_id] not in replaceable:
+            continue
+        if 0 < event.timestamp < latest.get(event.item_id, 0):
+            since += 1
+        else:
+            rows.append((event, match.row.date))
     events = [
         event._replace(event_id=f"{undone[event.item_id][:60]}-again") if event.item_id in undone else event
-        for event in imported(*key, source, wanted)
+        for event in imported(*key, rows)
     ]
-    new = log.append(*key, events)
-    log_event("ratings were brought in", count=new)
-    return new, len(rows) - len(wanted)
+    known = {event.event_id for event in past}
+    log_event("ratings were brought in", count=log.append(*key, events))
+    new = [event.event_id for event in events if event.event_id not in known]
+    return Import(new, since, len(matches) - len(new) - since)
+
+
+def take_back(dataset: Dataset, events: Sequence[Event]) -> None:
+    """Undo acts that stand, together; what stood before each stands again."""
+    undo = [Event("undo", event.item_id, event_id=uuid.uuid4().hex) for event in events]
+    event_log().append(visitor_id(), catalogue(dataset), undo)
 
 
 def unclaimed() -> int:

@@ -41,15 +41,21 @@ def import_ratings(options: argparse.Namespace, report: Reporter) -> None:
         "dataset": data.name,
         "source": result.source,
         "counts": dict(counts),
+        "files": list(result.gave()),
         "rows": [_row(data, outcome) for outcome in outcomes],
         "notes": result.notes,
     }
-    lines = table(
-        ("line", "title", "outcome", "film", "why"),
-        [(o.line, _dated(o.title, o.year), o.outcome, _film(data, o), o.reason) for o in outcomes],
-    )
+    header = ("file", "line", "title", "says", "outcome", "film", "why")
+    rows = [(o.file, o.line, _dated(o.title, o.year), _says(o), o.outcome, _film(data, o), o.reason) for o in outcomes]
+    skipped = 0 if result.tables else 1  # there are files only in a zip
+    lines = table(header[skipped:], [row[skipped:] for row in rows])
+    gave = [
+        f"{table['file']}: {table['rows']:,} {table['mark']}, {table['repeated']:,} of them in a file above, "
+        f"{table['matched']:,} matched, {table['rejected']:,} rejected."
+        for table in result.gave()
+    ]
     summary = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
-    report.result(value, [*lines, f"{result.source}: {summary}."])
+    report.result(value, [*lines, *gave, f"{result.source}: {summary}."])
 
 
 def _row(data: Dataset, outcome: Outcome) -> dict[str, Json]:
@@ -57,6 +63,11 @@ def _row(data: Dataset, outcome: Outcome) -> dict[str, Json]:
     row = outcome._asdict()
     item = row.pop("item_idx")
     return {**row, "item_id": data.item_ids[item] if item >= 0 else None, "film": _film(data, outcome) or None}
+
+
+def _says(outcome: Outcome) -> str:
+    """Return what a row says of its film: its stars, or its mark."""
+    return f"{outcome.stars:g} stars" if outcome.stars and outcome.mark == "rated" else outcome.mark
 
 
 def _film(data: Dataset, outcome: Outcome) -> str:

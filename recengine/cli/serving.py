@@ -14,8 +14,8 @@ from recengine.cli.arguments import Commands, add_data_command, add_out
 from recengine.cli.common import BATCH, load_aligned, load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
+from recengine.data.histories import read_histories
 from recengine.data.interactions import Interactions
-from recengine.data.matching import read_histories
 from recengine.errors import BadInput
 from recengine.evaluation.policy import EvaluationPolicy
 from recengine.experiments.model_folder import Aligned
@@ -104,17 +104,18 @@ def _listings(options: argparse.Namespace, report: Reporter, aligned: Aligned, t
     data, policy = aligned.dataset, EvaluationPolicy() if options.opened is None else options.opened.policy
     parameters = {"k": options.k, "positive": options.positive, "include_seen": options.include_seen, "policy": policy}
 
-    def of_new(ids: Sequence[Cell], histories: Interactions) -> Listings:
+    def of_new(ids: Sequence[Cell], histories: Interactions, seen: Interactions | None = None) -> Listings:
         for start in range(0, len(ids), BATCH):
             some = ids[start : start + BATCH]
-            rows = histories.of_users(np.arange(start, start + len(some)))
-            yield some, recommend_new(trained.model, data, rows, **parameters), rows.user_counts
+            users = np.arange(start, start + len(some))
+            rows, aside = histories.of_users(users), None if seen is None else seen.of_users(users)
+            yield some, recommend_new(trained.model, data, rows, seen=aside, **parameters), rows.user_counts
 
     if options.ratings is not None:
         histories = read_histories(options.ratings, data)
         for note in histories.notes:
             report.note(note)
-        yield from of_new(histories.user_ids, histories.rows)
+        yield from of_new(histories.user_ids, histories.rows, histories.seen)
         return
     if options.profile is not None:
         profile = read_settings(options.profile.split(","), "profile")

@@ -11,7 +11,7 @@ from recengine.cli.arguments import Commands, add_data_command, add_out, whole_n
 from recengine.cli.common import load_data, settings_by_model
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
-from recengine.data.matching import read_ratings
+from recengine.data.histories import read_ratings
 from recengine.errors import BadInput
 from recengine.evaluation.prequential import (
     OnStream,

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from rapidfuzz import fuzz, process
 
 from recengine.data.dataset import Dataset
-from recengine.data.interactions import Interactions
-from recengine.data.readers.exports import PLAIN, Export, RatedTitle, Refused, read_export
+from recengine.data.readers.export_rows import MARKS, RatedTitle, Refused
+from recengine.data.readers.exports import Export, Table
 from recengine.data.title_index import TitleIndex
 from recengine.data.titles import normalise, with_numbers
-from recengine.errors import BadInput
-from recengine.files import read_input
 
 ALIKE, AHEAD = 92.0, 4.0
 """How alike (0 to 100) a title must be to be asked about, and how far ahead of the next film."""
@@ -39,7 +35,10 @@ class Match(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What becomes of one row; of a refused one only the line, the title and the reason are known."""
+    """What becomes of one row; of a refused one only the line, the title and the reason are known.
+
+    mark, file : as in `RatedTitle`; `stars` are None where the mark has none
+    """
 
     line: int
     title: str
@@ -48,6 +47,8 @@ class Outcome(NamedTuple):
     outcome: str
     item_idx: int
     reason: str
+    mark: str = "rated"
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class MatchReport:
     unmatched  : no film of the data set
     replaced   : certain, but a later row rates the same film
     refused    : rows that no film could be looked for
+    tables     : what each table of a zip gave
     """
 
     source: str
@@ -70,9 +72,10 @@ class MatchReport:
     replaced: list[Match]
     refused: list[Refused]
     notes: list[str]
+    tables: list[Table]
 
     def outcomes(self) -> list[Outcome]:
-        """Return the outcome of every row, in the order of the file."""
+        """Return the outcome of every row, in the order of the file, or of its tables."""
         parts = {
             "matched": self.matched,
             "to confirm": [*self.by_number, *self.to_confirm],
@@ -80,12 +83,25 @@ class MatchReport:
             "replaced by a later row": self.replaced,
         }
         rows = [
-            Outcome(m.row.line, m.row.label, m.row.year, m.row.stars, outcome, m.item_idx, m.reason)
+            Outcome(r.line, r.label, r.year, r.stars or None, outcome, match.item_idx, match.reason, r.mark, r.file)
             for outcome, matches in parts.items()
-            for m in matches
+            for match in matches
+            for r in (match.row,)
         ]
-        rows += [Outcome(row.line, row.title, None, None, "rejected", -1, row.reason) for row in self.refused]
-        return sorted(rows, key=attrgetter("line"))
+        rows += [
+            Outcome(row.line, row.title, None, None, "rejected", -1, row.reason, file=row.file) for row in self.refused
+        ]
+        order = [table.file for table in self.tables]
+        return sorted(rows, key=lambda row: (order.index(row.file) if row.file else 0, row.line))
+
+    def gave(self) -> list[dict[str, str | int]]:
+        """Return of each table of a zip its `file` and `mark`, and how many of its rows are what, as counts."""
+        counts = []
+        for table in self.tables:
+            certain = sum(match.row.file == table.file for match in self.matched)
+            refused = sum(row.file == table.file for row in self.refused)
+            counts.append({**table._asdict(), "matched": certain, "rejected": refused})
+        return counts
 
 
 class Matcher:
@@ -175,25 +191,36 @@ class Matcher:
         return match.item_idx if part == "matched" else -1
 
     def report(self, export: Export) -> MatchReport:
-        """Return what becomes of every row; of the certain rows of one film the latest counts, in the file's order."""
+        """Return what becomes of every row; of the certain rows of one film the latest with stars counts.
+
+        Without stars it is what says most: liked, seen, on the watchlist. All are in the file's order.
+        """
         parts: dict[str, list[Match]] = defaultdict(list)
         for row in export.rows:
             part, match = self.find(row)
             parts[part].append(match)
         latest: dict[int, Match] = {}
-        for match in sorted(parts["matched"], key=lambda m: m.row.ts):
+        for match in sorted(parts["matched"], key=lambda m: (-MARKS.index(m.row.mark), m.row.ts)):
             latest[match.item_idx] = match
-        kept = {match.row.line for match in latest.values()}
+        kept = {(match.row.file, match.row.line) for match in latest.values()}
         return MatchReport(
             export.source,
-            [match for match in parts["matched"] if match.row.line in kept],
+            [match for match in parts["matched"] if (match.row.file, match.row.line) in kept],
             parts["by_number"],
             parts["to_confirm"],
             parts["unmatched"],
-            [match for match in parts["matched"] if match.row.line not in kept],
+            [match for match in parts["matched"] if (match.row.file, match.row.line) not in kept],
             export.refused,
-            export.notes,
+            [*export.notes, *self.ends(match.row for match in parts["unmatched"])],
+            export.tables,
         )
+
+    def ends(self, missing: Iterable[RatedTitle]) -> list[str]:
+        """Return the note that films are missing because they are newer than this catalogue, where some are."""
+        last = int(self.titles.years.max(initial=0))
+        newer = sum(last < (row.year or 0) for row in missing) if last else 0
+        films = f"{newer:,} missing films are" if newer > 1 else "one missing film is"
+        return [f"This catalogue ends in {last}: {films} newer."] if newer else []
 
     @cached_property
     def _by_year(self) -> dict[int, tuple[list[str], list[int]]]:
@@ -256,63 +283,3 @@ def _numbers(dataset: Dataset, column: str) -> dict[int, int]:
     values, first, counts = np.unique(numbers, return_index=True, return_counts=True)
     sure = (counts == 1) & (values > 0)
     return dict(zip(values[sure].tolist(), first[sure].tolist(), strict=True))
-
-
-class Histories(NamedTuple):
-    """The ratings of users who are not in the data: their ids, their rows, and notes on what is not used.
-
-    A file without a column for users is of one user, `new`.
-    """
-
-    user_ids: list[str]
-    rows: Interactions
-    notes: list[str]
-
-
-def read_ratings(path: Path, dataset: Dataset) -> tuple[Interactions, list[str]]:
-    """Return one user's ratings, as `read_histories` reads them, and the notes; BadInput for those of several."""
-    histories = read_histories(path, dataset)
-    if len(histories.user_ids) > 1:
-        problem = f"holds the ratings of {len(histories.user_ids):,} users"
-        raise BadInput(path.name, expected="those of one user", problem=problem)
-    return histories.rows, histories.notes
-
-
-def read_histories(path: Path, dataset: Dataset) -> Histories:
-    """Return the ratings of one user or, from a plain CSV with a column `user_id`, of each of its users.
-
-    A plain CSV has `item_id` or `title` ("The Matrix", "Matrix, The (1999)", or with a `year` column), and `rating` in
-    the data set's range; its rows stand in the order of time, and those of an export in that of their dates. Of an
-    item that a user rates twice the last rating counts. A user none of whose items is known has an empty history.
-    Raises BadInput when the file cannot be read, a rating is out of range, or nothing matches.
-    """
-    export = read_export(path.name, read_input(path), rating_range=dataset.rating_range)
-    matcher = Matcher(dataset)
-    plain = export.source in PLAIN
-    ratings: dict[str, dict[int, float]] = {}  # user -> item -> rating
-    missing: list[str] = []
-    repeated = 0
-    for row in export.rows if plain else sorted(export.rows, key=lambda row: row.ts or np.inf):
-        of_user = ratings.setdefault(row.user_id or "new", {})
-        item = matcher.rated(row)
-        if item < 0:
-            missing.append(row.label)
-            continue
-        repeated += of_user.pop(item, None) is not None
-        of_user[item] = dataset.in_scale(row.stars) if row.rating is None else row.rating
-    missing += [row.title for row in export.refused if plain]
-    matched = [(user, item, rating) for user, of in enumerate(ratings.values()) for item, rating in of.items()]
-    if not matched:
-        problem = f"names no film of {dataset.name!r} (looked for {', '.join(missing[:3])[:200]!r})"
-        raise BadInput(path.name, expected="its item ids or titles", problem=problem)
-    notes = list(export.notes)
-    if missing:
-        notes.append(f"{len(matched):,} ratings matched, {len(missing):,} not: {', '.join(missing[:5])}")
-    if export.refused and not plain:
-        first = export.refused[0]
-        notes.append(f"{len(export.refused):,} rows cannot be used, the first in line {first.line:,}: {first.reason}.")
-    if repeated:
-        notes.append(f"{repeated:,} ratings are replaced by a later one of the same film.")
-    users, items, values = zip(*matched, strict=True)
-    rows = Interactions.from_pairs(users, items, rating=values, n_users=len(ratings), n_items=dataset.n_items)
-    return Histories(list(ratings), rows, notes)

@@ -79,13 +79,25 @@ TwoSidedConfigT = TypeVar("TwoSidedConfigT", bound=TwoSidedConfig)
 
 
 def recency_weights(histories: Interactions, config: RecencyOptions) -> NDArray[np.float32]:
-    """Return the weight of each row (n,), by how many events of the same user came later."""
+    """Return the weight of each row (n,), by how many events of the same user came later.
+
+    It is 1 for a user whose events all have one time: their order is not known.
+    """
     if not config.weighs:
         return np.ones(len(histories), np.float32)
     order = histories.chronological()
     age = np.empty(len(order), np.int64)
     age[order] = np.cumsum(histories.user_counts)[histories.user_idx[order]] - 1 - np.arange(len(order))
-    return config.recency(age)
+    return np.where(timed_users(histories)[histories.user_idx], config.recency(age), 1).astype(np.float32)
+
+
+def timed_users(histories: Interactions) -> NDArray[np.bool_]:
+    """Return (n_users,) whose events have more than one time, so that an order of them is known."""
+    first = np.full(histories.n_users, np.iinfo(np.int64).max)
+    last = np.full(histories.n_users, np.iinfo(np.int64).min)
+    np.minimum.at(first, histories.user_idx, histories.timestamp)
+    np.maximum.at(last, histories.user_idx, histories.timestamp)
+    return first < last
 
 
 class HistoryModel(ABC, Generic[RecencyT]):

@@ -27,8 +27,8 @@ from recengine import settings
 from recengine.errors import BadInput
 from recengine.serving.database import database_url, engine
 
-KINDS = ("rate", "pass", "clear", "undo")
-"""Stars given; put aside; rating removed; the last of these on the item taken back."""
+KINDS = ("rate", "pass", "seen", "watchlist", "clear", "undo")
+"""Stars given; not interested; seen, without stars; to be seen; all of these removed; the last of them taken back."""
 HERE = ("app", "persona")
 """Sources of acts whose time is that of this log; those of a file have their dates."""
 STARS = tuple(half / 2 for half in range(1, 11))
@@ -116,15 +116,16 @@ def rated(item_id: str, stars: float, *, event_id: str | None = None, source: st
     return Event("rate", item_id, stars, event_id=event_id or uuid.uuid4().hex, source=source)
 
 
-def imported(visitor: str, catalogue: str, source: str, rows: Iterable[tuple[str, float, str, int]]) -> list[Event]:
-    """Return events of (item_id, stars, date as written, timestamp), oldest first, to be appended together.
+def imported(visitor: str, catalogue: str, rows: Iterable[tuple[Event, str]]) -> list[Event]:
+    """Return the events of a file's rows (event, date as written) with their ids, oldest first.
 
     The event id is a hash of the content, so importing a file twice changes nothing.
     """
     events = []
-    for item_id, stars, date, timestamp in sorted(rows, key=lambda row: row[3]):
-        content = "\x1f".join((visitor, catalogue, source, item_id, date, f"{stars:g}"))
-        events.append(Event("rate", item_id, stars, timestamp, uuid.uuid5(_IMPORTS, content).hex, source))
+    for event, date in sorted(rows, key=lambda row: row[0].timestamp):
+        says = event.kind if event.stars is None else f"{event.stars:g}"
+        content = "\x1f".join((visitor, catalogue, event.source, event.item_id, date, says))
+        events.append(event._replace(event_id=uuid.uuid5(_IMPORTS, content).hex))
     return events
 
 

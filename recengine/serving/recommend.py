@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +19,10 @@ from recengine.evaluation.policy import EvaluationPolicy, Scored
 from recengine.metrics import Ranking, mask_scores, tie_salts, top_k
 from recengine.models.abilities import PredictsRatings, SupportsFoldIn, SupportsProfiles
 from recengine.models.base import Recommender, as_indices, check_k, heard, readable
+
+PASSED_WEIGHT = 0.3
+"""What *not interested* weighs in a model that hears dislikes, where the worst rating weighs 1: much less, since it may
+only mean not now."""
 
 
 class Listing(NamedTuple):
@@ -67,11 +73,35 @@ def recommend_new(
     positive: float = 4.0,
     include_seen: bool = False,
     among: ArrayLike | None = None,
+    passed: Interactions | None = None,
+    seen: Interactions | None = None,
     policy: EvaluationPolicy = EvaluationPolicy(),  # noqa: B008 - frozen
 ) -> Listing:
     """Return the top k of users who are not in the data, from their ratings alone; nothing is retrained.
 
-    histories : each of its users is one new user. Raises BadInput for a model without fold-in.
+    histories : each of its users is one new user. Rows that have one time may stand in any order
+    passed : the items that these users are not interested in. They are left out, and speak a little against what is
+             like them, as `score_new` says
+    seen   : the items that they saw without rating them, which are left out too
+
+    Raises BadInput for a model without fold-in.
+    """
+    check_k(k, dataset.n_items)
+    scores = score_new(model, dataset, histories, positive, passed)
+    aside = [rows for rows in (passed, seen) if rows is not None]
+    scored = _scored(model, dataset, scores, histories, positive, policy, include_seen, among, aside)
+    return Listing(top_k(scored.scores, k, scored.salts), scored.fallback)
+
+
+@torch.inference_mode()
+def score_new(
+    model: Recommender, dataset: Dataset, histories: Interactions, positive: float, passed: Interactions | None
+) -> Tensor:
+    """Return (histories.n_users, n_items) scores of new users, in memory of their own.
+
+    Where the model hears dislikes they are (1 - w) * score(histories) + w * score(histories with the worst rating for
+    each item in `passed`), w = `PASSED_WEIGHT`, so that taking an item back restores them exactly.
+    Raises BadInput for a model without fold-in.
     """
     if not isinstance(model, SupportsFoldIn):
         raise BadInput(
@@ -80,10 +110,16 @@ def recommend_new(
             "one with fold-in, such as 'ease' or 'item-knn'",
             problem="cannot serve a user who is not in its training data",
         )
-    check_k(k, dataset.n_items)
-    scores = model.score_history(heard(model, histories, positive)).to("cpu", torch.float32, copy=True)
-    scored = _scored(model, dataset, scores, histories, positive, policy, include_seen, among)
-    return Listing(top_k(scored.scores, k, scored.salts), scored.fallback)
+
+    def score(rows: Interactions) -> Tensor:
+        rows = rows.select(rows.chronological())  # where times are equal, by item: sums do not depend on the order
+        return model.score_history(heard(model, rows, positive)).to("cpu", torch.float32, copy=True)
+
+    scores, worst = score(histories), dataset.rating_range[0]
+    if passed is None or not len(passed) or not model.hears_dislikes or worst >= positive:
+        return scores
+    disliked = replace(passed, rating=np.full(len(passed), worst), timestamp=np.zeros(len(passed), np.int64))
+    return scores.lerp_(score(histories.concat(disliked)), PASSED_WEIGHT)
 
 
 def most_popular(
@@ -148,14 +184,19 @@ def _scored(
     policy: EvaluationPolicy,
     include_seen: bool,
     among: ArrayLike | None,
+    aside: Sequence[Interactions] = (),
 ) -> Scored:
-    """Return the scores of a batch (B, n_items) as they are ranked; `histories` holds all that its users rated."""
+    """Return the scores of a batch (B, n_items) as they are ranked.
+
+    `histories` holds all that its users rated, `aside` what else they are not listed.
+    """
+    hidden = reduce(Interactions.concat, aside, policy.hides(histories, positive))
     return policy.apply(
         model,
         scores,
         np.arange(histories.n_users),
         known=readable(model, histories, positive).user_counts > 0,
         popularity=torch.from_numpy(dataset.liked_counts(positive).astype(np.float32)),
-        hidden=None if include_seen else policy.hides(histories, positive),
+        hidden=None if include_seen else hidden,
         among=among,
     )

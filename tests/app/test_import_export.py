@@ -11,9 +11,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui import board, import_export, visitor_ratings
+from recengine.data.sources import load_dataset
 from recengine.serving.event_log import Event
 from recengine.serving.event_log import rated as rated_now
 from tests.app.conftest import Open, markup, press
+from tests.support.letterboxd import letterboxd_zip
 
 EXPORT = """Date,Name,Year,Letterboxd URI,Rating
 2024-05-31,The Matrix,1999,https://boxd.it/1,5
@@ -130,8 +132,8 @@ def test_downloaded_ratings_can_be_imported_again(app: AppTest) -> None:
         (import_export.cards.Film("839", "The Matrix", 1999, ""), 5.0),
         (import_export.cards.Film("730", "Se7en", 1995, ""), 4.5),
     ]
-    letterboxd = import_export.letterboxd_csv(films, {"839": 1717113600})
-    assert list(csv.reader(io.StringIO(letterboxd)))[1] == ["The Matrix", "1999", "5.0", "2024-05-31"]
+    letterboxd = import_export.letterboxd_csv(films)
+    assert list(csv.reader(io.StringIO(letterboxd)))[:2] == [["Title", "Year", "Rating"], ["The Matrix", "1999", "5.0"]]
     upload(app, letterboxd, "letterboxd.csv")
     assert counts(app)["Matched"] == "2"
     upload(app, import_export.movielens_csv(films, {}), "movielens.csv")
@@ -152,3 +154,66 @@ def test_visitors_of_a_hosted_app_upload_a_few_files_and_then_wait(
     upload(app, EXPORT, "3.csv")
     assert "more than 3 uploads at once" in app.error[0].value
     assert not app.metric
+
+
+ACCOUNT = letterboxd_zip(
+    {("The Matrix", 1999): 5.0, ("Se7en", 1995): 4.5},
+    liked=[("Alien", 1979)],
+    seen=[("Jaws", 1975), ("Heat", 1995)],
+    watchlist=[("Psycho", 1960)],
+)
+
+
+def stands(app: AppTest) -> dict[str, tuple[str, float | None]]:
+    """Return title -> what stands of the visitor's acts."""
+    data = load_dataset("sample")
+    standing = visitor_ratings.event_log().standing(app.session_state["visitor"], "sample")
+    titles = dict(zip(map(str, data.item_ids.tolist()), data.items["title"], strict=True))
+    return {titles[event.item_id]: (event.kind, event.stars) for event in standing}
+
+
+def test_letterboxd_s_zip_brings_likes_films_seen_and_the_watchlist_and_can_be_undone(app: AppTest) -> None:
+    app.file_uploader[0].upload("letterboxd.zip", ACCOUNT, "application/zip").run()
+    captions = [caption.value for caption in app.caption]
+    assert "**watched.csv**: 5 seen, 3 of them in a file above" in captions
+    assert "**watchlist.csv**: 1 on your watchlist" in captions
+    before = stands(app)
+    press(app, "Import 3 ratings, 2 seen, 1 for your watchlist")
+    assert [success.value for success in app.success] == ["6 films imported from Letterboxd."]
+    assert stands(app) == {
+        "The Matrix": ("rate", 5.0),
+        "Se7en": ("rate", 4.5),
+        "Alien": ("rate", 4.5),
+        "Jaws": ("seen", None),
+        "Heat": ("seen", None),
+        "Psycho": ("watchlist", None),
+    }
+    press(app, "Undo the import")
+    assert stands(app) == before == {}
+
+
+def test_what_a_zip_merely_mentions_never_replaces_stars_given_here(app: AppTest) -> None:
+    data = load_dataset("sample")
+    ids = dict(zip(data.items["title"], map(str, data.item_ids.tolist()), strict=True))
+    given = [rated_now(ids[title], 2.0) for title in ("Alien", "Jaws", "Psycho")]
+    visitor_ratings.event_log().append(app.session_state["visitor"], "sample", given)
+    rated(app.run())
+    app.file_uploader[0].upload("letterboxd.zip", ACCOUNT, "application/zip").run()
+    press(app, "Import 3 ratings, 2 seen, 1 for your watchlist")
+    assert [success.value for success in app.success] == ["3 films imported from Letterboxd; 3 you already had."]
+    assert {stands(app)[title] for title in ("Alien", "Jaws", "Psycho")} == {("rate", 2.0)}
+    rated(app)
+    press(app, "Take back 3 from Letterboxd")
+    assert set(stands(app)) == {"Alien", "Jaws", "Psycho"}
+
+
+def test_films_put_aside_are_shown_and_can_be_removed(app: AppTest) -> None:
+    app.file_uploader[0].upload("letterboxd.zip", ACCOUNT, "application/zip").run()
+    press(app, "Import 3 ratings, 2 seen, 1 for your watchlist")
+    assert app.expander[0].label == "Watchlist 1 · Seen, not rated 2"
+    app.segmented_control(key="rate marks").set_value("seen").run()
+    (jaws,) = [option for option in app.pills(key="rate marks seen").options if option.startswith("Jaws")]
+    app.pills(key="rate marks seen").set_value([jaws]).run()
+    press(app, "Remove")
+    assert "Jaws" not in stands(app)
+    assert stands(app)["Heat"] == ("seen", None)

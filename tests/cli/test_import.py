@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from recengine.cli import main
+from tests.support.archives import zipped
+from tests.support.letterboxd import letterboxd_zip
 
 EXPORT = """Date,Name,Year,Letterboxd URI,Rating
 2024-05-31,The Matrix,1999,https://boxd.it/1,5
@@ -45,6 +47,8 @@ def test_every_row_is_reported_in_the_order_of_the_file(export: Path, capsys: py
         "reason": "title and year",
         "item_id": 839,
         "film": "The Matrix (1999)",
+        "mark": "rated",
+        "file": "",
     }
     assert rows[3]["reason"] == "it has no rating"
     assert value["counts"]["matched"] == value["counts"]["unmatched"] == 1
@@ -96,3 +100,60 @@ def test_recommend_takes_the_csv_and_the_zip_of_letterboxd(export: Path, capsys:
         assert "1 ratings matched, 2 not: Rocky 4, A Film Nobody Made" in noted
     assert lists[0] == lists[1]
     assert len(lists[0]) == 3
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Path:
+    path = tmp_path / "letterboxd-ann.zip"
+    path.write_bytes(
+        letterboxd_zip(
+            {("The Matrix", 1999): 5.0, ("Heat", 1995): 2.0, ("A Film of Tomorrow", 2098): 4.0},
+            liked=[("The Matrix", 1999), ("Alien", 1979)],
+            seen=[("Jaws", 1975)],
+            watchlist=[("Psycho", 1960), ("Heat", 1995)],
+        )
+    )
+    return path
+
+
+def test_each_file_of_letterboxd_s_zip_is_reported(account: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import", str(account), "--dataset", "sample", "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert [tuple(file.values()) for file in value["files"]] == [
+        ("ratings.csv", "rated", 3, 0, 2, 0),
+        ("likes/films.csv", "liked", 2, 1, 1, 0),
+        ("watched.csv", "seen", 5, 4, 1, 0),
+        ("watchlist.csv", "watchlist", 2, 1, 1, 0),
+    ]
+    rows = {row["title"]: (row["file"], row["mark"], row["stars"], row["outcome"]) for row in value["rows"]}
+    assert rows == {
+        "The Matrix": ("ratings.csv", "rated", 5.0, "matched"),
+        "Heat": ("ratings.csv", "rated", 2.0, "matched"),
+        "A Film of Tomorrow": ("ratings.csv", "rated", 4.0, "unmatched"),
+        "Alien": ("likes/films.csv", "liked", 4.5, "matched"),
+        "Jaws": ("watched.csv", "seen", None, "matched"),
+        "Psycho": ("watchlist.csv", "watchlist", None, "matched"),
+    }
+    assert any(note.startswith("This catalogue ends in 20") for note in value["notes"])
+    assert main(["import", str(account), "--dataset", "sample"]) == 0
+    assert "likes/films.csv: 2 liked, 1 of them in a file above, 1 matched, 0 rejected." in capsys.readouterr().out
+
+
+def test_likes_count_and_what_was_seen_is_left_out(account: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["--dataset", "sample", "--model", "ease", "-k", "1200", "--json"]
+    assert main(["recommend", "--ratings", str(account), *more]) == 0
+    out, noted = capsys.readouterr()
+    listed = {row["title"] for row in json.loads(out)["recommendations"]}
+    assert not listed & {"The Matrix", "Heat", "Alien", "Jaws"}
+    assert "Psycho" in listed  # on the watchlist: not seen yet
+    assert "1 of the ratings are likes without stars, which count as 4.5 of 5" in noted
+    assert "1 films are left out of the list: seen, though not rated" in noted
+    assert "This catalogue ends in 20" in noted
+
+
+def test_an_empty_zip_is_called_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("photo.zip", "photo.csv"):
+        path = tmp_path / name
+        path.write_bytes(zipped({}))
+        assert main(["import", str(path), "--dataset", "sample"]) == 2
+        assert "This zip is empty" in capsys.readouterr().err

@@ -385,7 +385,7 @@ def test_m27_without_a_column_of_ratings_every_row_counts_as_the_best(
         ("h.json", '{"item_id": 101, "rating": 5}\n{"item_id"', "line 2 of h.json is not JSON"),
         ("h.json", '[{"item_id": 101, "rating": 50}]', "rating '50' in line 1 of h.json cannot be used; expected"),
         ("h.json", "[1, 2]", "row 1 of h.json is something else; expected a JSON object"),
-        ("watched.csv", "Name,Letterboxd URI\nFilm 0,https://boxd.it/x\n", "has the columns 'Name, Letterboxd URI'"),
+        ("other.csv", "Name,Letterboxd URI\nFilm 0,https://boxd.it/x\n", "has the columns 'Name, Letterboxd URI'"),
     ],
 )
 def test_m27_what_cannot_be_read_is_named(

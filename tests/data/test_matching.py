@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from recengine.data.build import build_dataset
 from recengine.data.dataset import Dataset
 from recengine.data.matching import Matcher, MatchReport
-from recengine.data.readers.exports import RatedTitle, read_export
+from recengine.data.readers.export_rows import RatedTitle
+from recengine.data.readers.exports import read_export
 from recengine.data.readers.tabular import item_table
 from recengine.data.sources import load_dataset
 from recengine.export import csv_text

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from recengine.data.build import build_dataset
 from recengine.data.dataset import Dataset
-from recengine.data.matching import read_ratings
+from recengine.data.histories import read_ratings
 from recengine.errors import BadInput
 from tests.support.archives import written, zipped
 
@@ -81,9 +80,15 @@ def test_a_file_that_is_not_there_is_bad_input(tmp_path: Path, films: Dataset) -
             read_ratings(path, films)
 
 
-def test_rows_are_in_the_order_of_time(tmp_path: Path, films: Dataset) -> None:
-    rows, _ = read_ratings(written(tmp_path, "item_id,rating\n4,5\n1,4\n"), films)
-    assert np.array_equal(rows.timestamp, [0, 1])
+def test_only_the_dates_of_a_plain_file_are_times(tmp_path: Path, films: Dataset) -> None:
+    for text, times in (
+        ("item_id,rating\n4,5\n1,4\n", [0, 0]),
+        ("item_id,rating,timestamp\n4,5,1717113600\n1,4,1717113601\n", [1717113600, 1717113601]),
+        ("item_id,rating,timestamp\n4,5,1717113600\n1,4,\n", [0, 0]),
+        (LETTERBOXD, [0, 0]),  # days of rating
+    ):
+        rows, _ = read_ratings(written(tmp_path, text), films)
+        assert rows.timestamp.tolist() == times
 
 
 LETTERBOXD = (

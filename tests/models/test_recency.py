@@ -22,6 +22,7 @@ from recengine.models.recency import HALF_LIVES, HistoryConfig, HistoryModel, re
 from recengine.models.registry import MODELS, configure, fit_final, model_class
 from recengine.models.streaming.base import Incremental
 from recengine.serving.explain import reasons
+from recengine.serving.recommend import recommend_new
 from recengine.training.config import RunConfig
 from recengine.training.loop import gain, ranking_validator
 
@@ -123,6 +124,45 @@ def test_a_row_that_weighs_nothing_is_no_row(tiny: Dataset) -> None:
         if name == "ials":  # its penalty counts rows, whatever they weigh
             model.config = dataclasses.replace(model.config, frequency_scaling=0.0)
         assert torch.allclose(model.score_history(both), model.score_history(last), atol=0.05), name
+
+
+# Where there are no times --------------------------------------------------------------------------------------
+
+FOLD_IN = [name for name, kind in MODELS.items() if "fold-in" in kind.abilities]
+
+
+def sitting(items: Sequence[int]) -> Interactions:
+    """Return one new user without times: the item decides the stars, and every third is disliked."""
+    stars = [1.0 if item % 3 == 0 else 5.0 for item in items]
+    return Interactions.from_pairs(
+        [0] * len(items), items, rating=stars, timestamp=[0] * len(items), n_users=1, n_items=40
+    )
+
+
+@pytest.fixture(scope="module", params=FOLD_IN)
+def recent(request: pytest.FixtureRequest, tiny: Dataset) -> Any:
+    """Return each model that serves new users, with recency where it has it."""
+    has = "recency_half_life" in {f.name for f in dataclasses.fields(model_class(request.param).Config)}
+    return fitted(request.param, tiny, **({"recency_half_life": 1.0} if has else {}))
+
+
+@settings(max_examples=12, deadline=None)
+@given(order=st.permutations([1, 3, 8, 12, 17, 26, 33]))
+def test_the_order_of_clicks_or_of_a_file_never_decides_a_list(recent: Any, tiny: Dataset, order: list[int]) -> None:
+    expected, listing = (recommend_new(recent, tiny, sitting(items), k=33) for items in (sorted(order), order))
+    assert torch.equal(listing.ranking.items, expected.ranking.items)
+    assert torch.equal(listing.ranking.scores, expected.ranking.scores)
+
+
+@pytest.mark.parametrize("name", [*HISTORY, "stream-item-knn"])
+def test_recency_rests_where_all_has_one_time(name: str, tiny: Dataset) -> None:
+    history = sitting([8, 1, 5, 3])
+    with_it, without = (fitted(name, tiny, recency_half_life=half) for half in (1.0, None))
+    if name == "slist":  # recency shapes what it learns, too
+        without = type(with_it)(dataclasses.replace(with_it.config, recency_half_life=None))
+        without.n_users, without.n_items = with_it.n_users, with_it.n_items
+        without.restore(with_it.state())
+    assert torch.allclose(with_it.score_history(history), without.score_history(history), atol=1e-6)
 
 
 # What validation chooses ----------------------------------------------------------------------------------------

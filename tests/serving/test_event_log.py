@@ -77,7 +77,7 @@ def test_an_event_that_comes_again_changes_nothing(open_log: Open) -> None:
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        (act("steal", "1", "a"), "kind 'steal' is unknown; expected one of: rate, pass, clear, undo"),
+        (act("steal", "1", "a"), "kind 'steal' is unknown; expected one of: rate, pass, seen, watchlist, clear, undo"),
         (rated("1", 5.5), "stars=5.5 are outside the scale"),
         (rated("1", 0.0), "stars=0.0 are outside the scale"),
         (rated("1", float("nan")), "stars=nan are outside the scale"),
@@ -133,16 +133,31 @@ def test_threads_that_append_at_once_lose_nothing(open_log: Open) -> None:
     assert sum(len(logs[1].standing(f"v{visitor}", "sample")) for visitor in range(4)) == 80
 
 
+def of_file(source: str, rows: list[tuple[str, float, str, int]]) -> list[tuple[Event, str]]:
+    """Return rows (item id, stars, date, time) as events, each with its date."""
+    return [(Event("rate", item, stars, time, source=source), date) for item, stars, date, time in rows]
+
+
+def test_a_mark_of_a_file_has_an_id_of_its_own_and_stands_until_it_is_taken_back(open_log: Open) -> None:
+    log = open_log()
+    marks = [(Event(kind, "7", source="letterboxd"), "2024-01-01") for kind in ("seen", "watchlist")]
+    assert log.append("ann", "sample", imported("ann", "sample", marks)) == 2
+    assert what(log) == [("7", "watchlist", None)]
+    log.append("ann", "sample", [Event("undo", "7", event_id="u1")])
+    assert what(log) == [("7", "seen", None)]
+
+
 def test_a_file_that_is_imported_twice_changes_nothing(open_log: Open) -> None:
     log = open_log()
     rows = [("2", 4.0, "2024-05-31", 1717113600), ("1", 3.0, "2024-01-01", 1704067200), ("3", 5.0, "", 0)]
-    events = imported("ann", "sample", "imdb", rows)
-    assert [log.append("ann", "sample", imported("ann", "sample", "imdb", rows[::-1])) for _ in range(2)] == [3, 0]
+    events = imported("ann", "sample", of_file("imdb", rows))
+    for new in (3, 0):
+        assert log.append("ann", "sample", imported("ann", "sample", of_file("imdb", rows[::-1]))) == new
     assert what(log) == [("3", "rate", 5.0), ("1", "rate", 3.0), ("2", "rate", 4.0)]
     others = [("bob", "sample", "imdb"), ("ann", "ml-1m", "imdb"), ("ann", "sample", "csv")]
-    ids = {event.event_id for who in others for event in imported(*who, rows)} | {event.event_id for event in events}
-    assert len(ids) == 12
-    (changed,) = imported("ann", "sample", "imdb", [("1", 3.5, "2024-01-01", 1704067200)])
+    of_others = [event for *who, source in others for event in imported(*who, of_file(source, rows))]
+    assert len({event.event_id for event in [*of_others, *events]}) == 12
+    (changed,) = imported("ann", "sample", of_file("imdb", [("1", 3.5, "2024-01-01", 1704067200)]))
     assert log.append("ann", "sample", [changed]) == 1
     assert [event.source for event in log.events("ann", source="imdb")] == ["imdb"] * 4
     assert log.events("ann", source="app") == []
@@ -343,7 +358,7 @@ def test_dates_of_a_file_move_no_clock(open_log: Open, monkeypatch: pytest.Monke
     log = open_log()
     monkeypatch.setattr("recengine.serving.event_log.time.time", lambda: 1_800_000_000.0)
     rows = [("1", 4.0, "2060-01-01", 2_840_140_800), ("2", 3.0, "2001-01-01", 978_307_200), ("3", 3.0, "", 0)]
-    assert log.append("ann", "sample", imported("ann", "sample", "imdb", rows)) == 3
+    assert log.append("ann", "sample", imported("ann", "sample", of_file("imdb", rows))) == 3
     log.append("ann", "sample", [rated("4", 5.0)])
     moments = {event.item_id: event.timestamp for event in log.events("ann")}
     assert moments == {"1": 2_840_140_800, "2": 978_307_200, "3": 1_800_000_000, "4": 1_800_000_000}

@@ -14,7 +14,7 @@ from recengine.metrics import tie_salts
 from recengine.models.base import Recommender, heard
 from recengine.models.registry import model_class
 from recengine.serving.explain import Reason, reasons
-from recengine.serving.recommend import most_popular, recommend, recommend_new, similar
+from recengine.serving.recommend import PASSED_WEIGHT, most_popular, recommend, recommend_new, score_new, similar
 from recengine.training.config import RunConfig
 from tests.support.ranking import in_order
 
@@ -127,6 +127,44 @@ def test_a_dislike_of_a_new_user_lowers_what_is_like_it(name: str, disliker: Dat
     )
     change = after - before
     assert change[alike].mean() < change[unlike].mean()
+
+
+def history_of_pass(item: int) -> Interactions:
+    return Interactions.from_pairs([0], [item], timestamp=[0], n_users=1, n_items=40)
+
+
+@pytest.mark.parametrize("name", ["ease", "slim", "item-knn", "content", "ials", "taste", "mf-explicit"])
+def test_not_interested_lowers_what_is_like_it_a_little_and_less_than_one_star(name: str, disliker: Dataset) -> None:
+    kind = model_class(name)
+    model = kind().fit(
+        disliker.ratings if kind.learns_from == "ratings" else disliker.positives(), items=disliker.items
+    )
+    liked, alike = new_user((1, 5.0), (5, 4.0)), np.arange(12, 40, 4)
+    neutral, passed = (score_new(model, disliker, liked, 4.0, rows)[0] for rows in (None, history_of_pass(8)))
+    starred = score_new(model, disliker, new_user((1, 5.0), (5, 4.0), (8, 1.0)), 4.0, None)[0]
+    a_little, a_lot = ((neutral - scores)[alike].mean().item() for scores in (passed, starred))
+    assert 0 < a_little < a_lot
+    assert a_little == pytest.approx(PASSED_WEIGHT * a_lot, rel=1e-3)
+
+
+def test_not_interested_is_left_out_and_taking_it_back_restores_the_list_exactly(ease, mf, disliker: Dataset) -> None:
+    for model in (ease, mf):
+        liked = new_user((3, 5.0))
+        before = recommend_new(model, disliker, liked, k=38).ranking
+        none = history_of_pass(8).select(slice(0, 0))
+        again = recommend_new(model, disliker, liked, k=38, passed=none, seen=none).ranking
+        assert torch.equal(before.items, again.items)
+        assert torch.equal(before.scores, again.scores)
+        after = recommend_new(model, disliker, liked, k=38, passed=history_of_pass(8), seen=history_of_pass(9)).ranking
+        assert not {8, 9} & set(after.items[0].tolist())
+        assert (after.items != before.items).any()
+
+
+def test_who_only_passes_gets_popularity_without_what_was_passed(ease, disliker: Dataset) -> None:
+    none = history_of_pass(8).select(slice(0, 0))
+    listing = recommend_new(ease, disliker, none, k=39, passed=history_of_pass(8))
+    assert listing.fallback.tolist() == [True]
+    assert sorted(listing.ranking.items[0].tolist()) == [i for i in range(40) if i != 8]
 
 
 def test_a_model_that_hears_no_dislikes_hides_the_film_and_lists_the_others_as_before(mf, disliker: Dataset) -> None:

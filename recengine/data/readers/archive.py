@@ -6,7 +6,7 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
@@ -18,7 +18,8 @@ KNOWN = frozenset(
     + ["u.data", "u.item", "u.user", "u.genre"]
     + [f"u{split}.{part}" for split in "12345ab" for part in ("base", "test")]
 )
-"""The only names that are ever read from an archive."""
+"""The only names that are ever read from an archive of a data set."""
+RATINGS = frozenset(["ratings.csv", "ratings.dat", "u.data"])
 
 MEMBER_LIMIT = 4 << 30
 UPLOAD_LIMIT = 600 << 20
@@ -30,6 +31,8 @@ MOST_MEMBERS = 10_000
 _GZIP = zlib.MAX_WBITS | 16
 """Tells zlib that a gzip header stands in front."""
 GZIP = b"\x1f\x8b"
+_ZIPS = b"PK\x03\x04", b"PK\x05\x06"
+"""The first bytes of a zip, and of one without files."""
 _ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -64,7 +67,7 @@ def is_zip(source: Path | bytes, name: str) -> bool:
         return True
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
-            return stream.read(4) == b"PK\x03\x04"
+            return stream.read(4) in _ZIPS
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
         raise BadInput(str(source), problem=problem, remedy="check it and try again") from error
@@ -164,10 +167,20 @@ class Gunzipped:
 class Zip:
     """The known members of a zip, all from the one folder of it that holds the ratings.
 
-    `limit` caps the bytes unpacked from all members, counted as they come, whatever the archive claims.
+    limit : of the bytes unpacked from all members, counted as they come, whatever the archive claims
+    known : the only paths in that folder that are read, in lower case
+    first : those of which one at least must be there
     """
 
-    def __init__(self, label: str, source: Path | bytes, limit: int = MEMBER_LIMIT) -> None:
+    def __init__(
+        self,
+        label: str,
+        source: Path | bytes,
+        limit: int = MEMBER_LIMIT,
+        *,
+        known: Collection[str] = KNOWN,
+        first: Collection[str] = RATINGS,
+    ) -> None:
         self.label = label
         self.limit = limit
         self._source = source
@@ -177,14 +190,17 @@ class Zip:
         except _ERRORS as error:
             problem = f"is not a whole zip file ({_message(error)})"
             raise BadInput(label, remedy="download or export it again", problem=problem) from error
+        if not members:
+            raise BadInput("This zip", problem="is empty", remedy=f"download or export {label} again")
         if len(members) > MOST_MEMBERS:
             raise BadInput(label, None, "ratings.csv and a few other files", problem=f"holds {len(members):,} files")
         by_folder: dict[PurePosixPath, dict[str, zipfile.ZipInfo]] = {}
         for info in members:
             path = PurePosixPath(info.filename.replace("\\", "/"))
-            if path.name.lower() in KNOWN and "__MACOSX" not in path.parts:
-                by_folder.setdefault(path.parent, {})[path.name.lower()] = info
-        rated = [p for p, names in by_folder.items() if names.keys() & {"ratings.csv", "ratings.dat", "u.data"}]
+            for folder in path.parents[:2] if "__MACOSX" not in path.parts else ():
+                if (name := str(path.relative_to(folder)).lower()) in known:
+                    by_folder.setdefault(folder, {})[name] = info
+        rated = [p for p, names in by_folder.items() if names.keys() & set(first)]
         self.members = by_folder[min(rated, key=lambda p: (len(p.parts), str(p)))] if rated else {}
         self._unpacked: dict[str, int] = {}
 

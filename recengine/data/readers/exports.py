@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from recengine.data.readers.archive import Zip, is_zip, read
 from recengine.data.readers.delimited import Rows
+from recengine.data.readers.export_rows import (
+    LIKED_STARS,
+    RatedTitle,
+    Refused,
+    columns_of,
+    rated_title,
+    stars_of,
+    unusable,
+)
 from recengine.data.readers.times import seconds
 from recengine.data.readers.typed import JSON_SUFFIXES, json_frame
-from recengine.data.titles import LONGEST_TITLE, split_title
 from recengine.errors import BadInput
 
 MOST_ROWS, MOST_BYTES = 20_000, 4 << 20
@@ -22,36 +30,19 @@ PLAIN = frozenset(["movielens", "csv"])
 """Sources whose ratings may be in the scale of the data set that the file is read for."""
 _BEST = {"imdb": 10.0, "tmdb": 10.0, "trakt": 10.0, "letterboxd": 5.0, "movielens": 5.0}
 """The best rating of the sources whose scale is known."""
-_SERIES = frozenset(
-    ("tv", "tvseries", "tvminiseries", "tvepisode", "tvseason", "tvshort", "show", "series", "season", "episode")
-).union(("videogame", "podcastseries", "podcastepisode", "musicvideo"))
-"""Types of title that are not films, as IMDb, TMDB and Trakt call them."""
-
 _LAST_MOMENT = 4_102_444_800
 """The year 2100: later dates are mistakes."""
-_NUMBER = re.compile(r"(?=[.,]?[0-9])[0-9]{0,3}(?:[.,][0-9]{0,20})?")
-_STARS = re.compile(r"(★*)(½?)")
-_NUMBERED = re.compile(r"(?:tt)?(0*[1-9][0-9]{0,11})")
+_MARK_OF = {"ratings.csv": "rated", "likes/films.csv": "liked", "watched.csv": "seen", "watchlist.csv": "watchlist"}
+"""The tables of Letterboxd's zip that are read, in the order of `MARKS`, and what their rows say of a film."""
+_NAMED = re.compile(r"(films|watched|watchlist)\b", re.IGNORECASE)
+"""The names of those tables outside the zip, as far as they hold no ratings."""
+_MARKED = {"liked": LIKED_STARS, "seen": 0.0, "watchlist": 0.0}
 _EXPECTED = (
     "Letterboxd's ratings.csv or its zip, an export of IMDb, TMDB, Trakt or MovieLens, "
     "or a CSV with the columns title, year and rating, or item_id and rating"
 )
 _RATED = {"rating", "rating10"}
 _ONE_USER = "the ratings of one user"
-_ROLES = {
-    **dict.fromkeys(("title", "name", "film", "movie", "movietitle", "filmtitle"), "title"),
-    **dict.fromkeys(("imdbid", "const"), "imdb"),
-    **dict.fromkeys(("userid", "user"), "user"),
-    **dict.fromkeys(("itemid", "item", "filmid"), "item"),
-    **dict.fromkeys(("date", "daterated", "timestamp", "watcheddate", "ratedat"), "date"),
-    **dict.fromkeys(("rating", "stars", "score"), "rating"),
-    **dict.fromkeys(("yourrating", "yourated"), "yourrating"),
-    **dict.fromkeys(("titletype", "type"), "type"),
-    **dict.fromkeys(("releasedate", "released"), "released"),
-    **{"year": "year", "originaltitle": "original", "tmdbid": "tmdb", "traktid": "trakt", "movieid": "movielens"},
-    **{"rating10": "rating10", "letterboxduri": "letterboxd"},
-}
-"""What the columns mean, by their names in lower case without spaces and signs."""
 
 
 class Records(Rows):
@@ -63,7 +54,7 @@ class Records(Rows):
             value = json.loads(content)
         except (ValueError, RecursionError):  # JSON lines, or an error that names its line
             value = None
-        if isinstance(value, dict) and not _columns(value):
+        if isinstance(value, dict) and not columns_of(value):
             content = json.dumps([{"item_id": item, "rating": rating} for item, rating in value.items()]).encode()
         elif isinstance(value, dict):
             content = json.dumps([value]).encode()
@@ -79,56 +70,33 @@ class Records(Rows):
         yield from (row for self._at, row in enumerate(self._records, 1))
 
 
-class RatedTitle(NamedTuple):
-    """One row that can be used. `stars` are halves from 0.5 to 5; `ts` is in seconds since 1970, 0 where unknown.
+class Table(NamedTuple):
+    """What one table of a zip gave: its `mark`, its usable rows, and those whose film a table before it names too."""
 
-    `names` are the titles that the row gives, the full one first; ids that it does not give are "" or 0. `rating` is
-    the number as it stands in the file where the scale is that of a data set, else None. `user_id` is the cell of a
-    file with a column for users.
-    """
-
-    line: int
-    title: str
-    names: tuple[str, ...]
-    year: int | None
-    stars: float
-    date: str = ""
-    ts: int = 0
-    item_id: str = ""
-    movielens_id: str = ""
-    imdb_id: int = 0
-    tmdb_id: int = 0
-    rating: float | None = None
-    user_id: str = ""
-
-    @property
-    def label(self) -> str:
-        """Return what the row calls the film: its title, or else an id."""
-        return self.title or self.item_id or self.movielens_id or str(self.imdb_id or self.tmdb_id or "")
-
-
-class Refused(NamedTuple):
-    """One row that cannot be used, and the reason."""
-
-    line: int
-    title: str
-    reason: str
+    file: str
+    mark: str
+    rows: int
+    repeated: int
 
 
 @dataclass(frozen=True)
 class Export:
-    """The content of a file. `source` is `letterboxd`, `imdb`, `tmdb`, `trakt`, `movielens` or `csv`."""
+    """The content of a file. `source` is `letterboxd`, `imdb`, `tmdb`, `trakt`, `movielens` or `csv`.
+
+    tables : of a zip what each of its tables gave; of a film that several name only the row that says most is kept
+    """
 
     source: str
     rows: list[RatedTitle]
     refused: list[Refused]
     notes: list[str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
 
 
 def read_export(
     label: str, content: bytes, *, out_of: int = 5, rating_range: tuple[float, float] | None = None
 ) -> Export:
-    """Return the ratings in a file's content.
+    """Return the ratings in a file's content; of Letterboxd's zip also the likes, what was seen, and the watchlist.
 
     out_of       : the best rating of a plain CSV; the scale of the other formats is known. It is never guessed
     rating_range : lowest and highest rating of the data set that the file is read for. Where it is given, files of
@@ -138,19 +106,55 @@ def read_export(
 
     A row that cannot be used is refused by itself, with its line. Raises BadInput for a file in no known format.
     """
-    rows, notes = _opened(label, content, limited=rating_range is None)
-    columns = _columns(rows.header)
-    source = _source(columns, rows, unrated=rating_range is not None)
+    if not is_zip(content, label):
+        export = _table(label, content, "", out_of, rating_range)
+    else:
+        files = Zip(label, content, UNPACKED_LIMIT, known=_MARK_OF, first=_MARK_OF)
+        members = [member for member in _MARK_OF if member in files]
+        if not members:
+            raise BadInput(label, expected=_EXPECTED, problem="holds no ratings.csv")
+        export = _joined([_table(label, read(files, member), member, out_of, rating_range) for member in members])
+    if not export.rows and not export.refused:
+        raise BadInput(label, expected=_EXPECTED, problem="has a header but no ratings")
+    return export
+
+
+def _joined(exports: Sequence[Export]) -> Export:
+    """Return the content of several tables, which stand in the order of `MARKS`."""
+    known: set[tuple[str, int | None]] = set()
+    rows: list[RatedTitle] = []
+    tables = []
+    for export in exports:
+        fresh = [row for row in export.rows if (row.title, row.year) not in known]
+        known |= {(row.title, row.year) for row in fresh}
+        rows += fresh
+        tables += [table._replace(repeated=table.rows - len(fresh)) for table in export.tables]
+    refused = [row for export in exports for row in export.refused]
+    notes = list(dict.fromkeys(note for export in exports for note in export.notes))
+    return Export(exports[0].source, rows, refused, notes, tables)
+
+
+def _table(label: str, content: bytes, member: str, out_of: int, rating_range: tuple[float, float] | None) -> Export:
+    """Return the content of a file, or of a member of a zip, as `read_export` says."""
+    limited, file = rating_range is None, label
+    label = f"{member} in {label}" if member else label
+    if limited and len(content) > MOST_BYTES:
+        expected = f"{_ONE_USER}, up to {MOST_BYTES:,} bytes"
+        raise BadInput(label, expected=expected, problem=f"holds {len(content):,} bytes")
+    rows = (Records if label.lower().endswith(JSON_SUFFIXES) else Rows)(label, content)
+    columns = columns_of(rows.header)
+    mark = _MARK_OF[member] if member else _mark(file, columns)
+    source = _source(columns, rows, unrated=not limited, mark=mark)
     strict = rating_range if source in PLAIN else None
     low, best = strict or (0.0, _BEST.get(source, float(out_of)))
     usable: list[RatedTitle] = []
     refused: list[Refused] = []
     users: set[str] = set()
     rounded = undated = 0
-    for cells in rows if strict else _counted(rows, limited=rating_range is None):
+    for cells in rows if strict else _counted(rows, limited=limited):
         if len(cells) != len(rows.header):
             reason = f"it has {len(cells)} fields where the header has {len(rows.header)}"
-            refused.append(Refused(rows.line, cells[0][:80], reason))
+            refused.append(Refused(rows.line, cells[0][:80], reason, member))
             continue
         row = {role: cells[column].strip() for role, column in columns.items()}
         user_id = cells[columns["user"]] if "user" in columns else ""
@@ -158,47 +162,39 @@ def read_export(
         if len(users) > 1 and not strict:
             problem = f"holds the ratings of several users (line {rows.line:,})"
             raise BadInput(rows.label, expected=_ONE_USER, remedy="load it as a data set instead", problem=problem)
-        rated = not strict or columns.keys() & _RATED
-        stars, rating, reason = _stars(row, low, best, exact=strict is not None) if rated else (5.0, best, "")
+        stars, rating, reason = _MARKED.get(mark, 5.0), best if strict and mark == "rated" else None, ""
+        if mark == "rated" and (not strict or columns.keys() & _RATED):
+            stars, rating, reason = stars_of(row, low, best, exact=strict is not None)
         if strict and reason:
             problem = f"in line {rows.line:,} of {rows.label} cannot be used"
             expected = f"a number from {low:g} to {best:g}, the range of the data set"
             raise BadInput("rating", row.get("rating", ""), expected, problem=problem)
-        reason = reason or _unusable(row) or ("" if user_id or "user" not in columns else "it has no user")
+        reason = reason or unusable(row) or ("" if user_id or "user" not in columns else "it has no user")
         if reason:
-            refused.append(Refused(rows.line, (row.get("title") or row.get("item", ""))[:80], reason))
+            refused.append(Refused(rows.line, (row.get("title") or row.get("item", ""))[:80], reason, member))
             continue
-        halves = min(5.0, max(0.5, round(2 * stars) / 2))
+        halves = min(5.0, max(0.5, round(2 * stars) / 2)) if stars else 0.0
         rounded += abs(halves - stars) > 1e-6
         ts = seconds(row["date"]) if row.get("date") else 0
         undated += "date" in row and not 0 < (ts or 0) < _LAST_MOMENT
-        known = _rated(row, rows.line, halves, ts if ts and 0 < ts < _LAST_MOMENT else 0)
-        usable.append(known._replace(rating=rating, user_id=user_id))
-    if not usable and not refused:
-        raise BadInput(rows.label, expected=_EXPECTED, problem="has a header but no ratings")
+        known = rated_title(row, rows.line, halves, ts if ts and 0 < ts < _LAST_MOMENT else 0)
+        usable.append(known._replace(rating=rating, user_id=user_id, mark=mark, file=member))
+    notes = list(rows.notes)
     if strict and not columns.keys() & _RATED:
         notes.append(f"{rows.label} has no column of ratings: every row counts as {best:g}, the best there is.")
     if rounded and not strict:
         notes.append(f"{rounded:,} ratings were rounded to half stars.")
     if undated and not strict:
         notes.append(f"{undated:,} rows have no date that can be read; they count as rated now.")
-    return Export(source, usable, refused, [*rows.notes, *notes])
+    return Export(source, usable, refused, notes, [Table(member, mark, len(usable), 0)] if member else [])
 
 
-def _opened(label: str, content: bytes, *, limited: bool) -> tuple[Rows, list[str]]:
-    """Return the rows of a file, or of the ratings.csv in a zip, and a note on what of the zip is not read."""
-    notes: list[str] = []
-    if is_zip(content, label):
-        files = Zip(label, content, UNPACKED_LIMIT)
-        if "ratings.csv" not in files:
-            raise BadInput(label, expected=_EXPECTED, problem="holds no ratings.csv")
-        label, content = f"ratings.csv in {label}", read(files, "ratings.csv")
-        notes.append("Of the zip only ratings.csv is read: films that were watched but not rated are left out.")
-    if limited and len(content) > MOST_BYTES:
-        expected = f"{_ONE_USER}, up to {MOST_BYTES:,} bytes"
-        raise BadInput(label, expected=expected, problem=f"holds {len(content):,} bytes")
-    opened = Records if label.lower().endswith(JSON_SUFFIXES) else Rows
-    return opened(label, content), notes
+def _mark(label: str, columns: Mapping[str, int]) -> str:
+    """Return what the rows of a table outside a zip say: Letterboxd's without ratings goes by its name."""
+    named = _NAMED.match(label)
+    if not named or columns.keys() & _RATED or not columns.keys() >= {"letterboxd", "title"}:
+        return "rated"
+    return {"films": "liked", "watched": "seen"}.get(named[1].lower(), "watchlist")
 
 
 def _counted(rows: Rows, *, limited: bool) -> Iterator[list[str]]:
@@ -209,18 +205,10 @@ def _counted(rows: Rows, *, limited: bool) -> Iterator[list[str]]:
         yield cells
 
 
-def _columns(header: Iterable[str]) -> dict[str, int]:
-    """Return the position of each column that is used, by its role; the first of two columns of one role counts."""
-    columns: dict[str, int] = {}
-    for position, cell in enumerate(header):
-        role = _ROLES.get(re.sub(r"[\W_]+", "", cell.lower()))
-        if role:
-            columns.setdefault(role, position)
-    return columns
-
-
-def _source(columns: Mapping[str, int], rows: Rows, *, unrated: bool) -> str:
+def _source(columns: Mapping[str, int], rows: Rows, *, unrated: bool, mark: str) -> str:
     """Return where the file comes from, by the columns alone; `unrated`: a plain file needs no ratings."""
+    if mark != "rated" and "title" in columns:
+        return "letterboxd"
     for source, needed in (
         ("tmdb", {"tmdb", "yourrating"}),
         ("imdb", {"imdb", "yourrating"}),
@@ -238,56 +226,3 @@ def _source(columns: Mapping[str, int], rows: Rows, *, unrated: bool) -> str:
         return "csv"
     problem = f"has the columns {', '.join(rows.header)[:200]!r}"
     raise BadInput(rows.label, expected=_EXPECTED, problem=problem)
-
-
-def _stars(row: Mapping[str, str], low: float, best: float, *, exact: bool) -> tuple[float, float | None, str]:
-    """Return the stars of a row, in fives, its number if that is exact, or the reason why there are none."""
-    cell = row["yourrating"] if "yourrating" in row else row.get("rating", "")  # `rating` may be the average
-    if not cell and row.get("rating10"):
-        cell, low, best, exact = row["rating10"], 0.0, 10.0, False
-    if not cell:
-        return 0.0, None, "it has no rating"
-    drawn = _STARS.fullmatch(cell)
-    if drawn:
-        value, low, best, exact = len(drawn[1]) + 0.5 * len(drawn[2]), 0.0, 5.0, False
-    elif _NUMBER.fullmatch(cell):
-        value = float(cell.replace(",", "."))
-    else:
-        return 0.0, None, f"its rating {cell[:40]!r} is not a number"
-    if not low <= value <= best or (value == 0 and not exact):
-        return 0.0, None, f"its rating {cell[:40]} is outside the scale, which goes up to {best:g}"
-    return value * 5 / best if best else 0.0, value if exact else None, ""
-
-
-def _unusable(row: Mapping[str, str]) -> str:
-    kind = row.get("type", "")
-    if re.sub(r"[\W_]+", "", kind.lower()) in _SERIES:
-        return f"it is not a film: its type is {kind[:40]}"
-    numbered = any(_NUMBERED.fullmatch(row.get(name, "")) for name in ("imdb", "tmdb"))
-    if not numbered and not any(row.get(name) for name in ("title", "item", "movielens")):
-        return "it names no film"
-    if len(row.get("title", "")) > LONGEST_TITLE:
-        return f"its title has {len(row['title']):,} letters"
-    return ""
-
-
-def _rated(row: Mapping[str, str], line: int, stars: float, ts: int) -> RatedTitle:
-    title = row.get("title", "")
-    natural, year, others = split_title(title)
-    original = row.get("original", "")[:LONGEST_TITLE]
-    given = re.match(r"[12][0-9]{3}(?![0-9])", row.get("year") or row.get("released", ""))
-    imdb = _NUMBERED.fullmatch(row.get("imdb", ""))
-    tmdb = _NUMBERED.fullmatch(row.get("tmdb", ""))
-    return RatedTitle(
-        line=line,
-        title=title,
-        names=tuple(dict.fromkeys(filter(None, (title, natural, original, *others.split("|"))))),
-        year=int(given[0]) if given else year,
-        stars=stars,
-        date=row.get("date", "")[:40],
-        ts=ts,
-        item_id=row.get("item", ""),
-        movielens_id=row.get("movielens", ""),
-        imdb_id=int(imdb[1]) if imdb else 0,
-        tmdb_id=int(tmdb[1]) if tmdb else 0,
-    )

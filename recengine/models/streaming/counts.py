@@ -14,7 +14,7 @@ from recengine.data.interactions import Interactions
 from recengine.models.base import ConfigT, FitContext
 from recengine.models.item_item.linear import check_square
 from recengine.models.options import shared
-from recengine.models.recency import RecencyOptions
+from recengine.models.recency import RecencyOptions, timed_users
 from recengine.models.streaming.base import Incremental, LinkedEvents
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import Range, option, preset
@@ -72,10 +72,11 @@ class Counting(Incremental[ConfigT]):
         rows = histories.select(histories.chronological())
         ends = np.cumsum(rows.user_counts)
         latest_first = [rows.item_idx[end - n : end][::-1] for end, n in zip(ends, rows.user_counts, strict=True)]
-        return torch.from_numpy(np.stack([self.score_items(items) for items in latest_first]).astype(np.float32))
+        scores = map(self.score_items, latest_first, timed_users(histories).tolist())
+        return torch.from_numpy(np.stack(list(scores)).astype(np.float32))
 
-    def score_items(self, items: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the scores (n_items,) of a user with these items, the latest first."""
+    def score_items(self, items: NDArray[Any], timed: bool = True) -> NDArray[np.float32]:
+        """Return the scores (n_items,) of a user with these items, the latest first if they are `timed`."""
         return self.tables["counts"]
 
     def state(self) -> dict[str, Tensor]:
@@ -190,12 +191,12 @@ class StreamItemKNN(Counting[StreamItemKNNConfig]):
     def score_user(self, user: int) -> NDArray[np.float32]:
         return self.score_items(self.past.items_of(user))
 
-    def score_items(self, items: NDArray[Any]) -> NDArray[np.float32]:
+    def score_items(self, items: NDArray[Any], timed: bool = True) -> NDArray[np.float32]:
         counts = self.tables["counts"] / np.float32(self.next_weight)
         total = np.float32(self.config.share_weight / max(counts.sum(), 1.0))
         if not len(items):
             return counts * (total or np.float32(1.0))  # without a history popularity is all there is
-        weights = self._recency(len(items), self.config.recency_half_life)
+        weights = self._recency(len(items), self.config.recency_half_life if timed else None)
         weights /= np.float32(self.next_weight) * np.sqrt(np.maximum(counts[items], 1e-6))
         score = weights @ self.tables["together"][items]
         score /= np.sqrt(counts) + np.float32(max(self.config.norm_shrinkage, 1e-6))

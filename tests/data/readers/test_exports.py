@@ -1,7 +1,5 @@
 """Exports of other sites: read by their form, row by row, and never half understood."""
 
-import io
-import zipfile
 from contextlib import suppress
 from typing import Any
 
@@ -10,8 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recengine.data.readers import exports
-from recengine.data.readers.exports import Export, RatedTitle, read_export
+from recengine.data.readers.export_rows import RatedTitle
+from recengine.data.readers.exports import Export, read_export
 from recengine.errors import BadInput
+from tests.support.archives import zipped
+from tests.support.letterboxd import letterboxd_zip, table
 
 LETTERBOXD = "Date,Name,Year,Letterboxd URI,Rating\n2024-05-31,The Matrix,1999,https://boxd.it/1,4.5\n"
 IMDB = (
@@ -212,26 +213,50 @@ def test_more_rows_than_a_user_rates_are_refused(monkeypatch: pytest.MonkeyPatch
         read("title,rating\n" + "Heat,4\n" * 4)
 
 
-def zipped(**members: str) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in members.items():
-            archive.writestr(f"{name.replace('__', '/')}.csv", text)
-    return file.getvalue()
-
-
-def test_the_zip_of_letterboxd_is_read_in_place() -> None:
-    content = zipped(ratings=LETTERBOXD, watched=LETTERBOXD, deleted__ratings=LETTERBOXD.replace("Matrix", "Room"))
+def test_each_table_of_letterboxd_s_zip_says_something_else_of_a_film() -> None:
+    content = letterboxd_zip(
+        {("The Matrix", 1999): 4.5},
+        liked=[("The Matrix", 1999), ("Alien", 1979)],
+        seen=[("Jaws", 1975), ("The Matrix", 2021)],
+        watchlist=[("Jaws", 1975), ("Psycho", 1960)],
+    )
     export = read_export("letterboxd.zip", content)
-    assert [row.title for row in export.rows] == ["The Matrix"]
-    assert "only ratings.csv is read" in export.notes[0]
+    assert [(row.file, row.line, row.title, row.mark, row.stars) for row in export.rows] == [
+        ("ratings.csv", 2, "The Matrix", "rated", 4.5),
+        ("likes/films.csv", 3, "Alien", "liked", 4.5),
+        ("watched.csv", 4, "Jaws", "seen", 0.0),
+        ("watched.csv", 5, "The Matrix", "seen", 0.0),
+        ("watchlist.csv", 3, "Psycho", "watchlist", 0.0),
+    ]
+    assert [(table.rows, table.repeated) for table in export.tables] == [(1, 0), (2, 1), (4, 2), (2, 1)]
+    only_seen = read_export("letterboxd.zip", zipped({"x/watched.csv": table([("Jaws", 1975)])}))
+    assert [row.mark for row in only_seen.rows] == ["seen"]
     with pytest.raises(BadInput, match=r"holds no ratings.csv"):
-        read_export("letterboxd.zip", zipped(watched=LETTERBOXD))
+        read_export("letterboxd.zip", zipped({"profile.csv": "a,b\n1,2\n"}))
+    with pytest.raises(BadInput, match=r"has a header but no ratings"):
+        read_export("letterboxd.zip", letterboxd_zip({}))
+
+
+@pytest.mark.parametrize(
+    ("name", "mark"),
+    [
+        ("watched.csv", "seen"),
+        ("watchlist.csv", "watchlist"),
+        ("watchlist-ann-2024.csv", "watchlist"),
+        ("films.csv", "liked"),
+    ],
+)
+def test_a_table_of_the_zip_may_come_alone_and_goes_by_its_name(name: str, mark: str) -> None:
+    (row,) = read_export(name, table([("Jaws", 1975)]).encode()).rows
+    assert (row.title, row.mark) == ("Jaws", mark)
+    assert read_export(name, LETTERBOXD.encode()).rows[0].mark == "rated"
+    with pytest.raises(BadInput, match="has the columns"):
+        read_export("mine.csv", table([("Jaws", 1975)]).encode())
 
 
 def test_a_zip_that_swells_is_refused() -> None:
     with pytest.raises(BadInput, match="beyond what is allowed"):
-        read_export("bomb.zip", zipped(ratings="title,rating\n" + "\n" * (66 << 20)))
+        read_export("bomb.zip", zipped({"ratings.csv": "title,rating\n" + "\n" * (66 << 20)}))
 
 
 CELLS = st.sampled_from(["title", "rating", "movieId", "Const", "Your Rating", "Heat", "4", "★★", '"', "'", "=1+1", ""])
@@ -249,7 +274,7 @@ def test_any_bytes_are_an_export_or_one_sentence(content: bytes) -> None:
 
 @given(st.integers(0, 200), st.integers(0, 255))
 def test_a_damaged_zip_is_an_export_or_one_sentence(position: int, byte: int) -> None:
-    content = bytearray(zipped(ratings=LETTERBOXD))
+    content = bytearray(zipped({"ratings.csv": LETTERBOXD}))
     content[position % len(content)] = byte
     with suppress(BadInput):
         assert read_export("damaged.zip", bytes(content)).source == "letterboxd"
