@@ -81,6 +81,27 @@ def forget(owner: str, id: str) -> None:
         shutil.rmtree(_folder(owner) / id, ignore_errors=True)
 
 
+def move(owner: str, to: str) -> dict[str, str]:
+    """Give all uploads of a visitor to another one, and return old path -> new path of their folders."""
+    moved = {}
+    for upload in all_of(owner):
+        old, new = upload.path.parent, _folder(to) / upload.id
+        new.parent.mkdir(parents=True, exist_ok=True)
+        if new.exists():  # the same content
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.rename(new)
+        moved[str(old)] = str(new)
+    return moved
+
+
+def erase(owner: str) -> list[str]:
+    """Delete all uploads of a visitor, whole or not, and return their ids."""
+    ids = [upload.id for upload in all_of(owner)]
+    shutil.rmtree(_folder(owner), ignore_errors=True)
+    return ids
+
+
 def _folder(owner: str) -> Path:
     return settings.home() / "uploads" / hashlib.sha256(owner.encode()).hexdigest()[:32]
 

@@ -58,6 +58,15 @@ def best_of(job: Job, log: Sequence[EpochResult]) -> EpochResult | None:
     return best_epoch(log, MODELS[job.task.model].criterion)
 
 
+def validated(job: Job) -> dict[str, float]:
+    """Return what a run reached on validation: in its best epoch, or at its end where the model has no epochs."""
+    best = best_of(job, epochs_of_run(job))
+    if best is not None:
+        return dict(best.metrics)
+    report = jobs().result(job.id, TrainingReport.from_dict) if job.state is JobState.DONE else None
+    return {} if report is None else dict(report.metrics)
+
+
 def value_of(result: EpochResult, metric: str) -> float | None:
     """Return the loss or a metric of an epoch; None if it has none."""
     return result.loss if metric == "loss" else result.metrics.get(metric)

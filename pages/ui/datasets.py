@@ -21,6 +21,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.reading import Reading
 from recengine.data.sources import SOURCES, load_dataset, load_upload
 from recengine.errors import BadInput
+from recengine.experiments.store import ArtefactStore
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,13 @@ def set_liked(positive: float) -> None:
 def forget(name: str) -> None:
     """Delete an upload of this visitor. For callbacks."""
     uploads.forget(visitor_id(), name)
+
+
+def erase() -> None:
+    """Delete all uploads of this visitor, with the models that learned from them. For callbacks."""
+    for id in uploads.erase(visitor_id()):
+        ArtefactStore().remove_models_of(id.removeprefix(uploads.PREFIX))
+    _uploaded.clear()
 
 
 def _threshold(text: str, dataset: Dataset) -> float | None:

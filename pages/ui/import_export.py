@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from pages.hosting.logs import log_event
-from pages.hosting.visitor import check_limit, visitor_id
-from pages.ui import caches, cards, messages, visitor_ratings
+from pages.hosting.visitor import check_limit
+from pages.ui import caches, cards, datasets, messages, sidebar, visitor_ratings
 from pages.ui.escape import html, markdown
 from pages.ui.visitor_ratings import VisitorRatings
+from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.matching import Match, Matcher, MatchReport
 from recengine.data.readers.archive import upload_label
@@ -269,7 +270,7 @@ def draw_export(dataset: Dataset, mine: VisitorRatings, films: Sequence[cards.Fi
                 )
         with st.popover("Erase all my ratings", icon=":material/delete:"):
             st.markdown(
-                "Deletes all your ratings on every data set. This cannot be undone. "
+                "Deletes all your ratings on every data set, your uploads and your runs. This cannot be undone. "
                 "We keep only a note that a deletion happened."
             )
             st.button("Erase", type="primary", on_click=erase, key="rate-erase")
@@ -297,6 +298,8 @@ def letterboxd_csv(rows: Sequence[tuple[cards.Film, float]]) -> str:
 
 def erase() -> None:
     """Erase everything of this visitor. For callbacks."""
-    log_event("everything of a visitor was erased", count=visitor_ratings.event_log().erase(visitor_id()))
+    log_event("everything of a visitor was erased", count=visitor_ratings.erase())
+    if datasets.is_upload(sidebar.choice().data):
+        sidebar.choose("data", settings.default_dataset())
     for key in [key for key in st.session_state if str(key).startswith("rate ")]:
         del st.session_state[key]

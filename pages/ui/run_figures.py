@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from recengine.experiments.train import TrainingReport
 from recengine.jobs.events import EpochEvent, TrialEvent
 from recengine.jobs.job import Job, JobKind, JobState
 from recengine.models.registry import MODELS
-from recengine.training.loop import EpochResult, gain
+from recengine.training.loop import gain
 
 NONE = "–"
 """Stands for what is not known yet."""
@@ -60,7 +60,8 @@ def _running_figures(job: Job) -> list[Figure]:
 def _training_figures(job: Job) -> list[Figure]:
     rows = curves.epochs_of_run(job)
     best = curves.best_of(job, rows)
-    figures = [Figure(name, value, "On validation, in the epoch that it chose") for name, value in _metrics(best)]
+    meaning = "On validation, in the epoch that it chose" if best else "On validation, which it had not seen then"
+    figures = [Figure(name, value, meaning) for name, value in _metrics(curves.validated(job))]
     if best:
         figures.append(Figure("Best epoch", f"{best.epoch} of {rows[-1].epoch}", "Chosen on validation"))
     if job.state is JobState.DONE:
@@ -85,9 +86,8 @@ def _time_left(job: Job) -> Figure:
     return Figure("Time left", NONE if left is None else f"≤ {jobs.duration(max(1.0, left))}", "If no epoch is spared")
 
 
-def _metrics(best: EpochResult | None) -> list[tuple[str, str]]:
-    """Return (name, value) of what was validated in an epoch."""
-    values = best.metrics if best else {}
+def _metrics(values: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Return (name, value) of what was validated, in the order of the charts."""
     return [(curves.METRICS[key][0], f"{values[key]:.4f}") for key in curves.METRICS if key in values]
 
 
@@ -158,18 +158,19 @@ def draw_side_by_side(shown: Sequence[Job]) -> None:
     st.html('<h2 class="row-title">Side by side</h2>')
     keys = sorted({key for job in shown for key in job.task.settings})
     best = [curves.best_of(job, curves.epochs_of_run(job)) for job in shown]
+    reached = [curves.validated(job) for job in shown]
     # Losses are left out: their scales differ.
-    metrics = [key for key in curves.METRICS if any(row and key in row.metrics for row in best)]
+    metrics = [key for key in curves.METRICS if any(key in values for values in reached)]
     _table(
         ["run", *(curves.METRICS[key][0] for key in metrics), "epoch", *keys],
         [
             [
                 job.title,
-                *(f"{row.metrics[key]:.4f}" if row and key in row.metrics else "–" for key in metrics),
-                f"{row.epoch}" if row else "–",
+                *(f"{values[key]:.4f}" if key in values else NONE for key in metrics),
+                f"{row.epoch}" if row else NONE,
                 *(job.task.settings.get(key, "preset") for key in keys),
             ]
-            for job, row in zip(shown, best, strict=True)
+            for job, row, values in zip(shown, best, reached, strict=True)
         ],
         swatches=True,
     )

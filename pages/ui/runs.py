@@ -28,7 +28,7 @@ def on(dataset: Dataset) -> list[Job]:
 def start(dataset: Dataset, task: Task) -> None:
     """Start a training or a search and look at it, even if the store has the model: who asks wants to watch."""
     form = (search_form if task.trials else training_form)(dataset, task.model)
-    _look_at(form.start(task, () if task.trials else ["--force"]).id)
+    _look_at(form.start(task, () if task.trials else ["--force", "--validate"]).id)
 
 
 def _look_at(id: str) -> None:

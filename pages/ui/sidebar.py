@@ -100,8 +100,9 @@ def account() -> None:
             return
         name = markdown(str(st.user.get("name") or "yourself"))
         st.caption(f"Signed in as {name}. Your ratings are here on every device.")
-        if count := visitor_ratings.unclaimed():
-            label = f"Add what you rated before signing in ({count})"
+        if any(earlier := visitor_ratings.unclaimed()):
+            did = [f"{verb} ({n})" for verb, n in zip(("rated", "uploaded"), earlier, strict=True) if n]
+            label = f"Add what you {' and '.join(did)} before signing in"
             st.button(label, on_click=visitor_ratings.claim, icon=":material/move_group:", key="claim")
         st.button("Sign out", on_click=st.logout, icon=":material/logout:", key="sign out")
 

@@ -262,13 +262,14 @@ class TaskForm:
     def key(self, task: Task, more: str = "") -> str:
         """Return the key of the task's job: one for the same models on the same data with the same result.
 
+        On an upload it ends in its owner, whose jobs no other visitor is given.
         more : what else goes into the result, such as the content of a file
         """
         versions = [MODELS[name].version for name in task.models]
         arguments = self.arguments(task, result_only=True)
         owner = origin_of(self.dataset).owner
-        text = json.dumps([self.dataset.fingerprint, owner, versions, task.models, arguments, more])
-        return f"{self.command} {hashlib.sha256(text.encode()).hexdigest()[:20]}"
+        text = json.dumps([self.dataset.fingerprint, versions, task.models, arguments, more])
+        return f"{self.command} {hashlib.sha256(text.encode()).hexdigest()[:20]} {owner}".rstrip()
 
     def find(self, task: Task, more: str = "") -> Job | None:
         """Return the latest job that did or does this task."""

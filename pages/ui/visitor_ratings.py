@@ -11,9 +11,12 @@ from typing import NamedTuple
 
 import streamlit as st
 
+from pages.hosting import uploads
 from pages.hosting.logs import log_event
 from pages.hosting.visitor import account_id, browser_id, check_limit, visitor_id
+from pages.ui import datasets
 from pages.ui.datasets import origin_of
+from pages.ui.jobs import jobs
 from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.matching import Match
@@ -152,13 +155,15 @@ def take_back(dataset: Dataset, events: Sequence[Event]) -> None:
     event_log().append(visitor_id(), catalogue(dataset), undo)
 
 
-def unclaimed() -> int:
-    """Return the number of events of this browser from before its visitor signed in, not yet their account's."""
-    return 0 if account_id() is None else len(event_log().events(browser_id()))
+def unclaimed() -> tuple[int, int]:
+    """Return how many events and uploads of this browser its visitor made before they signed in to an account."""
+    if account_id() is None:
+        return 0, 0
+    return len(event_log().events(browser_id())), len(uploads.all_of(browser_id()))
 
 
 def claim() -> None:
-    """Move this browser's events to the account that its visitor has signed in to."""
+    """Move this browser's events, uploads and runs to the account that its visitor has signed in to."""
     owner = account_id()
     if owner is None:
         return
@@ -167,3 +172,11 @@ def claim() -> None:
         events = log.events(browser_id(), name)
         log.append(owner, name, [event._replace(event_id=f"{event.event_id[:90]}-claimed") for event in events])
     log.erase(browser_id())
+    jobs().move(browser_id(), owner, uploads.move(browser_id(), owner))
+
+
+def erase() -> int:
+    """Delete all ratings, uploads and runs of this visitor, and return how many events there were."""
+    jobs().erase(visitor_id())
+    datasets.erase()
+    return event_log().erase(visitor_id())

@@ -181,6 +181,14 @@ class ArtefactStore:
         """Remove an artefact at once."""
         remove_folder(folder)
 
+    def remove_models_of(self, fingerprint: str) -> None:
+        """Remove all artefacts of models that were trained on data of this content."""
+        for folder in self.root.glob("[!.]*"):
+            with suppress(OSError, ValueError, LookupError, TypeError):
+                row = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+                if row["data"] == fingerprint:
+                    self.remove(folder)
+
     def _set_aside(self, folder: Path, error: Exception) -> None:
         """Move a damaged artefact out of the way."""
         quarantine = self.root / "quarantine"

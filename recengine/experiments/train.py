@@ -139,13 +139,17 @@ class TrainingReport:
     seconds: float
     epochs: int | None
     n_unknown: int | None
-    metrics: Mapping[str, Json]
+    metrics: Mapping[str, float]
 
     @classmethod
     def of(cls, trained: Trained, dataset: Dataset, validation: Mapping[str, float] = MappingProxyType({})) -> Self:
         """Return the report of a model trained on `dataset`; `validation` is what `validate` returned, if asked."""
         manifest = trained.manifest
-        metrics = {name: value for name, value in manifest.metrics.items() if name.startswith("valid_")}
+        metrics = {
+            name: value
+            for name, value in manifest.metrics.items()
+            if name.startswith("valid_") and isinstance(value, float)
+        }
         return cls(
             trained.folder,
             manifest.model,

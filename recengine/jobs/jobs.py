@@ -135,6 +135,26 @@ class Jobs(JobRecords):
         with self._lock:
             shutil.rmtree(self.folder(id), ignore_errors=True)
 
+    def move(self, owner: str, to: str, paths: Mapping[str, str]) -> None:
+        """Give all jobs of a visitor to another one; `paths` maps folders that their commands name to new ones."""
+
+        def moved(part: str) -> str:
+            for old, new in paths.items():
+                part = part.replace(old, new)
+            return part
+
+        with self._lock:
+            for job in self.all():
+                if owner and job.owner == owner:
+                    command = tuple(map(moved, job.command))
+                    self.write(replace(job, owner=to, key=job.key.replace(owner, to), command=command))
+
+    def erase(self, owner: str) -> None:
+        """Cancel and forget all jobs of a visitor."""
+        for job in self.all():
+            if owner and job.owner == owner:
+                self.delete(job.id)
+
     def poll(self) -> bool:
         """Settle what has ended, start what is next, and return whether anything is left to do."""
         with self._lock:

@@ -81,7 +81,7 @@ def test_an_account_keeps_separate_ratings_and_takes_over_the_browser_s_only_whe
     assert visitor.visitor_id() == account
     assert log.events(account) == []
     assert "Signed in as Ann \\*A\\*" in "".join(caption.value for caption in app.caption)
-    press(app, "Add what you rated before signing in (2)")
+    press(app, "Add what you rated (2) before signing in")
     assert [row.item_id for row in log.standing(account, "sample")] == ["839", "460"]
     assert log.events(stranger) == []
     assert not any(label.startswith("Add what") for label in labels(app))

@@ -201,7 +201,7 @@ def test_a_running_training_shows_its_figures_and_both_curves_from_epoch_0(open_
     text = markup(app)
     assert job.task.settings == {"epochs": "20"}
     assert ("--set", "epochs=20") in pairwise(job.command)
-    assert job.command[-1] == "--force"
+    assert job.command[-2:] == ("--force", "--validate")
     for figure in ("3 / 20", "≤ 8.5 s", "118 k/s", "512 MB", "MF · epochs 20"):
         assert figure in text, figure
     charts = curves(app)
@@ -260,6 +260,31 @@ def test_runs_are_overlaid_and_compared(open_app: Open, worker: Worker) -> None:
     toggles[ids[2]].set_value(True).run()
     assert app.query_params["runs"] == ",".join([ids[1], ids[0], ids[2]])
     assert "<td>hinge</td>" in markup(app)
+
+
+def test_m59_models_without_epochs_stand_side_by_side_with_those_that_have_some(
+    open_app: Open, worker: Worker, run_of_ease: Job
+) -> None:
+    sample = load_dataset("sample")
+    stored = obtain(TrainingRequest(sample, "ease", settings=dict(QUICK)))
+    reached = {"valid_ndcg@10": 0.1357, "valid_hr@10": 0.2468}
+    worker.does(result=TrainingReport.of(stored, sample, reached).to_dict())
+    task = Task(("ease",), QUICK, data="sample", fingerprint=sample.fingerprint)
+    closed = worker.jobs.start(["train", "ease"], kind=JobKind.TRAIN, title="closed form", task=task)
+    worker.ends()
+    worker.does(*(epoch(n) for n in range(4)), code=1)
+    task = Task(("mf",), data="sample", fingerprint=sample.fingerprint)
+    learned = worker.jobs.start(["train"], kind=JobKind.TRAIN, title="in epochs", task=task)
+    worker.after(4)
+    worker.ends()
+    text = markup(open_app(PAGE, runs=f"{closed.id},{learned.id},{run_of_ease.id}"))
+    rows = [re.findall(r"<td>([^<]*)</td>", row) for row in text.split("<tr>") if "swatch" in row]
+    figures = {row[0]: row[1:4] for row in rows if len(row) > 3}
+    assert figures == {
+        "closed form": ["0.1357", "0.2468", "–"],
+        "in epochs": ["0.0300", "0.0600", "3"],
+        "EASE that trusts the data": ["–", "–", "–"],
+    }
 
 
 def test_a_training_killed_from_outside_is_reported_and_run_again(open_app: Open, worker: Worker) -> None:

@@ -73,7 +73,7 @@ def test_a_user_is_the_same_in_every_browser_and_takes_along_what_they_rated(
     rate(first, 5)
     settled(page)
     sign_in(page, "ann")
-    page.get_by_role("button", name=re.compile(r"Add what you rated before signing in \(1\)")).click()
+    page.get_by_role("button", name=re.compile(r"Add what you rated \(1\) before signing in")).click()
     expect(page.get_by_role("button", name=re.compile("Add what you rated"))).to_have_count(0)
 
     log = EventLog(f"sqlite:///{guarded.home / 'ratings.db'}")
