@@ -66,15 +66,21 @@ class HistoryConfig(RecencyOptions, Config):
 
 
 @dataclass(frozen=True)
-class TwoSidedConfig(HistoryConfig):
-    """Options of a model that hears what a new user dislikes."""
+class TwoSidedOptions(RecencyOptions):
+    """Options that every config of a model has that hears what a new user dislikes, itself no config."""
 
     dislike_weight: float = option(
         0.3, "what a new user's dislike takes, where a like gives 1", low=0, high=10, primary=2
     )
 
 
+@dataclass(frozen=True)
+class TwoSidedConfig(TwoSidedOptions, Config):
+    """Options of a model that scores from a history and hears what a new user dislikes."""
+
+
 RecencyT = TypeVar("RecencyT", bound=RecencyOptions)
+TwoSidedT = TypeVar("TwoSidedT", bound=TwoSidedOptions)
 TwoSidedConfigT = TypeVar("TwoSidedConfigT", bound=TwoSidedConfig)
 
 
@@ -124,7 +130,7 @@ class HistoryModel(ABC, Generic[RecencyT]):
         """Score the users of the data from these rows, weighted by recency, from now on."""
 
 
-class TwoSidedModel(HistoryModel[TwoSidedConfigT]):
+class TwoSidedModel(HistoryModel[TwoSidedT]):
     """What models share that learn from positives and let low ratings of a new user count against what is like them.
 
     A like is what training holds: ratings from its lowest up. A dislike is lower, and at most half of its highest.

@@ -12,6 +12,9 @@ from recengine.data.interactions import Interactions
 from recengine.models.simple.demographic import ATTRIBUTES
 from recengine.testing.lines import Lines, changed, check_scores, exists_for, refused, reloaded, requires, snapshot
 
+LONGER = 40
+"""Epochs after which a model knows which items are alike."""
+
 
 class Similar(Lines):
     """`similar`, or its absence."""
@@ -96,6 +99,25 @@ class FoldIn(Lines):
         for user, new, old in zip(users.tolist(), folded.numpy(), known.numpy(), strict=True):
             correlation = float(np.corrcoef(new, old)[0, 1])
             assert correlation > 0.9, f"the scores of user_idx {user} as a new user correlate by {correlation:.2f}"
+
+    @exists_for(lambda contract: contract.model.hears_dislikes and "fold-in" in contract.model.abilities)
+    def test_dislikes(self) -> None:
+        """what is like an item falls behind when a new user rates that item lowest."""
+        trained = self.trial.kind.preset_epochs is None
+        model, rows = self.trial.model if trained else self.trial.fit(epochs=LONGER), self.trial.rows
+        item, liked = int(rows.item_counts.argmax()), rows.of_users(self.trial.users[:1])
+        liked = liked.select(liked.item_idx != item)
+        low, high = self.trial.rating_range
+        if low == high:
+            return  # nothing can be disliked
+        change = (_fold_in(model, _rated(liked, item, low)) - _fold_in(model, liked))[0]
+        others = np.setdiff1d(np.arange(model.n_items), [item, *liked.item_idx])
+        alike = model.item_similarity(torch.tensor([item]))
+        alike = _liked_with(rows, item) if alike is None else alike[0].cpu()
+        order = others[alike[others].argsort(descending=True).numpy()]
+        nearest, rest = np.split(order, [max(1, len(order) // 4)])
+        near, far = float(change[nearest].mean()), float(change[rest].mean())
+        assert near < far, f"the scores of items like a disliked one change by {near:g}, those of others by {far:g}"
 
     @requires("explain")
     def test_explanations(self) -> None:
@@ -207,6 +229,25 @@ class Incremental(Lines):
 
 def _fold_in(model: Any, histories: Interactions) -> torch.Tensor:
     return model.score_history(histories).cpu()
+
+
+def _rated(history: Interactions, item: int, rating: float) -> Interactions:
+    """Return one user's rows with one more, the latest."""
+    return Interactions.from_pairs(
+        np.zeros(len(history) + 1),
+        np.append(history.item_idx, item),
+        rating=np.append(history.rating, rating),
+        timestamp=np.append(history.timestamp, history.timestamp.max(initial=0) + 1),
+        n_users=1,
+        n_items=history.n_items,
+    )
+
+
+def _liked_with(rows: Interactions, item: int) -> torch.Tensor:
+    """Return (n_items,): the share of those who like each item that likes one item, too; liked is from the mean up."""
+    liked = rows.at_least(float(np.mean(rows.rating)))
+    both = liked.of_users(liked.user_idx[liked.item_idx == item]).item_counts
+    return torch.from_numpy(both / np.maximum(liked.item_counts, 1))
 
 
 def _promises(contract: Any) -> bool:

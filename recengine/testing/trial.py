@@ -73,6 +73,7 @@ class Trial:
         split = leave_last(rows, test=False)
         self.kind, self.settings = kind, settings or {}
         self.train, self.valid, self.rows = split.train, split.valid, split.fit
+        self.rating_range = dataset.rating_range
         self.items, self.user_table = dataset.items, dataset.user_table.iloc[chosen].reset_index(drop=True)
         self.users = np.array([rows.n_users - 1, 0, rows.n_users // 2])
 

@@ -166,6 +166,12 @@ BREAKS: list[tuple[type[Recommender], dict[str, Any], str, str]] = [
         "a new user with the same ratings gets other scores",
     ),
     (ItemKNN, {"explain": after(ItemKNN.explain, lambda _, s: 2 * s)}, "explanations", "the parts do not add up"),
+    (
+        ItemKNN,
+        {"signed_weights": after(ItemKNN.signed_weights, lambda _, weights: abs(weights))},
+        "dislikes",
+        "the scores of items like a disliked one change by 0.",
+    ),
     (Bias, {"estimates": after(Bias.estimates, lambda _, s: s + 1)}, "ratings", "a pair gets another rating"),
     (Bias, {"scale": property(lambda _: (4.0, 4.5)), "estimates": Bias.score}, "ratings", "a pair gets another"),
     (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -12,10 +12,18 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.data.sampling import ItemSampler, KnownPairs
-from recengine.models.pair.base import FoldIn, PairConfig
+from recengine.models.base import FitContext
+from recengine.models.pair.base import FoldIn, PairConfig, PairModel
 from recengine.models.pair.loss import pair_loss
 from recengine.models.pair.networks import PairNetwork
-from recengine.models.recency import HistoryModel, RecencyOptions, RecencyT, recency_weights
+from recengine.models.recency import (
+    HistoryModel,
+    RecencyOptions,
+    RecencyT,
+    TwoSidedModel,
+    TwoSidedOptions,
+    recency_weights,
+)
 
 STEPS, LEARNING_RATE, NEGATIVES = 40, 0.1, 64
 """Steps of Adam of a gradient fold-in, their size, and the negative samples of each."""
@@ -26,6 +34,14 @@ EVENT_WEIGHT = 0.7
 @dataclass(frozen=True)
 class FoldInConfig(PairConfig, RecencyOptions):
     """Options of a pair model that serves new users."""
+
+
+@dataclass(frozen=True)
+class RidgeFoldInConfig(PairConfig, TwoSidedOptions):
+    """Options of a pair model that hears what a new user dislikes."""
+
+
+RidgeT = TypeVar("RidgeT", bound=RidgeFoldInConfig)
 
 
 class GradientFoldIn:
@@ -74,10 +90,11 @@ class RidgeFoldIn:
     nearly as the average user. The likelihood of the chosen items is a softmax over the catalogue, taken to second
     order at that mean (Laplace's approximation):
 
-    u = m + (n C + P)^-1 sum_j w_j (v_j - e), n = sum_j w_j
+    u = m + (n C + P)^-1 sum_j w_j (v_j - e), n = sum_j |w_j|
 
     m, P : the users' mean and inverse covariance; e, C : the items' mean and covariance as the softmax at m has them
-    w_j  : `EVENT_WEIGHT`, times recency. The sum splits a new user's score over their history, exactly.
+    w_j  : `EVENT_WEIGHT`, times recency, or below 0 for a dislike, which pushes the vector away from the item and is
+           evidence as well. The sum splits a new user's score over their history, exactly.
     """
 
     STATE = ("people_mean", "people_covariance")
@@ -93,22 +110,19 @@ class RidgeFoldIn:
         weight = EVENT_WEIGHT * (torch.ones(len(rows)) if weight is None else weight).to(network.device)
         pull = prior.mean.new_zeros(rows.n_users, len(prior.mean))
         pull.index_add_(0, user, weight[:, None] * prior.centred[item])
-        return prior.mean + prior.solve(pull, prior.mean.new_zeros(rows.n_users).index_add_(0, user, weight))
+        return prior.mean + prior.solve(pull, prior.mean.new_zeros(rows.n_users).index_add_(0, user, weight.abs()))
 
     @torch.no_grad()
-    def explain(
-        self, network: PairNetwork, config: RecencyOptions, history: Interactions, item_idx: ArrayLike
-    ) -> Tensor:
-        """Return (n_targets, n_history): what each row of a history adds to a new user's scores.
+    def explain(self, network: PairNetwork, history: Interactions, item_idx: ArrayLike, weight: Tensor) -> Tensor:
+        """Return (n_targets, n_history): what each row of a history, weighted (n_history,), adds to the scores.
 
         What is left is what the average user's score would be. With `y_range`, it is what is added before the sigmoid.
         """
         past, targets = (
             torch.as_tensor(np.asarray(x, dtype=np.int64)).to(network.device) for x in (history.item_idx, item_idx)
         )
-        recency = torch.from_numpy(recency_weights(history, config)).to(network.device)
-        prior, weight = self._prior(network), EVENT_WEIGHT * recency
-        parts = prior.solve(weight[:, None] * prior.centred[past], weight.sum())
+        prior, weight = self._prior(network), EVENT_WEIGHT * weight.to(network.device)
+        parts = prior.solve(weight[:, None] * prior.centred[past], weight.abs().sum())
         return network.item_vectors(targets) @ parts.T
 
     def keep_prior(self, network: PairNetwork) -> None:
@@ -182,18 +196,36 @@ class ServesNewUsers(HistoryModel[RecencyT]):
 
     @torch.no_grad()
     def _vectors(self, rows: Interactions) -> Tensor:
-        weight = torch.from_numpy(recency_weights(rows, self.config)) if self.config.weighs else None
         assert self.fold_in is not None
         assert isinstance(self.config, PairConfig)
-        return self.fold_in.vectors(self.network, self.config, rows, weight)
+        return self.fold_in.vectors(self.network, self.config, rows, self._row_weights(rows))
+
+    def _row_weights(self, rows: Interactions) -> Tensor | None:
+        """Return (n,) how much each row counts, None where all count alike."""
+        return torch.from_numpy(recency_weights(rows, self.config)) if self.config.weighs else None
 
 
-class ExplainsToNewUsers(ServesNewUsers[RecencyT]):
-    """What a `PairModel` serves whose new users are found in closed form: their scores split over their history."""
+class ExplainsToNewUsers(TwoSidedModel[RidgeT], ServesNewUsers[RidgeT], PairModel[RidgeT]):
+    """A `PairModel` whose new users are found in closed form: likes and dislikes count, and scores split over them."""
 
+    abilities = ("similar", "fold-in", "explain")
     fold_in_class: ClassVar[type[FoldIn] | None] = RidgeFoldIn
+
+    def learn(self, train: Interactions, context: FitContext) -> None:
+        self.take_scale(train)
+        super().learn(train, context)
+
+    def _row_weights(self, rows: Interactions) -> Tensor:
+        return torch.from_numpy(self.signed_weights(rows))
 
     def explain(self, history: Interactions, item_idx: ArrayLike) -> Tensor:
         """Return (n_targets, n_history): what each row of a history adds to a new user's scores."""
         assert isinstance(self.fold_in, RidgeFoldIn)
-        return self.fold_in.explain(self.network, self.config, history, item_idx)
+        return self.fold_in.explain(self.network, history, item_idx, self._row_weights(history))
+
+    def state(self) -> dict[str, Tensor]:
+        return super().state() | {"scale": self.scale}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.scale = state["scale"]
+        super().restore({name: tensor for name, tensor in state.items() if name != "scale"})

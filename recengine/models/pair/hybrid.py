@@ -12,7 +12,7 @@ from recengine.models.base import FitContext
 from recengine.models.factors.mf import MF
 from recengine.models.metadata import COLUMNS, parse_columns
 from recengine.models.pair.base import PairConfig, PairModel, TrainingPhase
-from recengine.models.pair.fold_in import FoldInConfig
+from recengine.models.pair.fold_in import RidgeFoldInConfig
 from recengine.models.pair.networks import HybridNetwork, PairNetwork
 from recengine.models.pair.neural import LayeredConfig
 from recengine.training.config import Range, option
@@ -116,7 +116,7 @@ class Hybrid(PairModel[HybridConfig]):
     def _start(self, train: Interactions, context: FitContext) -> PairNetwork:
         if not self.tables and self.config.pretrain_epochs:
             shared = {f.name for f in dataclasses.fields(PairConfig)} - {"negatives", "learning_rate"}
-            config = FoldInConfig(**{name: getattr(self.config, name) for name in shared})
+            config = RidgeFoldInConfig(**{name: getattr(self.config, name) for name in shared})
             run = dataclasses.replace(context.run, epochs=self.config.pretrain_epochs)
             on_epoch = mark_stage(context.on_epoch, Stage.PRETRAINING)
             self.tables = MF(config).fit(train, items=context.items, run=run, on_epoch=on_epoch).network.state_dict()

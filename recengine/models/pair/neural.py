@@ -8,7 +8,13 @@ from typing import Literal
 from recengine.errors import BadInput
 from recengine.models.options import shared
 from recengine.models.pair.base import PairConfig, PairModel, TrainingPhase
-from recengine.models.pair.fold_in import ExplainsToNewUsers, FoldInConfig, GradientFoldIn, ServesNewUsers
+from recengine.models.pair.fold_in import (
+    ExplainsToNewUsers,
+    FoldInConfig,
+    GradientFoldIn,
+    RidgeFoldInConfig,
+    ServesNewUsers,
+)
 from recengine.models.pair.networks import (
     BucketNetwork,
     DeepFMNetwork,
@@ -159,7 +165,7 @@ class DeepFM(PairModel[LayeredConfig]):
 
 
 @dataclass(frozen=True)
-class ColdStartConfig(FoldInConfig):
+class ColdStartConfig(RidgeFoldInConfig):
     """Options of `cold-start-mf`."""
 
     bucket_epochs: int = option(
@@ -174,19 +180,18 @@ class ColdStartConfig(FoldInConfig):
     )
 
 
-class ColdStartMF(ExplainsToNewUsers[ColdStartConfig], PairModel[ColdStartConfig]):
+class ColdStartMF(ExplainsToNewUsers[ColdStartConfig]):
     """Matrix factorisation whose items start from the mean vector of their genres, and stay there while unknown."""
 
     name = "cold-start-mf"
     title = "Cold-start-MF"
-    abilities = ("similar", "fold-in", "explain")
     family = "hybrid"
     summary = (
         "Matrix factorisation in which a new film starts as the average of its genres, then moves as likes arrive."
     )
     reference = "Kula, Metadata embeddings for user and item cold-start recommendations, CBRecSys 2015"
     Config = ColdStartConfig
-    version = 2
+    version = 3
     network_class = BucketNetwork
     metadata = ("genres",)
     preset_epochs = 60

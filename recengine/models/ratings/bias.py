@@ -45,6 +45,7 @@ class Bias(HistoryModel[BiasConfig], RatingModel[BiasConfig]):
     name = "bias"
     abilities = ("fold-in", "ratings")
     is_reference = True
+    hears_dislikes = False  # a low rating lowers all items alike
     family = "baseline"
     summary = "Predicts the average rating, adjusted for how good the film is and how generous you are."
     reference = "Koren, Bell & Volinsky, Matrix factorization techniques for recommender systems, Computer 2009"

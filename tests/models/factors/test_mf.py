@@ -1,10 +1,13 @@
-"""`mf`: the negative samples that a row is compared with."""
+"""`mf`: the negative samples that a row is compared with, and what likes and dislikes make of a new user."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
@@ -47,3 +50,45 @@ def test_a_known_positive_is_a_negative_only_in_approximate_sampling(sampling: s
     config = kind.Config.from_dict({"embedding_dim": 4, "l2": 0, "loss": "hinge", "sampling": sampling})
     one, many = (kind(config).fit(board, run=RunConfig(device="cpu", epochs=e)).score([0, 1]) for e in (1, 5))
     assert torch.equal(one, many) == (sampling == "exact")
+
+
+@pytest.fixture(scope="module")
+def model(tiny: Dataset) -> Any:
+    kind = model_class("mf")
+    config = kind.Config.from_dict({"embedding_dim": 5, "dislike_weight": 0.5})
+    return kind(config).fit(tiny.positives(4.0), run=RunConfig(device="cpu", epochs=20))
+
+
+rated = st.dictionaries(st.integers(0, 39), st.sampled_from([1.0, 2.5, 3.0, 4.0, 5.0]), max_size=12)
+
+
+@given(ratings=rated)
+def test_a_new_user_is_the_ridge_solution_with_dislikes_pushing_away(model: Any, ratings: dict[int, float]) -> None:
+    """The formula of the class, written out in float64; what each rating adds is its term of the sum."""
+    users, items, bias = (
+        model.network.state_dict()[name].double().numpy()
+        for name in ("user_embedding.weight", "item_embedding.weight", "item_bias")
+    )
+    mean, prior = users.mean(0), np.cov(users.T)
+    prior += (0.01 * np.diag(prior).mean() + 1e-6) * np.eye(5)
+    share = np.exp(items @ mean + bias.reshape(-1))
+    share /= share.sum()
+    centred = items - share @ items
+    spread = (centred * share[:, None]).T @ centred
+    weight = np.array([0.7 if r >= 4 else -0.35 if r <= 2.5 else 0.0 for r in ratings.values()])
+    past = list(ratings)
+    inverse = np.linalg.inv(np.linalg.inv(prior) + np.abs(weight).sum() * spread)
+    moves = (weight[:, None] * centred[past]).reshape(-1, 5) @ inverse
+    expected = items @ (mean + moves.sum(0)) + bias.reshape(-1)
+    rows = Interactions.from_pairs([0] * len(past), past, rating=list(ratings.values()), n_users=1, n_items=40)
+    assert model.score_history(rows)[0].numpy() == pytest.approx(expected, abs=1e-4)
+    assert model.explain(rows, np.arange(40)).numpy() == pytest.approx(items @ moves.T, abs=1e-4)
+
+
+def test_without_dislikes_their_weight_changes_nothing(model: Any, tiny: Dataset) -> None:
+    likes = tiny.positives(4.0).of_users([3, 8])
+    plain = type(model)(dataclasses.replace(model.config, dislike_weight=0.0))
+    plain.n_users, plain.n_items = model.n_users, model.n_items
+    plain.restore(model.state())
+    assert torch.equal(plain.score_history(likes), model.score_history(likes))
+    assert torch.equal(plain.score([3, 8]), model.score([3, 8]))
