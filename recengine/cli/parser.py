@@ -5,7 +5,18 @@ from __future__ import annotations
 import argparse
 
 from recengine import __version__
-from recengine.cli import evaluation, importing, panel, predicting, promotion, serving, streaming, training, tuning
+from recengine.cli import (
+    evaluation,
+    explaining,
+    importing,
+    panel,
+    predicting,
+    promotion,
+    serving,
+    streaming,
+    training,
+    tuning,
+)
 from recengine.cli.arguments import Parser
 
 
@@ -14,6 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m recengine", description="Train, compare and serve movie recommenders.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for module in (training, evaluation, tuning, streaming, promotion, serving, panel, predicting, importing):
+    modules = (training, evaluation, tuning, streaming, promotion, serving, panel, explaining, predicting, importing)
+    for module in modules:
         module.add_commands(commands)
     return parser

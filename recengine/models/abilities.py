@@ -49,6 +49,15 @@ class SupportsExplain(Protocol):
 
 
 @runtime_checkable
+class NamesStanding(Protocol):
+    """Names the parts of what it scores an item for a user without ratings; no ability, but a better explanation."""
+
+    def standing(self) -> Mapping[str, Tensor]:
+        """Return what all items get, (n_items,) each, by name; they sum to the scores of a user without ratings."""
+        ...
+
+
+@runtime_checkable
 class SupportsPartialFit(Protocol):
     """Learns from events as they come, without training again."""
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
 from numpy.typing import ArrayLike
 
+from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.abilities import SupportsExplain
+from recengine.evaluation.policy import EvaluationPolicy
+from recengine.metrics import top_k
+from recengine.models.abilities import NamesStanding, SupportsExplain, SupportsFoldIn
 from recengine.models.base import Recommender, as_indices, heard, readable
+from recengine.serving.recommend import score_new, served
 
 
 class Reason(NamedTuple):
@@ -80,6 +86,76 @@ class Contribution(NamedTuple):
     item_idx: int
     rating: float
     amount: float
+
+
+@dataclass(frozen=True)
+class Why:
+    """What an item's score is made of: `contributions` and `standing` sum to `score`.
+
+    rank          : where the item stands in the user's list, from 1; None where it is rated and so not listed
+    contributions : of each rating, what adds most first and what takes most last
+    standing      : what no single rating causes, by name: `average` (what a user without ratings would get) or the
+                    parts of it that the model names; `passed` (what the items take that the user is not interested
+                    in); `arrangement` (what the list takes for the items above, such as those of its series);
+                    `popularity`, alone, where it stands in for a model without a signal
+    """
+
+    item_idx: int
+    score: float
+    rank: int | None
+    contributions: Sequence[Contribution]
+    standing: Mapping[str, float]
+
+    @property
+    def fallback(self) -> bool:
+        """Return whether popularity stands in, so that the score says nothing of the user's ratings."""
+        return "popularity" in self.standing
+
+
+@torch.inference_mode()
+def why(
+    model: Recommender,
+    dataset: Dataset,
+    history: Interactions,
+    target: int,
+    *,
+    positive: float = 4.0,
+    user_idx: int | None = None,
+    passed: Interactions | None = None,
+    seen: Interactions | None = None,
+) -> Why:
+    """Return what makes the score of an item, whether it is listed or not.
+
+    history      : all ratings of one user
+    user_idx     : the user's index where it is one of the data, None for a new user
+    passed, seen : what else a new user is not listed, as `recommend_new` takes it
+
+    Raises BadInput for a model that cannot split its scores.
+    """
+    new_user = user_idx is None
+    parts = contributions(model, history, target, positive=positive, new_user=new_user)
+    assert isinstance(model, SupportsFoldIn)  # as all that explain are
+    rows = _scored_from(model, history, positive, new_user)
+    if user_idx is None:
+        scores = score_new(model, dataset, history, positive, passed)
+    else:
+        scores = model.score([user_idx]).to("cpu", torch.float32, copy=True)
+    plain = float(scores[0, target])
+    aside = [rows for rows in (passed, seen) if rows is not None]
+    scored = served(model, dataset, scores, history, positive, EvaluationPolicy(), False, None, aside)
+    place = (top_k(scored.scores, dataset.n_items, scored.salts).items[0] == target).nonzero()
+    rank = int(place[0]) + 1 if len(place) else None
+    score = plain if rank is None else float(scored.scores[0, target])
+    if scored.fallback[0]:
+        return Why(target, score, rank, [], {"popularity": score})
+    if isinstance(model, NamesStanding):
+        standing = {name: float(amounts[target]) for name, amounts in model.standing().items()}
+    else:
+        standing = {"average": float(model.score_history(rows.select(slice(0)))[0, target])}
+    if passed is not None:
+        standing["passed"] = plain - float(score_new(model, dataset, history, positive, None)[0, target])
+    standing["arrangement"] = score - plain
+    return Why(target, score, rank, parts, {name: amount for name, amount in standing.items() if amount})
 
 
 @torch.inference_mode()

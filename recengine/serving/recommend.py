@@ -59,7 +59,7 @@ def recommend(
     scores = model.score(users).to("cpu", torch.float32, copy=True)  # (B, n_items)
     own_ranking = top_k(mask_scores(scores, users, seen=None), k, tie_salts(None, users)) if unmasked else None
     histories = dataset.ratings.of_users(users)
-    scored = _scored(model, dataset, scores, histories, positive, policy, include_seen, among)
+    scored = served(model, dataset, scores, histories, positive, policy, include_seen, among)
     return Listing(top_k(scored.scores, k, scored.salts), scored.fallback, own_ranking)
 
 
@@ -87,10 +87,37 @@ def recommend_new(
     Raises BadInput for a model without fold-in.
     """
     check_k(k, dataset.n_items)
+    scored = scored_new(
+        model,
+        dataset,
+        histories,
+        positive=positive,
+        include_seen=include_seen,
+        among=among,
+        passed=passed,
+        seen=seen,
+        policy=policy,
+    )
+    return Listing(top_k(scored.scores, k, scored.salts), scored.fallback)
+
+
+@torch.inference_mode()
+def scored_new(
+    model: Recommender,
+    dataset: Dataset,
+    histories: Interactions,
+    *,
+    positive: float = 4.0,
+    include_seen: bool = False,
+    among: ArrayLike | None = None,
+    passed: Interactions | None = None,
+    seen: Interactions | None = None,
+    policy: EvaluationPolicy = EvaluationPolicy(),  # noqa: B008 - frozen
+) -> Scored:
+    """Return the scores by which `recommend_new`, whose parameters these are, ranks."""
     scores = score_new(model, dataset, histories, positive, passed)
     aside = [rows for rows in (passed, seen) if rows is not None]
-    scored = _scored(model, dataset, scores, histories, positive, policy, include_seen, among, aside)
-    return Listing(top_k(scored.scores, k, scored.salts), scored.fallback)
+    return served(model, dataset, scores, histories, positive, policy, include_seen, among, aside)
 
 
 @torch.inference_mode()
@@ -175,7 +202,7 @@ def estimate_rows(model: PredictsRatings, dataset: Dataset, *, batch: int = 1024
             yield user, *(round(rating, 4) for rating in row)
 
 
-def _scored(
+def served(
     model: Recommender,
     dataset: Dataset,
     scores: Tensor,

@@ -191,16 +191,16 @@ class Taste(Recommender[TasteConfig]):
     def score_history(self, histories: Interactions) -> Tensor:
         """Return (histories.n_users, n_items) scores of users known only by these ratings."""
         evidence = self.evidence(histories.select(np.argsort(histories.user_idx, kind="stable")))
-        scores = self._standing().repeat(histories.n_users, 1)
+        scores = sum(self.standing().values(), torch.zeros(self.n_items)).repeat(histories.n_users, 1)
         scores[:, self.linked] += self._together(evidence)
         for table, weight in self._tables():
             shared, size = self._shared(evidence, table)
             scores += shared * (weight / size)
         return scores
 
-    def _standing(self) -> Tensor:
-        """Return (n_items,): what an item gets whoever asks."""
-        return self.config.quality_weight * self.quality + self.config.fame_weight * self._fame()
+    def standing(self) -> dict[str, Tensor]:
+        """Return (n_items,) by name: what an item gets whoever asks."""
+        return {"quality": self.config.quality_weight * self.quality, "fame": self.config.fame_weight * self._fame()}
 
     def _fame(self) -> Tensor:
         """Return (n_items,) from 0 to 1: the logarithm of how many like an item."""
