@@ -26,7 +26,7 @@ STANDING = {
     "average": "what a user without ratings would get",
     "passed": "items like those that are not of interest",
     "arrangement": "others of its kind stand above it in the list",
-    "popularity": "how many like it: nothing else is known for these ratings",
+    "fallback": "how many like it: nothing else is known for these ratings",
 }
 """What no single rating causes, in words."""
 SHOWN = 10
@@ -97,7 +97,7 @@ def run_why(options: argparse.Namespace, report: Reporter) -> None:
             _item(data, part.item_idx) | {"rating": part.rating, "amount": part.amount} for part in result.contributions
         ],
         "standing": dict(result.standing),
-        "fallback": "popularity" if result.fallback else None,
+        "popularity_fallback": result.fallback,
     }
     where = "rated, so not listed" if result.rank is None else f"rank {result.rank:,}"
     report.result(value, [f"{value['title']}: score {result.score:.3f}, {where}", *_reasons(data, result)])

@@ -97,7 +97,7 @@ class Why:
     standing      : what no single rating causes, by name: `average` (what a user without ratings would get) or the
                     parts of it that the model names; `passed` (what the items take that the user is not interested
                     in); `arrangement` (what the list takes for the items above, such as those of its series);
-                    `popularity`, alone, where it stands in for a model without a signal
+                    `fallback`, alone, where popularity stands in for a model without a signal
     """
 
     item_idx: int
@@ -109,7 +109,7 @@ class Why:
     @property
     def fallback(self) -> bool:
         """Return whether popularity stands in, so that the score says nothing of the user's ratings."""
-        return "popularity" in self.standing
+        return "fallback" in self.standing
 
 
 @torch.inference_mode()
@@ -147,7 +147,7 @@ def why(
     rank = int(place[0]) + 1 if len(place) else None
     score = plain if rank is None else float(scored.scores[0, target])
     if scored.fallback[0]:
-        return Why(target, score, rank, [], {"popularity": score})
+        return Why(target, score, rank, [], {"fallback": score})
     if isinstance(model, NamesStanding):
         standing = {name: float(amounts[target]) for name, amounts in model.standing().items()}
     else:

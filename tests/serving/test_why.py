@@ -99,7 +99,7 @@ def test_quality_fame_and_the_series_cap_are_parts_of_their_own(models, series: 
 def test_without_ratings_popularity_is_all_there_is(models, series: Dataset) -> None:
     result = why(models["ease"], series, new_user((3, 1.0)), 5)
     assert result.fallback
-    assert (result.contributions, result.standing) == ([], {"popularity": series.liked_counts(4.0)[5]})
+    assert (result.contributions, result.standing) == ([], {"fallback": series.liked_counts(4.0)[5]})
 
 
 def test_a_model_that_cannot_split_its_scores_says_so(series: Dataset) -> None:
