@@ -27,6 +27,7 @@ if str(ROOT) not in sys.path:  # Streamlit puts the folder of pages/main.py ther
 
 from pages.hosting import identity, logs  # noqa: E402 - needs the path above
 from pages.posters.poster import poster_svg, tile_svg  # noqa: E402 - needs the path above
+from pages.posters.tmdb import service  # noqa: E402 - needs the path above
 from recengine import settings  # noqa: E402 - needs the path above
 from recengine.errors import BadInput  # noqa: E402 - needs the path above
 
@@ -43,13 +44,22 @@ log = logging.getLogger("recengine.app")
 
 
 async def poster(request: Request) -> Response:
-    """Draw a poster from title, year and genres in its address alone, so that it can reveal no data."""
+    """Draw a poster from title, year and genres in its address alone, so that it can reveal no data.
+
+    TMDB's stands in for it where a page has asked for it and it has come; the address itself asks for nothing.
+    """
     parameters = request.query_params
+    headers = POSTER_HEADERS
+    tmdb, number = service(settings.tmdb_key(), settings.home()), parameters.get("m", "")
+    if tmdb is not None and number.isdecimal() and len(number) < 10:
+        if picture := tmdb.picture(int(number)):
+            return Response(picture[0], media_type=picture[1], headers=headers | {"Cache-Control": "max-age=86400"})
+        headers = headers | {"Cache-Control": "no-store"}
     year = parameters.get("y", "")
     known_year = int(year) if year.isdecimal() and len(year) == 4 else None
     title = parameters.get("t", "")
     body = _tile(title) if "tile" in parameters else _poster(title, known_year, parameters.get("g", ""))
-    return Response(body, media_type="image/svg+xml", headers=POSTER_HEADERS)
+    return Response(body, media_type="image/svg+xml", headers=headers)
 
 
 @lru_cache(maxsize=2048)

@@ -8,6 +8,7 @@ import streamlit as st
 from pages.ui import caches, cards, messages, recipes, sidebar
 from pages.ui.address import link, recall, record
 from pages.ui.escape import html, markdown
+from pages.ui.film_facts import facts_html
 from pages.ui.words import Words, words_of
 from recengine.data.dataset import Dataset
 
@@ -93,7 +94,8 @@ def seed_card(dataset: Dataset, item: int) -> None:
     chips = "".join(f"<span>{html(word)}</span>" for word in tags)
     st.html(
         f'<section class="seed"><div class="poster">{cards.poster_html(it)}</div><div class="facts">'
-        f'<h2>{html(it.title)}</h2>{meta}<p class="meta">{rated}</p><div class="words">{chips}</div></div></section>'
+        f'<h2>{html(it.title)}</h2>{meta}<p class="meta">{rated}</p><div class="words">{chips}</div>'
+        f"{facts_html(dataset, item, it)}</div></section>"
     )
 
 

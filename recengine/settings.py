@@ -75,3 +75,8 @@ def default_device() -> str:
 def database() -> str | None:
     """Return the address of the database for ratings (`DATABASE_URL`), which may hold a password."""
     return os.environ.get("DATABASE_URL", "").strip() or None
+
+
+def tmdb_key() -> str | None:
+    """Return the key with which the app may ask TMDB for posters and facts (`TMDB_API_KEY`)."""
+    return os.environ.get("TMDB_API_KEY", "").strip() or None

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
+import pandas as pd
 import streamlit as st
 
+from pages.posters.tmdb import service
 from pages.ui.address import link
 from pages.ui.escape import html, markdown, plain
 from pages.ui.words import words_of
+from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.titles import LONGEST_TITLE
 
@@ -23,11 +26,24 @@ class Film(NamedTuple):
     year: int | None
     genres: str
     is_film: bool = True
+    tmdb_id: int = 0
+    """TMDB's number where its poster may stand in for the drawn one, else 0."""
 
 
 def film(dataset: Dataset, item_idx: int) -> Film:
-    """Return the film at an item index."""
-    return Film(*dataset.films[item_idx], is_film=words_of(dataset).is_film)
+    """Return the film at an item index; with a key for TMDB, its poster is asked for."""
+    it = Film(*dataset.films[item_idx], is_film=words_of(dataset).is_film)
+    tmdb = service(settings.tmdb_key(), settings.home())
+    if tmdb is None or not (tmdb_id := number_of(dataset, item_idx, "tmdb_id")):
+        return it
+    tmdb.facts(tmdb_id)
+    return it._replace(tmdb_id=tmdb_id)
+
+
+def number_of(dataset: Dataset, item_idx: int, column: str) -> int:
+    """Return the number that a film has elsewhere (`imdb_id`, `tmdb_id`), 0 where the data do not know it."""
+    value = dataset.items[column].iloc[item_idx] if column in dataset.items else None
+    return 0 if value is None or pd.isna(value) else int(value)
 
 
 def named(it: Film) -> str:
@@ -40,7 +56,8 @@ def poster_address(it: Film) -> str:
     title, genres = plain(it.title)[:LONGEST_TITLE], plain(it.genres)[:LONGEST_TITLE]
     if not it.is_film:
         return f"poster/v1.svg?t={quote(title, safe='')}&tile=yes"
-    return f"poster/v1.svg?t={quote(title, safe='')}&y={it.year or ''}&g={quote(genres, safe='')}"
+    photo = f"&m={it.tmdb_id}" if it.tmdb_id else ""
+    return f"poster/v1.svg?t={quote(title, safe='')}&y={it.year or ''}&g={quote(genres, safe='')}{photo}"
 
 
 def poster_html(it: Film) -> str:

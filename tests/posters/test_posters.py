@@ -124,3 +124,22 @@ def test_route_answers_nonsense_with_a_poster(query: bytes) -> None:
     status, _, body = asked(query)
     assert status == 200
     assert tags(body.decode()) <= SAFE
+
+
+def test_a_photo_stands_in_for_the_drawn_poster_once_it_has_come(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RECENGINE_HOME", str(tmp_path))
+    drawn = asked(b"t=Alien&y=1979&g=Horror&m=348")
+    assert drawn[1]["content-type"] == "image/svg+xml"
+    monkeypatch.setenv("TMDB_API_KEY", "a key")
+    status, headers, body = asked(b"t=Alien&y=1979&g=Horror&m=348")
+    assert (status, body, headers["cache-control"]) == (200, drawn[2], "no-store")
+    (tmp_path / "tmdb").mkdir()
+    (tmp_path / "tmdb" / "348.img").write_bytes(b"\xff\xd8\xff a picture")
+    (tmp_path / "tmdb" / "348.json").write_text('{"title": "Alien"}')
+    status, headers, body = asked(b"t=Alien&y=1979&g=Horror&m=348")
+    assert (status, body, headers["content-type"]) == (200, b"\xff\xd8\xff a picture", "image/jpeg")
+    assert headers["x-content-type-options"] == "nosniff"
+    for number in (b"..%2F348", b"-1", b"9" * 40, b"349"):
+        assert asked(b"t=Alien&y=1979&g=Horror&m=" + number)[2] == drawn[2]
