@@ -40,12 +40,13 @@ def words(text: str, mark: str = ",") -> set[str]:
 
 
 def test_the_catalogue_is_numbered_sorted_and_complete(films: pd.DataFrame) -> None:
-    assert list(films.columns) == ["item_id", "title", "year", "genres", "director", "keywords"]
+    assert list(films.columns) == [*sample.COLUMNS, "country", "stature", "fame"]
     assert 1_150 <= len(films) <= 1_300
     assert films["item_id"].tolist() == list(range(1, len(films) + 1))
     assert films.sort_values(["year", "title"])["item_id"].tolist() == films["item_id"].tolist()
     assert films["year"].between(1895, 2026).all()
-    for column in ("title", "genres", "director", "keywords"):
+    assert films[["stature", "fame"]].isin(range(1, 6)).all(axis=None)
+    for column in ("title", "genres", "director", "keywords", "country"):
         assert (films[column].str.strip() == films[column]).all()
         assert (films[column] != "").all()
 
@@ -89,14 +90,12 @@ def test_years_agree_with_movielens_wherever_it_has_the_title(films: pd.DataFram
 
 
 def test_every_name_in_the_taste_tables_is_in_the_catalogue(films: pd.DataFrame) -> None:
-    titles = set(films["title"])
-    assert words(taste.EVERYONE_KNOWS, ";") | words(taste.MOST_KNOW, ";") <= titles
     tags = {tag for column in ("genres", "keywords") for text in films[column] for tag in text.split("|")}
     tags |= {name for text in films["director"] for name in text.split(" & ")}
-    tags |= {f"{year // 10 * 10}s" for year in films["year"]}
+    tags |= {f"{year // 10 * 10}s" for year in films["year"]} | set(films["country"]) | set(taste.EPOCHS)
     circles = {tag for line in taste.CIRCLES.strip().splitlines() for tag in words(line)}
     leanings = {tag for leaning in taste.LEANINGS.values() for tag in leaning}
-    assert circles | leanings | set(taste.FAME) | words(taste.FRANCHISES) | words(taste.FAINT) <= tags
+    assert circles | leanings | set(taste.AVERSIONS) | words(taste.FRANCHISES) | words(taste.FAINT) <= tags
     assert set(taste.LEANINGS) == {*taste.AGE_GROUPS, *taste.GENDERS, *taste.OCCUPATIONS}
 
 
@@ -125,6 +124,30 @@ def test_sizes_and_ratings_look_like_a_real_audience(data: Dataset) -> None:
     seen = np.sort(r.item_counts)[::-1]
     assert seen[0] > 0.35 * data.n_users
     assert np.median(seen) < 0.2 * seen[0]
+
+
+def test_no_model_sees_what_the_simulation_knows_of_a_film(data: Dataset) -> None:
+    assert not {"country", "stature", "fame"} & set(data.items)
+
+
+def test_means_follow_stature_and_audiences_follow_fame(data: Dataset, films: pd.DataFrame) -> None:
+    r = data.ratings
+    mean = np.bincount(r.item_idx, r.rating, data.n_items) / r.item_counts
+    ranks = pd.DataFrame({"mean": mean, "seen": r.item_counts, **films[["stature", "fame"]]}).rank().corr()
+    assert ranks.loc["mean", "stature"] >= 0.6
+    assert ranks.loc["seen", "fame"] >= 0.6
+    of_title = dict(zip(films["title"], mean, strict=True))
+    assert of_title["The Godfather"] >= 4.0
+    assert of_title["Seven Samurai"] > of_title["Transformers"] + 1
+    most_rated = set(films["title"].to_numpy()[np.argsort(-r.item_counts)[:40]])
+    assert {"The Godfather", "The Matrix", "Star Wars", "Pulp Fiction", "The Shawshank Redemption"} <= most_rated
+
+
+def test_cinephiles_watch_together_what_others_hardly_know(data: Dataset, films: pd.DataFrame) -> None:
+    japan = films["country"].to_numpy() == "Japan"
+    share = np.bincount(data.ratings.user_idx, japan[data.ratings.item_idx]) / data.ratings.user_counts
+    assert np.median(share) < 0.06
+    assert (share > 0.2).sum() > 0.01 * data.n_users
 
 
 def test_people_have_a_group_each_and_their_groups_lean(data: Dataset) -> None:

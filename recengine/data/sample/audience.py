@@ -2,15 +2,18 @@
 
 1. A film is a bundle of tags (`recengine.data.sample.taste`). Two films are kin by the cosine of their tags, rare ones
    counting for more, and by the circles of fans to which both belong.
-2. Fame is how likely any user is to have seen a film: a guess from the catalogue and noise. Quality goes with fame.
-3. A user loves a handful of films, drawn by fame, by what their age, gender and occupation lean to and by the films
-   of their youth; the first love colours the others. Their taste for any film is its kinship to what they love: so
-   it is a taste for genres, keywords, directors and eras, and users who share a love share a circle.
-4. Users rate what they have seen: drawn by fame (some care for it more than others), by taste, by their will to go
-   on with a franchise or director, and by chance.
-5. A rating is the film's quality, the user's strictness, their taste and noise, on half stars, the whole ones
+2. Fame, how likely any user is to have seen a film, and quality follow from two classes of 1 to 5 in films.csv, written
+   down by hand from what is commonly known: `fame`, and `stature`, a film's standing among critics and the public.
+3. One user in five is a cinephile: what they love and watch follows stature more than fame, and reaches far back.
+4. A user loves a handful of films, drawn by fame and stature, by what their age, gender and occupation lean to and by
+   the films of their youth; the first love colours the others. One of its tags, a genre, an era, a country or a
+   director, becomes a passion. A user's taste for any film is its kinship to what they love: so users who share a
+   love share a circle. Most users also have a genre that they avoid, and rate low when they see it after all.
+5. Users rate what they have seen: drawn by fame (some care for it more than others), by stature, by taste and passion,
+   by their will to go on with a franchise or director, and by chance.
+6. A rating is the film's quality, the user's strictness, their taste and noise, on half stars, the whole ones
    preferred by most.
-6. Taste drifts: each love has its season, and the films of a franchise or director tend to be watched together, in
+7. Taste drifts: each love has its season, and the films of a franchise or director tend to be watched together, in
    their order. So a history's order carries information. No user rates a film before July of its year.
 
 Everything is drawn from one PCG64 generator with a fixed seed. What matrix products add up are multiples of 2**-12 or
@@ -38,14 +41,17 @@ N_USERS = 2_000
 N_LOVES = 6
 LEAST_RATINGS, MOST_RATINGS = 20, 500
 
-TAG_WEIGHT = {"genre": 0.7, "keyword": 1.0, "director": 1.5, "era": 0.7}
+TAG_WEIGHT = {"genre": 0.7, "keyword": 1.0, "director": 1.5, "era": 1.0, "country": 1.0}
 MOST_RARITY = 6.5  # bits: a tag that two films share may count for no more than one that a dozen share
 CIRCLE_SHARE = 0.32  # of kinship; the rest is shared tags
 LOVE_OF_KIN = 8.0  # how much the first love draws its kin
 PULL_OF_FAME, PULL_OF_TASTE, PULL_OF_GROUP = 1.0, 6.0, 0.5  # on what is seen
+CINEPHILES = 0.25  # share of the users
+PASSIONS, AVERSION = (2.4, 1.6), 1.5  # on what is loved and seen
+HALF_LIKING = 0.6  # kinship to all loves that moves a rating by half of what it can
+STARS_OF_AVERSION = 0.8  # that a film of the avoided genre loses
 GOING_ON = 1.4  # spread of a user's will to go on with a franchise or director, on what is seen
-MEAN_STARS, STARS_FOR_TASTE, STAR_NOISE = 3.65, 1.9, 0.7
-USUAL_TASTE = 0.5  # a user's taste for a film that they neither seek nor avoid
+MEAN_STARS, STARS_FOR_TASTE, STAR_NOISE = 3.61, 2.6, 0.75
 SEASON, TOGETHER = 0.50, 0.30  # shares of a love's season, and of a franchise's, in when a film is watched
 
 DAY, YEAR = 86_400, 31_556_952
@@ -56,9 +62,11 @@ class Catalogue(NamedTuple):
     """What the model makes of n films."""
 
     tags: list[str]
+    kinds: list[str]  # of each tag: "genre", "keyword", "director", "era" or "country"
     has: Floats  # (n, n_tags) 1 where the film has the tag
     kinship: Floats  # (n, n) in [0, 1]
     fame: Floats  # (n,) in logits
+    stature: Floats  # (n,) from 1 to 5
     quality: Floats  # (n,) in stars
     year: Ints  # (n,)
     series: Ints  # (n,) films of one franchise, else of one director, share a number
@@ -72,7 +80,10 @@ class Audience(NamedTuple):
     occupation: Ints
     start: Ints  # (U,) seconds since 1970
     span: Ints  # (U,) seconds
+    discernment: Floats  # (U,) from 0 to 1: how much stature counts, and fame does not
     leaning: Floats  # (U, n) what their group and their youth draw them to, in logits
+    passion: Floats  # (U, n) what their passion adds and their aversion takes, in logits
+    avoids: NDArray[np.bool_]  # (U, n) films of the genre that they avoid
     taste: Floats  # (U, n) kinship to all that they love, added up
     dearest: NDArray[np.int8]  # (U, n) which love each film is nearest to
 
@@ -110,7 +121,11 @@ def read_catalogue(films: pd.DataFrame, rng: Rng) -> Catalogue:
         "genre": [text.split("|") for text in films["genres"]],
         "keyword": [text.split("|") for text in films["keywords"]],
         "director": [text.split(" & ") for text in films["director"]],
-        "era": [[f"{y // 10 * 10}s"] for y in year.tolist()],
+        "era": [
+            [f"{y // 10 * 10}s", f"{country} {_epoch(y)}"]
+            for y, country in zip(year.tolist(), films["country"], strict=True)
+        ],
+        "country": [[name] for name in films["country"]],
     }
     kind_of = {tag: kind for kind, lists in kinds.items() for row in lists for tag in row}
     tags = sorted(kind_of)
@@ -129,18 +144,16 @@ def read_catalogue(films: pd.DataFrame, rng: Rng) -> Catalogue:
     shared = (1 - CIRCLE_SHARE) * _cosine(has * weight) + CIRCLE_SHARE * _cosine(circles)
     kinship = _exact(shared * np.sqrt(np.sqrt(shared)))  # power 1.25: near kin stand out
 
-    title = films["title"].to_numpy(str)
-    fame = 0.4 * rng.standard_normal(n) + _weighted(has, index_of, taste.FAME)
-    fame += np.interp(year, list(taste.FAME_BY_YEAR), list(taste.FAME_BY_YEAR.values()))
-    for titles, known in ((taste.EVERYONE_KNOWS, 2.3), (taste.MOST_KNOW, 1.25)):
-        fame += known * np.isin(title, _words(titles, ";"))
-    quality = 0.35 * rng.standard_normal(n) + 0.15 * fame
+    stature = films["stature"].to_numpy(np.float64)
+    fame = 0.2 * rng.standard_normal(n) + np.array(taste.FAME_OF_CLASS)[films["fame"].to_numpy() - 1]
+    quality = 0.12 * rng.standard_normal(n) + np.array(taste.STARS_OF_STATURE)[films["stature"].to_numpy() - 1]
 
     series = len(tags) + np.arange(n)
     in_series = [t for t in tags if kind_of[t] == "director"] + [t for t in tags if t in franchise]
     for tag in in_series:
         series[has[:, index_of[tag]] > 0] = index_of[tag]
-    return Catalogue(tags, has, kinship, fame, quality, year, np.unique(series, return_inverse=True)[1])
+    number = np.unique(series, return_inverse=True)[1]
+    return Catalogue(tags, [kind_of[tag] for tag in tags], has, kinship, fame, stature, quality, year, number)
 
 
 def draw_audience(films: Catalogue, rng: Rng) -> Audience:
@@ -160,11 +173,21 @@ def draw_audience(films: Catalogue, rng: Rng) -> Audience:
     leaning += 0.9 / (1 + ((films.year - youth[:, None]) / 14) ** 2)
 
     everyone = np.arange(n)
-    likely = 0.6 * films.fame + leaning
+    discernment = 0.3 * rng.random(n)
+    cinephile = rng.random(n) < CINEPHILES
+    discernment[cinephile] = 0.6 + 0.4 * rng.random(int(cinephile.sum()))
+    likely = (0.6 - 0.5 * discernment[:, None]) * films.fame + leaning
+    likely += (0.2 + discernment[:, None]) * (films.stature - 3.5)
     likely[_released(films, start, span) >= 1] = -np.inf
     loves = np.empty((n, N_LOVES), np.int64)
     loves[:, 0] = (likely + _gumbel(rng, likely.shape)).argmax(1)
-    likely += LOVE_OF_KIN * films.kinship[loves[:, 0]] + _gumbel(rng, likely.shape)
+    avoided = _draw_aversions(films, loves[:, 0], rng)
+    with_tag = np.ascontiguousarray(films.has.T)
+    avoids = (with_tag[avoided] > 0) & (avoided >= 0)[:, None]
+    passion: Floats = np.where(avoids, -AVERSION, 0.0)
+    for pull in PASSIONS:
+        passion += pull * with_tag[_draw_passions(films, loves[:, 0], discernment, rng)]
+    likely += LOVE_OF_KIN * films.kinship[loves[:, 0]] + passion + _gumbel(rng, likely.shape)
     likely[everyone, loves[:, 0]] = -np.inf
     for j in range(1, N_LOVES):
         loves[:, j] = likely.argmax(1)
@@ -174,20 +197,44 @@ def draw_audience(films: Catalogue, rng: Rng) -> Audience:
     total, nearest = np.zeros(leaning.shape), np.zeros(leaning.shape)
     dearest = np.zeros(leaning.shape, np.int8)
     for j in range(N_LOVES):
-        pull = strength[:, j, None] * films.kinship[loves[:, j]]
-        total += pull
-        dearest[pull > nearest] = j
-        np.maximum(nearest, pull, out=nearest)
-    return Audience(age, gender, occupation, start, span, leaning, total, dearest)
+        kin = strength[:, j, None] * films.kinship[loves[:, j]]
+        total += kin
+        dearest[kin > nearest] = j
+        np.maximum(nearest, kin, out=nearest)
+    who = (age, gender, occupation, start, span)
+    return Audience(*who, discernment, leaning, passion, avoids, total, dearest)
+
+
+def _draw_passions(films: Catalogue, love: Ints, discernment: Floats, rng: Rng) -> Ints:
+    """Return (U,) a tag of each user's first love, of a kind that cinephiles and others favour in different shares."""
+    kinds = list(taste.PASSIONS)
+    shares = np.array(list(taste.PASSIONS.values())).T[(discernment > 0.5).astype(int)]
+    kind = [kinds[i] for i in _pick(shares, np.arange(len(love)), rng)]
+    which = {name: np.array(films.kinds) == name for name in kinds}
+    drawn = np.empty(len(love), np.int64)
+    for user, at in enumerate(rng.random(len(love))):
+        tags = np.flatnonzero((films.has[love[user]] > 0) & which[kind[user]])
+        drawn[user] = tags[int(at * len(tags))]
+    return drawn
+
+
+def _draw_aversions(films: Catalogue, love: Ints, rng: Rng) -> Ints:
+    """Return (U,) the genre that each user avoids, never one of their first love, or -1."""
+    genres = np.array([films.tags.index(name) for name in taste.AVERSIONS])
+    drawn = genres[_pick(np.array([list(taste.AVERSIONS.values())]), np.zeros(len(love), int), rng)]
+    avoids = (rng.random(len(love)) < taste.HAVE_AN_AVERSION) & (films.has[love, drawn] == 0)
+    return np.where(avoids, drawn, -1)
 
 
 def choose_films(films: Catalogue, audience: Audience, rng: Rng) -> tuple[Ints, Ints]:
     """Return who has seen what, as aligned (user, film): the likeliest of each user's draws."""
     n = N_USERS
-    many = LEAST_RATINGS + np.floor(np.exp(3.38 + 1.15 * rng.standard_normal(n)))
+    many = LEAST_RATINGS + np.floor(np.exp(3.36 + 1.15 * rng.standard_normal(n)))
     size = np.minimum(many, MOST_RATINGS).astype(np.int64)
-    keen = PULL_OF_FAME + 0.25 * rng.standard_normal(n)
+    keen = PULL_OF_FAME - 0.5 * audience.discernment + 0.2 * rng.standard_normal(n)
     want = keen[:, None] * films.fame + PULL_OF_TASTE * audience.taste + PULL_OF_GROUP * audience.leaning
+    want -= 0.8 * PULL_OF_TASTE * audience.taste.mean(0)  # a film that is kin to many is not seen by all the more
+    want += audience.passion + (0.2 + 0.8 * audience.discernment[:, None]) * (films.stature - 3.5)
     want += GOING_ON * rng.standard_normal((n, int(films.series.max()) + 1))[:, films.series]
     want += _gumbel(rng, want.shape)
     want[_released(films, audience.start, audience.span) >= 1] = -np.inf
@@ -200,7 +247,12 @@ def rate(films: Catalogue, audience: Audience, user: Ints, film: Ints, rng: Rng)
     """Return the stars of each (user, film): 0.5 to 5 in halves."""
     strictness = 0.35 * rng.standard_normal(N_USERS)
     stars = MEAN_STARS + strictness[user] + films.quality[film] + STAR_NOISE * rng.standard_normal(len(user))
-    stars += STARS_FOR_TASTE * (audience.taste[user, film] - USUAL_TASTE)
+    n = len(films.year)
+    liking = audience.taste[user, film]
+    liking = liking / (liking + HALF_LIKING)
+    usual = np.bincount(film, liking, n) / np.maximum(np.bincount(film, minlength=n), 1)
+    stars += STARS_FOR_TASTE * (liking - usual[film])  # so that its mean is its quality
+    stars -= STARS_OF_AVERSION * audience.avoids[user, film]
     likes_whole = 0.1 + 0.6 * rng.random(N_USERS)
     whole = rng.random(len(user)) < likes_whole[user]
     return np.clip(np.where(whole, np.round(stars), np.round(2 * stars) / 2), 0.5, 5.0)
@@ -236,6 +288,11 @@ def _released(films: Catalogue, start: Ints, span: Ints) -> Floats:
     """Return (U, n): July of each film's year as a position in each user's time, 0 its start, 1 its end."""
     july = (films.year - 1970) * YEAR + YEAR // 2
     return (july - start[:, None]) / span[:, None]
+
+
+def _epoch(year: int) -> str:
+    """Return the latest epoch of film-making that began by the year."""
+    return [name for name, first in taste.EPOCHS.items() if first <= year][-1]
 
 
 def _membership(has: Floats, index_of: dict[str, int], tags: Sequence[str]) -> Floats:

@@ -21,6 +21,8 @@ from recengine.files import atomic_file
 
 FILMS = Path(__file__).with_name("films.csv")
 LICENCE = "Free to use with RecEngine. The films are facts written down by hand; the audience is simulated."
+COLUMNS = ("item_id", "title", "year", "genres", "director", "keywords")
+"""What the data set tells of a film; the rest of films.csv is for the simulation, and no model sees it."""
 NOTE = "The films are real; the users, their ratings and the times are simulated."
 
 _SOURCES = (FILMS, FILMS.with_name("taste.py"), FILMS.with_name("audience.py"))
@@ -29,8 +31,11 @@ _Tables = tuple[pd.DataFrame, pd.DataFrame]
 
 
 def sample_films() -> pd.DataFrame:
-    """Return the catalogue: item_id, title, year, genres and keywords (joined by `|`), director (by ` & `)."""
-    text = ("title", "genres", "director", "keywords")
+    """Return the catalogue: item_id, title, year, genres and keywords (joined by `|`), director (by ` & `), country.
+
+    `stature` and `fame` are classes of 1 to 5 written down by hand, for the simulation only.
+    """
+    text = ("title", "genres", "director", "keywords", "country")
     return pd.read_csv(FILMS, dtype=dict.fromkeys(text, str), keep_default_na=False, encoding="utf-8")
 
 
@@ -46,7 +51,7 @@ def sample_dataset(source: DatasetSource | None = None, files: Files | None = No
     return build_dataset(
         "sample",
         ratings,
-        films,
+        films[list(COLUMNS)],
         users,
         notes=(NOTE,),
         licence=LICENCE,
@@ -54,7 +59,7 @@ def sample_dataset(source: DatasetSource | None = None, files: Files | None = No
     )
 
 
-SAMPLE = DatasetSource("sample", "RecEngine sample", 149_890, 2_000, 1_229, LICENCE, "", sample_dataset)
+SAMPLE = DatasetSource("sample", "RecEngine sample", 151_063, 2_000, 1_229, LICENCE, "", sample_dataset)
 
 
 def _generator_key() -> str:

@@ -1,6 +1,6 @@
 """Tables of the taste model behind `sample`: guesses about films and users, written down by hand, not measured.
 
-A *tag* is a genre, a keyword, a director or a decade ("1980s") of a film.
+A *tag* is a genre, a keyword, a director, a country or a decade ("1980s") of a film.
 """
 
 GENRES = """
@@ -79,7 +79,15 @@ parody, slapstick, monty python, mockumentary, Mel Brooks, David Zucker, Comedy
 teen comedy, high school, gross-out comedy, stoner comedy, buddy comedy, college, Comedy
 screwball, silent film, slapstick, hollywood, black and white, 1930s, 1940s
 arthouse, slow cinema, existential, new wave, neorealism, surreal, loneliness
-hong kong, korea, japan, china, samurai, martial arts
+France, Italy, Germany, Sweden, Denmark, Russia, Iran, Taiwan, Japan, Poland, Hungary, arthouse, black and white
+Russia, Iran, Taiwan, Hungary, Belgium, slow cinema, existential, childhood
+France, new wave, paris
+Italy, neorealism, poverty
+Japan, samurai, anime
+Hong Kong, China, South Korea, samurai, martial arts
+Spain, Mexico, Brazil, Argentina
+Sweden, Denmark, Norway
+1970s, United States new waves, neo-noir, road trip, loneliness, satire, Drama, Crime
 true story, biography, politics, journalism, nature, Documentary
 courtroom, lawyer, racism, civil rights, prison, true story, Drama
 boxing, rocky, sports underdog, football, baseball, racing
@@ -94,62 +102,34 @@ spider-man, star trek, star wars, studio ghibli, superman, terminator, toy story
 """
 """Keywords that reveal more than others, whose films are often watched in order."""
 
-FAINT = "blockbuster, cult classic, ensemble, epic, family, friendship, remake, sequel"
+FAINT = """
+blockbuster, cult classic, ensemble, epic, family, friendship, remake, sequel, United States, United Kingdom
+"""
 """Keywords that reveal little of taste."""
 
-FAME: dict[str, float] = {
-    "blockbuster": 0.5,
-    "disney": 0.3,
-    "james bond": 0.3,
-    "marvel": 0.4,
-    "pixar": 0.4,
-    "star wars": 0.4,
-    "arthouse": -0.5,
-    "neorealism": -0.6,
-    "silent film": -0.6,
-    "slow cinema": -0.8,
-    "Documentary": -0.8,
+FAME_OF_CLASS = (-1.5, -0.5, 0.6, 2.1, 4.4)
+"""Logits of having seen a film of each class of fame: 1 is known to few, 5 to nearly everybody."""
+STARS_OF_STATURE = (-1.3, -0.8, -0.25, 0.1, 0.75)
+"""Stars that a film of each class of stature gets above the usual: 1 is poorly regarded, 5 belongs to the canon."""
+
+EPOCHS = {"silent era": 1895, "studio era": 1930, "new waves": 1960, "blockbuster era": 1983, "our century": 2000}
+"""Epochs of film-making and when they begin: each country has its own, "United States new waves", as a tag."""
+PASSIONS = {
+    "genre": (0.50, 0.15),
+    "era": (0.15, 0.35),
+    "country": (0.05, 0.30),
+    "director": (0.30, 0.20),
 }
-"""Signs of a large or a small audience, by tag, added to a film's fame."""
-
-FAME_BY_YEAR = {1920: -1.0, 1960: -0.5, 1980: 0.0, 1995: 0.4, 2010: 0.3, 2025: 0.0}
-"""Added to a film's fame; between these years in a straight line."""
-
-EVERYONE_KNOWS = """
-The Shawshank Redemption; Pulp Fiction; Forrest Gump; The Matrix; The Silence of the Lambs; Star Wars; Jurassic Park;
-Terminator 2: Judgment Day; Toy Story; Schindler's List; Fight Club; The Empire Strikes Back; Return of the Jedi;
-Raiders of the Lost Ark; The Godfather; Back to the Future; The Lord of the Rings: The Fellowship of the Ring;
-The Lord of the Rings: The Two Towers; The Lord of the Rings: The Return of the King; Titanic; The Lion King;
-The Dark Knight; Inception; Finding Nemo; Shrek; Gladiator; Saving Private Ryan; The Sixth Sense; Se7en; Alien;
-E.T. the Extra-Terrestrial; Jaws; Goodfellas; Die Hard; Avatar; The Avengers; Interstellar; The Shining; Psycho;
-Harry Potter and the Philosopher's Stone; Pirates of the Caribbean: The Curse of the Black Pearl; Spirited Away
-"""
-MOST_KNOW = """
-Aliens; The Terminator; Blade Runner; Indiana Jones and the Last Crusade; Indiana Jones and the Temple of Doom;
-The Godfather Part II; Good Will Hunting; American Beauty; The Usual Suspects; Braveheart; Apollo 13; Independence Day;
-Aladdin; Beauty and the Beast; The Incredibles; Up; WALL·E; Monsters, Inc.; Toy Story 2; Toy Story 3; Ratatouille;
-Iron Man; Batman Begins; The Dark Knight Rises; Spider-Man; X-Men; Memento; Kill Bill: Vol. 1; Reservoir Dogs;
-Inglourious Basterds; Django Unchained; Groundhog Day; Ghostbusters; Home Alone; The Princess Bride; Amélie;
-Monty Python and the Holy Grail; 2001: A Space Odyssey; Dr. Strangelove; A Clockwork Orange; Taxi Driver;
-Apocalypse Now; One Flew Over the Cuckoo's Nest; The Exorcist; Halloween; Casablanca; Citizen Kane; Vertigo;
-Rear Window; North by Northwest; The Birds; Singin' in the Rain; The Wizard of Oz; It's a Wonderful Life; 12 Angry Men;
-Gone with the Wind; Some Like It Hot; Lawrence of Arabia; The Good, the Bad and the Ugly; Seven Samurai;
-The Sound of Music; Mary Poppins; Goldfinger; Fargo; The Big Lebowski; L.A. Confidential; Heat; Trainspotting;
-Léon: The Professional; 12 Monkeys; Speed; Men in Black; The Fifth Element; The Truman Show; Ocean's Eleven;
-Catch Me If You Can; A Beautiful Mind; Eternal Sunshine of the Spotless Mind; Donnie Darko; American Pie;
-Harry Potter and the Chamber of Secrets; Harry Potter and the Prisoner of Azkaban; No Country for Old Men;
-Harry Potter and the Goblet of Fire; The Departed; The Prestige; Casino Royale; Slumdog Millionaire; The Hangover;
-Shutter Island; The Social Network; Black Swan; Gravity; Frozen; Guardians of the Galaxy; Mad Max: Fury Road;
-The Wolf of Wall Street; Gone Girl; The Hunger Games; Get Out; La La Land; Parasite; Joker; Avengers: Endgame;
-Oppenheimer; Barbie; Dune; Top Gun; Dirty Dancing; Pretty Woman; When Harry Met Sally...; Airplane!; Rocky;
-Scarface; The Karate Kid; Ferris Bueller's Day Off; The Breakfast Club; Stand by Me; Beetlejuice; Batman; Big;
-Edward Scissorhands; The Nightmare Before Christmas; Mrs. Doubtfire; The Mask; Dumb and Dumber; Scream; The Notebook;
-The Little Mermaid; Snow White and the Seven Dwarfs; Bambi; The Jungle Book; Princess Mononoke; My Neighbor Totoro;
-How to Train Your Dragon; Despicable Me; Inside Out; Coco; Love Actually; Juno; Little Miss Sunshine; Borat;
-Crouching Tiger, Hidden Dragon; Oldboy; City of God; Pan's Labyrinth; Life Is Beautiful; The Lives of Others;
-A Nightmare on Elm Street; The Thing; Sleepless in Seattle; Once Upon a Time in the West; Predator; RoboCop;
-The Bourne Identity; Minority Report; Cast Away; The Green Mile; Jumanji; Grease; Cinderella; Annie Hall;
-Deadpool; Black Panther; Spider-Man: Into the Spider-Verse; Top Gun: Maverick; Everything Everywhere All at Once;
-Dune: Part Two; Wicked; Inside Out 2
-"""
-"""Titles that nearly every user, and that most, will have heard of: from memory, by no measure."""
+"""Share of the kinds of passion: of most users, of cinephiles."""
+HAVE_AN_AVERSION = 0.7
+AVERSIONS = {
+    "Horror": 0.25,
+    "Musical": 0.2,
+    "Children": 0.15,
+    "Romance": 0.12,
+    "Sci-Fi": 0.1,
+    "War": 0.08,
+    "Western": 0.06,
+    "Action": 0.04,
+}
+"""Share of the genres that are avoided, among users who avoid one."""
