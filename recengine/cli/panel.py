@@ -10,7 +10,7 @@ from recengine.cli.common import load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.export import table
 from recengine.models.registry import DEFAULT
-from recengine.serving.panel import FILES, panel, read_tastes
+from recengine.serving.panel import FILES, SAMPLE_FILES, panel, read_tastes
 
 
 def add_commands(commands: Commands) -> None:
@@ -22,14 +22,14 @@ def add_commands(commands: Commands) -> None:
         type=Path,
         action="append",
         metavar="F",
-        help="a JSON file of tastes or contrasts; may be given again; default: the package's, for ml-latest-small",
+        help="a JSON file of tastes or contrasts; may be given again; default: the package's, for ml-latest-small or sample",
     )
     command.add_argument("-k", type=whole_number(1), default=10)
 
 
 def run_panel(options: argparse.Namespace, report: Reporter) -> None:
-    tastes, contrasts = read_tastes(options.tastes or FILES)
     data = load_data(options, report)
+    tastes, contrasts = read_tastes(options.tastes or (SAMPLE_FILES if data.name == "sample" else FILES))
     trained = train_or_find(options, report, data, options.model, read_settings(options.set))
     result = panel(trained.model, data, tastes, contrasts, k=options.k, positive=options.positive)
     if result.missing:

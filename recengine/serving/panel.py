@@ -25,6 +25,8 @@ from recengine.serving.recommend import recommend_new
 
 FILES = tuple(Path(__file__).parent / "tastes" / name for name in ("tastes.json", "contrasts.json"))
 """The tastes and contrasts of the package, written for ml-latest-small."""
+SAMPLE_FILES = (FILES[0].with_name("sample.json"),)
+"""Those written for `sample`."""
 AMONG_FIRST = 20
 """Length of the list in which what a contrast wants gone is counted."""
 

@@ -92,7 +92,8 @@ def test_years_agree_with_movielens_wherever_it_has_the_title(films: pd.DataFram
 def test_every_name_in_the_taste_tables_is_in_the_catalogue(films: pd.DataFrame) -> None:
     tags = {tag for column in ("genres", "keywords") for text in films[column] for tag in text.split("|")}
     tags |= {name for text in films["director"] for name in text.split(" & ")}
-    tags |= {f"{year // 10 * 10}s" for year in films["year"]} | set(films["country"]) | set(taste.EPOCHS)
+    tags |= {f"{year // 10 * 10}s" for year in films["year"]} | set(films["country"])
+    tags |= {f"{country} {epoch}" for country in set(films["country"]) for epoch in taste.EPOCHS}
     circles = {tag for line in taste.CIRCLES.strip().splitlines() for tag in words(line)}
     leanings = {tag for leaning in taste.LEANINGS.values() for tag in leaning}
     assert circles | leanings | set(taste.AVERSIONS) | words(taste.FRANCHISES) | words(taste.FAINT) <= tags

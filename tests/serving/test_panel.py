@@ -13,7 +13,7 @@ from recengine.data.interactions import Interactions
 from recengine.data.sources import load_dataset
 from recengine.errors import BadInput
 from recengine.models.registry import model_class
-from recengine.serving.panel import FILES, Films, panel, read_tastes
+from recengine.serving.panel import FILES, SAMPLE_FILES, Films, panel, read_tastes
 
 TASTE = {
     "liked": ["Alien (1979)", "Thing, The (1982)"],
@@ -115,3 +115,20 @@ def test_the_default_is_welcome_to_the_package_s_tastes(fresh_home: Path, capsys
     assert result["kept_when_reversed"] == 1
     assert result["disliked_kind_left"] <= 0.25
     assert result["stars"] >= 3.85
+
+
+def test_the_default_is_welcome_to_the_tastes_that_are_written_for_the_sample(
+    fresh_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tastes, _ = read_tastes(SAMPLE_FILES)
+    assert all(len(taste["liked"]) == 8 and len(taste["disliked"]) == 4 for taste in tastes.values())
+    assert main(["panel", "--dataset", "sample", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "does not have" not in printed.err
+    results = {taste["name"]: taste for taste in json.loads(printed.out)["tastes"]}
+    assert results.keys() == tastes.keys()
+    assert len(results) == 5
+    for name, taste in results.items():
+        assert taste["nods"] >= 7, name
+        assert taste["winces"] == 0, name
+        assert taste["kept_when_reversed"] == 1, name
