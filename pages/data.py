@@ -53,9 +53,10 @@ def spread(dataset: Dataset) -> None:
     mean = float(dataset.ratings.rating.mean())
     words = words_of(dataset)
     ratings = "Amounts" if words.is_implicit else "Ratings"
+    invented = ", simulated" if dataset.simulated else ""
     top = f"The most popular fifth of the {words.items} has {fifth:.0%} of the {words.ratings}."
     parts = [
-        (ratings, f"From {low:g} to {words.amount(high)}, {mean:.2f} on average.", charts.ratings),
+        (ratings, f"From {low:g} to {words.amount(high)}, {mean:.2f} on average{invented}.", charts.ratings),
         ("Popularity", top, charts.popularity),
     ]
     if words.is_film:

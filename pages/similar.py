@@ -90,7 +90,9 @@ def seed_card(dataset: Dataset, item: int) -> None:
     meta = "".join(f'<p class="meta">{html(line)}</p>' for line in lines if line)
     if director:
         meta += f'<p class="meta">Directed by <b>{html(director)}</b></p>'
-    rated = _rated_by(words, n, float(ratings.mean())) if n else f"No {words.ratings} yet"
+    rated = f"No {words.ratings} yet"
+    if n:
+        rated = _rated_by(words, n, float(ratings.mean())) + (" (simulated)" if dataset.simulated else "")
     chips = "".join(f"<span>{html(word)}</span>" for word in tags)
     st.html(
         f'<section class="seed"><div class="poster">{cards.poster_html(it)}</div><div class="facts">'

@@ -22,7 +22,7 @@ def add_commands(commands: Commands) -> None:
         type=Path,
         action="append",
         metavar="F",
-        help="a JSON file of tastes or contrasts; may be given again; default: the package's, for ml-latest-small or sample",
+        help="a JSON file of tastes or contrasts; may be given again; default: the package's",
     )
     command.add_argument("-k", type=whole_number(1), default=10)
 

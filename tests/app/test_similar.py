@@ -49,6 +49,7 @@ def test_the_film_is_shown_with_its_facts(open_app: Open, sample: Dataset) -> No
     assert "Directed by <b>Ridley Scott</b>" in page
     count = int(sample.ratings.item_counts[int(sample.item_index([item_of(sample, "Alien")])[0])])
     assert f"Rated by <b>{count:,}</b> viewers" in page
+    assert "on average (simulated)" in page
 
 
 def test_walking_leaves_a_trail_back(open_app: Open, sample: Dataset) -> None:
