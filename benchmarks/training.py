@@ -174,7 +174,8 @@ def ials(name: str, split: Split) -> None:
 def gru(name: str, split: Split) -> None:
     everything = make_split(load_dataset(name), "leave-last", positive=0, min_item=5)
     for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
-        model = model_class("gru")()
+        kind = model_class("gru")
+        model = kind(kind.Config.from_dict({"horizon": "next"}))
         seconds = _timed(lambda: model.fit(everything.train, run=RunConfig(device=device, epochs=1)))  # noqa: B023
         print(
             f"{name}: an epoch of gru over {len(everything.train):,} ratings on {device}: {seconds:.1f} s", flush=True

@@ -59,6 +59,11 @@ class TrainingRequest:
         """Return the class of the model."""
         return model_class(self.model)
 
+    @property
+    def learns_from(self) -> str:
+        """Return what the model learns from with these settings: `positives` or `ratings`."""
+        return self.kind(self.config).learns_from
+
     @cached_property
     def name(self) -> str:
         """Return the name of the artefact that the store keeps for this request."""
@@ -86,7 +91,7 @@ class TrainingRequest:
         """Return what identifies the rows learned from; a model of ratings is the same at any threshold."""
         if self.split is not None:
             return self.split.learned_from
-        if self.kind.learns_from == "ratings":
+        if self.learns_from == "ratings":
             return {"split": "all", "learns_from": "ratings"}
         return {"split": "all", "positive": self.positive}
 
@@ -218,7 +223,7 @@ def available_memory() -> int:
 def learning_rows(request: TrainingRequest) -> tuple[Interactions, Interactions]:
     """Return (training, validation) rows of the kind that the model learns from: those of a split, or of everything."""
     dataset, split = request.dataset, request.split
-    if request.kind.learns_from == "ratings":
+    if request.learns_from == "ratings":
         rng = np.random.default_rng(request.run.seed)
         return split.ratings() if split else hold_out(dataset.ratings, rng=rng)
     if split is None:

@@ -116,9 +116,9 @@ class Recommender(ABC, Generic[ConfigT]):
     """Whether comparisons show every other model's lead over this one."""
     reason: ClassVar[Literal["popular", "alike", "moment"] | None] = None
     """Why anything is listed by a model that no single item of the user's history speaks for."""
-    learns_from: ClassVar[str] = "positives"
+    learns_from: str = "positives"
     """`positives`, or `ratings`: all of them, also those below the threshold of a positive."""
-    hears_dislikes: ClassVar[bool] = False
+    hears_dislikes: bool = False
     """Whether a new user's low ratings count against the items that are like those rated low."""
 
     config: ConfigT

@@ -25,8 +25,9 @@ class SharedOptions(Config):
     negatives: int = option(
         64, "negative samples that each positive is compared with; 0: every other item", low=0, high=10**7, primary=1
     )
-    horizon: Literal["next", "later"] = option(
-        "next", "what is predicted: the item that comes next, or any that follows the user's first few"
+    horizon: Literal["next", "later", "sitting"] = option(
+        "next",
+        "what is predicted: the item that comes next, any that follows the first few, or any other that the user likes",
     )
     optimizer: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"] = option(
         "adam", "how a step follows from the gradient"

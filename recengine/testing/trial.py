@@ -68,10 +68,10 @@ class Trial:
         """Take the data of the users `among` (all by default), and settings of the model and of the run."""
         chosen = np.arange(dataset.ratings.n_users) if among is None else np.asarray(among, np.int64)
         rows = dataset.ratings.of_users(chosen)
-        if kind.learns_from != "ratings":
+        self.kind, self.settings = kind, settings or {}
+        if kind(self.configure({})[0]).learns_from != "ratings":
             rows = rows.at_least(dataset.like_threshold)
         split = leave_last(rows, test=False)
-        self.kind, self.settings = kind, settings or {}
         self.train, self.valid, self.rows = split.train, split.valid, split.fit
         self.rating_range = dataset.rating_range
         self.items, self.user_table = dataset.items, dataset.user_table.iloc[chosen].reset_index(drop=True)

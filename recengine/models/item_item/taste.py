@@ -148,7 +148,7 @@ class Taste(Recommender[TasteConfig]):
         small = replace(liked, item_idx=self._position().numpy()[liked.item_idx], n_items=len(self.linked))
         gram = gram_matrix(small, context.run.torch_device())
         self.weights = ridge_weights(gram, self.config.l2).cpu().contiguous()
-        self.quality = _quality(train, high - low)
+        self.quality = quality(train, high - low)
         self._describe(context.items)
 
     def _position(self) -> Tensor:
@@ -316,7 +316,7 @@ def _largest(scores: Tensor) -> Tensor:
     return scores.amax(1, keepdim=True).clamp(min=LEAST_STRENGTH)
 
 
-def _quality(train: Interactions, span: float) -> Tensor:
+def quality(train: Interactions, span: float) -> Tensor:
     """Return (n_items,): the mean of each item's ratings less their users' means, in stars of five, both shrunk."""
     mean = float(train.rating.mean(dtype=np.float64)) if len(train) else 0.0
     total = np.bincount(train.user_idx, train.rating, minlength=train.n_users)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
@@ -21,10 +22,13 @@ from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences, past_rows, past_tensors
 from recengine.errors import BadInput
 from recengine.models.base import FitContext, Recommender, as_indices
+from recengine.models.metadata import without_metadata
 from recengine.models.options import shared
+from recengine.models.sequence import sitting
+from recengine.models.simple.content import COLUMNS
 from recengine.training.catalogue_softmax import BLOCK_LOGITS, catalogue_softmax_loss
 from recengine.training.config import Config, Range
-from recengine.training.loop import one_thread, seeded
+from recengine.training.loop import Score, Validate, one_thread, seeded
 from recengine.training.loop import train as train_loop
 
 USERS_AT_ONCE = 512
@@ -101,7 +105,7 @@ class SequenceConfig(Config):
     schedule: Literal["none", "plateau", "cosine"] = shared("schedule", "none", search=("none", "cosine"))
     max_length: int = shared("max_length", 200, low=2)
     negatives: int = shared("negatives", 0)
-    horizon: Literal["next", "later"] = shared("horizon", "next")
+    horizon: Literal["next", "later", "sitting"] = shared("horizon", "next")
 
 
 class SequenceNetwork(nn.Module, ABC):
@@ -150,6 +154,8 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
     With `horizon` "later" it learns from each user's first `max_length` events alone, and predicts after each of them
     items sampled from all that follow, soon or late: a list for users of whom little is known. The items' biases start
     as the logarithm of how often each item follows others, and do not decay.
+
+    With `horizon` "sitting" order means nothing, dislikes count, and metadata are read: see `sitting`.
     """
 
     family = "collaborative"
@@ -161,8 +167,29 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
     preset_epochs = 80
     preset_patience = 12
 
+    def __init__(self, config: SequenceConfig | None = None) -> None:
+        super().__init__(config)
+        self.hears_dislikes = self.in_sitting
+        self.learns_from = "ratings" if self.in_sitting else "positives"
+
+    @property
+    def in_sitting(self) -> bool:
+        """Return whether users are known by ratings in no order."""
+        return self.config.horizon == "sitting"
+
+    def reads(self) -> Sequence[str]:
+        return COLUMNS if self.in_sitting else ()
+
     def build(self) -> SequenceNetwork:
         return self.network_class(self.n_items, self.config)
+
+    def remember(self, past: Interactions) -> None:
+        super().remember(past)
+        self.scale = sitting.Scale.of(past)
+
+    def validator(self, train: Interactions, valid: Interactions, score: Score | None = None) -> Validate:
+        liked = valid.at_least(self.scale.like) if self.in_sitting else valid
+        return super().validator(train, liked if len(liked) else valid, score)
 
     def learn(self, train: Interactions, context: FitContext) -> None:
         if train.user_counts.max(initial=0) < 2:
@@ -178,24 +205,30 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
             network = self.network = self.build()
             network.scale.fill_(max(float(train.rating.max(initial=0)), 1e-6))
             nn.init.normal_(network.items().data, std=0.05)
-            batches = self._batches(device, torch.Generator().manual_seed(context.run.seed))
-            later = self.config.horizon == "later"
-            if later:
+            generator = torch.Generator().manual_seed(context.run.seed)
+            batches, loss = self._batches(device, generator), self._loss
+            if self.in_sitting:
+                batches, loss = self._sitting(train, context.items, device, generator)
+            elif self.config.horizon == "later":
                 self._start_from_shares(batches)
             network.to(device)
-            config = self.config
-            weights = [weight for weight in network.parameters() if weight is not network.item_bias]
-            decay = 0.0 if later else config.weight_decay  # a bias that starts from its share keeps it
-            biases: dict[str, object] = {"params": [network.item_bias], "weight_decay": decay}
-            groups: list[dict[str, object]] = [{"params": weights}, biases]
             self.training_log = train_loop(
                 network,
                 batches=batches,
-                loss=self._loss,
-                optimizers=[adamw(groups, config.learning_rate, config.weight_decay)],
+                loss=loss,
+                optimizers=[self._optimizer()],
                 schedule=self.config.schedule,
                 **context.loop_options(self, train),
             )
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        """Return AdamW for what is learned, in which biases that start from shares do not decay."""
+        config, bias = self.config, self.network.item_bias
+        weights = [weight for weight in self.network.parameters() if weight.requires_grad and weight is not bias]
+        groups: list[dict[str, object]] = [{"params": weights}]
+        if bias.requires_grad:
+            groups.append({"params": [bias], "weight_decay": 0.0 if config.horizon == "later" else config.weight_decay})
+        return adamw(groups, config.learning_rate, config.weight_decay)
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         config = self.config
@@ -217,6 +250,32 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
         self.network.item_bias.copy_((counts / counts.mean()).log())
         for weight in self.network.project.parameters():
             nn.init.zeros_(weight)
+
+    def _sitting(
+        self, train: Interactions, items: pd.DataFrame | None, device: torch.device, generator: torch.Generator
+    ) -> tuple[Batches, Callable[..., Tensor]]:
+        """Set the items to what they keep, let each event count alike, and return the batches and the loss."""
+        config, network, longest = self.config, self.network, min(self.config.max_length, sitting.EVENTS)
+        self.n_unknown = int(without_metadata(items, COLUMNS, self.n_items).sum())
+        start = sitting.start(train, items, config.embedding_dim)
+        network.items().data.copy_(start.vectors)
+        network.item_bias.data.copy_(start.bias)
+        for kept in (network.item_embedding.weight, network.item_bias):
+            kept.requires_grad_(False)
+        for weight in network.project.parameters():
+            nn.init.zeros_(weight)
+        start = sitting.Start(*(part.to(device) for part in start))
+
+        def batches() -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+            for batch in sitting.batches(train, self.scale, longest, config.batch_size, generator):
+                items, ratings, at, targets = (part.to(device) for part in batch)
+                yield items, ratings, at, targets
+
+        def loss(items: Tensor, ratings: Tensor, at: Tensor, targets: Tensor) -> Tensor:
+            states = sitting.states(network, items, ratings, self.scale).flatten(0, 1)[at]  # (T, D)
+            return sitting.loss(network, start, states, targets, config.negatives)
+
+        return batches, loss
 
     def _batches(self, device: torch.device, generator: torch.Generator) -> Batches:
         """Return a function that draws one epoch of the arguments of `_loss`, sequences of like length together."""
@@ -253,11 +312,20 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
         return catalogue_softmax_loss(states, targets, network.items(), network.item_bias, negatives)
 
     def score_sequences(self, sequences: Sequences, users: ArrayLike) -> Tensor:
-        device = self.network.item_bias.device
-        items, ratings, lengths = sequences.last(users, self.config.max_length)
-        states = self.network(items.to(device), ratings.to(device))  # (B, L, D)
-        after_last = states[torch.arange(len(lengths)), (lengths - 1).clamp(min=0)]  # (B, D)
-        return self.network.score_all(after_last)
+        if self.in_sitting:
+            longest = min(self.config.max_length, sitting.EVENTS)
+            orders = sitting.served_orders(sequences, as_indices(users), longest)
+            state = torch.stack([self._last_state(*order) for order in orders]).mean(0)
+        else:
+            state = self._last_state(*sequences.last(users, self.config.max_length))
+        return self.network.score_all(state)
+
+    def _last_state(self, items: Tensor, ratings: Tensor, lengths: Tensor) -> Tensor:
+        """Return states (B, D) after the last of the events (B, L)."""
+        network, device = self.network, self.network.item_bias.device
+        items, ratings = items.to(device), ratings.to(device)
+        states = sitting.states(network, items, ratings, self.scale) if self.in_sitting else network(items, ratings)
+        return states[torch.arange(len(lengths)), (lengths - 1).clamp(min=0)]
 
     def item_vectors(self) -> Tensor:
         return self.network.items().detach()

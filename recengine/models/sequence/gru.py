@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 
 from recengine.models.options import shared
 from recengine.models.sequence.base import SequenceConfig, SequenceModel, SequenceNetwork
-from recengine.training.config import Range
+from recengine.training.config import Range, preset
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class GRUConfig(SequenceConfig):
     """Options of `gru`."""
 
     hidden_dim: int = shared("hidden_dim", 128, search=Range(64, 256, log=True))
+    horizon: Literal["next", "later", "sitting"] = preset(SequenceConfig, "horizon", "sitting")
 
 
 class GRUNetwork(SequenceNetwork):
@@ -31,13 +33,15 @@ class GRUNetwork(SequenceNetwork):
 
 
 class GRU(SequenceModel):
-    """Predict the next item from the sequence so far with a recurrent network (Hidasi et al. 2016)."""
+    """Read a user's ratings with a recurrent network (Hidasi et al. 2016): as one sitting unless `horizon` differs."""
 
     name = "gru"
     title = "GRU"
-    summary = (
-        "A recurrent network reads your ratings in order and predicts what comes next. New viewers need no retraining."
-    )
+    family = "hybrid"
+    summary = "A recurrent network weighs your likes and dislikes, in any order. New viewers need no retraining."
+    learns_from = "ratings"
+    hears_dislikes = True
+    is_order_sensitive = False
     reference = "Hidasi et al., Session-based recommendations with recurrent neural networks, ICLR 2016"
     Config = GRUConfig
     network_class = GRUNetwork
