@@ -21,6 +21,7 @@ NARROWER = {
     ("l2", "SLIMConfig"): "as in EASEConfig",
     ("l2", "TasteConfig"): "as in EASEConfig",
     ("l2", "SLISTConfig"): "as in EASEConfig",
+    ("horizon", "SLISTConfig"): "it learns from sequences, and a sitting has none; `ease` and `taste` learn from sets",
     ("loss", "PairConfig"): "the losses of a positive and its negative samples",
     ("loss", "CMLConfig"): "as in PairConfig",
     ("loss", "StepConfig"): "the ones that the compiled loop supports",
