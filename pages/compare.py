@@ -18,7 +18,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.splits import HOLDS_OUT_USERS, SPLITS
 from recengine.evaluation import glossary
 from recengine.evaluation.report import EvaluationReport
-from recengine.export import json_ready
+from recengine.export import counted, json_ready
 from recengine.jobs.events import NoteEvent
 from recengine.jobs.job import JOB_DIR, Job, JobState, Task
 from recengine.models.base import FAMILIES
@@ -170,7 +170,8 @@ def draw_result(form: TaskForm, task: Task, job: Job, report: EvaluationReport) 
     best = leaderboard.figure_of(report, order[0], key)
     st.html(
         f'<p class="verdict"><b>{html(recipes.label(order[0]))}</b> leads with NDCG@{k} '
-        f"<b>{best.value:.4f}</b>: {report.users:,} {words.viewers}, all {report.items:,} {words.items} ranked.</p>"
+        f"<b>{best.value:.4f}</b>: {counted(report.users, words.viewers)}, "
+        f"all {counted(report.items, words.items)} ranked.</p>"
     )
     group = st.segmented_control(
         "Columns", glossary.GROUPS, default=glossary.GROUPS[0], required=True, format_func=str.capitalize, key="group"

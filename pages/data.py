@@ -17,6 +17,7 @@ from recengine import settings
 from recengine.data import sources
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
+from recengine.export import counted
 from recengine.jobs.job import JobKind, JobState
 
 
@@ -172,8 +173,9 @@ def in_use(dataset: Dataset) -> None:
     words = words_of(dataset)
     with st.container(border=True, key="in use"):
         st.success(
-            f"{markdown(datasets.label(name))} is in use: {len(dataset.ratings):,} {words.ratings} by "
-            f"{dataset.n_users:,} {words.viewers} of {dataset.n_items:,} {words.items}. Only you can see it.",
+            f"{markdown(datasets.label(name))} is in use: {counted(len(dataset.ratings), words.ratings)} by "
+            f"{counted(dataset.n_users, words.viewers)} of {counted(dataset.n_items, words.items)}. "
+            "Only you can see it.",
             icon=":material/check_circle:",
         )
         with st.container(horizontal=True, vertical_alignment="center"):

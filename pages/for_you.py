@@ -18,7 +18,7 @@ from pages.ui.training_form import training_form
 from pages.ui.words import Words, words_of
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
-from recengine.export import csv_text
+from recengine.export import counted, csv_text, nouns
 from recengine.models.abilities import PredictsRatings
 from recengine.models.base import Recommender
 from recengine.serving import viewers
@@ -66,7 +66,7 @@ def ticket(dataset: Dataset, user_idx: int, past: viewers.History, positive: flo
         f"<span>{kind_of_viewer(dataset)}</span>"
         f"<b>{html(dataset.user_ids[user_idx])}</b></div><div>"
         f'<p class="who">{html(profile or f"No profile, {words.ratings} only")} {simulated}</p>'
-        f'<p class="facts"><b>{len(past.items):,}</b> {words.ratings}{mean}'
+        f'<p class="facts"><b>{len(past.items):,}</b> {nouns(len(past.items), words.ratings)}{mean}'
         f" · liked <b>{len(liked):,}</b></p>"
         f'<p class="facts">{html("Mostly likes " + favourites) if favourites else ""}</p></div></section>'
     )
@@ -136,7 +136,8 @@ def reason_html(dataset: Dataset, reason: Reason, item: int, positive: float) ->
     if reason.kind == "popular":
         r = dataset.ratings
         fans = int((r.rating[r.item_idx == item] >= positive).sum())
-        return f"Popular with everyone: <b>{fans:,}</b> {words.viewers} {'chose' if words.is_implicit else 'liked'} it"
+        liked = "chose" if words.is_implicit else "liked"
+        return f"Popular with everyone: <b>{fans:,}</b> {nouns(fans, words.viewers)} {liked} it"
     if reason.kind in IMPERSONAL:
         return words.say(IMPERSONAL[reason.kind])
     name = f"<b>{html(cards.film(dataset, reason.item_idx).title)}</b>"
@@ -205,8 +206,9 @@ def estimates(ready: sidebar.Ready) -> None:
     cells, words = dataset.n_users * dataset.n_items, words_of(dataset)
     with st.expander("All predicted ratings", icon=":material/table_view:"):
         st.caption(
-            f"Predicted ratings of all {dataset.n_users:,} {words.viewers} for all {dataset.n_items:,} {words.items}: "
-            f"{cells:,} ratings, about {cells * BYTES_PER_RATING / 1e6:,.0f} MB."
+            f"Predicted ratings of all {counted(dataset.n_users, words.viewers)} "
+            f"for all {counted(dataset.n_items, words.items)}: "
+            f"{counted(cells, 'ratings')}, about {cells * BYTES_PER_RATING / 1e6:,.0f} MB."
         )
         if cells <= MAX_ESTIMATES:
 

@@ -12,7 +12,7 @@ from pages.ui.task_form import Choice, Models, TaskForm
 from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 from recengine.evaluation.stream_report import StreamReport
-from recengine.export import csv_text, json_ready
+from recengine.export import counted, csv_text, json_ready
 from recengine.jobs.job import JOB_DIR, PAUSE_FILE, Job, JobState, Task
 from recengine.models.registry import MODELS, REPLAYED_FIRST, RUNNING_COUNT
 
@@ -92,9 +92,9 @@ def describe_kind(dataset: Dataset, kind: str) -> str:
     count = int((dataset.ratings.rating >= lowest).sum()) if lowest else len(dataset.ratings)
     words = words_of(dataset)
     if not lowest:
-        return f"{count:,} {words.ratings}, {'all of them' if words.is_implicit else 'whatever the stars'}"
+        return f"{counted(count, words.ratings)}, {'all of them' if words.is_implicit else 'whatever the stars'}"
     stars = words.amount(lowest) if lowest == dataset.rating_range[1] else words.at_least(lowest)
-    return f"{count:,} {words.ratings} of {stars}"
+    return f"{counted(count, words.ratings)} of {stars}"
 
 
 def draw_form(form: TaskForm, task: Task, running: Job | None) -> None:
@@ -103,7 +103,7 @@ def draw_form(form: TaskForm, task: Task, running: Job | None) -> None:
     with st.container(border=True, key="form"):
         form.draw(columns=3, width=200)
         if count := len(rated_by_visitor(dataset, task)):
-            label = f"Mix in my {count} ratings, spread over the stream"
+            label = f"Mix in my {counted(count, 'ratings')}, spread over the stream"
             st.toggle(
                 label,
                 key="mix",

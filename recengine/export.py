@@ -32,6 +32,16 @@ CELLS_AT_ONCE = 2**21
 """Cells of a table that are held while it is written as Parquet."""
 
 
+def nouns(count: int, plural: str) -> str:
+    """Return the noun that goes with a count: the plural, which ends in s, or the singular."""
+    return plural.removesuffix("s") if count == 1 else plural
+
+
+def counted(count: int, plural: str) -> str:
+    """Return a count with its noun: `1 rating`, `2,000 ratings`."""
+    return f"{count:,} {nouns(count, plural)}"
+
+
 def json_ready(value: Json) -> Json:
     """Return the value with NaN and infinities as null, so that every JSON reader takes it."""
     if isinstance(value, Mapping):

@@ -1,7 +1,7 @@
 """Lettering for posters: text measured, wrapped and set as outlines, so that it looks the same everywhere.
 
 An SVG shown as an image cannot load a font. Titles are therefore set in stored outlines of Barlow Condensed
-Bold; a title with letters beyond them (Japanese, Cyrillic, ...) falls back to a font of the viewer's machine.
+Bold; letters beyond them (Japanese, Cyrillic, emoji, ...) are in a font of the viewer's machine.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 import json
 import unicodedata
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 _OUTLINES = Path(__file__).parent / "letters" / "barlow-condensed-bold.json"
-_WIDE, _NARROW = 1.0, 0.58
-"""Estimated advances, in em, of letters without an outline: East Asian ones and the others."""
+_WIDE, _NARROW = 1.0, 0.66
+"""Advances, in em, that letters without an outline are given: East Asian ones and emoji, and the others."""
 
 
 class Line(NamedTuple):
-    """One line of text at a size in user units, and whether every letter of it has an outline."""
+    """One line of text at a size in user units."""
 
     text: str
     size: float
-    has_outlines: bool
 
 
 @cache
@@ -40,12 +40,14 @@ def clean(text: str) -> str:
 
 
 def width(text: str, size: float) -> float:
-    """Return the width of a line in user units; estimated for letters without an outline."""
+    """Return the width of a line in user units."""
     letters = _letters()
     total = 0.0
     for c in text:
-        known = letters.get(c)
-        total += known[0] / 1000 if known else _WIDE if unicodedata.east_asian_width(c) in "WF" else _NARROW
+        if c in letters:
+            total += letters[c][0] / 1000
+        elif not unicodedata.combining(c):
+            total += _WIDE if unicodedata.east_asian_width(c) in "WF" else _NARROW
     return total * size
 
 
@@ -55,13 +57,12 @@ def fit(text: str, box: float, sizes: tuple[float, ...], max_lines: int) -> list
     box : the width to stay within. At the last size words are broken and the text ends in an ellipsis if it must.
     """
     text = clean(text)
-    has_outlines = all(c in _letters() for c in text)
     for size in sizes:
         words = text.split(" ")
         if all(width(word, size) <= box for word in words):
             lines = _wrap(words, box, size)
             if len(lines) <= max_lines:
-                return [Line(line, size, has_outlines) for line in lines]
+                return [Line(line, size) for line in lines]
     size = sizes[-1]
     lines = _wrap([piece for word in text.split(" ") for piece in _broken(word, box, size)], box, size)
     if len(lines) > max_lines:
@@ -69,7 +70,7 @@ def fit(text: str, box: float, sizes: tuple[float, ...], max_lines: int) -> list
         while last and width(last + "…", size) > box:
             last = last[:-1].rstrip()
         lines = [*lines[: max_lines - 1], last + "…"]
-    return [Line(line, size, has_outlines) for line in lines]
+    return [Line(line, size) for line in lines]
 
 
 def _wrap(words: list[str], box: float, size: float) -> list[str]:
@@ -94,15 +95,29 @@ def _broken(word: str, box: float, size: float) -> list[str]:
 
 
 def draw(line: Line, x: float, y: float) -> str:
-    """Return the SVG of a line whose baseline starts at (x, y); it takes the fill of what surrounds it."""
-    if not line.has_outlines:
-        return (
-            f'<text x="{x:g}" y="{y:g}" font-size="{line.size:g}" font-weight="700" '
-            f'font-family="sans-serif">{escape(line.text)}</text>'
-        )
+    """Return the SVG of a line whose baseline starts at (x, y); it takes the fill of what surrounds it.
+
+    Letters without an outline are set in a font of the viewer's machine, squeezed into the width that was measured.
+    """
+    pen, parts = x, []
+    for has_outline, run in groupby(line.text, _letters().__contains__):
+        text = "".join(run)
+        parts.append((_outlines if has_outline else _set)(text, line.size, pen, y))
+        pen += width(text, line.size)
+    return "".join(parts)
+
+
+def _set(text: str, size: float, x: float, y: float) -> str:
+    return (
+        f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" font-weight="700" font-family="sans-serif" '
+        f'textLength="{width(text, size):g}" lengthAdjust="spacingAndGlyphs">{escape(text)}</text>'
+    )
+
+
+def _outlines(text: str, size: float, x: float, y: float) -> str:
     letters, pen, paths = _letters(), 0, []
     first: dict[str, str] = {}
-    for c in line.text:
+    for c in text:
         advance, path = letters[c]
         if c in first:  # a repeated letter refers to the first one
             paths.append(f'<use href="#{first[c]}" x="{pen - int(first[c].rpartition("-")[2])}"/>')
@@ -110,4 +125,4 @@ def draw(line: Line, x: float, y: float) -> str:
             first[c] = f"{x:.0f}-{y:.0f}-{pen}"
             paths.append(f'<path id="{first[c]}" transform="translate({pen})" d="{path}"/>')
         pen += advance
-    return f'<g transform="translate({x:g} {y:g}) scale({line.size / 1000:g})">{"".join(paths)}</g>'
+    return f'<g transform="translate({x:g} {y:g}) scale({size / 1000:g})">{"".join(paths)}</g>'

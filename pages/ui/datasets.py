@@ -22,6 +22,7 @@ from recengine.data.reading import Reading
 from recengine.data.sources import SOURCES, load_dataset, load_upload
 from recengine.errors import BadInput
 from recengine.experiments.store import ArtefactStore
+from recengine.export import counted
 
 
 @dataclass(frozen=True)
@@ -147,5 +148,5 @@ def liked_text(dataset: Dataset, positive: float) -> str:
     count, users = int(liked.sum()), len(set(r.user_idx[liked].tolist()))
     share = count / max(len(r), 1)
     words = words_of(dataset)
-    of = f"{count:,} of {len(r):,} {words.ratings} ({share:.0%})"
-    return f"{of} count as liked, by {users:,} of {dataset.n_users:,} {words.viewers}."
+    of = f"{count:,} of {counted(len(r), words.ratings)} ({share:.0%})"
+    return f"{of} count as liked, by {users:,} of {counted(dataset.n_users, words.viewers)}."

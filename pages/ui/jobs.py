@@ -11,6 +11,7 @@ from pages.hosting.visitor import visitor_id
 from pages.ui import messages
 from pages.ui.escape import markdown
 from recengine import settings
+from recengine.export import nouns
 from recengine.jobs.events import EpochEvent
 from recengine.jobs.job import Job, JobKind, JobState
 from recengine.jobs.jobs import Jobs
@@ -42,7 +43,7 @@ def progress(job: Job) -> Progress:
         paused = job.state is JobState.PAUSED
         return now._replace(text=f"paused · {now.text}", seconds_left=None) if paused else now
     ahead = jobs().ahead(job)
-    return Progress(0.0, f"waiting for {ahead} other job{'s' if ahead > 1 else ''}" if ahead else "starting", None)
+    return Progress(0.0, f"waiting for {ahead} other {nouns(ahead, 'jobs')}" if ahead else "starting", None)
 
 
 def _heading(job: Job, now: Progress) -> tuple[str, ...]:

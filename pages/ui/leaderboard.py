@@ -22,7 +22,7 @@ from pages.ui.escape import html, markdown
 from pages.ui.words import Words
 from recengine.evaluation import glossary
 from recengine.evaluation.report import EvaluationReport, Interval
-from recengine.export import csv_text
+from recengine.export import counted, csv_text
 
 NOT_RANKED = {
     "seen": "films that a viewer had rated before the test, high or low, are not ranked for them",
@@ -235,7 +235,9 @@ def draw_policy(report: EvaluationReport, words: Words) -> None:
     if warm is not None:
         key = f"ndcg@{report.settings.k}"
         values = ", ".join(f"{recipes.label(n)} {m[key].value:.4f}" for n, m in warm.results.metrics.items())
-        lines.append(f"For the {warm.users:,} {words.viewers} with known likes, {glossary.title(key)} is: {values}.")
+        lines.append(
+            f"For the {counted(warm.users, words.viewers)} with known likes, {glossary.title(key)} is: {values}."
+        )
     for line in lines:
         st.caption(markdown(line[0].upper() + line[1:]))
 
@@ -258,7 +260,7 @@ def to_markdown(report: EvaluationReport, command: str, words: Words) -> str:
     keys = columns(report, "accuracy")
     head, settings = [glossary.title(key) for key in keys], report.settings
     rule = words.say(NOT_RANKED[settings.policy.mask])
-    sizes = f"{report.users:,} {words.viewers}, {report.items:,} {words.items}"
+    sizes = f"{counted(report.users, words.viewers)}, {counted(report.items, words.items)}"
     lines = [
         f"{settings.dataset}, {settings.split['split']}, liked from {settings.positive:g}: {sizes}, "
         f"{settings.seeds} seed(s); ± half a 95 % interval over {words.viewers}; {rule}",

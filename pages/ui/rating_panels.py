@@ -17,6 +17,7 @@ from pages.ui.visitor_ratings import VisitorRatings
 from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 from recengine.experiments.store import Trained
+from recengine.export import nouns
 from recengine.models.base import Recommender
 from recengine.models.registry import SIDE_BY_SIDE
 from recengine.serving import viewers
@@ -82,7 +83,12 @@ def ranks_over_time(dataset: Dataset, model: Recommender, mine: VisitorRatings, 
     final = [int(item) for item in then[-1] if item >= 0]
     titles = {item: plain(cards.named(cards.film(dataset, item)))[:40] for item in final}
     rows = [
-        {"ratings": length, "rank": rank, "film": titles[int(item)], "now": final.index(int(item)) + 1}
+        {
+            "ratings": length,
+            "rank": rank,
+            "film": titles[int(item)],
+            "repeats": final.index(int(item)) >= len(palette.CATEGORIES),
+        }
         for length, items in zip(lengths, then, strict=True)
         for rank, item in enumerate(items, start=1)
         if int(item) in titles
@@ -90,7 +96,7 @@ def ranks_over_time(dataset: Dataset, model: Recommender, mine: VisitorRatings, 
     base = alt.Chart(pd.DataFrame(rows)).encode(
         x=alt.X("ratings:Q", title="ratings given", axis=alt.Axis(tickMinStep=1, format="d")),
         y=alt.Y("rank:Q", title="rank", scale=alt.Scale(domain=[SHOWN + 0.5, 0.5]), axis=alt.Axis(tickMinStep=1)),
-        color=alt.Color("film:N", legend=None),
+        color=alt.Color("film:N", legend=None, scale=alt.Scale(domain=list(dict.fromkeys(titles.values())))),
         tooltip=["film:N", "ratings:Q", "rank:Q"],
     )
     names = (
@@ -98,7 +104,11 @@ def ranks_over_time(dataset: Dataset, model: Recommender, mine: VisitorRatings, 
         .mark_text(align="left", dx=8, fontSize=12, limit=NAMED)
         .encode(text="film:N")
     )
-    chart = base.mark_line(interpolate="monotone", strokeWidth=3) + base.mark_circle(size=70, opacity=1) + names
+    dash = alt.Scale(domain=[False, True], range=[[1, 0], [7, 5]])  # where the colours begin again
+    lines = base.mark_line(interpolate="monotone", strokeWidth=3).encode(
+        strokeDash=alt.StrokeDash("repeats:N", scale=dash, legend=None)
+    )
+    chart = lines + base.mark_circle(size=70, opacity=1) + names
     st.altair_chart(
         chart.properties(height=380, background="transparent"),
         alt=words_of(dataset).say("Lines: the rank of each film of your list after each of your last ratings"),
@@ -154,4 +164,7 @@ def taste(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
             chart.properties(height=26 * len(rows) + 40, background="transparent"),
             alt=f"Bars: your share by {title.lower()}; ticks: everyone’s",
         )
-    st.caption(f"Bars: your {len(liked)} liked {words.items}. Ticks: all {words.viewers}’ liked {words.items}.")
+    st.caption(
+        f"Bars: your {len(liked)} liked {nouns(len(liked), words.items)}. "
+        f"Ticks: all {words.viewers}’ liked {words.items}."
+    )

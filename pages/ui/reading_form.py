@@ -17,6 +17,7 @@ from recengine.data.dataset import Dataset
 from recengine.data.preview import Preview, preview
 from recengine.data.reading import ROLES, SEPARATORS, Reading
 from recengine.errors import BadInput
+from recengine.export import counted, nouns
 
 EXAMPLE = "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n1,1029,3.0,1260759179\n2,31,4.0,835355493\n"
 AS_READ = ""
@@ -94,7 +95,7 @@ def draw(draft: Draft, use: Callable[[], None]) -> None:
     with st.container(border=True, key="preview"):
         st.html(f'<div class="chart-head"><h3>{html(draft.name)}</h3><p>{html(_summary(shown.dataset))}</p></div>')
         _draw_rows(shown)
-        if problem is not None and _place(problem) not in LABELS:
+        if problem is not None and _position(problem) not in LABELS:
             messages.error(problem.sentence(label_of), example_button)
         _draw_controls(draft, problem)
         ready = problem is None and shown.dataset is not None
@@ -149,11 +150,11 @@ def _summary(dataset: Dataset | None) -> str:
     if dataset is None:
         return "not understood yet"
     words = words_of(dataset)
-    counts = f"{len(dataset.ratings):,} {words.ratings} by {dataset.n_users:,} {words.viewers}"
-    return f"{counts} of {dataset.n_items:,} {words.items}"
+    counts = f"{counted(len(dataset.ratings), words.ratings)} by {counted(dataset.n_users, words.viewers)}"
+    return f"{counts} of {counted(dataset.n_items, words.items)}"
 
 
-def _place(problem: BadInput) -> str:
+def _position(problem: BadInput) -> str:
     """Return the control next to which a problem stands: its own, or the first that its remedy speaks of."""
     if problem.field in LABELS:
         return problem.field
@@ -166,14 +167,18 @@ def _draw_rows(shown: Preview) -> None:
         return
     head = "".join(f"<th>{html(name)}</th>" for name in shown.names[:12])
     body = "".join("<tr>" + "".join(f"<td>{html(cell)}</td>" for cell in row[:12]) + "</tr>" for row in shown.rows)
-    more = f"<p>{len(shown.names) - 12:,} more columns</p>" if len(shown.names) > 12 else ""
+    more = (
+        f"<p>{len(shown.names) - 12:,} more {nouns(len(shown.names) - 12, 'columns')}</p>"
+        if len(shown.names) > 12
+        else ""
+    )
     table = f"<table class='compare rows'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     st.html(f'<div class="scroll">{table}</div>{more}')
 
 
 def _draw_controls(draft: Draft, problem: BadInput | None) -> None:
     """Draw a control for each choice, with what was understood or what is wrong under it."""
-    shown, place = draft.shown, _place(problem) if problem else ""
+    shown, position = draft.shown, _position(problem) if problem else ""
     reading = shown.reading
     sentences = {inference.field: inference.sentence for inference in shown.inferences}
     texts = reading.texts() | {role: name for role, name in reading.columns.items() if name is not None}
@@ -183,7 +188,7 @@ def _draw_controls(draft: Draft, problem: BadInput | None) -> None:
             _picker(draft, role, {name: name for name in shown.names}, texts.get(role))
         for field in ("feedback", "aggregate", "time_unit", "scale", "header", "separator", "layout"):
             needless = {"scale": reading.feedback == "implicit", "time_unit": not reading.time}.get(field, False)
-            if needless and place != field:
+            if needless and position != field:
                 continue
             with st.container(gap="xxsmall"):
                 if field == "scale":
@@ -192,8 +197,8 @@ def _draw_controls(draft: Draft, problem: BadInput | None) -> None:
                     )
                 else:
                     _picker(draft, field, CHOICES[field], texts.get(field))
-                _note(problem if place == field else None)
-    if place in ("columns", "weights"):
+                _note(problem if position == field else None)
+    if position in ("columns", "weights"):
         _note(problem)
     if reading.weights:
         st.html('<p class="status-line"><b>What an event counts</b></p>')
@@ -202,8 +207,8 @@ def _draw_controls(draft: Draft, problem: BadInput | None) -> None:
                 st.number_input(plain(event), value=weight, step=1.0, format="%g", key=_key(draft, f"weight {event}"))
     lines = [messages.as_sentence(_named(sentence)) for sentence in sentences.values()]
     if lines:
-        found = "".join(f"<li>{html(line)}</li>" for line in lines)
-        st.html(f'<section class="notebook"><h3>How it was read</h3><ul>{found}</ul></section>')
+        entries = "".join(f"<li>{html(line)}</li>" for line in lines)
+        st.html(f'<section class="notebook"><h3>How it was read</h3><ul>{entries}</ul></section>')
 
 
 def _named(sentence: str) -> str:
@@ -216,11 +221,12 @@ def _named(sentence: str) -> str:
 def _picker(draft: Draft, field: str, shown: Mapping[str, str], inferred: str | None) -> None:
     """Draw a picker whose first option is what was understood of the file."""
     known = shown.get(inferred, inferred) if inferred is not None else None
-    first = f"{known} (from the file)" if known is not None else "none" if field in ROLES[2:] else "from the file"
+    unknown = "not clear yet" if draft.shown.dataset is None else "none" if field in ROLES[2:] else "not needed"
+    first = f"{known} (from the file)" if known is not None else unknown
     stated = st.session_state.get(_key(draft, field))
 
     def text(option: str) -> str:
-        return plain(first if option == AS_READ and not stated else shown.get(option, option) or "from the file")
+        return plain(first if option == AS_READ and not stated else shown.get(option, option) or "as the file says")
 
     st.selectbox(LABELS[field], [AS_READ, *shown], key=_key(draft, field), format_func=text,
                  accept_new_options=field == "time_unit")  # fmt: skip

@@ -15,6 +15,7 @@ from pages.ui.words import Words, words_of
 from recengine.data.dataset import Dataset
 from recengine.evaluation.prequential import FROZEN, WINDOW
 from recengine.evaluation.stream_report import StreamReport
+from recengine.export import counted
 from recengine.jobs.events import StreamedRating, StreamEvent
 from recengine.jobs.job import Job
 from recengine.models.registry import RUNNING_COUNT
@@ -199,13 +200,16 @@ def verdict(result: StreamReport, words: Words) -> None:
     """Draw the result of the replay in a sentence."""
     value = {model: figures.recall.value for model, figures in result.models.items()}
     if any(math.isnan(part) for part in value.values()):
-        st.caption(f"{result.events:,} events, each the first of its {words.viewer}: there was nothing to test.")
+        st.caption(
+            f"{counted(result.events, 'events')}, each the first of its {words.viewer}: there was nothing to test."
+        )
         return
     best = max(value, key=lambda model: value[model])
     count = "" if best == RUNNING_COUNT else f"; the running count: <b>{_percent(value[RUNNING_COUNT])}</b>"
     st.html(
         f'<p class="verdict"><b>{html(name_of(best))}</b> had <b>{_percent(value[best])}</b> of the '
-        f"{words.items} in its top {result.k} before they were rated{count}. {result.evaluated:,} events tested.</p>"
+        f"{words.items} in its top {result.k} before they were rated{count}. "
+        f"{counted(result.evaluated, 'events')} tested.</p>"
     )
 
 

@@ -11,6 +11,7 @@ import streamlit as st
 from pages.ui import curves, jobs, sidebar
 from pages.ui.escape import html
 from recengine.experiments.train import TrainingReport
+from recengine.export import counted
 from recengine.jobs.events import EpochEvent, TrialEvent
 from recengine.jobs.job import Job, JobKind, JobState
 from recengine.models.registry import MODELS
@@ -121,7 +122,7 @@ def draw_trials(job: Job) -> None:
     ]
     series[0]["data"] = [[row.trial.number, row.best] for row in rows if row.best is not None]
     series[1]["data"] = [[row.trial.number, row.trial.value] for row in rows if row.trial.value is not None]
-    alt = f"Points: the {name} of {len(rows)} trials; line: the best so far"
+    alt = f"Points: the {name} of {counted(len(rows), 'trials')}; line: the best so far"
     chart = curves.axes("trial") | {"series": series}
     st.echarts_chart(chart, height=220, key="trials chart", alt=alt, renderer="svg")
     complete = [(row.trial, row.trial.value) for row in rows if row.trial.value is not None]

@@ -12,6 +12,7 @@ import streamlit as st
 from pages.ui.address import forget_of_dataset, link, recall, record
 from pages.ui.escape import html, markdown, plain
 from recengine import settings
+from recengine.export import nouns
 
 if TYPE_CHECKING:  # both bring PyTorch, which is loaded only when the title is on the screen
     from pages.ui.words import Words
@@ -207,8 +208,8 @@ def status(state: str, device: str = "") -> None:
 def ago(moment: str) -> str:
     """Return how long ago an ISO time was, in the largest unit that fits."""
     seconds = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())  # clocks differ
-    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "min")):
+    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "min")):
         count = int(seconds // size)
         if count:
-            return f"{count} {unit}{'s' if count > 1 and unit != 'min' else ''} ago"
+            return f"{count} {unit if unit == 'min' else nouns(count, unit)} ago"
     return "just now"

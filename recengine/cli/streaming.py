@@ -74,13 +74,13 @@ def stream_models(options: argparse.Namespace, report: Reporter) -> None:
     masked = not options.include_seen
     fitted = {}
     for name, (config, its_run) in configured.items():
-        report.step(f"{name}: the bootstrap")
+        report.step(f"training {name} on the first part")
         fitted[name] = model_class(name)(config).fit(
             stream.bootstrap, items=data.items, users=data.users, run=its_run, on_epoch=report.epochs(name)
         )
     learning = [name for name in names if MODELS[name].is_personalised]
     models = bootstrapped(fitted, learning)
-    report.step("the stream")
+    report.step("replaying the rest")
     replay = prequential(
         models,
         stream,

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from recengine.data.interactions import Interactions
 from recengine.data.reading import Aggregate, Feedback, Inference, Reading, like_from
 from recengine.errors import BadInput
+from recengine.export import counted, nouns
 
 ITEM_COLUMNS = ("item_id", "title", "year", "genres")
 """What every item table has: year is a nullable integer (Int64), genres are joined by `|` ("" = unknown)."""
@@ -49,19 +50,18 @@ class Cleaning:
 
     def lines(self) -> list[str]:
         """Return the report as plain sentences, leaving out what did not happen."""
-        lines = [f"{self.rows_read:,} ratings read, {self.rows_kept:,} kept."]
+        lines = [f"{counted(self.rows_read, 'ratings')} read, {self.rows_kept:,} kept."]
         for count, lack in ((self.rows_without_id, "a user or an item"), (self.rows_without_rating, "a rating")):
             if count:
-                lines.append(f"{count:,} rows without {lack} dropped.")
-        if self.duplicates_replaced:
-            lines.append(f"{self.duplicates_replaced:,} repeated (user, item) ratings {_REPEATED[self.aggregate]}.")
+                lines.append(f"{counted(count, 'rows')} without {lack} dropped.")
+        if count := self.duplicates_replaced:
+            lines.append(f"{count:,} repeated (user, item) {nouns(count, 'ratings')} {_REPEATED[self.aggregate]}.")
         if self.rows_without_item:
-            lines.append(f"{self.rows_without_item:,} ratings are of items that the item table does not name.")
+            lines.append(f"The item table does not name the items of {counted(self.rows_without_item, 'ratings')}.")
         if self.min_user or self.min_item:
-            lines.append(
-                f"{self.items_below_minimum:,} items and {self.users_below_minimum:,} users with too few ratings "
-                f"dropped, with {self.rows_below_minimum:,} ratings."
-            )
+            dropped = f"{counted(self.items_below_minimum, 'items')} and {counted(self.users_below_minimum, 'users')}"
+            rows = counted(self.rows_below_minimum, "ratings")
+            lines.append(f"{dropped} with too few ratings dropped, with {rows}.")
         return [*lines, *self.notes]
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recengine.data.dataset import Dataset
+from recengine.export import counted
 
 GENRE_PERSONAS = {
     "Sci-Fi": "Sci-fi fan",
@@ -111,8 +112,8 @@ def personas(dataset: Dataset, positive: float) -> list[Persona]:
     rated = dataset.ratings.user_counts
     fewest = int(np.where(counts > 0, rated, rated.max() + 1).argmin())
     most = int(rated.argmax())
-    chosen.setdefault(fewest, Persona("Just started", fewest, f"only {rated[fewest]:,} ratings"))
-    chosen.setdefault(most, Persona("Watches everything", most, f"{rated[most]:,} ratings"))
+    chosen.setdefault(fewest, Persona("Just started", fewest, f"only {counted(rated[fewest], 'ratings')}"))
+    chosen.setdefault(most, Persona("Watches everything", most, counted(rated[most], "ratings")))
     return list(chosen.values())
 
 

@@ -131,7 +131,7 @@ def test_users_below_the_minimum_are_dropped_after_repeats_and_reported() -> Non
     data = build_dataset("d", ratings).reduced(min_user=2, positive=0)
     assert data.user_ids.tolist() == [2]
     assert (data.cleaning.users_below_minimum, data.cleaning.rows_below_minimum) == (1, 1)
-    assert "0 items and 1 users with too few ratings dropped, with 1 ratings." in data.cleaning.lines()
+    assert "0 items and 1 user with too few ratings dropped, with 1 rating." in data.cleaning.lines()
 
 
 def test_an_empty_table_and_a_rating_that_is_no_number_are_bad_input() -> None:

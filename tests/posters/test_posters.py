@@ -1,6 +1,7 @@
 """Posters: valid, the same every time, readable, and nothing from data reaches the markup."""
 
 import asyncio
+import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -8,14 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
 import app
 from pages.posters.art import GLYPHS, TEXTURES
 from pages.posters.lettering import Line, clean, fit, width
-from pages.posters.poster import HUES, poster_svg
+from pages.posters.poster import HUES, poster_svg, tile_svg
 from pages.ui.palette import CATEGORIES
 from recengine.data.sources import load_dataset
 
@@ -91,9 +92,33 @@ def test_longer_titles_get_smaller_letters_and_then_an_ellipsis() -> None:
 
 
 def test_letters_without_an_outline_fall_back_to_the_viewer_s_font() -> None:
-    assert fit("Amélie", 252, SIZES, 5) == [Line("Amélie", 46.0, True)]
-    assert not fit("千と千尋", 252, SIZES, 5)[0].has_outlines
+    assert fit("Amélie", 252, SIZES, 5) == [Line("Amélie", 46.0)]
+    assert "text" not in tags(poster_svg("Amélie", 2001, "Comedy"))
     assert "text" in tags(poster_svg("千と千尋", 2001, "Animation"))
+
+
+@given(st.text(st.sampled_from("AWé i 🍿😀ЖМ千ﷺ"), min_size=1, max_size=200))
+@example("🎬🍿 The Emoji Movie 😀😀😀😀😀😀😀😀😀")
+@example("МММММММММММММММММММММММММ")
+@example("SKU-0004 Thé vert 🍵 Löffel, 3er-Set")
+def test_no_letter_is_drawn_beyond_the_margin_whatever_font_the_viewer_has(title: str) -> None:
+    for svg in (poster_svg(title, 1999, "Drama"), tile_svg(title)):
+        root = ET.fromstring(svg)
+        for part in root.iter(f"{SVG}text"):
+            assert part.get("lengthAdjust") == "spacingAndGlyphs"
+            assert 24 <= float(part.attrib["x"]) <= float(part.attrib["x"]) + float(part.attrib["textLength"]) <= 276.01
+        for part in root.iter(f"{SVG}g"):
+            place, _, scale = part.get("transform", "").partition(" scale(")
+            if "path" in {child.tag.removeprefix(SVG) for child in part} and re.fullmatch(r"0\.\d+\)", scale):
+                pen = max(_shift(child) for child in part)
+                assert float(re.findall(r"[\d.]+", place)[0]) + pen * float(scale[:-1]) < 276
+
+
+def _shift(letter: ET.Element) -> float:
+    """Return how far from the start of its run a letter of a title stands."""
+    if "transform" in letter.attrib:
+        return float(re.findall(r"[\d.]+", letter.attrib["transform"])[0])
+    return float(letter.get("x", 0)) + float(letter.get("href", "-0").rpartition("-")[2] or 0)
 
 
 def test_characters_that_turn_the_direction_are_dropped() -> None:

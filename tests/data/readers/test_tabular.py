@@ -310,7 +310,7 @@ def test_repeated_pairs_and_small_users_are_dropped_and_reported(tmp_path: Path)
     assert data.cleaning.lines()[:3] == [
         "5 ratings read, 2 kept.",
         "2 repeated (user, item) ratings replaced by the latest.",
-        "0 items and 1 users with too few ratings dropped, with 1 ratings.",
+        "0 items and 1 user with too few ratings dropped, with 1 rating.",
     ]
 
 
