@@ -18,6 +18,7 @@ from pages.ui import (
     rating_panels,
     recipes,
     sidebar,
+    steering,
     visitor_ratings,
 )
 from pages.ui.board import Square
@@ -109,7 +110,7 @@ def your_list(dataset: Dataset, model: Recommender, mine: VisitorRatings, positi
     pins = state["rate pins"] = {i: p for i, p in pins.items() if i in mine.stars or i in mine.passed}
     items, fallback = lists(model, dataset, mine, [len(mine.stars)], positive)
     shown = placed([int(item) for item in items[0] if item >= 0], pins)
-    stands = (mine.events, mine.passed)
+    stands = (mine.standing, steering.chosen_knobs(dataset))
     if state.get("rate stands") != stands:  # the marks stay until the next act
         state["rate before"], state["rate stands"] = state.get("rate shown", []), stands
     state["rate shown"] = shown
@@ -133,6 +134,7 @@ def your_list(dataset: Dataset, model: Recommender, mine: VisitorRatings, positi
         act = f"Like {words.an_item}" if words.is_implicit else f"Give {words.an_item} {least:g} ★ or more"
         status = f"{act} to make this list yours. Until then: what is popular."
     st.html(f'<p class="status-line" data-testid="answered">{status}</p>')
+    steering.draw(dataset, model.name, positive)
     fresh = [item for item in shown if item not in pins]
     if fallback[0]:
         why = [Reason("popular")] * len(fresh)

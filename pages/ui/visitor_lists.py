@@ -9,13 +9,16 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from pages.ui.steering import chosen_steering
 from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
+from recengine.metrics import top_k
 from recengine.models.abilities import SupportsSession
 from recengine.models.base import Recommender
 from recengine.serving.event_log import Event
 from recengine.serving.recommend import most_popular, recommend_new
+from recengine.serving.steering import Steering
 
 SHOWN = 10
 """Films of a list."""
@@ -25,14 +28,16 @@ def lists(
     model: Recommender, dataset: Dataset, mine: VisitorRatings, lengths: Sequence[int], positive: float, k: int = SHOWN
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return (len(lengths), k) items after the first ratings, and which lists are popularity (nothing liked yet)."""
-    k = min(k, dataset.n_items)
+    k, steering = min(k, dataset.n_items), chosen_steering(dataset, positive)
     passed, seen = mine.marked("pass"), mine.marked("seen")
     if isinstance(model, SupportsSession):
         among = np.setdiff1d(np.arange(dataset.n_items), [*passed, *seen]) if passed or seen else None
-        return _session_lists(model, dataset, mine.events, lengths, positive, k, among)
+        return _session_lists(model, dataset, mine.events, lengths, positive, k, among, steering)
     histories = as_histories(dataset, mine.events, lengths, positive)
     aside = _marks(passed, histories), _marks(seen, histories)
-    listing = recommend_new(model, dataset, histories, k=k, positive=positive, passed=aside[0], seen=aside[1])
+    listing = recommend_new(
+        model, dataset, histories, k=k, positive=positive, passed=aside[0], seen=aside[1], steering=steering
+    )
     return listing.ranking.items.numpy(), listing.fallback
 
 
@@ -69,6 +74,7 @@ def _session_lists(
     positive: float,
     k: int,
     among: NDArray[np.int64] | None,
+    steering: Steering | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return what `lists` does, from a session that learns from one rating after the other.
 
@@ -82,12 +88,16 @@ def _session_lists(
         session = OnlineSession(model, positive=positive, in_scale=partial(dataset.in_scale, positive=positive))
     if is_current:
         st.session_state["rate session"] = session
-    likes = np.array([dataset.in_scale(event.stars or 0.0, positive) >= positive for event in events], bool)
-    fallback = np.array([not likes[:length].any() for length in lengths])
+    liked = np.array([dataset.in_scale(event.stars or 0.0, positive) >= positive for event in events], bool)
+    fallback = np.array([not liked[:length].any() for length in lengths])
     histories = as_histories(dataset, events, lengths, positive)
     popular = most_popular(dataset, histories, k=k, positive=positive, among=among)
     items = popular.ranking.items.numpy().copy()
     for row in np.flatnonzero(~fallback).tolist():
         session.follow(events[: lengths[row]])
-        items[row] = session.top(k, among=among).items[0].numpy()
+        if steering is None:
+            items[row] = session.top(k, among=among).items[0].numpy()
+        else:
+            likes = histories.of_users([row]).at_least(positive)
+            items[row] = top_k(steering.rerank(session.scores(among=among), likes), k).items[0].numpy()
     return items, fallback

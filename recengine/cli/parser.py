@@ -13,6 +13,7 @@ from recengine.cli import (
     predicting,
     promotion,
     serving,
+    steering,
     streaming,
     training,
     tuning,
@@ -25,7 +26,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m recengine", description="Train, compare and serve movie recommenders.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    modules = (training, evaluation, tuning, streaming, promotion, serving, panel, explaining, predicting, importing)
+    modules = (
+        training,
+        evaluation,
+        tuning,
+        streaming,
+        promotion,
+        serving,
+        steering,
+        panel,
+        explaining,
+        predicting,
+        importing,
+    )
     for module in modules:
         module.add_commands(commands)
     return parser

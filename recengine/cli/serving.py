@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recengine.cli.arguments import Commands, add_data_command, add_out
 from recengine.cli.common import BATCH, load_aligned, load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
+from recengine.cli.steering import add_knobs, report_prices, steering_of
 from recengine.data.dataset import Dataset
 from recengine.data.histories import read_histories
 from recengine.data.interactions import Interactions
@@ -24,6 +25,7 @@ from recengine.export import Cell, table, write_table
 from recengine.models.abilities import SupportsFoldIn
 from recengine.models.registry import DEFAULT
 from recengine.serving.recommend import Listing, most_popular, recommend, recommend_new, recommend_profile, similar
+from recengine.serving.steering import Steering
 
 Listings: TypeAlias = "Iterator[tuple[Sequence[Cell], Listing, NDArray[np.int64]]]"
 
@@ -45,6 +47,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--profile", metavar="KEY=VALUE,...", help="for demographic: age, gender, occupation")
     command.add_argument("-k", type=int, default=10)
     command.add_argument("--include-seen", action="store_true")
+    add_knobs(command)
     add_out(command, "write the table here")
 
     command = add_data_command(commands, "similar", similar_items, "list the items nearest to one", default=DEFAULT)
@@ -66,12 +69,18 @@ def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
     aligned = load_aligned(options, report)
     data = aligned.dataset
     trained = train_or_find(options, report, data, options.model, read_settings(options.set))
+    steering = steering_of(options, data)
+    if steering is not None and options.profile is not None:
+        raise BadInput(
+            "profile", options.profile, remedy="drop it, or leave the list as it is", problem="has no steering"
+        )
+    prices = report_prices(options, report, data, steering)
     header = ("user_id", "rank", "item_id", "title", "score")
     fallback: list[Cell] = []
     sated: list[Cell] = []
 
     def rows() -> Iterator[Sequence[Cell]]:
-        for ids, listing, counts in _listings(options, report, aligned, trained):
+        for ids, listing, counts in _listings(options, report, aligned, trained, steering):
             sated.extend(user for user, count in zip(ids, counts, strict=True) if count == data.n_items)
             fallback.extend(user for user, stands_in in zip(ids, listing.fallback, strict=True) if stands_in)
             yield from _listed(data, ids, listing)
@@ -87,6 +96,7 @@ def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
                 "model": options.model,
                 "recommendations": [dict(zip(header, row, strict=True)) for row in shown],
                 "popularity_fallback": fallback,
+                "steering": prices,
             },
             table(header, shown),
         )
@@ -99,10 +109,13 @@ def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
         report.note(f"{who} rated all {data.n_items:,} items, so nothing is left to list; --include-seen lists them.")
 
 
-def _listings(options: argparse.Namespace, report: Reporter, aligned: Aligned, trained: Trained) -> Listings:
+def _listings(
+    options: argparse.Namespace, report: Reporter, aligned: Aligned, trained: Trained, steering: Steering | None
+) -> Listings:
     """Yield (user ids, listing, number of items that each user has rated) in batches."""
     data, policy = aligned.dataset, EvaluationPolicy() if options.opened is None else options.opened.policy
     parameters = {"k": options.k, "positive": options.positive, "include_seen": options.include_seen, "policy": policy}
+    parameters["steering"] = steering
 
     def of_new(ids: Sequence[Cell], histories: Interactions, seen: Interactions | None = None) -> Listings:
         for start in range(0, len(ids), BATCH):

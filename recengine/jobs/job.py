@@ -35,6 +35,7 @@ class JobKind(StrEnum):
     EVALUATE = "evaluate"
     STREAM = "stream"
     FETCH = "fetch"
+    STEERING = "steering"
 
 
 ACTIVE = (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)

@@ -19,6 +19,7 @@ from recengine.evaluation.policy import EvaluationPolicy, Scored
 from recengine.metrics import Ranking, mask_scores, tie_salts, top_k
 from recengine.models.abilities import PredictsRatings, SupportsFoldIn, SupportsProfiles
 from recengine.models.base import Recommender, as_indices, check_k, heard, readable
+from recengine.serving.steering import Steering
 
 PASSED_WEIGHT = 0.3
 """What *not interested* weighs in a model that hears dislikes, where the worst rating weighs 1: much less, since it may
@@ -47,6 +48,7 @@ def recommend(
     include_seen: bool = False,
     among: ArrayLike | None = None,
     unmasked: bool = False,
+    steering: Steering | None = None,
     policy: EvaluationPolicy = EvaluationPolicy(),  # noqa: B008 - frozen
 ) -> Listing:
     """Return the top k of users of the data set; what they rated, whatever the rating, is left out unless asked.
@@ -60,7 +62,7 @@ def recommend(
     own_ranking = top_k(mask_scores(scores, users, seen=None), k, tie_salts(None, users)) if unmasked else None
     histories = dataset.ratings.of_users(users)
     scored = served(model, dataset, scores, histories, positive, policy, include_seen, among)
-    return Listing(top_k(scored.scores, k, scored.salts), scored.fallback, own_ranking)
+    return Listing(_ranked(scored, k, histories, positive, steering), scored.fallback, own_ranking)
 
 
 @torch.inference_mode()
@@ -75,6 +77,7 @@ def recommend_new(
     among: ArrayLike | None = None,
     passed: Interactions | None = None,
     seen: Interactions | None = None,
+    steering: Steering | None = None,
     policy: EvaluationPolicy = EvaluationPolicy(),  # noqa: B008 - frozen
 ) -> Listing:
     """Return the top k of users who are not in the data, from their ratings alone; nothing is retrained.
@@ -98,7 +101,7 @@ def recommend_new(
         seen=seen,
         policy=policy,
     )
-    return Listing(top_k(scored.scores, k, scored.salts), scored.fallback)
+    return Listing(_ranked(scored, k, histories, positive, steering), scored.fallback)
 
 
 @torch.inference_mode()
@@ -200,6 +203,12 @@ def estimate_rows(model: PredictsRatings, dataset: Dataset, *, batch: int = 1024
             ratings = model.estimates(users).tolist()
         for user, row in zip(dataset.user_ids[users].tolist(), ratings, strict=True):
             yield user, *(round(rating, 4) for rating in row)
+
+
+def _ranked(scored: Scored, k: int, histories: Interactions, positive: float, steering: Steering | None) -> Ranking:
+    """Return the top k, steered if asked."""
+    scores = scored.scores if steering is None else steering.rerank(scored.scores, histories.at_least(positive))
+    return top_k(scores, k, scored.salts)
 
 
 def served(

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from recengine.errors import BadInput
 from recengine.metrics import Ranking
@@ -100,6 +101,19 @@ class OnlineSession:
     def top(self, k: int = 10, *, include_seen: bool = False, among: ArrayLike | None = None) -> Ranking:
         """Return the visitor's top k, (1, k), only from `among` where given; rated items only with `include_seen`."""
         check_k(k, len(self._slots))
+        stamp = self._mark(include_seen, among)
+        items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
+        kernel.top_unmarked(self._scores(), self._sampler.mark, stamp, items, scores)
+        return Ranking(torch.from_numpy(items.astype(np.int64))[None], torch.from_numpy(scores)[None])
+
+    def scores(self, *, among: ArrayLike | None = None) -> Tensor:
+        """Return the visitor's scores, (1, n_items) float32, -inf where `top` leaves an item out."""
+        stamp, scores = self._mark(False, among), self._scores()
+        scores[self._sampler.mark == stamp] = -np.inf
+        return torch.from_numpy(scores)[None]
+
+    def _mark(self, include_seen: bool, among: ArrayLike | None) -> int:
+        """Mark the items that are left out, and return the mark."""
         stamp = sampling.mark_history(self._past, 0, self._sampler)
         if include_seen:
             stamp = self._sampler.stamp[0] = stamp + 1
@@ -107,13 +121,15 @@ class OnlineSession:
             outside = np.ones(len(self._slots), bool)
             outside[np.asarray(among, np.int64)] = False
             self._sampler.mark[outside] = stamp
-        items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
+        return int(stamp)
+
+    def _scores(self) -> NDArray[np.float32]:
+        """Return the scores of all items, (n_items,)."""
         overlay, rows = self._overlay, slice(0, self.n_touched)
         vector = overlay.users[0]  # (dim,)
-        scores_of_all = self._base.items @ vector + self._base.bias[:, 0]  # (n_items,)
-        scores_of_all[self._owners[rows]] = overlay.items[rows] @ vector + overlay.bias[rows, 0]
-        kernel.top_unmarked(scores_of_all, self._sampler.mark, stamp, items, scores)
-        return Ranking(torch.from_numpy(items.astype(np.int64))[None], torch.from_numpy(scores)[None])
+        scores: NDArray[np.float32] = self._base.items @ vector + self._base.bias[:, 0]  # (n_items,)
+        scores[self._owners[rows]] = overlay.items[rows] @ vector + overlay.bias[rows, 0]
+        return scores
 
     def state(self) -> bytes:
         """Return everything that follows from the visitor's events: equal states, equal bytes."""

@@ -1,0 +1,137 @@
+"""Steering the visitor's list: a slider for each knob, a mood, and what each of them costs."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from pages.hosting.visitor import check_limit
+from pages.ui import jobs, messages, recipes
+from pages.ui.datasets import origin_of
+from pages.ui.words import words_of
+from recengine.data.dataset import Dataset
+from recengine.jobs.job import JobKind, Task
+from recengine.serving.steering import Knobs, Steering, Traits
+from recengine.serving.steering_cost import CostCurve, known_curve
+
+ENDS = {
+    "obscure": ("Well-known or lesser-known", "well-known", "lesser-known"),
+    "surprising": ("Safe or surprising", "safe", "surprising"),
+    "new": ("Old or new", "old", "new"),
+}
+"""Knob -> its label and what its two ends are called."""
+PLACES = [place / 4 for place in range(-4, 5)]
+AMOUNTS = {0.25: "a little", 0.5: "more", 0.75: "much more", 1.0: "as far as it goes"}
+UNMEASURED = "Nobody has measured yet what this costs here."
+ABOUT = (
+    "Accuracy is NDCG@10 on viewers of whom twelve ratings are known: how well the list finds what else they liked. "
+    "Each price is that of one knob alone, with its 95 % interval."
+)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _traits(fingerprint: str, positive: float, _dataset: Dataset) -> Traits:
+    return Traits.of(_dataset, positive)
+
+
+def _key(dataset: Dataset, knob: str) -> str:
+    return f"rate knob {knob} {dataset.fingerprint}"  # moods differ by data set
+
+
+def chosen_knobs(dataset: Dataset) -> Knobs:
+    """Return how the visitor steers the list."""
+    state = st.session_state
+    places = {knob: float(state.get(_key(dataset, knob)) or 0.0) for knob in ENDS}
+    return Knobs(**places, mood=state.get(_key(dataset, "mood")) or "")
+
+
+def chosen_steering(dataset: Dataset, positive: float) -> Steering | None:
+    """Return the steering of the visitor's list, or None where every knob is neutral."""
+    knobs = chosen_knobs(dataset)
+    return None if knobs.is_neutral else Steering(knobs, _traits(dataset.fingerprint, positive, dataset))
+
+
+def draw(dataset: Dataset, model: str, positive: float) -> None:
+    """Draw the knobs that the data can carry, folded, each with its price where it is turned."""
+    traits, knobs = _traits(dataset.fingerprint, positive, dataset), chosen_knobs(dataset)
+    curve = known_curve(dataset, model, positive)
+    turned = [ENDS[name][2 if place > 0 else 1] for name, place in knobs.positions().items() if place]
+    title = " · ".join(["Steer this list", *turned, *filter(None, [knobs.mood])])
+    with st.expander(title, icon=":material/tune:", key="steering"):
+        able = {"obscure": True, "surprising": bool(traits.genres.any()), "new": bool(traits.new.any())}
+        with st.grid(3, min_column_width=210, gap="medium", key="knobs"):
+            for name, (label, low, high) in ENDS.items():
+                if able[name]:
+                    with st.container():
+                        st.session_state.setdefault(_key(dataset, name), 0.0)
+                        st.select_slider(
+                            label,
+                            PLACES,
+                            format_func=partial(_place, low=low, high=high),
+                            key=_key(dataset, name),
+                        )
+                        _price(curve, Knobs().turned(name, knobs.positions()[name]))
+        if traits.moods:
+            st.pills("A mood", list(traits.moods), key=_key(dataset, "mood"))
+            _price(curve, Knobs(mood=knobs.mood))
+        with st.container(horizontal=True, vertical_alignment="center", key="steering-actions"):
+            st.button(
+                "Back to the list as it is",
+                on_click=_reset,
+                args=(dataset,),
+                disabled=knobs.is_neutral,
+                icon=":material/restart_alt:",
+                key="steering-reset",
+            )
+            if curve is None:
+                _offer(dataset, model)
+        st.caption(words_of(dataset).say(ABOUT) if curve else UNMEASURED)
+
+
+def _place(place: float, low: str, high: str) -> str:
+    """Return what a place of a slider is called; its ends carry the names of both directions."""
+    if not place:
+        return "as it is"
+    return (high if place > 0 else low) if abs(place) == 1 else f"{AMOUNTS[abs(place)]} {high if place > 0 else low}"
+
+
+def _price(curve: CostCurve | None, knobs: Knobs) -> None:
+    """Draw what a knob that is turned costs."""
+    for price in curve.prices_of(knobs) if curve else ():
+        st.caption(price.sentence().capitalize())
+
+
+def _reset(dataset: Dataset) -> None:
+    """Set all knobs to neutral. For callbacks."""
+    for knob in (*ENDS, "mood"):
+        st.session_state[_key(dataset, knob)] = None if knob == "mood" else 0.0
+
+
+def _offer(dataset: Dataset, model: str) -> None:
+    """Offer to measure the prices, or show how far that is."""
+    running = [job for job in jobs.visible(JobKind.STEERING) if job.active and job.key == _job_key(dataset, model)]
+    if running:
+        jobs.follow(running[0])
+    else:
+        label = f"Measure what it costs with {recipes.label(model)}"
+        st.button(label, on_click=_measure, args=(dataset, model), icon=":material/straighten:", key="steering-measure")
+
+
+def _job_key(dataset: Dataset, model: str) -> str:
+    return f"steering {model} {dataset.fingerprint}"
+
+
+@messages.toast_errors
+def _measure(dataset: Dataset, model: str) -> None:
+    """Start measuring in the background. For callbacks."""
+    check_limit("job")
+    origin = origin_of(dataset)
+    jobs.jobs().start(
+        ["steering", *origin.arguments(), "--model", model],
+        kind=JobKind.STEERING,
+        title=f"What steering {recipes.label(model)} costs",
+        key=_job_key(dataset, model),
+        owner=origin.owner,
+        task=Task(models=(model,), data=origin.name, fingerprint=dataset.fingerprint),
+    )
