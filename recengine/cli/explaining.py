@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from recengine.errors import BadInput
 from recengine.export import table
 from recengine.models.base import Recommender
 from recengine.models.registry import DEFAULT
-from recengine.serving.certainty import how_sure
+from recengine.serving.certainty import Predicted, how_sure, predicted_stars
 from recengine.serving.explain import Why, why
 from recengine.serving.why_not import KNOWN, MOST, why_not
 
@@ -88,6 +89,7 @@ def _ask(options: argparse.Namespace, report: Reporter) -> Asked:
 def run_why(options: argparse.Namespace, report: Reporter) -> None:
     data, model, history, seen, user_idx = _ask(options, report)
     result = why(model, data, history, options.item_idx, positive=options.positive, user_idx=user_idx, seen=seen)
+    stars = predicted_stars(model, history, [options.item_idx])
     value = _item(data, options.item_idx) | {
         "dataset": data.name,
         "model": model.name,
@@ -98,9 +100,11 @@ def run_why(options: argparse.Namespace, report: Reporter) -> None:
         ],
         "standing": dict(result.standing),
         "popularity_fallback": result.fallback,
+        **_stars(stars, 0),
     }
     where = "rated, so not listed" if result.rank is None else f"rank {result.rank:,}"
-    report.result(value, [f"{value['title']}: score {result.score:.3f}, {where}", *_reasons(data, result)])
+    expected = [f"Predicted rating: {_in_words(one)}" for one in stars]
+    report.result(value, [f"{value['title']}: score {result.score:.3f}, {where}", *expected, *_reasons(data, result)])
 
 
 def _reasons(data: Dataset, result: Why) -> list[str]:
@@ -143,12 +147,29 @@ def run_why_not(options: argparse.Namespace, report: Reporter) -> None:
 def run_how_sure(options: argparse.Namespace, report: Reporter) -> None:
     data, model, history, seen, _ = _ask(options, report)
     listed = how_sure(model, data, history, k=options.k, positive=options.positive, seed=options.seed, seen=seen)
-    rows = [_item(data, sure.item_idx) | {"probability": sure.probability} for sure in listed]
-    shown = [(rank, row["title"], f"{row['probability']:.0%}") for rank, row in enumerate(rows, 1)]
-    report.result(
-        {"dataset": data.name, "model": model.name, "items": rows},
-        table(("rank", "title", "stays on half of the ratings"), shown),
-    )
+    stars = predicted_stars(model, history, [sure.item_idx for sure in listed])
+    rows = [
+        _item(data, sure.item_idx) | {"probability": sure.probability} | _stars(stars, position)
+        for position, sure in enumerate(listed)
+    ]
+    header = ["rank", "title", "stays on half of the ratings", *(["predicted rating"] if stars else [])]
+    shown = [
+        (position + 1, row["title"], f"{row['probability']:.0%}", *([_in_words(stars[position])] if stars else []))
+        for position, row in enumerate(rows)
+    ]
+    report.result({"dataset": data.name, "model": model.name, "items": rows}, table(header, shown))
+
+
+def _stars(stars: Sequence[Predicted], position: int) -> dict[str, float]:
+    """Return a predicted rating for JSON; nothing where the model predicts none."""
+    if not stars:
+        return {}
+    _, rating, low, high = stars[position]
+    return {"stars": rating, "low": low, "high": high}
+
+
+def _in_words(one: Predicted) -> str:
+    return f"{one.rating:.1f}, four of five times {one.low:.1f} to {one.high:.1f}"
 
 
 def _item(data: Dataset, item_idx: int) -> dict[str, Any]:

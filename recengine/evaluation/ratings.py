@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from recengine.data.interactions import Interactions
 from recengine.data.splits import Split
 from recengine.errors import BadInput
 from recengine.evaluation.intervals import SHARE, Interval, mean_interval, ratio_interval
 from recengine.evaluation.ranking import no_fold_in
-from recengine.models.abilities import PredictsRatings, SupportsFoldIn
+from recengine.models.abilities import PredictsRatings, PredictsStars, SupportsFoldIn
 from recengine.models.base import Recommender
 
 Floats = NDArray[np.float64]
@@ -95,9 +97,14 @@ def _predict(model: Recommender, split: Split) -> Floats:
         return predicted
     if not isinstance(model, SupportsFoldIn):
         raise no_fold_in(model.name)
+
+    def of_new(histories: Interactions) -> Tensor:
+        """Return what a model predicts for new users: where it does not rank by ratings, it has `stars`."""
+        return model.stars(histories).rating if isinstance(model, PredictsStars) else model.score_history(histories)
+
     users = rows.user_counts.nonzero()[0]
     for start in range(0, len(users), USERS):
         some_users = users[start : start + USERS]
         position, row = rows.rows_of(some_users)
-        predicted[row] = model.score_history(history.of_users(some_users)).cpu().numpy()[position, rows.item_idx[row]]
+        predicted[row] = of_new(history.of_users(some_users)).cpu().numpy()[position, rows.item_idx[row]]
     return predicted.clip(*model.scale)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.models.streaming.step_arrays import Rule, Sampler, Scratch, Tables
+
+if TYPE_CHECKING:
+    from recengine.models.ratings.stars import Stars
 
 
 @runtime_checkable
@@ -100,6 +103,15 @@ class PredictsRatings(Protocol):
 
 
 @runtime_checkable
+class PredictsStars(Protocol):
+    """Predicts the ratings of new users, and says how sure that is."""
+
+    def stars(self, histories: Interactions) -> Stars:
+        """Return the rating of each item by each new user, (histories.n_users, n_items), and its interval."""
+        ...
+
+
+@runtime_checkable
 class SupportsProfiles(Protocol):
     """Scores new users known only by age, gender or occupation."""
 
@@ -156,6 +168,7 @@ ABILITIES: Mapping[str, type] = {
     "explain": SupportsExplain,
     "incremental": SupportsPartialFit,
     "ratings": PredictsRatings,
+    "stars": PredictsStars,
     "profiles": SupportsProfiles,
     "session": SupportsSession,
 }

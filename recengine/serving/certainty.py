@@ -1,4 +1,4 @@
-"""How sure: the probability that a listed item stays in the list on a fresh random half of a user's ratings."""
+"""How sure: whether an item stays in the list on half of a user's ratings, and what its rating would lie between."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import top_k
-from recengine.models.base import Recommender, check_k
+from recengine.models.abilities import PredictsStars
+from recengine.models.base import Recommender, as_indices, check_k
 from recengine.serving.recommend import recommend_new, scored_new
 
 HALVES = 200
@@ -26,6 +28,27 @@ class Sure(NamedTuple):
 
     item_idx: int
     probability: float
+
+
+class Predicted(NamedTuple):
+    """The rating that a user would give an item; four of five such ratings lie between `low` and `high`."""
+
+    item_idx: int
+    rating: float
+    low: float
+    high: float
+
+
+def predicted_stars(model: Recommender, history: Interactions, items: ArrayLike) -> list[Predicted]:
+    """Return what one user, known or new, would rate some items, from all that the user rated.
+
+    It is empty for a model that does not predict ratings with intervals.
+    """
+    if not isinstance(model, PredictsStars):
+        return []
+    wanted = as_indices(items)
+    columns = (part[0, torch.from_numpy(wanted)].tolist() for part in model.stars(history))
+    return [Predicted(*row) for row in zip(wanted.tolist(), *columns, strict=True)]
 
 
 @torch.inference_mode()

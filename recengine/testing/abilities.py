@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from recengine.data.interactions import Interactions
+from recengine.models.ratings.stars import Stars
 from recengine.models.simple.demographic import ATTRIBUTES
 from recengine.testing.lines import Lines, changed, check_scores, exists_for, refused, reloaded, requires, snapshot
 
@@ -148,6 +149,22 @@ class Ratings(Lines):
         assert right, (
             f"ratings from {float(whole.min()):g} to {float(whole.max()):g} leave the scale from {low:g} to {high:g}"
         )
+
+    @requires("stars")
+    def test_stars(self) -> None:
+        """a new user's predicted ratings lie within their intervals and the scale, and need no other user."""
+        model: Any = self.trial.model
+        rows, users = self.trial.rows, self.trial.users
+        rating, low, high = model.stars(rows.of_users(users))
+        check_scores(rating, len(users), model.n_items)
+        lowest, highest = self.trial.rating_range
+        right = (lowest - 1e-4 <= low) & (low <= rating) & (rating <= high) & (high <= highest + 1e-4)
+        assert right.all(), "a predicted rating is outside its interval, or the interval leaves the scale"
+        alone = model.stars(rows.of_users(users[2:]))
+        assert torch.allclose(rating[2], alone.rating[0], atol=1e-4), "a new user gets other ratings than in a batch"
+        unknown = model.stars(rows.of_users(users).select(slice(0)))
+        widths = [float((stars.high - stars.low).mean()) for stars in (Stars(rating, low, high), unknown)]
+        assert widths[0] < widths[1], f"the intervals are {widths[0]:.2f} wide; without a rating {widths[1]:.2f}"
 
     @requires("profiles")
     def test_profiles(self) -> None:

@@ -13,7 +13,8 @@ from recengine.training.config import RunConfig
 CPU = RunConfig(device="cpu")
 
 
-RATERS = [name for name, kind in MODELS.items() if "ratings" in kind.abilities]
+RATERS = [name for name, kind in MODELS.items() if issubclass(kind, RatingModel)]
+"""Models that rank by the rating that they predict."""
 
 
 def fitted(name: str, rows: Interactions, seed: int = 0, **settings: Any) -> RatingModel:

@@ -21,6 +21,7 @@ from recengine.models.abilities import ABILITIES
 from recengine.models.base import FitContext, Recommender
 from recengine.models.factors.mf import MF
 from recengine.models.item_item.linear import ItemKNN
+from recengine.models.item_item.taste import Taste
 from recengine.models.ratings.bias import Bias
 from recengine.models.simple.baselines import Popularity
 from recengine.models.simple.demographic import Demographic
@@ -174,6 +175,12 @@ BREAKS: list[tuple[type[Recommender], dict[str, Any], str, str]] = [
     ),
     (Bias, {"estimates": after(Bias.estimates, lambda _, s: s + 1)}, "ratings", "a pair gets another rating"),
     (Bias, {"scale": property(lambda _: (4.0, 4.5)), "estimates": Bias.score}, "ratings", "a pair gets another"),
+    (
+        Taste,
+        {"stars": after(Taste.stars, lambda _, stars: stars._replace(low=stars.high))},
+        "stars",
+        "a predicted rating is outside its interval",
+    ),
     (
         Demographic,
         {"score_profiles": lambda self, profiles: self.base.expand(len(profiles), -1)},

@@ -18,6 +18,7 @@ from recengine.data.titles import series_of
 from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.models.item_item.linear import EASEConfig, check_square, gram_matrix, ridge_weights
 from recengine.models.metadata import without_metadata
+from recengine.models.ratings.stars import STATE, PredictsStarsToo, StarPredictor
 from recengine.models.recency import TwoSidedConfig
 from recengine.models.simple.content import COLUMNS, term_matrix
 from recengine.training.config import Config, Range, option, preset
@@ -109,7 +110,7 @@ class Evidence(NamedTuple):
         return torch.repeat_interleave(torch.arange(len(counts)), counts)
 
 
-class Taste(Recommender[TasteConfig]):
+class Taste(PredictsStarsToo, Recommender[TasteConfig]):
     """EASE from the likes, less what resembles the dislikes, with content, quality, and a cap on series.
 
     score(u, i) = sum over likes h of B[h, i] / (count_i + 1)^damping, divided by the largest value for any item
@@ -123,9 +124,10 @@ class Taste(Recommender[TasteConfig]):
 
     name = "taste"
     family = "hybrid"
-    abilities = ("similar", "fold-in", "explain")
+    abilities = ("similar", "fold-in", "explain", "ratings", "stars")
     summary = "Weighs your likes against your dislikes, in any order, and reads genres, keywords and series too."
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
+    version = 2
     learns_from = "ratings"
     hears_dislikes = True
     scores_from_history = True
@@ -141,7 +143,7 @@ class Taste(Recommender[TasteConfig]):
         check_square(self.name, self.n_items, instead="mf")
         self.past = train
         low, high = (float(train.rating.min()), float(train.rating.max())) if len(train) else (0.0, 0.0)
-        self.scale = torch.tensor([low, high])
+        self.star_predictor = StarPredictor().fit(train, seed=context.run.seed)
         liked = train.select(train.rating >= low + LIKED * (high - low))
         self.counts = torch.from_numpy(liked.item_counts.astype(np.float32))
         self.linked = self.counts.nonzero()[:, 0]  # an item that nobody likes has no weights
@@ -174,7 +176,7 @@ class Taste(Recommender[TasteConfig]):
 
     def evidence(self, rows: Interactions) -> Evidence:
         """Return the likes and dislikes among the rows, which must be sorted by user."""
-        low, high = self.scale.tolist()
+        low, high = self.scale
         rating = torch.from_numpy(rows.rating.copy())
         like = rating >= low + LIKED * (high - low)
         dislike = ~like & (rating <= low + DISLIKED * (high - low))
@@ -288,7 +290,7 @@ class Taste(Recommender[TasteConfig]):
 
     def _both(self, item_idx: Tensor) -> Tensor:
         """Return (B, n_items): how many users like each of the given items and each other one."""
-        low, high = self.scale.tolist()
+        low, high = self.scale
         liked = self.past.select(self.past.rating >= low + LIKED * (high - low))
         both = torch.zeros(len(item_idx), self.n_items)
         for row, item in enumerate(item_idx.tolist()):
@@ -299,16 +301,19 @@ class Taste(Recommender[TasteConfig]):
     def state(self) -> dict[str, Tensor]:
         tensors = {name: getattr(self, name) for name in _LEARNED}
         past = {name: torch.from_numpy(getattr(self.past, name).copy()) for name in _PAST}
-        return tensors | {f"past_{name}": column for name, column in past.items()}
+        stars = {f"stars_{name}": tensor for name, tensor in self.star_predictor.state().items()}
+        return tensors | stars | {f"past_{name}": column for name, column in past.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         for name in _LEARNED:
             setattr(self, name, state[name])
+        self.star_predictor = StarPredictor()
+        self.star_predictor.restore({name: state[f"stars_{name}"] for name in STATE})
         past = {name: state[f"past_{name}"].numpy() for name in _PAST}
         self.past = Interactions.from_pairs(**past, n_users=self.n_users, n_items=self.n_items)
 
 
-_LEARNED = ("weights", "linked", "counts", "quality", "genres", "terms", "series", "scale")
+_LEARNED = ("weights", "linked", "counts", "quality", "genres", "terms", "series")
 _PAST = ("user_idx", "item_idx", "rating")
 
 
