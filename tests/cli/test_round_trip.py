@@ -1,16 +1,21 @@
 """Ids through load, train, recommend and score, and back: the same to the byte, whatever they are."""
 
 import csv
+import json
 import tempfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recengine.data.dataset import Dataset
+from recengine.data.matching import read_histories
 from recengine.data.readers.pairs import read_pairs
 from recengine.data.reading import Reading
 from recengine.data.sources import load_dataset
+from recengine.export import TABLES, write_table
 from tests.cli.conftest import json_of, read, write
 
 ids = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=6)
@@ -47,3 +52,61 @@ def test_a_user_is_named_on_the_command_line_as_in_the_file(run, fresh_home: Pat
     answer = json_of(run("recommend", "--dataset", path, "--model", "popularity", f"--user={user}", "-k", 2, "--json"))
     assert {row["item_id"] for row in answer["recommendations"]} == {"y", "z"}
     assert {row["user_id"] for row in answer["recommendations"]} == {user}
+
+
+def triples(data: Dataset) -> set[tuple[str, str, float]]:
+    rows = data.ratings
+    users, items = data.user_ids[rows.user_idx].tolist(), data.item_ids[rows.item_idx].tolist()
+    return {
+        (str(user), str(item), rating) for user, item, rating in zip(users, items, rows.rating.tolist(), strict=True)
+    }
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    users=id_lists,
+    items=id_lists,
+    stars=st.lists(st.integers(1, 10).map(lambda half: half / 2), min_size=9, max_size=36).filter(
+        lambda s: len({*s}) > 1
+    ),
+)
+@pytest.mark.parametrize("ending", TABLES)
+def test_ids_and_ratings_come_back_from_an_export_in_every_format(
+    run, fresh_home: Path, users: list[str], items: list[str], stars: list[float], ending: str
+) -> None:
+    """From a file to a model that learns from ratings, to its lists, to the ratings as an export, and back in."""
+    pairs = [(user, item) for user in users for item in items]
+    rows = [(*pair, stars[n % len(stars)]) for n, pair in enumerate(pairs)]
+    header = ["user_id", "item_id", "rating"]
+    scale = ["--scale", "0.5,5"]
+    with tempfile.TemporaryDirectory() as folder:
+        path, out, back = (Path(folder) / name for name in ("ratings.csv", f"lists{ending}", f"export{ending}"))
+        write(path, header, rows)
+        reading = Reading(scale=(0.5, 5.0))
+        data = load_dataset(path, reading=reading)
+        assert triples(data) == set(rows)
+        train = ["--dataset", path, *scale, "--model", "bias"]
+        json_of(run("recommend", *train, "--all-users", "--include-seen", "-k", len(items), "--out", out, "--json"))
+        lists = frame_of(out)
+        assert set(zip(lists["user_id"], lists["item_id"], strict=True)) == set(pairs)
+        write_table(back, header, rows)
+        again = load_dataset(back, reading=reading)
+        assert triples(again) == set(rows)
+        assert again.fingerprint == data.fingerprint
+        write_table(back.with_suffix(".csv"), header, rows)
+        histories = read_histories(back.with_suffix(".csv"), data)
+        known = histories.rows
+        assert {
+            (histories.user_ids[user], str(data.item_ids[item]), rating)
+            for user, item, rating in zip(known.user_idx, known.item_idx, known.rating.tolist(), strict=True)
+        } == set(rows)
+
+
+def frame_of(path: Path) -> pd.DataFrame:
+    """Return a written table with all ids as text."""
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    if path.suffix == ".jsonl":
+        return pd.DataFrame([json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line])
+    header, *rows = read(path)
+    return pd.DataFrame(rows, columns=header)

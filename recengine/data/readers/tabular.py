@@ -94,6 +94,8 @@ def tidy_genres(text: str) -> str:
     Python's form.
     """
     text = text.strip()
+    if not text:
+        return ""
     if text.startswith("[") and text.endswith("]"):
         parts = [match[2] for match in _LISTED.finditer(text)]
     else:
