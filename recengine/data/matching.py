@@ -114,6 +114,10 @@ class Matcher:
         self._imdb, self._tmdb = (_numbers(dataset, name) for name in ("imdb_id", "tmdb_id"))
         self._movielens = bool(_MOVIELENS_NUMBERS.match(dataset.name))
 
+    def _own(self, item_id: str) -> int:
+        """Return the index of an id to the byte, else of the id without the spaces round it; -1 where it is neither."""
+        return self._ids.get(item_id, self._ids.get(item_id.strip(), -1))
+
     def titled(self, names: Sequence[str], year: int | None) -> list[int]:
         """Return the films of one of these titles and that year, or else of the year before or after it.
 
@@ -139,7 +143,7 @@ class Matcher:
         keys = _keys(row.names)
         same = self._same(keys)
         for position, name in (
-            (self._ids.get(row.item_id, -1), "this data set's id"),
+            (self._own(row.item_id), "this data set's id"),
             (self._ids.get(row.movielens_id, -1) if self._movielens else -1, "MovieLens's id"),
         ):
             if position >= 0 and (
@@ -183,7 +187,7 @@ class Matcher:
     def rated(self, row: RatedTitle) -> int:
         """Return the item that a row rates for certain, or -1; ids are this data set's unless the title contradicts."""
         if row.item_id:
-            return self._ids.get(row.item_id, -1)
+            return self._own(row.item_id)
         position = self._ids.get(row.movielens_id, -1)
         if position >= 0 and (not row.names or position in self._same(_keys(row.names))):
             return position

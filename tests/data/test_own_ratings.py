@@ -123,3 +123,14 @@ def test_stars_of_an_export_are_put_in_the_scale_of_the_data(tmp_path: Path) -> 
 def test_a_title_that_contradicts_a_movielens_number_wins(tmp_path: Path, films: Dataset) -> None:
     rows, _ = read_ratings(written(tmp_path, "movieId,title,rating\n1,Amélie (2001),4\n2,Heat,3\n"), films)
     assert films.item_ids[rows.item_idx].tolist() == [4, 2]
+
+
+def test_c03_an_id_with_spaces_is_found_to_the_byte_and_one_written_with_spaces_too(tmp_path: Path) -> None:
+    ratings = pd.DataFrame({"user_id": "a", "item_id": ["0", "0 ", "x y", " z"], "rating": [1.0, 5.0, 4.0, 3.0]})
+    data = build_dataset("d", ratings)
+    path = tmp_path / "mine.csv"
+    path.write_text("item_id,rating\n0 ,5\n0,1\n x y ,4\n z,3\n")
+    rows, _ = read_ratings(path, data)
+    assert {str(data.item_ids[i]): r for i, r in zip(rows.item_idx, rows.rating.tolist(), strict=True)} == {
+        "0 ": 5.0, "0": 1.0, "x y": 4.0, " z": 3.0
+    }  # fmt: skip

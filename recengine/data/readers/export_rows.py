@@ -110,7 +110,7 @@ def unusable(row: Mapping[str, str]) -> str:
     if re.sub(r"[\W_]+", "", kind.lower()) in _SERIES:
         return f"it is not a film: its type is {kind[:40]}"
     numbered = any(_NUMBERED.fullmatch(row.get(name, "")) for name in ("imdb", "tmdb"))
-    if not numbered and not any(row.get(name) for name in ("title", "item", "movielens")):
+    if not numbered and not any(row.get(name, "").strip() for name in ("title", "item", "movielens")):
         return "it names no film"
     if len(row.get("title", "")) > LONGEST_TITLE:
         return f"its title has {len(row['title']):,} letters"

@@ -156,7 +156,7 @@ def _table(label: str, content: bytes, member: str, out_of: int, rating_range: t
             reason = f"it has {len(cells)} fields where the header has {len(rows.header)}"
             refused.append(Refused(rows.line, cells[0][:80], reason, member))
             continue
-        row = {role: cells[column].strip() for role, column in columns.items()}
+        row = {role: cells[at] if role == "item" else cells[at].strip() for role, at in columns.items()}
         user_id = cells[columns["user"]] if "user" in columns else ""
         users.add(user_id)
         if len(users) > 1 and not strict:
