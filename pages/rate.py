@@ -43,8 +43,6 @@ FORGOTTEN = (
     "this site and reload, or save them as a file under Import and export."
 )
 PANELS = ("Side by side", "Rank over time", "How it grew", "Your taste", "Import and export")
-LIKED_MOST = 8
-"""Films that are borrowed from a persona."""
 
 
 def moved(before: list[int], items: Sequence[int]) -> dict[int, str]:
@@ -199,11 +197,11 @@ def to_rate(dataset: Dataset, mine: VisitorRatings) -> None:
 
 @messages.toast_errors
 def start_as(dataset: Dataset, persona: viewers.Persona) -> None:
-    """Add a persona's favourites to the visitor's ratings. For callbacks."""
-    past = viewers.history_of(dataset, persona.user_idx)
+    """Add what a persona liked and disliked most to the visitor's ratings. For callbacks."""
+    past = viewers.sitting_of(dataset, persona.user_idx)
     low, high = dataset.rating_range
     stars = past.ratings if high <= 5 else 0.5 + 4.5 * (past.ratings - low) / (high - low)
-    chosen = list(zip(dataset.item_ids[past.items[:LIKED_MOST]].tolist(), stars[:LIKED_MOST].tolist(), strict=True))
+    chosen = list(zip(dataset.item_ids[past.items].tolist(), stars.tolist(), strict=True))
     events = [rated(str(item), round(2 * value) / 2, source="persona") for item, value in reversed(chosen)]
     visitor_ratings.append(dataset, events)
 
@@ -214,11 +212,12 @@ def starts(dataset: Dataset, positive: float) -> None:
         st.html('<span class="legend">Or borrow a taste</span>', width="content")
         words = words_of(dataset)
         for persona in caches.personas(dataset, positive)[:5]:
+            count = len(viewers.sitting_of(dataset, persona.user_idx).items)
             st.button(
                 persona.title,
                 on_click=start_as,
                 args=(dataset, persona),
-                help=f"Adds {LIKED_MOST} {words.ratings} from this {words.viewer}: {persona.why}",
+                help=f"Adds {count} {words.ratings} from this {words.viewer}: {persona.why}",
                 key=f"persona {persona.user_idx}",
             )
 

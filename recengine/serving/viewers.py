@@ -31,6 +31,8 @@ GENRE_PERSONAS = {
 }
 """Genre -> title of its persona, in order of preference: the first five genres with a strong fan are shown."""
 
+MOST_LIKED, MOST_DISLIKED = 8, 4
+"""Items of a sitting."""
 _MIN_LIKED = 15
 """Liked items a user needs before their preference for a genre means something."""
 _MIN_Z_SCORE = 3
@@ -58,6 +60,17 @@ def history_of(dataset: Dataset, user_idx: int) -> History:
     r = dataset.ratings
     rows = rows[np.lexsort((-r.timestamp[rows], -r.rating[rows]))]
     return History(r.item_idx[rows].astype(np.int64), r.rating[rows].astype(np.float64), r.timestamp[rows])
+
+
+def sitting_of(dataset: Dataset, user_idx: int) -> History:
+    """Return what a user might rate in one sitting: what they liked most, then what they disliked most.
+
+    A dislike lies below the middle of the rating scale; a user may have none.
+    """
+    past = history_of(dataset, user_idx)
+    disliked = np.flatnonzero(past.ratings < sum(dataset.rating_range) / 2)[::-1][:MOST_DISLIKED]
+    rows = np.unique(np.concatenate([np.arange(len(past.items))[:MOST_LIKED], disliked[::-1]]))
+    return History(past.items[rows], past.ratings[rows], past.timestamps[rows])
 
 
 def profile(dataset: Dataset, user_idx: int) -> str:

@@ -166,12 +166,12 @@ def test_a_database_that_cannot_be_written_is_one_sentence_and_the_rating_is_kep
     assert kept(app) == ["839", "460"]
 
 
-def test_a_visitor_can_start_from_a_persona_s_favourites(open_app: Open) -> None:
+def test_a_visitor_can_start_from_what_a_persona_liked_and_disliked(open_app: Open) -> None:
     app = open_app(PAGE)
     next(button for button in app.button if (button.key or "").startswith("persona ")).click()
     app.run()
     app.segmented_control(key="rate panel").set_value("Import and export").run()
-    assert "8 films rated" in markup(app)
+    assert "12 films rated" in markup(app)
     press(app, "Erase")
     assert "to make this list yours" in markup(app)
 
