@@ -47,6 +47,7 @@ GROUPS = {
     "Understand": (
         Page("live.py", "Live", "stream", "Replay ratings in order: each model guesses first, then learns."),
         Page("compare.py", "Compare", "leaderboard", "Which model is best, and is the difference real?"),
+        Page("duel.py", "Duel", "balance", "Two lists, two unnamed models: which is better for you?"),
     ),
     "Build": (
         Page("train.py", "Train", "model_training", "Configure a model, watch it train, then use it."),

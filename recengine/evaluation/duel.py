@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recengine.evaluation.intervals import LEAST_USERS, Interval
+from recengine.evaluation.intervals import LEAST_USERS, SHARE, Interval, mean_interval
 
 PRIOR = 0.5
 """Won and lost votes against an average model that each model starts with, so that nobody's strength is infinite."""
@@ -17,6 +17,9 @@ STEPS = 50
 """Newton steps at most; some ten are enough."""
 NORMAL = 1.96
 """Standard errors to each side of a 95 % interval."""
+
+LEFT, RIGHT = "left list", "right list"
+"""What a vote names in place of models where both lists were one model's, dealt into two."""
 
 
 class Vote(NamedTuple):
@@ -94,6 +97,17 @@ def _fit(wins: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.flo
 
 def _logistic(x: ArrayLike) -> NDArray[np.float64]:
     return 1 / (1 + np.exp(-np.asarray(x, dtype=np.float64)))
+
+
+def split_control(votes: Sequence[Vote]) -> tuple[list[Vote], list[Vote]]:
+    """Return the votes between models, and those between the halves of one list."""
+    between = [vote for vote in votes if vote.winner not in (LEFT, RIGHT)]
+    return between, [vote for vote in votes if vote.winner in (LEFT, RIGHT)]
+
+
+def control(votes: Sequence[Vote]) -> Interval:
+    """Return the share of votes for the left half of one list: a half, but for chance and habit."""
+    return mean_interval([float(vote.winner == LEFT) for vote in votes], within=SHARE)
 
 
 def deal(ranking: Sequence[int], rng: np.random.Generator) -> tuple[list[int], list[int]]:

@@ -25,6 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from recengine import settings
 from recengine.errors import BadInput
+from recengine.evaluation.duel import Vote
 from recengine.serving.database import database_url, engine
 
 KINDS = ("rate", "pass", "seen", "watchlist", "clear", "undo")
@@ -62,6 +63,18 @@ _STANDING = sa.Table(
     sa.Column("kind", sa.String(10), nullable=False),
     sa.Column("stars", sa.Float),
     sa.Column("seq", _SEQ, nullable=False),
+)
+_VOTE = sa.Table(
+    "vote",
+    _META,
+    sa.Column("seq", _SEQ, primary_key=True, autoincrement=True),
+    sa.Column("vote_id", sa.String(100), nullable=False, unique=True),
+    sa.Column("visitor", sa.String(100), nullable=False),
+    sa.Column("catalogue", sa.String(200), nullable=False),
+    sa.Column("winner", sa.String(100), nullable=False),
+    sa.Column("loser", sa.String(100), nullable=False),
+    sa.Column("ts", sa.BigInteger, nullable=False),
+    sqlite_autoincrement=True,
 )
 _COLUMNS = ("kind", "item_id", "stars", "ts", "event_id", "source")
 """Columns of an event, in the order of the fields of `Event`."""
@@ -167,8 +180,7 @@ class EventLog:
         Raises BadInput for an invalid event: an unknown kind, stars that are not halves from 0.5 to 5.
         """
         rows = [_checked(event) for event in events]
-        insert = (sqlite if self._engine.dialect.name == "sqlite" else postgresql).insert(_EVENT)
-        insert = insert.on_conflict_do_nothing(index_elements=["event_id"])
+        insert = self._insert(_EVENT).on_conflict_do_nothing(index_elements=["event_id"])
         new = 0
         with self._write() as connection:
             changed: dict[str, None] = {}
@@ -213,12 +225,31 @@ class EventLog:
         with self._read() as connection:
             return sorted(connection.execute(query).scalars())
 
+    def vote(self, catalogue: str, vote: Vote, vote_id: str) -> None:
+        """Keep which of two models' lists a visitor prefers; a vote id that is there already changes nothing."""
+        row = vote._asdict() | {"vote_id": vote_id, "catalogue": catalogue, "ts": int(time.time())}
+        row["visitor"] = row.pop("voter")
+        with self._write() as connection:
+            connection.execute(self._insert(_VOTE).on_conflict_do_nothing(index_elements=["vote_id"]).values(row))
+
+    def votes(self, catalogue: str) -> list[Vote]:
+        """Return all visitors' votes on the lists of a catalogue, oldest first."""
+        query = sa.select(_VOTE.c.visitor, _VOTE.c.winner, _VOTE.c.loser).where(_VOTE.c.catalogue == catalogue)
+        with self._read() as connection:
+            return [Vote(*row) for row in connection.execute(query.order_by(_VOTE.c.seq))]
+
+    def move_votes(self, visitor: str, to: str) -> None:
+        """Let a visitor's votes be another's, as when a browser's visitor signs in."""
+        with self._write() as connection:
+            connection.execute(sa.update(_VOTE).where(_VOTE.c.visitor == visitor).values(visitor=to))
+
     def erase(self, visitor: str) -> int:
         """Delete everything of a visitor, and record that it was done; return how many events there were."""
         with self._write() as connection:
             record = sa.insert(_ERASURE).values(visitor=visitor, ts=int(time.time())).returning(_ERASURE.c.id)
             id = connection.execute(record).scalar_one()
-            connection.execute(sa.delete(_STANDING).where(_STANDING.c.visitor == visitor))
+            for table in (_STANDING, _VOTE):
+                connection.execute(sa.delete(table).where(table.c.visitor == visitor))
             deleted = connection.execute(sa.delete(_EVENT).where(_EVENT.c.visitor == visitor)).rowcount
             connection.execute(sa.update(_ERASURE).where(_ERASURE.c.id == id).values(events=deleted))
         return deleted
@@ -235,6 +266,9 @@ class EventLog:
         """Raise BadInput if the database does not answer."""
         with self._read() as connection:
             connection.execute(sa.select(_EVENT.c.seq).limit(1)).all()
+
+    def _insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+        return (sqlite if self._engine.dialect.name == "sqlite" else postgresql).insert(table)
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from recengine.errors import BadInput
+from recengine.evaluation.duel import Vote
 from recengine.serving.event_log import STARS, Event, EventLog, imported, located, rated
 from tests.support.postgres import connect
 
@@ -116,6 +117,19 @@ def test_erasing_removes_one_visitor_and_records_it(open_log: Open, database: st
         assert raw.execute(sa.text("SELECT visitor, events FROM erasure")).all() == [("ann", 2)]
     log.append("ann", "sample", [rated("1", 4.0)])
     refuses(database, "DELETE FROM event WHERE visitor = 'ann'")  # the erasure is over: later events are guarded again
+
+
+def test_votes_are_kept_once_move_with_their_voter_and_are_erased_with_the_rest(open_log: Open) -> None:
+    log = open_log()
+    for voter, id in (("ann", "1"), ("bob", "2"), ("ann", "1")):
+        log.vote("sample", Vote(voter, "taste", "ease"), id)
+    log.vote("other", Vote("ann", "mf", "ease"), "3")
+    assert log.votes("sample") == [Vote("ann", "taste", "ease"), Vote("bob", "taste", "ease")]
+    log.move_votes("ann", "account")
+    assert [vote.voter for vote in open_log().votes("sample")] == ["account", "bob"]
+    log.erase("account")
+    assert log.votes("sample") == [Vote("bob", "taste", "ease")]
+    assert log.votes("other") == []
 
 
 def test_the_latest_events_come_oldest_first(open_log: Open) -> None:
