@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from pages.hosting.visitor import check_limit, visitor_id
-from pages.ui import caches, cards, messages, recipes, sidebar, visitor_ratings
+from pages.ui import caches, cards, jobs, messages, recipes, sidebar, visitor_ratings
 from pages.ui.address import link
 from pages.ui.escape import html
 from pages.ui.visitor_lists import lists
@@ -21,7 +21,7 @@ from recengine.experiments.store import Trained
 from recengine.models.abilities import SupportsFoldIn
 from recengine.models.registry import MODELS
 
-SHOWN = 5
+SHOWN = 6
 """Films of a list."""
 TWINS = 5
 """One round in so many shows one model's list dealt into two, to see what chance and habit do."""
@@ -40,6 +40,24 @@ def contestants(dataset: Dataset, device: str) -> dict[str, Trained]:
     """Return the models that are trained on this data and serve new users, by name."""
     known = {name: caches.known_model(dataset, name, device) for name in MODELS}
     return {name: trained for name, trained in known.items() if trained and isinstance(trained.model, SupportsFoldIn)}
+
+
+def with_opponent(dataset: Dataset, known: dict[str, Trained]) -> dict[str, Trained]:
+    """Return at least two contestants; while one of them is trained, draw its progress and stop the page here."""
+    fits = (name for name, kind in MODELS.items() if "fold-in" in kind.abilities and kind.is_personalised)
+    while len(known) < 2:
+        name = next(name for name in fits if name not in known and not MODELS[name].is_slow)
+        with st.skeleton(height=420):
+            result = caches.find_model(dataset, name, sidebar.choice().device)
+        if not isinstance(result, jobs.Job):
+            known = known | {name: result}
+        elif result.active:
+            jobs.follow(result)
+            st.stop()
+        else:
+            jobs.ended_badly(result, lambda: link("train.py", "Train another model", icon=":material/model_training:"))
+            st.stop()
+    return known
 
 
 def current_round(dataset: Dataset, names: list[str]) -> Round:
@@ -100,7 +118,7 @@ def draw_result() -> None:
         if shown.left == shown.right
         else f"You preferred <b>{html(one)}</b> to <b>{html(other)}</b>."
     )
-    st.html(f'<p class="legend" role="status">{text}</p>')
+    st.html(f'<p class="legend" role="status"><span>{text}</span></p>')
 
 
 def draw_round(ready: sidebar.Ready, known: dict[str, Trained], mine: visitor_ratings.VisitorRatings) -> None:
@@ -112,7 +130,7 @@ def draw_round(ready: sidebar.Ready, known: dict[str, Trained], mine: visitor_ra
     for column, letter, items in zip(columns, "AB", both_lists(ready, known, shown, mine), strict=True):
         with column, st.container(key=f"duel-{letter}"):
             st.html(f'<h2 class="row-title">List {letter}</h2>')
-            with st.grid(SHOWN, min_column_width=96, gap="small", key=f"list-{letter}"):
+            with st.grid(SHOWN // 2, min_column_width=96, gap="small", key=f"list-{letter}"):
                 for rank, item in enumerate(items, start=1):
                     cards.card(cards.film(dataset, item), key=f"duel-{letter}-{rank}", rank=rank, small=True)
             st.button(
@@ -138,12 +156,7 @@ with messages.catch_bad_input(messages.start_again_link):
             words.say("Then two models each make a list for you, and you pick the better one."),
             lambda: link("rate.py", words.say("Rate films"), icon=":material/star_half:"),
         )
-    elif len(known) < 2:
-        messages.empty(
-            "A duel takes two models",
-            f"Only {len(known)} that can serve you {'is' if len(known) == 1 else 'are'} trained on this data.",
-            lambda: link("train.py", "Train another model", icon=":material/model_training:"),
-        )
     else:
+        known = with_opponent(ready.dataset, known)
         draw_round(ready, known, mine)
     draw_standings(ready.dataset)

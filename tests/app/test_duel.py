@@ -49,7 +49,7 @@ def test_without_ratings_the_page_asks_for_some(open_app: Open) -> None:
 def test_neither_list_names_its_model_and_both_leave_out_what_was_rated(app: AppTest, sample: Dataset) -> None:
     rated_films = set(sample.items["title"].iloc[sample.ratings.item_counts.argsort()[::-1][:5]])
     for letter in "AB":
-        assert len(names(app, f"duel-{letter}")) == 5
+        assert len(names(app, f"duel-{letter}")) == 6
         assert not rated_films & set(names(app, f"duel-{letter}"))
     shown = app.session_state["duel"][1]
     lists = markup(app).partition("List A")[2].partition("about-model")[0]
