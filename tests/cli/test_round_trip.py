@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recengine.data.dataset import Dataset
-from recengine.data.matching import read_histories
+from recengine.data.histories import read_histories
 from recengine.data.readers.pairs import read_pairs
 from recengine.data.reading import Reading
 from recengine.data.sources import load_dataset
