@@ -183,7 +183,7 @@ def test_data_that_a_model_cannot_learn_from_is_reported_next_to_the_model(open_
     upload(app, "mine.csv", timeless.encode())
     press(app, "Use it")
     app.switch_page(PAGE).run()
-    for name in ("gru", "ease"):
+    for name in ("sasrec", "ease"):
         app.selectbox(key="train_model").select(name).run()
         assert any("no timestamps" in caption.value for caption in app.caption)
     app.text_input(key="ease.recency_half_life").set_value("").run()
