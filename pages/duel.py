@@ -118,7 +118,7 @@ def draw_result() -> None:
         if shown.left == shown.right
         else f"You preferred <b>{html(one)}</b> to <b>{html(other)}</b>."
     )
-    st.html(f'<p class="legend" role="status"><span>{text}</span></p>')
+    st.html(f'<p class="notice" role="status">{text}</p>')
 
 
 def draw_round(ready: sidebar.Ready, known: dict[str, Trained], mine: visitor_ratings.VisitorRatings) -> None:

@@ -122,7 +122,7 @@ def draw_debts(members: list[Member]) -> None:
         owed = owed_to(members)
         most = members[int(owed.argmax())].name
         note = f" {html(most)} gave way most, so the next list leans their way." if owed.max() > 0 else ""
-        st.html(f'<p class="legend" role="status"><span>Tonight: <b>{html(title)}</b>.{note}</span></p>')
+        st.html(f'<p class="notice" role="status">Tonight: <b>{html(title)}</b>.{note}</p>')
 
 
 def draw_list(ready: sidebar.Ready, members: list[Member], mine: visitor_ratings.VisitorRatings) -> None:
