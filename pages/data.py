@@ -74,7 +74,7 @@ def spread(dataset: Dataset) -> None:
 
 def report(dataset: Dataset) -> None:
     """Draw the import summary and the licence."""
-    lines = "".join(f"<li>{html(line)}</li>" for line in dataset.cleaning.lines())
+    lines = "".join(f"<li>{html(line)}</li>" for line in dataset.cleaning.lines(words_of(dataset).ratings))
     terms = f"<p>{html(dataset.licence)}</p>" if dataset.licence else ""
     st.html(f'<section class="notebook"><h3>Import summary</h3><ul>{lines}</ul>{terms}</section>')
 
@@ -127,7 +127,7 @@ def upload() -> None:
         "Upload your own ratings or events",
         type=list(sources.UPLOAD_SUFFIXES),
         key=f"upload {state.get('uploads used', 0)}",
-        help="A table with one rating or event per row, or one viewer per row and one film per column; or a zip with "
+        help="A table with one rating or event per row, or one user per row and one item per column; or a zip with "
         "`ratings.csv` and `movies.csv`. Only you can see it.",
     )
     if file is None:

@@ -64,7 +64,8 @@ def ticket(dataset: Dataset, user_idx: int, past: viewers.History, positive: flo
     st.html(
         '<section class="ticket"><div class="stub">'
         f"<span>{kind_of_viewer(dataset)}</span>"
-        f"<b>{html(dataset.user_ids[user_idx])}</b></div><div>"
+        f"<b{' class=long' if len(str(dataset.user_ids[user_idx])) > LONG_ID else ''}>"
+        f"{html(dataset.user_ids[user_idx])}</b></div><div>"
         f'<p class="who">{html(profile or f"No profile, {words.ratings} only")} {simulated}</p>'
         f'<p class="facts"><b>{len(past.items):,}</b> {nouns(len(past.items), words.ratings)}{mean}'
         f" · liked <b>{len(liked):,}</b></p>"
@@ -126,6 +127,8 @@ IMPERSONAL = {
 """Reasons that name no film."""
 KINDS = {"high": "rated high", "middle": "in between", "low": "rated low", "none": "not rated"}
 """What a viewer may have made of a film -> its text in the legend."""
+LONG_ID = 8
+"""Letters of an id beyond which it is set smaller, in several lines."""
 MAX_ESTIMATES, BYTES_PER_RATING = 10_000_000, 7
 """Predicted ratings that the page offers as a download, and the size of one in a CSV."""
 
@@ -239,8 +242,9 @@ def against_history(ready: sidebar.Ready, top: NDArray[np.int64], rated: dict[in
         f'<i class="{kind}" title="{html(cards.film(ready.dataset, int(item)).title)}">{rank}</i>'
         for rank, (kind, item) in enumerate(zip(kinds, top, strict=False), start=1)
     )
-    legend = "".join(f'<span><i class="{kind}"></i> {label} {count[kind]}</span>' for kind, label in KINDS.items())
     words = words_of(ready.dataset)
+    labels = {"high": "chosen", "none": "not chosen"} if words.is_implicit else KINDS
+    legend = "".join(f'<span><i class="{kind}"></i> {label} {count[kind]}</span>' for kind, label in labels.items())
     liked = "chose" if words.is_implicit else f"rated {words.at_least(ready.positive)}"
     low_rated = f"; they rated <b>{count['low']}</b> of them {words.amount(low_end, '.2g')} or less"
     low_rated = "" if words.is_implicit else low_rated
@@ -265,7 +269,7 @@ def explanation(ready: sidebar.Ready) -> None:
         model, words = ready.trained.model, words_of(ready.dataset)
         st.markdown(
             f"{words.say(model.summary)} {words.say('Films')} in the {words.viewer}’s {words.ratings} are hidden; "
-            f"switch “{filters.HIDE.format(words.items)}” off to see them. "
+            f"switch “{filters.hide_label(words)}” off to see them. "
             f"What counts as liked: {words.at_least(ready.positive)}."
         )
         if model.reference:

@@ -12,7 +12,7 @@ from pages.ui.task_form import Choice, Models, TaskForm
 from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 from recengine.evaluation.stream_report import StreamReport
-from recengine.export import counted, csv_text, json_ready
+from recengine.export import counted, csv_text, json_ready, nouns
 from recengine.jobs.job import JOB_DIR, PAUSE_FILE, Job, JobState, Task
 from recengine.models.registry import MODELS, REPLAYED_FIRST, RUNNING_COUNT
 
@@ -34,6 +34,7 @@ ROWS = 1_000_000
 
 def make_form(dataset: Dataset) -> TaskForm:
     """Return the form for this data."""
+    words = words_of(dataset)
     incremental = [name for name, kind in MODELS.items() if "incremental" in kind.abilities]
     return TaskForm(
         dataset,
@@ -50,8 +51,8 @@ def make_form(dataset: Dataset) -> TaskForm:
         (
             Choice(
                 name="ratings",
-                label="Ratings to replay",
-                default="top",
+                label=f"{words.ratings.capitalize()} to replay",
+                default="all" if words.is_implicit else "top",
                 options=KINDS,
                 text_of=lambda kind: describe_kind(dataset, kind),
             ),
@@ -190,6 +191,8 @@ def draw_result(job: Job, dataset: Dataset, result: StreamReport) -> None:
 with messages.catch_bad_input(messages.start_again_link):
     with st.skeleton(height=420):
         form = make_form(sidebar.dataset())
+    words = words_of(form.dataset)
+    one = nouns(1, words.ratings)
     task = form.recall(sidebar.choice().device)
     job = form.find(task, mixed_in(form.dataset, task))
     result = None
@@ -200,9 +203,7 @@ with messages.catch_bad_input(messages.start_again_link):
         form.draw_first(
             task,
             "Nothing replayed yet",
-            words_of(form.dataset).say(
-                "Before each rating, every model ranks the film. Then it learns from the rating."
-            ),
+            f"Before each {one}, every model ranks the {words.item}. Then it learns from the {one}.",
             start,
         )
     elif job.active:

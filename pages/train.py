@@ -41,7 +41,7 @@ def draw_form(dataset: Dataset) -> None:
             kind.is_order_sensitive or recipes.asked(task).get("recency_half_life", "none") != "none"
         ):
             st.caption("This data has no timestamps, so this model reads the order of its rows as the order of time.")
-        ready = presets(kind)
+        ready = presets(kind, has_genres=bool((dataset.items["genres"] != "").any()))
         if len(ready) > 1:
             with st.container(horizontal=True, gap="xsmall", key="presets"):
                 for title, texts in ready.items():

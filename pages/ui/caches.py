@@ -19,7 +19,7 @@ from recengine.experiments.store import ArtefactStore, Trained
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.jobs.job import Job, JobState, Task
 from recengine.models.base import Recommender
-from recengine.models.recency import HistoryConfig
+from recengine.models.recency import RecencyOptions
 from recengine.models.registry import DEFAULT, model_class
 from recengine.serving.promotion import served_folder
 from recengine.serving.search import TitleSearch, UserIndex
@@ -68,7 +68,7 @@ def findings(name: str, version: int, fingerprint: str, _dataset: Dataset) -> li
 
 def recency_text(model: Recommender, task: Task, an_item: str) -> str:
     """Return how much recent likes count, in plain words; "" where all count the same. `an_item` is a noun."""
-    if not isinstance(model.config, HistoryConfig) or not model.config.weighs:
+    if not isinstance(model.config, RecencyOptions) or not model.config.weighs:
         return ""
     half_life = model.config.recency_half_life
     chosen = " (chosen on validation)" if asked(task).get("recency_half_life") == "auto" else ""

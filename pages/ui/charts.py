@@ -19,12 +19,17 @@ def _draw(chart: alt.Chart, alt_text: str, height: int = 240) -> None:
 
 
 def ratings(dataset: Dataset) -> None:
-    """Draw how often each rating was given; many distinct values are binned."""
+    """Draw how often each rating was given; many distinct values are binned, amounts by powers of two."""
     values, counts = np.unique(dataset.ratings.rating, return_counts=True)
-    if len(values) > _BINS:
+    names = [f"{value:.3g}" for value in values]
+    if len(values) > _BINS and words_of(dataset).is_implicit and values[0] > 0:  # few of them are large
+        edges = 2.0 ** np.arange(np.floor(np.log2(values[0])), np.floor(np.log2(values[-1])) + 2)
+        counts, _ = np.histogram(dataset.ratings.rating, edges)
+        names = [f"from {edge:.3g}" for edge in edges[:-1]]
+    elif len(values) > _BINS:
         counts, edges = np.histogram(dataset.ratings.rating, bins=_BINS)
-        values = (edges[:-1] + edges[1:]) / 2
-    frame = pd.DataFrame({"rating": [f"{v:.3g}" for v in values], "ratings": counts})
+        names = [f"{value:.3g}" for value in (edges[:-1] + edges[1:]) / 2]
+    frame = pd.DataFrame({"rating": names, "ratings": counts})
     chart = (
         alt.Chart(frame)
         .mark_bar(cornerRadiusEnd=3)

@@ -10,14 +10,12 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pages.ui.address import forget, recall, record
-from pages.ui.words import words_of
+from pages.ui.words import Words, words_of
 from recengine.data.dataset import Dataset
 from recengine.serving import viewers
 
 LENGTHS = (10, 20, 50)
 POPULARITY = ("any", "well known", "lesser known")
-HIDE = "Hide rated {}"
-"""The switch that leaves out what is in the history; the noun is that of the data set."""
 _NARROWING = ("genres", "years", "popularity")
 _PLAIN = re.compile(r"[\w '&-]{1,40}")  # a genre that is anything else could be Markdown, and is not offered
 
@@ -30,13 +28,18 @@ class Chosen(NamedTuple):
     among: NDArray[np.int64] | None
 
 
+def hide_label(words: Words) -> str:
+    """Return the label of the switch that leaves out what is in the history."""
+    return f"Hide {'chosen' if words.is_implicit else 'rated'} {words.items}"
+
+
 def draw(dataset: Dataset) -> Chosen:
     """Draw the heading of the list with its controls, and return their values."""
     with st.container(horizontal=True, vertical_alignment="center", key="list-head"):
         st.html('<h2 class="row-title">Recommended</h2>', width="stretch")
         recall("unseen", True, lambda text: {"yes": True, "no": False}.get(text))
         write = {True: "yes", False: "no"}.__getitem__
-        st.toggle(HIDE.format(words_of(dataset).items), key="unseen", on_change=record, args=("unseen", True, write))
+        st.toggle(hide_label(words_of(dataset)), key="unseen", on_change=record, args=("unseen", True, write))
         record("unseen", True, write)
         recall("k", LENGTHS[0], lambda text: next((n for n in LENGTHS if str(n) == text), None))
         st.segmented_control(

@@ -244,7 +244,9 @@ def _note(problem: BadInput | None) -> None:
 
 def _draw_report(dataset: Dataset) -> None:
     """Draw what became of the rows."""
-    st.caption(" ".join(markdown(messages.as_sentence(line)) for line in dataset.cleaning.lines()))
+    st.caption(
+        " ".join(markdown(messages.as_sentence(line)) for line in dataset.cleaning.lines(words_of(dataset).ratings))
+    )
 
 
 def _draw_liked(draft: Draft, dataset: Dataset) -> None:

@@ -165,10 +165,11 @@ def ready() -> Ready:
         jobs.follow(result)
         messages.grid_skeleton(2)
         st.stop()
-    status(f"trained {ago(result.manifest.trained_at)}", result.manifest.origin.device)
     if recency := caches.recency_text(result.model, recipes.task_of(chosen.model), words_of(data).an_item):
         st.sidebar.html(f'<p class="about-model">{html(recency)}</p>')
-    return Ready(data, result, draw_liked(data))
+    positive = draw_liked(data)
+    status(f"trained {ago(result.manifest.trained_at)}", result.manifest.origin.device)
+    return Ready(data, result, positive)
 
 
 def draw_liked(data: Dataset) -> float:
@@ -202,7 +203,7 @@ def status(state: str, device: str = "") -> None:
     chosen = choice()
     parts = [recipes.label(chosen.model), datasets.label(chosen.data), state, *([device.upper()] if device else [])]
     with st.sidebar:
-        st.html(f'<p class="status">{html(" · ".join(parts))}</p>')
+        st.html(f'<p class="status{"" if device else " off"}">{html(" · ".join(parts))}</p>')
 
 
 def ago(moment: str) -> str:

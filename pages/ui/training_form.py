@@ -200,14 +200,15 @@ def _setting(kind: type[Recommender], owner: type[Config], f: dataclasses.Field[
     )
 
 
-def presets(kind: type[Recommender]) -> dict[str, dict[str, str]]:
+def presets(kind: type[Recommender], *, has_genres: bool = True) -> dict[str, dict[str, str]]:
     """Return ready settings by name; the first are the model's own, tuned on validation data."""
     ready: dict[str, dict[str, str]] = {"Tuned": {}}
     if kind.preset_epochs is not None:
         ready["Quick look"] = {"epochs": "5"}
     if "partial_credit" in kind.Config.__dataclass_fields__:
         ready["Over-fit on purpose"] = {"l2": "0.0", "dropout": "0.0", "epochs": "30", "patience": "30"}
-        ready["Partial credit for genres"] = {"partial_credit": "genres:0.4"}
+        if has_genres:
+            ready["Partial credit for genres"] = {"partial_credit": "genres:0.4"}
     if "recency_half_life" in kind.Config.__dataclass_fields__:
         ready["Recent counts more"] = {"recency_half_life": "2.0", "recency_floor": "0.05"}
     return ready

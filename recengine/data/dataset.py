@@ -48,20 +48,20 @@ class Cleaning:
     rows_below_minimum: int = 0
     notes: tuple[str, ...] = ()
 
-    def lines(self) -> list[str]:
-        """Return the report as plain sentences, leaving out what did not happen."""
-        lines = [f"{counted(self.rows_read, 'ratings')} read, {self.rows_kept:,} kept."]
+    def lines(self, ratings: str = "ratings") -> list[str]:
+        """Return the report as plain sentences, leaving out what did not happen; `ratings` is what the rows are."""
+        lines = [f"{counted(self.rows_read, ratings)} read, {self.rows_kept:,} kept."]
         for count, lack in ((self.rows_without_id, "a user or an item"), (self.rows_without_rating, "a rating")):
             if count:
                 lines.append(f"{counted(count, 'rows')} without {lack} dropped.")
         if count := self.duplicates_replaced:
-            lines.append(f"{count:,} repeated (user, item) {nouns(count, 'ratings')} {_REPEATED[self.aggregate]}.")
+            lines.append(f"{count:,} repeated (user, item) {nouns(count, ratings)} {_REPEATED[self.aggregate]}.")
         if self.rows_without_item:
-            lines.append(f"The item table does not name the items of {counted(self.rows_without_item, 'ratings')}.")
+            lines.append(f"The item table does not name the items of {counted(self.rows_without_item, ratings)}.")
         if self.min_user or self.min_item:
             dropped = f"{counted(self.items_below_minimum, 'items')} and {counted(self.users_below_minimum, 'users')}"
-            rows = counted(self.rows_below_minimum, "ratings")
-            lines.append(f"{dropped} with too few ratings dropped, with {rows}.")
+            rows = counted(self.rows_below_minimum, ratings)
+            lines.append(f"{dropped} with too few {ratings} dropped, with {rows}.")
         return [*lines, *self.notes]
 
 

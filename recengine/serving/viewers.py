@@ -123,10 +123,13 @@ def personas(dataset: Dataset, positive: float) -> list[Persona]:
         if z_score[best] > _MIN_Z_SCORE:
             chosen[best] = Persona(title, best, f"{of_genre[best] / counts[best]:.0%} of what they liked is {genre}")
     rated = dataset.ratings.user_counts
+    noun = "events" if dataset.feedback == "implicit" else "ratings"
     fewest = int(np.where(counts > 0, rated, rated.max() + 1).argmin())
     most = int(rated.argmax())
-    chosen.setdefault(fewest, Persona("Just started", fewest, f"only {counted(rated[fewest], 'ratings')}"))
-    chosen.setdefault(most, Persona("Watches everything", most, counted(rated[most], "ratings")))
+    chosen.setdefault(fewest, Persona("Just started", fewest, f"only {counted(rated[fewest], noun)}"))
+    chosen.setdefault(
+        most, Persona("Watches everything" if genres else "Most active", most, counted(rated[most], noun))
+    )
     return list(chosen.values())
 
 

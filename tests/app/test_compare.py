@@ -1,4 +1,4 @@
-"""Compare: its states, its figures to the last digit, what it says of chance, and what can be taken away."""
+"""Compare: its states, its figures to the last digit, what is chance, and what can be taken away."""
 
 import csv
 import io
@@ -40,8 +40,8 @@ def sample() -> Dataset:
 def result(sample: Dataset) -> dict[str, Any]:
     """Return what `evaluate popularity ease bias --json` prints on the sample."""
     models: dict[str, dict[str, Any]] = {"popularity": {}, "ease": {}, "bias": {}}
-    found = compare(sample, ComparisonRequest(models, "leave-last", k=5, negatives=20))
-    return json.loads(json.dumps(json_ready(found.to_dict())))
+    report = compare(sample, ComparisonRequest(models, "leave-last", k=5, negatives=20))
+    return json.loads(json.dumps(json_ready(report.to_dict())))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_result_is_kept_by_what_was_asked(open_app: Open, worker: Worker, resu
     assert "leads with" not in markup(open_app(PAGE, **QUICK | {"models": "popularity,bias"}))
 
 
-def test_what_runs_shows_what_is_known_so_far_and_what_fails_says_why(open_app: Open, worker: Worker) -> None:
+def test_what_runs_shows_what_is_known_so_far_and_what_fails_gives_its_reason(open_app: Open, worker: Worker) -> None:
     worker.does(
         {"event": "step", "text": "popularity, seed 0", "done": 0, "of": 2},
         {"event": "note", "text": "popularity: 0.0123", "model": "popularity", "metrics": {"ndcg@5": [0.0123]}},
@@ -107,13 +107,13 @@ def test_what_runs_shows_what_is_known_so_far_and_what_fails_says_why(open_app: 
     assert "<b>Popularity</b> NDCG@5 0.0123" in markup(app)
     worker.ends()
     app.run()
-    assert any("MemoryError" in said.value for said in app.error)
+    assert any("MemoryError" in error.value for error in app.error)
     press(app, "Run it again")
     assert len(worker.jobs.all()) == 2
 
 
 @pytest.mark.parametrize(
-    ("params", "said"),
+    ("params", "message"),
     [
         ({"models": "ease"}, "Choose at least two models"),
         (
@@ -122,9 +122,9 @@ def test_what_runs_shows_what_is_known_so_far_and_what_fails_says_why(open_app: 
         ),
     ],
 )
-def test_what_cannot_be_compared_is_said_beside_the_form(open_app: Open, params: dict[str, str], said: str) -> None:
+def test_what_cannot_be_compared_is_explained_at_the_form(open_app: Open, params: dict[str, str], message: str) -> None:
     app = open_app(PAGE, **params)
-    assert said in markup(app)
+    assert message in markup(app)
     assert app.button(key="compare").disabled
 
 
@@ -137,10 +137,10 @@ def test_an_address_with_nonsense_is_the_default(open_app: Open) -> None:
 
 def test_every_model_stands_in_its_family_with_a_reference(open_app: Open) -> None:
     page = markup(open_app(PAGE))
-    for family, said in FAMILIES.items():
+    for family, text in FAMILIES.items():
         if any(kind.family == family for kind in MODELS.values()):
             assert f"<h3>{family.capitalize()}</h3>" in page
-            assert re.search(r"\d{4}", said), "no source"
+            assert re.search(r"\d{4}", text), "no source"
     assert page.count("<li><b>") >= len(MODELS)
 
 
@@ -153,7 +153,7 @@ def test_csv_holds_every_figure_whole(report: EvaluationReport, result: dict[str
     assert {(row["model"], row["metric"]): float(row["value"]) for row in rows} == held
 
 
-def test_markdown_says_what_was_measured_and_how(report: EvaluationReport) -> None:
+def test_markdown_has_what_was_measured_and_how(report: EvaluationReport) -> None:
     text = leaderboard.to_markdown(report, "python -m recengine evaluate x", FILMS)
     assert text.startswith("sample, leave-last, liked from 4: 2,000 viewers, 1,229 films, 1 seed(s)")
     assert "films that a viewer had rated before the test, high or low, are not ranked for them" in text
@@ -166,7 +166,7 @@ def made_of(task: TaskResults) -> EvaluationReport:
     return EvaluationReport(settings, users=1, left_out=0, items=3, tasks=(task,))
 
 
-def test_too_few_viewers_are_said_to_be_too_few() -> None:
+def test_too_few_viewers_are_called_too_few() -> None:
     (row,) = leaderboard.against_leader(made_of(TaskResults({}, "ease", {"mf": Paired(0.01, *[math.nan] * 3)}, {}, {})))
     assert row.text == "0.0100 NDCG@10 behind EASE; too few viewers to say more"
     assert not row.beyond_chance
@@ -179,13 +179,13 @@ def test_m51_a_fifth_is_a_fifth(open_app: Open, worker: Worker) -> None:
         assert (line[line.index("--test-share") + 1] if "--test-share" in line else None) == share
 
 
-def test_chance_is_told_from_more_than_chance() -> None:
+def test_chance_is_distinguished_from_more_than_chance() -> None:
     behind = {"mf": Paired(0.01, -0.001, 0.021, 0.07), "slim": Paired(0.01, 0.002, 0.021, 0.0004)}
     made = made_of(TaskResults({}, "ease", behind, {}, {}))
-    said = {row.model: row for row in leaderboard.against_leader(made)}
-    assert said["mf"].text.endswith("(p = 0.070 after Holm): no difference beyond chance")
-    assert said["slim"].text.endswith("(p < .001 after Holm): more than chance")
-    assert (said["mf"].beyond_chance, said["slim"].beyond_chance) == (False, True)
+    rows = {row.model: row for row in leaderboard.against_leader(made)}
+    assert rows["mf"].text.endswith("(p = 0.070 after Holm): no difference beyond chance")
+    assert rows["slim"].text.endswith("(p < .001 after Holm): more than chance")
+    assert (rows["mf"].beyond_chance, rows["slim"].beyond_chance) == (False, True)
 
 
 def test_models_are_ranked_by_what_is_better_and_those_without_a_figure_come_last(report: EvaluationReport) -> None:

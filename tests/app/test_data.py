@@ -1,4 +1,4 @@
-"""Data: the numbers, the data sets by name, and a visitor's own data, which nobody else may see."""
+"""Data: the numbers, the data sets by name, and a visitor's own data, which no one else may see."""
 
 import io
 import re
@@ -43,8 +43,8 @@ def ratings_csv(n_users: int = 30, n_items: int = 12) -> str:
 def hostile_zip() -> bytes:
     """Return a data set whose titles and genres try everything."""
     films = "\n".join(
-        f'{place},"{title.replace(chr(34), chr(34) * 2)} (1999)","<b>x</b>|![g](http://192.0.2.9/g.png)|Drama"'
-        for place, title in enumerate(HOSTILE, start=1)
+        f'{number},"{title.replace(chr(34), chr(34) * 2)} (1999)","<b>x</b>|![g](http://192.0.2.9/g.png)|Drama"'
+        for number, title in enumerate(HOSTILE, start=1)
     )
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as file:
@@ -96,7 +96,7 @@ def test_every_data_set_is_listed_with_its_terms_and_what_can_be_done(open_app: 
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "named"),
     [
         ("empty.csv", b"", "empty"),
         ("ragged.csv", b"userId,movieId,rating\n1,2,3\n1,2\n", "line 3"),
@@ -106,12 +106,12 @@ def test_every_data_set_is_listed_with_its_terms_and_what_can_be_done(open_app: 
         ("**bold**.csv", b"\x00\x01\x02", "csv"),
     ],
 )
-def test_bad_upload_is_one_sentence_and_an_example(open_app: Open, name: str, content: bytes, said: str) -> None:
+def test_bad_upload_is_one_sentence_and_an_example(open_app: Open, name: str, content: bytes, named: str) -> None:
     app = upload(open_app(PAGE), name, content)
     messages = [error.value for error in app.error] + re.findall('class="field-error" role="alert">(.*?)<', markup(app))
     assert len(messages) == 1
     message = messages[0]
-    assert said in message.lower()
+    assert named in message.lower()
     assert "Traceback" not in message
     assert "**bold**" not in message
     assert not app.error or app.get("download_button")
@@ -157,12 +157,12 @@ def test_hostile_titles_are_shown_letter_by_letter(open_app: Open) -> None:
     for page in ("for_you.py", "similar.py"):
         app.switch_page(page)
         settle(app)
-        drawn = markup(app)
+        shown = markup(app)
         assert cards(app, "top" if page == "for_you.py" else "start")
         for live in ("<script", "<img src=x", "<svg", "<b>x", "\u202e", "A" * 1000):
-            assert live not in drawn
-        assert "onmouseover='" not in drawn
-        assert "&lt;script&gt;" in drawn or "&lt;img" in drawn
+            assert live not in shown
+        assert "onmouseover='" not in shown
+        assert "&lt;script&gt;" in shown or "&lt;img" in shown
         for label in (re.sub(r"\\.", "", label) for label in links(app)):
             for live in ("![x](", "[click](", "**bold**", ":red[", ":smile:", "<script", "\u202e"):
                 assert live not in label

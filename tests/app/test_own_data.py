@@ -1,4 +1,4 @@
-"""A visitor's own data on every page: found by its content, liked from where they say, and in words that fit it."""
+"""A visitor's own data on every page: recognised by content, liked from where they choose, in words that fit them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVENTS = "user,product,event,time\n" + "".join(
 
 @pytest.mark.parametrize("name", ["films", "sample", "ml-100k"])
 @pytest.mark.usefixtures("fresh_home")
-def test_c01_a_folder_is_what_its_path_says_whatever_its_name(
+def test_c01_a_folder_is_what_its_path_names_whatever_its_name(
     open_app: Open, worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     folder = tmp_path / name
@@ -79,11 +79,11 @@ def test_m57_what_is_no_film_is_not_called_one(open_app: Open) -> None:
     for page in ("for_you.py", "similar.py", "live.py", "compare.py", "data.py"):
         app.switch_page(page)
         settle(app)
-        drawn = markup(app).partition("Data sets")[0]
-        drawn = re.sub(r'film-|class="film|data-testid="film', "", drawn)
+        text = markup(app).partition("Data sets")[0]
+        text = re.sub(r'film-|class="film|data-testid="film', "", text)
         labels = [box.label for box in (*app.selectbox, *app.text_input, *app.toggle, *app.number_input)]
         for word in ("film", "viewer", "★", "poster of"):
-            assert word not in drawn.lower(), (page, word)
+            assert word not in text.lower(), (page, word)
             assert not any(word in label.lower() for label in labels), (page, labels)
 
 
@@ -92,7 +92,7 @@ def test_m58_ids_are_shown_as_they_are(open_app: Open) -> None:
     use(app)
     app.switch_page("for_you.py")
     settle(app)
-    assert re.search(r"<b>Kundin_\d\d_Ünal</b>", markup(app))
+    assert re.search(r"<b class=long>Kundin_\d\d_Ünal</b>", markup(app))
     picked = next(label for label in links(app) if "SKU" in label)
     assert "Käse & Brot" in re.sub(r"[\\\u2060]", "", picked)
 

@@ -55,10 +55,10 @@ def test_c48_m50_m55_ids_with_spaces_have_lists_the_command_runs_as_printed_and_
             break
         time.sleep(0.2)
     settle(app)
-    drawn = markup(app)
-    assert "leads with NDCG@5" in drawn
-    assert "Kundin_" in drawn
-    assert "SKU 3 Käse &amp; Brot" in drawn  # one of the lists of a user
+    page = markup(app)
+    assert "leads with NDCG@5" in page
+    assert "Kundin_" in page
+    assert "SKU 3 Käse &amp; Brot" in page  # one of the lists of a user
     assert [button.label for button in app.get("download_button")]
 
     words = shlex.split(app.code[-1].value)
@@ -103,9 +103,9 @@ def test_uploads_and_runs_move_to_the_account_and_are_erased_with_everything(
 
     obtain(TrainingRequest(datasets.load(id), "popularity", positive=0.0))
     others = obtain(TrainingRequest(datasets.load("sample"), "popularity"))
-    uploads.keep("somebody else", "their.csv", EVENTS.encode(), datasets.load(id))
+    uploads.keep("another owner", "their.csv", EVENTS.encode(), datasets.load(id))
     visitor_ratings.erase()
     assert uploads.all_of(account) == []
     assert worker.jobs.all() == []
-    assert len(uploads.all_of("somebody else")) == 1
+    assert len(uploads.all_of("another owner")) == 1
     assert [folder.name for folder in ArtefactStore().root.glob("popularity-*")] == [others.folder.name]

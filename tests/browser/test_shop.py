@@ -44,12 +44,8 @@ def test_a_shop_s_raw_events_become_a_leaderboard_with_drill_down_exports_and_a_
     click(page.get_by_role("button", name="Use it"))
     expect(page.locator("[data-testid=stAlert]")).to_contain_text("shop events.csv is in use")
     click(page.get_by_role("link", name="Compare models on it"))
-    click(page.get_by_role("combobox", name="Models"))
-    page.keyboard.press("Backspace")  # MF, the last of the three, takes minutes on a busy machine
-    page.keyboard.press("Escape")
-    expect(page.get_by_test_id("stMultiSelect")).not_to_contain_text("MF")
     click(page.get_by_role("button", name="Compare", exact=True))
-    expect(page.locator(".verdict")).to_contain_text("leads with NDCG@10", timeout=240_000)
+    expect(page.locator(".verdict")).to_contain_text("leads with NDCG@10", timeout=600_000)
     expect(page.locator(".verdict")).to_contain_text("items ranked")
     expect(page.locator(".st-key-through .column").first).to_contain_text("SKU-")
     expect(page.locator(".status-line").last).to_contain_text("User Kundin_")

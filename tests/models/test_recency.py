@@ -67,7 +67,7 @@ def test_a_weight_halves_towards_the_floor_with_each_half_life() -> None:
         assert HistoryConfig(recency_half_life=word).recency(np.array([0, 2])).tolist() == [1.0, 1.0]
 
 
-def test_age_counts_the_later_events_of_the_same_person() -> None:
+def test_age_counts_the_later_events_of_the_same_user() -> None:
     rows = Interactions.from_pairs([1, 0, 1, 1], [5, 5, 7, 6], timestamp=[30, 9, 10, 20], n_users=2, n_items=8)
     weights = recency_weights(rows, HistoryConfig(recency_half_life=1.0, recency_floor=0.0))
     assert weights == pytest.approx([1.0, 1.0, 0.25, 0.5])
@@ -106,7 +106,7 @@ def test_with_recency_the_order_of_a_history_matters_and_users_are_scored_as_new
 
 
 @pytest.mark.parametrize("name", ["ease", "ials", "mf", "cml", "bias"])
-def test_recency_changes_people_and_leaves_the_items_as_they_are(name: str, tiny: Dataset) -> None:
+def test_recency_changes_users_and_leaves_the_items_as_they_are(name: str, tiny: Dataset) -> None:
     plain, recent = fitted(name, tiny), fitted(name, tiny, recency_half_life=1.0)
     of_users = {"users", "user_embedding.weight"}
     for key, tensor in plain.state().items():

@@ -188,7 +188,7 @@ def test_c36_the_most_popular_items_are_those_that_stand_in_for_a_model(ease, di
     assert torch.equal(popular.ranking.items, stands_in.ranking.items)
 
 
-def test_a_model_that_cannot_fold_in_says_so(disliker: Dataset) -> None:
+def test_a_model_that_cannot_fold_in_is_refused_by_name(disliker: Dataset) -> None:
     chance = model_class("random")().fit(disliker.ratings)
     with pytest.raises(BadInput, match=r"'random' cannot serve a user .* 'ease'"):
         recommend_new(chance, disliker, new_user((3, 5.0)))
@@ -260,7 +260,9 @@ def test_without_a_history_or_a_target_there_is_no_reason(ease) -> None:
 # Similar films --------------------------------------------------------------------------------------------------
 
 
-def test_similar_gives_the_models_neighbours_and_popularity_for_a_film_nobody_liked(mf, disliker: Dataset) -> None:
+def test_similar_gives_the_models_neighbours_and_popularity_for_a_film_that_no_user_liked(
+    mf, disliker: Dataset
+) -> None:
     known = similar(mf, disliker, 4, k=6)
     assert torch.equal(known.ranking.items, mf.similar_items([4], k=6).items)
     assert known.fallback.tolist() == [False]
