@@ -100,7 +100,7 @@ class VisitorCookie:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or identity.read(Request(scope).cookies.get(identity.COOKIE)):
+        if scope["type"] != "http" or identity.visitor_of(Request(scope).cookies):
             await self.app(scope, receive, send)
             return
 
@@ -113,7 +113,7 @@ class VisitorCookie:
                     )  # a proxy adds its own
                     secure = "; Secure" if "https" in (scope["scheme"], schemes[0].strip()) else ""
                     attributes = f"Path={BASE}; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax{secure}"
-                    headers.append("Set-Cookie", f"{identity.COOKIE}={identity.issue()}; {attributes}")
+                    headers.append("Set-Cookie", f"{identity.cookie_name()}={identity.issue()}; {attributes}")
             await send(message)
 
         await self.app(scope, receive, with_cookie)

@@ -7,6 +7,7 @@ import hmac
 import os
 import re
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +24,17 @@ def issue() -> str:
     """Return the token of a new visitor: 128 random bits and their signature, in hexadecimal digits."""
     visitor = secrets.token_hex(16)
     return f"{visitor}.{_sign(visitor)}"
+
+
+def cookie_name() -> str:
+    """Return the name of the visitor's cookie, which apps of one host share only where they share their secret."""
+    return f"{COOKIE}_{_sign('the name of the cookie')[:8]}"
+
+
+def visitor_of(cookies: Mapping[str, str]) -> str | None:
+    """Return the visitor of a browser's cookies, one without the app's suffix among them, or None."""
+    tokens = (cookies.get(name) for name in (cookie_name(), COOKIE))
+    return next(filter(None, (read(token) for token in tokens if isinstance(token, str))), None)
 
 
 def read(token: str | None) -> str | None:

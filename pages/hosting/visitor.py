@@ -27,8 +27,7 @@ def visitor_id() -> str:
 def browser_id() -> str:
     """Return the visitor of the signed cookie; a browser that keeps no cookies is a new one in each session."""
     if "visitor" not in st.session_state:
-        token = st.context.cookies.get(identity.COOKIE)
-        known = identity.read(token) if isinstance(token, str) else None  # there are no cookies without a browser
+        known = identity.visitor_of(st.context.cookies)
         st.session_state["visitor"] = known or uuid.uuid4().hex
         st.session_state["visitor returns"] = known is not None
         log_event("a visit began")

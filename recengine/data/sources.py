@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -98,6 +99,9 @@ def load_dataset(name: str | Path, *, reading: Reading | None = None, on_progres
     path = _path_of(text)
     if path.name in ("", ".."):  # "." is called as it is called elsewhere
         path = path.resolve()
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        problem = "is a folder that may not be read"
+        raise BadInput("dataset", text, remedy="allow it, or choose another", problem=problem)
     if path.is_dir() and is_session_folder(path):
         _refuse_reading(reading, text)
         return load_sessions(path)

@@ -2,6 +2,9 @@
 
 import functools
 import hashlib
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -187,3 +190,21 @@ def test_a_data_set_is_a_reader_and_a_place_in_the_registry(
     assert load_dataset("pairs").user_ids.tolist() == ["a", "b"]
     assert is_present("pairs")
     assert load_upload("other.zip", content).name == "pairs"  # a genuine copy, whatever its name
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of folders are POSIX's")
+def test_a_folder_that_may_not_be_read_is_one_sentence(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    (closed / "ratings.csv").write_text("userId,movieId,rating\n1,2,3\n")
+    code = "import os, sys\nfrom recengine.cli import main\n"
+    code += "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"  # root may read everything
+    code += "sys.exit(main(['train', 'popularity', '--dataset', sys.argv[1]]))"
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    for mode in (0o000, 0o444, 0o111):
+        closed.chmod(mode)
+        ran = subprocess.run([sys.executable, "-c", code, str(closed)], capture_output=True, text=True, check=False)
+        closed.chmod(0o755)
+        assert (ran.returncode, ran.stderr.count("\n")) == (2, 1), ran.stderr
+        assert "is a folder that may not be read" in ran.stderr

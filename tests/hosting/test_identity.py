@@ -51,3 +51,18 @@ def test_an_account_is_its_issuer_and_subject() -> None:
     assert one == identity.account("https://a.example", "7")
     assert len({one, identity.account("https://b.example", "7"), identity.account("https://a.example", "8")}) == 3
     assert identity.account("ab", "c") != identity.account("a", "bc")
+
+
+def test_two_apps_of_one_host_keep_their_visitors_apart_and_replicas_share_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jar: dict[str, str] = {}  # of one browser, which sends all cookies to every port of a host
+    visitors: dict[str, str | None] = {}
+    for secret in ("one", "other", "one"):
+        monkeypatch.setenv("RECENGINE_SECRET", secret)
+        if identity.visitor_of(jar) is None:
+            jar[identity.cookie_name()] = identity.issue()
+        assert visitors.setdefault(secret, identity.visitor_of(jar)) == identity.visitor_of(jar)
+    assert len(jar) == 2
+    assert None not in visitors.values()
+    assert identity.visitor_of({identity.COOKIE: jar[identity.cookie_name()]}) == visitors["one"]
