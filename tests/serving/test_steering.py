@@ -132,8 +132,8 @@ def test_more_obscure_lists_are_less_popular_and_a_mood_fills_a_list(traits: Tra
         return recommend_new(model, sample, liked, steering=steered).ranking.items[0].tolist()
 
     popularity = [np.log(np.maximum(counts[listed(obscure=at)], 10)).mean() for at in (-1, -0.5, 0, 0.5, 1)]
-    assert popularity == sorted(popularity, reverse=True)
-    assert popularity[0] > popularity[-1]
+    assert all(later <= earlier + 1e-9 for earlier, later in itertools.pairwise(popularity))
+    assert popularity[0] > popularity[-1] + 0.5
     for mood, feature in traits.moods.items():
         assert feature[listed(mood=mood)].mean() > feature[listed()].mean()
 
