@@ -127,6 +127,8 @@ def your_list(dataset: Dataset, model: Recommender, mine: VisitorRatings, positi
     if last is not None:
         amount = "" if words.is_implicit else f" ({mine.stars[last]:g} ★)"
         status = f"Updated after <b>{html(cards.film(dataset, last).title)}</b>{amount}"
+        if mine.events[-1].source in import_export.FROM:  # which of its films was the last one says nothing
+            status = f"Updated after your import from {import_export.FROM[mine.events[-1].source]}"
     if fallback[0]:
         least = min((stars for stars in STARS if dataset.in_scale(stars, positive) >= positive), default=max(STARS))
         act = f"Like {words.an_item}" if words.is_implicit else f"Give {words.an_item} {least:g} ★ or more"

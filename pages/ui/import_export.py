@@ -138,10 +138,13 @@ def counts(report: MatchReport) -> None:
             ("Not usable", report.refused),
         ):
             st.metric(name, f"{len(rows):,}", border=True)
+    lines = []
     for table in report.gave():
-        repeated = f", {table['repeated']:,} of them in a file above" if table["repeated"] else ""
         says = "on your watchlist" if table["mark"] == "watchlist" else table["mark"]
-        st.caption(f"**{table['file']}**: {table['rows']:,} {says}{repeated}")
+        repeated = f" ({table['repeated']:,} counted above already)" if table["repeated"] else ""
+        lines.append(f"**{table['file']}** {table['rows']:,} {says}{repeated}")
+    if lines:
+        st.caption(" · ".join(lines))
     for note in report.notes:
         st.caption(markdown(note))
 
@@ -229,18 +232,20 @@ def take_back(dataset: Dataset, events: Sequence[Event]) -> None:
 def draw_imported(dataset: Dataset, mine: VisitorRatings) -> None:
     """Show once what was imported, and offer to undo it for as long as this session lasts."""
     message = st.session_state.pop("rate imported", "")
-    if message:
-        st.success(message, icon=":material/check_circle:")
     new: frozenset[str] = st.session_state.get("rate import", frozenset())
-    if events := [event for event in mine.standing if event.event_id in new]:
-        st.button(
-            "Undo the import",
-            on_click=take_back,
-            args=(dataset, events),
-            icon=":material/undo:",
-            help=f"Takes back the {len(events):,} films of your last import",
-            key="import-undo",
-        )
+    events = [event for event in mine.standing if event.event_id in new]
+    with st.container(horizontal=True, vertical_alignment="center", key="imported"):
+        if message:
+            st.success(message, icon=":material/check_circle:")
+        if events:
+            st.button(
+                "Undo the import",
+                on_click=take_back,
+                args=(dataset, events),
+                icon=":material/undo:",
+                help=f"Takes back the {len(events):,} films of your last import",
+                key="import-undo",
+            )
 
 
 def draw_export(dataset: Dataset, mine: VisitorRatings, films: Sequence[cards.Film]) -> None:

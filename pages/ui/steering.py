@@ -60,7 +60,7 @@ def draw(dataset: Dataset, model: str, positive: float) -> None:
     title = " · ".join(["Steer this list", *turned, *filter(None, [knobs.mood])])
     with st.expander(title, icon=":material/tune:", key="steering"):
         able = {"obscure": True, "surprising": bool(traits.genres.any()), "new": bool(traits.new.any())}
-        with st.grid(3, min_column_width=210, gap="medium", key="knobs"):
+        with st.grid(2, min_column_width=210, gap="medium", key="knobs"):
             for name, (label, low, high) in ENDS.items():
                 if able[name]:
                     with st.container():
@@ -72,9 +72,10 @@ def draw(dataset: Dataset, model: str, positive: float) -> None:
                             key=_key(dataset, name),
                         )
                         _price(curve, Knobs().turned(name, knobs.positions()[name]))
-        if traits.moods:
-            st.pills("A mood", list(traits.moods), key=_key(dataset, "mood"))
-            _price(curve, Knobs(mood=knobs.mood))
+            if traits.moods:
+                with st.container():
+                    st.pills("A mood", list(traits.moods), key=_key(dataset, "mood"))
+                    _price(curve, Knobs(mood=knobs.mood))
         with st.container(horizontal=True, vertical_alignment="center", key="steering-actions"):
             st.button(
                 "Back to the list as it is",

@@ -175,11 +175,14 @@ def stands(app: AppTest) -> dict[str, tuple[str, float | None]]:
 def test_letterboxd_s_zip_brings_likes_films_seen_and_the_watchlist_and_can_be_undone(app: AppTest) -> None:
     app.file_uploader[0].upload("letterboxd.zip", ACCOUNT, "application/zip").run()
     captions = [caption.value for caption in app.caption]
-    assert "**watched.csv**: 5 seen, 3 of them in a file above" in captions
-    assert "**watchlist.csv**: 1 on your watchlist" in captions
+    assert (
+        "**ratings.csv** 2 rated · **likes/films.csv** 1 liked · **watched.csv** 5 seen (3 counted above already) · "
+        "**watchlist.csv** 1 on your watchlist"
+    ) in captions
     before = stands(app)
     press(app, "Import 3 ratings, 2 seen, 1 for your watchlist")
     assert [success.value for success in app.success] == ["6 films imported from Letterboxd."]
+    assert "Updated after your import from Letterboxd" in markup(app)
     assert stands(app) == {
         "The Matrix": ("rate", 5.0),
         "Se7en": ("rate", 4.5),
