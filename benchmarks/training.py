@@ -172,7 +172,7 @@ def ials(name: str, split: Split) -> None:
 
 
 def gru(name: str, split: Split) -> None:
-    everything = make_split(load_dataset(name), "leave-last", positive=0, min_item=5)
+    everything = make_split(load_dataset(name).reduced(min_item=5, positive=0), "leave-last", positive=0)
     for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
         kind = model_class("gru")
         model = kind(kind.Config.from_dict({"horizon": "next"}))

@@ -204,7 +204,7 @@ def memory_needed(dataset: Dataset, model: Recommender) -> int:
         raise BadInput(
             most or "model",
             getattr(model.config, most) if most else model.name,
-            remedy=f"lower `{most}`" if most else "choose another model, or drop rare items",
+            remedy=f"lower `{most}`" if most else "choose another model, or drop rare items with `min_item`",
             problem=f"needs about {needed / 1e9:,.1f} GB of memory{whose} on this data, "
             f"and {free / 1e9:,.1f} GB are free",
         )
