@@ -59,7 +59,7 @@ def build_dataset(
         more.append("No timestamps: the order of the rows stands for time.")
     return Dataset(
         name=name,
-        ratings=kept,
+        ratings=replace(kept, implicit=interpretation.reading.feedback == "implicit"),
         user_ids=user_ids,
         item_ids=item_ids,
         items=table,

@@ -265,13 +265,12 @@ class Dataset:
 
 def _renumbered(rows: Interactions, users: NDArray[np.bool_], items: NDArray[np.bool_]) -> Interactions:
     """Return rows in the index space of the chosen users (n_users,) and items (n_items,) alone."""
-    return Interactions(
-        (np.cumsum(users) - 1)[rows.user_idx],
-        (np.cumsum(items) - 1)[rows.item_idx],
-        rows.rating,
-        rows.timestamp,
-        int(users.sum()),
-        int(items.sum()),
+    return replace(
+        rows,
+        user_idx=(np.cumsum(users) - 1)[rows.user_idx],
+        item_idx=(np.cumsum(items) - 1)[rows.item_idx],
+        n_users=int(users.sum()),
+        n_items=int(items.sum()),
     )
 
 

@@ -18,6 +18,7 @@ class Interactions:
     user_idx, item_idx : (n,) int32 in [0, n_users) and [0, n_items)
     rating             : (n,) float32, in the source's own scale
     timestamp          : (n,) int64, seconds since 1970 or any other number that grows with time
+    implicit           : whether a rating is the weight of an event rather than a judgement: no low one is a dislike
 
     Raises ValueError when the arrays differ in length or an index is out of range.
     """
@@ -28,6 +29,7 @@ class Interactions:
     timestamp: NDArray[np.int64]
     n_users: int
     n_items: int
+    implicit: bool = False
 
     def __post_init__(self) -> None:
         dtypes = {"user_idx": np.int32, "item_idx": np.int32, "rating": np.float32, "timestamp": np.int64}

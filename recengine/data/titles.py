@@ -99,24 +99,30 @@ def series_of(titles: Sequence[str]) -> NDArray[np.int64]:
     """Return (n,) the number of each title's series, -1 where it stands alone.
 
     A series is what titles share before a colon, " and the " or the number of a part: "Star Wars: Episode V",
-    "Rocky III", "Shrek 2" and "Shrek the Third" each find theirs, and a remake its original.
+    "Rocky III", "Shrek 2" and "Shrek the Third" each find theirs, and a remake its original. Where no part has a
+    number, all or none begin with an article: "The Mission" is no part of "Mission: Impossible".
     """
     keys = [_series_key(title) for title in titles]
-    shared = {key: i for i, key in enumerate(key for key, n in Counter(keys).items() if 1 < n <= _LONGEST_SERIES)}
-    return np.array([shared.get(key, -1) for key in keys], dtype=np.int64)
+    numbered = {stem for stem, _, number in keys if number}
+    parts = [stem if stem in numbered else (stem, article) for stem, article, _ in keys]
+    shared = {key: i for i, key in enumerate(key for key, n in Counter(parts).items() if 1 < n <= _LONGEST_SERIES)}
+    return np.array([shared.get(key, -1) for key in parts], dtype=np.int64)
 
 
-def _series_key(raw: str) -> str:
+def _series_key(raw: str) -> tuple[str, bool, bool]:
+    """Return what the title of a series would be, whether an article stands before it, and a part's number after."""
     title = split_title(raw)[0]
     head, colon, _ = title.partition(":")
+    article = title.partition(" ")[0].casefold() in _LEADING
     words = with_numbers(normalise(head if colon and head.strip() else title)).split(" ")
     if "and" in words[2:-2] and words[words.index("and", 2) + 1] == "the":  # "Harry Potter and the ..."
         words = words[: words.index("and", 2)]
-    if len(words) > 1 and (words[-1] in _ORDINALS or (words[-1].isdigit() and int(words[-1]) <= _MOST_PARTS)):
+    number = len(words) > 1 and (words[-1] in _ORDINALS or (words[-1].isdigit() and int(words[-1]) <= _MOST_PARTS))
+    if number:
         del words[-1]
         while len(words) > 1 and words[-1] in _COUNTERS:
             del words[-1]
-    return " ".join(words)
+    return " ".join(words), article, number
 
 
 def _article_first(title: str) -> str:

@@ -117,7 +117,7 @@ class FunctionModel(Recommender[Config]):
     def restore(self, state: dict[str, Tensor]) -> None:
         arrays = {name: tensor.numpy() for name, tensor in state.items()}
         self.user_ids, self.item_ids = _unpacked(arrays.pop("user_ids")), _unpacked(arrays.pop("item_ids"))
-        self.rows = Interactions(**arrays, n_users=self.n_users, n_items=self.n_items)
+        self.rows = Interactions.from_pairs(**arrays, n_users=self.n_users, n_items=self.n_items)
         self._learn()
 
 

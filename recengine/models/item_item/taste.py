@@ -7,20 +7,18 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torch.nn.functional import embedding_bag, normalize
+from torch.nn.functional import embedding_bag
 
 from recengine.data.interactions import Interactions
-from recengine.data.titles import series_of
 from recengine.models.base import FitContext, Recommender, as_indices
+from recengine.models.item_item.likeness import SPREAD, Traits, together, trust
 from recengine.models.item_item.linear import EASEConfig, check_square, gram_matrix, ridge_weights
-from recengine.models.metadata import without_metadata
+from recengine.models.metadata import COLUMNS, without_metadata
 from recengine.models.ratings.stars import STATE, PredictsStarsToo, StarPredictor
 from recengine.models.recency import TwoSidedConfig
-from recengine.models.simple.content import COLUMNS, term_matrix
 from recengine.training.config import Config, Range, option, preset
 
 LIKED, DISLIKED = 0.75, 0.45
@@ -35,9 +33,8 @@ ROWS_AT_ONCE = 2048
 """Dislikes whose nearness to all items is held at once."""
 SERIES_STEP = 1.0
 """What an item beyond the cap of its series loses: as much as the best item's collaborative score."""
-SHRINK_COSINE, HALF_EVIDENCE, MOST_EVIDENCE = 5.0, 10.0, 0.8
-"""Similar items: added to the denominator of a cosine; users who like an item at which its cosines count half as much
-as they can; and the most that they count, where what is shared counts the rest."""
+FOCUS = 2.0
+"""Power of how much the likes are of one genre, by which their genres count."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +51,26 @@ class TasteConfig(Config):
         primary=1,
     )
     dislike_weight: float = preset(
-        TwoSidedConfig, "dislike_weight", 0.8, note="from the item that is most like it", search=Range(0.1, 1)
+        TwoSidedConfig, "dislike_weight", 0.6, note="from the item that is most like it", search=Range(0.1, 1)
     )
     genre_weight: float = option(
-        0.4, "weight of the genres shared with the likes", low=0, high=10, search=Range(0, 1), primary=1
+        2.0,
+        "weight of the genres shared with the likes, where these are all of one genre",
+        low=0,
+        high=10,
+        search=Range(0, 4),
+        primary=1,
     )
-    term_weight: float = option(
-        0.15,
-        "weight of all that is shared with the likes: genres, keywords, tags, director and series",
+    content_weight: float = option(
+        0.1,
+        "weight of what genres, years, keywords, tags and directors of the likes say of an item",
         low=0,
         high=10,
         search=Range(0, 0.5),
         primary=1,
     )
     shared_dislike: float = option(
-        0.2, "weight of what is shared with the dislikes, where the likes' is 1", low=0, high=10, search=Range(0, 1)
+        0.3, "weight of what is shared with the dislikes, where the likes' is 1", low=0, high=10, search=Range(0, 1)
     )
     quality_weight: float = option(
         0.2,
@@ -115,11 +117,14 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
 
     score(u, i) = sum over likes h of B[h, i] / (count_i + 1)^damping, divided by the largest value for any item
                 - dislike_weight * sum over dislikes h of (max(B[h, i], 0) / max_j B[h, j])^2, or 1 for its series
-                + genre_weight * (mean over likes of cos(h, i) - shared_dislike * mean over dislikes of cos(h, i)),
-                  divided by its largest size for any item, and term_weight * the same of all terms
+                + genre_weight * s^2 * (mean over likes of cos(h, i) - shared_dislike * mean over dislikes of it)
+                  of genres, with s its largest size for any item: genres count where the likes are of one kind
+                + content_weight * (the same mean of f_h A f_i), divided by its largest size
                 + quality_weight * the stars of i above its raters' own means + fame_weight * fame of i
-    with B of EASE (Steck, WWW 2019). All are sums over a set of ratings, so their order does not matter, and what
-    each rating adds or takes is exact. Lists hold at most `series_cap` items of a series at their full score.
+    with B of EASE (Steck, WWW 2019), and A the inverse of F'F + l2 I of the items' traits F: f_h A f_i is what a
+    regression of the likes on traits says of i, and stands in for B[h, i] where nobody has rated i. All are sums over a
+    set of ratings, so their order does not matter, and what each rating adds or takes is exact. Lists hold at most
+    `series_cap` items of a series at their full score.
     """
 
     name = "taste"
@@ -127,7 +132,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
     abilities = ("similar", "fold-in", "explain", "ratings", "stars")
     summary = "Weighs your likes against your dislikes, in any order, and reads genres, keywords and series too."
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
-    version = 2
+    version = 3
     learns_from = "ratings"
     hears_dislikes = True
     scores_from_history = True
@@ -143,43 +148,29 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         check_square(self.name, self.n_items, instead="mf")
         self.past = train
         low, high = (float(train.rating.min()), float(train.rating.max())) if len(train) else (0.0, 0.0)
+        self.limits = torch.tensor(
+            [-np.inf] * 2 if train.implicit else [low + x * (high - low) for x in (LIKED, DISLIKED)]
+        )
         self.star_predictor = StarPredictor().fit(train, seed=context.run.seed)
-        liked = train.select(train.rating >= low + LIKED * (high - low))
+        liked = train.select(train.rating >= self.limits[0].item())
         self.counts = torch.from_numpy(liked.item_counts.astype(np.float32))
         self.linked = self.counts.nonzero()[:, 0]  # an item that nobody likes has no weights
         small = replace(liked, item_idx=self._position().numpy()[liked.item_idx], n_items=len(self.linked))
         gram = gram_matrix(small, context.run.torch_device())
         self.weights = ridge_weights(gram, self.config.l2).cpu().contiguous()
         self.quality = quality(train, high - low)
-        self._describe(context.items)
+        self.n_unknown = int(without_metadata(context.items, COLUMNS, self.n_items).sum())
+        self.traits = Traits.of(context.items, self.n_items, ~self._is_fresh())
 
     def _position(self) -> Tensor:
         """Return (n_items,) where each item stands in the weights, -1 where it does not."""
         return torch.full((self.n_items,), -1).index_copy_(0, self.linked, torch.arange(len(self.linked)))
 
-    def _describe(self, items: pd.DataFrame | None) -> None:
-        """Take what the item table says: unit vectors of genres and of all terms, and the series by title."""
-        columns = [column for column in COLUMNS if items is not None and column in items]
-        self.n_unknown = int(without_metadata(items, columns, self.n_items).sum())
-        self.genres = self.terms = torch.zeros(self.n_items, 1)
-        self.series = torch.full((self.n_items,), -1)
-        if items is None:
-            return
-        if "title" in items:
-            self.series = torch.from_numpy(series_of(items["title"].astype(str).tolist()))
-        if "genres" in columns:
-            self.genres = normalize(term_matrix(items[["genres"]]), dim=1, eps=1e-12)
-        series = torch.nn.functional.one_hot(self.series + 1)[:, 1:].float()
-        series *= torch.log(self.n_items / series.sum(0).clamp(min=1))
-        terms = [term_matrix(items[columns])] if columns else []
-        self.terms = normalize(torch.cat([*terms, series, torch.zeros(self.n_items, 1)], dim=1), dim=1, eps=1e-12)
-
     def evidence(self, rows: Interactions) -> Evidence:
         """Return the likes and dislikes among the rows, which must be sorted by user."""
-        low, high = self.scale
         rating = torch.from_numpy(rows.rating.copy())
-        like = rating >= low + LIKED * (high - low)
-        dislike = ~like & (rating <= low + DISLIKED * (high - low))
+        like = rating >= self.limits[0]
+        dislike = ~like & (rating <= self.limits[1])
         return Evidence(
             item=torch.from_numpy(rows.item_idx.astype(np.int64)),
             starts=torch.from_numpy(np.cumsum(rows.user_counts) - rows.user_counts),
@@ -194,10 +185,12 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         """Return (histories.n_users, n_items) scores of users known only by these ratings."""
         evidence = self.evidence(histories.select(np.argsort(histories.user_idx, kind="stable")))
         scores = sum(self.standing().values(), torch.zeros(self.n_items)).repeat(histories.n_users, 1)
-        scores[:, self.linked] += self._together(evidence)
-        for table, weight in self._tables():
+        liked, largest = self._liked(evidence)
+        scores += liked / largest
+        scores[:, self.linked] -= self._taken(evidence)
+        for table, weight, power in self._tables():
             shared, size = self._shared(evidence, table)
-            scores += shared * (weight / size)
+            scores += shared * weight * size**power
         return scores
 
     def standing(self) -> dict[str, Tensor]:
@@ -208,8 +201,10 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         """Return (n_items,) from 0 to 1: the logarithm of how many like an item."""
         return torch.log1p(self.counts) / torch.log1p(self.counts.max()).clamp(min=1e-12)
 
-    def _tables(self) -> tuple[tuple[Tensor, float], ...]:
-        return (self.genres, self.config.genre_weight), (self.terms, self.config.term_weight)
+    def _tables(self) -> tuple[tuple[Tensor, float, float], ...]:
+        """Return vectors that are compared, their weight, and the power of the largest size by which they count."""
+        traits, config = self.traits, self.config
+        return (traits.genres, config.genre_weight, FOCUS), (traits.content, config.content_weight, -1.0)
 
     def _links(self, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor]:
         """Return each row's position in the weights, and what its like and its dislike weigh there, (n,) each."""
@@ -221,23 +216,38 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         """Return (n, n_linked): how near each item is to those of some rows of the weights, 1 for its whole series."""
         weights = self.weights[row].clamp(min=0)
         near = (weights / weights.amax(1, keepdim=True).clamp(min=LEAST_STRENGTH)) ** POWER
-        series = self.series[self.linked]
+        series = self.traits.series[self.linked]
         return torch.where((series[row][:, None] == series) & (series >= 0), 1.0, near)
 
     def _damped(self) -> Tensor:
         return (self.counts[self.linked] + 1) ** -self.config.damping
 
-    def _together(self, evidence: Evidence) -> Tensor:
-        """Return (n_users, n_linked): what the likes give and the dislikes take by who likes what."""
+    def _liked(self, evidence: Evidence) -> tuple[Tensor, Tensor]:
+        """Return (n_users, n_items) what the likes give, and their largest for a liked item (n_users, 1).
+
+        An item that nobody has rated gets what a regression on its traits expects.
+        """
+        liked = torch.zeros(len(evidence.starts), self.n_items)
         if not len(self.linked):
-            return torch.zeros(len(evidence.starts), 0)
-        row, like, dislike = self._links(evidence)
-        liked = evidence.total(self.weights, row, like) * self._damped()
-        taken = torch.zeros_like(liked)
-        user = evidence.users()
+            return liked, torch.full((len(liked), 1), LEAST_STRENGTH)
+        content, (row, like, _) = self.traits.content, self._links(evidence)
+        fresh = self._is_fresh()
+        liked[:, fresh] = evidence.total(content, evidence.item, evidence.like) @ content[fresh].T
+        known = evidence.total(self.weights, row, like) * self._damped()
+        liked[:, self.linked] = known
+        return liked, known.amax(1, keepdim=True).clamp(min=LEAST_STRENGTH)
+
+    def _is_fresh(self) -> Tensor:
+        """Return (n_items,) bool: which items nobody has rated."""
+        return torch.from_numpy(self.past.item_counts == 0)
+
+    def _taken(self, evidence: Evidence) -> Tensor:
+        """Return (n_users, n_linked): what the dislikes take."""
+        row, _, dislike = self._links(evidence)
+        taken, user = torch.zeros(len(evidence.starts), len(self.linked)), evidence.users()
         for some in dislike.nonzero()[:, 0].split(ROWS_AT_ONCE):
             taken.index_add_(0, user[some], self._nearness(row[some]) * dislike[some, None])
-        return liked / _largest(liked) - taken
+        return taken
 
     def _shared(self, evidence: Evidence, table: Tensor) -> tuple[Tensor, Tensor]:
         """Return (n_users, n_items) what is shared with likes less dislikes, and its largest size (n_users, 1)."""
@@ -251,74 +261,66 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
     def explain(self, history: Interactions, item_idx: ArrayLike) -> Tensor:
         """Return (n_targets, n_history): what each rating of one user adds to each score; below 0 speaks against."""
         evidence, target = self.evidence(history), torch.as_tensor(as_indices(item_idx))
-        parts = torch.zeros(len(target), len(history))
-        column = self._position()[target]
-        if len(self.linked) and len(history):
-            row, like, dislike = self._links(evidence)
-            largest = _largest(evidence.total(self.weights, row, like) * self._damped())
-            at = column.clamp(min=0)
-            given = self.weights[row][:, at].T * like * self._damped()[at][:, None] / largest
-            taken = self._nearness(row)[:, at].T * dislike
-            parts += (given - taken) * (column >= 0)[:, None]
-        for table, weight in self._tables():
+        content, column = self.traits.content, self._position()[target]
+        given = (content[target] @ content[evidence.item].T) * evidence.like * self._is_fresh()[target][:, None]
+        taken = torch.zeros_like(given)
+        known = column >= 0
+        if known.any():
+            (row, like, dislike), at = self._links(evidence), column[known]
+            given[known] = self.weights[row][:, at].T * like * self._damped()[at][:, None]
+            taken[known] = self._nearness(row)[:, at].T * dislike
+        parts = given / self._liked(evidence)[1] - taken
+        for table, weight, power in self._tables():
             size = self._shared(evidence, table)[1]
-            parts += (table[target] @ table[evidence.item].T) * self._signed(evidence) * (weight / size)
+            parts += (table[target] @ table[evidence.item].T) * self._signed(evidence) * (weight * size**power)
         return parts
 
     def arrange(self, scores: Tensor) -> Tensor:
         """Lower, in place, the scores (B, n_items) of all but the best `series_cap` items of each series."""
-        sizes = torch.bincount(self.series + 1)[1:]
+        sizes = torch.bincount(self.traits.series + 1)[1:]
         if not self.config.series_cap or not len(sizes) or int(sizes.max()) <= self.config.series_cap:
             return scores
-        member = (self.series >= 0).nonzero()[:, 0]
+        member = (self.traits.series >= 0).nonzero()[:, 0]
         order = scores[:, member].argsort(dim=1, descending=True, stable=True)
-        order = order.gather(1, self.series[member][order].argsort(dim=1, stable=True))  # by series, best first
+        order = order.gather(1, self.traits.series[member][order].argsort(dim=1, stable=True))  # by series, best first
         rank = torch.arange(len(member)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
         excess = (rank >= self.config.series_cap).nonzero()[:, 0]
         lowered = member[order[:, excess]]
         return scores.scatter_add_(1, lowered, torch.full(lowered.shape, -SERIES_STEP))
 
     def item_similarity(self, item_idx: Tensor) -> Tensor:
-        """Return (B, n_items): the cosine of who likes both, where many like the item given; else what they share.
-
-        Of items that share as much, the well-known ones are a little more alike.
+        """Return (B, n_items) from 0 to 1: by who rated and who liked both, as far as enough users rated the item
+        given, and by what both are.
         """
-        count = self.counts[item_idx][:, None]
-        trust = MOST_EVIDENCE * count / (count + HALF_EVIDENCE)
-        people = self._both(item_idx) / ((count * self.counts).sqrt() + SHRINK_COSINE)
-        return trust * people + (1 - trust) * (self.terms[item_idx] @ self.terms.T) * (1 + self._fame()) / 2
+        liked = self.past.select(self.past.rating >= self.limits[0].item())
+        users = ((together(self.past, item_idx) + together(liked, item_idx)) / 2) ** SPREAD
+        by_users = self.share_by_users(item_idx)[:, None]
+        return by_users * users + (1 - by_users) * self.traits.likeness(item_idx)
 
-    def _both(self, item_idx: Tensor) -> Tensor:
-        """Return (B, n_items): how many users like each of the given items and each other one."""
-        low, high = self.scale
-        liked = self.past.select(self.past.rating >= low + LIKED * (high - low))
-        both = torch.zeros(len(item_idx), self.n_items)
-        for row, item in enumerate(item_idx.tolist()):
-            fans = liked.of_users(liked.user_idx[liked.item_idx == item])
-            both[row] = torch.from_numpy(fans.item_counts.astype(np.float32))
-        return both
+    def share_by_users(self, item_idx: Tensor) -> Tensor:
+        """Return (B,): how much of the likeness to each given item is by users, where what it is counts the rest."""
+        return trust(torch.from_numpy(self.past.item_counts.astype(np.float32))[item_idx])
 
     def state(self) -> dict[str, Tensor]:
-        tensors = {name: getattr(self, name) for name in _LEARNED}
-        past = {name: torch.from_numpy(getattr(self.past, name).copy()) for name in _PAST}
-        stars = {f"stars_{name}": tensor for name, tensor in self.star_predictor.state().items()}
-        return tensors | stars | {f"past_{name}": column for name, column in past.items()}
+        return {
+            **{name: getattr(self, name) for name in _LEARNED},
+            **{f"past_{name}": torch.from_numpy(getattr(self.past, name).copy()) for name in _PAST},
+            **{f"trait_{name}": table for name, table in self.traits._asdict().items()},
+            **{f"stars_{name}": tensor for name, tensor in self.star_predictor.state().items()},
+        }
 
     def restore(self, state: dict[str, Tensor]) -> None:
         for name in _LEARNED:
             setattr(self, name, state[name])
+        self.traits = Traits(*(state[f"trait_{name}"] for name in Traits._fields))
         self.star_predictor = StarPredictor()
         self.star_predictor.restore({name: state[f"stars_{name}"] for name in STATE})
         past = {name: state[f"past_{name}"].numpy() for name in _PAST}
         self.past = Interactions.from_pairs(**past, n_users=self.n_users, n_items=self.n_items)
 
 
-_LEARNED = ("weights", "linked", "counts", "quality", "genres", "terms", "series")
+_LEARNED = ("weights", "linked", "counts", "quality", "limits")
 _PAST = ("user_idx", "item_idx", "rating")
-
-
-def _largest(scores: Tensor) -> Tensor:
-    return scores.amax(1, keepdim=True).clamp(min=LEAST_STRENGTH)
 
 
 def quality(train: Interactions, span: float) -> Tensor:

@@ -11,14 +11,18 @@ from hypothesis import strategies as st
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
+from recengine.data.reading import Reading
+from recengine.data.sources import from_frame
 from recengine.data.titles import series_of
+from recengine.models.item_item.likeness import RIDGE, Traits
 from recengine.models.item_item.taste import Taste, TasteConfig
+from recengine.models.metadata import metadata_table
 from recengine.serving.explain import contributions
 
 
 @pytest.fixture(scope="module")
 def model(tiny: Dataset) -> Taste:
-    return Taste(TasteConfig(term_weight=0.3)).fit(tiny.ratings, items=tiny.items)
+    return Taste(TasteConfig(content_weight=0.3)).fit(tiny.ratings, items=tiny.items)
 
 
 def history(*ratings: tuple[int, float]) -> Interactions:
@@ -54,7 +58,7 @@ def test_what_speaks_against_an_item_is_negative(model, tiny: Dataset) -> None:
 
 def test_the_score_is_the_sum_that_the_class_states(tiny: Dataset) -> None:
     config = TasteConfig(
-        damping=0.2, dislike_weight=0.7, genre_weight=0.4, term_weight=0.0, quality_weight=0.0, fame_weight=0.0
+        damping=0.2, dislike_weight=0.7, genre_weight=0.4, content_weight=0.0, quality_weight=0.0, fame_weight=0.0
     )
     model = Taste(config).fit(tiny.ratings, items=tiny.items)
     liked = tiny.ratings.at_least(4)  # three quarters of the scale of 1 to 5
@@ -68,7 +72,7 @@ def test_the_score_is_the_sum_that_the_class_states(tiny: Dataset) -> None:
     together = b[likes].sum(0) / (x.sum(0) + 1) ** 0.2
     near = (np.maximum(b[dislikes], 0) / np.maximum(b[dislikes].max(1, keepdims=True), 0.02)) ** 2
     shared = genres[likes].mean(0) - config.shared_dislike * genres[dislikes].mean(0)
-    expected = together / max(together.max(), 0.02) - 0.7 * near.sum(0) + 0.4 * shared / np.abs(shared).max()
+    expected = together / max(together.max(), 0.02) - 0.7 * near.sum(0) + 0.4 * shared * np.abs(shared).max() ** 2
     rows = history(*[(i, 5.0) for i in likes], *[(i, 2.0) for i in dislikes], (20, 3.0))
     assert model.score_history(rows)[0].numpy() == pytest.approx(expected, abs=1e-4)
 
@@ -98,8 +102,48 @@ def test_likes_alone_and_no_item_table_are_enough(tiny: Dataset) -> None:
         assert any(set(row) != set(popular.tolist()) for row in top.items.tolist())
 
 
+def test_an_item_that_nobody_rated_is_listed_for_what_it_is_and_its_reasons_add_up(tiny: Dataset) -> None:
+    fresh = 8  # of the genre of items 0, 4, 12, 16, ...
+    rows = tiny.ratings.select(tiny.ratings.item_idx != fresh)
+    model = Taste(TasteConfig(genre_weight=0, content_weight=0)).fit(rows, items=tiny.items)
+    likes = history((0, 5.0), (4, 5.0), (12, 4.0), (1, 1.0))
+    scores = model.score_history(likes)[0]
+    others = [item for item in range(40) if item not in (0, 4, 12, 1)]
+    assert (scores[others] > scores[fresh]).sum() < 10  # among the first ten
+    parts = model.explain(likes, [fresh])
+    assert parts.sum().item() == pytest.approx(
+        (scores[fresh] - model.score_history(history())[0, fresh]).item(), abs=1e-6
+    )
+    assert (parts[0, :3] > 0).all()
+
+
+def test_content_is_the_ridge_regression_of_likes_on_traits(tiny: Dataset) -> None:
+    """The products of the vectors are f_h (F'F + l2 I)^-1 f_i, with the traits F about their mean over rated items."""
+    rated = torch.arange(40) != 8
+    content = Traits.of(tiny.items, 40, rated).content.double().numpy()
+    traits = metadata_table(tiny.items, ("genres", "year"), 40).double().numpy()
+    traits -= traits[rated.numpy()].mean(0)
+    inverse = np.linalg.inv(traits[rated.numpy()].T @ traits[rated.numpy()] + RIDGE * np.eye(traits.shape[1]))
+    assert content @ content.T == pytest.approx(traits @ inverse @ traits.T, abs=1e-6)
+
+
+def test_no_event_is_a_dislike_however_little_it_weighs() -> None:
+    """A purchase weighs 5 and a view 1: who viewed an item is no enemy of it."""
+    rng = np.random.default_rng(0)
+    events = pd.DataFrame({"user": rng.integers(0, 30, 400), "item": rng.integers(0, 20, 400)}).drop_duplicates()
+    events["rating"] = rng.choice([1.0, 5.0], len(events))
+    data = from_frame(events, name="shop", reading=Reading.of_texts({"feedback": "implicit"}))
+    assert data.ratings.implicit
+    assert data.positives(0).select(slice(5)).implicit
+    model = Taste().fit(data.ratings, items=data.items)
+    assert model.counts.tolist() == data.ratings.item_counts.tolist()
+    viewed = Interactions.from_pairs([0] * 4, [1, 2, 3, 4], rating=[0.2, 1.0, 1.0, 5.0], n_users=1, n_items=20)
+    assert not model.evidence(viewed).dislike.any()
+    assert model.evidence(viewed).like.all()
+
+
 def test_an_item_that_few_like_is_similar_to_what_it_shares_and_one_that_many_like_to_what_they_like() -> None:
-    n = 60
+    n = 600
     user = np.concatenate([np.arange(n), np.arange(n), [0, 1], np.arange(n)])
     item = np.concatenate([np.zeros(n), np.ones(n), [2, 2], np.full(n, 4)]).astype(int)
     rating = np.concatenate([np.full(2 * n + 2, 5.0), np.ones(n)])
@@ -130,6 +174,20 @@ def test_films_of_a_series_have_one_number(series: list[str]) -> None:
     assert len(set(numbers[: len(series)].tolist())) == 1
     assert numbers[0] >= 0
     assert (numbers[len(series) :] == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("series", "stranger"),
+    [
+        (["Mission: Impossible (1996)", "Mission: Impossible II (2000)"], "Mission, The (1986)"),
+        (["Alien (1979)", "Alien: Covenant (2017)"], "Aliens in the Attic (2009)"),
+        (["Hobbit: The Desolation of Smaug, The (2013)", "Hobbit: An Unexpected Journey, The (2012)"], "Hobbit (1985)"),
+    ],
+)
+def test_a_title_that_only_sounds_like_a_series_is_none_of_it(series: list[str], stranger: str) -> None:
+    first, second, other = series_of([*series, stranger]).tolist()
+    assert first == second >= 0
+    assert other == -1
 
 
 def test_numbered_names_are_no_series() -> None:

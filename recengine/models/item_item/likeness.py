@@ -1,0 +1,111 @@
+"""What the item table says of items, and how alike two are: from 0 to 1, on one scale for all items."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, one_hot
+
+from recengine.data.interactions import Interactions
+from recengine.data.titles import series_of
+from recengine.models.metadata import COLUMNS, metadata_table
+from recengine.models.simple.content import term_matrix
+
+SHARES = {"genres": 0.25, "keywords": 0.7, "tags": 0.3, "director": 0.3}
+"""What the cosine of a column counts, before all are divided by their sum: keywords are chosen, tags happen."""
+FEW_TERMS = 50.0
+"""Added to the squared length of the tags of an item, so that a film with one tag is not taken for all that has it."""
+YEARS, YEARS_APART = 0.2, 30.0
+"""What being of one year counts with them, and the years apart at which it counts e times less."""
+SERIES = 0.7
+"""What being of one series adds."""
+HALF_EVIDENCE, MOST_EVIDENCE = 8.0, 0.5
+"""Ratings of an item at which its users count half as much as they can; and the most that they count."""
+SHRINK, CHANCE, SPREAD = 2.0, 0.3, 0.8
+"""Users: what is added to the denominator of a cosine; the part of what chance would give that is taken off; and the
+power that spreads what is left over the scale."""
+RIDGE = 100.0
+"""Penalty of the regression from what items are to who likes them."""
+
+
+class Traits(NamedTuple):
+    """What is known of items, as vectors whose products compare them.
+
+    genres  : (n_items, G) unit vectors of the genres
+    content : (n_items, F): the product of h and i is what a ridge regression of a user's likes on what the items are
+              says of i where only h is liked, and 0 for an average item
+    shared  : (n_items, D): what two items share but for their years, from 0 to 1
+    year    : (n_items,), NaN where unknown; year_weight : () what the same year counts
+    series  : (n_items,) its number, -1 where an item stands alone
+    """
+
+    genres: Tensor
+    content: Tensor
+    shared: Tensor
+    year: Tensor
+    year_weight: Tensor
+    series: Tensor
+
+    @classmethod
+    def of(cls, items: pd.DataFrame | None, n_items: int, rated: Tensor) -> Traits:
+        """Read the item table; the regression learns from the `rated` items, (n_items,) bool."""
+        items = pd.DataFrame(index=range(n_items)) if items is None else items
+        titles = items["title"].astype(str).tolist() if "title" in items else [""] * n_items
+        series = torch.from_numpy(series_of(titles))
+        terms = {name: term_matrix(items[[name]]) for name in SHARES if name in items}
+        total = sum(SHARES[name] for name in terms) + YEARS
+        blocks = [_shortened(name, vectors) * (SHARES[name] / total) ** 0.5 for name, vectors in terms.items()]
+        year = np.full(n_items, np.nan) if "year" not in items else items["year"].to_numpy(np.float64, na_value=np.nan)
+        return cls(
+            genres=normalize(terms.get("genres", torch.zeros(n_items, 1)), dim=1, eps=1e-12),
+            content=_whitened(metadata_table(items, COLUMNS, n_items), rated),
+            shared=torch.cat([*blocks, one_hot(series + 1)[:, 1:] * SERIES**0.5, torch.zeros(n_items, 1)], dim=1),
+            year=torch.from_numpy(year.astype(np.float32)),
+            year_weight=torch.tensor(YEARS / total),
+            series=series,
+        )
+
+    def likeness(self, item_idx: Tensor) -> Tensor:
+        """Return (B, n_items) from 0 to 1: how much of what is known of the given items each other one shares."""
+        apart = (self.year[item_idx][:, None] - self.year).abs()
+        near = torch.exp(-apart / YEARS_APART).nan_to_num(0.0)
+        return (self.shared[item_idx] @ self.shared.T + self.year_weight * near).clamp(0, 1)
+
+
+def _shortened(name: str, terms: Tensor) -> Tensor:
+    """Return the terms (n_items, D) of a column as vectors of at most unit length; of genres all weigh the same."""
+    if name == "genres":
+        return normalize((terms > 0).float(), dim=1)
+    few = FEW_TERMS if name == "tags" else 1e-9
+    return terms / (terms.square().sum(1, keepdim=True) + few).sqrt()
+
+
+def _whitened(features: Tensor, rated: Tensor) -> Tensor:
+    """Return (n_items, F) whose products are those of the features in the inverse of their ridge-penalised squares."""
+    if not rated.any():
+        return torch.zeros_like(features)
+    centred = (features - features[rated].mean(0)).double()
+    squares = centred[rated].T @ centred[rated]
+    squares.diagonal().add_(RIDGE)
+    values, vectors = torch.linalg.eigh(squares)
+    return (centred @ (vectors * values.rsqrt())).float()
+
+
+def together(ratings: Interactions, item_idx: Tensor) -> Tensor:
+    """Return (B, n_items) from 0 to 1: the cosine of who rated both, less part of what chance would give it."""
+    counts = torch.from_numpy(ratings.item_counts.astype(np.float32))
+    both = torch.zeros(len(item_idx), ratings.n_items)
+    for row, item in enumerate(item_idx.tolist()):
+        theirs = ratings.of_users(ratings.user_idx[ratings.item_idx == item])
+        both[row] = torch.from_numpy(theirs.item_counts.astype(np.float32))
+    product = counts[item_idx][:, None] * counts
+    return ((both - CHANCE * product / max(1, ratings.n_users)) / (product.sqrt() + SHRINK)).clamp(min=0)
+
+
+def trust(n_ratings: Tensor) -> Tensor:
+    """Return how much of a likeness is by users, from 0 to 1, where what items are counts the rest."""
+    return MOST_EVIDENCE * n_ratings / (n_ratings + HALF_EVIDENCE)
