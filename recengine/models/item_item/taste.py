@@ -51,10 +51,10 @@ class TasteConfig(Config):
         primary=1,
     )
     dislike_weight: float = preset(
-        TwoSidedConfig, "dislike_weight", 0.6, note="from the item that is most like it", search=Range(0.1, 1)
+        TwoSidedConfig, "dislike_weight", 0.7, note="from the item that is most like it", search=Range(0.1, 1)
     )
     genre_weight: float = option(
-        2.0,
+        1.5,
         "weight of the genres shared with the likes, where these are all of one genre",
         low=0,
         high=10,
@@ -70,10 +70,10 @@ class TasteConfig(Config):
         primary=1,
     )
     shared_dislike: float = option(
-        0.3, "weight of what is shared with the dislikes, where the likes' is 1", low=0, high=10, search=Range(0, 1)
+        0.4, "weight of what is shared with the dislikes, where the likes' is 1", low=0, high=10, search=Range(0, 1)
     )
     quality_weight: float = option(
-        0.2,
+        0.25,
         "weight of the stars that an item gets above the average of those who rated it",
         low=0,
         high=10,
