@@ -125,8 +125,9 @@ def _reasons(data: Dataset, result: Why) -> list[str]:
 def run_why_not(options: argparse.Namespace, report: Reporter) -> None:
     data, model, history, seen, _ = _ask(options, report)
     result = why_not(model, data, history, options.item_idx, k=options.k, positive=options.positive, seen=seen)
-    best = data.rating_range[1]
-    answer = None if result.ratings is None else [_item(data, i) | {"rating": best} for i in result.ratings]
+    answer = None
+    if result.ratings is not None:
+        answer = [_item(data, given.item_idx) | {"rating": given.rating} for given in result.ratings]
     value = _item(data, options.item_idx) | {
         "dataset": data.name,
         "model": model.name,
@@ -135,12 +136,13 @@ def run_why_not(options: argparse.Namespace, report: Reporter) -> None:
         "new_rank": result.new_rank,
     }
     if answer is None:
-        lines = [f"No {MOST} ratings of the {KNOWN:,} most rated items were found that bring it into the {options.k}."]
+        items = f"the {KNOWN:,} most rated items and your own"
+        lines = [f"No set of up to {MOST} ratings of {items} was found that brings it into the {options.k}."]
     elif not answer:
         lines = ["It is in the list already."]
     else:
         lines = [f"With these ratings it stands at rank {result.new_rank:,}:"]
-        lines += [f"  {best:g} for {row['title']}" for row in answer]
+        lines += [f"  {row['rating']:g} for {row['title']}" for row in answer]
     report.result(value, [f"{value['title']} stands at rank {result.rank:,}.", *lines])
 
 

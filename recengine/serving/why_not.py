@@ -1,12 +1,14 @@
-"""Why not: the fewest further ratings that would bring an item into a user's list, tried on the model itself."""
+"""Why not: the fewest ratings that would bring an item into a user's list, tried on the model itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recengine.data.dataset import Dataset
@@ -18,16 +20,26 @@ from recengine.models.abilities import SupportsExplain
 from recengine.models.base import Recommender, heard
 from recengine.serving.recommend import scored_new
 
-KNOWN = 300
-"""Most rated items, which a user may well have seen: the ratings of an answer are of these."""
+KNOWN = 1000
+"""Most rated items, which a user may well have seen: the new ratings of an answer are of these."""
 MOST = 3
 """Ratings in the largest answer that is looked for."""
-LIKELY, BEAM = 64, 12
-"""Items that are tried alone, and the sets of each size that are tried with one more."""
+LIKELY, OWN = 96, 16
+"""New ratings that are tried alone, and changes of ratings that the user gave."""
+WIDTH, BEAM = 24, 12
+"""Ratings that larger sets are made of, and the sets of each size that are tried with one more of them."""
 ROWS_AT_ONCE = 2**15
 """Ratings that are scored at once."""
 
-Items = tuple[int, ...]
+
+class Given(NamedTuple):
+    """A rating that a user might give."""
+
+    item_idx: int
+    rating: float
+
+
+Set = tuple[Given, ...]
 
 
 @dataclass(frozen=True)
@@ -35,14 +47,14 @@ class WhyNot:
     """What would bring an item into the list.
 
     rank     : where it stands now, from 1
-    ratings  : the items that the best rating would have to be given to; () where it is listed already, None where
+    ratings  : what the user would have to rate, or to rate otherwise; () where the item is listed already, None where
                no set of `MOST` or fewer was found
     new_rank : where it would stand then, as the model's own list says
     """
 
     item_idx: int
     rank: int
-    ratings: Items | None
+    ratings: Set | None
     new_rank: int | None
 
 
@@ -58,36 +70,39 @@ def why_not(
     passed: Interactions | None = None,
     seen: Interactions | None = None,
 ) -> WhyNot:
-    """Return the smallest set of further best ratings that brings an item into the first k of a new user's list.
+    """Return the smallest set of ratings that brings an item into the first k of a new user's list.
 
     history      : all that the user rated
     passed, seen : what else the user is not listed, as `recommend_new` takes it
 
-    The items tried are the `KNOWN` most rated ones that the user has not rated and that speak for the target by
-    themselves. Sets grow from the best of those one smaller (beam search), so a smaller answer or any answer can be
-    missed; every answer was run as `recommend_new` serves it.
-    Raises BadInput for an item that is rated already, and for a model without fold-in.
+    Tried are the best rating for the `KNOWN` most rated items that the user has not rated, and the other end of the
+    scale for those that the user has; of each the likeliest, by what they add to the target and to the list. Sets grow
+    from the best of those one smaller (beam search), so a smaller answer, or any, can be missed. Every answer was run
+    as `recommend_new` serves it; of equally large ones, that with most new ratings and then the clearest is returned.
+
+    Raises BadInput for an item that is rated or left out already, and for a model without fold-in.
     """
-    search = _Search(model, dataset, history, target, k, positive, passed, seen)
     for rows, what in ((history, "rated"), (passed, "passed"), (seen, "seen")):
         if rows is not None and target in rows.item_idx:
             raise BadInput("item", str(dataset.item_ids[target]), "an item that is not", problem=f"is {what} already")
+    search = _Search(model, dataset, history, target, k, positive, passed, seen)
     rank = search.rank(())
     if rank <= k:
         return WhyNot(target, rank, (), rank)
     likely = search.likely()
-    sets: Sequence[Items] = [()]
-    for _ in range(MOST):
-        tried = sorted({tuple(sorted((*one, item))) for one in sets for item in likely if item not in one})
-        order = sorted(zip(search.leads(tried), tried, strict=True), key=lambda pair: -pair[0])
-        for lead, one in order:
-            if lead < 0:
-                break
+    sets: Sequence[Set] = [()]
+    for size in range(1, MOST + 1):
+        tried = sorted({tuple(sorted({*one, given})) for one in sets for given in likely})
+        tried = [one for one in tried if len({given.item_idx for given in one}) == size]
+        leads = dict(zip(tried, search.leads(tried), strict=True))
+        answers = [one for one in tried if leads[one] >= 0]
+        for one in sorted(answers, key=lambda one: (search.changes(one), -leads[one])):
             if (new_rank := search.rank(one)) <= k:
                 return WhyNot(target, rank, one, new_rank)
-        if sets == [()]:
-            likely = [item for _, (item,) in order[: 2 * BEAM]]
-        sets = [one for _, one in order[:BEAM]]
+        order = sorted(tried, key=lambda one: -leads[one])
+        if size == 1:
+            likely = [given for (given,) in order[:WIDTH]]
+        sets = order[:BEAM]
     return WhyNot(target, rank, None, None)
 
 
@@ -108,61 +123,81 @@ class _Search:
         self.model, self.dataset, self.history = model, dataset, history
         self.target, self.k, self.positive = target, k, positive
         self.passed, self.seen = passed, seen
-        self.best = dataset.rating_range[1]
+        self.worst, self.best = dataset.rating_range
+        self.rated = dict(zip(history.item_idx.tolist(), history.rating.tolist(), strict=True))
 
-    def likely(self) -> list[int]:
-        """Return the items to try, at most `LIKELY`: those that add most to the target's score."""
+    def likely(self) -> list[Given]:
+        """Return the ratings to try: those for which the target gains most on the items listed now, as far as told."""
         counts = self.dataset.ratings.item_counts.copy()
-        counts[[*self.history.item_idx, self.target]] = -1
+        counts[[*self.rated, self.target]] = -1
         known = np.argsort(-counts, kind="stable")[:KNOWN]
         known = known[counts[known] > 0]
+        own = np.array(list(self.rated), dtype=np.int64)
         if isinstance(self.model, SupportsExplain):
-            rows = heard(self.model, self.with_ratings([known.tolist()]), self.positive)
-            added = self.model.explain(rows, [self.target])[0].cpu().numpy()
-            amount = np.zeros(self.dataset.n_items)
-            amount[rows.item_idx] = added
-            known = known[amount[known] > 0]
-            known = known[np.argsort(-amount[known], kind="stable")]
-        return known[:LIKELY].tolist()
+            gain = self._gain(self.with_ratings([[Given(item, self.best) for item in known.tolist()]]))
+            known = known[np.argsort(-gain[known], kind="stable")]
+            gain = self._gain(self.history)
+            own = own[np.argsort(-np.abs(gain[own]), kind="stable")]
+        ends = [Given(i, self.worst if self.rated[i] >= self.positive else self.best) for i in own[:OWN].tolist()]
+        return [Given(item, self.best) for item in known[:LIKELY].tolist()] + ends
 
-    def rank(self, ratings: Items) -> int:
-        """Return the target's rank after some best ratings, in the whole list that is served."""
+    def _gain(self, history: Interactions) -> NDArray[np.float64]:
+        """Return (n_items,) what the rating of each adds to the target's score less what it adds to those listed."""
+        assert isinstance(self.model, SupportsExplain)
+        rows = heard(self.model, history, self.positive)
+        scored = self._scored([()])
+        listed = top_k(scored.scores, self.k, scored.salts).items[0]
+        parts = self.model.explain(rows, [self.target, *listed[listed >= 0].tolist()]).double().cpu()
+        gain = np.zeros(self.dataset.n_items)
+        gain[rows.item_idx] = parts[0] - parts[1:].mean(0)
+        return gain
+
+    def changes(self, ratings: Set) -> int:
+        """Return how many of some ratings are of items that the user has rated otherwise."""
+        return sum(given.item_idx in self.rated for given in ratings)
+
+    def rank(self, ratings: Set) -> int:
+        """Return the target's rank after some ratings, in the whole list that is served."""
         scored = self._scored([ratings])
         listed = top_k(scored.scores, self.dataset.n_items, scored.salts).items[0]
         return int((listed == self.target).nonzero()[0]) + 1
 
-    def leads(self, sets: Sequence[Items]) -> list[float]:
-        """Return how far the target stands above the k-th best other item, for each set of best ratings."""
+    def leads(self, sets: Sequence[Set]) -> list[float]:
+        """Return how far the target stands above the k-th best other item, for each set of ratings."""
         size = max(1, ROWS_AT_ONCE // (len(self.history) + MOST))
         return [
             lead for start in range(0, len(sets), size) for lead in self._leads(sets[start : start + size]).tolist()
         ]
 
-    def _leads(self, sets: Sequence[Items]) -> Tensor:
+    def _leads(self, sets: Sequence[Set]) -> Tensor:
         scores = self._scored(sets).scores
         own = scores[:, self.target].clone()
         scores[:, self.target] = -torch.inf
         return own - scores.topk(self.k, dim=1).values[:, -1]
 
-    def _scored(self, sets: Sequence[Items]) -> Scored:
+    def _scored(self, sets: Sequence[Set]) -> Scored:
         everyone = np.zeros(len(sets), np.int64)
         passed, seen = (None if rows is None else rows.of_users(everyone) for rows in (self.passed, self.seen))
         return scored_new(
             self.model, self.dataset, self.with_ratings(sets), positive=self.positive, passed=passed, seen=seen
         )
 
-    def with_ratings(self, sets: Sequence[Iterable[int]]) -> Interactions:
-        """Return one new user for each set, whose items get the best rating after all else."""
-        added = [(user, item) for user, one in enumerate(sets) for item in one]
-        user, item = zip(*added, strict=True) if added else ((), ())
+    def with_ratings(self, sets: Sequence[Sequence[Given]]) -> Interactions:
+        """Return one new user for each set: its ratings come after all else, or replace what the user gave."""
         past = self.history.of_users(np.zeros(len(sets), np.int64))
-        latest = int(past.timestamp.max(initial=0))
+        added = [(user, *given) for user, one in enumerate(sets) for given in one]
+        user, item, rating = zip(*added, strict=True) if added else ((), (), ())
+        place = {own: row for row, own in enumerate(self.history.item_idx.tolist())}
+        kept = np.ones(len(past), bool)
+        for one, other in zip(user, item, strict=True):
+            if other in place:
+                kept[one * len(self.history) + place[other]] = False
         more = Interactions.from_pairs(
             user,
             item,
-            rating=np.full(len(added), self.best),
-            timestamp=np.full(len(added), latest + 1),
+            rating=rating,
+            timestamp=np.full(len(added), int(past.timestamp.max(initial=0)) + 1),
             n_users=len(sets),
             n_items=past.n_items,
         )
-        return past.concat(more)
+        return past.select(kept).concat(more)

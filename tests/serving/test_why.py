@@ -110,7 +110,8 @@ def test_a_model_that_cannot_split_its_scores_says_so(series: Dataset) -> None:
 @pytest.mark.parametrize("name", ["taste", "ease", "mf", "bias"])
 def test_an_answer_to_why_not_is_what_the_model_then_lists(models, series: Dataset, name: str) -> None:
     model = models.get(name) or model_class("bias")().fit(series.ratings)
-    rows = new_user((0, 5.0), (4, 5.0), (1, 1.0))
+    mine = {0: 5.0, 4: 5.0, 1: 1.0}
+    rows = new_user(*mine.items())
     listed = recommend_new(model, series, rows, k=40).ranking.items[0].tolist()[:37]
     answered = 0
     for target in listed[:2] + listed[5:20]:
@@ -120,22 +121,20 @@ def test_an_answer_to_why_not_is_what_the_model_then_lists(models, series: Datas
             assert (result.ratings, result.new_rank) == ((), result.rank)
         elif result.ratings is not None:
             answered += 1
-            assert 1 <= len(result.ratings) <= 3
-            more = new_user((0, 5.0), (4, 5.0), (1, 1.0), *((item, 5.0) for item in result.ratings))
-            then = recommend_new(model, series, more, k=5).ranking.items[0].tolist()
-            assert then.index(target) + 1 == result.new_rank
+            assert 1 <= len({given.item_idx for given in result.ratings}) == len(result.ratings) <= 3
+            assert all(given.rating == (1.0 if mine.get(given.item_idx) == 5 else 5.0) for given in result.ratings)
+            then = recommend_new(model, series, new_user(*(mine | dict(result.ratings)).items()), k=5)
+            assert then.ranking.items[0].tolist().index(target) + 1 == result.new_rank
     assert answered or name == "bias"
 
 
 def test_the_smallest_answer_is_found_where_all_single_ratings_are_tried(models, series: Dataset) -> None:
-    model, rows = models["ease"], new_user((0, 5.0), (1, 5.0))
+    model, mine = models["ease"], {0: 5.0, 1: 5.0}
     for target in range(2, 12):
-        one_is_enough = any(
-            target in recommend_new(model, series, new_user((0, 5.0), (1, 5.0), (item, 5.0)), k=5).ranking.items[0]
-            for item in range(2, 40)
-            if item != target
-        )
-        result = why_not(model, series, rows, target, k=5)
+        changes = [{item: 5.0} for item in range(2, 40) if item != target] + [{0: 1.0}, {1: 1.0}]
+        lists = [recommend_new(model, series, new_user(*(mine | change).items()), k=5) for change in changes]
+        one_is_enough = any(target in one.ranking.items[0] for one in lists)
+        result = why_not(model, series, new_user(*mine.items()), target, k=5)
         if result.rank > 5:
             assert one_is_enough == (result.ratings is not None and len(result.ratings) == 1)
 

@@ -13,7 +13,7 @@ from recengine.data.sources import load_dataset
 from recengine.data.splits import Split, make_split
 from recengine.models.item_item.taste import Taste
 from recengine.models.ratings.bias import Bias
-from recengine.models.ratings.stars import DIM, Side, StarPredictor, Stars
+from recengine.models.ratings.stars import DIM, TRUST, Side, StarPredictor, Stars
 
 
 def of_one(*ratings: tuple[int, float], n_items: int = 40) -> Interactions:
@@ -46,7 +46,7 @@ def test_a_new_user_is_the_posterior_mean_and_variance_by_sampling(predictor: St
     mean = exact.items.mean.double().numpy()
     expected = float(exact.centre) + users[:, :DIM] @ mean[:, :DIM].T + users[:, DIM:] + mean[:, DIM]
     noise = float(exact.noise)
-    weight = np.exp(-((expected[:, rows.item_idx] - rows.rating) ** 2).sum(1) / (2 * noise))
+    weight = np.exp(-((expected[:, rows.item_idx] - rows.rating) ** 2).sum(1) * TRUST / (2 * noise))
     centre = np.average(expected[:, target], weights=weight)
     spread = np.sqrt(np.average((expected[:, target] - centre) ** 2, weights=weight) + noise)
     stars = exact.predict(rows)
