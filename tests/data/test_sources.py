@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 import pytest
@@ -193,18 +194,26 @@ def test_a_data_set_is_a_reader_and_a_place_in_the_registry(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of folders are POSIX's")
-def test_a_folder_that_may_not_be_read_is_one_sentence(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir()
-    (closed / "ratings.csv").write_text("userId,movieId,rating\n1,2,3\n")
+def test_a_folder_that_may_not_be_read_is_one_sentence() -> None:
     code = "import os, sys\nfrom recengine.cli import main\n"
     code += "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"  # root may read everything
     code += "sys.exit(main(['train', 'popularity', '--dataset', sys.argv[1]]))"
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    for mode in (0o000, 0o444, 0o111):
-        closed.chmod(mode)
-        ran = subprocess.run([sys.executable, "-c", code, str(closed)], capture_output=True, text=True, check=False)
-        closed.chmod(0o755)
-        assert (ran.returncode, ran.stderr.count("\n")) == (2, 1), ran.stderr
-        assert "is a folder that may not be read" in ran.stderr
+    with TemporaryDirectory() as parent:  # not below pytest's folder, which its owner alone may open
+        closed, home = Path(parent, "closed"), Path(parent, "home")
+        closed.mkdir()
+        home.mkdir()
+        (closed / "ratings.csv").write_text("userId,movieId,rating\n1,2,3\n")
+        Path(parent).chmod(0o755)
+        home.chmod(0o777)
+        for mode in (0o000, 0o444, 0o111):
+            closed.chmod(mode)
+            ran = subprocess.run(
+                [sys.executable, "-c", code, str(closed)],
+                capture_output=True,
+                text=True,
+                check=False,
+                env={**os.environ, "RECENGINE_HOME": str(home)},
+            )
+            closed.chmod(0o755)
+            assert (ran.returncode, ran.stderr.count("\n")) == (2, 1), ran.stderr
+            assert "is a folder that may not be read" in ran.stderr
