@@ -80,6 +80,7 @@ class Audience(NamedTuple):
     occupation: Ints
     start: Ints  # (U,) seconds since 1970
     span: Ints  # (U,) seconds
+    released: Floats  # (U, n) July of each film's year as a position in each user's time, 0 its start, 1 its end
     discernment: Floats  # (U,) from 0 to 1: how much stature counts, and fame does not
     leaning: Floats  # (U, n) what their group and their youth draw them to, in logits
     passion: Floats  # (U, n) what their passion adds and their aversion takes, in logits
@@ -178,7 +179,8 @@ def draw_audience(films: Catalogue, rng: Rng) -> Audience:
     discernment[cinephile] = 0.6 + 0.4 * rng.random(int(cinephile.sum()))
     likely = (0.6 - 0.5 * discernment[:, None]) * films.fame + leaning
     likely += (0.2 + discernment[:, None]) * (films.stature - 3.5)
-    likely[_released(films, start, span) >= 1] = -np.inf
+    released = _released(films, start, span)
+    likely[released >= 1] = -np.inf
     loves = np.empty((n, N_LOVES), np.int64)
     loves[:, 0] = (likely + _gumbel(rng, likely.shape)).argmax(1)
     avoided = _draw_aversions(films, loves[:, 0], rng)
@@ -201,7 +203,7 @@ def draw_audience(films: Catalogue, rng: Rng) -> Audience:
         total += kin
         dearest[kin > nearest] = j
         np.maximum(nearest, kin, out=nearest)
-    who = (age, gender, occupation, start, span)
+    who = (age, gender, occupation, start, span, released)
     return Audience(*who, discernment, leaning, passion, avoids, total, dearest)
 
 
@@ -237,7 +239,7 @@ def choose_films(films: Catalogue, audience: Audience, rng: Rng) -> tuple[Ints, 
     want += audience.passion + (0.2 + 0.8 * audience.discernment[:, None]) * (films.stature - 3.5)
     want += GOING_ON * rng.standard_normal((n, int(films.series.max()) + 1))[:, films.series]
     want += _gumbel(rng, want.shape)
-    want[_released(films, audience.start, audience.span) >= 1] = -np.inf
+    want[audience.released >= 1] = -np.inf
     order = np.argsort(-want, axis=1, kind="stable")
     user = np.repeat(np.arange(n), size)
     return user, order[user, _ranks(size)]
@@ -267,7 +269,7 @@ def date(films: Catalogue, audience: Audience, user: Ints, film: Ints, rng: Rng)
     moment += (1 - SEASON - TOGETHER) * rng.random(len(user))
     in_order = np.lexsort((film, films.year[film], series, user))
     moment[in_order] = moment[np.lexsort((moment, series, user))]  # a series is watched in its order
-    moment = np.maximum(moment, _released(films, audience.start, audience.span)[user, film])
+    moment = np.maximum(moment, audience.released[user, film])
 
     # Users sit down now and then and rate several films in a row, after having seen the last of them.
     by_time = np.lexsort((moment, user))
@@ -285,7 +287,7 @@ def date(films: Catalogue, audience: Audience, user: Ints, film: Ints, rng: Rng)
 
 
 def _released(films: Catalogue, start: Ints, span: Ints) -> Floats:
-    """Return (U, n): July of each film's year as a position in each user's time, 0 its start, 1 its end."""
+    """Return (U, n) when each film came out, see `Audience`."""
     july = (films.year - 1970) * YEAR + YEAR // 2
     return (july - start[:, None]) / span[:, None]
 
@@ -336,7 +338,10 @@ def _ranks(sizes: Ints) -> Ints:
 
 def _gumbel(rng: Rng, shape: tuple[int, ...]) -> Floats:
     """Return Gumbel noise: the largest of logits plus it is a draw from their softmax."""
-    return -np.log(-np.log(np.maximum(rng.random(shape), 1e-300)))
+    noise = np.maximum(rng.random(shape), 1e-300)
+    for _ in range(2):  # -log(-log(u)), in place
+        np.negative(np.log(noise, out=noise), out=noise)
+    return noise
 
 
 def _words(text: str, mark: str = ",") -> list[str]:
