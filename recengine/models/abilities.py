@@ -161,6 +161,10 @@ class SupportsSession(Protocol):
         """Return how much an event of each rating counts."""
         ...
 
+    def score_new(self, histories: Interactions, changed: tuple[NDArray[np.int32], Tables] | None = None) -> Tensor:
+        """Return (histories.n_users, n_items) scores; `changed` are some items and what their rows have become."""
+        ...
+
 
 ABILITIES: Mapping[str, type] = {
     "similar": SupportsSimilar,

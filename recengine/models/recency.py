@@ -142,16 +142,26 @@ class TwoSidedModel(HistoryModel[TwoSidedT]):
 
     def take_scale(self, train: Interactions) -> None:
         """Note the ratings of training, before it weighs a history."""
-        self.scale = torch.tensor([train.rating.min(), train.rating.max()] if len(train) else [0.0, 0.0])
+        self.scale = rating_scale(train)
 
     def signed_weights(self, histories: Interactions) -> NDArray[np.float32]:
         """Return (n,) what each row weighs: a like by its recency among the likes, a dislike below 0, all else 0."""
-        least, highest = self.scale.tolist()
-        liked = histories.rating >= least
-        disliked = ~liked & (histories.rating <= highest / 2)
+        liked, disliked = likes_and_dislikes(histories.rating, self.scale)
         weights = np.where(disliked, -self.config.dislike_weight, 0).astype(np.float32)
         weights[liked] = recency_weights(histories.select(liked), self.config)
         return weights
+
+
+def rating_scale(train: Interactions) -> Tensor:
+    """Return (2,) the lowest and the highest rating of training."""
+    return torch.tensor([train.rating.min(), train.rating.max()] if len(train) else [0.0, 0.0])
+
+
+def likes_and_dislikes(rating: NDArray[np.float32], scale: Tensor) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which ratings (n,) are likes and which dislikes, by the `scale` of training, as `TwoSidedModel` says."""
+    least, highest = scale.tolist()
+    liked = rating >= least
+    return liked, ~liked & (rating <= highest / 2)
 
 
 def training_scorer(model: Recommender, train: Interactions) -> Callable[[ArrayLike], Tensor]:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import Ranking
 from recengine.models.abilities import SupportsSession
@@ -124,12 +125,16 @@ class OnlineSession:
         return int(stamp)
 
     def _scores(self) -> NDArray[np.float32]:
-        """Return the scores of all items, (n_items,)."""
-        overlay, rows = self._overlay, slice(0, self.n_touched)
-        vector = overlay.users[0]  # (dim,)
-        scores: NDArray[np.float32] = self._base.items @ vector + self._base.bias[:, 0]  # (n_items,)
-        scores[self._owners[rows]] = overlay.items[rows] @ vector + overlay.bias[rows, 0]
+        """Return the scores of all items, (n_items,): those of a new user with the visitor's ratings."""
+        changed = self._owners[: self.n_touched], self._overlay
+        scores: NDArray[np.float32] = self.model.score_new(self._history(), changed)[0].numpy()
         return scores
+
+    def _history(self) -> Interactions:
+        """Return the visitor's ratings as those of one user."""
+        items = [event.item_idx for event in self.events]
+        ratings = [self.in_scale(event.stars or 0.0) for event in self.events]
+        return Interactions.from_pairs([0] * len(items), items, rating=ratings, n_users=1, n_items=len(self._slots))
 
     def state(self) -> bytes:
         """Return everything that follows from the visitor's events: equal states, equal bytes."""

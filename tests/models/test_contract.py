@@ -66,8 +66,9 @@ NEARLY: dict[str, dict[str, Any]] = {
     "stream-blend": {},
     **{
         name: {key: value for key, value in CHECKERBOARD[name].items() if key != "l2"}
-        for name in ("mf", "nonlinear-mf", "cml", "cold-start-mf", "step")
+        for name in ("mf", "nonlinear-mf", "cml", "cold-start-mf")
     },
+    "step": {**CHECKERBOARD["step"], "vector_weight": 3.0, "bias_weight": 0.5},
 }
 """Models whose users and new users with the same ratings get nearly the same scores, with settings that show it.
 

@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,10 @@ def state(model: Step) -> dict[str, bytes]:
     ids=str,
 )
 def test_a_session_learns_what_the_model_would(fit: Fit, settings: dict[str, Any]) -> None:
-    """It is compared with the whole model, where the visitor is one more user whose vector starts at zero."""
+    """It is compared with the whole model, where the visitor is one more user whose vector starts at zero.
+
+    Its list is that of a new user with the same ratings, of the model that has learned from them.
+    """
     model = fit(**settings)
     whole = copy.deepcopy(model)
     visitor = whole.n_users
@@ -71,16 +74,18 @@ def test_a_session_learns_what_the_model_would(fit: Fit, settings: dict[str, Any
         session.append(rate(item, rating))
         one = Interactions.from_pairs([visitor], [item], rating=[rating], n_users=visitor + 1, n_items=whole.n_items)
         whole.partial_fit(one)
+    assert torch.allclose(torch.from_numpy(session._overlay.users[0]), whole.network.users[visitor], atol=1e-5)
     top = session.top(whole.n_items - len({item for item, _ in EVENTS}))
-    expected = whole.top_k(visitor, k=top.items.shape[1], seen=one_user(EVENTS, visitor, whole))
-    assert torch.allclose(top.scores, expected.scores, atol=1e-5)
-    assert top.items.tolist() == expected.items.tolist()
+    expected = whole.score_history(history(EVENTS, whole))[0]
+    assert torch.allclose(top.scores[0], expected[top.items[0]], atol=1e-5)
+    assert top.scores[0].tolist() == sorted(top.scores[0].tolist(), reverse=True)
+    assert not {item for item, _ in EVENTS} & set(top.items[0].tolist())
     assert session.n_touched > 0 or settings.get("freeze_items")
 
 
-def one_user(events: list[tuple[int, float]], user: int, model: Step) -> Interactions:
-    items = sorted({item for item, _ in events})
-    return Interactions.from_pairs([user] * len(items), items, n_users=user + 1, n_items=model.n_items)
+def history(events: Sequence[tuple[int, float]], model: Step) -> Interactions:
+    items, ratings = zip(*events, strict=True)
+    return Interactions.from_pairs([0] * len(items), items, rating=ratings, n_users=1, n_items=model.n_items)
 
 
 def test_an_undo_restores_the_state_to_the_byte(model: Step) -> None:
@@ -131,15 +136,45 @@ def test_no_session_changes_the_snapshot_or_another_session(model: Step) -> None
     assert (quiet.state(), quiet.top().items.tolist()) == held
 
 
-def test_a_rating_below_the_threshold_leaves_the_lists_and_is_not_learned(model: Step) -> None:
+def test_a_rating_below_the_threshold_leaves_the_lists_and_moves_no_item(model: Step) -> None:
     session = OnlineSession(model, positive=4.0)
     first = session.top(3).items[0].tolist()
-    session.append(rate(first[0], 1.0))
+    session.append(rate(first[0], 3.0))
     assert session.n_touched == 0
     assert session.top(2).items[0].tolist() == first[1:]
     assert session.top(3, include_seen=True).items[0].tolist() == first
     assert session.top(2, among=first[2:]).items[0].tolist() == [first[2], -1]
     assert session.top(2).items[0].tolist() == first[1:]
+
+
+def test_a_dislike_counts_in_a_session_and_can_be_undone(model: Step) -> None:
+    """The kinds of the data are the remainders by 4."""
+    session = OnlineSession(model, positive=4.0)
+    session.append(rate(1))
+    before = session.top(39)
+    session.append(rate(8, 1.0))
+    after = dict(zip(*(part[0].tolist() for part in session.top(38)), strict=True))
+    lost = {
+        item: score - after[item] for item, score in zip(*(p[0].tolist() for p in before), strict=True) if item != 8
+    }
+    alike = [lost[item] for item in range(0, 40, 4) if item != 8]
+    assert min(lost.values()) >= 0
+    assert np.mean(alike) > 2 * np.mean([lost[item] for item in lost if item % 4])
+    session.undo()
+    assert torch.equal(session.top(39).scores, before.scores)
+
+
+def test_the_list_of_one_sitting_hardly_depends_on_its_order(fit: Fit) -> None:
+    model, rows = fit(), [(1, 5.0), (5, 4.5), (8, 1.0), (13, 5.0), (21, 4.0), (2, 2.0)]
+    folded = set(model.score_history(history(rows, model))[0].argsort(descending=True)[:16].tolist())
+    lists = []
+    for order in (rows, rows[::-1]):
+        session = OnlineSession(model, positive=4.0)
+        for event in order:
+            session.append(rate(*event))
+        lists.append(set(session.top(10).items[0].tolist()))
+    assert len(lists[0] & lists[1]) >= 9
+    assert len(lists[0] & folded) >= 9
 
 
 def test_an_unknown_item_is_bad_input(model: Step) -> None:

@@ -76,15 +76,23 @@ class Scale(NamedTuple):
 
 
 def start(train: Interactions, items: pd.DataFrame | None, dim: int) -> Start:
-    """Return vectors whose products say how many like both of two items, and which genres and terms these share.
+    """Return what the items start from: `item_vectors` of the likes, and biases of their stars and their fame."""
+    likes = train.at_least(Scale.of(train).like)
+    count = torch.from_numpy(likes.item_counts.astype(np.float32))
+    share = ((count + 1) / (count + 1).sum()).log()
+    span = float(np.ptp(train.rating)) if len(train) else 0.0
+    bias = QUALITY_WEIGHT * quality(train, span) + FAME / SHARPNESS * share
+    return Start(item_vectors(likes, items, dim), bias, (1 - FAME) * share, count.nonzero()[:, 0])
+
+
+def item_vectors(likes: Interactions, items: pd.DataFrame | None, dim: int) -> Tensor:
+    """Return vectors (n_items, dim) whose products say how many like both items, and what genres and terms they share.
 
     The rows of the matrix that is factorised are users, genres and terms; what an item has of each is its column. The
     vectors are its right singular vectors times the root of the singular values (Cremonesi et al., RecSys 2010).
     """
-    likes = train.at_least(Scale.of(train).like)
     count = torch.from_numpy(likes.item_counts.astype(np.float32))
-    share = ((count + 1) / (count + 1).sum()).log()
-    rows, n_items = _likes(likes), train.n_items
+    rows = _likes(likes)
     parts = [rows / _mean_length(rows, count)]
     columns = [column for column in COLUMNS if items is not None and column in items]
     for weight, table in ((GENRE_WEIGHT, [c for c in columns if c == "genres"]), (TERM_WEIGHT, columns)):
@@ -93,12 +101,9 @@ def start(train: Interactions, items: pd.DataFrame | None, dim: int) -> Start:
     matrix = torch.cat(parts).coalesce()
     rank = min(dim, *matrix.shape)
     _, size, right = torch.svd_lowrank(matrix, rank, niter=3)
-    vectors = torch.zeros(n_items, dim)
+    vectors = torch.zeros(likes.n_items, dim)
     vectors[:, :rank] = right * size.sqrt()
-    vectors /= _mean_length(vectors.T, count)
-    span = float(np.ptp(train.rating)) if len(train) else 0.0
-    bias = QUALITY_WEIGHT * quality(train, span) + FAME / SHARPNESS * share
-    return Start(vectors, bias, (1 - FAME) * share, count.nonzero()[:, 0])
+    return vectors / _mean_length(vectors.T, count)
 
 
 def _likes(likes: Interactions) -> Tensor:

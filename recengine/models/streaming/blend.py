@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.models.base import ConfigT, FitContext, Recommender
+from recengine.models.recency import likes_and_dislikes
 from recengine.models.streaming.base import Incremental
 from recengine.models.streaming.counts import StreamItemKNN, StreamItemKNNConfig
 from recengine.models.streaming.step import Step, StepConfig
@@ -35,10 +37,12 @@ class StreamBlend(Incremental[StreamBlendConfig]):
     """
 
     name = "stream-blend"
+    family = "hybrid"
     abilities = ("similar", "fold-in", "incremental")
+    hears_dislikes = True
     summary = "Stream-item-KNN and Step in one score: which films go together, and who likes what."
     Config = StreamBlendConfig
-    version = 2
+    version = 3
 
     def __init__(self, config: StreamBlendConfig | None = None) -> None:
         super().__init__(config)
@@ -47,10 +51,13 @@ class StreamBlend(Incremental[StreamBlendConfig]):
     def _part(self, kind: type[ConfigT]) -> ConfigT:
         return kind(**{field.name: getattr(self.config, field.name) for field in dataclasses.fields(kind)})
 
+    def reads(self) -> Sequence[str]:
+        return self.step.reads()
+
     def learn(self, train: Interactions, context: FitContext) -> None:
-        self.step.fit(train, run=context.run)
+        self.step.fit(train, items=context.items, run=context.run)
         self.neighbours.fit(train, run=context.run)
-        self.past = self.neighbours.past
+        self.past, self.n_unknown = self.neighbours.past, self.step.n_unknown
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         return self.step.footprint(n_users, n_items, n_rows) | self.neighbours.footprint(n_users, n_items, n_rows)
@@ -81,8 +88,9 @@ class StreamBlend(Incremental[StreamBlendConfig]):
         return self._blend(self.neighbours.score_user(user), self.step.score_user(user))
 
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items) scores of users known only by these rows."""
-        parts = self.neighbours.score_history(histories).numpy(), self.step.score_history(histories).cpu().numpy()
+        """Return (histories.n_users, n_items) scores of users known only by these rows; `step` hears the dislikes."""
+        likes = histories.select(likes_and_dislikes(histories.rating, self.step.scale)[0])
+        parts = self.neighbours.score_history(likes).numpy(), self.step.score_history(histories).numpy()
         return torch.from_numpy(self._blend(*parts))
 
     def _blend(self, neighbours: NDArray[np.float32], factors: NDArray[np.float32]) -> NDArray[np.float32]:

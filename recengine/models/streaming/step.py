@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal, Self
@@ -14,16 +15,18 @@ from torch import Tensor
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.base import FitContext, as_indices
+from recengine.models.metadata import without_metadata
 from recengine.models.options import shared
+from recengine.models.recency import TwoSidedOptions, rating_scale
+from recengine.models.sequence.sitting import item_vectors
+from recengine.models.simple.content import COLUMNS
+from recengine.models.streaming import new_users
 from recengine.models.streaming.base import Incremental, LinkedEvents, Ranks
 from recengine.models.streaming.step_arrays import LOSSES, OPTIMIZERS, SOURCES, Rule, Sampler, Scratch, Tables
 from recengine.models.streaming.step_parameters import StepParameters, moments_of
 from recengine.training.config import Config as BaseConfig
-from recengine.training.config import Range, option
-from recengine.training.loop import run_epochs
-
-ROUNDS = 10
-"""Passes over the ratings of a new user, of whom only the vector is learned."""
+from recengine.training.config import Range, option, preset
+from recengine.training.loop import one_thread, run_epochs, seeded
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,20 @@ class StepConfig(BaseConfig):
     freeze_users: bool = option(False, "keep the users' starting vectors, such as pretrained ones")
     freeze_items: bool = option(False, "keep the items' starting vectors; biases are still learned")
     batch_size: int = shared("batch_size", 1, note="after the first training, events are learned one at a time")
+    dislike_weight: float = preset(
+        TwoSidedOptions, "dislike_weight", 0.6, note="from what is near it", search=Range(0.2, 1)
+    )
+    vector_weight: float = option(
+        0.25,
+        "for a new user, weight of the vectors that events move, where that of who likes an item and what it is is 1",
+        low=0,
+        high=10,
+        search=Range(0, 0.6),
+        primary=2,
+    )
+    bias_weight: float = option(
+        0.07, "for a new user, weight of the item's bias: how popular it is", low=0, high=10, search=Range(0, 0.2)
+    )
 
 
 class Step(Incremental[StepConfig]):
@@ -69,15 +86,23 @@ class Step(Incremental[StepConfig]):
     takes the items whose last event is longest ago (Vinagre, Jorge & Gama, Collaborative filtering with recency-based
     negative feedback, SAC 2015; here they are updated too). `linear` uses 1 - score as the loss: it diverges.
 
+    The vector of a user of the data follows the latest events, which is what a stream asks for. A new user has a few
+    ratings in no order, and a vector stepped from zero says little of them: they are scored as `new_users` says, from
+    the items near their likes by who likes them and by genres and terms, and by the direction in which events moved
+    them, with popularity in the damped bias alone. The order of the ratings changes nothing, and dislikes count.
+
     Events are learned on the CPU, one after another, in a compiled loop; with CUDA, batches of users are scored there.
     """
 
     name = "step"
-    abilities = ("similar", "fold-in", "incremental", "session")
+    family = "hybrid"
+    abilities = ("similar", "fold-in", "explain", "incremental", "session")
     summary = "Matrix factorisation that learns from every rating the moment it arrives."
     reference = "Vinagre, Jorge & Gama, Fast incremental matrix factorization for recommendation, UMAP 2014"
+    hears_dislikes = True
+    scores_from_history = False
     Config = StepConfig
-    version = 2
+    version = 3
     preset_epochs = 20
 
     def __init__(self, config: StepConfig | None = None) -> None:
@@ -85,6 +110,9 @@ class Step(Incremental[StepConfig]):
         self.device = torch.device("cpu")
         self.pretrained: dict[str, Tensor] = {}
         self._served: tuple[Tensor, Tensor] | None = None
+
+    def reads(self) -> Sequence[str]:
+        return COLUMNS
 
     def start_from(self, *, users: Tensor | None = None, items: Tensor | None = None) -> Self:
         """Let `fit` start from given vectors, users (n_users, embedding_dim) and items (n_items, embedding_dim)."""
@@ -107,6 +135,12 @@ class Step(Incremental[StepConfig]):
                 )
             initial.copy_(table)
         self._prepare()
+        self.scale, self.n_unknown = (
+            rating_scale(train),
+            int(without_metadata(context.items, COLUMNS, self.n_items).sum()),
+        )
+        with seeded(torch.device("cpu"), context.run.seed), one_thread(torch.device("cpu")):
+            self.kinds = item_vectors(train, context.items, self.config.embedding_dim)
 
         def epoch(update: bool = True) -> float:
             self._served = None
@@ -130,7 +164,7 @@ class Step(Incremental[StepConfig]):
         config = self.config
         tables = 2 + moments_of(config.optimizer)  # the current epoch's and the best epoch's
         rows = config.batch_size * (2 + config.event_negatives)
-        return {"embedding_dim": 4 * config.embedding_dim * (tables * (n_users + n_items) + rows)}
+        return {"embedding_dim": 4 * config.embedding_dim * (tables * (n_users + n_items) + n_items + rows)}
 
     def weigh(self, rating: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the weights of events with these ratings."""
@@ -138,6 +172,7 @@ class Step(Incremental[StepConfig]):
 
     def grow(self, n_users: int, n_items: int) -> None:
         self.network.grow(n_users, n_items, self.config)
+        self.kinds = torch.cat([self.kinds, torch.zeros(n_items - len(self.kinds), self.kinds.shape[1])])
         self._prepare()
 
     def forget_from(self, n_users: int) -> Self:
@@ -192,39 +227,38 @@ class Step(Incremental[StepConfig]):
         users = torch.as_tensor(as_indices(user_idx))
         return self._scores(self.network.users[users])
 
-    @torch.inference_mode()
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items): each new user's vector is learned from zero, all else stays."""
-        rows = histories.select(histories.chronological()[::-1])  # the links run backwards, the steps forwards
-        past = LinkedEvents.of(rows.user_idx, rows.item_idx, self.weigh(rows.rating), histories.n_users)
-        tables, rule, sampler, _ = self.arrays()
-        moments = moments_of(self.config.optimizer)
-        vectors = torch.zeros(histories.n_users, self.config.embedding_dim)
-        _kernel().fold_in(
-            tables._replace(
-                users=vectors.numpy(),
-                user_moments=np.zeros((moments, *vectors.shape), np.float32),
-                updates=np.zeros(1, np.int64),
-            ),
-            rule._replace(learns_users=True, learns_items=False, learns_bias=False),
-            sampler._replace(**{n: getattr(sampler, n).copy() for n in ("state", "mark", "stamp", "older", "newer")}),
-            past,
-            Scratch.for_batches(len(vectors), self.n_items, vectors.shape[1], 1, self.negatives),
-            self.negatives,
-            ROUNDS,
-            np.uint64(1),
-        )
-        return self._scores(vectors)
+        """Return (histories.n_users, n_items) scores of users known only by these ratings, whatever their order."""
+        return self.score_new(histories)
+
+    @torch.no_grad()
+    def score_new(self, histories: Interactions, changed: tuple[NDArray[np.int32], Tables] | None = None) -> Tensor:
+        """Score new users; `changed` are some items and what their vectors and biases have become since."""
+        return new_users.score_new_users(histories, self._new_user_tables(changed), self.config)
+
+    @torch.no_grad()
+    def explain(self, history: Interactions, item_idx: ArrayLike) -> Tensor:
+        """Return (n_targets, n_history): what each rating of a new user adds to each score; below 0 speaks against."""
+        return new_users.explain_new_user(history, item_idx, self._new_user_tables(), self.config)
+
+    def _new_user_tables(self, changed: tuple[NDArray[np.int32], Tables] | None = None) -> new_users.Tables:
+        vectors, bias = self.network.items, self.network.bias[:, 0]
+        if changed is not None:
+            rows = torch.from_numpy(changed[0].astype(np.int64))
+            vectors = vectors.index_copy(0, rows, torch.from_numpy(changed[1].items[: len(rows)]))
+            bias = bias.index_copy(0, rows, torch.from_numpy(changed[1].bias[: len(rows), 0]))
+        return new_users.Tables(self.kinds, new_users.directions(vectors), bias, self.scale)
 
     def item_vectors(self) -> Tensor:
         return self.network.items
 
     def state(self) -> dict[str, Tensor]:
-        return {**self.network.state_dict(), **self.past.state()}
+        return {**self.network.state_dict(), **self.past.state(), "kinds": self.kinds, "scale": self.scale}
 
     def restore(self, state: dict[str, Tensor]) -> None:
+        self.kinds, self.scale = state["kinds"], state["scale"]
         self.network = StepParameters(self.config, self.n_users, self.n_items, 0)
-        self.network.load_state_dict({n: t for n, t in state.items() if not n.startswith("event_")})
+        self.network.load_state_dict({name: state[name] for name in self.network.state_dict()})
         self.past = LinkedEvents.from_state(state, self.n_users)
         self._prepare()
 

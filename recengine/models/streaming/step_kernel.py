@@ -276,20 +276,3 @@ def train_epoch(tables, rule, sampler, past, scratch, negatives, batch_size, upd
                 move_to_newest(sampler, past.item[event])
         total += size * train_on_batch(tables, rule, scratch, size, update)
     return total / max(n, 1)
-
-
-@compiled
-def fold_in(tables, rule, sampler, past, scratch, negatives, rounds, seed):  # type: ignore[no-untyped-def]
-    """Train each user's row on the events of that user alone, along their links, `rounds` times.
-
-    All users start from the same `seed`, so that no user's row depends on who else is in the batch.
-    """
-    for user in range(len(past.last)):
-        sampler.state[0] = seed
-        tables.updates[0] = 0
-        mark_history(past, user, sampler)
-        for _ in range(rounds):
-            event = past.last[user]
-            while event >= 0:
-                train_on_event(tables, rule, sampler, past, scratch, event, negatives)
-                event = past.previous[event]
