@@ -2,6 +2,7 @@
 
 A session is an overlay over a shared snapshot of `Step`, which it never changes. The overlay holds a vector for the
 visitor, and copies of the item rows that their events touch; it is trained by the functions that train the model.
+Its lists are those of a new user with the visitor's ratings, in any order, of a model with these rows.
 Its state follows from the snapshot and the events alone, so a replay, or an undo, leads to the same bytes.
 """
 
@@ -35,7 +36,7 @@ class OnlineSession:
     """The session of one visitor over one snapshot. Not thread-safe.
 
     model    : a fitted `Step`, shared by all sessions
-    positive : ratings from this up are learned; lower ones only keep their item out of the lists
+    positive : ratings from this up move what is learned of the items; lower ones count as dislikes at most
     in_scale : turns the stars of an event into a rating
     seed     : of the negative samples
     """
