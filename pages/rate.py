@@ -23,7 +23,7 @@ from pages.ui import (
 )
 from pages.ui.board import Square
 from pages.ui.escape import html
-from pages.ui.visitor_lists import SHOWN, as_histories, lists
+from pages.ui.visitor_lists import SHOWN, as_histories, steered_lists
 from pages.ui.visitor_ratings import VisitorRatings
 from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
@@ -106,7 +106,7 @@ def your_list(dataset: Dataset, model: Recommender, mine: VisitorRatings, positi
     state, words = st.session_state, words_of(dataset)
     pins: dict[int, int] = state.setdefault("rate pins", {})
     pins = state["rate pins"] = {i: p for i, p in pins.items() if i in mine.stars or i in mine.passed}
-    items, fallback = lists(model, dataset, mine, [len(mine.stars)], positive)
+    items, fallback = steered_lists(model, dataset, mine, [len(mine.stars)], positive)
     shown = placed([int(item) for item in items[0] if item >= 0], pins)
     stands = (mine.standing, steering.chosen_knobs(dataset))
     if state.get("rate stands") != stands:  # the marks stay until the next act
@@ -258,7 +258,7 @@ def studio(model: Recommender, positive: float) -> None:
         elif panel == PANELS[3]:
             rating_panels.taste(dataset, mine, positive)
         else:
-            items, _ = lists(model, dataset, mine, [len(mine.stars)], positive, k=50)
+            items, _ = steered_lists(model, dataset, mine, [len(mine.stars)], positive, k=50)
             import_export.draw_export(dataset, mine, [cards.film(dataset, int(item)) for item in items[0] if item >= 0])
             st.html('<h2 class="row-title">Import ratings</h2>')
             import_export.draw_import(dataset)

@@ -93,7 +93,7 @@ def own_lists(
     rows, popular = [], []
     for member in members:
         if member.user_idx < 0:
-            among = np.setdiff1d(np.arange(k), np.fromiter(mine.passed, np.int64))
+            among = np.setdiff1d(np.arange(k), [*mine.marked("pass"), *mine.marked("seen")])
             histories = as_histories(dataset, mine.events, [len(mine.events)])
             listing = recommend_new(ready.trained.model, dataset, histories, k=k, positive=ready.positive, among=among)
         else:

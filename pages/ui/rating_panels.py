@@ -12,7 +12,7 @@ import streamlit as st
 from pages.ui import caches, cards, messages, palette, recipes, sidebar
 from pages.ui.escape import html, plain
 from pages.ui.training_form import training_form
-from pages.ui.visitor_lists import SHOWN, lists
+from pages.ui.visitor_lists import SHOWN, steered_lists
 from pages.ui.visitor_ratings import VisitorRatings
 from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
@@ -48,7 +48,7 @@ def start_training(dataset: Dataset, name: str) -> None:
 
 def side_by_side(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
     """Draw other models' lists for the same ratings, and how much they overlap."""
-    main, _ = lists(model, dataset, mine, [len(mine.stars)], positive)
+    main, _ = steered_lists(model, dataset, mine, [len(mine.stars)], positive)
     known = {int(item) for item in main[0] if item >= 0}
     with st.grid(5, min_column_width=190, gap="small", key="side-by-side"):
         column(dataset, recipes.label(model.name), "your list", main[0].tolist(), known)
@@ -70,7 +70,7 @@ def side_by_side(dataset: Dataset, model: Recommender, mine: VisitorRatings, pos
                         help="In the background; you can go on rating.",
                     )
                     continue
-                other, _ = lists(trained.model, dataset, mine, [len(mine.stars)], positive)
+                other, _ = steered_lists(trained.model, dataset, mine, [len(mine.stars)], positive)
                 shared = len(known & set(other[0].tolist()))
                 column(dataset, recipes.label(name), f"{shared} of {SHOWN} in your list too", other[0].tolist(), known)
 
@@ -79,7 +79,7 @@ def ranks_over_time(dataset: Dataset, model: Recommender, mine: VisitorRatings, 
     """Draw the rank of each film of the list after each of the last ratings."""
     count = len(mine.stars)
     lengths = list(range(max(0, count - TRACED), count + 1))
-    then, _ = lists(model, dataset, mine, lengths, positive)
+    then, _ = steered_lists(model, dataset, mine, lengths, positive)
     final = [int(item) for item in then[-1] if item >= 0]
     titles = {item: plain(cards.named(cards.film(dataset, item)))[:40] for item in final}
     rows = [
@@ -119,8 +119,8 @@ def ranks_over_time(dataset: Dataset, model: Recommender, mine: VisitorRatings, 
 def step_by_step(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
     """Draw the lists after none, one, two and five ratings."""
     lengths = [n for n in STEPS if n <= len(mine.stars)]
-    then, fallback = lists(model, dataset, mine, lengths, positive)
-    final = set(lists(model, dataset, mine, [len(mine.stars)], positive)[0][0].tolist())
+    then, fallback = steered_lists(model, dataset, mine, lengths, positive)
+    final = set(steered_lists(model, dataset, mine, [len(mine.stars)], positive)[0][0].tolist())
     rated = list(mine.stars.items())
     with st.grid(4, min_column_width=220, gap="medium", key="steps"):
         for length, items, popular in zip(lengths, then, fallback, strict=True):

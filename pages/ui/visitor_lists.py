@@ -25,10 +25,16 @@ SHOWN = 10
 
 
 def lists(
-    model: Recommender, dataset: Dataset, mine: VisitorRatings, lengths: Sequence[int], positive: float, k: int = SHOWN
+    model: Recommender,
+    dataset: Dataset,
+    mine: VisitorRatings,
+    lengths: Sequence[int],
+    positive: float,
+    k: int = SHOWN,
+    steering: Steering | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return (len(lengths), k) items after the first ratings, and which lists are popularity (nothing liked yet)."""
-    k, steering = min(k, dataset.n_items), chosen_steering(dataset, positive)
+    k = min(k, dataset.n_items)
     passed, seen = mine.marked("pass"), mine.marked("seen")
     if isinstance(model, SupportsSession):
         among = np.setdiff1d(np.arange(dataset.n_items), [*passed, *seen]) if passed or seen else None
@@ -39,6 +45,13 @@ def lists(
         model, dataset, histories, k=k, positive=positive, passed=aside[0], seen=aside[1], steering=steering
     )
     return listing.ranking.items.numpy(), listing.fallback
+
+
+def steered_lists(
+    model: Recommender, dataset: Dataset, mine: VisitorRatings, lengths: Sequence[int], positive: float, k: int = SHOWN
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return what `lists` does, as the visitor steers it."""
+    return lists(model, dataset, mine, lengths, positive, k, chosen_steering(dataset, positive))
 
 
 def _marks(items: Sequence[int], histories: Interactions) -> Interactions:
