@@ -24,6 +24,7 @@ from recengine.models.recency import (
     TwoSidedOptions,
     recency_weights,
 )
+from recengine.training.config import preset
 
 STEPS, LEARNING_RATE, NEGATIVES = 40, 0.1, 64
 """Steps of Adam of a gradient fold-in, their size, and the negative samples of each."""
@@ -39,6 +40,8 @@ class FoldInConfig(PairConfig, RecencyOptions):
 @dataclass(frozen=True)
 class RidgeFoldInConfig(PairConfig, TwoSidedOptions):
     """Options of a pair model that hears what a new user dislikes."""
+
+    dislike_weight: float = preset(TwoSidedOptions, "dislike_weight", 0.2)
 
 
 RidgeT = TypeVar("RidgeT", bound=RidgeFoldInConfig)
@@ -90,11 +93,11 @@ class RidgeFoldIn:
     nearly as the average user. The likelihood of the chosen items is a softmax over the catalogue, taken to second
     order at that mean (Laplace's approximation):
 
-    u = m + (n C + P)^-1 sum_j w_j (v_j - e), n = sum_j |w_j|
+    u = m + (n C + P)^-1 sum_j w_j (v_j - e), n = sum_j max(w_j, 0)
 
     m, P : the users' mean and inverse covariance; e, C : the items' mean and covariance as the softmax at m has them
-    w_j  : `EVENT_WEIGHT`, times recency, or below 0 for a dislike, which pushes the vector away from the item and is
-           evidence as well. The sum splits a new user's score over their history, exactly.
+    w_j  : `EVENT_WEIGHT`, times recency, or below 0 for a dislike, which pushes the vector away from the item. The sum
+           splits a new user's score over their history, exactly.
     """
 
     STATE = ("people_mean", "people_covariance")
@@ -110,7 +113,9 @@ class RidgeFoldIn:
         weight = EVENT_WEIGHT * (torch.ones(len(rows)) if weight is None else weight).to(network.device)
         pull = prior.mean.new_zeros(rows.n_users, len(prior.mean))
         pull.index_add_(0, user, weight[:, None] * prior.centred[item])
-        return prior.mean + prior.solve(pull, prior.mean.new_zeros(rows.n_users).index_add_(0, user, weight.abs()))
+        return prior.mean + prior.solve(
+            pull, prior.mean.new_zeros(rows.n_users).index_add_(0, user, weight.clamp(min=0))
+        )
 
     @torch.no_grad()
     def explain(self, network: PairNetwork, history: Interactions, item_idx: ArrayLike, weight: Tensor) -> Tensor:
@@ -122,7 +127,7 @@ class RidgeFoldIn:
             torch.as_tensor(np.asarray(x, dtype=np.int64)).to(network.device) for x in (history.item_idx, item_idx)
         )
         prior, weight = self._prior(network), EVENT_WEIGHT * weight.to(network.device)
-        parts = prior.solve(weight[:, None] * prior.centred[past], weight.abs().sum())
+        parts = prior.solve(weight[:, None] * prior.centred[past], weight.clamp(min=0).sum())
         return network.item_vectors(targets) @ parts.T
 
     def keep_prior(self, network: PairNetwork) -> None:

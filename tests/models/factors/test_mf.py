@@ -77,7 +77,7 @@ def test_a_new_user_is_the_ridge_solution_with_dislikes_pushing_away(model: Any,
     spread = (centred * share[:, None]).T @ centred
     weight = np.array([0.7 if r >= 4 else -0.35 if r <= 2.5 else 0.0 for r in ratings.values()])
     past = list(ratings)
-    inverse = np.linalg.inv(np.linalg.inv(prior) + np.abs(weight).sum() * spread)
+    inverse = np.linalg.inv(np.linalg.inv(prior) + np.maximum(weight, 0).sum() * spread)
     moves = (weight[:, None] * centred[past]).reshape(-1, 5) @ inverse
     expected = items @ (mean + moves.sum(0)) + bias.reshape(-1)
     rows = Interactions.from_pairs([0] * len(past), past, rating=list(ratings.values()), n_users=1, n_items=40)
