@@ -45,7 +45,7 @@ GROUPS = {
         Page("together.py", "Together", "groups", "Two to five tastes, and films for tonight that suit them all."),
     ),
     "Understand": (
-        Page("live.py", "Live", "stream", "Replay ratings in order: each model guesses first, then learns."),
+        Page("live.py", "Live", "stream", "Replay it all in order: each model guesses first, then learns."),
         Page("compare.py", "Compare", "leaderboard", "Which model is best, and is the difference real?"),
         Page("duel.py", "Duel", "balance", "Two lists, two unnamed models: which is better for you?"),
     ),

@@ -222,9 +222,16 @@ def draw_formulas(report: EvaluationReport, words: Words) -> None:
     st.caption(words.say(glossary.SYMBOLS))
 
 
+def not_ranked(report: EvaluationReport, words: Words) -> str:
+    """Return what is left out of the lists, in words."""
+    if words.is_implicit:
+        return f"{words.items} that a {words.viewer} had chosen before the test are not ranked for them"
+    return words.say(NOT_RANKED[report.settings.policy.mask])
+
+
 def draw_policy(report: EvaluationReport, words: Words) -> None:
     """Say how the lists were made, which models have no results, and what new viewers get."""
-    lines = [f"{words.say(NOT_RANKED[report.settings.policy.mask])}."]
+    lines = [f"{not_ranked(report, words)}."]
     lines += [f"{recipes.label(name)} has no results: {text}." for name, text in report.refused.items()]
     counts = [f"{recipes.label(name)} {n:,}" for name, n in report.first.popularity_fallback.items() if n]
     if counts:
@@ -259,11 +266,11 @@ def to_markdown(report: EvaluationReport, command: str, words: Words) -> str:
     """Return a table of the accuracy and what it was measured on, for a report."""
     keys = columns(report, "accuracy")
     head, settings = [glossary.title(key) for key in keys], report.settings
-    rule = words.say(NOT_RANKED[settings.policy.mask])
+    rule = not_ranked(report, words)
     sizes = f"{counted(report.users, words.viewers)}, {counted(report.items, words.items)}"
     lines = [
         f"{settings.dataset}, {settings.split['split']}, liked from {settings.positive:g}: {sizes}, "
-        f"{settings.seeds} seed(s); ± half a 95 % interval over {words.viewers}; {rule}",
+        f"{counted(settings.seeds, 'seeds')}; ± half a 95 % interval over {words.viewers}; {rule}",
         "",
         f"`{command}`",
         "",

@@ -208,7 +208,7 @@ def verdict(result: StreamReport, words: Words) -> None:
     count = "" if best == RUNNING_COUNT else f"; the running count: <b>{_percent(value[RUNNING_COUNT])}</b>"
     st.html(
         f'<p class="verdict"><b>{html(name_of(best))}</b> had <b>{_percent(value[best])}</b> of the '
-        f"{words.items} in its top {result.k} before they were rated{count}. "
+        f"{words.items} in its top {result.k} before they were {'chosen' if words.is_implicit else 'rated'}{count}. "
         f"{counted(result.evaluated, 'events')} tested.</p>"
     )
 
