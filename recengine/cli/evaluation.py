@@ -29,7 +29,7 @@ from recengine.evaluation.policy import FALLBACKS, MASKS, EvaluationPolicy
 from recengine.evaluation.report import EvaluationReport, Interval, TaskResults
 from recengine.evaluation.significance import Paired
 from recengine.experiments.compare import ComparisonRequest, Measured, Observer, compare, refusal
-from recengine.export import TABLES, Cell, check_out, table, write_json, write_table
+from recengine.export import TABLES, Cell, check_out, counted, table, write_json, write_table
 from recengine.files import Json
 from recengine.metrics import RANKING_METRICS
 from recengine.models.registry import model_class
@@ -193,7 +193,7 @@ def _lines(report: EvaluationReport, refusals: Mapping[str, str]) -> Iterator[st
     left_out = f" ({report.left_out:,} left out)" if report.left_out else ""
     yield (
         f"{settings.dataset}, {settings.split['split']}, positives >= {settings.positive:g}: {report.users:,} users"
-        f"{left_out}, {report.items:,} candidates, {settings.seeds} seed(s); ± half a 95 % interval"
+        f"{left_out}, {report.items:,} candidates, {counted(settings.seeds, 'seeds')}; ± half a 95 % interval"
     )
     yield from _table(report, shown, cold)
     policy = settings.policy

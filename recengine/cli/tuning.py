@@ -18,7 +18,7 @@ from recengine.experiments.compare import versions
 from recengine.experiments.search_space import as_json, search_space
 from recengine.experiments.train import TrainingRequest
 from recengine.experiments.tune import OPTUNA, Tuned, TuneReport, TuneRequest, load_optuna, tune
-from recengine.export import write_json
+from recengine.export import counted, write_json
 from recengine.files import Json
 from recengine.models.registry import configure
 from recengine.training.config import RunConfig, Scalar
@@ -86,7 +86,7 @@ def tune_model(options: argparse.Namespace, report: Reporter) -> None:
     report.result(
         value,
         [
-            f"{data.name}, {options.split}, positives >= {options.positive:g}: {options.seeds} seed(s), "
+            f"{data.name}, {options.split}, positives >= {options.positive:g}: {counted(options.seeds, 'seeds')}, "
             + ", ".join(f"{count:,} trials {state}" for state, count in states.items()),
             *_lines(tuned),
         ],

@@ -155,7 +155,7 @@ def test_csv_holds_every_figure_whole(report: EvaluationReport, result: dict[str
 
 def test_markdown_has_what_was_measured_and_how(report: EvaluationReport) -> None:
     text = leaderboard.to_markdown(report, "python -m recengine evaluate x", FILMS)
-    assert text.startswith("sample, leave-last, liked from 4: 2,000 viewers, 1,229 films, 1 seed(s)")
+    assert text.startswith("sample, leave-last, liked from 4: 2,000 viewers, 1,229 films, 1 seed;")
     assert "films that a viewer had rated before the test, high or low, are not ranked for them" in text
     assert "`python -m recengine evaluate x`" in text
     assert text.index("| ease |") < text.index("| popularity |") < text.index("| bias |")
