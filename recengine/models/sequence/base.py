@@ -254,7 +254,7 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
     def _sitting(
         self, train: Interactions, items: pd.DataFrame | None, device: torch.device, generator: torch.Generator
     ) -> tuple[Batches, Callable[..., Tensor]]:
-        """Set the items to what they keep, let each event count alike, and return the batches and the loss."""
+        """Set the items to what they keep, let each like count alike, and return the batches and the loss."""
         config, network, longest = self.config, self.network, min(self.config.max_length, sitting.EVENTS)
         self.n_unknown = int(without_metadata(items, COLUMNS, self.n_items).sum())
         start = sitting.start(train, items, config.embedding_dim)

@@ -2,7 +2,7 @@
 
 Order in one sitting or import says nothing, so training draws it anew in each epoch, and serving averages over fixed
 orders. Items keep the vectors that they start from, which say who likes an item and what it is; the network learns how
-much each event counts.
+much each like counts.
 """
 
 from __future__ import annotations
@@ -150,17 +150,19 @@ def batches(
 def states(network: SequenceNetwork, items: Tensor, ratings: Tensor, scale: Scale) -> Tensor:
     """Return (B, L, D): after each event the mean of the likes' vectors less a part of the dislikes' (Rocchio 1971).
 
-    An event counts 1 + tanh(its item's vector times the network's state after it), from 0 to 2.
+    A like counts 1 + tanh(its item's vector times the network's state after it), from 0 to 2; a dislike counts 1, as
+    what users dislike tells the loss too little of what else they would.
     """
     vectors = network.item_embedding(items)
     known = items < len(network.item_bias)
     counts = 1 + torch.tanh((network(items, ratings) * vectors).sum(2, keepdim=True))
 
-    def mean(chosen: Tensor) -> Tensor:
+    def mean(chosen: Tensor, parts: Tensor) -> Tensor:
         each = (chosen & known)[:, :, None].float()
-        return (each * counts * vectors).cumsum(1) / each.cumsum(1).clamp(min=1)
+        return (each * parts).cumsum(1) / each.cumsum(1).clamp(min=1)
 
-    return mean(ratings >= scale.like) - DISLIKE_WEIGHT * mean(ratings <= scale.dislike)
+    likes, dislikes = mean(ratings >= scale.like, counts * vectors), mean(ratings <= scale.dislike, vectors)
+    return likes - DISLIKE_WEIGHT * dislikes
 
 
 def loss(network: SequenceNetwork, start: Start, states: Tensor, targets: Tensor, negatives: int) -> Tensor:
