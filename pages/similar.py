@@ -11,6 +11,8 @@ from pages.ui.escape import html, markdown
 from pages.ui.film_facts import facts_html
 from pages.ui.words import Words, words_of
 from recengine.data.dataset import Dataset
+from recengine.models.abilities import BlendsLikeness
+from recengine.serving import likeness
 
 TRAIL = 6
 """Films of the trail that are shown."""
@@ -122,12 +124,6 @@ def in_common(dataset: Dataset, seed: int, item: int) -> str:
     return " · ".join(parts) or "liked by the same people"
 
 
-def strength(similarity: float, strongest: float) -> str:
-    """Return a similarity in words, relative to that of the most similar film."""
-    share = similarity / strongest if strongest > 0 else 0.0
-    return "strong" if share >= 2 / 3 else "fair" if share >= 1 / 3 else "weak"
-
-
 def neighbours(ready: sidebar.Ready, seed: int) -> None:
     """Draw the most similar films."""
     dataset, model = ready.dataset, ready.trained.model
@@ -138,17 +134,20 @@ def neighbours(ready: sidebar.Ready, seed: int) -> None:
         messages.error(f"{name} {why}, so it cannot tell what is similar", choose_default)
         return
     st.html('<h2 class="row-title">Most similar</h2>')
+    if likeness.basis(model, seed) == "content":
+        st.caption(words.say(f"By content: only {dataset.ratings.item_counts[seed]:,} ratings."))
     ranking = model.similar_items(seed, k=min(10, dataset.n_items - 1))
     near = [(int(i), float(s)) for i, s in zip(ranking.items[0], ranking.scores[0], strict=True) if i >= 0]
+    most = 1.0 if isinstance(model, BlendsLikeness) else near[0][1]
     with st.grid(5, min_column_width=150, gap="medium", key="near"):
         for rank, (item, similarity) in enumerate(near, start=1):
             cards.card(
                 cards.film(dataset, item),
                 key=f"near-{rank}",
                 rank=rank,
-                badge=f'<i title="similarity {similarity:.2g}">{strength(similarity, near[0][1])}</i>',
+                badge=f'<i title="similarity {similarity:.2g}">{likeness.strength(model, similarity, near[0][1])}</i>',
                 note=in_common(dataset, seed, item),
-                bar=similarity / near[0][1] if near[0][1] > 0 else 0.0,
+                bar=similarity / most if most > 0 else 0.0,
             )
     with st.expander("How similarity is measured", icon=":material/function:"):
         st.markdown(caches.similarity_text(model, words))

@@ -18,6 +18,7 @@ from recengine.data.dataset import Dataset
 from recengine.experiments.store import ArtefactStore, Trained
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.jobs.job import Job, JobState, Task
+from recengine.models.abilities import BlendsLikeness
 from recengine.models.base import Recommender
 from recengine.models.recency import RecencyOptions
 from recengine.models.registry import DEFAULT, model_class
@@ -127,6 +128,12 @@ def is_quick(dataset: Dataset, name: str) -> bool:
 
 def similarity_text(model: Recommender, words: Words) -> str:
     """Return what a model's similarity measures, in plain words."""
+    if isinstance(model, BlendsLikeness):
+        return words.say(
+            "By the viewers who rated and liked both films, as far as enough of them rated this one, and by what both "
+            "are: genres, keywords, director, series and year. 1 is the same, 0 is unrelated; bars and words mean the "
+            "same for every film."
+        )
     if model.item_vectors() is not None:
         measure = "The angle between the two films' vectors, as a cosine: 1 is the same direction, 0 is unrelated"
     else:

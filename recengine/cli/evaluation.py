@@ -222,7 +222,10 @@ def _words(task: TaskResults, k: int, after: str, users: int = LEAST_USERS) -> I
         yield f"{users:,} users are too few for an interval or a test; {LEAST_USERS} are enough."
     for name, paired in task.behind_leader.items():
         if paired.is_known:
-            yield after + _behind(task.leader, name, paired, k)
+            yield after + _behind(task.leader, name, paired, f"NDCG@{k}")
+    for name, paired in task.pairs_behind.items():
+        if paired.is_known:
+            yield after + _behind(task.pairs_leader, name, paired, "pairs")
     unread = [f"{name} {users:,}" for name, users in task.popularity_fallback.items() if users]
     if unread:
         yield f"{after}popularity stands in for the users for whom a model has no signal: {', '.join(unread)}."
@@ -257,11 +260,11 @@ def _ahead(task: TaskResults, base: str, k: int) -> str:
     return f"user_mae below {base}" if "user_mae" in task.metrics[base] else f"NDCG@{k} ahead of {base}"
 
 
-def _behind(leader: str, name: str, paired: Paired, k: int) -> str:
+def _behind(leader: str, name: str, paired: Paired, metric: str) -> str:
     verdict = "more than chance" if paired.p < 0.05 else "no difference beyond chance"
     p_value = "p < 0.001" if paired.p < 0.001 else f"p {paired.p:.3f}"
     return (
-        f"{name} is {paired.difference:.4f} NDCG@{k} behind {leader} "
+        f"{name} is {paired.difference:.4f} {metric} behind {leader} "
         f"(95 % from {paired.low:.4f} to {paired.high:.4f}, {p_value} after Holm): {verdict}."
     )
 

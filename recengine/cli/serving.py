@@ -24,6 +24,7 @@ from recengine.experiments.store import Trained
 from recengine.export import Cell, table, write_table
 from recengine.models.abilities import SupportsFoldIn
 from recengine.models.registry import DEFAULT
+from recengine.serving.likeness import basis
 from recengine.serving.recommend import Listing, most_popular, recommend, recommend_new, recommend_profile, similar
 from recengine.serving.steering import Steering
 
@@ -177,9 +178,12 @@ def similar_items(options: argparse.Namespace, report: Reporter) -> None:
         "title": data.items["title"].iloc[seed[0]],
         "similar": [dict(zip(header, row, strict=True)) for row in rows],
         "fallback": "popularity" if listing.fallback[0] else None,
+        "basis": None if listing.fallback[0] else basis(trained.model, int(seed[0])),
+        "ratings": int(data.ratings.item_counts[seed[0]]),
     }
     if listing.fallback[0]:
         report.note(f"{value['title']} has no rating of {options.positive:g} or more: the most popular items stand in.")
     if options.out:
         write_table(options.out, header, rows)
-    report.result(value, [f"Similar to {value['title']}:", *table(header, rows)])
+    by_content = f" (by content: only {value['ratings']:,} ratings)" if value["basis"] == "content" else ""
+    report.result(value, [f"Similar to {value['title']}{by_content}:", *table(header, rows)])

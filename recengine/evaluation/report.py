@@ -50,6 +50,7 @@ class TaskResults:
 
     metrics       : model -> metric key -> its figure
     leader        : the model with the highest NDCG@k; behind_leader : the others' distance from it
+    pairs_leader  : the model with the highest `pairs`, "" without that metric; pairs_behind : the others' distance
     ahead_of      : reference model -> model -> its lead in NDCG@k, or where the reference predicts ratings, by how much
                     its `user_mae` is lower
     popularity_fallback : model -> number of users for whom popularity stood in, as it had no signal for them
@@ -64,6 +65,8 @@ class TaskResults:
     behind_leader: Mapping[str, Paired]
     ahead_of: Mapping[str, Mapping[str, Paired]]
     popularity_fallback: Mapping[str, int]
+    pairs_leader: str = ""
+    pairs_behind: Mapping[str, Paired] = field(default_factory=dict)
     given: int | None = None
     warm: Group | None = None
     cold: Group | None = None
@@ -79,6 +82,8 @@ class TaskResults:
             },
             "leader": self.leader,
             "behind_leader": {name: paired._asdict() for name, paired in self.behind_leader.items()},
+            "pairs_leader": self.pairs_leader,
+            "pairs_behind": {name: paired._asdict() for name, paired in self.pairs_behind.items()},
             "ahead_of": {
                 base: {name: paired._asdict() for name, paired in others.items()}
                 for base, others in self.ahead_of.items()
@@ -97,6 +102,8 @@ class TaskResults:
             },
             leader=row["leader"],
             behind_leader=_pairs(row["behind_leader"]),
+            pairs_leader=row.get("pairs_leader", ""),
+            pairs_behind=_pairs(row.get("pairs_behind", {})),
             ahead_of={base: _pairs(others) for base, others in row["ahead_of"].items()},
             popularity_fallback=row["popularity_fallback"],
             given=row.get("given"),

@@ -322,10 +322,15 @@ def _results(by_model: Mapping[str, Measured], k: int, references: Collection[st
     gain = {name: measured.ranking.per_user[f"ndcg@{k}"] for name, measured in by_model.items()}
     loss = {name: -measured.errors.user_mae for name, measured in by_model.items() if measured.errors is not None}
     leader, behind = against_leader(gain)
+    ordered = {name: measured.ranking.per_user.get("pairs") for name, measured in by_model.items()}
+    known = {name: values[~np.isnan(values)] for name, values in ordered.items() if values is not None}
+    pairs_leader, pairs_behind = against_leader(known) if known else ("", {})
     return TaskResults(
         metrics={name: measured.figures() for name, measured in by_model.items()},
         leader=leader,
         behind_leader=behind,
+        pairs_leader=pairs_leader,
+        pairs_behind=pairs_behind,
         ahead_of={
             name: ahead_of(name, loss, share=False) if name in loss else ahead_of(name, gain) for name in references
         },

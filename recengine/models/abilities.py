@@ -61,6 +61,15 @@ class NamesStanding(Protocol):
 
 
 @runtime_checkable
+class BlendsLikeness(Protocol):
+    """Says how alike items are from 0 to 1 on one scale for all, by users and by content; no ability of its own."""
+
+    def share_by_users(self, item_idx: Tensor) -> Tensor:
+        """Return (B,): how much of the likeness to each given item is by users, where content counts the rest."""
+        ...
+
+
+@runtime_checkable
 class SupportsPartialFit(Protocol):
     """Learns from events as they come, without training again."""
 

@@ -181,12 +181,13 @@ def recommend_profile(
 def similar(model: Recommender, dataset: Dataset, item_idx: int, *, k: int = 10, positive: float = 4.0) -> Listing:
     """Return the k items nearest to one, with the similarities.
 
-    An item that the model learned nothing of (no positive; no rating) is unknown: the most popular stand in, marked.
+    An item that the model learned nothing of (no positive; no rating) is unknown, unless the model reads what items
+    are and finds one that is like it: the most popular stand in, marked.
     Raises BadInput for a model without item vectors.
     """
     ranking = model.similar_items([item_idx], k=k)
     of_item = dataset.ratings.select(dataset.ratings.item_idx == item_idx)
-    unknown = not len(readable(model, of_item, positive))
+    unknown = not len(readable(model, of_item, positive)) and not (model.reads() and ranking.scores[0, 0] > 0)
     if unknown:
         counts = torch.from_numpy(dataset.liked_counts(positive).astype(np.float32))[None]
         counts[0, item_idx] = -torch.inf

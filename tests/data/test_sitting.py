@@ -8,8 +8,11 @@ from recengine.data.dataset import Dataset
 from recengine.data.splits import make_folds, make_split
 from recengine.errors import BadInput
 from recengine.evaluation.ranking import evaluate
+from recengine.evaluation.report import EvaluationReport
+from recengine.experiments.compare import ComparisonRequest, compare
 from recengine.metrics import pairs
 from recengine.models.registry import model_class
+from recengine.training.config import RunConfig
 
 
 def test_each_user_is_held_out_once_with_a_few_ratings_known_and_the_others_as_targets(tiny: Dataset) -> None:
@@ -51,6 +54,18 @@ def test_a_pair_is_right_when_the_liked_item_scores_higher_and_half_when_both_sc
     shares = pairs(scores, *map(torch.tensor, (*liked, *disliked)))
     assert shares[:2].tolist() == [(1 + 1 + 1 + 0.5) / 4, 0.0]
     assert shares[2].isnan()
+
+
+def test_models_are_compared_in_pairs_too_over_the_users_who_have_any(tiny: Dataset) -> None:
+    request = ComparisonRequest({"popularity": {}, "ease": {}}, "sitting", given=(4,), run=RunConfig(device="cpu"))
+    report = compare(tiny, request)
+    task = report.first
+    values = {name: figures["pairs"].value for name, figures in task.metrics.items()}
+    assert task.pairs_leader == max(values, key=values.__getitem__)
+    (name, paired), *_ = task.pairs_behind.items()
+    assert paired.difference == pytest.approx(values[task.pairs_leader] - values[name])
+    assert paired.low < paired.difference < paired.high
+    assert EvaluationReport.from_dict(report.to_dict()).first.pairs_behind == task.pairs_behind
 
 
 def test_pairs_are_measured_on_what_was_not_given(tiny: Dataset) -> None:

@@ -1,0 +1,104 @@
+"""How alike films are: thirty seeds of film lore, what a likeness rests on, and one scale for all."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recengine.cli import main
+from recengine.data.dataset import Dataset
+from recengine.data.sources import load_dataset
+from recengine.models.base import Recommender
+from recengine.models.item_item.taste import Taste
+from recengine.models.registry import model_class
+from recengine.serving.likeness import basis, strength
+from recengine.serving.recommend import similar
+
+LORE = {"sample": 15, "ml-latest-small": 6}
+"""Seeds, of twenty and of ten, for which two of the five expected are among the first five."""
+SEEDS = Path(__file__).with_name("similar_films.csv")
+"""Thirty films and five that a film lover would expect near each, written down before any model was asked."""
+
+
+@pytest.fixture(scope="module")
+def sample() -> tuple[Dataset, Recommender]:
+    data = load_dataset("sample")
+    return data, Taste().fit(data.ratings, items=data.items)
+
+
+def films(data: Dataset) -> dict[str, int]:
+    return {f"{title} ({year})": index for index, (_, title, year, _) in enumerate(data.films)}
+
+
+def expected_in_first_five(data: Dataset, model: Recommender) -> dict[str, int]:
+    with SEEDS.open(encoding="utf-8") as file:
+        rows = [list(row.values()) for row in csv.DictReader(file)]
+    index = films(data)
+    seeds = [[index[title] for title in row[1:]] for row in rows if row[0] == data.name]
+    near = model.similar_items([seed for seed, *_ in seeds], k=5).items.tolist()
+    titles = [row[1] for row in rows if row[0] == data.name]
+    return {t: len(set(five) & set(expected)) for t, five, (_, *expected) in zip(titles, near, seeds, strict=True)}
+
+
+def test_film_lore_of_the_sample(sample: tuple[Dataset, Recommender]) -> None:
+    hits = expected_in_first_five(*sample)
+    assert len(hits) == 20
+    assert sum(hit >= 2 for hit in hits.values()) >= LORE["sample"], hits
+
+
+def test_film_lore_of_movielens() -> None:
+    data = load_dataset("ml-latest-small")
+    model = Taste().fit(data.ratings, items=data.items)
+    hits = expected_in_first_five(data, model)
+    assert len(hits) == 10
+    assert sum(hit >= 2 for hit in hits.values()) >= LORE["ml-latest-small"], hits
+    index, titles = films(data), data.items["title"].tolist()
+    fury, amelie = model.similar_items([index["Mad Max: Fury Road (2015)"], index["Amelie (2001)"]], k=5).items.tolist()
+    assert titles[fury[0]] == "Mad Max"
+    assert "Fight Club" not in [titles[item] for item in amelie[:1]]
+
+
+def test_every_likeness_is_on_one_scale(sample: tuple[Dataset, Recommender]) -> None:
+    data, model = sample
+    scores = model.item_similarity(torch.arange(200))
+    assert scores is not None
+    assert 0 <= scores.min() <= scores.max() <= 1
+    words = [strength(model, likeness, 0.9) for likeness in (0.9, 0.4, 0.1)]
+    assert words == ["strong", "fair", "weak"] == [strength(model, x, 0.1) for x in (0.9, 0.4, 0.1)]
+    ease = model_class("ease")()
+    assert [strength(ease, x, 0.09) for x in (0.09, 0.04, 0.01)] == words
+    assert basis(ease, 0) is None
+    assert basis(model, int(data.ratings.item_counts.argmax())) == "users and content"
+
+
+def test_a_film_that_nobody_rated_has_neighbours_by_content(sample: tuple[Dataset, Recommender]) -> None:
+    data, _ = sample
+    seed = films(data)["The Empire Strikes Back (1980)"]
+    rows = data.ratings.select(data.ratings.item_idx != seed)
+    model = Taste().fit(rows, items=data.items)
+    listing = similar(model, data, seed, k=5)
+    assert not listing.fallback[0]
+    assert "Star Wars" in [data.items["title"][item] for item in listing.ranking.items[0].tolist()]
+
+
+def test_a_film_with_three_ratings_has_neighbours_by_content_and_the_command_says_so(
+    tmp_path: Path, fresh_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    lines = [f"{user},{item},{rng.integers(3, 6)}" for user in range(30) for item in (1, 2, 3, 4, 5)]
+    lines += [f"{user},6,5" for user in range(3)]
+    (tmp_path / "ratings.csv").write_text("\n".join(["userId,movieId,rating", *lines]))
+    genres = ["Drama", "War", "Comedy", "Western", "Horror", "Western"]
+    films = [f"{item},{title} (2000),{genre}" for item, title, genre in zip(range(1, 7), "ABCDEF", genres, strict=True)]
+    (tmp_path / "movies.csv").write_text("\n".join(["movieId,title,genres", *films]))
+    command = ["similar", "--dataset", str(tmp_path), "-k", "3", "--quiet", "--item"]
+    assert main([*command, "6"]) == 0
+    assert "Similar to F (by content: only 3 ratings):" in capsys.readouterr().out
+    assert main([*command, "6", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["basis"], answer["ratings"], answer["similar"][0]["title"]) == ("content", 3, "D")
+    assert main([*command, "4", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["basis"] == "users and content"
