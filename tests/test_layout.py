@@ -168,7 +168,8 @@ NAMES_AS_OTHER_WORDS = {
     "recengine/cli/arguments.py": {"random"},  # an order of equal times
     "recengine/cli/evaluation.py": {"popularity"},  # the fallback
     "recengine/cli/reporter.py": {"step"},  # a line of progress
-    "recengine/cli/serving.py": {"popularity"},  # the fallback
+    "recengine/cli/serving.py": {"popularity", "content"},  # the fallback; what a likeness rests on
+    "recengine/serving/likeness.py": {"content"},
     "recengine/data/splits.py": {"random"},
     "recengine/evaluation/policy.py": {"popularity"},  # the fallback
     "recengine/jobs/events.py": {"step"},

@@ -25,6 +25,8 @@ LIKED, DISLIKED = 0.75, 0.45
 """Parts of the rating scale from which on a rating is a like, and up to which it is a dislike: 4 and 2.5 of 5 stars."""
 SHRINK_MEAN, SHRINK_ITEM = 3.0, 5.0
 """Average ratings that are added to a user's, and to an item's."""
+USERS_OF_L2 = 600.0
+"""Users up to whom the penalty is as set; with more it grows as they do, so that a few likes say as much as before."""
 LEAST_STRENGTH = 0.02
 """Weights between items that are smaller are not blown up to full size."""
 POWER = 2.0
@@ -43,7 +45,7 @@ class TasteConfig(Config):
 
     l2: float = preset(EASEConfig, "l2", 1000.0)
     damping: float = option(
-        0.05,
+        0.02,
         "power of an item's popularity that its collaborative score is divided by; larger lists lesser-known items",
         low=0,
         high=2,
@@ -132,7 +134,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
     abilities = ("similar", "fold-in", "explain", "ratings", "stars")
     summary = "Weighs your likes against your dislikes, in any order, and reads genres, keywords and series too."
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
-    version = 3
+    version = 4
     learns_from = "ratings"
     hears_dislikes = True
     scores_from_history = True
@@ -157,7 +159,8 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         self.linked = self.counts.nonzero()[:, 0]  # an item that nobody likes has no weights
         small = replace(liked, item_idx=self._position().numpy()[liked.item_idx], n_items=len(self.linked))
         gram = gram_matrix(small, context.run.torch_device())
-        self.weights = ridge_weights(gram, self.config.l2).cpu().contiguous()
+        more = max(1.0, np.count_nonzero(train.user_counts) / USERS_OF_L2)
+        self.weights = ridge_weights(gram, self.config.l2 * more).cpu().contiguous()
         self.quality = quality(train, high - low)
         self.n_unknown = int(without_metadata(context.items, COLUMNS, self.n_items).sum())
         self.traits = Traits.of(context.items, self.n_items, ~self._is_fresh())
