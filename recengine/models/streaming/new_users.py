@@ -47,13 +47,25 @@ class Weights(Protocol):
 class Tables(NamedTuple):
     """What is known of the items.
 
-    kinds  : (n_items, D) factors, directions : (n_items, D), bias : (n_items,); scale : (2,) of the ratings of training
+    kinds : (n_items, D) factors, and unit : their directions; directions : (n_items, D) of the vectors that events move
+    bias  : (n_items,); scale : (2,) of the ratings of training
     """
 
     kinds: Tensor
+    unit: Tensor
     directions: Tensor
     bias: Tensor
     scale: Tensor
+
+    @classmethod
+    def of(cls, kinds: Tensor, vectors: Tensor, bias: Tensor, scale: Tensor) -> Tables:
+        """Return the tables for factors and vectors, (n_items, D) each."""
+        return cls(kinds, normalize(kinds, dim=1, eps=LEAST), directions(vectors), bias, scale)
+
+    def with_rows(self, item: Tensor, vectors: Tensor, bias: Tensor) -> Tables:
+        """Return the tables where some items (n,) have other vectors (n, D) and biases (n,)."""
+        moved = self.directions.index_copy(0, item, directions(vectors))
+        return self._replace(directions=moved, bias=self.bias.index_copy(0, item, bias))
 
 
 def directions(vectors: Tensor) -> Tensor:
@@ -78,7 +90,7 @@ def score_new_users(histories: Interactions, tables: Tables, weights: Weights) -
     scores += weights.vector_weight * taste @ tables.directions.T + weights.bias_weight * tables.bias
     user = evidence.users()
     for some in evidence.dislike.nonzero()[:, 0].split(ROWS_AT_ONCE):
-        scores.index_add_(0, user[some], _nearness(tables.kinds, evidence.item[some]), alpha=-weights.dislike_weight)
+        scores.index_add_(0, user[some], _nearness(tables.unit, evidence.item[some]), alpha=-weights.dislike_weight)
     return scores
 
 
@@ -89,11 +101,10 @@ def explain_new_user(history: Interactions, item_idx: ArrayLike, tables: Tables,
     length = (share @ tables.directions[item]).norm().clamp(min=LEAST)
     parts = tables.kinds[target] @ tables.kinds[item].T
     parts += weights.vector_weight / length * tables.directions[target] @ tables.directions[item].T
-    taken = weights.dislike_weight * evidence.dislike * _nearness(tables.kinds, item)[:, target].T
+    taken = weights.dislike_weight * evidence.dislike * _nearness(tables.unit, item)[:, target].T
     return parts * share - taken
 
 
-def _nearness(kinds: Tensor, item: Tensor) -> Tensor:
+def _nearness(unit: Tensor, item: Tensor) -> Tensor:
     """Return (n, n_items): the squared cosine of each item to some (n,), 0 where it is negative."""
-    unit = normalize(kinds, dim=1, eps=LEAST)
     return (unit[item] @ unit.T).clamp(min=0) ** 2

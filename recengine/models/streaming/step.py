@@ -110,6 +110,7 @@ class Step(Incremental[StepConfig]):
         self.device = torch.device("cpu")
         self.pretrained: dict[str, Tensor] = {}
         self._served: tuple[Tensor, Tensor] | None = None
+        self._for_new_users: new_users.Tables | None = None
 
     def reads(self) -> Sequence[str]:
         return COLUMNS
@@ -143,7 +144,7 @@ class Step(Incremental[StepConfig]):
             self.kinds = item_vectors(train, context.items, self.config.embedding_dim)
 
         def epoch(update: bool = True) -> float:
-            self._served = None
+            self._forget_served()
             kernel, config = _kernel(), self.config
             tables, rule, sampler, scratch = self.arrays()
             if not update:
@@ -158,7 +159,7 @@ class Step(Incremental[StepConfig]):
             untrained_loss=lambda: epoch(update=False),
             **context.loop_options(self, train),
         )
-        self._served = None
+        self._forget_served()
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         config = self.config
@@ -207,7 +208,7 @@ class Step(Incremental[StepConfig]):
             ranks,
             np.zeros((0, 0), np.int32) if lists is None else lists,
         )
-        self._served = None
+        self._forget_served()
         return ranks
 
     def train_on_event(self, user: int, item: int, rating: float) -> None:
@@ -242,12 +243,14 @@ class Step(Incremental[StepConfig]):
         return new_users.explain_new_user(history, item_idx, self._new_user_tables(), self.config)
 
     def _new_user_tables(self, changed: tuple[NDArray[np.int32], Tables] | None = None) -> new_users.Tables:
-        vectors, bias = self.network.items, self.network.bias[:, 0]
-        if changed is not None:
-            rows = torch.from_numpy(changed[0].astype(np.int64))
-            vectors = vectors.index_copy(0, rows, torch.from_numpy(changed[1].items[: len(rows)]))
-            bias = bias.index_copy(0, rows, torch.from_numpy(changed[1].bias[: len(rows), 0]))
-        return new_users.Tables(self.kinds, new_users.directions(vectors), bias, self.scale)
+        if self._for_new_users is None:
+            bias = self.network.bias[:, 0]
+            self._for_new_users = new_users.Tables.of(self.kinds, self.network.items, bias, self.scale)
+        if changed is None:
+            return self._for_new_users
+        item, rows = changed
+        parts = (torch.from_numpy(part[: len(item)]) for part in (rows.items, rows.bias[:, 0]))
+        return self._for_new_users.with_rows(torch.from_numpy(item.astype(np.int64)), *parts)
 
     def item_vectors(self) -> Tensor:
         return self.network.items
@@ -270,7 +273,7 @@ class Step(Incremental[StepConfig]):
     def _prepare(self) -> None:
         """Make the working arrays, which hold nothing between two calls that does not follow from the past events."""
         config = self.config
-        self._served = None
+        self._forget_served()
         n_users, n_items = len(self.network.users), len(self.network.items)
         self._mark, self._stamp = np.zeros(n_items, np.int64), np.zeros(1, np.int64)
         items, first = np.unique(self.past.item[: self.past.size[0]], return_index=True)
@@ -308,6 +311,10 @@ class Step(Incremental[StepConfig]):
             SOURCES.index(config.negatives_from),
         )
         return tables, rule, sampler, self._scratch
+
+    def _forget_served(self) -> None:
+        """Forget what follows from the tables, which have changed."""
+        self._served = self._for_new_users = None
 
     def _scores(self, vectors: Tensor) -> Tensor:
         if self._served is None:

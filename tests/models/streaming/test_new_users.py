@@ -21,10 +21,10 @@ WEIGHTS = SimpleNamespace(dislike_weight=0.6, vector_weight=0.25, bias_weight=0.
 
 
 def tables(seed: int = 0) -> Tables:
-    draws = torch.Generator().manual_seed(seed)
-    kinds, vectors = torch.randn(2, N_ITEMS, 4, generator=draws)
-    kinds[-1] = vectors[-1] = 0  # an item that came after training
-    return Tables(kinds, directions(vectors), torch.randn(N_ITEMS, generator=draws), SCALE)
+    """Return tables whose last item came after training, and was not moved."""
+    kinds, vectors, bias = torch.randn(3, N_ITEMS, 4, generator=torch.Generator().manual_seed(seed))
+    kinds[-1] = vectors[-1] = 0
+    return Tables.of(kinds, vectors, bias[:, 0], SCALE)
 
 
 def one_user(rows: list[tuple[int, float]], user: int = 0, n_users: int = 1) -> Interactions:
@@ -34,7 +34,7 @@ def one_user(rows: list[tuple[int, float]], user: int = 0, n_users: int = 1) -> 
 
 def slow(rows: list[tuple[int, float]], known: Tables) -> list[float]:
     """Return the scores as the module states them, item by item."""
-    kinds, ways, bias = (part.double().numpy() for part in known[:3])
+    kinds, ways, bias = (part.double().numpy() for part in (known.kinds, known.directions, known.bias))
     liked = [item for item, rating in rows if rating >= 4]
     disliked = [item for item, rating in rows if rating <= 2.5]
     taste = sum((ways[item] for item in liked), np.zeros(4))
@@ -59,10 +59,10 @@ ROWS = st.lists(
 def test_the_scores_of_a_like_and_a_dislike_by_hand() -> None:
     """Item 1 is of the liked kind and item 3 between both kinds: cosine 1 / sqrt 2, so that the dislike takes half."""
     kinds = torch.tensor([[1.0, 0], [2, 0], [0, 1], [1, 1]])
-    ways = directions(torch.tensor([[0.0, 0.9], [0, 0.1], [0.9, 0], [0, 0]]))
+    vectors = torch.tensor([[0.0, 0.9], [0, 0.1], [0.9, 0], [0, 0]])
     assert SHRINK_LENGTH == 0.1
-    assert torch.allclose(ways, torch.tensor([[0, 0.9], [0, 0.5], [0.9, 0], [0, 0]]))
-    known = Tables(kinds, ways, torch.tensor([0.0, 1, 0, 2]), SCALE)
+    assert torch.allclose(directions(vectors), torch.tensor([[0, 0.9], [0, 0.5], [0.9, 0], [0, 0]]))
+    known = Tables.of(kinds, vectors, torch.tensor([0.0, 1, 0, 2]), SCALE)
     user = Interactions.from_pairs([0, 0], [0, 2], rating=[5, 1], n_users=1, n_items=4)
     scores = score_new_users(user, known, WEIGHTS)[0].tolist()
     # mean kind of the likes (1, 0), direction of the likes (0, 1)
@@ -96,6 +96,17 @@ def test_a_user_among_others_gets_the_same_scores(
     together = score_new_users(both, known, WEIGHTS)
     for scores, rows in zip(together, (mine, theirs), strict=True):
         assert torch.allclose(scores, score_new_users(one_user(rows), known, WEIGHTS)[0], atol=1e-5)
+
+
+def test_rows_that_changed_are_scored_by_what_they_became() -> None:
+    before, user = tables(0), one_user([(1, 5.0), (2, 4.0), (4, 1.0)])
+    vectors = torch.randn(2, 4, generator=torch.Generator().manual_seed(2))
+    item, bias = torch.tensor([2, 7]), torch.tensor([0.5, -3])
+    changed = before.with_rows(item, vectors, bias)
+    assert torch.equal(changed.directions[item], directions(vectors))
+    assert torch.equal(before.directions, tables(0).directions)
+    moved = (score_new_users(user, changed, WEIGHTS) != score_new_users(user, before, WEIGHTS))[0]
+    assert moved.tolist() == [item != N_ITEMS - 1 for item in range(N_ITEMS)]  # the like 2 moved, and all but a zero
 
 
 @settings(max_examples=60, deadline=None)
