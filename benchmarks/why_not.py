@@ -23,6 +23,9 @@ from recengine.serving.panel import FILES, Films, read_tastes
 from recengine.serving.recommend import recommend_new
 from recengine.serving.why_not import MOST, why_not
 
+OFTEN = 10
+"""Ratings of a film of which something is known; many at these ranks have one or two."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -37,6 +40,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     histories = [some(history, options.ratings, rng) for history in known(data, rng)]
     sizes, seconds = [0] * (MOST + 1), []
+    often: list[bool] = []
     for film in range(options.films):
         history = histories[film % len(histories)]
         listed = recommend_new(model, data, history, k=300).ranking.items[0]
@@ -45,12 +49,15 @@ def main() -> None:
         result = why_not(model, data, history, target)
         seconds.append(time.process_time() - started)
         sizes[len(result.ratings or ())] += 1
+        if data.ratings.item_counts[target] >= OFTEN:
+            often.append(bool(result.ratings))
         if result.ratings:
             rated = dict(zip(history.item_idx.tolist(), history.rating.tolist(), strict=True)) | dict(result.ratings)
             then = recommend_new(model, data, new_user(data, rated)).ranking.items[0].tolist()
             assert then[result.new_rank - 1] == target
     answers = ", ".join(f"{count} of {size}" for size, count in enumerate(sizes) if size)
     print(f"{sum(sizes[1:])} of {options.films} films have an answer, by its ratings: {answers}; none: {sizes[0]}")
+    print(f"of those that {OFTEN} or more users have rated: {sum(often)} of {len(often)}")
     print(f"seconds of CPU: mean {np.mean(seconds):.2f}, at most {max(seconds):.2f}")
 
 

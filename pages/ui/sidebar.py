@@ -76,6 +76,8 @@ def draw() -> Words:
         learns = "Learns" if "incremental" in kind.abilities else "Does not learn"
         words = st.session_state["words"] = words_of(datasets.load(data))
         about = f"{words.say(kind.summary)} {learns} from visitors’ ratings."
+        if "fold-in" in kind.abilities and not kind.hears_dislikes:
+            about += words.say(" Dislikes do not count: a low rating only hides the film itself.")
         st.html(f'<p class="about-model"><b>{html(kind.family.capitalize())}.</b> {html(about)}</p>')
         for error in MODELS.errors:
             st.warning(markdown(messages.as_sentence(error)), icon=":material/extension_off:")

@@ -210,3 +210,8 @@ def test_a_model_of_likes_predicts_no_stars(open_app: Open) -> None:
     app = open_app(user="12", model="ease")
     assert not any("ratings, about" in caption.value for caption in app.caption)
     assert not any(text_of(card, "badge") for card in cards(app, "top"))
+
+
+@pytest.mark.parametrize(("model", "deaf"), [("bias", True), ("ease", False)])
+def test_the_sidebar_names_a_model_for_which_dislikes_do_not_count(open_app: Open, model: str, deaf: bool) -> None:
+    assert ("Dislikes do not count" in markup(open_app(user="12", model=model))) == deaf
