@@ -20,11 +20,11 @@ from recengine.models.abilities import SupportsExplain
 from recengine.models.base import Recommender, heard
 from recengine.serving.recommend import scored_new
 
-KNOWN = 1000
+KNOWN = 2000
 """Most rated items, which a user may well have seen: the new ratings of an answer are of these."""
 MOST = 3
 """Ratings in the largest answer that is looked for."""
-LIKELY, OWN = 96, 16
+LIKELY, OWN = 200, 16
 """New ratings that are tried alone, and changes of ratings that the user gave."""
 WIDTH, BEAM = 24, 12
 """Ratings that larger sets are made of, and the sets of each size that are tried with one more of them."""
