@@ -92,7 +92,9 @@ def test_quality_fame_and_the_series_cap_are_parts_of_their_own(models, series: 
     results = [why(taste, series, rows, item) for item in (4, 8, 12)]
     assert sorted("arrangement" in result.standing for result in results) == [False, False, True]
     for result in results:
-        assert result.standing["quality"] == pytest.approx(0.2 * float(taste.quality[result.item_idx]))
+        assert result.standing["quality"] == pytest.approx(
+            taste.config.quality_weight * float(taste.quality[result.item_idx])
+        )
         assert result.standing.get("arrangement", -1.0) == pytest.approx(-1.0, abs=1e-6)
 
 
