@@ -146,7 +146,9 @@ def test_a_process_killed_while_it_saves_leaves_one_whole_version(tmp_path: Path
     luck, context, versions = random.Random(1), get_context("fork"), set()
     store = ArtefactStore(tmp_path)
     store.obtain(tmp_path / "ease-x", lambda: fitted(30), Origin(ratings=30))
-    for _ in range(KILLS):
+    for kill in range(10 * KILLS):
+        if kill >= KILLS and len(versions) > 3:  # a busy machine gets less done between two kills
+            break
         child = context.Process(target=save_for_ever, args=(tmp_path,))
         child.start()
         time.sleep(0.02 + luck.random() * 0.1)
