@@ -135,8 +135,8 @@ def test_swapped_forged_older_and_newer_artefacts_are_set_aside_and_no_code_runs
 # Kills ----------------------------------------------------------------------------------------------------------
 
 
-def save_for_ever(root: Path) -> None:
-    store, n = ArtefactStore(root), 0
+def save_for_ever(root: Path, n: int) -> None:
+    store = ArtefactStore(root)
     while True:
         n += 1
         store.obtain(root / "ease-x", lambda n=n: fitted(30 + n % 20), Origin(ratings=30 + n % 20), force=True)  # type: ignore[misc]
@@ -149,7 +149,7 @@ def test_a_process_killed_while_it_saves_leaves_one_whole_version(tmp_path: Path
     for kill in range(10 * KILLS):
         if kill >= KILLS and len(versions) > 3:  # a busy machine gets less done between two kills
             break
-        child = context.Process(target=save_for_ever, args=(tmp_path,))
+        child = context.Process(target=save_for_ever, args=(tmp_path, kill))
         child.start()
         time.sleep(0.02 + luck.random() * 0.1)
         assert child.pid is not None
