@@ -245,7 +245,8 @@ def studio(model: Recommender, positive: float) -> None:
         marks.draw(dataset, mine)
         if not mine.stars:
             starts(dataset, positive)
-            with st.expander("Import your ratings from Letterboxd, IMDb or MovieLens", icon=":material/upload:"):
+            places = " from Letterboxd, IMDb or MovieLens" if words_of(dataset).is_film else ""
+            with st.expander(f"Import your ratings{places}", icon=":material/upload:"):
                 import_export.draw_import(dataset)
             return
         panel = st.segmented_control("More about your list", PANELS, default=PANELS[0], required=True, key="rate panel")

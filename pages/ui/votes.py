@@ -11,6 +11,7 @@ from pages.ui.escape import html
 from recengine.data.dataset import Dataset
 from recengine.evaluation.duel import Standings, control, split_control
 from recengine.evaluation.intervals import LEAST_USERS, Interval
+from recengine.export import counted
 
 
 def draw_standings(dataset: Dataset) -> None:
@@ -30,13 +31,13 @@ def draw_standings(dataset: Dataset) -> None:
     if len(votes) < LEAST_USERS:
         scope = f" From {LEAST_USERS} votes on there are intervals."
     st.caption(
-        f"{_count(len(votes), 'vote')} by {_count(voters, 'voter')}, fitted by Bradley and Terry’s model.{scope}"
+        f"{counted(len(votes), 'votes')} by {counted(voters, 'voters')}, fitted by Bradley and Terry’s model.{scope}"
     )
     if twins:
         left = control(twins)
         st.caption(
-            f"Control: between two halves of one list, the left won {_percent(left)} of {_count(len(twins), 'vote')}; "
-            "half is what chance gives."
+            f"Control: between two halves of one list, the left won {_percent(left)} of "
+            f"{counted(len(twins), 'votes')}; half is what chance gives."
         )
 
 
@@ -50,7 +51,3 @@ def _row(name: str, chance: Interval) -> str:
 def _percent(share: Interval) -> str:
     ends = "" if math.isnan(share.low) else f" ({share.low:.0%} to {share.high:.0%})"
     return f"{share.value:.0%}{ends}"
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"

@@ -13,6 +13,7 @@ from recengine.data.matching import Matcher
 from recengine.data.readers.export_rows import LIKED_STARS, MARKS, RatedTitle
 from recengine.data.readers.exports import PLAIN, Export, read_export
 from recengine.errors import BadInput
+from recengine.export import counted
 from recengine.files import read_input
 
 
@@ -58,28 +59,31 @@ def read_histories(path: Path, dataset: Dataset) -> Histories:
     """
     export = read_export(path.name, read_input(path), rating_range=dataset.rating_range)
     matcher, plain = Matcher(dataset), export.source in PLAIN
-    found = _find(export, matcher, plain)
-    rows = [(user, item, row) for user, of in enumerate(found.rated.values()) for item, row in of.items()]
-    missing = [row.label for row in found.missing] + [row.title for row in export.refused if plain]
-    if not rows and not found.seen:
+    matches = _find(export, matcher, plain)
+    rows = [(user, item, row) for user, of in enumerate(matches.rated.values()) for item, row in of.items()]
+    missing = [row.label for row in matches.missing] + [row.title for row in export.refused if plain]
+    if not rows and not matches.seen:
         problem = f"names no film of {dataset.name!r} (looked for {', '.join(missing[:3])[:200]!r})"
         raise BadInput(path.name, expected="its item ids or titles", problem=problem)
     notes = list(export.notes)
     if missing:
-        notes.append(f"{len(rows):,} ratings matched, {len(missing):,} not: {', '.join(missing[:5])}")
-    notes += matcher.ends(found.missing)
+        notes.append(f"{counted(len(rows), 'ratings')} matched, {len(missing):,} not: {', '.join(missing[:5])}")
+    notes += matcher.ends(matches.missing)
     if export.refused and not plain:
         first = export.refused[0]
-        notes.append(f"{len(export.refused):,} rows cannot be used, the first in line {first.line:,}: {first.reason}.")
-    if found.repeated:
-        notes.append(f"{found.repeated:,} ratings are replaced by a later one of the same film.")
-    seen = found.seen - {item for _, item, _ in rows}
+        notes.append(
+            f"{counted(len(export.refused), 'rows')} cannot be used, the first in line {first.line:,}: {first.reason}."
+        )
+    if matches.repeated:
+        was = "is" if matches.repeated == 1 else "are"
+        notes.append(f"{counted(matches.repeated, 'ratings')} {was} replaced by a later one of the same film.")
+    seen = matches.seen - {item for _, item, _ in rows}
     if liked := sum(row.mark == "liked" for _, _, row in rows):
-        notes.append(f"{liked:,} of the ratings are likes without stars, which count as {LIKED_STARS:g} of 5.")
+        notes.append(f"Of the ratings {liked:,} came as likes without stars, which count as {LIKED_STARS:g} of 5.")
     if seen:
-        notes.append(f"{len(seen):,} films are left out of the list: seen, though not rated.")
+        notes.append(f"Seen, though not rated, and so left out of the list: {counted(len(seen), 'films')}.")
     dated = plain and all(row.ts for _, _, row in rows)
-    n_users = max(1, len(found.rated))
+    n_users = max(1, len(matches.rated))
     ratings = Interactions.from_pairs(
         [user for user, _, _ in rows],
         [item for _, item, _ in rows],
@@ -89,27 +93,27 @@ def read_histories(path: Path, dataset: Dataset) -> Histories:
         n_items=dataset.n_items,
     )
     hidden = Interactions.from_pairs([0] * len(seen), sorted(seen), n_users=n_users, n_items=dataset.n_items)
-    return Histories(list(found.rated) or ["new"], ratings, notes, hidden)
+    return Histories(list(matches.rated) or ["new"], ratings, notes, hidden)
 
 
 def _find(export: Export, matcher: Matcher, plain: bool) -> _Found:
     """Return which items the rows mean; of one item a plain file's last row counts, of an export's the latest."""
-    found = _Found({}, set(), [], 0)
+    matches = _Found({}, set(), [], 0)
     repeated = 0
     for row in export.rows if plain else sorted(export.rows, key=_moment):
         if row.mark == "watchlist":
             continue
         item = matcher.rated(row)
         if row.mark == "seen":
-            found.seen.update([item] if item >= 0 else [])
+            matches.seen.update([item] if item >= 0 else [])
             continue
-        of_user = found.rated.setdefault(row.user_id or "new", {})
+        of_user = matches.rated.setdefault(row.user_id or "new", {})
         if item < 0:
-            found.missing.append(row)
+            matches.missing.append(row)
             continue
         repeated += of_user.pop(item, None) is not None
         of_user[item] = row
-    return found._replace(repeated=repeated)
+    return matches._replace(repeated=repeated)
 
 
 def _moment(row: RatedTitle) -> tuple[int, float]:

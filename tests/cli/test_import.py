@@ -97,7 +97,7 @@ def test_recommend_takes_the_csv_and_the_zip_of_letterboxd(export: Path, capsys:
         assert main(arguments) == 0
         out, noted = capsys.readouterr()
         lists.append([row["item_id"] for row in json.loads(out)["recommendations"]])
-        assert "1 ratings matched, 2 not: Rocky 4, A Film Nobody Made" in noted
+        assert "1 rating matched, 2 not: Rocky 4, A Film Nobody Made" in noted
     assert lists[0] == lists[1]
     assert len(lists[0]) == 3
 
@@ -146,8 +146,8 @@ def test_likes_count_and_what_was_seen_is_left_out(account: Path, capsys: pytest
     listed = {row["title"] for row in json.loads(out)["recommendations"]}
     assert not listed & {"The Matrix", "Heat", "Alien", "Jaws"}
     assert "Psycho" in listed  # on the watchlist: not seen yet
-    assert "1 of the ratings are likes without stars, which count as 4.5 of 5" in noted
-    assert "1 films are left out of the list: seen, though not rated" in noted
+    assert "Of the ratings 1 came as likes without stars, which count as 4.5 of 5" in noted
+    assert "Seen, though not rated, and so left out of the list: 1 film" in noted
     assert "This catalogue ends in 20" in noted
 
 

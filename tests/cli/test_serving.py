@@ -420,7 +420,7 @@ def test_m26_a_user_of_unknown_items_is_answered_and_a_row_without_a_user_goes_t
     assert status == 0
     assert {row["user_id"] for row in value["recommendations"]} == {"A", "B"}
     assert value["popularity_fallback"] == ["B"]
-    assert "1 ratings matched, 2 not: 999, 105" in noted
+    assert "1 rating matched, 2 not: 999, 105" in noted
     assert 105 in {row["item_id"] for row in value["recommendations"] if row["user_id"] == "A"}
 
 

@@ -40,7 +40,7 @@ def test_a_shared_title_needs_its_year(tmp_path: Path, films: Dataset) -> None:
 
 def test_what_is_not_in_the_catalogue_is_noted(tmp_path: Path, films: Dataset) -> None:
     _, notes = read_ratings(written(tmp_path, "item_id,rating\n1,4\n99,5\nabc,3\n"), films)
-    assert notes == ["1 ratings matched, 2 not: 99, abc"]
+    assert notes == ["1 rating matched, 2 not: 99, abc"]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_film_rated_twice_counts_once_with_its_last_rating(tmp_path: Path, fil
     rows, notes = read_ratings(written(tmp_path, "item_id,rating\n1,5\n2,4\n1,1\n"), films)
     assert dict(zip(films.item_ids[rows.item_idx].tolist(), rows.rating.tolist(), strict=True)) == {1: 1.0, 2: 4.0}
     assert len(rows) == 2
-    assert notes == ["1 ratings are replaced by a later one of the same film."]
+    assert notes == ["1 rating is replaced by a later one of the same film."]
 
 
 def test_a_file_that_is_not_there_is_bad_input(tmp_path: Path, films: Dataset) -> None:
@@ -107,7 +107,7 @@ def test_the_csv_and_the_zip_of_letterboxd_are_read_in_the_order_of_their_dates(
     assert rows.rating.tolist() == [5.0, 4.5]
     assert notes[-2:] == [
         "2 ratings matched, 1 not: A Film Nobody Made",
-        "1 rows cannot be used, the first in line 4: it has no rating.",
+        "1 row cannot be used, the first in line 4: it has no rating.",
     ]
 
 
