@@ -25,8 +25,8 @@ LIKED, DISLIKED = 0.75, 0.45
 """Parts of the rating scale from which on a rating is a like, and up to which it is a dislike: 4 and 2.5 of 5 stars."""
 SHRINK_MEAN, SHRINK_ITEM = 3.0, 5.0
 """Average ratings that are added to a user's, and to an item's."""
-USERS_OF_L2, GROWTH = 600.0, 1.2
-"""Users up to whom the penalty is as set, and its power of their number from there on: a few likes then say as much."""
+LIKES_OF_L2, GROWTH = 80_000, 1.3
+"""Likes in training up to which the penalty is as set, and the power by which it grows with more."""
 LEAST_STRENGTH = 0.02
 """Weights between items that are smaller are not blown up to full size."""
 POWER = 2.0
@@ -134,7 +134,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
     abilities = ("similar", "fold-in", "explain", "ratings", "stars")
     summary = "Weighs your likes against your dislikes, in any order, and reads genres, keywords and series too."
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
-    version = 5
+    version = 6
     learns_from = "ratings"
     hears_dislikes = True
     scores_from_history = True
@@ -159,7 +159,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         self.linked = self.counts.nonzero()[:, 0]  # an item that nobody likes has no weights
         small = replace(liked, item_idx=self._position().numpy()[liked.item_idx], n_items=len(self.linked))
         gram = gram_matrix(small, context.run.torch_device())
-        more = max(1.0, np.count_nonzero(train.user_counts) / USERS_OF_L2) ** GROWTH
+        more = max(1.0, len(liked) / LIKES_OF_L2) ** GROWTH
         self.weights = ridge_weights(gram, self.config.l2 * more).cpu().contiguous()
         self.quality = quality(train, high - low)
         self.n_unknown = int(without_metadata(context.items, COLUMNS, self.n_items).sum())
