@@ -142,7 +142,7 @@ def test_m6_what_repeats_became_is_told() -> None:
     assert "count with their latest rating" in inferred(up(content))["aggregate"]
     highest = up(content, aggregate="max")
     assert rows(highest) == [("A", "x", 5.0), ("A", "y", 3.0)]
-    assert "1 repeated (user, item) ratings merged into the highest." in highest.cleaning.lines()
+    assert "1 repeated (user, item) rating merged into the highest." in highest.cleaning.lines()
     assert "is for events" in refusal(lambda: up(content, aggregate="sum", scale="1,5"))
     shop = up("customer,product,event\nA,x,view\nA,x,buy\nA,y,view\n")
     assert rows(shop) == [("A", "x", 2.0), ("A", "y", 1.0)]
