@@ -132,7 +132,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
     name = "taste"
     family = "hybrid"
     abilities = ("similar", "fold-in", "explain", "ratings", "stars")
-    summary = "Weighs your likes against your dislikes, in any order, and reads genres, keywords and series too."
+    summary = "Weighs your likes against your dislikes, in any order, and reads what films are about."
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
     version = 6
     learns_from = "ratings"
