@@ -38,6 +38,7 @@ def reopened(app: AppTest) -> AppTest:
     return settle(again)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_home")
 def test_c48_m50_m55_ids_with_spaces_have_lists_the_command_runs_as_printed_and_a_reload_keeps_all(
     open_app: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

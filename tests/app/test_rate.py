@@ -127,6 +127,7 @@ def test_step_serves_each_visitor_by_a_session(open_app: Open, sample: Dataset) 
     assert [card["item"] for card in cards_of(app, "list")] != [card["item"] for card in shown]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_step")
 def test_a_promoted_snapshot_is_served_at_once_and_no_rating_is_lost(open_app: Open, sample: Dataset) -> None:
     obtain(TrainingRequest(sample, "step"))

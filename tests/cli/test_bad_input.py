@@ -163,6 +163,7 @@ def test_an_internal_error_is_one_line_and_exit_1(run, folder: Path, monkeypatch
     assert run("train", "ease", "--dataset", folder)[0] == 1
 
 
+@pytest.mark.slow
 def test_the_module_runs_as_a_program_and_stands_a_reader_that_leaves() -> None:
     done = subprocess.run(
         f"{sys.executable} -m recengine models | head -n 1; {sys.executable} -m recengine bogus",

@@ -27,6 +27,7 @@ sys.exit(main(["train", "popularity", "--dataset", sys.argv[1], "--quiet"]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize("variables", [[], ["HOME=/"], ["HOME="], ["HOME=/", "RECENGINE_HOME=/etc/x"]])
 def test_a_user_without_a_home(folder: Path, variables: list[str]) -> None:

@@ -74,6 +74,7 @@ def test_a_path_that_is_not_utf_8_is_valid_json(
     assert Path(json.loads(answer)["folder"]).parent == home / "models"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here stands for a full disk")
 @pytest.mark.parametrize("command", [["models"], ["datasets", "--json"]])
 def test_a_full_disk_behind_standard_output_is_one_line(command: list[str]) -> None:
@@ -83,6 +84,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(command: list[str]) -> N
     assert done.stderr.startswith(b"recengine: failed: OSError: ")
 
 
+@pytest.mark.slow
 def test_closed_streams_do_not_mix_notes_into_results(world: Path) -> None:
     command = ("train", "mf", "--set", "epochs=2", "--set", "embedding_dim=4", "--dataset", world, "--json", "--force")
     done = run_behind("2>&-", *command)

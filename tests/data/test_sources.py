@@ -193,6 +193,7 @@ def test_a_data_set_is_a_reader_and_a_place_in_the_registry(
     assert load_upload("other.zip", content).name == "pairs"  # a genuine copy, whatever its name
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="modes of folders are POSIX's")
 def test_a_folder_that_may_not_be_read_is_one_sentence() -> None:
     code = "import os, sys\nfrom recengine.cli import main\n"

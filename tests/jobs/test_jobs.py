@@ -345,6 +345,7 @@ def test_a_job_is_renamed_and_deleted_and_unknown_ids_have_no_effect(jobs: Jobs)
     assert jobs.root.is_dir()
 
 
+@pytest.mark.slow
 def test_a_real_training_is_cancelled_and_leaves_nothing_half_made(fresh_home: Path, tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text(
         "userId,movieId,rating\n" + "".join(f"{u},{i},5\n" for u in range(200) for i in range(u % 7, 60, 3))

@@ -224,6 +224,7 @@ def test_a_changed_source_is_another_version(write: Write) -> None:
     assert only().version != first
 
 
+@pytest.mark.slow
 def test_the_example_is_tested_as_its_author_would(tmp_path: Path) -> None:
     """In a separate folder, pytest collects the whole contract from two lines; a broken copy fails two checks."""
     source, test = ((EXAMPLES / name).read_text() for name in ("custom_model.py", "test_custom_model.py"))
@@ -240,6 +241,7 @@ def test_the_example_is_tested_as_its_author_would(tmp_path: Path) -> None:
     assert failed == {"test_missing_rows", "test_similar_missing_rows"}
 
 
+@pytest.mark.slow
 def test_the_examples_are_short_and_far_ahead_of_popularity(recengine_home: Path) -> None:
     """Check and compare both from the command line, as any user would."""
     sources = sorted(EXAMPLES.glob("custom_*.py"))

@@ -200,6 +200,7 @@ with ThreadPoolExecutor(10) as threads:
 """A script that appends as one replica of the app, in ten threads at once; it sends every event twice."""
 
 
+@pytest.mark.slow
 def test_two_replicas_with_twenty_writers_lose_and_skip_nothing(open_log: Open, database: str) -> None:
     """A reader that continues from the last number it saw reads every event: none is added behind it."""
     log, each = open_log(), 100
@@ -300,6 +301,7 @@ def modelled(events: list[Event]) -> list[tuple[str, str, float | None]]:
     return [(event.item_id, event.kind, event.stars) for _, event in tops if event.kind != "clear"]
 
 
+@pytest.mark.slow
 def test_the_log_agrees_with_a_simple_model_after_any_operations(database: str) -> None:
     Operations.url = database
     run_state_machine_as_test(
@@ -324,6 +326,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_loses_no_acknowledged_rating(open_log: Open, database: str) -> None:
     """Many processes in turn, each killed while it appends; each continues where the last one stopped."""
     luck, start, acknowledged = random.Random(5), 0, -1

@@ -49,7 +49,7 @@ def test_film_lore_of_the_sample(sample: tuple[Dataset, Recommender]) -> None:
     assert sum(hit >= 2 for hit in hits.values()) >= LORE["sample"], hits
 
 
-def test_film_lore_of_movielens() -> None:
+def test_film_lore_of_movielens(mirror: Path) -> None:
     data = load_dataset("ml-latest-small")
     model = Taste().fit(data.ratings, items=data.items)
     hits = expected_in_first_five(data, model)

@@ -104,7 +104,9 @@ def test_the_command_scores_tastes_of_a_file_with_the_default_model(
 
 
 @pytest.mark.real
-def test_the_default_is_welcome_to_the_package_s_tastes(fresh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_default_is_welcome_to_the_package_s_tastes(
+    mirror: Path, fresh_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert len(FILES) == 2
     assert main(["panel", "--dataset", "ml-latest-small", "--json"]) == 0
     printed = capsys.readouterr()

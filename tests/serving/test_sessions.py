@@ -256,6 +256,7 @@ class Visits(RuleBasedStateMachine):
         self.log.close()
 
 
+@pytest.mark.slow
 def test_log_projection_and_session_agree_after_any_operations(model: Step, tmp_path: Path) -> None:
     Visits.home, Visits.model = tmp_path, model
     steps = 10_000 if os.environ.get("RECENGINE_LONG") else 500
