@@ -192,6 +192,7 @@ def run_behind(shell: str, *command: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_command_line_prints_the_list_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text("userId,movieId,rating\n" + "".join(f"{n % 4},{n},4\n" for n in range(12)))
     command = [sys.executable, "-m", "recengine", "recommend", "--dataset", ".", "--model", "popularity", "--user", "1"]

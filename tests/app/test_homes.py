@@ -11,6 +11,7 @@ from pages.ui.messages import disk_error_message
 from tests.app.conftest import Open, names, settle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [b"caf\xe9", b"run?a=1", b"per%20cent", b"\xff\xfe<b>"])
 def test_every_page_works_in_a_home_of_any_name(
     open_app: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes

@@ -84,6 +84,7 @@ def test_every_model_has_a_form_whose_untouched_fields_are_its_presets(open_app:
         assert re.findall(r"--set (\S+)", app.code[0].value) == by_app, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(MODELS))
 def test_every_preset_can_be_trained(name: str) -> None:
     sample = load_dataset("sample")

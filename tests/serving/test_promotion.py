@@ -90,6 +90,7 @@ def test_erased_ratings_are_gone_with_the_next_promotion(tiny: Dataset, log: Eve
     assert before.manifest.files == after.manifest.files
 
 
+@pytest.mark.slow
 def test_a_worse_snapshot_is_refused_and_the_old_snapshot_stays(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
     sample = load_dataset("sample")
     least = [str(item) for item in sample.item_ids[np.argsort(sample.ratings.item_counts)[:10]]]

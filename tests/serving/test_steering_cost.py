@@ -48,6 +48,7 @@ def test_a_curve_survives_its_file() -> None:
     assert few.sentence() == "was measured on too few users to say what it costs"
 
 
+@pytest.mark.slow
 def test_a_curve_is_measured_on_the_users_of_sitting_and_found_again() -> None:
     data = load_dataset("sample")
     assert known_curve(data, "popularity", 4.0) is None
