@@ -46,16 +46,16 @@ def main() -> None:
             for sure in how_sure(model, data, history, seed=0):
                 stated.append(sure.probability)
                 observed.append(float((fresh == sure.item_idx).any(1).float().mean()))
-    said, stayed = np.array(stated), np.array(observed)
-    print(f"{options.model} on {options.dataset}: {len(said):,} listed films of {users:,} held-out users")
+    promised, stayed = np.array(stated), np.array(observed)
+    print(f"{options.model} on {options.dataset}: {len(promised):,} listed films of {users:,} held-out users")
     fifths = np.linspace(0, 1, 6)
-    for name, edges in (("equal widths", fifths), ("equal numbers", np.quantile(said, fifths))):
+    for name, edges in (("equal widths", fifths), ("equal numbers", np.quantile(promised, fifths))):
         print(f"fifths of {name}: from, films, stated, observed, difference")
-        fifth = np.searchsorted(edges[1:-1], said, side="right")
+        fifth = np.searchsorted(edges[1:-1], promised, side="right")
         for number in range(5):
             inside = fifth == number
             if inside.any():
-                a, b = said[inside].mean(), stayed[inside].mean()
+                a, b = promised[inside].mean(), stayed[inside].mean()
                 print(f"  {edges[number]:.2f}  {inside.sum():6,}  {a:.3f}  {b:.3f}  {b - a:+.3f}")
 
 

@@ -245,8 +245,8 @@ def studio(model: Recommender, positive: float) -> None:
         marks.draw(dataset, mine)
         if not mine.stars:
             starts(dataset, positive)
-            places = " from Letterboxd, IMDb or MovieLens" if words_of(dataset).is_film else ""
-            with st.expander(f"Import your ratings{places}", icon=":material/upload:"):
+            sources = " from Letterboxd, IMDb or MovieLens" if words_of(dataset).is_film else ""
+            with st.expander(f"Import your ratings{sources}", icon=":material/upload:"):
                 import_export.draw_import(dataset)
             return
         panel = st.segmented_control("More about your list", PANELS, default=PANELS[0], required=True, key="rate panel")

@@ -21,7 +21,7 @@ ENDS = {
     "new": ("Old or new", "old", "new"),
 }
 """Knob -> its label and what its two ends are called."""
-PLACES = [place / 4 for place in range(-4, 5)]
+POSITIONS = [position / 4 for position in range(-4, 5)]
 AMOUNTS = {0.25: "a little", 0.5: "more", 0.75: "much more", 1.0: "as far as it goes"}
 UNMEASURED = "Nobody has measured yet what this costs here."
 ABOUT = (
@@ -42,8 +42,8 @@ def _key(dataset: Dataset, knob: str) -> str:
 def chosen_knobs(dataset: Dataset) -> Knobs:
     """Return how the visitor steers the list."""
     state = st.session_state
-    places = {knob: float(state.get(_key(dataset, knob)) or 0.0) for knob in ENDS}
-    return Knobs(**places, mood=state.get(_key(dataset, "mood")) or "")
+    positions = {knob: float(state.get(_key(dataset, knob)) or 0.0) for knob in ENDS}
+    return Knobs(**positions, mood=state.get(_key(dataset, "mood")) or "")
 
 
 def chosen_steering(dataset: Dataset, positive: float) -> Steering | None:
@@ -56,7 +56,7 @@ def draw(dataset: Dataset, model: str, positive: float) -> None:
     """Draw the knobs that the data can carry, folded, each with its price where it is turned."""
     traits, knobs = _traits(dataset.fingerprint, positive, dataset), chosen_knobs(dataset)
     curve = known_curve(dataset, model, positive)
-    turned = [ENDS[name][2 if place > 0 else 1] for name, place in knobs.positions().items() if place]
+    turned = [ENDS[name][2 if position > 0 else 1] for name, position in knobs.positions().items() if position]
     title = " · ".join(["Steer this list", *turned, *filter(None, [knobs.mood])])
     with st.expander(title, icon=":material/tune:", key="steering"):
         able = {"obscure": True, "surprising": bool(traits.genres.any()), "new": bool(traits.new.any())}
@@ -67,8 +67,8 @@ def draw(dataset: Dataset, model: str, positive: float) -> None:
                         st.session_state.setdefault(_key(dataset, name), 0.0)
                         st.select_slider(
                             label,
-                            PLACES,
-                            format_func=partial(_place, low=low, high=high),
+                            POSITIONS,
+                            format_func=partial(_position_text, low=low, high=high),
                             key=_key(dataset, name),
                         )
                         _price(curve, Knobs().turned(name, knobs.positions()[name]))
@@ -90,11 +90,15 @@ def draw(dataset: Dataset, model: str, positive: float) -> None:
         st.caption(words_of(dataset).say(ABOUT) if curve else UNMEASURED)
 
 
-def _place(place: float, low: str, high: str) -> str:
-    """Return what a place of a slider is called; its ends carry the names of both directions."""
-    if not place:
+def _position_text(position: float, low: str, high: str) -> str:
+    """Return what a position of a slider is called; its ends carry the names of both directions."""
+    if not position:
         return "as it is"
-    return (high if place > 0 else low) if abs(place) == 1 else f"{AMOUNTS[abs(place)]} {high if place > 0 else low}"
+    return (
+        (high if position > 0 else low)
+        if abs(position) == 1
+        else f"{AMOUNTS[abs(position)]} {high if position > 0 else low}"
+    )
 
 
 def _price(curve: CostCurve | None, knobs: Knobs) -> None:

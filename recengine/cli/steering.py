@@ -63,7 +63,7 @@ def measure(options: argparse.Namespace, report: Reporter) -> None:
     """Measure the prices of all knobs, print them and keep them."""
     if options.set or options.opened is not None:
         field = "set" if options.set else "model_folder"
-        raise BadInput(field, remedy="leave it out", problem="has no place here: prices are those of the presets")
+        raise BadInput(field, remedy="leave it out", problem="does not apply here: prices are those of the presets")
     data = load_data(options, report)
     run = RunConfig(device=options.device, seed=options.seed)
     curve = measure_curve(

@@ -143,8 +143,8 @@ def why(
     plain = float(scores[0, target])
     aside = [rows for rows in (passed, seen) if rows is not None]
     scored = served(model, dataset, scores, history, positive, EvaluationPolicy(), False, None, aside)
-    place = (top_k(scored.scores, dataset.n_items, scored.salts).items[0] == target).nonzero()
-    rank = int(place[0]) + 1 if len(place) else None
+    position = (top_k(scored.scores, dataset.n_items, scored.salts).items[0] == target).nonzero()
+    rank = int(position[0]) + 1 if len(position) else None
     score = plain if rank is None else float(scored.scores[0, target])
     if scored.fallback[0]:
         return Why(target, score, rank, [], {"fallback": score})

@@ -80,9 +80,9 @@ class CostCurve:
         if not measured:
             return None
         curve = sorted({**measured, 0.0: Interval(0.0, 0.0, 0.0)}.items())
-        places = [place for place, _ in curve]
+        positions = [at for at, _ in curve]
         parts = zip(*(share for _, share in curve), strict=True)
-        return Price(knob, position, Interval(*(float(np.interp(position, places, part)) for part in parts)))
+        return Price(knob, position, Interval(*(float(np.interp(position, positions, part)) for part in parts)))
 
     def to_dict(self) -> dict[str, Json]:
         """Return plain values, JSON-ready."""

@@ -187,11 +187,11 @@ class _Search:
         past = self.history.of_users(np.zeros(len(sets), np.int64))
         added = [(user, *given) for user, one in enumerate(sets) for given in one]
         user, item, rating = zip(*added, strict=True) if added else ((), (), ())
-        place = {own: row for row, own in enumerate(self.history.item_idx.tolist())}
+        row_of = {own: row for row, own in enumerate(self.history.item_idx.tolist())}
         kept = np.ones(len(past), bool)
         for one, other in zip(user, item, strict=True):
-            if other in place:
-                kept[one * len(self.history) + place[other]] = False
+            if other in row_of:
+                kept[one * len(self.history) + row_of[other]] = False
         more = Interactions.from_pairs(
             user,
             item,

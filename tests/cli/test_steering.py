@@ -63,4 +63,4 @@ def test_knobs_out_of_range_are_refused(
 
 def test_prices_are_those_of_the_presets(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["steering", "--dataset", "sample", "--model", "ease", "--set", "l2=5"]) == 2
-    assert "--set has no place here: prices are those of the presets" in capsys.readouterr().err
+    assert "--set does not apply here: prices are those of the presets" in capsys.readouterr().err

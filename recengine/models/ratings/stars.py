@@ -176,11 +176,11 @@ class Moments(NamedTuple):
 
 def _moments(side: Side, one_first: int) -> Moments:
     n, d = side.mean.shape
-    place = [*range(d - 1), d - 1 + one_first]
+    order = [*range(d - 1), d - 1 + one_first]
     mean = torch.ones(n, d + 1)
-    mean[:, place] = side.mean
+    mean[:, order] = side.mean
     square = mean[:, :, None] * mean[:, None, :]
-    rows = torch.tensor(place)
+    rows = torch.tensor(order)
     square[:, rows[:, None], rows] += side.covariance
     return Moments(mean, square)
 
