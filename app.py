@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,6 +40,8 @@ COOKIE_SECONDS = 400 * 86_400
 """Lifetime of the visitor's cookie: as long as browsers allow."""
 BASE = "/" + str(st.get_option("server.baseUrlPath")).strip("/")
 """The path below which all pages are: "/" unless `server.baseUrlPath` names another."""
+MOVED = {"/for_you": "/viewers", "/similar": "/film", "/rate": "/"}
+"""Earlier addresses of pages, which shared links still name -> where the page is today."""
 log = logging.getLogger("recengine.app")
 
 
@@ -119,6 +121,24 @@ class VisitorCookie:
         await self.app(scope, receive, with_cookie)
 
 
+class MovedPages:
+    """Leads earlier addresses of pages to those of today; links to a viewer named the root."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
+            path, query = "/" + scope["path"].removeprefix(BASE).strip("/"), scope["query_string"].decode("latin-1")
+            to = "/viewers" if path == "/" and "user" in Request(scope).query_params else MOVED.get(path)
+            if to is not None:
+                await RedirectResponse(f"{BASE.rstrip('/')}{to}{'?' if query else ''}{query}", 307)(
+                    scope, receive, send
+                )
+                return
+        await self.app(scope, receive, send)
+
+
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Load the default data set and model in a thread, so that the first page waits less."""
@@ -149,7 +169,7 @@ def script_error(error: Exception) -> bool:
 
     message = disk_error_message(error) or "Something went wrong. Details are in the log."
     st.error(message, icon=":material/error:")
-    st.page_link("for_you.py", label="Start again", icon=":material/refresh:")
+    st.page_link("home.py", label="Start again", icon=":material/refresh:")
     return True
 
 
@@ -182,6 +202,10 @@ app = st.App(
     str(ROOT / "pages" / "main.py"),
     lifespan=lifespan,
     routes=routes(),
-    middleware=[Middleware(VisitorCookie), Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)],
+    middleware=[
+        Middleware(MovedPages),
+        Middleware(VisitorCookie),
+        Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
+    ],
     on_script_error=script_error,
 )

@@ -3,7 +3,7 @@
 python -m benchmarks.load [--visitors 50] [--seconds 120] [--every 5]     # all at once, one rating each per 5 s
 python -m benchmarks.load --soak 30 [--visitors 20]                       # coming and going, for 30 minutes
 
-Each visitor has a separate cookie and speaks protobuf over a WebSocket, as a browser does: it opens the page Rate,
+Each visitor has a separate cookie and speaks protobuf over a WebSocket, as a browser does: it opens the page Home,
 sends the state of its board, and reads the output until the script has finished. The server is a separate process
 on this machine, on the sample. Targets: no error, one event for each click, p95 <= 2 s, at most 60 ms of the server's
 CPU a rating, no visitor sees another's data; in a soak less than 20 MB more after the first tenth, threads and open

@@ -47,7 +47,7 @@ def main() -> None:
         server = Server(Path(home), dataset=options.dataset)
         try:
             page = playwright.chromium.launch(executable_path=chromium(), args=FLAGS).new_page()
-            page.goto(f"{server.url}/rate")
+            page.goto(f"{server.url}/")
             page.wait_for_selector(".st-key-board-list .card", timeout=300_000)
             took: list[float] = []
             while len(took) < options.ratings:

@@ -19,12 +19,12 @@ from benchmarks.server import FLAGS, Server, chromium
 
 
 def seconds_to_posters(home: Path, browser: Browser) -> float:
-    """Start the app, open it, and return the seconds until the first poster of the list is visible."""
+    """Start the app, open it, and return the seconds until the first poster is visible."""
     started = time.perf_counter()
     server = Server(home)
     try:
         page = browser.new_page()
-        page.goto(server.url)
+        page.goto(server.url + "/viewers")
         page.wait_for_function(
             "() => [...document.querySelectorAll('.st-key-top img')].some(image => image.naturalWidth > 0)",
             timeout=120_000,

@@ -180,7 +180,7 @@ def in_use(dataset: Dataset) -> None:
         )
         with st.container(horizontal=True, vertical_alignment="center"):
             link("compare.py", "Compare models on it", icon=":material/leaderboard:")
-            link("for_you.py", "See what it recommends", icon=":material/arrow_forward:")
+            link("viewers.py", "See what it recommends", icon=":material/arrow_forward:")
             st.button("Delete it", on_click=_forget, args=(name,), icon=":material/delete:", key="forget upload")
 
 

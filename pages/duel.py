@@ -154,7 +154,7 @@ with messages.catch_bad_input(messages.start_again_link):
         messages.empty(
             words.say("Rate a few films first"),
             words.say("Then two models each make a list for you, and you pick the better one."),
-            lambda: link("rate.py", words.say("Rate films"), icon=":material/star_half:"),
+            lambda: link("home.py", words.say("Rate films"), icon=":material/star_half:"),
         )
     else:
         known = with_opponent(ready.dataset, known)

@@ -34,17 +34,17 @@ class Page(NamedTuple):
 
 GROUPS = {
     "Discover": (
-        Page(
-            "for_you.py",
-            "For you",
-            "local_activity",
-            "Pick a viewer and see what a model would recommend them, and why.",
-        ),
-        Page("similar.py", "More like this", "hub", "Start from a film you love and wander from there."),
-        Page("rate.py", "Rate", "star_half", "Rate films and watch your recommendations change."),
+        Page("home.py", "Home", "home", "Rate a few films, get a list of your own, and see why each film is on it."),
+        Page("film.py", "Film", "movie", "Start from a film you love and wander from there."),
         Page("together.py", "Together", "groups", "Two to five tastes, and films for tonight that suit them all."),
     ),
     "Understand": (
+        Page(
+            "viewers.py",
+            "Viewers",
+            "local_activity",
+            "Pick a viewer and see what a model would recommend them, and why.",
+        ),
         Page("live.py", "Live", "stream", "Replay it all in order: each model guesses first, then learns."),
         Page("compare.py", "Compare", "leaderboard", "Which model is best, and is the difference real?"),
         Page("duel.py", "Duel", "balance", "Two lists, two unnamed models: which is better for you?"),

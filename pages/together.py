@@ -176,7 +176,7 @@ with messages.catch_bad_input(messages.start_again_link):
     known = candidates(ready.dataset, mine, ready.positive)
     members = choose_members(ready.dataset, known)
     if YOU not in known:
-        link("rate.py", words_of(ready.dataset).say("Rate a film to join in yourself"), icon=":material/star_half:")
+        link("home.py", words_of(ready.dataset).say("Rate a film to join in yourself"), icon=":material/star_half:")
     if len(members) < 2:
         messages.empty("Choose at least two", "Then the list appears here.", lambda: None)
     else:

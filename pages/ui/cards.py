@@ -96,7 +96,7 @@ def card(
             f'<div class="line">{number}<p class="name" title="{html(it.title)}">{html(it.title)}</p>{badge_html}</div>'
             f'{meter}<p class="meta" title="{meta}">{meta}</p>{note_html}</div>'
         )
-        link("similar.py", f"More like {markdown(named(it))}", item=it.item_id)
+        link("film.py", f"More like {markdown(named(it))}", item=it.item_id)
 
 
 def shelf(films: Sequence[Film], badges: Sequence[str], *, key: str) -> None:

@@ -119,7 +119,7 @@ def search_note(query: str, matches: Matches) -> None:
 
 def start_again_link() -> None:
     """Offer the first page, without any choice in the address."""
-    st.page_link("for_you.py", label="Start again", icon=":material/restart_alt:", query_params={})
+    st.page_link("home.py", label="Start again", icon=":material/restart_alt:", query_params={})
 
 
 def back_link(page: str, label: str) -> Action:

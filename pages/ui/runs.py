@@ -85,7 +85,7 @@ def finished(job: Job) -> None:
     fresh = trained is None or trained.fresh
     text = "Trained, then refitted on everything." if fresh else "This model was trained before."
     st.success(f"{text} You can pick it on every page.", icon=":material/check_circle:")
-    link("for_you.py", "See what it recommends", icon=":material/arrow_forward:", model=choice_of(job), runs=None)
+    link("viewers.py", "See what it recommends", icon=":material/arrow_forward:", model=choice_of(job), runs=None)
 
 
 def _adopt(model: str, texts: Mapping[str, str]) -> None:

@@ -26,11 +26,11 @@ Open = Callable[..., AppTest]
 def open_app() -> Open:
     """Return a function that opens a page file in a new session, with these query parameters."""
 
-    def start(page: str = "for_you.py", **params: str) -> AppTest:
+    def start(page: str = "viewers.py", **params: str) -> AppTest:
         app = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=60)
         for name, value in params.items():
             app.query_params[name] = value
-        if page != "for_you.py":
+        if page != "home.py":
             app.run()
             app.switch_page(page)
             for name, value in params.items():

@@ -127,7 +127,7 @@ def test_good_upload_is_reported_and_used_from_then_on(open_app: Open) -> None:
     assert "mine\\.csv is in use: 240 ratings by 30 users of 12 items" in app.success[0].value
     assert app.selectbox(key="data").value.startswith("upload-")
     assert next(metric.value for metric in app.metric if metric.label == "Users") == "30"
-    app.switch_page("for_you.py")
+    app.switch_page("viewers.py")
     settle(app)
     assert cards(app, "top")
     assert "Taste · mine.csv · trained" in markup(app)
@@ -154,11 +154,11 @@ def test_an_upload_is_invisible_to_other_visitors(open_app: Open) -> None:
 def test_hostile_titles_are_shown_letter_by_letter(open_app: Open) -> None:
     app = upload(open_app(PAGE), "hostile.zip", hostile_zip())
     use(app)
-    for page in ("for_you.py", "similar.py"):
+    for page in ("viewers.py", "film.py"):
         app.switch_page(page)
         settle(app)
         shown = markup(app)
-        assert cards(app, "top" if page == "for_you.py" else "start")
+        assert cards(app, "top" if page == "viewers.py" else "start")
         for live in ("<script", "<img src=x", "<svg", "<b>x", "\u202e", "A" * 1000):
             assert live not in shown
         assert "onmouseover='" not in shown

@@ -20,7 +20,7 @@ def test_every_page_works_in_a_home_of_any_name(
     monkeypatch.setenv("RECENGINE_HOME", str(home))
     app = open_app()
     assert len(names(app, "top")) == 10
-    for page in ("rate.py", "train.py", "live.py", "compare.py", "data.py", "similar.py"):
+    for page in ("home.py", "train.py", "live.py", "compare.py", "data.py", "film.py"):
         app.switch_page(page)
         settle(app)
         assert not app.error
@@ -30,7 +30,7 @@ def test_every_page_works_in_a_home_of_any_name(
 
 def test_without_a_home_every_page_names_the_variable_to_set(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECENGINE_HOME", "~no-such-user/x")
-    for page in ("for_you.py", "rate.py", "data.py"):
+    for page in ("viewers.py", "home.py", "data.py"):
         app = open_app(page)
         errors = [error.value.replace("\\", "") for error in app.error]
         assert len(errors) == 1, errors
@@ -50,6 +50,6 @@ def test_a_home_that_is_a_file_is_named(fresh_home: Path) -> None:
 
 
 def test_a_browser_without_cookies_is_warned_on_rate_alone(open_app: Open) -> None:
-    captions = [caption.value for caption in open_app("rate.py").caption]
+    captions = [caption.value for caption in open_app("home.py").caption]
     assert any("keeps no cookies" in text for text in captions)
     assert not any("keeps no cookies" in caption.value for caption in open_app().caption)

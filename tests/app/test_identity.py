@@ -47,7 +47,7 @@ def test_without_a_provider_nothing_is_offered(open_app: Open) -> None:
 
 @pytest.mark.usefixtures("provider")
 def test_with_a_provider_a_visitor_can_sign_in_and_has_the_cookie_s_identity_until_then(open_app: Open) -> None:
-    app = open_app("rate.py")
+    app = open_app("home.py")
     assert "Sign in" in labels(app)
     assert app.session_state["visitor"]
 
@@ -72,7 +72,7 @@ def test_half_a_claim_does_not_sign_in(claims: dict[str, object], monkeypatch: p
 def test_an_account_keeps_separate_ratings_and_takes_over_the_browser_s_only_when_asked(
     open_app: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = open_app("rate.py")
+    app = open_app("home.py")
     stranger, log = app.session_state["visitor"], EventLog()
     log.append(stranger, "sample", [rated("839", 5.0), rated("460", 4.0)])
     monkeypatch.setattr(st, "user", ANN)

@@ -29,7 +29,7 @@ EXPORT = """Date,Name,Year,Letterboxd URI,Rating
 @pytest.fixture
 def app(open_app: Open, fresh_home: Path) -> AppTest:
     """Open the page in an empty home."""
-    return open_app("rate.py")
+    return open_app("home.py")
 
 
 def upload(app: AppTest, text: str, name: str = "ratings.csv") -> None:

@@ -76,7 +76,7 @@ def test_events_have_a_weight_each(open_app: Open) -> None:
 def test_m57_what_is_no_film_is_not_called_one(open_app: Open) -> None:
     app = upload(open_app("data.py"), "events.csv", EVENTS.encode())
     use(app)
-    for page in ("for_you.py", "similar.py", "rate.py", "live.py", "compare.py", "train.py", "data.py"):
+    for page in ("viewers.py", "film.py", "home.py", "live.py", "compare.py", "train.py", "data.py"):
         app.switch_page(page)
         settle(app)
         text = markup(app).partition("Data sets")[0]
@@ -90,7 +90,7 @@ def test_m57_what_is_no_film_is_not_called_one(open_app: Open) -> None:
 def test_m58_ids_are_shown_as_they_are(open_app: Open) -> None:
     app = upload(open_app("data.py"), "events.csv", EVENTS.encode())
     use(app)
-    app.switch_page("for_you.py")
+    app.switch_page("viewers.py")
     settle(app)
     assert re.search(r"<b class=long>Kundin_\d\d_Ünal</b>", markup(app))
     picked = next(label for label in links(app) if "SKU" in label)

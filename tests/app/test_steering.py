@@ -32,7 +32,7 @@ def turn(app: AppTest, dataset: Dataset, knob: str, value: Any) -> None:
 
 
 def test_a_knob_moves_the_list_and_neutral_is_exactly_the_list_as_it_is(open_app: Open, sample: Dataset) -> None:
-    app = give(open_app("rate.py"), {839: 5.0, 460: 4.5, 12: 1.0})
+    app = give(open_app("home.py"), {839: 5.0, 460: 4.5, 12: 1.0})
     before = listed(app)
     turn(app, sample, "new", -1.0)
     old = listed(app)
@@ -53,7 +53,7 @@ def test_a_knob_names_its_price_where_that_was_measured(open_app: Open, sample: 
     curve = CostCurve("sample", sample.fingerprint, DEFAULT, 900, Interval(0.4, 0.3, 0.5), prices)
     path.write_text(json.dumps(curve.to_dict()))
     try:
-        app = give(open_app("rate.py"), {839: 5.0})
+        app = give(open_app("home.py"), {839: 5.0})
         turn(app, sample, "new", 0.5)
         assert "Costs about 6 % of accuracy (4 to 8 %)" in [caption.value for caption in app.caption]
         assert not [button for button in app.button if button.key == "steering-measure"]
@@ -62,7 +62,7 @@ def test_a_knob_names_its_price_where_that_was_measured(open_app: Open, sample: 
 
 
 def test_what_it_costs_is_measured_in_the_background(open_app: Open, worker: Worker) -> None:
-    app = give(open_app("rate.py"), {839: 5.0})
+    app = give(open_app("home.py"), {839: 5.0})
     assert steering.UNMEASURED in [caption.value for caption in app.caption]
     app.button(key="steering-measure").click().run()
     (job,) = worker.jobs.all()

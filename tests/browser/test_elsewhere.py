@@ -53,12 +53,15 @@ def pictures(page: Page, selector: str) -> None:
 @pytest.mark.parametrize(
     ("address", "selector"),
     [
-        ("", ".st-key-top img"),
-        ("/", ".st-key-top img"),
+        ("", ".st-key-board-list img"),
+        ("/viewers?user=12", ".st-key-top img"),
+        ("/?user=12", ".st-key-top img"),  # earlier addresses, as links may name them still
         ("/for_you?user=12", ".st-key-top img"),
         ("/similar?item=600", ".st-key-near img"),
-        ("/similar/?item=600", ".st-key-near img"),
         ("/rate", ".st-key-board-hand img"),
+        ("/film?item=600", ".st-key-near img"),
+        ("/film/?item=600", ".st-key-near img"),
+        ("/", ".st-key-board-hand img"),
     ],
 )
 def test_posters_are_pictures_below_a_base_path(page: Page, below: Server, address: str, selector: str) -> None:
@@ -70,11 +73,13 @@ def test_posters_are_pictures_below_a_base_path(page: Page, below: Server, addre
 
 def test_pages_and_the_cookie_stay_below_the_base_path(page: Page, below: Server) -> None:
     page.goto(below.url)
-    pictures(page, ".st-key-top img")
+    pictures(page, ".st-key-board-hand img")
     (cookie,) = [each for each in page.context.cookies() if each["name"].startswith("recengine_visitor")]
     assert cookie["path"] == BASE
-    page.locator("[data-testid=stSidebarNavLink]").filter(has_text="Rate").click()
-    expect(page).to_have_url(re.compile(f"{BASE}/rate"))
+    page.locator("[data-testid=stSidebarNavLink]").filter(has_text="Film").click()
+    expect(page).to_have_url(re.compile(f"{BASE}/film"))
+    page.locator("[data-testid=stSidebarNavLink]").filter(has_text="Home").click()
+    expect(page).to_have_url(re.compile(f"{BASE}/?$"))
     first = board(page, "hand").locator(".card").first
     name = first.locator(".name").inner_text()
     rate(first, 5)
@@ -104,7 +109,7 @@ def forgetful(browser: Browser, tmp_path: Path) -> Iterator[Page]:
 
 
 def test_without_cookies_rating_works_and_the_page_tells_how_long(forgetful: Page, below: Server) -> None:
-    forgetful.goto(f"{below.url}/rate")
+    forgetful.goto(f"{below.url}/")
     note = forgetful.get_by_text("This browser keeps no cookies, so your ratings last only as long as this tab.")
     expect(note).to_be_visible()
     cards = board(forgetful, "hand").locator(".card")
@@ -120,7 +125,7 @@ def test_without_cookies_rating_works_and_the_page_tells_how_long(forgetful: Pag
 
 
 def test_keys_of_the_browser_rate_nothing(page: Page, below: Server) -> None:
-    page.goto(f"{below.url}/rate")
+    page.goto(f"{below.url}/")
     control = board(page, "hand").get_by_role("slider").first
     page.evaluate("addEventListener('keydown', event => window.taken = event.defaultPrevented)")
     for key in ("Alt+ArrowLeft", "Control+3", "Meta+ArrowRight", "Control+End", "Alt+5", "Meta+1", "Control+Shift+2"):

@@ -70,12 +70,12 @@ def test_a_hostile_catalogue_is_text_on_every_page(open_page: OpenPage) -> None:
     shows(page, "[data-testid=stMain]", NAME)
     wait_for_script(page)
 
-    go(page, "For you")
+    go(page, "Viewers")
     expect(page.locator(".st-key-top .film").first).to_be_visible()
     shows(page, ".st-key-top", "<b>x</b>")
     wait_for_script(page)
 
-    go(page, "More like this")
+    go(page, "Film")
     expect(page.locator(".st-key-start .film")).to_have_count(10)
     for film in page.locator(".st-key-start [class*=st-key-film-start]").all():
         title = film.locator(".name").inner_text()
@@ -86,7 +86,7 @@ def test_a_hostile_catalogue_is_text_on_every_page(open_page: OpenPage) -> None:
     expect(page.locator(".seed h2")).to_have_text(HOSTILE[0])
     wait_for_script(page)
 
-    go(page, "Rate")
+    go(page, "Home")
     for index in range(2):
         rate(board(page, "hand").locator(".card").nth(index), 5)
         kept(page)

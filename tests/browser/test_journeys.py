@@ -21,16 +21,16 @@ def ranks(page: Page) -> list[str]:
 
 def test_cold_deep_link_as_the_first_request_shows_the_frame_and_the_film(open_page: OpenPage) -> None:
     """Named so that it runs first: Streamlit's legacy mode shows only before any session has called st.navigation."""
-    page = open_page("/similar?item=600&model=item-knn")
+    page = open_page("/film?item=600&model=item-knn")
     expect(page.locator(".seed h2")).to_be_visible()
     expect(page.locator("[data-testid=stSidebarNavLink]")).to_have_text([re.compile(each.title) for each in PAGES])
     expect(page.locator(".status")).to_contain_text("Item-KNN · sample · trained")
     expect(page.locator(".st-key-near .film")).to_have_count(10)
-    expect(page).to_have_title("More like this · RecEngine")
+    expect(page).to_have_title("Film · RecEngine")
 
 
 def test_first_page_shows_posters_that_are_pictures_in_our_letters(open_page: OpenPage) -> None:
-    page = open_page()
+    page = open_page("/viewers")
     expect(page.locator(".st-key-top .film")).to_have_count(10)
     assert ranks(page) == [str(i) for i in range(1, 11)]
     page.locator(".st-key-top img").last.scroll_into_view_if_needed()
@@ -43,7 +43,7 @@ def test_first_page_shows_posters_that_are_pictures_in_our_letters(open_page: Op
 
 
 def test_picking_a_viewer_by_typing_changes_page_and_address(open_page: OpenPage) -> None:
-    page = open_page()
+    page = open_page("/viewers")
     expect(page.locator(".ticket")).to_be_visible()
     page.get_by_label("Find a viewer").press_sequentially("teach", delay=20)
     result = page.locator(".st-key-viewers a").nth(1)
@@ -59,7 +59,7 @@ def test_picking_a_viewer_by_typing_changes_page_and_address(open_page: OpenPage
 
 
 def test_walking_similar_films_and_stepping_back(open_page: OpenPage) -> None:
-    page = open_page("/?user=12&genres=Horror&k=20")
+    page = open_page("/viewers?user=12&genres=Horror&k=20")
     expect(page.locator(".st-key-top .film")).to_have_count(20)
     first = page.locator(".st-key-film-top-1 .name").inner_text()
     page.locator(".st-key-film-top-1 a").click()
@@ -77,7 +77,7 @@ def test_walking_similar_films_and_stepping_back(open_page: OpenPage) -> None:
 
 
 def test_search_for_a_film_forgives_a_typo(open_page: OpenPage) -> None:
-    page = open_page("/similar")
+    page = open_page("/film")
     expect(page.locator(".st-key-start .film")).to_have_count(10)
     page.get_by_label("Find a film").press_sequentially("godfahter", delay=20)
     page.locator(".st-key-matches a").first.click()
@@ -95,12 +95,12 @@ def test_bad_upload_gives_the_reason_and_the_next_one_works(open_page: OpenPage)
     expect(page.get_by_text("240 ratings by 30 users")).to_be_visible()
     page.get_by_role("button", name="Use it").click()
     expect(page.locator("[data-testid=stMetricValue]").first).to_have_text("240")
-    page.locator("[data-testid=stSidebarNavLink]", has_text="For you").click()
+    page.locator("[data-testid=stSidebarNavLink]", has_text="Viewers").click()
     expect(page.locator(".st-key-top .film").first).to_be_visible()
     expect(page.locator(".status")).to_contain_text("mine.csv")
 
 
-@pytest.mark.parametrize("address", ["/?user=12", "/similar?item=600", "/train", "/data"])
+@pytest.mark.parametrize("address", ["/viewers?user=12", "/film?item=600", "/train", "/data"])
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_phone_has_no_sideways_scrolling(open_page: OpenPage, address: str, scheme: str) -> None:
     page = open_page(address, width=390, height=844, scheme=scheme)
@@ -114,7 +114,7 @@ def test_phone_has_no_sideways_scrolling(open_page: OpenPage, address: str, sche
 
 
 def test_phone_shows_the_posters_in_the_order_of_their_ranks(open_page: OpenPage) -> None:
-    page = open_page("/?user=12", width=390, height=844)
+    page = open_page("/viewers?user=12", width=390, height=844)
     expect(page.locator(".st-key-top .film")).to_have_count(10)
     cards = page.evaluate(
         "[...document.querySelectorAll('.st-key-top .film')].map(e => { const b = e.getBoundingClientRect();"
@@ -126,7 +126,7 @@ def test_phone_shows_the_posters_in_the_order_of_their_ranks(open_page: OpenPage
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_text_stands_out_from_its_background(open_page: OpenPage, scheme: str) -> None:
-    page = open_page("/?user=12", scheme=scheme)
+    page = open_page("/viewers?user=12", scheme=scheme)
     expect(page.locator(".notebook")).to_be_visible()
     for selector in (".head p", ".meta", ".note", ".rank", ".ticket .stub b", ".notebook p", ".about-model", ".status"):
         contrast = page.evaluate(CONTRAST, selector)
@@ -134,7 +134,7 @@ def test_text_stands_out_from_its_background(open_page: OpenPage, scheme: str) -
 
 
 def test_cards_are_reached_and_opened_by_keyboard(open_page: OpenPage) -> None:
-    page = open_page("/?user=12")
+    page = open_page("/viewers?user=12")
     expect(page.locator(".st-key-top .film")).to_have_count(10)
     link = page.locator(".st-key-film-top-1 a")
     link.focus()
@@ -145,7 +145,7 @@ def test_cards_are_reached_and_opened_by_keyboard(open_page: OpenPage) -> None:
 
 
 def test_two_visitors_do_not_see_each_other(open_page: OpenPage) -> None:
-    first, second = open_page("/?user=12"), open_page("/?user=13")
+    first, second = open_page("/viewers?user=12"), open_page("/viewers?user=13")
     expect(first.locator(".ticket .stub b")).to_have_text("12")
     expect(second.locator(".ticket .stub b")).to_have_text("13")
     first.get_by_role("button", name="Random viewer").click()
@@ -154,7 +154,7 @@ def test_two_visitors_do_not_see_each_other(open_page: OpenPage) -> None:
 
 
 def test_posters_are_cached_and_locked_down(open_page: OpenPage, server: Server) -> None:
-    page = open_page("/?user=12")
+    page = open_page("/viewers?user=12")
     source = page.locator(".film img").first.get_attribute("src")
     headers = page.request.get(f"{server.url}/{source}").headers
     assert "immutable" in headers["cache-control"]
@@ -176,7 +176,7 @@ CONTRAST = """selector => {
 
 
 def test_health_covers_database_and_model(open_page: OpenPage, server: Server) -> None:
-    expect(open_page("/").locator(".st-key-top .film").first).to_be_visible()
+    expect(open_page("/viewers").locator(".st-key-top .film").first).to_be_visible()
     with urllib.request.urlopen(f"{server.url}/healthz") as answer:
         assert json.load(answer) == {"database": "ok", "model": "ok"}
 

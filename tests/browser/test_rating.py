@@ -39,7 +39,7 @@ def settled(page: Page) -> None:
 
 
 def test_a_star_changes_the_list_and_undo_brings_it_back(open_page: OpenPage) -> None:
-    page = open_page("/rate")
+    page = open_page("/")
     before = titles(board(page, "list"))
     first = board(page, "hand").locator(".card").first
     name = first.locator(".name").inner_text()
@@ -57,7 +57,7 @@ def test_a_star_changes_the_list_and_undo_brings_it_back(open_page: OpenPage) ->
 
 
 def test_a_rated_card_keeps_its_position_until_the_rated_ones_are_cleared(open_page: OpenPage) -> None:
-    page = open_page("/rate")
+    page = open_page("/")
     rate(board(page, "hand").locator(".card").first, 5)
     expect(page.locator(".status-line")).to_contain_text("Updated after")
     settled(page)
@@ -84,7 +84,7 @@ EXPORT = """Date,Name,Year,Letterboxd URI,Rating
 
 
 def test_an_export_is_imported_after_a_review_and_can_be_downloaded(open_page: OpenPage) -> None:
-    page = open_page("/rate")
+    page = open_page("/")
     settled(page)
     page.get_by_text("Import your ratings from Letterboxd").click()
     file = {"name": "ratings.csv", "mimeType": "text/csv", "buffer": EXPORT.encode()}
@@ -123,7 +123,7 @@ CLICKS = """async () => {
 
 
 def test_eight_quick_clicks_are_all_kept_and_survive_a_reload(open_page: OpenPage) -> None:
-    page = open_page("/rate")
+    page = open_page("/")
     settled(page)
     names = page.evaluate(CLICKS)
     assert len(set(names)) == 8
@@ -137,7 +137,7 @@ def test_eight_quick_clicks_are_all_kept_and_survive_a_reload(open_page: OpenPag
 
 
 def test_a_film_is_rated_by_keyboard_alone(open_page: OpenPage) -> None:
-    page = open_page("/rate")
+    page = open_page("/")
     card = board(page, "hand").locator(".card").first
     name = card.locator(".name").inner_text()
     control = page.get_by_role("slider", name=f"Rate {name}")
@@ -152,7 +152,7 @@ def test_a_film_is_rated_by_keyboard_alone(open_page: OpenPage) -> None:
 
 
 def test_a_film_put_aside_leaves_the_list(open_page: OpenPage) -> None:
-    page = open_page("/rate")
+    page = open_page("/")
     first = board(page, "list").locator(".card").first
     name = first.locator(".name").inner_text()
     first.get_by_role("button", name=f"Not interested in {name}").click()
@@ -166,13 +166,13 @@ def other(server: Server, browser: Browser) -> Iterator[Page]:
     """Open the page in a second browser, which knows nothing of the first."""
     context = browser.new_context()
     page = context.new_page()
-    page.goto(server.url + "/rate")
+    page.goto(server.url + "/")
     yield page
     context.close()
 
 
 def test_two_browsers_do_not_see_each_other(open_page: OpenPage, other: Page) -> None:
-    page = open_page("/rate")
+    page = open_page("/")
     before = titles(board(other, "list"))
     rate(board(page, "hand").locator(".card").first, 5)
     expect(page.locator(".status-line")).to_contain_text("Updated after")
@@ -183,7 +183,7 @@ def test_two_browsers_do_not_see_each_other(open_page: OpenPage, other: Page) ->
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_a_phone_has_no_sideways_scrolling_and_large_targets(open_page: OpenPage, scheme: str) -> None:
-    page = open_page("/rate", width=390, height=844, scheme=scheme)
+    page = open_page("/", width=390, height=844, scheme=scheme)
     control = board(page, "hand").get_by_role("slider").first
     box = control.bounding_box()
     assert box is not None

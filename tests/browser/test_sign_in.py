@@ -47,7 +47,7 @@ def enter(browser: Browser, server: Server) -> Page:
     """Open Rate in an unused browser."""
     page = browser.new_context().new_page()
     page.set_viewport_size({"width": 1440, "height": 900})
-    page.goto(f"{server.url}/rate")
+    page.goto(f"{server.url}/")
     board(page, "hand")
     return page
 
@@ -60,7 +60,7 @@ def sign_in(page: Page, subject: str) -> None:
 
 
 def open_rate(page: Page) -> None:
-    page.locator("[data-testid=stSidebarNavLink]", has_text="Rate").click()
+    page.locator("[data-testid=stSidebarNavLink]", has_text="Home").click()
     board(page, "hand")
 
 

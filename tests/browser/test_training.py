@@ -88,7 +88,7 @@ def test_train_watch_leave_come_back_reload_and_use_the_model(open_page: OpenPag
     expect(page.locator(".figures")).to_contain_text("/ 8")
     before = page.evaluate(POINTS)
 
-    visit(page, "For you", ".st-key-top .film")
+    visit(page, "Viewers", ".st-key-top .film")
     visit(page, "Data", "[data-testid=stMetric]")
     visit(page, "Train", BAR)
     page.reload()

@@ -28,7 +28,7 @@ ACTS: list[dict[str, Any]] = [
 ]
 ACTS = [{"id": f"{number:032x}", **act} for number, act in enumerate(ACTS)]
 FILES = [f"recengine/serving/{name}.py" for name in ("event_log", "sessions")]
-FILES += ["pages/rate.py", *(f"pages/ui/{name}.py" for name in ("board", "visitor_lists", "visitor_ratings"))]
+FILES += ["pages/home.py", *(f"pages/ui/{name}.py" for name in ("board", "visitor_lists", "visitor_ratings"))]
 ON_THE_WAY = {str(ROOT / name): name for name in FILES}
 """Files whose lines are failpoints."""
 Point = tuple[str, int]
@@ -102,7 +102,7 @@ def die_everywhere(share: int) -> None:
     app = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=60)
     app.query_params["model"] = "step"
     app.run()
-    app.switch_page("rate.py")
+    app.switch_page("home.py")
     settle(app)
     send(app, [])
     mine = app.session_state["visitor"]

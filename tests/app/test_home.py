@@ -23,7 +23,7 @@ from recengine.serving.promotion import promote
 from recengine.serving.recommend import recommend_new
 from tests.app.conftest import Open, markup, press
 
-PAGE = "rate.py"
+PAGE = "home.py"
 ID = "0123456789abcdef" * 2
 
 

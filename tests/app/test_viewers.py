@@ -1,4 +1,4 @@
-"""For you: the viewer, their list and its reasons, the filters, and the empty and error states."""
+"""Viewers: the viewer, their list and its reasons, the filters, and the empty and error states."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""For you: pick a viewer, see what they loved and what the model recommends them, and why."""
+"""Viewers: pick a viewer, see what they loved and what the model recommends them, and why."""
 
 from __future__ import annotations
 
@@ -96,12 +96,12 @@ def find_viewer(positive: float) -> None:
             if not query:
                 for persona in caches.personas(dataset, positive):
                     user_id = dataset.user_ids[persona.user_idx]
-                    link("for_you.py", persona.title, help=markdown(persona.why), user=user_id)
+                    link("viewers.py", persona.title, help=markdown(persona.why), user=user_id)
                 return
             matches = caches.user_index(dataset).find(query, limit=6)
             for user_idx in matches:
                 label = " · ".join(filter(None, (name_of(dataset, user_idx), viewers.profile(dataset, user_idx))))
-                link("for_you.py", markdown(label), user=dataset.user_ids[user_idx])
+                link("viewers.py", markdown(label), user=dataset.user_ids[user_idx])
         if not matches:
             st.caption(f"No match for “{markdown(query)}”. {first_and_last(dataset)}")
 
@@ -282,13 +282,13 @@ with st.container(key="profile"):
 body = st.container()
 with body:
     ready = sidebar.ready()
-with body, messages.catch_bad_input(messages.back_link("for_you.py", another)):
+with body, messages.catch_bad_input(messages.back_link("viewers.py", another)):
     user_idx = current_user(ready.dataset, ready.positive)
     if user_idx is None:
         with left:
             messages.error(
                 f"No {words_of(ready.dataset).viewer} {st.session_state['user']} here. {first_and_last(ready.dataset)}",
-                messages.back_link("for_you.py", another),
+                messages.back_link("viewers.py", another),
             )
     else:
         past = viewers.history_of(ready.dataset, user_idx)

@@ -1,4 +1,4 @@
-"""More like this: the film, similar films, the trail, the search, and errors."""
+"""Film: the film, similar films, the trail, the search, and errors."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from recengine.experiments.train import TrainingRequest, obtain
 from recengine.models.registry import DEFAULT, model_class
 from tests.app.conftest import Open, cards, links, markup, names, settle, text_of
 
-PAGE = "similar.py"
+PAGE = "film.py"
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""More like this: a film, the films that the model finds most similar, and the trail so far."""
+"""Film: a film, the films that the model finds most similar, and the trail so far."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def find_film() -> None:
         with st.container(horizontal=True, gap="xsmall", key="matches"):
             for item_idx in matches.films:
                 it = cards.film(dataset, item_idx)
-                link("similar.py", markdown(cards.named(it)), item=it.item_id)
+                link("film.py", markdown(cards.named(it)), item=it.item_id)
 
 
 def draw_trail(dataset: Dataset, trail: list[str]) -> None:
@@ -69,7 +69,7 @@ def draw_trail(dataset: Dataset, trail: list[str]) -> None:
         st.html('<span class="legend">Your trail</span>', width="content")
         for item_id in trail[:-1]:
             it = cards.film(dataset, int(dataset.item_index([item_id])[0]))
-            link("similar.py", markdown(it.title), item=item_id)
+            link("film.py", markdown(it.title), item=item_id)
 
 
 def parts_of(dataset: Dataset, item: int, column: str) -> list[str]:
@@ -182,7 +182,7 @@ def choose_default() -> None:
 
 find = st.container()
 ready = sidebar.ready()
-with messages.catch_bad_input(messages.back_link("similar.py", words_of(ready.dataset).say("Start from another film"))):
+with messages.catch_bad_input(messages.back_link("film.py", words_of(ready.dataset).say("Start from another film"))):
     seed = current_film(ready.dataset)
     if seed is None:
         start_films(ready.dataset)

@@ -1,4 +1,4 @@
-"""Rate: give films stars and watch the list change, with what moved, why, and what other models would recommend."""
+"""Home: give films stars and watch your list change, with what moved, why, and what other models would recommend."""
 
 from __future__ import annotations
 
