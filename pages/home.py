@@ -80,19 +80,6 @@ def keep(dataset: Dataset, events: list[Event]) -> None:
     visitor_ratings.append(dataset, events)
 
 
-def unkept(dataset: Dataset) -> list[Event]:
-    """Return the acts on the boards that are not in the log, as far as this session knows."""
-    events = [event for key in BOARDS for event in board.sent(dataset, key)]
-    if events and "acknowledged" not in st.session_state:  # a new session of a browser that has acted before
-        acknowledge(visitor_ratings.current(dataset))
-    return [event for event in events if event.event_id not in st.session_state["acknowledged"]]
-
-
-def acknowledge(mine: VisitorRatings) -> None:
-    """Note which acts are in the log; the boards' last messages may hold them still."""
-    st.session_state.setdefault("acknowledged", set()).update(mine.acknowledged)
-
-
 def placed(fresh: Sequence[int], pins: dict[int, int]) -> list[int]:
     """Return the list with pinned films at their ranks and the fresh ones in between."""
     pinned = {index: item for item, index in pins.items()}
@@ -229,10 +216,10 @@ def studio(model: Recommender, positive: float) -> None:
     """Draw everything that a rating changes; an act reruns this part alone."""
     with messages.catch_bad_input(messages.start_again_link):
         dataset = sidebar.dataset()
-        if events := unkept(dataset):
+        if events := visitor_ratings.unkept(dataset, BOARDS):
             messages.toast_errors(keep)(dataset, events)
         mine = visitor_ratings.current(dataset)
-        acknowledge(mine)
+        visitor_ratings.acknowledge(mine)
         if not is_remembered():
             st.caption(FORGOTTEN)
         messages.show_pending_toast()

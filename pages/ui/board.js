@@ -127,7 +127,7 @@ export default function ({ data, parentElement, setStateValue }) {
     card.full.style.width = `${20 * card.stars}%`;
     card.control.setAttribute("aria-valuenow", card.stars || 0.5);
     card.control.setAttribute("aria-valuetext", spoken(card.stars));
-    card.root.classList.toggle("settled", settled);
+    card.root.classList.toggle("settled", settled && data.fades);
     card.done.textContent = done;
     card.undo.hidden = !settled;
     card.pass.hidden = settled || !data.passing;

@@ -45,11 +45,13 @@ def draw(
     key: str,
     acknowledged: Sequence[str],
     passing: bool = True,
+    fades: bool = True,
 ) -> None:
     """Draw films to rate. The visitor's acts on them can be read, by `sent`, when the page is drawn again.
 
     acknowledged : ids of events that are in the log and need not be sent again
     passing : whether a film can be marked as not interesting
+    fades   : whether the poster of a rated film fades
     """
     _board(
         key=key,
@@ -57,6 +59,7 @@ def draw(
             "cards": [_card(dataset, square) for square in squares],
             "acknowledged": list(acknowledged),
             "passing": passing,
+            "fades": fades,
             "starred": not words_of(dataset).is_implicit,
             "version": f"{len(acknowledged)} {hash(tuple(squares))}",
         },

@@ -14,7 +14,7 @@ import streamlit as st
 from pages.hosting import uploads
 from pages.hosting.logs import log_event
 from pages.hosting.visitor import account_id, browser_id, check_limit, visitor_id
-from pages.ui import datasets
+from pages.ui import board, datasets
 from pages.ui.datasets import origin_of
 from pages.ui.jobs import jobs
 from recengine import settings
@@ -89,6 +89,19 @@ def current(dataset: Dataset) -> VisitorRatings:
     log, key = event_log(), (visitor_id(), catalogue(dataset))
     standing = located(log.standing(*key), dataset.item_index_of)
     return VisitorRatings(standing, [event.event_id for event in log.events(*key, latest=REMEMBERED, source="app")])
+
+
+def unkept(dataset: Dataset, boards: Sequence[str]) -> list[Event]:
+    """Return the acts on some boards that are not in the log, as far as this session knows."""
+    events = [event for key in boards for event in board.sent(dataset, key)]
+    if events and "acknowledged" not in st.session_state:  # a new session of a browser that has acted before
+        acknowledge(current(dataset))
+    return [event for event in events if event.event_id not in st.session_state["acknowledged"]]
+
+
+def acknowledge(mine: VisitorRatings) -> None:
+    """Note which acts are in the log; the boards' last messages may hold them still."""
+    st.session_state.setdefault("acknowledged", set()).update(mine.acknowledged)
 
 
 def append(dataset: Dataset, events: Sequence[Event]) -> None:
