@@ -138,14 +138,15 @@ def neighbours(ready: sidebar.Ready, seed: int) -> None:
         st.caption(words.say(f"By content: only {dataset.ratings.item_counts[seed]:,} ratings."))
     ranking = model.similar_items(seed, k=min(10, dataset.n_items - 1))
     near = [(int(i), float(s)) for i, s in zip(ranking.items[0], ranking.scores[0], strict=True) if i >= 0]
-    most = 1.0 if isinstance(model, BlendsLikeness) else near[0][1]
+    strongest = None if isinstance(model, BlendsLikeness) else near[0][1]
+    most = strongest or 1.0
     with st.grid(5, min_column_width=150, gap="medium", key="near"):
         for rank, (item, similarity) in enumerate(near, start=1):
             cards.card(
                 cards.film(dataset, item),
                 key=f"near-{rank}",
                 rank=rank,
-                badge=f'<i title="similarity {similarity:.2g}">{likeness.strength(model, similarity, near[0][1])}</i>',
+                badge=f'<i title="similarity {similarity:.2g}">{likeness.strength(similarity, strongest)}</i>',
                 note=in_common(dataset, seed, item),
                 bar=similarity / most if most > 0 else 0.0,
             )

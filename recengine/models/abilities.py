@@ -68,6 +68,14 @@ class BlendsLikeness(Protocol):
         """Return (B,): how much of the likeness to each given item is by users, where content counts the rest."""
         ...
 
+    def likeness_by_users(self, item_idx: Tensor) -> Tensor:
+        """Return (B, n_items) from 0 to 1: the part by users alone."""
+        ...
+
+    def likeness_by_content(self, item_idx: Tensor) -> Tensor:
+        """Return (B, n_items) from 0 to 1: the part by content alone."""
+        ...
+
 
 @runtime_checkable
 class SupportsPartialFit(Protocol):

@@ -3,10 +3,13 @@
 import csv
 import json
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recengine.cli import main
 from recengine.data.dataset import Dataset
@@ -14,7 +17,16 @@ from recengine.data.sources import load_dataset
 from recengine.models.base import Recommender
 from recengine.models.item_item.taste import Taste
 from recengine.models.registry import model_class
-from recengine.serving.likeness import basis, strength
+from recengine.serving.likeness import (
+    FEW_RATINGS,
+    basis,
+    combined,
+    on_one_scale,
+    similar_to,
+    sources,
+    strength,
+    traits_of,
+)
 from recengine.serving.recommend import similar
 
 LORE = {"sample": 15, "ml-latest-small": 6}
@@ -66,10 +78,11 @@ def test_every_likeness_is_on_one_scale(sample: tuple[Dataset, Recommender]) -> 
     scores = model.item_similarity(torch.arange(200))
     assert scores is not None
     assert 0 <= scores.min() <= scores.max() <= 1
-    words = [strength(model, likeness, 0.9) for likeness in (0.9, 0.4, 0.1)]
-    assert words == ["strong", "fair", "weak"] == [strength(model, x, 0.1) for x in (0.9, 0.4, 0.1)]
+    words = [strength(likeness, None) for likeness in (0.9, 0.4, 0.1)]
+    assert words == ["strong", "fair", "weak"] == [strength(x, 0.09) for x in (0.09, 0.04, 0.01)]
     ease = model_class("ease")()
-    assert [strength(ease, x, 0.09) for x in (0.09, 0.04, 0.01)] == words
+    assert on_one_scale(model, "both")
+    assert not on_one_scale(ease, "users")
     assert basis(ease, 0) is None
     assert basis(model, int(data.ratings.item_counts.argmax())) == "users and content"
 
@@ -102,3 +115,52 @@ def test_a_film_with_three_ratings_has_neighbours_by_content_and_the_command_say
     assert (answer["basis"], answer["ratings"], answer["similar"][0]["title"]) == ("content", 3, "D")
     assert main([*command, "4", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["basis"] == "users and content"
+
+
+def test_of_several_seeds_what_all_are_like_comes_first_and_what_is_like_the_others_falls() -> None:
+    alike = torch.tensor([[0.8, 0.1, 0.4], [0.1, 0.8, 0.4]])
+    assert torch.equal(combined(alike[:1]), alike[0])
+    by_hand = [((0.85 * 0.15) ** 0.5) - 0.05, ((0.85 * 0.15) ** 0.5) - 0.05, 0.4]
+    assert combined(alike).tolist() == pytest.approx(by_hand, abs=1e-6)
+    away = combined(alike, torch.tensor([[0.0, 0.0, 0.6], [-1.0, 0.4, 0.2]])).tolist()
+    assert away == pytest.approx([by_hand[0], by_hand[1] - 0.2, 0.1], abs=1e-6)
+
+
+@given(
+    st.lists(st.lists(st.floats(0, 1), min_size=5, max_size=5), min_size=1, max_size=4),
+    st.randoms(use_true_random=False),
+)
+def test_the_order_of_the_seeds_does_not_matter(rows: list[list[float]], shuffle: Random) -> None:
+    other = list(rows)
+    shuffle.shuffle(other)
+    torch.testing.assert_close(combined(torch.tensor(rows)), combined(torch.tensor(other)))
+    assert (combined(torch.tensor(rows)) <= torch.tensor(rows).amax(0) + 1e-6).all(), "a mean"
+
+
+def test_similar_to_lists_no_seed_and_steers_away(sample: tuple[Dataset, Recommender]) -> None:
+    data, model = sample
+    traits, index = traits_of(data), films(data)
+    alien, aliens = index["Alien (1979)"], index["Aliens (1986)"]
+    for source in sources(model, data, traits, [alien]):
+        plain = similar_to(model, traits, [alien], source=source, k=50).items[0].tolist()
+        assert aliens in plain[:3], source
+        steered = similar_to(model, traits, [alien], [aliens], source=source, k=50).items[0].tolist()
+        assert not {alien, aliens} & set(steered)
+        assert steered != [item for item in plain if item != aliens]
+    assert (
+        model.similar_items([alien], k=50).items[0].tolist()
+        == similar_to(model, traits, [alien], source="both", k=50).items[0].tolist()
+    ), "without more seeds it is what the model says"
+
+
+def test_few_ratings_fall_back_on_content(sample: tuple[Dataset, Recommender]) -> None:
+    data, model = sample
+    traits, counts = traits_of(data), data.ratings.item_counts
+    few, many = int(counts.argmin()), int(counts.argmax())
+    assert counts[few] < FEW_RATINGS
+    assert sources(model, data, traits, [many]) == ["both", "users", "content"]
+    assert sources(model, data, traits, [many, few]) == ["content"]
+    assert sources(model_class("ease")(), data, traits, [many]) == ["users", "content"]
+    assert sources(model_class("ease")(), data, None, [few]) == ["users"]
+    assert sources(model_class("popularity")(), data, traits, [many]) == ["content"]
+    assert sources(model_class("popularity")(), data, None, [many]) == []

@@ -295,10 +295,17 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         """Return (B, n_items) from 0 to 1: by who rated and who liked both, as far as enough users rated the item
         given, and by what both are.
         """
-        liked = self.past.select(self.past.rating >= self.limits[0].item())
-        users = ((together(self.past, item_idx) + together(liked, item_idx)) / 2) ** SPREAD
         by_users = self.share_by_users(item_idx)[:, None]
-        return by_users * users + (1 - by_users) * self.traits.likeness(item_idx)
+        return by_users * self.likeness_by_users(item_idx) + (1 - by_users) * self.likeness_by_content(item_idx)
+
+    def likeness_by_users(self, item_idx: Tensor) -> Tensor:
+        """Return (B, n_items) from 0 to 1, by who rated and who liked both."""
+        liked = self.past.select(self.past.rating >= self.limits[0].item())
+        return ((together(self.past, item_idx) + together(liked, item_idx)) / 2) ** SPREAD
+
+    def likeness_by_content(self, item_idx: Tensor) -> Tensor:
+        """Return (B, n_items) from 0 to 1, by what both are."""
+        return self.traits.likeness(item_idx)
 
     def share_by_users(self, item_idx: Tensor) -> Tensor:
         """Return (B,): how much of the likeness to each given item is by users, where what it is counts the rest."""
