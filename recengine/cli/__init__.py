@@ -6,8 +6,10 @@ Results go to standard output, everything else to standard error. Exit status: 0
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from recengine import settings
 from recengine.cli.arguments import UsageError, flag_of
@@ -20,6 +22,16 @@ from recengine.files import open_descriptor
 
 STANDARD_OUTPUT = 1
 """The number of the open file that is standard output."""
+
+
+def run() -> NoReturn:
+    """Run the command of this process and end it: `recengine` and `python -m recengine`."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)  # so that a stopped command removes what is half made
+    sys.exit(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

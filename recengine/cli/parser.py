@@ -6,6 +6,7 @@ import argparse
 
 from recengine import __version__
 from recengine.cli import (
+    app,
     evaluation,
     explaining,
     importing,
@@ -38,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         explaining,
         predicting,
         importing,
+        app,
     )
     for module in modules:
         module.add_commands(commands)
