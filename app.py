@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -93,6 +93,18 @@ async def health(_: Request) -> Response:
 
     state = await asyncio.to_thread(check)
     return JSONResponse(state, 200 if set(state.values()) == {"ok"} else 503)
+
+
+async def shared(request: Request) -> Response:
+    """Show what a link in the address opens, to whoever has it."""
+
+    def answer() -> Response:
+        from pages.ui import shared_page, visitor_ratings
+
+        link = visitor_ratings.event_log().shared(request.query_params.get("link", ""))
+        return HTMLResponse(*shared_page.page(link), headers=shared_page.HEADERS)
+
+    return await asyncio.to_thread(answer)
 
 
 class VisitorCookie:
@@ -193,7 +205,7 @@ def check_environment() -> None:
 def routes() -> list[Route]:
     """Return our routes: below the base path, where pages ask, and at the root, where a probe may."""
     bases = dict.fromkeys((BASE.rstrip("/"), ""))
-    addresses = {"/poster/v1.svg": poster, "/healthz": health}
+    addresses = {"/poster/v1.svg": poster, "/healthz": health, "/shared": shared}
     return [Route(f"{base}{address}", answer) for base in bases for address, answer in addresses.items()]
 
 

@@ -176,7 +176,7 @@ def unclaimed() -> tuple[int, int]:
 
 
 def claim() -> None:
-    """Move this browser's events, votes, uploads and runs to the account that its visitor has signed in to."""
+    """Move this browser's events, votes, links, uploads and runs to the account that its visitor has signed in to."""
     owner = account_id()
     if owner is None:
         return
@@ -184,7 +184,7 @@ def claim() -> None:
     for name in log.catalogues(browser_id()):
         events = log.events(browser_id(), name)
         log.append(owner, name, [event._replace(event_id=f"{event.event_id[:90]}-claimed") for event in events])
-    log.move_votes(browser_id(), owner)
+    log.move(browser_id(), owner)
     log.erase(browser_id())
     jobs().move(browser_id(), owner, uploads.move(browser_id(), owner))
 

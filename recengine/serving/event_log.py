@@ -13,6 +13,7 @@ One `Event` is what a board sends, what is stored, and what a session learns fro
 from __future__ import annotations
 
 import re
+import secrets
 import threading
 import time
 import uuid
@@ -27,6 +28,7 @@ from recengine import settings
 from recengine.errors import BadInput
 from recengine.evaluation.duel import Vote
 from recengine.serving.database import database_url, engine
+from recengine.serving.tables import ERASURE, EVENT, GUARDS, LINK, META, STANDING, VOTE
 
 KINDS = ("rate", "pass", "seen", "watchlist", "clear", "undo")
 """Stars given; not interested; seen, without stars; to be seen; all of these removed; the last of them taken back."""
@@ -37,72 +39,13 @@ _ID = re.compile(r"[!-~]{1,100}")
 _APPENDERS = 0x5EC0
 """Key of the advisory lock under which PostgreSQL assigns sequence numbers in commit order."""
 _IMPORTS = uuid.UUID("5f0d2f62-6d0c-5b0a-9a53-2f3f6b1b7c11")
-_META = sa.MetaData()
-_SEQ = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-_EVENT = sa.Table(
-    "event",
-    _META,
-    sa.Column("seq", _SEQ, primary_key=True, autoincrement=True),
-    sa.Column("event_id", sa.String(100), nullable=False, unique=True),
-    sa.Column("visitor", sa.String(100), nullable=False),
-    sa.Column("catalogue", sa.String(200), nullable=False),
-    sa.Column("item_id", sa.String(200), nullable=False),
-    sa.Column("kind", sa.String(10), nullable=False),
-    sa.Column("stars", sa.Float),
-    sa.Column("ts", sa.BigInteger, nullable=False),
-    sa.Column("source", sa.String(40), nullable=False),
-    sa.Index("event_of_item", "visitor", "catalogue", "item_id", "seq"),
-    sqlite_autoincrement=True,
-)
-_STANDING = sa.Table(
-    "standing",
-    _META,
-    sa.Column("visitor", sa.String(100), primary_key=True),
-    sa.Column("catalogue", sa.String(200), primary_key=True),
-    sa.Column("item_id", sa.String(200), primary_key=True),
-    sa.Column("kind", sa.String(10), nullable=False),
-    sa.Column("stars", sa.Float),
-    sa.Column("seq", _SEQ, nullable=False),
-)
-_VOTE = sa.Table(
-    "vote",
-    _META,
-    sa.Column("seq", _SEQ, primary_key=True, autoincrement=True),
-    sa.Column("vote_id", sa.String(100), nullable=False, unique=True),
-    sa.Column("visitor", sa.String(100), nullable=False),
-    sa.Column("catalogue", sa.String(200), nullable=False),
-    sa.Column("winner", sa.String(100), nullable=False),
-    sa.Column("loser", sa.String(100), nullable=False),
-    sa.Column("ts", sa.BigInteger, nullable=False),
-    sqlite_autoincrement=True,
-)
 _COLUMNS = ("kind", "item_id", "stars", "ts", "event_id", "source")
 """Columns of an event, in the order of the fields of `Event`."""
-_SELECT = sa.select(*(_EVENT.c[name] for name in _COLUMNS))
-_ERASURE = sa.Table(
-    "erasure",
-    _META,
-    sa.Column("id", _SEQ, primary_key=True, autoincrement=True),
-    sa.Column("visitor", sa.String(100), nullable=False),
-    sa.Column("ts", sa.BigInteger, nullable=False),
-    sa.Column("events", sa.Integer),
-)
-_GUARDS = {
-    "sqlite": (
-        "CREATE TRIGGER IF NOT EXISTS event_is_never_changed BEFORE UPDATE ON event "
-        "BEGIN SELECT RAISE(ABORT, 'events are never changed'); END",
-        "CREATE TRIGGER IF NOT EXISTS event_is_never_deleted BEFORE DELETE ON event "
-        "WHEN NOT EXISTS (SELECT 1 FROM erasure WHERE visitor = OLD.visitor AND events IS NULL) "
-        "BEGIN SELECT RAISE(ABORT, 'events are never deleted'); END",
-    ),
-    "postgresql": (
-        "CREATE OR REPLACE FUNCTION guard_event() RETURNS trigger AS $$ BEGIN "
-        "IF TG_OP = 'DELETE' AND EXISTS (SELECT 1 FROM erasure WHERE visitor = OLD.visitor AND events IS NULL) "
-        "THEN RETURN OLD; END IF; RAISE EXCEPTION 'events are never changed'; END $$ LANGUAGE plpgsql",
-        "CREATE OR REPLACE TRIGGER event_is_never_changed BEFORE UPDATE OR DELETE ON event "
-        "FOR EACH ROW EXECUTE FUNCTION guard_event()",
-    ),
-}
+_SELECT = sa.select(*(EVENT.c[name] for name in _COLUMNS))
+TOKEN_BYTES, MOST_LINKS = 24, 20
+"""Random bytes of a link's token: 192 bits, which nobody guesses; and the links that a visitor can have."""
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
+_LINKS = sa.select(LINK.c.token, LINK.c.ts, LINK.c.snapshot)
 
 
 class Event(NamedTuple):
@@ -122,6 +65,14 @@ class Event(NamedTuple):
     event_id: str = ""
     source: str = "app"
     item_idx: int = -1
+
+
+class Link(NamedTuple):
+    """A link that a visitor shares: what opens it, when it was made, in seconds since 1970, and what it shows."""
+
+    token: str
+    timestamp: int
+    content: bytes
 
 
 def rated(item_id: str, stars: float, *, event_id: str | None = None, source: str = "app") -> Event:
@@ -165,8 +116,8 @@ class EventLog:
         self._has_answered = False
         self._reading = self._engine.execution_options(reads=True)
         with self._write() as connection:
-            _META.create_all(connection)
-            for guard in _GUARDS[self._engine.dialect.name]:
+            META.create_all(connection)
+            for guard in GUARDS[self._engine.dialect.name]:
                 connection.exec_driver_sql(guard)
         self._has_answered = True
 
@@ -180,7 +131,7 @@ class EventLog:
         Raises BadInput for an invalid event: an unknown kind, stars that are not halves from 0.5 to 5.
         """
         rows = [_checked(event) for event in events]
-        insert = self._insert(_EVENT).on_conflict_do_nothing(index_elements=["event_id"])
+        insert = self._insert(EVENT).on_conflict_do_nothing(index_elements=["event_id"])
         new = 0
         with self._write() as connection:
             changed: dict[str, None] = {}
@@ -188,7 +139,7 @@ class EventLog:
             for row in rows:
                 row = row._replace(timestamp=row.timestamp or now)
                 values = dict(zip(_COLUMNS, row, strict=False), visitor=visitor, catalogue=catalogue)
-                if connection.execute(insert.values(values).returning(_EVENT.c.seq)).first() is not None:
+                if connection.execute(insert.values(values).returning(EVENT.c.seq)).first() is not None:
                     new += 1
                     changed[row.item_id] = None
             for item_id in changed:
@@ -197,31 +148,31 @@ class EventLog:
 
     def standing(self, visitor: str, catalogue: str) -> list[Event]:
         """Return the event that stands of each item, in the order in which they were made."""
-        query = _SELECT.join(_STANDING, _STANDING.c.seq == _EVENT.c.seq).where(_of(_STANDING, visitor, catalogue))
+        query = _SELECT.join(STANDING, STANDING.c.seq == EVENT.c.seq).where(_of(STANDING, visitor, catalogue))
         with self._read() as connection:
-            return [Event(*row) for row in connection.execute(query.order_by(_STANDING.c.seq))]
+            return [Event(*row) for row in connection.execute(query.order_by(STANDING.c.seq))]
 
     def ratings(self, catalogue: str) -> list[tuple[str, Event]]:
         """Return all ratings that stand in a catalogue, each with its visitor, in the order of the log."""
-        query = _SELECT.add_columns(_EVENT.c.visitor).join(_STANDING, _STANDING.c.seq == _EVENT.c.seq)
-        query = query.where(_STANDING.c.catalogue == catalogue, _STANDING.c.kind == "rate")
+        query = _SELECT.add_columns(EVENT.c.visitor).join(STANDING, STANDING.c.seq == EVENT.c.seq)
+        query = query.where(STANDING.c.catalogue == catalogue, STANDING.c.kind == "rate")
         with self._read() as connection:
-            return [(row[-1], Event(*row[:-1])) for row in connection.execute(query.order_by(_STANDING.c.seq))]
+            return [(row[-1], Event(*row[:-1])) for row in connection.execute(query.order_by(STANDING.c.seq))]
 
     def events(
         self, visitor: str, catalogue: str | None = None, *, latest: int | None = None, source: str | None = None
     ) -> list[Event]:
         """Return a visitor's events, oldest first: of a catalogue, of a source, the latest, or all."""
-        query = _SELECT.where(_of(_EVENT, visitor, catalogue))
+        query = _SELECT.where(_of(EVENT, visitor, catalogue))
         if source is not None:
-            query = query.where(_EVENT.c.source == source)
+            query = query.where(EVENT.c.source == source)
         with self._read() as connection:
-            rows = connection.execute(query.order_by(_EVENT.c.seq.desc()).limit(latest))
+            rows = connection.execute(query.order_by(EVENT.c.seq.desc()).limit(latest))
             return [Event(*row) for row in rows][::-1]
 
     def catalogues(self, visitor: str) -> list[str]:
         """Return the catalogues of which a visitor has events."""
-        query = sa.select(_EVENT.c.catalogue).where(_EVENT.c.visitor == visitor).distinct()
+        query = sa.select(EVENT.c.catalogue).where(EVENT.c.visitor == visitor).distinct()
         with self._read() as connection:
             return sorted(connection.execute(query).scalars())
 
@@ -230,42 +181,80 @@ class EventLog:
         row = vote._asdict() | {"vote_id": vote_id, "catalogue": catalogue, "ts": int(time.time())}
         row["visitor"] = row.pop("voter")
         with self._write() as connection:
-            connection.execute(self._insert(_VOTE).on_conflict_do_nothing(index_elements=["vote_id"]).values(row))
+            connection.execute(self._insert(VOTE).on_conflict_do_nothing(index_elements=["vote_id"]).values(row))
 
     def votes(self, catalogue: str) -> list[Vote]:
         """Return all visitors' votes on the lists of a catalogue, oldest first."""
-        query = sa.select(_VOTE.c.visitor, _VOTE.c.winner, _VOTE.c.loser).where(_VOTE.c.catalogue == catalogue)
+        query = sa.select(VOTE.c.visitor, VOTE.c.winner, VOTE.c.loser).where(VOTE.c.catalogue == catalogue)
         with self._read() as connection:
-            return [Vote(*row) for row in connection.execute(query.order_by(_VOTE.c.seq))]
+            return [Vote(*row) for row in connection.execute(query.order_by(VOTE.c.seq))]
 
-    def move_votes(self, visitor: str, to: str) -> None:
-        """Let a visitor's votes be another's, as when a browser's visitor signs in."""
+    def share(self, visitor: str, content: bytes) -> str:
+        """Keep what a link of a visitor shows, and return its token; what is shared already keeps the one it has.
+
+        Raises BadInput for more than `MOST_LINKS` links.
+        """
+        token = secrets.token_urlsafe(TOKEN_BYTES)
         with self._write() as connection:
-            connection.execute(sa.update(_VOTE).where(_VOTE.c.visitor == visitor).values(visitor=to))
+            links = connection.execute(sa.select(LINK.c.token, LINK.c.snapshot).where(LINK.c.visitor == visitor)).all()
+            for known, shared in links:
+                if shared == content:
+                    return str(known)
+            if len(links) >= MOST_LINKS:
+                raise BadInput("links", problem=f"are {MOST_LINKS} at most", remedy="take one back first")
+            values = {"token": token, "visitor": visitor, "ts": int(time.time()), "snapshot": content}
+            connection.execute(sa.insert(LINK).values(values))
+        return token
+
+    def shared(self, token: str) -> Link | None:
+        """Return the link of a token, for whoever holds it; None where it was taken back or never was."""
+        if not _TOKEN.fullmatch(token):
+            return None
+        with self._read() as connection:
+            row = connection.execute(_LINKS.where(LINK.c.token == token)).first()
+        return None if row is None else Link(*row)
+
+    def links(self, visitor: str) -> list[Link]:
+        """Return a visitor's links, the latest first."""
+        with self._read() as connection:
+            rows = connection.execute(_LINKS.where(LINK.c.visitor == visitor).order_by(LINK.c.ts.desc(), LINK.c.token))
+            return [Link(*row) for row in rows]
+
+    def revoke(self, visitor: str, token: str) -> bool:
+        """Delete a link of a visitor, with what it shows; return whether there was one."""
+        one = sa.and_(LINK.c.visitor == visitor, LINK.c.token == token)
+        with self._write() as connection:
+            return bool(connection.execute(sa.delete(LINK).where(one)).rowcount)
+
+    def move(self, visitor: str, to: str) -> None:
+        """Let a visitor's votes and links be another's, as when a browser's visitor signs in."""
+        with self._write() as connection:
+            for table in (VOTE, LINK):
+                connection.execute(sa.update(table).where(table.c.visitor == visitor).values(visitor=to))
 
     def erase(self, visitor: str) -> int:
         """Delete everything of a visitor, and record that it was done; return how many events there were."""
         with self._write() as connection:
-            record = sa.insert(_ERASURE).values(visitor=visitor, ts=int(time.time())).returning(_ERASURE.c.id)
+            record = sa.insert(ERASURE).values(visitor=visitor, ts=int(time.time())).returning(ERASURE.c.id)
             id = connection.execute(record).scalar_one()
-            for table in (_STANDING, _VOTE):
+            for table in (STANDING, VOTE, LINK):
                 connection.execute(sa.delete(table).where(table.c.visitor == visitor))
-            deleted = connection.execute(sa.delete(_EVENT).where(_EVENT.c.visitor == visitor)).rowcount
-            connection.execute(sa.update(_ERASURE).where(_ERASURE.c.id == id).values(events=deleted))
+            deleted = connection.execute(sa.delete(EVENT).where(EVENT.c.visitor == visitor)).rowcount
+            connection.execute(sa.update(ERASURE).where(ERASURE.c.id == id).values(events=deleted))
         return deleted
 
     def rebuild(self) -> None:
         """Recompute the projection from the events."""
-        items = sa.select(_EVENT.c.visitor, _EVENT.c.catalogue, _EVENT.c.item_id).distinct()
+        items = sa.select(EVENT.c.visitor, EVENT.c.catalogue, EVENT.c.item_id).distinct()
         with self._write() as connection:
-            connection.execute(sa.delete(_STANDING))
+            connection.execute(sa.delete(STANDING))
             for row in connection.execute(items).all():
                 self._project(connection, *row)
 
     def ping(self) -> None:
         """Raise BadInput if the database does not answer."""
         with self._read() as connection:
-            connection.execute(sa.select(_EVENT.c.seq).limit(1)).all()
+            connection.execute(sa.select(EVENT.c.seq).limit(1)).all()
 
     def _insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
         return (sqlite if self._engine.dialect.name == "sqlite" else postgresql).insert(table)
@@ -298,24 +287,24 @@ class EventLog:
 
     def _now(self, connection: sa.Connection, visitor: str) -> int:
         """Return the time, or that of the visitor's latest act where the clock was set back: their order stays."""
-        acts = sa.and_(_of(_EVENT, visitor, None), _EVENT.c.source.in_(HERE))
-        latest = connection.execute(sa.select(sa.func.max(_EVENT.c.ts)).where(acts)).scalar()
+        acts = sa.and_(_of(EVENT, visitor, None), EVENT.c.source.in_(HERE))
+        latest = connection.execute(sa.select(sa.func.max(EVENT.c.ts)).where(acts)).scalar()
         return max(int(time.time()), latest or 0)
 
     def _project(self, connection: sa.Connection, visitor: str, catalogue: str, item_id: str) -> None:
         """Compute which event of an item stands, from its events, which are few."""
-        of_item = sa.and_(_of(_EVENT, visitor, catalogue), _EVENT.c.item_id == item_id)
+        of_item = sa.and_(_of(EVENT, visitor, catalogue), EVENT.c.item_id == item_id)
         stack: list[Any] = []
-        for row in connection.execute(sa.select(_EVENT).where(of_item).order_by(_EVENT.c.seq)):
+        for row in connection.execute(sa.select(EVENT).where(of_item).order_by(EVENT.c.seq)):
             if row.kind == "undo":
                 del stack[-1:]
             else:
                 stack.append(row)
-        projected = sa.and_(_of(_STANDING, visitor, catalogue), _STANDING.c.item_id == item_id)
-        connection.execute(sa.delete(_STANDING).where(projected))
+        projected = sa.and_(_of(STANDING, visitor, catalogue), STANDING.c.item_id == item_id)
+        connection.execute(sa.delete(STANDING).where(projected))
         if stack and stack[-1].kind != "clear":
-            values = {column.name: getattr(stack[-1], column.name) for column in _STANDING.c}
-            connection.execute(sa.insert(_STANDING).values(values))
+            values = {column.name: getattr(stack[-1], column.name) for column in STANDING.c}
+            connection.execute(sa.insert(STANDING).values(values))
 
 
 def _of(table: sa.Table, visitor: str, catalogue: str | None) -> sa.ColumnElement[bool]:

@@ -1,5 +1,6 @@
 """The event log: no acknowledged event is lost or counts twice, and what stands follows from the events alone."""
 
+import base64
 import os
 import random
 import signal
@@ -16,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from recengine.errors import BadInput
 from recengine.evaluation.duel import Vote
-from recengine.serving.event_log import STARS, Event, EventLog, imported, located, rated
+from recengine.serving.event_log import MOST_LINKS, STARS, Event, EventLog, imported, located, rated
 from tests.support.postgres import connect
 
 Open = Callable[[], EventLog]
@@ -125,11 +126,64 @@ def test_votes_are_kept_once_move_with_their_voter_and_are_erased_with_the_rest(
         log.vote("sample", Vote(voter, "taste", "ease"), id)
     log.vote("other", Vote("ann", "mf", "ease"), "3")
     assert log.votes("sample") == [Vote("ann", "taste", "ease"), Vote("bob", "taste", "ease")]
-    log.move_votes("ann", "account")
+    log.move("ann", "account")
     assert [vote.voter for vote in open_log().votes("sample")] == ["account", "bob"]
     log.erase("account")
     assert log.votes("sample") == [Vote("bob", "taste", "ease")]
     assert log.votes("other") == []
+
+
+def test_a_link_opens_what_was_shared_until_its_owner_takes_it_back(open_log: Open) -> None:
+    log = open_log()
+    token = log.share("ann", b"a list")
+    assert log.share("ann", b"a list") == token, "a second click makes no second link"
+    other = log.share("bob", b"a list")
+    assert open_log().shared(token) == log.links("ann")[0]
+    assert [(link.token, link.content) for link in log.links("ann")] == [(token, b"a list")]
+    assert not log.revoke("bob", token), "only the owner can"
+    assert log.revoke("ann", token)
+    assert log.shared(token) is None
+    assert log.links("ann") == []
+    assert log.shared(other) is not None
+
+
+def test_links_move_with_their_owner_and_are_erased_with_the_rest(open_log: Open, database: str) -> None:
+    log = open_log()
+    token = log.share("ann", b"a list")
+    log.move("ann", "account")
+    assert log.links("ann") == []
+    assert log.links("account")[0].token == token
+    log.append("account", "sample", [act("watchlist", "1", "w")])
+    log.erase("account")
+    assert log.shared(token) is None
+    assert log.standing("account", "sample") == []
+    with connect(database).connect() as raw:
+        for table in ("event", "standing", "vote", "link"):
+            assert raw.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar() == 0, table
+
+
+def test_a_visitor_has_so_many_links_and_gets_more_by_taking_one_back(open_log: Open) -> None:
+    log = open_log()
+    tokens = [log.share("ann", bytes([n])) for n in range(MOST_LINKS)]
+    with pytest.raises(BadInput, match="20 at most"):
+        log.share("ann", b"one more")
+    log.share("bob", b"one more")
+    log.revoke("ann", tokens[3])
+    assert log.share("ann", b"one more") not in tokens
+
+
+def test_tokens_are_random_and_nothing_but_a_token_is_looked_up(open_log: Open) -> None:
+    """Of 192 random bits each is 1 half of the time: 64 tokens with a bit that never changes have a chance of 2^-55."""
+    log = open_log()
+    tokens = [log.share(str(n), b"a list") for n in range(64)]
+    bits = [int.from_bytes(base64.urlsafe_b64decode(token), "big") for token in tokens]
+    ever, always = 0, 2**192 - 1
+    for number in bits:
+        ever, always = ever | number, always & number
+    assert (ever, always) == (2**192 - 1, 0)
+    token = tokens[0]
+    for wrong in ("", "%", "_" * 32, token[:-1], token.swapcase(), f"{token} ", f"{token}\n", "' OR 1=1 --", "é" * 32):
+        assert log.shared(wrong) is None
 
 
 def test_the_latest_events_come_oldest_first(open_log: Open) -> None:
