@@ -38,10 +38,6 @@ DEALT = 6
 BOARDS = ("board-hand", "board-list")
 WELL_KNOWN = 60
 """Most-rated films among which those to rate are chosen."""
-FORGOTTEN = (
-    "This browser keeps no cookies, so your ratings last only as long as this tab. To keep them, allow cookies for "
-    "this site and reload, or save them as a file under Import and export."
-)
 PANELS = ("Side by side", "Rank over time", "How it grew", "Your taste", "Import and export")
 
 
@@ -221,7 +217,7 @@ def studio(model: Recommender, positive: float) -> None:
         mine = visitor_ratings.current(dataset)
         visitor_ratings.acknowledge(mine)
         if not is_remembered():
-            st.caption(FORGOTTEN)
+            st.caption(visitor_ratings.FORGOTTEN)
         messages.show_pending_toast()
         import_export.draw_imported(dataset, mine)
         left, right = st.columns([5, 8], gap="large")

@@ -36,6 +36,7 @@ GROUPS = {
     "Discover": (
         Page("home.py", "Home", "home", "Rate a few films, get a list of your own, and see why each film is on it."),
         Page("film.py", "Film", "movie", "Start from a film you love and wander from there."),
+        Page("my_films.py", "My films", "video_library", "Your ratings, your watchlist and your taste."),
         Page("together.py", "Together", "groups", "Two to five tastes, and films for tonight that suit them all."),
     ),
     "Understand": (

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import uuid
+
 import streamlit as st
 
-from pages.ui import cards, messages, visitor_ratings
-from pages.ui.escape import markdown
+from pages.ui import board, cards, messages, own_ratings, visitor_ratings
+from pages.ui.board import Square
 from pages.ui.visitor_ratings import VisitorRatings
+from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
+from recengine.serving.event_log import Event
 
 LABELS = {"watchlist": "Watchlist", "seen": "Seen, not rated", "pass": "Not interested"}
 """Kinds of acts that put a film aside, and what the app calls them."""
+BOARD = "board-aside"
+EMPTY = {
+    "watchlist": "Nothing on your watchlist yet. Find a film above to add it.",
+    "seen": "No film is marked as seen without stars. Find one above: it then stays out of your list.",
+    "pass": "You have not hidden a film yet. Those you are not interested in stay out of your list.",
+}
 LISTED = 100
 """Films shown of a kind, the latest first."""
 
@@ -41,21 +51,56 @@ def draw(dataset: Dataset, mine: VisitorRatings) -> None:
                 label_visibility="collapsed",
                 key="rate marks",
             )
-        shown = films[kind][:LISTED]
-        st.pills(
-            "Choose films to remove from it",
-            shown,
-            format_func=lambda item: markdown(cards.named(cards.film(dataset, item))),
-            selection_mode="multi",
-            key=f"rate marks {kind}",
-        )
-        st.button(
-            "Remove",
-            on_click=remove,
-            args=(dataset, mine, kind),
-            disabled=not st.session_state.get(f"rate marks {kind}"),
-            icon=":material/bookmark_remove:",
-            key="marks-remove",
-        )
-        if counts[kind] > LISTED:
-            st.caption(f"The latest {LISTED} of {counts[kind]:,}.")
+        _removal(dataset, mine, kind, films[kind])
+
+
+def _removal(dataset: Dataset, mine: VisitorRatings, kind: str, films: list[int]) -> None:
+    """Let the visitor choose films to remove."""
+    st.pills(
+        "Choose films to remove from it",
+        films[:LISTED],
+        format_func=lambda item: own_ratings.named(dataset, item),
+        selection_mode="multi",
+        key=f"rate marks {kind}",
+    )
+    st.button(
+        "Remove",
+        on_click=remove,
+        args=(dataset, mine, kind),
+        disabled=not st.session_state.get(f"rate marks {kind}"),
+        icon=":material/bookmark_remove:",
+        key="marks-remove",
+    )
+    if len(films) > LISTED:
+        st.caption(f"The latest {LISTED} of {len(films):,}.")
+
+
+@messages.toast_errors
+def add(dataset: Dataset, item: int, kind: str) -> None:
+    """Put a film aside. For callbacks."""
+    event = Event(kind, cards.film(dataset, item).item_id, event_id=uuid.uuid4().hex)
+    visitor_ratings.append(dataset, [event])
+
+
+def draw_kind(dataset: Dataset, mine: VisitorRatings, kind: str) -> None:
+    """Draw the films of a kind, the latest first; each can be rated or removed, and others added by a search."""
+    words, films = words_of(dataset), mine.marked(kind)
+    with st.container(key="aside-add"):
+        for item in own_ratings.find_films(dataset, words.say("Add a film"), f"aside {kind}"):
+            st.button(
+                own_ratings.named(dataset, item),
+                on_click=add,
+                args=(dataset, item, kind),
+                disabled=item in films,
+                icon=":material/check:" if item in films else ":material/add:",
+                key=f"aside add {kind} {item}",
+            )
+    if not films:
+        st.caption(words.say(EMPTY[kind]))
+        return
+    shown = films[: st.session_state.setdefault("mine shown", own_ratings.PAGE)]
+    board.draw(
+        dataset, [Square(item) for item in shown], key=BOARD, acknowledged=mine.acknowledged, fades=False, passing=False
+    )
+    with st.expander("Remove some", icon=":material/bookmark_remove:"):
+        _removal(dataset, mine, kind, films)

@@ -20,11 +20,15 @@ from pages.ui.jobs import jobs
 from recengine import settings
 from recengine.data.dataset import Dataset
 from recengine.data.matching import Match
-from recengine.data.sources import SOURCES
+from recengine.data.sources import SOURCES, is_present
 from recengine.serving.event_log import KINDS, Event, EventLog, imported, located
 
 BATCH = 20
 """Events that are appended together, all or none: after a long time offline there may be more than a limit allows."""
+FORGOTTEN = (
+    "This browser keeps no cookies, so your ratings last only as long as this tab. To keep them, allow cookies for "
+    "this site and reload, or save them as a file under Import and export."
+)
 REMEMBERED = 400
 """Latest events that are acknowledged to a board; a browser sends at most half as many at once."""
 
@@ -43,10 +47,12 @@ class VisitorRatings:
     """What stands of a visitor's acts on a data set, the act of each film, in the order given.
 
     acknowledged : ids of the latest acts on boards, oldest first
+    elsewhere    : how many acts stand on films that are not in this edition of the data
     """
 
     standing: Sequence[Event]
     acknowledged: Sequence[str]
+    elsewhere: int = 0
 
     @cached_property
     def events(self) -> Sequence[Event]:
@@ -87,8 +93,23 @@ def catalogue(dataset: Dataset) -> str:
 def current(dataset: Dataset) -> VisitorRatings:
     """Return what stands of this visitor's acts, on the films of a data set."""
     log, key = event_log(), (visitor_id(), catalogue(dataset))
-    standing = located(log.standing(*key), dataset.item_index_of)
-    return VisitorRatings(standing, [event.event_id for event in log.events(*key, latest=REMEMBERED, source="app")])
+    kept = log.standing(*key)
+    standing = located(kept, dataset.item_index_of)
+    acknowledged = [event.event_id for event in log.events(*key, latest=REMEMBERED, source="app")]
+    return VisitorRatings(standing, acknowledged, len(kept) - len(standing))
+
+
+def elsewhere(dataset: Dataset) -> dict[str, int]:
+    """Return how many films this visitor has acted on in other data that can be opened here, by name."""
+    log, visitor = event_log(), visitor_id()
+    uploaded = {f"own {id.removeprefix(uploads.PREFIX)}": id for id in datasets.my_uploads()}
+    counts = {}
+    for kept in log.catalogues(visitor):
+        name = uploaded.get(kept, kept)
+        is_here = kept in uploaded or (kept in SOURCES and is_present(kept))
+        if kept != catalogue(dataset) and is_here and (count := len(log.standing(visitor, kept))):
+            counts[name] = count
+    return counts
 
 
 def unkept(dataset: Dataset, boards: Sequence[str]) -> list[Event]:
