@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.ui import cards, jobs, leaderboard, messages, recipes, sidebar
+from pages.ui import cards, jobs, leaderboard, messages, recipes, sidebar, votes
 from pages.ui.datasets import liked_from
 from pages.ui.escape import html, plain
 from pages.ui.task_form import Choice, Models, Number, Switch, TaskForm
@@ -195,6 +195,7 @@ def draw_result(form: TaskForm, task: Task, job: Job, report: EvaluationReport) 
     if is_on(task, "sampled"):
         st.html(f'<h2 class="row-title">Ranked among all {words.items}, and among a sample</h2>')
         leaderboard.draw_sampled(report, words.items)
+    votes.draw_standings(form.dataset)
     draw_one_viewer(form.dataset, job, order, key)
     draw_downloads(form.command_line(task), report, words)
     with st.expander("Column guide", icon=":material/function:"):
@@ -274,7 +275,6 @@ def draw_downloads(command_line: str, report: EvaluationReport, words: Words) ->
 
 def draw_families(words: Words) -> None:
     """List the models by family, each with its one line and its paper."""
-    st.html('<h2 class="row-title">Families of models</h2>')
     for family, summary in FAMILIES.items():
         rows = "".join(
             f"<li><b>{html(recipes.label(kind.name))}</b> {html(words.say(kind.summary))} "
@@ -314,5 +314,6 @@ with messages.catch_bad_input(messages.start_again_link):
         jobs.ended_badly(job, lambda: st.button("Run it again", type="primary", on_click=start, args=(task,)))
     else:
         draw_result(form, task, job, result)
-    draw_families(words_of(form.dataset))
+    with st.expander("All models by family, with their papers", icon=":material/account_tree:"):
+        draw_families(words_of(form.dataset))
     sidebar.show_model_status(form.dataset)

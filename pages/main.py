@@ -70,8 +70,8 @@ def main() -> None:
     st.logo(str(STATIC / "logo.svg"), size="large", icon_image=str(STATIC / "icon.svg"))
     st.html(palette.style())
     st.html(ROOT / "pages" / "ui" / "style.css")
-    head, header = st.empty(), f'<header class="head"><h1>{html(chosen.title)}</h1><p>{{}}</p></header>'
-    head.html(header.format(html(lead)))
+    head, header = st.empty(), '<header class="head"><h1>{}</h1><p>{}</p></header>'
+    head.html(header.format(html(chosen.title), html(lead)))
 
     from pages.ui import messages, sidebar
 
@@ -79,7 +79,7 @@ def main() -> None:
         with st.skeleton(height=320):  # the first session waits for PyTorch here
             words = sidebar.draw()
         if not words.is_film:
-            head.html(header.format(html(words.say(lead))))
+            head.html(header.format(html(words.say(chosen.title)), html(words.say(lead))))
         messages.show_pending_toast()
         chosen.run()
 

@@ -1,21 +1,17 @@
-"""The charts of the data page. Colours come from the theme; text from data is shown as it is, never interpreted."""
+"""The charts of the data page: how ratings, films, genres and years are spread."""
 
 from __future__ import annotations
 
-import altair as alt
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from pages.ui.escape import plain
+from pages.ui import plot
 from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 
 _BINS = 20
-
-
-def _draw(chart: alt.Chart, alt_text: str, height: int = 240) -> None:
-    st.altair_chart(chart.properties(height=height, background="transparent"), alt=alt_text)
 
 
 def ratings(dataset: Dataset) -> None:
@@ -29,41 +25,33 @@ def ratings(dataset: Dataset) -> None:
     elif len(values) > _BINS:
         counts, edges = np.histogram(dataset.ratings.rating, bins=_BINS)
         names = [f"{value:.3g}" for value in (edges[:-1] + edges[1:]) / 2]
-    frame = pd.DataFrame({"rating": names, "ratings": counts})
-    chart = (
-        alt.Chart(frame)
-        .mark_bar(cornerRadiusEnd=3)
-        .encode(
-            x=alt.X("rating:N", sort=None, title=None, axis=alt.Axis(labelAngle=0, labelOverlap=True)),
-            y=alt.Y("ratings:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
-            tooltip=["rating:N", alt.Tooltip("ratings:Q", format=",")],
-        )
-    )
-    top = frame["rating"].iloc[int(counts.argmax())]
-    _draw(chart, f"Bars: how often each rating was given; {top} is the most common")
+    top = names[int(counts.argmax())]
+    table = pd.DataFrame({"rating": names, words_of(dataset).ratings: counts})
+    plot.bars(table, "ratings given", alt=f"Bars: how often each rating was given; {top} is the most common")
 
 
 def popularity(dataset: Dataset) -> None:
     """Draw the share of all ratings that the most-rated films hold."""
+    words = words_of(dataset)
     counts = np.sort(dataset.ratings.item_counts)[::-1]
     share = np.cumsum(counts) / counts.sum()
     ranks = np.unique(np.linspace(0, len(counts) - 1, 101).astype(int))
-    frame = pd.DataFrame({"films": (ranks + 1) / len(counts), "ratings": share[ranks]})
+    table = pd.DataFrame({f"share of {words.items}": (ranks + 1) / len(counts), "share of ratings": share[ranks]})
     fifth = share[max(0, round(len(counts) * 0.2) - 1)]
-    line = (
-        alt.Chart(frame)
-        .mark_area(opacity=0.3, line=True)
-        .encode(
-            x=alt.X(
-                "films:Q",
-                title=words_of(dataset).say("share of films, most rated first"),
-                axis=alt.Axis(format="%", tickCount=5),
-            ),
-            y=alt.Y("ratings:Q", title=None, axis=alt.Axis(format="%", tickCount=4), scale=alt.Scale(domain=[0, 1])),
-            tooltip=[alt.Tooltip("films:Q", format=".0%"), alt.Tooltip("ratings:Q", format=".0%")],
-        )
+    curve = go.Scatter(
+        x=table.iloc[:, 0],
+        y=table.iloc[:, 1],
+        mode="lines",
+        fill="tozeroy",
+        hovertemplate=f"%{{x:.0%}} of {words.items}: %{{y:.0%}} of {words.ratings}<extra></extra>",
     )
-    _draw(line, f"Curve: the most-rated fifth of the {words_of(dataset).items} has {fifth:.0%} of the ratings")
+    figure = go.Figure(curve)
+    figure.add_vline(x=0.2, line_dash="dot", line_width=1)
+    title = words.say("share of films, most rated first")
+    figure.update_xaxes(title=title, tickformat=".0%", range=[0, 1], nticks=5, showgrid=False)
+    figure.update_yaxes(tickformat=".0%", range=[0, 1.02], nticks=4)
+    alt = f"Curve: the most-rated fifth of the {words.items} has {fifth:.0%} of the ratings"
+    plot.draw(figure, "share of ratings", alt=alt, height=240, data=table)
 
 
 def genres(dataset: Dataset) -> None:
@@ -76,22 +64,8 @@ def genres(dataset: Dataset) -> None:
         st.caption("This data has no genres.")
         return
     top = sorted(counts, key=lambda name: -counts[name])[:15]
-    frame = pd.DataFrame({"genre": [plain(name)[:40] for name in top], "films": [counts[name] for name in top]})
-    chart = (
-        alt.Chart(frame)
-        .mark_bar(cornerRadiusEnd=3)
-        .encode(
-            x=alt.X("films:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
-            y=alt.Y(
-                "genre:N",
-                sort=None,
-                title=None,
-                axis=alt.Axis(labelLimit=140, labelOverlap=False, labelBaseline="middle"),
-            ),
-            tooltip=["genre:N", alt.Tooltip("films:Q", format=",")],
-        )
-    )
-    _draw(chart, f"Bars: films by genre; {frame['genre'][0]} is the most common", 300)
+    table = pd.DataFrame({"genre": [name[:40] for name in top], words_of(dataset).items: [counts[n] for n in top]})
+    plot.bars(table, "genres", alt=f"Bars: films by genre; {top[0][:40]} is the most common", lying=True)
 
 
 def years(dataset: Dataset) -> None:
@@ -101,14 +75,5 @@ def years(dataset: Dataset) -> None:
         st.caption("This data has no years.")
         return
     decades = (known // 10 * 10).value_counts().sort_index()
-    frame = pd.DataFrame({"decade": [f"{d}s" for d in decades.index], "films": decades.to_numpy()})
-    chart = (
-        alt.Chart(frame)
-        .mark_bar(cornerRadiusEnd=3)
-        .encode(
-            x=alt.X("decade:N", sort=None, title=None, axis=alt.Axis(labelAngle=0, labelOverlap=True)),
-            y=alt.Y("films:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
-            tooltip=["decade:N", alt.Tooltip("films:Q", format=",")],
-        )
-    )
-    _draw(chart, "Bars: films by decade", 300)
+    table = pd.DataFrame({"decade": [f"{d}s" for d in decades.index], words_of(dataset).items: decades.to_numpy()})
+    plot.bars(table, "decades", alt="Bars: films by decade", height=300)

@@ -12,12 +12,13 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import altair as alt
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
+from numpy.typing import NDArray
 
-from pages.ui import recipes
+from pages.ui import plot, recipes
 from pages.ui.escape import html, markdown
 from pages.ui.words import Words
 from recengine.evaluation import glossary
@@ -145,46 +146,65 @@ def _frame(report: EvaluationReport, key: str) -> pd.DataFrame:
 def draw_intervals(report: EvaluationReport, key: str) -> None:
     """Draw a metric with its 95 % intervals."""
     table = _frame(report, key)
-    base = alt.Chart(table).encode(y=alt.Y("model:N", sort=None, title=None))
-    span = alt.Scale(zero=False, padding=12)
-    numbers = [alt.Tooltip(name, format=".4f") for name in ("value", "low", "high")]
-    colour = alt.Color("model:N", sort=table["model"].tolist(), legend=None)
-    bars = base.mark_rule(strokeWidth=4, opacity=0.55).encode(
-        x=alt.X("low:Q", title=None, scale=span), x2="high:Q", color=colour
-    )
-    dots = base.mark_circle(size=110, opacity=1).encode(
-        x=alt.X("value:Q", scale=span), color=colour, tooltip=["model", *numbers]
-    )
+    figure = go.Figure()
+    for name, value, low, high in table.to_numpy().tolist():
+        ends = {"array": [high - value], "arrayminus": [value - low], "thickness": 4, "width": 0}
+        mark = go.Scatter(
+            x=[value],
+            y=[html(name)],
+            error_x=None if math.isnan(low) else ends,
+            mode="markers",
+            marker={"size": 12},
+            hovertemplate=f"%{{y}}: {value:.4f}, 95 % from {low:.4f} to {high:.4f}<extra></extra>",
+        )
+        figure.add_trace(mark)
+        figure.add_annotation(x=value, y=html(name), text=f"{value:.4f}", yshift=14, showarrow=False, font={"size": 11})
+    figure.update_xaxes(nticks=5, tickformat=".3~f")
+    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     first = table.iloc[0] if len(table) else None
     leader = "" if first is None else f"; {first['model']} leads with {first['value']:.4f}"
-    st.altair_chart(
-        (bars + dots).properties(height=max(90, 34 * len(table) + 30), background="transparent"),
-        alt=f"{glossary.title(key)} of each model with its 95 % interval{leader}",
-    )
+    alt = f"{glossary.title(key)} of each model with its 95 % interval{leader}"
+    plot.draw(figure, f"intervals {key}", alt=alt, height=max(110, 44 * len(table) + 50), data=table)
 
 
 def draw_trade(report: EvaluationReport, across: str, up: str, *, logarithmic: bool = False) -> None:
     """Draw one metric against another, a point for each model."""
     rows = [
         (recipes.label(name), figures[across].value, figures[up].value)
-        for name, figures in report.first.metrics.items()
-        if across in figures and up in figures
+        for name in ranked(report, up)
+        if across in (figures := report.first.metrics[name]) and up in figures
     ]
-    table = pd.DataFrame(rows, columns=["model", "x", "y"])
-    if logarithmic:
-        table["x"] = np.maximum(table["x"], 1e-3)
-    scale = alt.Scale(type="log") if logarithmic else alt.Scale(zero=False, padding=18)
-    base = alt.Chart(table).encode(
-        x=alt.X("x:Q", title=glossary.title(across), scale=scale, axis=alt.Axis(tickCount=5, format="~g")),
-        y=alt.Y("y:Q", title=glossary.title(up), scale=alt.Scale(zero=False, padding=18), axis=alt.Axis(tickCount=5)),
-        color=alt.Color("model:N", sort=[recipes.label(name) for name in ranked(report, up)], legend=None),
-        tooltip=["model", alt.Tooltip("x", format=".4g"), alt.Tooltip("y", format=".4g")],
-    )
-    names = base.mark_text(dy=-13, fontSize=12).encode(text="model")
-    st.altair_chart(
-        (base.mark_circle(size=130, opacity=1) + names).properties(height=CHART, background="transparent"),
-        alt=f"{glossary.title(up)} of each model against {glossary.title(across)}",
-    )
+    table = pd.DataFrame(rows, columns=["model", glossary.title(across), glossary.title(up)])
+    x, y = table.iloc[:, 1].to_numpy(float), table.iloc[:, 2].to_numpy(float)
+    x = np.log10(np.maximum(x, 1e-3)) if logarithmic else x
+    ranges = [_roomy(x), _roomy(y)]
+    unit = [(each - low) / (high - low) for each, (low, high) in zip((x, y), ranges, strict=True)]
+    sides = plot.free_sides(unit[0].tolist(), unit[1].tolist(), table["model"].tolist())
+    figure = go.Figure()
+    for row, side in zip(rows, sides, strict=True):
+        mark = go.Scatter(
+            x=[max(row[1], 1e-3) if logarithmic else row[1]],
+            y=[row[2]],
+            mode="markers+text",
+            text=[html(row[0])],
+            textposition=side,
+            marker={"size": 12},
+            cliponaxis=False,
+            hovertemplate=f"%{{text}}: {row[1]:.4g}, {row[2]:.4g}<extra></extra>",
+        )
+        figure.add_trace(mark)
+    kind = {"type": "log", "dtick": 1, "tickformat": "~g"} if logarithmic else {"nticks": 5}
+    figure.update_xaxes(title=glossary.title(across), range=ranges[0], **kind)
+    figure.update_yaxes(title=glossary.title(up), range=ranges[1], nticks=5)
+    alt = f"{glossary.title(up)} of each model against {glossary.title(across)}"
+    plot.draw(figure, f"{up} against {across}", alt=alt, height=CHART, data=table)
+
+
+def _roomy(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the range of an axis that leaves room for names round the points."""
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    room = 0.18 * (high - low) or 0.1 * abs(high) or 1.0
+    return low - room, high + room
 
 
 def draw_sampled(report: EvaluationReport, items: str) -> None:

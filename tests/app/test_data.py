@@ -78,7 +78,7 @@ def test_counts_and_four_distributions(open_app: Open, sample: Dataset) -> None:
     assert counts["Films"] == f"{sample.n_items:,}"
     share = len(sample.ratings) / sample.n_users / sample.n_items
     assert counts["Density"] == f"{share:.2%}"
-    assert len(app.get("vega_lite_chart")) == 4
+    assert len(app.get("plotly_chart")) == 4
     assert "the viewers are simulated" in markup(app)
     assert sample.cleaning.lines()[0] in markup(app)
 
