@@ -23,6 +23,7 @@ from pages.ui import (
 )
 from pages.ui.board import Square
 from pages.ui.escape import html
+from pages.ui.reason_words import because
 from pages.ui.visitor_lists import SHOWN, as_histories, steered_lists
 from pages.ui.visitor_ratings import VisitorRatings
 from pages.ui.words import words_of
@@ -53,15 +54,6 @@ def moved(before: list[int], items: Sequence[int]) -> dict[int, str]:
             rise = before.index(item) - index
             marks[item] = f"▲{rise}" if rise > 0 else f"▼{-rise}" if rise < 0 else ""
     return marks
-
-
-def because(dataset: Dataset, reason: Reason) -> tuple[str, str, str]:
-    """Return why a film is listed, in three parts; the middle one is a title."""
-    if reason.kind == "contribution":
-        return "Mainly because you liked", cards.film(dataset, reason.item_idx).title, ""
-    if reason.kind == "neighbour":
-        return "Most similar to", cards.film(dataset, reason.item_idx).title, ""
-    return ("Popular with everyone", "", "") if reason.kind == "popular" else ("", "", "")
 
 
 def keep(dataset: Dataset, events: list[Event]) -> None:
@@ -124,7 +116,7 @@ def your_list(dataset: Dataset, model: Recommender, mine: VisitorRatings, positi
     else:
         history = as_histories(dataset, mine.events, [len(mine.events)], positive)
         why = reasons(model, history, fresh, positive=positive, new_user=True)
-    notes = {item: because(dataset, reason) for item, reason in zip(fresh, why, strict=True)}
+    notes = {item: because(dataset, reason, item) for item, reason in zip(fresh, why, strict=True)}
     squares = [
         Square(
             item,

@@ -14,6 +14,7 @@ from pages.ui import caches, cards, filters, messages, recipes, sidebar
 from pages.ui.address import link, recall, record
 from pages.ui.datasets import origin_of
 from pages.ui.escape import html, markdown
+from pages.ui.reason_words import because_html
 from pages.ui.training_form import training_form
 from pages.ui.words import Words, words_of
 from recengine.data.dataset import Dataset
@@ -119,12 +120,6 @@ def loved(dataset: Dataset, past: viewers.History, positive: float) -> None:
     cards.shelf(films, badges, key="loved")
 
 
-IMPERSONAL = {
-    "alike": "Liked by viewers of the same age, gender or occupation",
-    "moment": "Popular at this time",
-    "none": "No single film explains it",
-}
-"""Reasons that name no film."""
 KINDS = {"high": "rated high", "middle": "in between", "low": "rated low", "none": "not rated"}
 """What a viewer may have made of a film -> its text in the legend."""
 LONG_ID = 8
@@ -141,12 +136,7 @@ def reason_html(dataset: Dataset, reason: Reason, item: int, positive: float) ->
         fans = int((r.rating[r.item_idx == item] >= positive).sum())
         liked = "chose" if words.is_implicit else "liked"
         return f"Popular with everyone: <b>{fans:,}</b> {nouns(fans, words.viewers)} {liked} it"
-    if reason.kind in IMPERSONAL:
-        return words.say(IMPERSONAL[reason.kind])
-    name = f"<b>{html(cards.film(dataset, reason.item_idx).title)}</b>"
-    if reason.kind == "contribution":
-        return f'<span title="{reason.share:.0%} of the score">Mainly because they {words.loved} {name}</span>'
-    return f"Most similar to {name}, which they {words.loved}"
+    return because_html(dataset, reason, item, "they")
 
 
 def recommendations(ready: sidebar.Ready, user_idx: int, past: viewers.History) -> None:

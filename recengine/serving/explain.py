@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
@@ -18,6 +20,9 @@ from recengine.models.abilities import NamesStanding, SupportsExplain, SupportsF
 from recengine.models.base import Recommender, as_indices, heard, readable
 from recengine.serving.recommend import score_new, served
 
+SECOND = 0.5
+"""What a second reason has at least, where the first has 1."""
+
 
 class Reason(NamedTuple):
     """Why an item is listed.
@@ -26,11 +31,13 @@ class Reason(NamedTuple):
             item, which the score does not show; `popular`: the list is everyone's; `alike`: users of the same group
             like it; `moment`: it is watched at such a time; `none`: no liked item speaks for it
     share : in (0, 1], only for a contribution
+    also  : the second of that kind, where it says at least `SECOND` as much; -1 where there is none
     """
 
     kind: Literal["contribution", "neighbour", "popular", "alike", "moment", "none"]
     item_idx: int = -1
     share: float | None = None
+    also: int = -1
 
 
 @torch.inference_mode()
@@ -62,10 +69,9 @@ def reasons(
         strength = model.explain(rows, wanted).clamp(min=0)  # (n_targets, n_history)
         strength[:, torch.from_numpy(rows.rating < positive)] = 0  # a dislike is no reason for an item
         total = strength.sum(1, keepdim=True)
-        best, position = (strength / total.clamp(min=1e-12)).max(1)
         return [
-            Reason("contribution", int(past[p]), float(s)) if s > 0 else Reason("none")
-            for s, p in zip(best, position, strict=True)
+            Reason("contribution", first, share, also) if share > 0 else Reason("none")
+            for first, share, also in _two_best(strength / total.clamp(min=1e-12), past)
         ]
     past = liked.item_idx
     similarity = model.item_similarity(torch.from_numpy(wanted)) if len(past) and len(wanted) else None
@@ -73,10 +79,18 @@ def reasons(
         return [Reason("none") for _ in wanted]
     similarity = similarity[:, torch.from_numpy(past.astype("int64"))].cpu()  # (n_targets, n_history)
     similarity[torch.from_numpy(wanted[:, None] == past)] = -torch.inf  # an item is not its own reason
-    best, position = similarity.max(1)
     return [
-        Reason("neighbour", int(past[p])) if s > -torch.inf else Reason("none")
-        for s, p in zip(best, position, strict=True)
+        Reason("neighbour", first, also=also) if nearness > -torch.inf else Reason("none")
+        for first, nearness, also in _two_best(similarity, past)
+    ]
+
+
+def _two_best(strength: Tensor, past: NDArray[np.integer]) -> list[tuple[int, float, int]]:
+    """Return the best item of each row (n_targets, n_history), its strength, and the second or -1."""
+    best, position = strength.topk(min(2, strength.shape[1]), dim=1)
+    return [
+        (int(past[p[0]]), s[0], int(past[p[1]]) if len(s) > 1 and s[1] > 0 and s[1] >= SECOND * s[0] else -1)
+        for s, p in zip(best.tolist(), position.tolist(), strict=True)
     ]
 
 

@@ -73,7 +73,7 @@ def test_the_list_is_what_the_model_gives_a_new_user_with_these_ratings(open_app
     expected = recommend_new(model, sample, history, k=10).ranking.items[0].numpy()
     assert [card["item"] for card in cards_of(app, "list")] == [str(i) for i in sample.item_ids[expected]]
     notes = {card["note"][0] for card in cards_of(app, "list")}
-    assert notes == {"Mainly because you liked"}
+    assert notes == {"Because you loved"}
     assert "after <b>" in markup(app)
 
 
@@ -219,7 +219,7 @@ def test_events_are_read_and_anything_else_is_ignored(tiny: Dataset) -> None:
 def test_titles_reach_the_browser_as_text(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile = "<img src=x onerror=alert(1)>\u202e\x00" + "a" * 10_000
     items = tiny.items.assign(title=hostile)
-    card = board._card(replace(tiny, items=items), Square(0, note=("Mainly because you liked", hostile, "")))
+    card = board._card(replace(tiny, items=items), Square(0, note=("Because you loved", hostile, "")))
     assert card["title"].startswith("<img src=x onerror=alert(1)>")  # board.js sets textContent
     assert len(card["title"]) == len(card["note"][1]) == 300
     assert "\u202e" not in json.dumps(card, ensure_ascii=False)

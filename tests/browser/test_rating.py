@@ -46,7 +46,7 @@ def test_a_star_changes_the_list_and_undo_brings_it_back(open_page: OpenPage) ->
     rate(first, 5)
     expect(page.get_by_test_id("answered").or_(page.locator(".status-line"))).to_contain_text(f"after {name} (5 ★)")
     expect(first.locator(".done")).to_have_text("5 ★")
-    expect(board(page, "list").locator(".note").first).to_contain_text(f"Mainly because you liked {name}")
+    expect(board(page, "list").locator(".note").first).to_contain_text(f"Because you loved {name}")
     after = titles(board(page, "list"))
     assert after != before
     assert name not in after

@@ -223,6 +223,8 @@ def test_a_contribution_is_the_largest_positive_part_and_its_share_of_them(ease)
         assert reason.kind == "contribution"
         assert reason.item_idx == past[int(parts.argmax())]
         assert reason.share == pytest.approx(parts.max() / parts.sum(), rel=1e-5)
+        second = int(parts.argsort()[-2])
+        assert reason.also == (past[second] if parts[second] >= parts.max() / 2 else -1)
 
 
 def test_a_film_without_a_positive_part_has_no_reason(ease) -> None:
@@ -236,7 +238,19 @@ def test_a_model_with_vectors_names_the_nearest_liked_film_and_claims_no_share(m
     similarity = mf.item_similarity(torch.tensor([20]))[0]
     past = [2, 11, 30]
     (reason,) = reasons(mf, all_liked(past), [20])
-    assert reason == Reason("neighbour", past[int(similarity[past].argmax())])
+    assert reason[:2] == ("neighbour", past[int(similarity[past].argmax())])
+    assert reason.share is None
+
+
+def test_a_second_film_is_named_where_it_says_half_as_much_as_the_first() -> None:
+    model = model_class("ease")()
+    model.n_users, model.n_items = 1, 5
+    model.scale = torch.tensor([4.0, 5.0])
+    model.item_weights = torch.zeros(5, 5)
+    model.item_weights[:3, 3:] = torch.tensor([[0.2, 0.4], [0.4, 0.1], [-1.0, 0.1]])
+    first, second = reasons(model, all_liked([0, 1, 2]), [3, 4])
+    assert (first.item_idx, first.also) == (1, 0)
+    assert (second.item_idx, second.also) == (0, -1)
 
 
 def test_no_film_is_its_own_reason(mf, ease) -> None:
