@@ -68,6 +68,15 @@ def keep(dataset: Dataset, events: list[Event]) -> None:
     visitor_ratings.append(dataset, events)
 
 
+def forget_other_dataset(dataset: Dataset) -> None:
+    """Drop what this session keeps of another data set, whose indices mean other films here."""
+    state = st.session_state
+    if state.setdefault("rate dataset", dataset.fingerprint) != dataset.fingerprint:
+        for name in ("hand", "offered", "shown", "pins", "before", "stands"):
+            state.pop(f"rate {name}", None)
+        state["rate dataset"] = dataset.fingerprint
+
+
 def placed(fresh: Sequence[int], pins: dict[int, int]) -> list[int]:
     """Return the list with pinned films at their ranks and the fresh ones in between."""
     pinned = {index: item for item, index in pins.items()}
@@ -204,6 +213,7 @@ def studio(model: Recommender, positive: float) -> None:
     """Draw everything that a rating changes; an act reruns this part alone."""
     with messages.catch_bad_input(messages.start_again_link):
         dataset = sidebar.dataset()
+        forget_other_dataset(dataset)
         if events := visitor_ratings.unkept(dataset, BOARDS):
             messages.toast_errors(keep)(dataset, events)
         mine = visitor_ratings.current(dataset)
