@@ -36,6 +36,7 @@ class JobKind(StrEnum):
     STREAM = "stream"
     FETCH = "fetch"
     STEERING = "steering"
+    MAP = "map"
 
 
 ACTIVE = (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)

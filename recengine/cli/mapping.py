@@ -1,0 +1,52 @@
+"""The command `map`: where each item is on a map of what a model finds alike."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from recengine.cli.arguments import Commands, add_data_command, add_out
+from recengine.cli.common import load_data, read_settings, train_or_find
+from recengine.cli.reporter import Reporter
+from recengine.export import counted, table, write_table
+from recengine.models.registry import DEFAULT
+from recengine.serving.islands import islands
+from recengine.serving.item_map import PROJECTIONS, obtain_map
+
+HEADER = ("item_id", "title", "x", "y", "island")
+
+
+def add_commands(commands: Commands) -> None:
+    """Declare `map`."""
+    text = "map the items: near each other is what a model finds alike; computed once, then kept"
+    command = add_data_command(commands, "map", draw_map, text, default=DEFAULT)
+    command.add_argument("--projection", choices=PROJECTIONS, default="pca", help="umap needs the extra `maps`")
+    add_out(command, "write each item's position and island")
+
+
+def draw_map(options: argparse.Namespace, report: Reporter) -> None:
+    """Compute a map or find it, print its islands and write its positions."""
+    data = load_data(options, report)
+    trained = train_or_find(options, report, data, options.model, read_settings(options.set))
+    here = obtain_map(trained, data, options.positive, options.projection, report.step)
+    groups = islands(here, data)
+    if options.out is not None:
+        of_item = {int(item): island.name for island in groups for item in island.items}
+        rows = [
+            (str(data.item_ids[item]), data.films[item][1], *here.positions[item].astype(float).round(4), of_item[item])
+            for item in here.known.tolist()
+        ]
+        write_table(options.out, HEADER, rows)
+        report.note(f"Wrote {counted(len(rows), 'items')} to {options.out}.")
+    shown = [(group.name, len(group.items), *np.round(group.centre, 2).tolist()) for group in groups]
+    value = {
+        "projection": options.projection,
+        "items": len(here.known),
+        "explained": here.explained,
+        "islands": [dict(zip(("name", "items", "x", "y"), row, strict=True)) for row in shown],
+    }
+    head = f"{counted(len(here.known), 'items')} on the map"
+    if here.explained is not None:
+        head += f", whose two axes show {sum(here.explained):.0%} of how they differ"
+    report.result(value, [f"{head}.", *table(("island", "items", "x", "y"), shown)])
