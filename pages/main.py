@@ -73,8 +73,9 @@ def main() -> None:
     head, header = st.empty(), '<header class="head"><h1>{}</h1><p>{}</p></header>'
     head.html(header.format(html(chosen.title), html(lead)))
 
-    from pages.ui import messages, sidebar
+    from pages.ui import messages, scroll, sidebar
 
+    scroll.follow()
     with messages.catch_bad_input(messages.start_again_link):
         with st.skeleton(height=320):  # the first session waits for PyTorch here
             words = sidebar.draw()
