@@ -12,6 +12,7 @@ from pages.ui import (
     import_export,
     marks,
     messages,
+    own_models,
     own_ratings,
     rating_panels,
     sidebar,
@@ -25,7 +26,7 @@ from pages.ui.words import Words, words_of
 from recengine.data.dataset import Dataset
 from recengine.export import counted, nouns
 
-VIEWS = ("ratings", *marks.LABELS, "charts", "files")
+VIEWS = ("ratings", *marks.LABELS, "charts", "models", "files")
 """What the page shows, one at a time."""
 EXPORTED = 50
 """Recommendations in the file to download."""
@@ -35,7 +36,8 @@ def label(view: str, mine: VisitorRatings) -> str:
     """Return the name of a view, with how many films it holds."""
     if view in marks.LABELS:
         return f"{marks.LABELS[view]} {len(mine.marked(view)):,}"
-    return {"ratings": f"Ratings {len(mine.stars):,}", "charts": "Taste", "files": "Import and export"}[view]
+    names = {"charts": "Taste", "models": "Which model suits me", "files": "Import and export"}
+    return names.get(view, f"Ratings {len(mine.stars):,}")
 
 
 def elsewhere(dataset: Dataset) -> None:
@@ -139,6 +141,8 @@ def studio() -> None:
             own_ratings.draw(dataset, mine)
         elif view == "charts":
             rating_panels.taste(dataset, mine, positive)
+        elif view == "models":
+            own_models.draw(dataset, mine, positive)
         elif view == "files":
             files(dataset, mine, positive)
         else:

@@ -30,6 +30,7 @@ LIMITS = {
     "rating": Limit(60, 2.0, "ratings"),
     "upload": Limit(3, 1200.0, "uploads"),
     "link": Limit(10, 360.0, "links"),
+    "trial": Limit(5, 120.0, "comparisons of models"),
     "job": Limit(2, 1800.0, "trainings and comparisons"),
 }
 """Per visitor; an address, which many visitors may share, has `SHARED` times as much."""

@@ -40,7 +40,7 @@ def lists(
         among = np.setdiff1d(np.arange(dataset.n_items), [*passed, *seen]) if passed or seen else None
         return _session_lists(model, dataset, mine.events, lengths, positive, k, among, steering)
     histories = as_histories(dataset, mine.events, lengths, positive)
-    aside = _marks(passed, histories), _marks(seen, histories)
+    aside = marks_of(passed, histories), marks_of(seen, histories)
     listing = recommend_new(
         model, dataset, histories, k=k, positive=positive, passed=aside[0], seen=aside[1], steering=steering
     )
@@ -54,7 +54,7 @@ def steered_lists(
     return lists(model, dataset, mine, lengths, positive, k, chosen_steering(dataset, positive))
 
 
-def _marks(items: Sequence[int], histories: Interactions) -> Interactions:
+def marks_of(items: Sequence[int], histories: Interactions) -> Interactions:
     """Return these items as rows of each user of `histories`."""
     n_users, n_items = histories.n_users, histories.n_items
     users = np.repeat(np.arange(n_users), len(items))

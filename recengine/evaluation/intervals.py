@@ -84,6 +84,28 @@ def difference_interval(differences: ArrayLike, level: float = 0.95) -> Interval
     return Interval(mean, max(-1.0, low), min(1.0, mean + joined(gain.high - gain.value, loss.value - loss.low)))
 
 
+def pairs_interval(share: float, m: int, n: int, level: float = 0.95) -> Interval:
+    """Return the share of m x n pairs in the right order, an area under the ROC curve, with its interval in [0, 1].
+
+    It solves (share - x)^2 = z^2 V(x) for x, V being Hanley and McNeil's variance with (m + n) / 2 for both counts
+    (Newcombe, Statistics in Medicine 2006, 25:559, method 5): it has a width at 0 and 1 too, and holds for few items.
+    """
+    z, both = NormalDist().inv_cdf(0.5 + level / 2), (m + n) / 2 - 1
+
+    def is_within(x: float) -> bool:
+        variance = x * (1 - x) * (1 + both * ((1 - x) / (2 - x) + x / (1 + x))) / (m * n)
+        return (share - x) ** 2 <= z * z * variance
+
+    def end(outside: float) -> float:
+        inside = share
+        for _ in range(50):
+            middle = (inside + outside) / 2
+            inside, outside = (middle, outside) if is_within(middle) else (inside, middle)
+        return inside
+
+    return Interval(share, end(0.0), end(1.0))
+
+
 def ratio_interval(
     total: NDArray[np.float64], count: NDArray[np.float64], *, within: Range = (0.0, math.inf), level: float = 0.95
 ) -> Interval:

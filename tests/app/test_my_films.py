@@ -140,3 +140,27 @@ def test_ratings_of_films_that_this_edition_lacks_are_kept_and_counted(app: AppT
     app = keep(app, rated("460", 4.0), rated("no such film", 5.0))
     assert shown(app) == ["460"]
     assert "1 film of yours is not in this edition" in markup(app)
+
+
+def test_too_few_ratings_cannot_tell_which_model_suits(open_app: Open, fresh_home: Path) -> None:
+    app = keep(open_app(PAGE, show="models"), *(rated(str(item), 5.0) for item in range(1, 9)), rated("30", 1.0))
+    assert "Too few ratings to tell" in markup(app)
+    assert "You have 8 liked and 1 others" in markup(app)
+
+
+def test_the_models_that_are_ready_are_compared_on_hidden_ratings(open_app: Open, sample: Dataset) -> None:
+    liked = [str(sample.item_ids[i]) for i in range(sample.n_items) if "Horror" in sample.films[i][3]][:14]
+    others = [str(sample.item_ids[i]) for i in range(sample.n_items) if "Musical" in sample.films[i][3]][:8]
+    app = open_app(PAGE, show="models")
+    app = keep(app, *(rated(item, 5.0) for item in liked), *(rated(item, 1.0) for item in others))
+    press(app, "Compare the models")
+    page = markup(app)
+    assert "On 14 films you liked and 8 you did not" in " ".join(caption.value for caption in app.caption)
+    for title in ("EASE", "Taste", "Popularity"):
+        assert f'<th scope="row">{title}</th>' in page
+    assert page.count("% to ") >= 3  # an interval each
+    assert 'class="verdict" role="status"' in page
+    app = keep(app, rated("839", 5.0))
+    press(app, "Compare again: your ratings have changed")
+    assert "On 15 films you liked" in " ".join(caption.value for caption in app.caption)
+    assert not [button for button in app.button if button.label.startswith("Compare")]
