@@ -34,18 +34,20 @@ class BadInput(ValueError):  # noqa: N818 - it names what the user gave, not a f
         elif self.value is not None:
             subject += f"={self.value}"
 
-        def renamed(text: str) -> str:
-            return re.sub(r"`(\w+)`", lambda match: name_of(match[1]), text)
-
         parts = [
             " ".join(part for part in (subject, self.problem) if part),
-            self.expected and f"expected {renamed(self.expected)}",
-            renamed(self.remedy),
+            self.expected and f"expected {renamed(self.expected, name_of)}",
+            renamed(self.remedy, name_of),
         ]
         return "; ".join(part for part in parts if part)
 
     def __str__(self) -> str:
         return self.sentence()
+
+
+def renamed(text: str, name_of: Callable[[str], str] = str) -> str:
+    """Return a text with each field that stands in backticks as `name_of` calls it."""
+    return re.sub(r"`(\w+)`", lambda match: name_of(match[1]), text)
 
 
 def suggest(value: str, known: list[str]) -> str:

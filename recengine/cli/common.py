@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 
 from recengine.cli.arguments import flag_of, reading_of
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
 from recengine.data.sources import SOURCES, is_present, load_dataset
-from recengine.errors import BadInput
+from recengine.errors import BadInput, renamed
 from recengine.experiments.model_folder import Aligned, ModelFolder, align, as_trained, open_folder
 from recengine.experiments.store import Trained
 from recengine.experiments.train import TrainingRequest, obtain, unknown_items
@@ -76,7 +75,7 @@ def load_dataset_of(options: argparse.Namespace, report: Reporter) -> Dataset:
     data = load_dataset(name, reading=reading_of(options), on_progress=report.bytes(name))
     flag = flag_of(options.command)
     for inference in data.inferences:
-        report.note(re.sub(r"`(\w+)`", lambda match: flag(match[1]), inference.sentence))
+        report.note(renamed(inference.sentence, flag))
     if getattr(options, "positive", 0) is None:
         options.positive = data.like_threshold
     if "min_item" in options:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -23,28 +22,18 @@ from recengine.cli.arguments import (
 from recengine.cli.common import load_data, settings_by_model
 from recengine.cli.reporter import Reporter
 from recengine.data.dataset import Dataset
-from recengine.errors import BadInput
+from recengine.errors import BadInput, renamed
 from recengine.evaluation.intervals import LEAST_USERS
 from recengine.evaluation.policy import FALLBACKS, MASKS, EvaluationPolicy
-from recengine.evaluation.report import EvaluationReport, Interval, TaskResults
-from recengine.evaluation.significance import Paired
+from recengine.evaluation.readable import lines as readable_lines
+from recengine.evaluation.report import EvaluationReport
 from recengine.experiments.compare import ComparisonRequest, Measured, Observer, compare, refusal
-from recengine.export import TABLES, Cell, check_out, counted, table, write_json, write_table
+from recengine.export import TABLES, Cell, check_out, write_json, write_table
 from recengine.files import Json
 from recengine.metrics import RANKING_METRICS
 from recengine.models.registry import model_class
 from recengine.training.config import RunConfig, Settings
 from recengine.training.loop import OnEpoch
-
-_SHOWN = ("ndcg", "recall", "hr", "map", "mrr", "auc", "pairs", "list_popularity", "coverage", "novelty", "ild")
-"""Metrics of the printed table; the JSON object has all."""
-_RATED = ("rmse", "mae", "within_half")
-"""Errors of predicted ratings, of the models that predict them."""
-_COLD = ("user_mse", "user_mae")
-"""The same where users are not in training: each counts once, however much they rated."""
-_POSITIVES_NOTE = "Errors of ratings are over the tested positives alone; --positive 0 tests low ratings too."
-_SAMPLED_NOTE = "Metrics marked _sampled rank models wrongly (Krichene & Rendle, KDD 2020); trust the full ones."
-
 
 _DEFINITIONS = (
     "Where libraries differ: map@k divides by min(k, relevant items), as LensKit does; map_by_n@k by the relevant "
@@ -156,8 +145,8 @@ def evaluate_models(options: argparse.Namespace, report: Reporter) -> None:
     value: dict[str, Json] = results[0] if len(names) == 1 else {"datasets": results, "refused": refused}
     if options.out:
         write_json(options.out, value)
-    lines = [line for comparison, progress in compared for line in (*_lines(comparison, progress.refusals), "")]
-    report.result(value, lines[:-1])
+    lines = [line for comparison, progress in compared for line in (*readable_lines(comparison, progress.refusals), "")]
+    report.result(value, [renamed(line, flag) for line in lines[:-1]])
 
 
 def _loaded(options: argparse.Namespace, report: Reporter, name: str) -> tuple[argparse.Namespace, Dataset]:
@@ -181,102 +170,3 @@ def _request(options: argparse.Namespace, models: Mapping[str, Settings]) -> Com
         run=RunConfig(device=options.device, seed=options.seed),
         force=options.force,
     )
-
-
-def _lines(report: EvaluationReport, refusals: Mapping[str, str]) -> Iterator[str]:
-    """Yield the lines of the report's readable form."""
-    settings, first = report.settings, report.first
-    cold = "given" in settings.split
-    figures = first.metrics[first.leader]
-    rated = [key for key in (*_RATED, *(_COLD if cold else ())) if any(key in m for m in first.metrics.values())]
-    shown = [*(key for key in figures if key.partition("@")[0] in _SHOWN or "sampled" in key), *rated]
-    left_out = f" ({report.left_out:,} left out)" if report.left_out else ""
-    yield (
-        f"{settings.dataset}, {settings.split['split']}, positives >= {settings.positive:g}: {report.users:,} users"
-        f"{left_out}, {report.items:,} candidates, {counted(settings.seeds, 'seeds')}; ± half a 95 % interval"
-    )
-    yield from _table(report, shown, cold)
-    policy = settings.policy
-    yield f"Not ranked: {MASKS[policy.mask]} (mask {policy.mask}); without a signal, {FALLBACKS[policy.fallback]}."
-    if report.users < LEAST_USERS:
-        yield f"{report.users:,} users are too few for an interval or a test; {LEAST_USERS} are enough."
-    for name, sentence in refusals.items():
-        yield f"{name} refused: {sentence}."
-    for task in report.tasks:
-        after = "" if task.given is None else f"After {task.given} given: "
-        yield from _words(task, settings.k, after)
-        for group, text in ((task.warm, "are known by a positive"), (task.cold, "are new, with no positive known")):
-            if group is not None:
-                yield f"{after}{group.users:,} of the users {text}:"
-                yield from _rows(group.results, shown)
-                yield from _words(group.results, settings.k, "", group.users) if group is task.warm else ()
-    if any("sampled" in key for key in figures):
-        yield _SAMPLED_NOTE
-    if rated and settings.positive > 0:
-        yield _POSITIVES_NOTE
-
-
-def _words(task: TaskResults, k: int, after: str, users: int = LEAST_USERS) -> Iterator[str]:
-    """Yield what the tests say, and for how many users popularity stands in."""
-    if users < LEAST_USERS:
-        yield f"{users:,} users are too few for an interval or a test; {LEAST_USERS} are enough."
-    for name, paired in task.behind_leader.items():
-        if paired.is_known:
-            yield after + _behind(task.leader, name, paired, f"NDCG@{k}")
-    for name, paired in task.pairs_behind.items():
-        if paired.is_known:
-            yield after + _behind(task.pairs_leader, name, paired, "pairs")
-    unread = [f"{name} {users:,}" for name, users in task.popularity_fallback.items() if users]
-    if unread:
-        yield f"{after}popularity stands in for the users for whom a model has no signal: {', '.join(unread)}."
-
-
-def _table(report: EvaluationReport, shown: Sequence[str], cold: bool) -> list[str]:
-    """Return the table of the metrics; where users are not in training, also the lead over each reference."""
-    given = ["given"] if report.first.given is not None else []
-    references = list(report.first.ahead_of) if cold and len(report.first.metrics) > 1 else []
-    header = ("model", *given, *shown, *(_ahead(report.first, base, report.settings.k) for base in references))
-    rows = [
-        (
-            name,
-            *([] if task.given is None else [task.given]),
-            *(_with_interval(figures.get(key)) for key in shown),
-            *(_difference(task.ahead_of[base].get(name)) for base in references),
-        )
-        for task in report.tasks
-        for name, figures in task.metrics.items()
-    ]
-    return table(header, [*rows, *((name, *[None] * (len(header) - 1)) for name in report.refused)])
-
-
-def _rows(task: TaskResults, shown: Sequence[str]) -> list[str]:
-    """Return the table of a group of users."""
-    rows = [(name, *(_with_interval(figures.get(key)) for key in shown)) for name, figures in task.metrics.items()]
-    return table(("model", *shown), rows)
-
-
-def _ahead(task: TaskResults, base: str, k: int) -> str:
-    """Return the head of the column with the models' lead over a reference."""
-    return f"user_mae below {base}" if "user_mae" in task.metrics[base] else f"NDCG@{k} ahead of {base}"
-
-
-def _behind(leader: str, name: str, paired: Paired, metric: str) -> str:
-    verdict = "more than chance" if paired.p < 0.05 else "no difference beyond chance"
-    p_value = "p < 0.001" if paired.p < 0.001 else f"p {paired.p:.3f}"
-    return (
-        f"{name} is {paired.difference:.4f} {metric} behind {leader} "
-        f"(95 % from {paired.low:.4f} to {paired.high:.4f}, {p_value} after Holm): {verdict}."
-    )
-
-
-def _with_interval(figure: Interval | None) -> Cell:
-    if figure is None or math.isnan(figure.value):
-        return None
-    return f"{figure.value:.4f}" + ("" if math.isnan(figure.half) else f" ±{figure.half:.4f}")
-
-
-def _difference(paired: Paired | None) -> Cell:
-    if paired is None:
-        return None
-    span = f" ({paired.low:+.4f} to {paired.high:+.4f})" if paired.is_known else ""
-    return f"{paired.difference:+.4f}{span}"

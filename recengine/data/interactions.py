@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from recengine.data.split import Labels
 
 IntArray = NDArray[np.integer]
 
@@ -19,6 +23,7 @@ class Interactions:
     rating             : (n,) float32, in the source's own scale
     timestamp          : (n,) int64, seconds since 1970 or any other number that grows with time
     implicit           : whether a rating is the weight of an event rather than a judgement: no low one is a dislike
+    labels             : what the indices stand for, where that is known: rows of a labelled split carry it
 
     Raises ValueError when the arrays differ in length or an index is out of range.
     """
@@ -30,6 +35,7 @@ class Interactions:
     n_users: int
     n_items: int
     implicit: bool = False
+    labels: Labels | None = None
 
     def __post_init__(self) -> None:
         dtypes = {"user_idx": np.int32, "item_idx": np.int32, "rating": np.float32, "timestamp": np.int64}
@@ -91,7 +97,8 @@ class Interactions:
     def of_users(self, users: ArrayLike) -> Interactions:
         """Return the rows of a batch of users, who become users 0, 1, ... of the result."""
         position, rows = self.rows_of(users)
-        return replace(self.select(rows), user_idx=position.astype(np.int32), n_users=len(np.atleast_1d(users)))
+        n_users = len(np.atleast_1d(users))
+        return replace(self.select(rows), user_idx=position.astype(np.int32), n_users=n_users, labels=None)
 
     def concat(self, other: Interactions) -> Interactions:
         """Return these rows followed by the other's, which must live in the same index space."""

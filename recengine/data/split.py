@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from functools import reduce
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
+
+if TYPE_CHECKING:
+    from recengine.data.dataset import Dataset
 
 Rng = np.random.Generator
 SplitSetting: TypeAlias = str | float | Sequence[int] | None
@@ -60,6 +64,22 @@ class Split:
         """Return the rating from which on one is a positive; 0: every rating is."""
         return self.number("positive")
 
+    def labelled(self, dataset: Dataset) -> Split:
+        """Return the same split of `dataset`, whose training and validation rows carry what their indices stand for."""
+        labels = Labels(dataset, self)
+        return replace(self, train=replace(self.train, labels=labels), valid=replace(self.valid, labels=labels))
+
+    @property
+    def labels(self) -> Labels | None:
+        """Return what the indices stand for; None unless the split is a labelled one."""
+        return self.train.labels
+
+    @property
+    def known(self) -> Interactions:
+        """Return all that anybody had rated before the test, high or low."""
+        parts = (part for part in (self.rest, self.seen) if part is not None)
+        return reduce(Interactions.concat, parts, self.fit)
+
     @property
     def learned_from(self) -> dict[str, SplitSetting]:
         """Return the part of `options` that decides what is learned, and so identifies a trained model."""
@@ -95,6 +115,14 @@ class Split:
         if self.rest is None or not len(self.rest):
             return self.train, self.valid
         return hold_out(self.fit.concat(self.rest), rng=np.random.default_rng(int(self.number("seed"))))
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What the indices of some rows stand for: the data set that they are of, and the split that they are a part of."""
+
+    dataset: Dataset
+    split: Split
 
 
 def hold_out(interactions: Interactions, *, share: float = 0.05, rng: Rng) -> tuple[Interactions, Interactions]:

@@ -23,6 +23,7 @@ from recengine.data.cold_item import cold_item_split
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.sitting import sitting_split
+from recengine.data.split import Labels as Labels
 from recengine.data.split import Rng
 from recengine.data.split import Split as Split
 from recengine.data.split import SplitSetting as SplitSetting

@@ -241,14 +241,14 @@ def _of_model(
             if not runs[0] and (unknown := unknown_items(trained.model)):
                 observer.note(unknown)
             costs = {"train_seconds": trained.manifest.seconds, "megabytes": trained.manifest.bytes / 1e6}
-            measured = [_measure(trained.model, split, request, dataset.items, seed, costs) for split in tasks]
+            measured = [measure(trained.model, split, request, dataset.items, seed, costs) for split in tasks]
             runs[-1].append(measured)
     over = [aggregate([[fold[task] for fold in run] for run in runs]) for task in range(len(folds[0]))]
     observer.measured(name, over)
     return over
 
 
-def _measure(
+def measure(
     model: Recommender,
     split: Split,
     request: ComparisonRequest,

@@ -78,6 +78,20 @@ class Manifest:
     files: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
+    @classmethod
+    def of(cls, model: Recommender, origin: Origin, seconds: float) -> Self:
+        """Return the manifest of a model whose training, of that duration, ends now."""
+        best = best_epoch(model.training_log, model.criterion)
+        return cls(
+            model=model.name,
+            config=model.config.to_dict(),
+            origin=origin,
+            seconds=round(seconds, 3),
+            trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            epochs=None if best is None else best.epoch,
+            metrics={} if best is None else best.to_dict(),
+        )
+
     def to_dict(self) -> dict[str, Json]:
         """Return one flat mapping, JSON-ready; what the origin does not know is left out."""
         row = asdict(self)
@@ -162,17 +176,7 @@ class ArtefactStore:
                 return stored
             started = time.perf_counter()
             model = train()
-            best = best_epoch(model.training_log, model.criterion)
-            manifest = Manifest(
-                model=model.name,
-                config=model.config.to_dict(),
-                origin=origin,
-                seconds=round(time.perf_counter() - started, 3),
-                trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                epochs=None if best is None else best.epoch,
-                metrics={} if best is None else best.to_dict(),
-            )
-            manifest = write_artefact(folder, model, manifest)
+            manifest = write_artefact(folder, model, Manifest.of(model, origin, time.perf_counter() - started))
         with suppress(FileNotFoundError):  # another process shrinks the store at the same time
             self._shrink(keep=folder)
         return Trained(model, folder, manifest, fresh=True)

@@ -222,13 +222,22 @@ def available_memory() -> int:
 
 def learning_rows(request: TrainingRequest) -> tuple[Interactions, Interactions]:
     """Return (training, validation) rows of the kind that the model learns from: those of a split, or of everything."""
-    dataset, split = request.dataset, request.split
-    if request.learns_from == "ratings":
-        rng = np.random.default_rng(request.run.seed)
-        return split.ratings() if split else hold_out(dataset.ratings, rng=rng)
-    if split is None:
-        positives = dataset.positives(request.positive)
-        split = leave_last(positives, least=2, later=later_item(dataset, positives), test=False)
+    if request.split is None:
+        return rows_of_all(request.dataset, request.learns_from, request.positive, request.run.seed)
+    return rows_of_split(request.split, request.learns_from)
+
+
+def rows_of_split(split: Split, learns_from: str) -> tuple[Interactions, Interactions]:
+    """Return the (training, validation) rows of a split for a model that learns from `positives` or `ratings`."""
+    return split.ratings() if learns_from == "ratings" else (split.train, split.valid)
+
+
+def rows_of_all(dataset: Dataset, learns_from: str, positive: float, seed: int) -> tuple[Interactions, Interactions]:
+    """Return the (training, validation) rows of everything, for a model that learns from `positives` or `ratings`."""
+    if learns_from == "ratings":
+        return hold_out(dataset.ratings, rng=np.random.default_rng(seed))
+    positives = dataset.positives(positive)
+    split = leave_last(positives, least=2, later=later_item(dataset, positives), test=False)
     return split.train, split.valid
 
 

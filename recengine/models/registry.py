@@ -138,15 +138,20 @@ def model_class(name: str) -> type[Recommender]:
 
 
 def configure(name: str, settings: Settings, run: RunConfig) -> tuple[Config, RunConfig]:
-    """Share settings out between the model's config and the run's (`epochs`, `patience`, ...)."""
-    model_fields = {f.name for f in dataclasses.fields(model_class(name).Config)}
+    """Share settings out between the config of the model of that name and the run's (`epochs`, `patience`, ...)."""
+    return configure_kind(model_class(name), settings, run)
+
+
+def configure_kind(kind: type[Recommender], settings: Settings, run: RunConfig) -> tuple[Config, RunConfig]:
+    """Share settings out between a model's config and the run's; BadInput for what is an option of neither."""
+    model_fields = {f.name for f in dataclasses.fields(kind.Config)}
     run_fields = {f.name for f in dataclasses.fields(RunConfig)} - model_fields
     for key in settings:
         if key not in model_fields | run_fields:
             known = sorted(model_fields | run_fields)
-            problem = f"is not an option of {name!r}{suggest(key, known)}"
+            problem = f"is not an option of {kind.name!r}{suggest(key, known)}"
             raise BadInput(key, expected=f"one of: {', '.join(known)}", problem=problem)
-    config = model_class(name).Config.from_dict({k: v for k, v in settings.items() if k in model_fields})
+    config = kind.Config.from_dict({k: v for k, v in settings.items() if k in model_fields})
     return config, RunConfig.from_dict({**vars(run), **{k: v for k, v in settings.items() if k in run_fields}})
 
 

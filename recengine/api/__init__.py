@@ -1,0 +1,1 @@
+"""What `import recengine as rec` offers: the layers below in raw ids, frames and keywords."""
