@@ -11,10 +11,8 @@ from recengine.cli.common import load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.export import counted, table, write_table
 from recengine.models.registry import DEFAULT
-from recengine.serving.islands import islands
+from recengine.serving.islands import HEADER, islands, rows
 from recengine.serving.item_map import PROJECTIONS, obtain_map
-
-HEADER = ("item_id", "title", "x", "y", "island")
 
 
 def add_commands(commands: Commands) -> None:
@@ -32,13 +30,9 @@ def draw_map(options: argparse.Namespace, report: Reporter) -> None:
     here = obtain_map(trained, data, options.positive, options.projection, report.step)
     groups = islands(here, data)
     if options.out is not None:
-        of_item = {int(item): island.name for island in groups for item in island.items}
-        rows = [
-            (str(data.item_ids[item]), data.films[item][1], *here.positions[item].astype(float).round(4), of_item[item])
-            for item in here.known.tolist()
-        ]
-        write_table(options.out, HEADER, rows)
-        report.note(f"Wrote {counted(len(rows), 'items')} to {options.out}.")
+        placed = rows(here, groups, data)
+        write_table(options.out, HEADER, placed)
+        report.note(f"Wrote {counted(len(placed), 'items')} to {options.out}.")
     shown = [(group.name, len(group.items), *np.round(group.centre, 2).tolist()) for group in groups]
     value = {
         "projection": options.projection,

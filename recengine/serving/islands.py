@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from recengine.serving.item_map import ItemMap
 
 COLUMNS = ("genres", "keywords", "tags", "director")
 """Columns of the item table that names are taken from, each a list joined by `|`; and the decade."""
+HEADER = ("item_id", "title", "x", "y", "island")
 PER_ISLAND, FEWEST, MOST = 90, 2, 14
 """Items per island as far as there are neither fewer nor more islands than this."""
 ROUNDS = 40
@@ -56,6 +58,16 @@ def islands(here: ItemMap, dataset: Dataset) -> list[Island]:
         name = named[island] or f"Around {dataset.films[items[0]][1]}"
         groups.append(Island(name, items, (float(centre[0]), float(centre[1]))))
     return groups
+
+
+def rows(here: ItemMap, groups: Sequence[Island], dataset: Dataset) -> list[tuple[str, str, float, float, str]]:
+    """Return the items of a map in the columns of `HEADER`, in the order of their ids."""
+    of_item = {int(item): island.name for island in groups for item in island.items}
+    positions = here.positions.astype(np.float64).round(4).tolist()
+    return [
+        (str(dataset.item_ids[item]), dataset.films[item][1], *positions[item], of_item[item])
+        for item in here.known.tolist()
+    ]
 
 
 def kmeans(points: NDArray[np.float64], k: int, seed: int = 0) -> NDArray[np.int64]:
