@@ -73,8 +73,8 @@ def choose_projection() -> Projection:
 
 def go_to(item_id: str | None) -> None:
     """Look for a film on the map. For callbacks."""
-    st.session_state["at"] = item_id or ""
-    record("at", "")
+    st.session_state["near"] = item_id or ""
+    record("near", "")
     st.session_state["map asked"] = st.session_state.get("map asked", 0) + 1
 
 
@@ -102,11 +102,11 @@ def find_film() -> None:
 
 def focused(dataset: Dataset) -> int | None:
     """Return the film that is looked for, if any. Raises BadInput for an unknown id."""
-    recall("at", "", str, of_dataset=True)
-    if not st.session_state["at"]:
+    recall("near", "", str, of_dataset=True)
+    if not st.session_state["near"]:
         return None
-    item_idx = int(dataset.item_index([st.session_state["at"]])[0])
-    record("at", "")
+    item_idx = int(dataset.item_index([st.session_state["near"]])[0])
+    record("near", "")
     return item_idx
 
 
@@ -179,7 +179,7 @@ def draw_focus(dataset: Dataset, here: ItemMap, focus: int) -> None:
     key = f"map stars {dataset.fingerprint} {it.item_id}"
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="map-focus"):
         link(
-            "film.py", words.say(f"Open {markdown(cards.named(it))}"), icon=":material/movie:", item=it.item_id, at=None
+            "film.py", words.say(f"Open {markdown(cards.named(it))}"), icon=":material/movie:", item=it.item_id, near=None
         )
         if words.has_stars:
             given = mine.stars.get(focus)

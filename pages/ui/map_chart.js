@@ -286,7 +286,7 @@ class Chart {
 
   address(i) {
     const query = new URLSearchParams(location.search);
-    for (const name of ["at", "colour", "projection"]) query.delete(name);
+    for (const name of ["near", "colour", "projection"]) query.delete(name);
     query.set("item", this.points.ids[i]);
     return `film?${query}`;
   }

@@ -83,13 +83,13 @@ def test_islands_and_the_nearest_films_are_there_without_the_chart(
     settle(app)
     item_id = button.key.removeprefix("island ")
     (item,) = sample.item_index([item_id])
-    assert app.query_params["at"] == item_id
+    assert app.query_params["near"] == item_id
     assert overlay(app)["focus"] == item_id
     near = nearest(here, int(item)).tolist()
     assert names(app, "map") == sample.items["title"].iloc[near].tolist()
     press(app, "Show the whole map")
     assert overlay(app)["focus"] is None
-    assert "at" not in app.query_params
+    assert "near" not in app.query_params
 
 
 def test_a_search_leads_to_the_film(open_app: Open, sample: Dataset) -> None:
@@ -127,7 +127,7 @@ def test_the_visitor_is_the_mean_of_what_they_like_and_moves_as_they_rate(
 
 
 def test_the_film_looked_at_can_be_rated_there(open_app: Open, sample: Dataset) -> None:
-    app = open_app(PAGE, at="600")
+    app = open_app(PAGE, near="600")
     app.segmented_control(key=f"map stars {sample.fingerprint} 600").set_value(4.0).run()
     assert [item for item, _ in overlay(app)["rings"]] == ["600"]
     app.segmented_control(key=f"map stars {sample.fingerprint} 600").set_value(None).run()
@@ -199,7 +199,7 @@ def test_a_model_that_compares_nothing_offers_one_that_does(open_app: Open) -> N
 
 
 def test_an_unknown_film_in_the_address_is_an_error_with_a_way_on(open_app: Open) -> None:
-    app = open_app(PAGE, at="nope", colour="mauve", projection="globe")
+    app = open_app(PAGE, near="nope", colour="mauve", projection="globe")
     assert "nope" in app.error[0].value
     assert "Show the whole map" in links(app)
 
