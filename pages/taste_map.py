@@ -178,9 +178,7 @@ def draw_focus(dataset: Dataset, here: ItemMap, focus: int) -> None:
     standing = next((event for event in mine.events if event.item_idx == focus), None)
     key = f"map stars {dataset.fingerprint} {it.item_id}"
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="map-focus"):
-        link(
-            "film.py", words.say(f"Open {markdown(cards.named(it))}"), icon=":material/movie:", item=it.item_id, near=None
-        )
+        link("film.py", f"Open {markdown(cards.named(it))}", icon=":material/movie:", item=it.item_id, near=None)
         if words.has_stars:
             given = mine.stars.get(focus)
             st.session_state[key] = given
