@@ -111,9 +111,11 @@ def top_k(scores: Tensor, k: int, salts: Tensor | None = None) -> Ranking:
 
 def _turned(items: Tensor, best: Tensor, salts: Tensor) -> Tensor:
     """Return sorted items (B, k) with each run of equal scores (B, k) turned round by the row's salt (B,)."""
-    rank = torch.arange(items.shape[1]).expand_as(items)
     begins = torch.ones_like(items, dtype=torch.bool)
     begins[:, 1:] = best[:, 1:] != best[:, :-1]
+    if begins.all():  # mostly nothing is equal
+        return items
+    rank = torch.arange(items.shape[1]).expand_as(items)
     start = torch.where(begins, rank, 0).cummax(1).values
     size = torch.zeros_like(items).scatter_add(1, start, torch.ones_like(items)).gather(1, start)
     return items.gather(1, start + (rank - start + salts[:, None]) % size)

@@ -9,6 +9,7 @@ from recengine.cli import (
     app,
     evaluation,
     explaining,
+    http,
     importing,
     mapping,
     panel,
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         explaining,
         predicting,
         importing,
+        http,
         app,
     )
     for module in modules:

@@ -165,8 +165,17 @@ class Dataset:
         return {item_id: index for index, (item_id, *_) in enumerate(self.films)}
 
     def liked_counts(self, positive: float) -> NDArray[np.int64]:
-        """Return how many users rated each item `positive` or higher, (n_items,)."""
-        return np.bincount(self.ratings.item_idx[self.ratings.rating >= positive], minlength=self.n_items)
+        """Return how many users rated each item `positive` or higher, (n_items,), read-only: every list asks for it."""
+        if positive not in self._liked_counts:
+            liked = self.ratings.item_idx[self.ratings.rating >= positive]
+            self._liked_counts[positive] = counts = np.bincount(liked, minlength=self.n_items)
+            counts.flags.writeable = False
+        return self._liked_counts[positive]
+
+    @cached_property
+    def _liked_counts(self) -> dict[float, NDArray[np.int64]]:
+        """Return the counts of likes that are known, by threshold."""
+        return {}
 
     def in_scale(self, stars: float, positive: float = 0.0) -> float:
         """Return stars, from 0.5 to 5, in the scale of the data, where `positive` and more counts as liked.
