@@ -14,7 +14,7 @@ from pages.ui import (
     messages,
     own_models,
     own_ratings,
-    rating_panels,
+    own_taste,
     sidebar,
     visitor_ratings,
 )
@@ -140,7 +140,7 @@ def studio() -> None:
         if view == "ratings":
             own_ratings.draw(dataset, mine)
         elif view == "charts":
-            rating_panels.taste(dataset, mine, positive)
+            own_taste.draw(dataset, mine, positive)
         elif view == "models":
             own_models.draw(dataset, mine, positive)
         elif view == "files":

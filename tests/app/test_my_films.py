@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import own_ratings, visitor_ratings
+from pages.ui import own_ratings, own_taste, visitor_ratings
+from pages.ui.words import Words
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.serving.event_log import Event, EventLog, located, rated
@@ -164,3 +165,33 @@ def test_the_models_that_are_ready_are_compared_on_hidden_ratings(open_app: Open
     press(app, "Compare again: your ratings have changed")
     assert "On 15 films you liked" in " ".join(caption.value for caption in app.caption)
     assert not [button for button in app.button if button.label.startswith("Compare")]
+
+
+def test_taste_compares_with_all_viewers_and_its_data_can_be_taken(open_app: Open, sample: Dataset) -> None:
+    horror = [str(sample.item_ids[i]) for i in range(sample.n_items) if sample.films[i][3] == "Horror|Thriller"][:4]
+    app = keep(open_app(PAGE, show="charts"), *(rated(item, 5.0) for item in horror), rated("839", 1.0))
+    text = " ".join(caption.value for caption in app.caption)
+    assert "Horror 100% of your likes" in text
+    assert "Your most common rating is 5 ★: 4 films of 5." in text
+    assert "<dt>Your mean</dt><dd>4.2 ★</dd>" in markup(app)
+    assert [element.proto.label for element in app.get("download_button")] == ["Download the data"]
+    app.segmented_control(key="kind").set_value("decade").run()
+    assert not app.exception
+    assert app.query_params["kind"] in ("decade", ["decade"])
+
+
+def test_taste_without_a_like_says_what_it_takes(open_app: Open) -> None:
+    app = keep(open_app(PAGE, show="charts"), rated("839", 1.0))
+    assert "Like a film to see this." in markup(app)
+    assert "Rate 3 films of one kind to see this." in markup(app)
+
+
+def test_hostile_names_reach_the_charts_and_captions_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    evil = own_taste.Group("<img src=x> ![](http://x.example) `a`", 3, 3, 0, 1.0, 0.1, 5.0, 3.0)
+    said: list[str] = []
+    monkeypatch.setattr(own_taste.st, "caption", said.append)
+    monkeypatch.setattr(own_taste.st, "html", said.append)
+    monkeypatch.setattr(own_taste.st, "altair_chart", lambda *_, **__: None)
+    own_taste.liked_share([evil], "genres", Words(True, True, False))
+    assert said[-1].startswith("\\<img src\\=x\\> \\!\\[\\]\\(http")
+    assert "<img" not in said[0]
