@@ -37,8 +37,7 @@ def lists(
     k = min(k, dataset.n_items)
     passed, seen = mine.marked("pass"), mine.marked("seen")
     if isinstance(model, SupportsSession):
-        among = np.setdiff1d(np.arange(dataset.n_items), [*passed, *seen]) if passed or seen else None
-        return _session_lists(model, dataset, mine.events, lengths, positive, k, among, steering)
+        return _session_lists(model, dataset, mine.events, lengths, positive, k, passed, seen, steering)
     histories = as_histories(dataset, mine.events, lengths, positive)
     aside = marks_of(passed, histories), marks_of(seen, histories)
     listing = recommend_new(
@@ -86,7 +85,8 @@ def _session_lists(
     lengths: Sequence[int],
     positive: float,
     k: int,
-    among: NDArray[np.int64] | None,
+    passed: Sequence[int],
+    seen: Sequence[int],
     steering: Steering | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return what `lists` does, from a session that learns from one rating after the other.
@@ -104,13 +104,15 @@ def _session_lists(
     liked = np.array([dataset.in_scale(event.stars or 0.0, positive) >= positive for event in events], bool)
     fallback = np.array([not liked[:length].any() for length in lengths])
     histories = as_histories(dataset, events, lengths, positive)
-    popular = most_popular(dataset, histories, k=k, positive=positive, among=among)
+    unseen = np.setdiff1d(np.arange(dataset.n_items), seen) if seen else None
+    gone = histories.concat(marks_of(passed, histories))
+    popular = most_popular(dataset, gone, k=k, positive=positive, among=unseen)
     items = popular.ranking.items.numpy().copy()
     for row in np.flatnonzero(~fallback).tolist():
         session.follow(events[: lengths[row]])
         if steering is None:
-            items[row] = session.top(k, among=among).items[0].numpy()
+            items[row] = session.top(k, among=unseen, passed=passed).items[0].numpy()
         else:
             likes = histories.of_users([row]).at_least(positive)
-            items[row] = top_k(steering.rerank(session.scores(among=among), likes), k).items[0].numpy()
+            items[row] = top_k(steering.rerank(session.scores(among=unseen, passed=passed), likes), k).items[0].numpy()
     return items, fallback

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.metrics import Ranking
+from recengine.metrics import Ranking, mask_scores, tie_salts, top_k
 from recengine.models.abilities import SupportsSession
 from recengine.models.base import check_k
 from recengine.models.streaming import step_kernel as kernel
@@ -27,6 +27,7 @@ from recengine.models.streaming import step_sampling as sampling
 from recengine.models.streaming.base import LinkedEvents
 from recengine.models.streaming.step_arrays import Scratch, Tables
 from recengine.serving.event_log import Event
+from recengine.serving.recommend import PASSED_WEIGHT
 
 FIRST_ROOM = 256
 """Item rows that a new session has room for."""
@@ -100,41 +101,39 @@ class OnlineSession:
         for event in events[held:]:
             self.append(event)
 
-    def top(self, k: int = 10, *, include_seen: bool = False, among: ArrayLike | None = None) -> Ranking:
-        """Return the visitor's top k, (1, k), only from `among` where given; rated items only with `include_seen`."""
+    @torch.no_grad()
+    def top(
+        self, k: int = 10, *, include_seen: bool = False, among: ArrayLike | None = None, passed: Sequence[int] = ()
+    ) -> Ranking:
+        """Return the visitor's top k, (1, k), only from `among` where given; rated items only with `include_seen`.
+
+        passed : items that the visitor is not interested in, as `scores` takes them
+        """
         check_k(k, len(self._slots))
-        stamp = self._mark(include_seen, among)
-        items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
-        kernel.top_unmarked(self._scores(), self._sampler.mark, stamp, items, scores)
-        return Ranking(torch.from_numpy(items.astype(np.int64))[None], torch.from_numpy(scores)[None])
+        hidden = None if include_seen else self._history(passed)
+        scores = mask_scores(self._scores(passed), [0], seen=hidden, among=among)
+        return top_k(scores, k, tie_salts(hidden, [0]))
 
-    def scores(self, *, among: ArrayLike | None = None) -> Tensor:
-        """Return the visitor's scores, (1, n_items) float32, -inf where `top` leaves an item out."""
-        stamp, scores = self._mark(False, among), self._scores()
-        scores[self._sampler.mark == stamp] = -np.inf
-        return torch.from_numpy(scores)[None]
+    def scores(self, *, among: ArrayLike | None = None, passed: Sequence[int] = ()) -> Tensor:
+        """Return the visitor's scores, (1, n_items) float32, -inf where `top` leaves an item out.
 
-    def _mark(self, include_seen: bool, among: ArrayLike | None) -> int:
-        """Mark the items that are left out, and return the mark."""
-        stamp = sampling.mark_history(self._past, 0, self._sampler)
-        if include_seen:
-            stamp = self._sampler.stamp[0] = stamp + 1
-        if among is not None:
-            outside = np.ones(len(self._slots), bool)
-            outside[np.asarray(among, np.int64)] = False
-            self._sampler.mark[outside] = stamp
-        return int(stamp)
+        passed : items that the visitor is not interested in. They are left out, and speak a little against what is
+                 like them, as `recommend_new` says
+        """
+        return mask_scores(self._scores(passed), [0], seen=self._history(passed), among=among)
 
-    def _scores(self) -> NDArray[np.float32]:
-        """Return the scores of all items, (n_items,): those of a new user with the visitor's ratings."""
+    def _scores(self, passed: Sequence[int]) -> Tensor:
+        """Return the scores of all items, (1, n_items): those of a new user with the visitor's ratings."""
         changed = self._owners[: self.n_touched], self._overlay
-        scores: NDArray[np.float32] = self.model.score_new(self._history(), changed)[0].numpy()
-        return scores
+        scores = self.model.score_new(self._history(), changed)
+        if not len(passed) or self.in_scale(0.0) >= self.positive:
+            return scores
+        return scores.lerp(self.model.score_new(self._history(passed), changed), PASSED_WEIGHT)
 
-    def _history(self) -> Interactions:
-        """Return the visitor's ratings as those of one user."""
-        items = [event.item_idx for event in self.events]
-        ratings = [self.in_scale(event.stars or 0.0) for event in self.events]
+    def _history(self, passed: Sequence[int] = ()) -> Interactions:
+        """Return the visitor's ratings, and the worst rating for what they passed, as those of one user."""
+        items = [event.item_idx for event in self.events] + list(passed)
+        ratings = [self.in_scale(event.stars or 0.0) for event in self.events] + [self.in_scale(0.0)] * len(passed)
         return Interactions.from_pairs([0] * len(items), items, rating=ratings, n_users=1, n_items=len(self._slots))
 
     def state(self) -> bytes:

@@ -18,6 +18,7 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.streaming.step import Step, StepConfig
 from recengine.serving.event_log import Event, EventLog, located
+from recengine.serving.recommend import PASSED_WEIGHT, recommend_new
 from recengine.serving.sessions import OnlineSession
 from recengine.training.config import RunConfig
 
@@ -162,6 +163,52 @@ def test_a_dislike_counts_in_a_session_and_can_be_undone(model: Step) -> None:
     assert np.mean(alike) > 2 * np.mean([lost[item] for item in lost if item % 4])
     session.undo()
     assert torch.equal(session.top(39).scores, before.scores)
+
+
+def test_what_is_passed_is_left_out_speaks_mildly_against_its_kind_and_leaves_no_trace(model: Step) -> None:
+    """The kinds of the data are the remainders by 4; the scores are those that `recommend_new` gives a new user."""
+    session = OnlineSession(model, positive=4.0)
+    assert not {4, 8} & set(session.top(38, passed=[4, 8]).items[0].tolist())
+    session.append(rate(1, 4.0))
+    session.append(rate(20, 1.0))
+    state, before = session.state(), session.scores()[0]
+    passed = session.scores(passed=[8])[0]
+    assert passed[8] == -torch.inf
+    alike = [item for item in range(0, 40, 4) if item not in (8, 20)]
+    lost = before - passed
+    assert lost[alike].mean() > 2 * lost[[item for item in range(40) if item % 4 == 2]].mean() >= 0
+    session.append(rate(8, 1.0))
+    disliked = before - session.scores()[0]
+    assert torch.allclose(lost[alike], PASSED_WEIGHT * disliked[alike], atol=1e-5)
+    session.undo()
+    assert session.state() == state
+    assert torch.equal(session.scores()[0], before)
+
+
+def test_a_session_lists_what_is_recommended_to_a_new_user(fit: Fit, tiny: Dataset) -> None:
+    model = fit(freeze_items=True, item_bias=False)
+    session = OnlineSession(model, positive=4.0, in_scale=tiny.in_scale)
+    for item, stars in EVENTS[:2]:
+        session.append(rate(item, stars))
+    passed, rows = Interactions.from_pairs([0], [4], n_users=1, n_items=40), history(EVENTS[:2], model)
+    expected = recommend_new(model, tiny, rows, k=37, passed=passed).ranking
+    top = session.top(37, passed=[4])
+    assert top.items.tolist() == expected.items.tolist()
+    assert torch.allclose(top.scores, expected.scores, atol=1e-6)
+
+
+def test_equal_scores_are_ordered_by_what_is_rated_not_by_index(fit: Fit) -> None:
+    model = fit()
+    model.kinds = torch.zeros_like(model.kinds)
+    for table in (model.network.items, model.network.bias):
+        table[:] = 0
+    model._prepare()
+    firsts = set()
+    for item in range(40):
+        session = OnlineSession(model, positive=6.0)
+        session.append(rate(item))
+        firsts.add(int(session.top(5).items[0, 0]))
+    assert len(firsts) > 15
 
 
 def test_the_list_of_one_sitting_hardly_depends_on_its_order(fit: Fit) -> None:

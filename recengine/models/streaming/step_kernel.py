@@ -169,16 +169,6 @@ def insert_into_top(top_items, top_scores, item, score):  # type: ignore[no-unty
 
 
 @compiled
-def top_unmarked(scores, mark, stamp, top_items, top_scores):  # type: ignore[no-untyped-def]
-    """Fill the lists (k,) with the best items not marked by `stamp`, ties by index; -1 where there are too few."""
-    k = len(top_items)
-    top_items[:], top_scores[:] = -1, -np.inf
-    for item in range(len(scores)):
-        if scores[item] > top_scores[k - 1] and mark[item] != stamp:
-            insert_into_top(top_items, top_scores, item, scores[item])
-
-
-@compiled
 def rank_item(vector, items, bias, mark, stamp, target, draw, limit, top_items, top_scores):  # type: ignore[no-untyped-def]
     """Return the rank of an item, from 1, among those not marked by `stamp`, by score.
 
