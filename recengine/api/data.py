@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from recengine.api.errors import in_words, own_words
 from recengine.data.dataset import Dataset
 from recengine.data.reading import ROLES, Aggregate, Feedback, Reading
-from recengine.data.sources import from_frame, load_dataset
+from recengine.data.sources import SOURCES, from_frame, is_present, load_dataset
 from recengine.data.splits import Split, make_split
 from recengine.errors import BadInput
 
@@ -73,6 +73,8 @@ def load(
     if isinstance(source, pd.DataFrame):
         return _logged(from_frame(source, reading=reading))
     if isinstance(source, str | Path):
+        if source in SOURCES and not is_present(str(source)):
+            log.warning("%s is not here yet; fetching %.1f MB", source, SOURCES[str(source)].size / 1e6)
         return _logged(load_dataset(source, reading=reading))
     if hasattr(source, "tocoo"):
         return _of_sparse(source, None, None, None, reading)

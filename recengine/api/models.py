@@ -12,6 +12,7 @@ from recengine.api.errors import own_words
 from recengine.api.model import Model
 from recengine.experiments.model_folder import open_folder
 from recengine.models.base import Recommender
+from recengine.models.plugins import check_class
 from recengine.models.registry import MODELS, model_class
 from recengine.training.config import Setting
 
@@ -42,16 +43,21 @@ def create(model: str | type[Recommender[Any]], **settings: Setting) -> Model:
     `create("ease", l2=200)` is `EASE(l2=200)`. Settings are those of the model and of its training; BadInput names
     the nearest one where there is none of that name.
     """
-    return model_type(model_class(model) if isinstance(model, str) else model)(**settings)
+    if isinstance(model, str):
+        return model_type(model_class(model))(**settings)
+    check_class(model)
+    return model_type(model)(**settings)
 
 
 @own_words
-def load_model(folder: str | Path) -> Model:
+def load_model(folder: str | Path, kind: type[Recommender[Any]] | None = None) -> Model:
     """Return the model of a folder that `save`, or `recengine train` with an `out`, has written; nothing is unpickled.
+
+    kind : the class of a model of your own, unless it is registered (docs/custom-models.md)
 
     Every file is verified by its sha256. Raises BadInput, which names the file, for what is damaged or no model folder.
     """
-    opened = open_folder(Path(folder).expanduser())
+    opened = open_folder(Path(folder).expanduser(), kind)
     model = model_type(type(opened.model))()
     model.config = opened.model.config
     model.data, model.positive, model.policy = opened.dataset, opened.positive, opened.policy

@@ -109,10 +109,10 @@ def save_folder(
     write_artefact(folder.resolve(), trained.model, trained.manifest, add)
 
 
-def open_folder(folder: Path) -> ModelFolder:
+def open_folder(folder: Path, kind: type[Recommender] | None = None) -> ModelFolder:
     """Return what `save_folder` wrote. Raises BadInput, which names the file, for what is no model folder or damaged.
 
-    Nothing is unpickled.
+    Nothing is unpickled. `kind` is the class of a model that is not registered.
     """
 
     def refused(problem: str, remedy: str) -> BadInput:
@@ -123,7 +123,7 @@ def open_folder(folder: Path) -> ModelFolder:
     if not (folder / "serving.json").is_file():
         raise refused("holds a model without its ids", "name a folder that `train` wrote as its `out`")
     try:
-        model, manifest = read_artefact(folder)
+        model, manifest = read_artefact(folder, kind)
         if missing := [name for name in _names() if name not in manifest.files]:
             raise ValueError(f"its manifest does not name {missing[0]}")
         serving = json.loads((folder / "serving.json").read_text(encoding="utf-8"))

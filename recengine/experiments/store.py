@@ -239,10 +239,10 @@ def write_artefact(
     return manifest
 
 
-def read_artefact(folder: Path) -> tuple[Recommender, Manifest]:
+def read_artefact(folder: Path, kind: type[Recommender] | None = None) -> tuple[Recommender, Manifest]:
     """Return the model and the manifest of an artefact; one of `UNREADABLE` where it is damaged or of another format.
 
-    Every file is verified before it is read.
+    Every file is verified before it is read. `kind` is the class of a model that is not registered.
     """
     row = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     if row["format"] != FORMAT:
@@ -253,7 +253,7 @@ def read_artefact(folder: Path) -> tuple[Recommender, Manifest]:
     for name, digest in manifest.files.items():
         if sha256_of(folder / name) != digest:
             raise ValueError(f"{name} does not have its recorded sha256")
-    return model_class(manifest.model).load(folder), manifest
+    return (kind or model_class(manifest.model)).load(folder), manifest
 
 
 def _seal(row: Mapping[str, Json]) -> str:

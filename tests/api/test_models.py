@@ -192,10 +192,17 @@ class Newest(rec.Recommender):
         self.order = state["order"]
 
 
-def test_a_model_of_ones_own_speaks_raw_ids_too(split: rec.Split) -> None:
+def test_a_model_of_ones_own_speaks_raw_ids_too(split: rec.Split, tmp_path: Path) -> None:
     model = rec.create(Newest).fit(split.train)
     assert model.recommend(["u001"], k=30).iloc[0]["item_id"] >= "0020"
     assert "newest" in str(rec.evaluate(model, split))
+    model.save(tmp_path / "mine")
+    loaded = rec.load_model(tmp_path / "mine", Newest)
+    assert loaded.recommend(["u001"]).equals(model.recommend(["u001"]))
+    with pytest.raises(rec.BadInput, match="holds 'newest' version 1, expected 'ease'"):
+        rec.load_model(tmp_path / "mine", MODELS["ease"])
+    with pytest.raises(rec.BadInput, match="class 'Nameless' lacks the text 'name'"):
+        rec.create(type("Nameless", (rec.Recommender,), dict.fromkeys(("learn", "score", "state", "restore"))))
 
 
 @pytest.mark.parametrize(
