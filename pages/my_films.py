@@ -15,6 +15,7 @@ from pages.ui import (
     own_models,
     own_ratings,
     own_taste,
+    sharing,
     sidebar,
     visitor_ratings,
 )
@@ -25,8 +26,9 @@ from pages.ui.visitor_ratings import VisitorRatings
 from pages.ui.words import Words, words_of
 from recengine.data.dataset import Dataset
 from recengine.export import counted, nouns
+from recengine.models.base import Recommender
 
-VIEWS = ("ratings", *marks.LABELS, "charts", "models", "files")
+VIEWS = ("ratings", *marks.LABELS, "charts", "models", "files", "share")
 """What the page shows, one at a time."""
 EXPORTED = 50
 """Recommendations in the file to download."""
@@ -36,7 +38,7 @@ def label(view: str, mine: VisitorRatings) -> str:
     """Return the name of a view, with how many films it holds."""
     if view in marks.LABELS:
         return f"{marks.LABELS[view]} {len(mine.marked(view)):,}"
-    names = {"charts": "Taste", "models": "Which model suits me", "files": "Import and export"}
+    names = {"charts": "Taste", "models": "Which model suits me", "files": "Import and export", "share": "Share"}
     return names.get(view, f"Ratings {len(mine.stars):,}")
 
 
@@ -92,19 +94,33 @@ def nothing_yet(dataset: Dataset, words: Words) -> None:
     import_export.draw_import(dataset)
 
 
-def files(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
-    """Draw the downloads, the import and the erasure."""
+def list_model(dataset: Dataset) -> Recommender | None:
+    """Return the model that makes the visitor's list: the chosen one, or the default; None while neither is trained."""
     chosen = sidebar.choice()
     names = (chosen.model, caches.DEFAULT_MODEL)
     known = (caches.known_model(dataset, name, chosen.device) for name in names)
-    trained = next((one for one in known if one and "fold-in" in one.model.abilities), None)
-    films = []
-    if trained is not None and mine.stars:
-        items, _ = steered_lists(trained.model, dataset, mine, [len(mine.stars)], positive, k=EXPORTED)
+    return next((one.model for one in known if one and "fold-in" in one.model.abilities), None)
+
+
+def files(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
+    """Draw the downloads, the import and the erasure."""
+    model, films = list_model(dataset), []
+    if model is not None and mine.stars:
+        items, _ = steered_lists(model, dataset, mine, [len(mine.stars)], positive, k=EXPORTED)
         films = [cards.film(dataset, int(item)) for item in items[0] if item >= 0]
     import_export.draw_export(dataset, mine, films)
     st.html('<h2 class="row-title">Import ratings</h2>')
     import_export.draw_import(dataset)
+
+
+def share(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
+    """Draw the ways to share the list, once there is a model that makes one."""
+    st.html('<h2 class="row-title">Share your list</h2>')
+    model = list_model(dataset)
+    if model is not None:
+        sharing.draw(dataset, model, mine, positive)
+        return
+    link("home.py", "Your list is not ready yet: see how far it is on Home", icon=":material/hourglass:")
 
 
 @st.fragment
@@ -145,6 +161,8 @@ def studio() -> None:
             own_models.draw(dataset, mine, positive)
         elif view == "files":
             files(dataset, mine, positive)
+        elif view == "share":
+            share(dataset, mine, positive)
         else:
             marks.draw_kind(dataset, mine, str(view))
 

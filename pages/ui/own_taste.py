@@ -6,18 +6,18 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import altair as alt
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from pages.ui import cards, palette
+from pages.ui import cards, plot
 from pages.ui.address import recall, record
-from pages.ui.escape import html, markdown, plain
+from pages.ui.escape import html, plain
 from pages.ui.visitor_ratings import VisitorRatings
 from pages.ui.words import Words, words_of
 from recengine.data.dataset import Dataset
-from recengine.export import counted, csv_text
+from recengine.export import counted
 from recengine.serving import own_taste
 from recengine.serving.event_log import STARS
 from recengine.serving.own_taste import Group, Labels, Usual
@@ -28,8 +28,6 @@ BARS = 10
 """Bars of a chart: half of them those furthest above the others', half those furthest below."""
 LEAST = {"genres": 3, "decade": 3, "director": 2}
 """Films rated of a kind without which their mean is not compared."""
-ROW = 30
-"""Pixels for a bar."""
 
 
 class Bar(NamedTuple):
@@ -90,9 +88,6 @@ def draw(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
                 mean_stars(groups[kind], kind, words)
     simulated = ", who are simulated" if dataset.simulated else ""
     st.caption(words.say(f"All viewers: the {dataset.n_users:,} of this data{simulated}."))
-    st.download_button(
-        "Download the data", as_csv(groups), "taste.csv", "text/csv", icon=":material/download:", on_click="ignore"
-    )
 
 
 def figures(dataset: Dataset, usual: Usual, items: np.ndarray, ratings: np.ndarray, words: Words) -> None:
@@ -118,19 +113,13 @@ def spread(dataset: Dataset, mine: VisitorRatings, words: Words) -> None:
     """Draw how often the visitor gave each number of stars."""
     given = list(mine.stars.values())
     steps = STARS if any(stars % 1 for stars in given) else STARS[1::2]
-    frame = pd.DataFrame({"stars": [f"{stars:g}" for stars in steps], "films": [given.count(stars) for stars in steps]})
-    bars = alt.Chart(frame).encode(
-        x=alt.X("stars:N", sort=None, title="your stars", axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("films:Q", title=None, axis=None),
-        tooltip=["stars:N", "films:Q"],
-    )
-    labels = bars.transform_filter("datum.films > 0").mark_text(dy=-8, fontSize=13, color=ink())
-    chart = bars.mark_bar(cornerRadiusEnd=3) + labels.encode(text="films:Q")
-    top = steps[int(frame["films"].to_numpy().argmax())]
+    counts = [given.count(stars) for stars in steps]
+    top = steps[int(np.argmax(counts))]
     said = f"Your most common rating is {top:g} ★: {counted(given.count(top), words.items)} of {len(given):,}."
     st.html('<h2 class="row-title">How your stars spread</h2>')
-    st.altair_chart(chart.properties(height=180, background="transparent"), alt=f"Bars: {said}")
     st.caption(said)
+    table = pd.DataFrame({"stars": [f"{stars:g} ★" for stars in steps], words.items: counts})
+    plot.bars(table, "my stars", alt=f"Bars: {said}", height=180)
 
 
 def liked_share(groups: Sequence[Group], kind: str, words: Words) -> None:
@@ -144,12 +133,11 @@ def liked_share(groups: Sequence[Group], kind: str, words: Words) -> None:
         for group in groups
     ]
     rows.sort(key=lambda row: -row.value)
-    unit = "percentage points above or below all viewers"
-    head(title, words.say(f"Share of what is liked, in {unit}."))
-    chart(rows, unit, "+.0f", words, kind)
+    unit = words.say("percentage points above or below all viewers")
     they = words.viewers
-    says = [f"{markdown(row.group.name)} {row.you} of your likes, {row.others} of all {they}’ likes" for row in rows]
-    st.caption(f"{says[0]}; {says[-1]}." if len(says) > 1 else f"{says[0]}.")
+    says = [f"{plain(row.group.name)} {row.you} of your likes, {row.others} of all {they}’ likes" for row in rows]
+    head(title, f"Share of what is liked, in {unit}. {'; '.join(dict.fromkeys((says[0], says[-1])))}.")
+    chart(rows, f"my liked {NAMES[kind].lower()}", unit, "+.0f")
 
 
 def mean_stars(groups: Sequence[Group], kind: str, words: Words) -> None:
@@ -170,10 +158,10 @@ def mean_stars(groups: Sequence[Group], kind: str, words: Words) -> None:
         return
     rows.sort(key=lambda row: -row.value)
     unit = words.say(f"{'stars' if words.has_stars else 'points'} above or below all viewers on the same films")
-    head(title, f"Your mean, in {unit}; where you rated {LEAST[kind]} or more.")
-    chart(rows, unit, "+.1f", words, kind)
-    says = [f"{markdown(row.group.name)} {row.you}, where all {words.viewers} give {row.others}" for row in rows]
-    st.caption(f"{says[0]}; {says[-1]}." if len(says) > 1 else f"{says[0]}.")
+    says = [f"{plain(row.group.name)} {row.you}, where all {words.viewers} give {row.others}" for row in rows]
+    least = f"where you rated {LEAST[kind]} or more"
+    head(title, f"Your mean, in {unit}, {least}. {'; '.join(dict.fromkeys((says[0], says[-1])))}.")
+    chart(rows, f"my rated {NAMES[kind].lower()}", unit, "+.1f")
 
 
 def head(title: str, text: str) -> None:
@@ -181,61 +169,40 @@ def head(title: str, text: str) -> None:
     st.html(f'<div class="chart-head"><h3>{html(title)}</h3><p>{html(text)}</p></div>')
 
 
-def chart(rows: Sequence[Bar], unit: str, form: str, words: Words, kind: str) -> None:
+def chart(bars: Sequence[Bar], key: str, unit: str, form: str) -> None:
     """Draw bars to both sides of zero, each with its value; of many, those furthest from zero on each side."""
-    rows = [row for row in rows if float(f"{row.value:{form}}")]
+    data = pd.DataFrame([{**bar.group._asdict(), "difference": bar.value} for bar in bars])
+    rows = [bar for bar in bars if float(f"{bar.value:{form}}")]
     if len(rows) > BARS:
         rows = [*rows[: BARS // 2], *rows[-BARS // 2 :]]
-    frame = pd.DataFrame(
-        {
-            "name": [plain(row.group.name)[:40] for row in rows],
-            "value": [row.value for row in rows],
-            "side": ["above" if row.value >= 0 else "below" for row in rows],
-            "you": [row.you for row in rows],
-            "others": [row.others for row in rows],
-            "rated": [row.group.items for row in rows],
-            "liked": [row.group.liked for row in rows],
-            "disliked": [row.group.disliked for row in rows],
-        }
-    )
-    low, high = min([0.0, *frame["value"]]), max([0.0, *frame["value"]])
+    values = [bar.value for bar in rows]
+    low, high = min([0.0, *values]), max([0.0, *values])
     room = 0.2 * (high - low)  # for the values at the ends
-    base = alt.Chart(frame).encode(
-        x=alt.X(
-            "value:Q",
-            title=None,
-            scale=alt.Scale(domain=[low - room * (low < 0), high + room], nice=False),
-            axis=alt.Axis(values=[0], labels=False, ticks=False, domain=False),
-        ),
-        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=130, labelOverlap=False)),
-        tooltip=["name:N", "you:N", "others:N", "rated:Q", "liked:Q", "disliked:Q"],
+    figure = go.Figure(
+        go.Bar(
+            x=values,
+            y=[html(bar.group.name)[:40] for bar in rows],
+            orientation="h",
+            text=[f"{value:{form}}".replace("-", "−") for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            marker={"color": [plot.COLOURS[0 if value >= 0 else 1] for value in values], "cornerradius": 3},
+            customdata=[
+                (
+                    bar.you,
+                    bar.others,
+                    f"{bar.group.items} rated, {bar.group.liked} liked, {bar.group.disliked} disliked",
+                )
+                for bar in rows
+            ],
+            hovertemplate="%{y}: you %{customdata[0]}, others %{customdata[1]}<br>"
+            "%{customdata[2]} rated, %{customdata[3]} liked, %{customdata[4]} disliked<extra></extra>",
+        )
     )
-    bars = base.mark_bar(cornerRadiusEnd=3, height={"band": 0.65}).encode(
-        color=alt.Color("side:N", legend=None, scale=alt.Scale(domain=["above", "below"]))
+    figure.update_layout(
+        yaxis={"type": "category", "showgrid": False, "ticks": "", "autorange": "reversed"},
+        xaxis={"visible": False, "range": [low - room * (low < 0), high + room]},
     )
-    values = alt.Text("value:Q", format=form)
-    above = base.transform_filter("datum.value >= 0").mark_text(align="left", dx=5, fontSize=13, color=ink())
-    below = base.transform_filter("datum.value < 0").mark_text(align="right", dx=-5, fontSize=13, color=ink())
-    layers = alt.layer(bars, above.encode(text=values), below.encode(text=values))
-    first = f"; {frame['name'][0]} is furthest above" if len(frame) else ""
-    st.altair_chart(
-        layers.properties(height=ROW * max(1, len(rows)) + 20, background="transparent"),
-        alt=words.say(f"Bars: {NAMES[kind].lower()}, {unit}") + first,
-    )
-
-
-def ink() -> str:
-    """Return the colour of text in the theme in use."""
-    colour = palette.THEME["ink"]
-    return colour.light if st.context.theme.type == "light" else colour.dark
-
-
-def as_csv(groups: dict[str, list[Group]]) -> str:
-    """Return all figures that the charts show, and those of the kinds that they leave out."""
-    header = ("kind", *Group._fields)
-    rows = []
-    for kind, of in groups.items():
-        for group in of:
-            cells = [None if isinstance(value, float) and math.isnan(value) else value for value in group]
-            rows.append((kind, *(round(value, 4) if isinstance(value, float) else value for value in cells)))
-    return csv_text(header, rows)
+    first = f"; {plain(rows[0].group.name)} is first" if rows else ""
+    height = plot.BAR * max(1, len(rows)) + plot.AXIS // 2
+    plot.draw(figure, key, alt=f"Bars: {unit}{first}", height=height, data=data)

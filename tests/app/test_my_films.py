@@ -170,11 +170,10 @@ def test_the_models_that_are_ready_are_compared_on_hidden_ratings(open_app: Open
 def test_taste_compares_with_all_viewers_and_its_data_can_be_taken(open_app: Open, sample: Dataset) -> None:
     horror = [str(sample.item_ids[i]) for i in range(sample.n_items) if sample.films[i][3] == "Horror|Thriller"][:4]
     app = keep(open_app(PAGE, show="charts"), *(rated(item, 5.0) for item in horror), rated("839", 1.0))
-    text = " ".join(caption.value for caption in app.caption)
-    assert "Horror 100% of your likes" in text
-    assert "Your most common rating is 5 ★: 4 films of 5." in text
+    assert "Horror 100% of your likes" in markup(app)
+    assert "Your most common rating is 5 ★: 4 films of 5." in [caption.value for caption in app.caption]
     assert "<dt>Your mean</dt><dd>4.2 ★</dd>" in markup(app)
-    assert [element.proto.label for element in app.get("download_button")] == ["Download the data"]
+    assert [element.proto.label for element in app.get("download_button")] == ["Download the data"] * 3
     app.segmented_control(key="kind").set_value("decade").run()
     assert not app.exception
     assert app.query_params["kind"] in ("decade", ["decade"])
@@ -191,7 +190,8 @@ def test_hostile_names_reach_the_charts_and_captions_as_text(monkeypatch: pytest
     said: list[str] = []
     monkeypatch.setattr(own_taste.st, "caption", said.append)
     monkeypatch.setattr(own_taste.st, "html", said.append)
-    monkeypatch.setattr(own_taste.st, "altair_chart", lambda *_, **__: None)
+    monkeypatch.setattr(own_taste.st, "plotly_chart", lambda figure, **_: said.append(figure.data[0].y[0]))
+    monkeypatch.setattr(own_taste.st, "download_button", lambda *_, **__: None)
     own_taste.liked_share([evil], "genres", Words(True, True, False))
-    assert said[-1].startswith("\\<img src\\=x\\> \\!\\[\\]\\(http")
-    assert "<img" not in said[0]
+    assert "&lt;img src=x&gt; ![](http" in said[0]
+    assert "<img" not in "".join(said)
