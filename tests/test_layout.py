@@ -172,6 +172,7 @@ NAMES_AS_OTHER_WORDS = {
     "recengine/cli/reporter.py": {"step"},  # a line of progress
     "recengine/cli/serving.py": {"popularity", "content"},  # the fallback; what a likeness rests on
     "recengine/serving/likeness.py": {"content"},
+    "recengine/serving/take_home.py": {"content"},  # what items are
     "recengine/data/splits.py": {"random"},
     "recengine/evaluation/policy.py": {"popularity"},  # the fallback
     "recengine/jobs/events.py": {"step"},

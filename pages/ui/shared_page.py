@@ -75,7 +75,8 @@ def _card(rank: int, shared: SharedFilm, of: Shared) -> str:
     film = cards.Film("", shared.title, shared.year, shared.genres, is_film=of.is_film)
     genres = ", ".join(part for part in film.genres.split("|") if part)
     meta = html(" · ".join(part for part in (str(film.year or ""), genres) if part))
-    because = f'<p class="note">Mainly because they liked <b>{html(shared.because)}</b></p>' if shared.because else ""
+    start, titles, end = map(html, shared.because)
+    because = f'<p class="note">{start} <b>{titles}</b> {end}</p>' if titles else ""
     return (
         f'<li>{cards.poster_html(film)}<h3><span class="rank">{rank}</span> {html(film.title)}</h3>'
         f'<p class="soft">{meta}</p>{because}</li>'

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
 from urllib.parse import urlsplit
 
 import streamlit as st
 
 from pages.hosting.logs import log_event
 from pages.hosting.visitor import check_limit, visitor_id
-from pages.ui import datasets, messages, recipes
+from pages.ui import caches, datasets, messages, recipes, sidebar
 from pages.ui.datasets import origin_of
 from pages.ui.escape import markdown
+from pages.ui.reason_words import because
 from pages.ui.visitor_lists import as_histories, steered_lists
 from pages.ui.visitor_ratings import VisitorRatings, event_log
 from pages.ui.words import words_of
@@ -21,9 +25,13 @@ from recengine.models.base import Recommender
 from recengine.serving.event_log import Link
 from recengine.serving.explain import reasons
 from recengine.serving.share import MOST_RATED, Shared, SharedFilm
+from recengine.serving.take_home import take_home
 
 ADDRESS = "shared"
 """Path of the page that a link opens."""
+_FONT = Path(__file__).parents[1] / "static" / "fonts" / "barlow-condensed-bold-latin.woff2"
+_ONE_AT_A_TIME = Lock()
+"""Making a page takes memory and seconds; who asks meanwhile waits."""
 
 
 def draw(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
@@ -51,20 +59,52 @@ def draw(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: f
     else:
         st.caption(words_of(dataset).say("Rate at least one film first: until then your list is everyone’s."))
     draw_links()
+    st.html('<h3 class="part-title">As a page that works offline</h3>')
+    draw_take_home(dataset, model, mine, positive)
+
+
+def draw_take_home(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
+    """Offer the page that recommends without a server; it is made when it is asked for."""
+    st.markdown(
+        words_of(dataset).say(
+            "One file that goes on recommending without a connection: find films, rate them, and the list changes, "
+            "with its reasons. It starts from your ratings, without the knobs, and asks nothing of anyone."
+        )
+    )
+    known = caches.known_model(dataset, caches.DEFAULT_MODEL, sidebar.choice().device)
+    default = model if model.name == caches.DEFAULT_MODEL else known and known.model
+    if not default:
+        st.caption(f"{recipes.label(caches.DEFAULT_MODEL)} makes it: choose that model once on this data.")
+        return
+
+    def page() -> str:
+        with _ONE_AT_A_TIME:
+            font = _FONT.read_bytes()
+            aside = {"passed": mine.marked("pass"), "seen": mine.marked("seen")}
+            return take_home(default, dataset, mine.stars, positive=positive, font=font, **aside)
+
+    st.download_button(
+        "Download the page",
+        page,
+        "my-list.html",
+        "text/html",
+        icon=":material/download:",
+        on_click="ignore",
+        key="take-home",
+    )
 
 
 def snapshot(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float, listed: list[int]) -> Shared:
     """Return what a link made now shows."""
     history = as_histories(dataset, mine.events, [len(mine.events)], positive)
     why = reasons(model, history, listed, positive=positive, new_user=True)
-    because = [reason.item_idx if reason.kind == "contribution" else -1 for reason in why]
     best = sorted(mine.stars.items(), key=lambda rating: -rating[1])
     return Shared(
         dataset=datasets.label(origin_of(dataset).name) + (" (simulated)" if dataset.simulated else ""),
         model=recipes.label(model.name),
         films=[
-            _film(dataset, item, because=dataset.films[seed][1] if seed >= 0 else "")
-            for item, seed in zip(listed, because, strict=True)
+            _film(dataset, item, because=because(dataset, reason, item, "they"))
+            for item, reason in zip(listed, why, strict=True)
         ],
         rated=[_film(dataset, item, stars=stars) for item, stars in best[:MOST_RATED]],
         n_rated=len(best),
@@ -72,7 +112,7 @@ def snapshot(dataset: Dataset, model: Recommender, mine: VisitorRatings, positiv
     )
 
 
-def _film(dataset: Dataset, item: int, *, because: str = "", stars: float = 0.0) -> SharedFilm:
+def _film(dataset: Dataset, item: int, *, because: Sequence[str] = (), stars: float = 0.0) -> SharedFilm:
     _, title, year, genres = dataset.films[item]
     return SharedFilm(title, year, genres, because, stars)
 

@@ -20,12 +20,12 @@ MOST_RATED = 1000
 
 
 class SharedFilm(NamedTuple):
-    """A film of the list, with the title that speaks most for it, if any; or one of the ratings, with its stars."""
+    """A film of the list, with why in three parts, of which the second names films; or a rating."""
 
     title: str
     year: int | None = None
     genres: str = ""
-    because: str = ""
+    because: Sequence[str] = ()
     stars: float = 0.0
 
 

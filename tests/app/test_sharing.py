@@ -43,8 +43,11 @@ LIKED = {"839": 5.0, "460": 4.5, "927": 4.0, "12": 1.5}
 
 def page() -> None:
     """Draw the ways to share as a page does, for a visitor of this session."""
+    import streamlit as st
+
     from pages.ui import caches, datasets, sharing, visitor_ratings
 
+    st.session_state["data"], st.session_state["model"] = "sample", caches.DEFAULT_MODEL
     dataset = datasets.shared_dataset("sample")
     model = caches.find_model(dataset, caches.DEFAULT_MODEL, "cpu").model
     sharing.draw(dataset, model, visitor_ratings.current(dataset), 4.0)
@@ -138,7 +141,7 @@ def test_without_a_rating_there_is_no_list_to_share() -> None:
 
 @pytest.mark.parametrize("title", HOSTILE)
 def test_hostile_titles_are_text_in_a_shared_page(title: str) -> None:
-    film = SharedFilm(title, 1999, f"Drama|{title}", because=title)
+    film = SharedFilm(title, 1999, f"Drama|{title}", because=("Because they loved", title, f"· {title}"))
     shared = Shared(title, title, [film], [film._replace(stars=4.5)], 1)
     text = shared_page.page(Link("t", 0, shared.to_bytes()))[0]
     found = Elements()
