@@ -26,6 +26,8 @@ if str(ROOT) not in sys.path:  # Streamlit puts the folder of pages/main.py ther
     sys.path.insert(0, str(ROOT))
 
 from pages.hosting import identity, logs  # noqa: E402 - needs the path above
+from pages.hosting.head import PageHead  # noqa: E402 - needs the path above
+from pages.main import PAGES  # noqa: E402 - needs the path above
 from pages.posters.poster import poster_svg, tile_svg  # noqa: E402 - needs the path above
 from pages.posters.tmdb import service  # noqa: E402 - needs the path above
 from recengine import settings  # noqa: E402 - needs the path above
@@ -218,6 +220,7 @@ app = st.App(
         Middleware(MovedPages),
         Middleware(VisitorCookie),
         Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
+        Middleware(PageHead, pages={page.address: (page.title, page.lead) for page in PAGES}, base=BASE),
     ],
     on_script_error=script_error,
 )

@@ -68,7 +68,7 @@ def spread(dataset: Dataset) -> None:
     with st.grid(2, min_column_width=300, gap="medium", key="spread"):
         for name, text, draw in parts:
             with st.container(border=True, height="stretch", key=f"chart-{name.lower()}"):
-                st.html(f'<div class="chart-head"><h3>{name}</h3><p>{html(text)}</p></div>')
+                st.html(f'<div class="chart-head"><h2>{name}</h2><p>{html(text)}</p></div>')
                 draw(dataset)
 
 

@@ -103,7 +103,7 @@ def disk_error_message(error: BaseException) -> str:
 def empty(title: str, text: str, action: Action) -> None:
     """Draw an empty state. `title` and `text` are ours or plain text, never markup."""
     with st.container(key="empty", horizontal_alignment="center"):
-        st.html(f'<div class="empty"><h3>{html(title)}</h3><p>{html(text)}</p></div>')
+        st.html(f'<div class="empty"><h2>{html(title)}</h2><p>{html(text)}</p></div>')
         action()
 
 
