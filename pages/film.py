@@ -1,31 +1,22 @@
-"""Film: a film, the films that the model finds most similar, and the trail so far."""
+"""Film: a film, what you make of it and the model expects of you, and films like it, or like several at once."""
 
 from __future__ import annotations
 
-import pandas as pd
+from pathlib import Path
+
 import streamlit as st
 
-from pages.ui import caches, cards, messages, recipes, sidebar
-from pages.ui.address import link, recall, record
-from pages.ui.escape import html, markdown
-from pages.ui.film_facts import facts_html
-from pages.ui.words import Words, words_of
+from pages.ui import caches, cards, film_mix, film_similar, film_yours, messages, sidebar
+from pages.ui.address import link
+from pages.ui.escape import markdown
+from pages.ui.film_facts import film_html
+from pages.ui.film_mix import Mix
+from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
-from recengine.models.abilities import BlendsLikeness
-from recengine.serving import likeness
 
 TRAIL = 6
 """Films of the trail that are shown."""
-
-
-def current_film(dataset: Dataset) -> int | None:
-    """Return the film in the address, else the last one looked at, if any. Raises BadInput for an unknown id."""
-    recall("item", "", str, of_dataset=True)
-    if not st.session_state["item"]:
-        return None
-    item_idx = int(dataset.item_index([st.session_state["item"]])[0])
-    record("item", None)
-    return item_idx
+STYLE = Path(__file__).parent / "ui" / "film.css"
 
 
 def walked(dataset: Dataset, item_id: str) -> list[str]:
@@ -40,8 +31,8 @@ def walked(dataset: Dataset, item_id: str) -> list[str]:
 
 
 @st.fragment
-def find_film() -> None:
-    """Draw the search for a film; typing reruns this part alone."""
+def find_film(mix: Mix) -> None:
+    """Draw the search for a film, to look at or to add to the mix; typing reruns this part alone."""
     with messages.catch_bad_input(messages.start_again_link):
         dataset = sidebar.dataset()
         query = st.text_input(
@@ -56,9 +47,16 @@ def find_film() -> None:
         matches = caches.title_search(dataset).find(query)
         messages.search_note(query, matches)
         with st.container(horizontal=True, gap="xsmall", key="matches"):
-            for item_idx in matches.films:
-                it = cards.film(dataset, item_idx)
+            for item in matches.films:
+                it = cards.film(dataset, item)
                 link("film.py", markdown(cards.named(it)), item=it.item_id)
+        if mix.seeds and len(mix.films) < film_mix.MOST:
+            with st.container(horizontal=True, gap="xsmall", key="matches-add"):
+                st.html('<span class="legend">Or find more like both</span>', width="content")
+                for item in matches.films:
+                    if item not in mix.films:
+                        more = film_mix.write(dataset, mix.more_like(item))
+                        link("film.py", markdown(dataset.films[item][1]), icon=":material/add:", item=more)
 
 
 def draw_trail(dataset: Dataset, trail: list[str]) -> None:
@@ -72,88 +70,19 @@ def draw_trail(dataset: Dataset, trail: list[str]) -> None:
             link("film.py", markdown(it.title), item=item_id)
 
 
-def parts_of(dataset: Dataset, item: int, column: str) -> list[str]:
-    """Return the words that an item's column joins by `|`, or none where the data has no such column."""
-    if column not in dataset.items:
-        return []
-    value = dataset.items[column].iloc[item]
-    return [] if pd.isna(value) else [word for word in str(value).split("|") if word]
-
-
-def seed_card(dataset: Dataset, item: int) -> None:
-    """Draw the film with its director, genres, keywords and ratings."""
-    it, words = cards.film(dataset, item), words_of(dataset)
-    n = int(dataset.ratings.item_counts[item])
-    ratings = dataset.ratings.rating[dataset.ratings.item_idx == item]
-    director = ", ".join(parts_of(dataset, item, "director"))
-    genres = ", ".join(part for part in it.genres.split("|") if part)
-    tags = (parts_of(dataset, item, "keywords") or parts_of(dataset, item, "tags"))[:8]
-    lines = [" · ".join(part for part in (str(it.year or ""), genres) if part)]
-    meta = "".join(f'<p class="meta">{html(line)}</p>' for line in lines if line)
-    if director:
-        meta += f'<p class="meta">Directed by <b>{html(director)}</b></p>'
-    rated = f"No {words.ratings} yet"
-    if n:
-        rated = _rated_by(words, n, float(ratings.mean())) + (" (simulated)" if dataset.simulated else "")
-    chips = "".join(f"<span>{html(word)}</span>" for word in tags)
-    st.html(
-        f'<section class="seed"><div class="poster">{cards.poster_html(it)}</div><div class="facts">'
-        f'<h2>{html(it.title)}</h2>{meta}<p class="meta">{rated}</p><div class="words">{chips}</div>'
-        f"{facts_html(dataset, item, it)}</div></section>"
-    )
-
-
-def _rated_by(words: Words, count: int, mean: float) -> str:
-    """Return how many rated an item and how, as HTML."""
-    by = f"<b>{count:,}</b> {words.viewers}"
-    return f"Chosen by {by}" if words.is_implicit else f"Rated by {by}, <b>{words.amount(mean, '.1f')}</b> on average"
-
-
-def in_common(dataset: Dataset, seed: int, item: int) -> str:
-    """Return what two films share according to the data, as HTML: a fact, not the cause of their similarity."""
-
-    def shared(column: str) -> list[str]:
-        theirs = set(parts_of(dataset, item, column))
-        return [word for word in parts_of(dataset, seed, column) if word in theirs]
-
-    parts = ["same director"] if shared("director") else []
-    if words := [*shared("keywords"), *shared("tags")][: 3 - len(parts)]:
-        parts.append(f"both: <b>{html(', '.join(words))}</b>")
-    if not parts and (genres := shared("genres")):
-        parts.append(f"both: <b>{html(', '.join(genres[:3]))}</b>")
-    return " · ".join(parts) or "liked by the same people"
-
-
-def neighbours(ready: sidebar.Ready, seed: int) -> None:
-    """Draw the most similar films."""
-    dataset, model = ready.dataset, ready.trained.model
-    words = words_of(dataset)
-    if "similar" not in model.abilities:
-        name = recipes.label(sidebar.choice().model)
-        why = words.say("does not compare films") if model.is_personalised else "is the same for everyone"
-        messages.error(f"{name} {why}, so it cannot tell what is similar", choose_default)
-        return
-    st.html('<h2 class="row-title">Most similar</h2>')
-    if likeness.basis(model, seed) == "content":
-        st.caption(words.say(f"By content: only {dataset.ratings.item_counts[seed]:,} ratings."))
-    ranking = model.similar_items(seed, k=min(10, dataset.n_items - 1))
-    near = [(int(i), float(s)) for i, s in zip(ranking.items[0], ranking.scores[0], strict=True) if i >= 0]
-    strongest = None if isinstance(model, BlendsLikeness) else near[0][1]
-    most = strongest or 1.0
-    with st.grid(5, min_column_width=150, gap="medium", key="near"):
-        for rank, (item, similarity) in enumerate(near, start=1):
-            cards.card(
-                cards.film(dataset, item),
-                key=f"near-{rank}",
-                rank=rank,
-                badge=f'<i title="similarity {similarity:.2g}">{likeness.strength(similarity, strongest)}</i>',
-                note=in_common(dataset, seed, item),
-                bar=similarity / most if most > 0 else 0.0,
-            )
-    with st.expander("How similarity is measured", icon=":material/function:"):
-        st.markdown(caches.similarity_text(model, words))
-        if model.reference:
-            st.caption(model.reference)
+@st.fragment
+def draw_film(ready: sidebar.Ready, seed: int) -> None:
+    """Draw one film with the visitor's part in it; a star reruns this part alone."""
+    with messages.catch_bad_input(messages.start_again_link):
+        mine = film_yours.keep(ready.dataset)
+        with st.container(key="seed"):
+            poster, facts = st.columns([1, 4], gap="medium")
+        with poster:
+            film_yours.draw_board(ready.dataset, mine, seed)
+        with facts:
+            st.html(film_html(ready.dataset, seed))
+            film_yours.draw_aside(ready.dataset, mine, seed)
+        film_yours.draw(ready, mine, seed)
 
 
 def start_films(dataset: Dataset) -> None:
@@ -174,23 +103,21 @@ def start_films(dataset: Dataset) -> None:
             )
 
 
-def choose_default() -> None:
-    """Offer the default model, which finds similar films."""
-    default = caches.DEFAULT_MODEL
-    label = f"Use {recipes.label(default)} instead"
-    st.button(label, type="primary", on_click=sidebar.choose, args=("model", default))
-
-
-find = st.container()
+st.html(STYLE)
+find, mix = st.container(), Mix()
 ready = sidebar.ready()
 with messages.catch_bad_input(messages.back_link("film.py", words_of(ready.dataset).say("Start from another film"))):
-    seed = current_film(ready.dataset)
-    if seed is None:
+    mix = film_mix.current(ready.dataset)
+    if not mix.seeds:
         start_films(ready.dataset)
     else:
         with st.container():  # always there, so that the film below does not move
-            draw_trail(ready.dataset, walked(ready.dataset, str(ready.dataset.item_ids[seed])))
-        seed_card(ready.dataset, seed)
-        neighbours(ready, seed)
+            draw_trail(ready.dataset, walked(ready.dataset, str(ready.dataset.item_ids[mix.seeds[-1]])))
+        if len(mix.films) == 1:
+            draw_film(ready, mix.seeds[0])
+            film_similar.draw_series(ready.dataset, mix.seeds[0])
+        else:
+            film_mix.draw(ready.dataset, mix)
+        film_similar.draw(ready, mix)
 with find:  # last: its key follows the film
-    find_film()
+    find_film(mix)

@@ -1,4 +1,4 @@
-"""Film cards: a poster with title, year, genres and a note; the whole card links to similar films."""
+"""Film cards: a poster with title, year, genres and a note; the whole card links to the page of the film."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def card(
             f'<div class="line">{number}<p class="name" title="{html(it.title)}">{html(it.title)}</p>{badge_html}</div>'
             f'{meter}<p class="meta" title="{meta}">{meta}</p>{note_html}</div>'
         )
-        link("film.py", f"More like {markdown(named(it))}", item=it.item_id)
+        link("film.py", markdown(named(it)), item=it.item_id)
 
 
 def shelf(films: Sequence[Film], badges: Sequence[str], *, key: str) -> None:

@@ -1,14 +1,47 @@
-"""What is known of a film elsewhere: plot, cast, trailer and services from TMDB, and links by its numbers."""
+"""What is known of a film: in the data, and elsewhere: plot, cast, trailer and services from TMDB, and links."""
 
 from __future__ import annotations
 
 from urllib.parse import quote
 
 from pages.posters.tmdb import NOTICE, Facts, service
-from pages.ui.cards import Film, html_attribute, number_of
+from pages.ui.cards import Film, film, html_attribute, number_of
 from pages.ui.escape import html, plain
+from pages.ui.reason_words import parts_of
+from pages.ui.words import Words, words_of
 from recengine import settings
 from recengine.data.dataset import Dataset
+from recengine.export import nouns
+
+TAGS = 8
+"""Keywords or tags that are shown."""
+
+
+def film_html(dataset: Dataset, item: int) -> str:
+    """Return what is known of a film as HTML: year, genres, makers, how it was rated, and what it is about."""
+    it, words = film(dataset, item), words_of(dataset)
+    ratings = dataset.ratings.rating[dataset.ratings.item_idx == item]
+    genres = ", ".join(part for part in it.genres.split("|") if part)
+    director = ", ".join(parts_of(dataset, item, "director"))
+    tags = (parts_of(dataset, item, "keywords") or parts_of(dataset, item, "tags"))[:TAGS]
+    lines = [html(" · ".join(part for part in (str(it.year or ""), genres) if part))]
+    lines += [f"Directed by <b>{html(director)}</b>"] if director else []
+    rated = f"No {words.ratings} yet"
+    if len(ratings):
+        rated = _rated_by(words, len(ratings), float(ratings.mean())) + (" (simulated)" if dataset.simulated else "")
+    meta = "".join(f'<p class="meta">{line}</p>' for line in [*lines, rated] if line)
+    chips = "".join(f"<span>{html(word)}</span>" for word in tags)
+    chips = f'<div class="words">{chips}</div>' if chips else ""
+    return (
+        f'<section class="seed"><div class="facts"><h2>{html(it.title)}</h2>{meta}{chips}'
+        f"{facts_html(dataset, item, it)}</div></section>"
+    )
+
+
+def _rated_by(words: Words, count: int, mean: float) -> str:
+    """Return how many rated an item and how, as HTML."""
+    by = f"<b>{count:,}</b> {nouns(count, words.viewers)}"
+    return f"Chosen by {by}" if words.is_implicit else f"Rated by {by}, <b>{words.amount(mean, '.1f')}</b> on average"
 
 
 def facts_html(dataset: Dataset, item_idx: int, it: Film) -> str:

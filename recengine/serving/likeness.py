@@ -12,7 +12,7 @@ from recengine.data.dataset import Dataset
 from recengine.metrics import Ranking, top_k
 from recengine.models.abilities import BlendsLikeness
 from recengine.models.base import Recommender
-from recengine.models.item_item.likeness import Traits
+from recengine.models.item_item.likeness import SHARES, Traits
 
 Source = Literal["both", "users", "content"]
 """What a likeness rests on: who likes both items, what both are, or both as the model blends them."""
@@ -30,37 +30,44 @@ AWAY = 0.5
 """What the likeness to an item to steer away from takes, where that to the seeds is 1."""
 
 
-def traits_of(dataset: Dataset) -> Traits | None:
-    """Return what items are compared by for models that read no content; None without any, and for too many items."""
-    columns = [column for column in ("genres", "keywords", "tags", "director") if column in dataset.items]
-    known = any((dataset.items[column].fillna("") != "").any() for column in columns)
-    if not known or dataset.n_items > MOST_ITEMS:
-        return None
+def has_content(dataset: Dataset) -> bool:
+    """Return whether the item table says anything that items are compared by, besides their years."""
+    return any((dataset.items[column].fillna("") != "").any() for column in SHARES if column in dataset.items)
+
+
+def traits_of(dataset: Dataset) -> Traits:
+    """Return what items are compared by for models that read no content, of at most `MOST_ITEMS` items."""
     return Traits.of(dataset.items, dataset.n_items, torch.zeros(dataset.n_items, dtype=torch.bool))
 
 
-def sources(model: Recommender, dataset: Dataset, traits: Traits | None, seeds: Sequence[int]) -> list[Source]:
-    """Return what the likeness to some items can rest on, the default first."""
-    by_content = traits is not None
+def sources(model: Recommender, dataset: Dataset, seeds: Sequence[int]) -> list[Source]:
+    """Return what the likeness to some items can rest on, the default first.
+
+    It is content alone where a seed has fewer than `FEW_RATINGS`, or the model compares no items.
+    """
+    blends = isinstance(model, BlendsLikeness)
+    by_content = has_content(dataset) and (blends or dataset.n_items <= MOST_ITEMS)
     enough = min(int(dataset.ratings.item_counts[seed]) for seed in seeds) >= FEW_RATINGS
     if "similar" not in model.abilities or (not enough and by_content):
         return ["content"] if by_content else []
     if not by_content:
         return ["users"]
-    return ["both", "users", "content"] if isinstance(model, BlendsLikeness) else ["users", "content"]
+    return ["both", "users", "content"] if blends else ["users", "content"]
 
 
 @torch.inference_mode()
 def likenesses(model: Recommender, traits: Traits | None, seeds: Sequence[int], source: Source) -> Tensor:
-    """Return (len(seeds), n_items): how like each seed every item is, by one of `sources`."""
+    """Return (len(seeds), n_items): how like each seed every item is, by one of `sources`.
+
+    traits : those of the data set, for `content` of a model that does not blend
+    """
     wanted = torch.tensor(seeds, dtype=torch.int64)
-    if source == "content":
-        assert traits is not None
-        alike = model.likeness_by_content(wanted) if isinstance(model, BlendsLikeness) else traits.likeness(wanted)
-    elif source == "users" and isinstance(model, BlendsLikeness):
-        alike = model.likeness_by_users(wanted)
+    if isinstance(model, BlendsLikeness):
+        parts = {"users": model.likeness_by_users, "content": model.likeness_by_content}
+        alike = parts.get(source, model.item_similarity)(wanted)
     else:
-        alike = model.item_similarity(wanted)  # type: ignore[assignment]
+        alike = traits.likeness(wanted) if traits is not None and source == "content" else model.item_similarity(wanted)
+    assert alike is not None
     return alike.to("cpu", torch.float32, copy=True)
 
 
@@ -102,12 +109,18 @@ def on_one_scale(model: Recommender, source: Source) -> bool:
     return source == "content" or isinstance(model, BlendsLikeness)
 
 
+def share_by_users(model: Recommender, seeds: Sequence[int]) -> float:
+    """Return how much of the likeness to some items is by users, on average, where content counts the rest."""
+    if not isinstance(model, BlendsLikeness):
+        return 1.0
+    return float(model.share_by_users(torch.tensor(seeds, dtype=torch.int64)).mean())
+
+
 def basis(model: Recommender, item_idx: int) -> str | None:
     """Return what the likeness to an item rests on, `content` or `users and content`; None where a model has one."""
     if not isinstance(model, BlendsLikeness):
         return None
-    by_users = float(model.share_by_users(torch.tensor([item_idx]))[0])
-    return "content" if by_users <= FEW else "users and content"
+    return "content" if share_by_users(model, [item_idx]) <= FEW else "users and content"
 
 
 def strength(similarity: float, strongest: float | None) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -139,28 +140,40 @@ def test_the_order_of_the_seeds_does_not_matter(rows: list[list[float]], shuffle
 
 def test_similar_to_lists_no_seed_and_steers_away(sample: tuple[Dataset, Recommender]) -> None:
     data, model = sample
-    traits, index = traits_of(data), films(data)
+    index = films(data)
     alien, aliens = index["Alien (1979)"], index["Aliens (1986)"]
-    for source in sources(model, data, traits, [alien]):
-        plain = similar_to(model, traits, [alien], source=source, k=50).items[0].tolist()
+    for source in sources(model, data, [alien]):
+        plain = similar_to(model, None, [alien], source=source, k=50).items[0].tolist()
         assert aliens in plain[:3], source
-        steered = similar_to(model, traits, [alien], [aliens], source=source, k=50).items[0].tolist()
+        steered = similar_to(model, None, [alien], [aliens], source=source, k=50).items[0].tolist()
         assert not {alien, aliens} & set(steered)
         assert steered != [item for item in plain if item != aliens]
     assert (
         model.similar_items([alien], k=50).items[0].tolist()
-        == similar_to(model, traits, [alien], source="both", k=50).items[0].tolist()
+        == similar_to(model, None, [alien], source="both", k=50).items[0].tolist()
     ), "without more seeds it is what the model says"
 
 
 def test_few_ratings_fall_back_on_content(sample: tuple[Dataset, Recommender]) -> None:
     data, model = sample
-    traits, counts = traits_of(data), data.ratings.item_counts
+    ease, popular = model_class("ease")(), model_class("popularity")()
+    counts = data.ratings.item_counts
     few, many = int(counts.argmin()), int(counts.argmax())
     assert counts[few] < FEW_RATINGS
-    assert sources(model, data, traits, [many]) == ["both", "users", "content"]
-    assert sources(model, data, traits, [many, few]) == ["content"]
-    assert sources(model_class("ease")(), data, traits, [many]) == ["users", "content"]
-    assert sources(model_class("ease")(), data, None, [few]) == ["users"]
-    assert sources(model_class("popularity")(), data, traits, [many]) == ["content"]
-    assert sources(model_class("popularity")(), data, None, [many]) == []
+    assert sources(model, data, [many]) == ["both", "users", "content"]
+    assert sources(model, data, [many, few]) == ["content"]
+    assert sources(ease, data, [many]) == ["users", "content"]
+    assert sources(popular, data, [many]) == ["content"]
+    bare = replace(data, items=data.items[["item_id", "title", "year"]])
+    assert sources(ease, bare, [few]) == ["users"]
+    assert sources(popular, bare, [many]) == []
+
+
+def test_content_is_the_same_for_all_models(sample: tuple[Dataset, Recommender]) -> None:
+    data, model = sample
+    seeds = [films(data)["Alien (1979)"], films(data)["Jaws (1975)"]]
+    by_taste, by_ease = (
+        similar_to(one, traits, seeds, source="content")
+        for one, traits in ((model, None), (model_class("ease")(), traits_of(data)))
+    )
+    assert torch.equal(by_taste.items, by_ease.items)
