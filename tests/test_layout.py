@@ -164,8 +164,9 @@ def test_hosted_versions_are_exact_and_within_the_bounds_of_the_requirements() -
 NAMES_AS_OTHER_WORDS = {
     "pages/data.py": {"counts"},
     "pages/home.py": {"content"},  # a width
-    "pages/film.py": {"content"},
     "pages/compare.py": {"random"},  # a split
+    "pages/film.py": {"content"},  # a width
+    "pages/ui/film_similar.py": {"content"},
     "pages/ui/filters.py": {"popularity"},  # a filter
     "pages/ui/run_figures.py": {"step"},  # a setting of a chart
     "recengine/cli/arguments.py": {"random"},  # an order of equal times
