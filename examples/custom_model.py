@@ -2,7 +2,7 @@
 
 import torch
 
-from recengine.models.base import Recommender
+from recengine import Recommender
 
 
 class CoLiked(Recommender):
