@@ -92,6 +92,7 @@ def nothing_yet(dataset: Dataset, words: Words) -> None:
     )
     st.html('<h2 class="row-title">Or import your ratings</h2>')
     import_export.draw_import(dataset)
+    sharing.draw_links()
 
 
 def list_model(dataset: Dataset) -> Recommender | None:

@@ -301,6 +301,20 @@ def letterboxd_csv(rows: Sequence[tuple[cards.Film, float]]) -> str:
     return csv_text(("Title", "Year", "Rating"), [(it.title, it.year, stars) for it, stars in rows])
 
 
+def put_aside_csv(dataset: Dataset, items: Sequence[int]) -> str:
+    """Return films without ratings in the layout that Letterboxd imports, which this app reads as well.
+
+    The address of a film holds its number; a table with this column is a watchlist, or what was seen, by its name.
+    """
+    rows = []
+    for item in items:
+        it = cards.film(dataset, item)
+        imdb, tmdb = (cards.number_of(dataset, item, column) for column in ("imdb_id", "tmdb_id"))
+        address = f"https://letterboxd.com/tmdb/{tmdb}" if tmdb else ""
+        rows.append((it.title, it.year, address, tmdb or "", f"tt{imdb:07}" if imdb else ""))
+    return csv_text(("Title", "Year", "LetterboxdURI", "tmdbID", "imdbID"), rows)
+
+
 def erase() -> None:
     """Erase everything of this visitor. For callbacks."""
     log_event("everything of a visitor was erased", count=visitor_ratings.erase())

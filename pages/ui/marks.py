@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.ui import board, cards, messages, own_ratings, visitor_ratings
 from pages.ui.board import Square
+from pages.ui.import_export import put_aside_csv
 from pages.ui.visitor_ratings import VisitorRatings
 from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
@@ -21,6 +22,8 @@ EMPTY = {
     "seen": "No film is marked as seen without stars. Find one above: it then stays out of your list.",
     "pass": "You have not hidden a film yet. Those you are not interested in stay out of your list.",
 }
+FILES = {"watchlist": "watchlist.csv", "seen": "watched.csv", "pass": "not-interested.csv"}
+"""Names of the files to download, by which the first two are known when they come back."""
 LISTED = 100
 """Films shown of a kind, the latest first."""
 
@@ -102,5 +105,17 @@ def draw_kind(dataset: Dataset, mine: VisitorRatings, kind: str) -> None:
     board.draw(
         dataset, [Square(item) for item in shown], key=BOARD, acknowledged=mine.acknowledged, fades=False, passing=False
     )
+    with st.container(horizontal=True, vertical_alignment="center", key="aside-more"):
+        if len(films) > len(shown):
+            own_ratings.show_more(len(films) - len(shown))
+        st.download_button(
+            f"Download {words.say('these films')} (Letterboxd format)",
+            lambda: put_aside_csv(dataset, films),
+            FILES[kind],
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            key=f"aside data {kind}",
+        )
     with st.expander("Remove some", icon=":material/bookmark_remove:"):
         _removal(dataset, mine, kind, films)

@@ -93,9 +93,13 @@ def draw(dataset: Dataset, mine: VisitorRatings) -> None:
     ]
     board.draw(dataset, squares, key=BOARD, acknowledged=mine.acknowledged, fades=False, passing=False)
     if len(films) > shown:
-        left = min(PAGE, len(films) - shown)
-        st.button(f"Show {left} more", on_click=_more, icon=":material/expand_more:", key="mine-more")
+        show_more(len(films) - shown)
         st.caption(f"{shown:,} of {counted(len(films), words.items)}")
+
+
+def show_more(left: int) -> None:
+    """Draw the button that shows more of the films that are left."""
+    st.button(f"Show {min(PAGE, left)} more", on_click=_more, icon=":material/expand_more:", key="mine-more")
 
 
 def note(event: Event) -> str:

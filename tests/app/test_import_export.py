@@ -1,4 +1,4 @@
-"""Import and export on the Rate page: ratings imported from other sites, and downloaded again."""
+"""Import and export on My films: ratings imported from other sites, and downloaded again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import board, import_export, visitor_ratings
+from pages.ui import board, import_export, marks, visitor_ratings
 from recengine.data.sources import load_dataset
 from recengine.serving.event_log import Event
 from recengine.serving.event_log import rated as rated_now
@@ -29,7 +29,7 @@ EXPORT = """Date,Name,Year,Letterboxd URI,Rating
 @pytest.fixture
 def app(open_app: Open, fresh_home: Path) -> AppTest:
     """Open the page in an empty home."""
-    return open_app("home.py")
+    return open_app("my_films.py")
 
 
 def upload(app: AppTest, text: str, name: str = "ratings.csv") -> None:
@@ -41,10 +41,17 @@ def counts(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
 
 
-def rated(app: AppTest) -> str:
-    app.segmented_control(key="rate panel").set_value("Import and export").run()
+def show(app: AppTest, view: str) -> None:
+    app.segmented_control(key="show").set_value(view).run()
     assert not app.exception, app.exception
-    return markup(app)
+
+
+def stands(app: AppTest) -> dict[str, tuple[str, float | None]]:
+    """Return title -> what stands of the visitor's acts."""
+    data = load_dataset("sample")
+    standing = visitor_ratings.event_log().standing(app.session_state["visitor"], "sample")
+    titles = dict(zip(map(str, data.item_ids.tolist()), data.items["title"], strict=True))
+    return {titles[event.item_id]: (event.kind, event.stars) for event in standing}
 
 
 def test_an_export_is_reviewed_confirmed_and_imported_once(app: AppTest) -> None:
@@ -57,13 +64,12 @@ def test_an_export_is_reviewed_confirmed_and_imported_once(app: AppTest) -> None
     app.checkbox[-1].check().run()
     press(app, "Import 3 ratings")
     assert [success.value for success in app.success] == ["3 ratings imported from Letterboxd."]
-    page = rated(app)
-    assert "3 films rated" in page
-    assert "Se7en (1995) <b>4.5 ★</b>" in page
+    assert stands(app) == {"The Matrix": ("rate", 5.0), "Se7en": ("rate", 4.5), "Rocky IV": ("rate", 3.0)}
+    show(app, "files")
     upload(app, EXPORT)
     press(app, "Import 2 ratings")
     assert [success.value for success in app.success] == ["0 ratings imported from Letterboxd; 2 you already had."]
-    assert "3 films rated" in rated(app)
+    assert len(stands(app)) == 3
 
 
 def test_an_unknown_format_is_explained_with_an_example_that_works(app: AppTest) -> None:
@@ -75,21 +81,21 @@ def test_an_unknown_format_is_explained_with_an_example_that_works(app: AppTest)
     app.segmented_control(key="rate out of").set_value(10).run()
     assert counts(app) == {"Matched": "2", "To confirm": "0", "Not in this catalogue": "0", "Not usable": "0"}
     press(app, "Import 2 ratings")
-    assert "Alien (1979) <b>4 ★</b>" in rated(app)
+    assert stands(app)["Alien"] == ("rate", 4.0)
 
 
 def test_newer_ratings_are_kept_over_imported_ones(app: AppTest) -> None:
     upload(app, EXPORT)
     press(app, "Import 2 ratings")
-    rated(app)
+    show(app, "files")
     upload(app, "title,year,rating\nThe Matrix,1999,1\n", "undated.csv")  # counts as rated now
     press(app, "Import 1 rating")
-    rated(app)
+    show(app, "files")
     upload(app, EXPORT.replace("boxd.it/1,5", "boxd.it/1,3"))
     press(app, "Import 2 ratings")
     (success,) = app.success
     assert "1 left unchanged: you have rated those films here since" in success.value
-    assert "The Matrix (1999) <b>1 ★</b>" in rated(app)
+    assert stands(app)["The Matrix"] == ("rate", 1.0)
 
 
 @pytest.mark.parametrize("line", ["The Matrix,1999,4.5,", "The Matrix,1999,4.5,2020-01-31", "Se7en,1995,1,"])
@@ -111,9 +117,10 @@ def test_an_import_does_not_make_a_board_send_its_events_again(app: AppTest, mon
     visitor_ratings.event_log().append(
         app.session_state["visitor"], "sample", [rated_now("839", 4.0, event_id="a" * 32)]
     )
-    rated(app.run())
+    show(app.run(), "files")
     upload(app, EXPORT)
     press(app, "Import 2 ratings")
+    show(app, "ratings")
     assert sent
     assert all(ids == ["a" * 32] for ids in sent)
 
@@ -121,7 +128,7 @@ def test_an_import_does_not_make_a_board_send_its_events_again(app: AppTest, mon
 def test_downloaded_ratings_can_be_imported_again(app: AppTest) -> None:
     upload(app, EXPORT)
     press(app, "Import 2 ratings")
-    rated(app)
+    show(app, "files")
     labels = {button.proto.label for button in app.get("download_button")}
     assert {
         "Download my ratings (MovieLens format)",
@@ -164,14 +171,6 @@ ACCOUNT = letterboxd_zip(
 )
 
 
-def stands(app: AppTest) -> dict[str, tuple[str, float | None]]:
-    """Return title -> what stands of the visitor's acts."""
-    data = load_dataset("sample")
-    standing = visitor_ratings.event_log().standing(app.session_state["visitor"], "sample")
-    titles = dict(zip(map(str, data.item_ids.tolist()), data.items["title"], strict=True))
-    return {titles[event.item_id]: (event.kind, event.stars) for event in standing}
-
-
 def test_letterboxd_s_zip_brings_likes_films_seen_and_the_watchlist_and_can_be_undone(app: AppTest) -> None:
     app.file_uploader[0].upload("letterboxd.zip", ACCOUNT, "application/zip").run()
     captions = [caption.value for caption in app.caption]
@@ -182,7 +181,6 @@ def test_letterboxd_s_zip_brings_likes_films_seen_and_the_watchlist_and_can_be_u
     before = stands(app)
     press(app, "Import 3 ratings, 2 seen, 1 for your watchlist")
     assert [success.value for success in app.success] == ["6 films imported from Letterboxd."]
-    assert "Updated after your import from Letterboxd" in markup(app)
     assert stands(app) == {
         "The Matrix": ("rate", 5.0),
         "Se7en": ("rate", 4.5),
@@ -200,12 +198,12 @@ def test_what_a_zip_merely_mentions_never_replaces_stars_given_here(app: AppTest
     ids = dict(zip(data.items["title"], map(str, data.item_ids.tolist()), strict=True))
     given = [rated_now(ids[title], 2.0) for title in ("Alien", "Jaws", "Psycho")]
     visitor_ratings.event_log().append(app.session_state["visitor"], "sample", given)
-    rated(app.run())
+    show(app.run(), "files")
     app.file_uploader[0].upload("letterboxd.zip", ACCOUNT, "application/zip").run()
     press(app, "Import 3 ratings, 2 seen, 1 for your watchlist")
     assert [success.value for success in app.success] == ["3 films imported from Letterboxd; 3 you already had."]
     assert {stands(app)[title] for title in ("Alien", "Jaws", "Psycho")} == {("rate", 2.0)}
-    rated(app)
+    show(app, "files")
     press(app, "Take back 3 from Letterboxd")
     assert set(stands(app)) == {"Alien", "Jaws", "Psycho"}
 
@@ -213,10 +211,26 @@ def test_what_a_zip_merely_mentions_never_replaces_stars_given_here(app: AppTest
 def test_films_put_aside_are_shown_and_can_be_removed(app: AppTest) -> None:
     app.file_uploader[0].upload("letterboxd.zip", ACCOUNT, "application/zip").run()
     press(app, "Import 3 ratings, 2 seen, 1 for your watchlist")
-    assert "Watchlist 1 · Seen, not rated 2" in [box.label for box in app.expander]
-    app.segmented_control(key="rate marks").set_value("seen").run()
+    assert {"Ratings 3", "Watchlist 1", "Seen, not rated 2", "Not interested 0"} <= set(
+        app.segmented_control(key="show").options
+    )
+    show(app, "seen")
     (jaws,) = [option for option in app.pills(key="rate marks seen").options if option.startswith("Jaws")]
     app.pills(key="rate marks seen").set_value([jaws]).run()
     press(app, "Remove")
     assert "Jaws" not in stands(app)
     assert stands(app)["Heat"] == ("seen", None)
+
+
+def test_a_watchlist_that_was_downloaded_is_a_watchlist_when_it_comes_back(app: AppTest) -> None:
+    app.file_uploader[0].upload("letterboxd.zip", ACCOUNT, "application/zip").run()
+    press(app, "Import 3 ratings, 2 seen, 1 for your watchlist")
+    data = load_dataset("sample")
+    (psycho,) = [item for item in range(data.n_items) if data.films[item][1:3] == ("Psycho", 1960)]
+    text = import_export.put_aside_csv(data, [psycho])
+    assert next(csv.DictReader(io.StringIO(text)))["Title"] == "Psycho"
+    visitor_ratings.event_log().erase(app.session_state["visitor"])
+    app.run()
+    upload(app, text, marks.FILES["watchlist"])
+    press(app, "Import 1 for your watchlist")
+    assert stands(app) == {"Psycho": ("watchlist", None)}
