@@ -34,7 +34,12 @@ class Page(NamedTuple):
 
 GROUPS = {
     "Discover": (
-        Page("home.py", "Home", "home", "Rate a few films, get a list of your own, and see why each film is on it."),
+        Page(
+            "home.py",
+            "Home",
+            "home",
+            "Rate a few films, get a list of your own, and see exactly why. Runs here; no rating leaves it.",
+        ),
         Page("film.py", "Film", "movie", "Start from a film you love and wander from there."),
         Page("my_films.py", "My films", "video_library", "Your ratings, your watchlist and your taste."),
         Page("taste_map.py", "Map", "map", "Films that are alike lie together. Find yours, and see where you are."),

@@ -43,14 +43,14 @@ def _matcher(fingerprint: str, _dataset: Dataset) -> Matcher:
 def draw_import(dataset: Dataset) -> None:
     """Draw the upload of an export, the report on its rows, and the button that imports them."""
     state = st.session_state
-    st.markdown(
-        "Letterboxd (Settings, Data, Export: the zip or one of its files), IMDb (Your ratings, Export), TMDB, Trakt, "
-        "MovieLens, or a CSV with `title`, `year` and `rating`. You can review everything before it is saved. "
-        f"From Letterboxd’s zip, films you liked without stars count as {LIKED_STARS:g} ★, films you have seen stay "
-        "out of your list, and your watchlist comes along."
-    )
     file = st.file_uploader("Choose a file", ["csv", "zip"], key=f"rate upload {state.get('rate uploads', 0)}")
     if file is None:
+        st.caption(
+            "Letterboxd (Settings, Data, Export: the zip or one of its files), IMDb (Your ratings, Export), TMDB, "
+            "Trakt, MovieLens, or a CSV with `title`, `year` and `rating`. You can review everything before it is "
+            f"saved. From Letterboxd’s zip, films you liked without stars count as {LIKED_STARS:g} ★, films you have "
+            "seen stay out of your list, and your watchlist comes along."
+        )
         return
     out_of = int(state.get("rate out of") or 5)
     asked = (file.file_id, out_of, dataset.fingerprint)

@@ -86,7 +86,6 @@ def draw(dataset: Dataset, mine: VisitorRatings) -> None:
         Square(
             item,
             stars=mine.stars.get(item, 0.0),
-            passed=item in mine.passed,
             note=(notes.get(item) or "Removed from your ratings", "", ""),
         )
         for item in films[:shown]

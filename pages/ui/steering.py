@@ -7,8 +7,9 @@ from functools import partial
 import streamlit as st
 
 from pages.hosting.visitor import check_limit
-from pages.ui import jobs, messages, recipes
+from pages.ui import jobs, kept, messages, only_from, recipes
 from pages.ui.datasets import origin_of
+from pages.ui.visitor_ratings import VisitorRatings
 from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 from recengine.jobs.job import JobKind, Task
@@ -41,41 +42,50 @@ def _key(dataset: Dataset, knob: str) -> str:
 
 def chosen_knobs(dataset: Dataset) -> Knobs:
     """Return how the visitor steers the list."""
-    state = st.session_state
-    positions = {knob: float(state.get(_key(dataset, knob)) or 0.0) for knob in ENDS}
-    return Knobs(**positions, mood=state.get(_key(dataset, "mood")) or "")
+    positions = {knob: float(kept.value(_key(dataset, knob), 0.0)) for knob in ENDS}
+    return Knobs(**positions, mood=kept.value(_key(dataset, "mood"), None) or "")
+
+
+def steered(dataset: Dataset, positive: float, knobs: Knobs) -> Steering:
+    """Return the steering by some knobs."""
+    return Steering(knobs, _traits(dataset.fingerprint, positive, dataset))
 
 
 def chosen_steering(dataset: Dataset, positive: float) -> Steering | None:
     """Return the steering of the visitor's list, or None where every knob is neutral."""
     knobs = chosen_knobs(dataset)
-    return None if knobs.is_neutral else Steering(knobs, _traits(dataset.fingerprint, positive, dataset))
+    return None if knobs.is_neutral else steered(dataset, positive, knobs)
 
 
-def draw(dataset: Dataset, model: str, positive: float) -> None:
+def draw(dataset: Dataset, mine: VisitorRatings, model: str, positive: float) -> None:
     """Draw the knobs that the data can carry, folded, each with its price where it is turned."""
     traits, knobs = _traits(dataset.fingerprint, positive, dataset), chosen_knobs(dataset)
     curve = known_curve(dataset, model, positive)
     turned = [ENDS[name][2 if position > 0 else 1] for name, position in knobs.positions().items() if position]
-    title = " · ".join(["Steer this list", *turned, *filter(None, [knobs.mood])])
+    title = " · ".join(["Steer this list", *turned, *filter(None, [knobs.mood, only_from.text(dataset)])])
     with st.expander(title, icon=":material/tune:", key="steering"):
         able = {"obscure": True, "surprising": bool(traits.genres.any()), "new": bool(traits.new.any())}
         with st.grid(2, min_column_width=210, gap="medium", key="knobs"):
             for name, (label, low, high) in ENDS.items():
                 if able[name]:
                     with st.container():
-                        st.session_state.setdefault(_key(dataset, name), 0.0)
+                        kept.restore(_key(dataset, name), 0.0)
                         st.select_slider(
                             label,
                             POSITIONS,
                             format_func=partial(_position_text, low=low, high=high),
                             key=_key(dataset, name),
+                            on_change=kept.keep,
+                            args=(_key(dataset, name),),
                         )
                         _price(curve, Knobs().turned(name, knobs.positions()[name]))
             if traits.moods:
                 with st.container():
-                    st.pills("A mood", list(traits.moods), key=_key(dataset, "mood"))
+                    mood = _key(dataset, "mood")
+                    kept.restore(mood, None)
+                    st.pills("A mood", list(traits.moods), key=mood, on_change=kept.keep, args=(mood,))
                     _price(curve, Knobs(mood=knobs.mood))
+        only_from.draw(dataset, mine)
         with st.container(horizontal=True, vertical_alignment="center", key="steering-actions"):
             st.button(
                 "Back to the list as it is",
@@ -110,7 +120,7 @@ def _price(curve: CostCurve | None, knobs: Knobs) -> None:
 def _reset(dataset: Dataset) -> None:
     """Set all knobs to neutral. For callbacks."""
     for knob in (*ENDS, "mood"):
-        st.session_state[_key(dataset, knob)] = None if knob == "mood" else 0.0
+        kept.change(_key(dataset, knob), None if knob == "mood" else 0.0)
 
 
 def _offer(dataset: Dataset, model: str) -> None:

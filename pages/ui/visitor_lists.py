@@ -7,17 +7,20 @@ from functools import partial
 
 import numpy as np
 import streamlit as st
+import torch
 from numpy.typing import NDArray
 
+from pages.ui import only_from
 from pages.ui.steering import chosen_steering
 from pages.ui.visitor_ratings import VisitorRatings
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
-from recengine.metrics import top_k
+from recengine.evaluation.policy import Scored
+from recengine.metrics import mask_scores, tie_salts, top_k
 from recengine.models.abilities import SupportsSession
 from recengine.models.base import Recommender
 from recengine.serving.event_log import Event
-from recengine.serving.recommend import most_popular, recommend_new
+from recengine.serving.recommend import scored_new
 from recengine.serving.steering import Steering
 
 SHOWN = 10
@@ -34,23 +37,45 @@ def lists(
     steering: Steering | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return (len(lengths), k) items after the first ratings, and which lists are popularity (nothing liked yet)."""
-    k = min(k, dataset.n_items)
-    passed, seen = mine.marked("pass"), mine.marked("seen")
-    if isinstance(model, SupportsSession):
-        return _session_lists(model, dataset, mine.events, lengths, positive, k, passed, seen, steering)
-    histories = as_histories(dataset, mine.events, lengths, positive)
-    aside = marks_of(passed, histories), marks_of(seen, histories)
-    listing = recommend_new(
-        model, dataset, histories, k=k, positive=positive, passed=aside[0], seen=aside[1], steering=steering
-    )
-    return listing.ranking.items.numpy(), listing.fallback
+    found = scored(model, dataset, mine, lengths, positive)
+    return ranked(found, as_histories(dataset, mine.events, lengths, positive), positive, k, steering), found.fallback
 
 
 def steered_lists(
     model: Recommender, dataset: Dataset, mine: VisitorRatings, lengths: Sequence[int], positive: float, k: int = SHOWN
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return what `lists` does, as the visitor steers it."""
-    return lists(model, dataset, mine, lengths, positive, k, chosen_steering(dataset, positive))
+    """Return what `lists` does, as the visitor steers it, of the films that they hold it to."""
+    among, histories = only_from.chosen(dataset, mine), as_histories(dataset, mine.events, lengths, positive)
+    found = scored(model, dataset, mine, lengths, positive, among)
+    return ranked(found, histories, positive, k, chosen_steering(dataset, positive)), found.fallback
+
+
+def scored(
+    model: Recommender,
+    dataset: Dataset,
+    mine: VisitorRatings,
+    lengths: Sequence[int],
+    positive: float,
+    among: NDArray[np.int64] | None = None,
+) -> Scored:
+    """Return the scores (len(lengths), n_items) after the first ratings; films that are rated or put aside have none.
+
+    among : the only films that are ranked
+    """
+    histories = as_histories(dataset, mine.events, lengths, positive)
+    passed, seen = (marks_of(mine.marked(kind), histories) for kind in ("pass", "seen"))
+    if isinstance(model, SupportsSession):
+        hidden = histories.concat(passed).concat(seen)
+        return _session_scores(model, dataset, mine, lengths, positive, hidden, among)
+    return scored_new(model, dataset, histories, positive=positive, among=among, passed=passed, seen=seen)
+
+
+def ranked(
+    found: Scored, histories: Interactions, positive: float, k: int, steering: Steering | None
+) -> NDArray[np.int64]:
+    """Return the best k items of each row, (rows, k), steered if asked, and -1 where fewer are left."""
+    scores = found.scores if steering is None else steering.rerank(found.scores, histories.at_least(positive))
+    return top_k(scores, min(k, scores.shape[1]), found.salts).items.numpy()
 
 
 def marks_of(items: Sequence[int], histories: Interactions) -> Interactions:
@@ -78,24 +103,22 @@ def as_histories(
     )
 
 
-def _session_lists(
+def _session_scores(
     model: SupportsSession,
     dataset: Dataset,
-    events: Sequence[Event],
+    mine: VisitorRatings,
     lengths: Sequence[int],
     positive: float,
-    k: int,
-    passed: Sequence[int],
-    seen: Sequence[int],
-    steering: Steering | None,
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return what `lists` does, from a session that learns from one rating after the other.
+    hidden: Interactions,
+    among: NDArray[np.int64] | None,
+) -> Scored:
+    """Return what `scored` does, from a session that learns from one rating after the other.
 
     The visitor's session goes on from where it was, as long as nothing is taken back.
     """
     from recengine.serving.sessions import OnlineSession  # brings a compiler
 
-    session = st.session_state.get("rate session")
+    events, session = mine.events, st.session_state.get("rate session")
     is_current = list(lengths) == [len(events)]
     if not is_current or session is None or session.model is not model or session.positive != positive:
         session = OnlineSession(model, positive=positive, in_scale=partial(dataset.in_scale, positive=positive))
@@ -103,16 +126,9 @@ def _session_lists(
         st.session_state["rate session"] = session
     liked = np.array([dataset.in_scale(event.stars or 0.0, positive) >= positive for event in events], bool)
     fallback = np.array([not liked[:length].any() for length in lengths])
-    histories = as_histories(dataset, events, lengths, positive)
-    unseen = np.setdiff1d(np.arange(dataset.n_items), seen) if seen else None
-    gone = histories.concat(marks_of(passed, histories))
-    popular = most_popular(dataset, gone, k=k, positive=positive, among=unseen)
-    items = popular.ranking.items.numpy().copy()
+    scores = torch.from_numpy(dataset.liked_counts(positive).astype(np.float32)).repeat(len(lengths), 1)
     for row in np.flatnonzero(~fallback).tolist():
         session.follow(events[: lengths[row]])
-        if steering is None:
-            items[row] = session.top(k, among=unseen, passed=passed).items[0].numpy()
-        else:
-            likes = histories.of_users([row]).at_least(positive)
-            items[row] = top_k(steering.rerank(session.scores(among=unseen, passed=passed), likes), k).items[0].numpy()
-    return items, fallback
+        scores[row] = session.scores(passed=mine.marked("pass"))[0]
+    users = np.arange(len(lengths))
+    return Scored(mask_scores(scores, users, seen=hidden, among=among), fallback, tie_salts(hidden, users))

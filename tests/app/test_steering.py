@@ -13,7 +13,7 @@ from recengine.evaluation.intervals import Interval
 from recengine.models.registry import DEFAULT
 from recengine.serving.steering_cost import CostCurve, Price, curve_file
 from tests.app.conftest import Open, Worker, press
-from tests.app.test_rate import cards_of, give
+from tests.app.test_home import cards_of, give
 
 
 @pytest.fixture(scope="module")
