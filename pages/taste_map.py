@@ -8,7 +8,7 @@ import streamlit as st
 import torch
 
 from pages.ui import caches, cards, map_chart, map_colours, messages, recipes, sidebar, visitor_ratings
-from pages.ui.address import link, recall, record
+from pages.ui.address import forget, link, recall, record
 from pages.ui.escape import html, markdown
 from pages.ui.map_chart import Colouring, Overlay
 from pages.ui.map_source import Drawn, find_map, wait_for_map
@@ -43,17 +43,13 @@ def choose_colours(ready: sidebar.Ready, mine: VisitorRatings) -> Colouring:
     )
     record("colour", first)
     match st.session_state["colour"]:
-        case "decade":
-            return map_colours.by_decade(dataset)
-        case "fame":
-            return map_colours.by_fame(dataset)
         case "mine":
             return map_colours.by_own_ratings(dataset, mine.stars, ready.positive)
         case "predicted" if isinstance(model, PredictsStars):
             history = as_histories(dataset, mine.events, [len(mine.events)], ready.positive)
             with torch.inference_mode():
                 return map_colours.by_predicted(dataset, model.stars(history).rating[0].double().numpy())
-    return map_colours.by_genre(dataset)
+    return map_colours.of_catalogue(dataset.fingerprint, st.session_state["colour"], dataset)
 
 
 def choose_projection() -> Projection:
@@ -71,13 +67,6 @@ def choose_projection() -> Projection:
     return st.session_state["projection"]
 
 
-def go_to(item_id: str | None) -> None:
-    """Look for a film on the map. For callbacks."""
-    st.session_state["near"] = item_id or ""
-    record("near", "")
-    st.session_state["map asked"] = st.session_state.get("map asked", 0) + 1
-
-
 @st.fragment
 def find_film() -> None:
     """Draw the search; typing reruns this part alone, and a match is where the map flies to."""
@@ -87,17 +76,20 @@ def find_film() -> None:
         type="search",
         live="200ms",
         placeholder="A title, as you remember it",
-        key=f"find_on_map_{st.session_state.get('map asked', 0)}",
+        key=f"find_on_map_{st.session_state['near']}",
     )
     if not query:
         return
     matches = caches.title_search(dataset).find(query, limit=5)
     messages.search_note(query, matches)
-    with st.container(horizontal=True, gap="xsmall", key="map-matches"):
+    with st.container(horizontal=True, gap="xsmall", key="matches"):
         for item_idx in matches.films:
-            it = cards.film(dataset, item_idx)
-            if st.button(markdown(cards.named(it)), key=f"on map {it.item_id}", on_click=go_to, args=(it.item_id,)):
-                st.rerun()
+            link_to(cards.film(dataset, item_idx))
+
+
+def link_to(it: cards.Film) -> None:
+    """Draw a link to a film on the map."""
+    link("taste_map.py", markdown(cards.named(it)), near=it.item_id)
 
 
 def focused(dataset: Dataset) -> int | None:
@@ -126,7 +118,6 @@ def draw_map(ready: sidebar.Ready, shown: Drawn, colouring: Colouring, focus: in
         [(str(dataset.item_ids[item]), item in liked) for item in mine.stars],
         trail(shown.here, liked).round(4).tolist(),
         None if focus is None else str(dataset.item_ids[focus]),
-        st.session_state.get("map asked", 0),
         {str(dataset.item_ids[i]): f"You: {words.amount(stars)}" for i, stars in mine.stars.items()},
         label,
     )
@@ -191,7 +182,7 @@ def draw_focus(dataset: Dataset, here: ItemMap, focus: int) -> None:
                 on_change=rate,
                 args=(dataset, focus, key, standing),
             )
-        st.button("Show the whole map", on_click=go_to, args=(None,), icon=":material/zoom_out_map:")
+        st.button("Show the whole map", on_click=forget, args=("near",), icon=":material/zoom_out_map:")
     near = nearest(here, focus, NEAREST).tolist()
     if not near:
         st.caption(words.say("The model knows too little of this film to put it on the map."))
@@ -202,23 +193,16 @@ def draw_focus(dataset: Dataset, here: ItemMap, focus: int) -> None:
 
 
 def draw_islands(dataset: Dataset, islands: list[Island]) -> None:
-    """Draw a table of the islands, each with its best-known films, which lead to them on the map."""
-    st.html('<h2 class="row-title">Islands</h2>')
-    st.caption(words_of(dataset).say("Films that lie together, named by what they share more than the rest."))
-    with st.grid(3, min_column_width=240, gap="small", key="islands"):
+    """Draw the islands as a list, each with well-known films, which are links to where they are."""
+    words = words_of(dataset)
+    st.html(f'<h2 class="row-title">{words.say("The islands")}</h2>')
+    with st.grid(4, min_column_width=240, gap="medium", key="islands"):
         for number, island in enumerate(islands):
-            with st.container(key=f"island-{number}", gap="xsmall"):
-                count = counted(len(island.items), words_of(dataset).items)
-                st.html(f'<h3 class="island">{html(island.name)}</h3><p class="legend">{count}</p>')
-                for item in island.items[:BEST_KNOWN].tolist():
-                    it = cards.film(dataset, item)
-                    st.button(
-                        markdown(cards.named(it)),
-                        key=f"island {it.item_id}",
-                        on_click=go_to,
-                        args=(it.item_id,),
-                        type="tertiary",
-                    )
+            with st.container(key=f"island-{number}", gap=None):
+                count = counted(len(island.items), words.items)
+                st.html(f'<div class="chart-head"><h3>{html(island.name)}</h3><p>{count}, such as</p></div>')
+                for item in island.examples[:BEST_KNOWN].tolist():
+                    link_to(cards.film(dataset, item))
 
 
 def download(dataset: Dataset, shown: Drawn) -> None:
@@ -240,18 +224,19 @@ def draw(ready: sidebar.Ready) -> None:
     """Draw the page of a model that compares films."""
     dataset = ready.dataset
     focus = focused(dataset)
-    with st.container(horizontal=True, vertical_alignment="top", gap="medium", key="map-controls"):
-        with st.container():
-            find_film()
+    find_film()
+    chart = st.container()
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="map-controls"):
         colouring = choose_colours(ready, visitor_ratings.current(dataset))
         projection = choose_projection()
-    shown = find_map(ready, projection)
-    if shown is None:
-        wait_for_map(ready, projection)
-        shown = find_map(ready, "pca")
-    if shown is None:
-        return
-    draw_map(ready, shown, colouring, focus)
+    with chart:
+        shown = find_map(ready, projection)
+        if shown is None:
+            wait_for_map(ready, projection)
+            shown = find_map(ready, "pca")
+        if shown is None:
+            return
+        draw_map(ready, shown, colouring, focus)
     captions(ready, shown.here)
     if focus is None:
         draw_islands(dataset, shown.islands)
@@ -261,7 +246,9 @@ def draw(ready: sidebar.Ready) -> None:
 
 
 ready = sidebar.ready()
-with messages.catch_bad_input(messages.back_link("taste_map.py", "Show the whole map")):
+with messages.catch_bad_input(
+    lambda: link("taste_map.py", "Show the whole map", icon=":material/zoom_out_map:", near=None)
+):
     if "similar" in ready.trained.model.abilities:
         draw(ready)
     else:

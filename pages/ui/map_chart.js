@@ -109,7 +109,7 @@ class Chart {
     this.plane.setAttribute("aria-label", overlay.label);
     this.drawLegend();
     this.recolour();
-    if (overlay.focus !== before?.focus || overlay.asked !== before?.asked) this.goTo(overlay.focus);
+    if (overlay.focus !== before?.focus) this.goTo(overlay.focus);
     this.paint();
   }
 
@@ -365,7 +365,7 @@ class Chart {
 
   radius() {
     const room = Math.sqrt((this.width * this.height * 0.03) / this.points.n);
-    return Math.min(9, Math.min(4, Math.max(1, room)) * (this.view.scale / this.fit) ** 0.4) * this.ratio;
+    return Math.min(7, Math.min(4, Math.max(1, room)) * (this.view.scale / this.fit) ** 0.4) * this.ratio;
   }
 
   drawPoints(x, y) {
@@ -439,6 +439,7 @@ class Chart {
     pen.lineWidth = 3;
     pen.strokeStyle = ink.surface;
     pen.stroke();
+    taken.push([a - 14, b - 14, a + 14, b + 14]);
     this.write(pen, taken, "You", a, b - 22, `700 15px ${this.font}`, ink.accent, true);
   }
 

@@ -65,7 +65,7 @@ class Overlay:
     version : of the points that this belongs to
     rings   : (item id, whether it is liked) of what the visitor rated
     trail   : where the visitor was after each of their last likes; the last is where they are
-    focus   : the id of the film that is looked for; asked : a number that grows each time, to fly there again
+    focus   : the id of the film that is looked for
     values  : what the card of a film says in addition, by id
     label   : what the map is called for those who do not see it
     """
@@ -74,7 +74,6 @@ class Overlay:
     rings: Sequence[tuple[str, bool]]
     trail: Sequence[Sequence[float]]
     focus: str | None
-    asked: int
     values: Mapping[str, str]
     label: str
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
+import streamlit as st
 from numpy.typing import NDArray
 
 from pages.ui import palette
@@ -21,8 +22,14 @@ GENRES = len(palette.CATEGORIES) - 1
 STEPS = 6
 """Steps from little known to well known."""
 _OTHER = list(palette.CATEGORIES.values())[-1]
-_LOW, _HIGH, _NONE = palette.THEME["outline"], palette.THEME["accent"], palette.THEME["middle"]
-_DISLIKED = palette.THEME["low"]
+_LOW, _MIDDLE, _HIGH = (palette.THEME[name] for name in ("low", "outline", "accent"))
+_NONE = palette.THEME["middle"]
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def of_catalogue(fingerprint: str, way: str, _dataset: Dataset) -> Colouring:
+    """Return a colouring by what is the same for all visitors: `genre`, `decade` or `fame`."""
+    return {"genre": by_genre, "decade": by_decade, "fame": by_fame}[way](_dataset)
 
 
 def by_genre(dataset: Dataset) -> Colouring:
@@ -68,7 +75,7 @@ def by_own_ratings(dataset: Dataset, stars: Mapping[int, float], positive: float
     for item, given in stars.items():
         codes[item] = 0 if dataset.in_scale(given, positive) >= positive else 1
     labels = [f"You {words.loved if words.is_implicit else 'liked'}", "You rated lower", "Not rated by you"]
-    return _colouring("My ratings", labels, [_HIGH, _DISLIKED, _NONE], codes.tolist())
+    return _colouring("My ratings", labels, [_HIGH, _LOW, _NONE], codes.tolist())
 
 
 def by_predicted(dataset: Dataset, predicted: NDArray[np.float64]) -> Colouring:
@@ -84,11 +91,9 @@ def by_predicted(dataset: Dataset, predicted: NDArray[np.float64]) -> Colouring:
 
 
 def _ramp(name: str, labels: list[str], codes: list[int], missing: str = "") -> Colouring:
-    """Return a colouring from grey to the accent; what has no value has the colour after the last."""
-    last = max(1, len(labels) - 1)
-    colours = [
-        palette.Colour(*(_mix(a, b, i / last) for a, b in zip(_LOW, _HIGH, strict=True))) for i in range(len(labels))
-    ]
+    """Return a colouring from blue over grey to the accent; what has no value has the colour after the last."""
+    shares = [i / max(1, len(labels) - 1) for i in range(len(labels))]
+    colours = [_between(_LOW, _MIDDLE, 2 * x) if x < 0.5 else _between(_MIDDLE, _HIGH, 2 * x - 1) for x in shares]
     if missing and len(labels) in codes:
         return _colouring(name, [*labels, missing], [*colours, _NONE], codes)
     return _colouring(name, labels, colours, codes)
@@ -96,6 +101,10 @@ def _ramp(name: str, labels: list[str], codes: list[int], missing: str = "") -> 
 
 def _colouring(name: str, labels: list[str], colours: list[palette.Colour], codes: list[int]) -> Colouring:
     return Colouring(name, labels, [(colour.light, colour.dark) for colour in colours], np.array(codes, np.uint8))
+
+
+def _between(low: palette.Colour, high: palette.Colour, share: float) -> palette.Colour:
+    return palette.Colour(*(_mix(a, b, share) for a, b in zip(low, high, strict=True)))
 
 
 def _mix(a: str, b: str, share: float) -> str:

@@ -17,7 +17,8 @@ COLUMNS = ("genres", "keywords", "tags", "director")
 HEADER = ("item_id", "title", "x", "y", "island")
 PER_ISLAND, FEWEST, MOST = 90, 2, 14
 """Items per island as far as there are neither fewer nor more islands than this."""
-ROUNDS = 40
+ROUNDS, SAMPLE = 40, 6_000
+"""Rounds of k-means, and points that it looks at; the others belong to the centre that is nearest."""
 RARE = 4
 """Items that a term needs before an island can be named by it."""
 PRIOR = 10.0
@@ -31,14 +32,17 @@ COMMON = 1 / 3
 
 
 class Island(NamedTuple):
-    """One island: its items, best known first, where its middle is, and its name, which is text from data.
+    """One island: its name, which is text from data, its items, and where its middle is.
 
     Where no term distinguishes it, it is named after its best-known item.
+
+    examples : the items that have the first term of the name; both they and the items are sorted, best known first
     """
 
     name: str
     items: NDArray[np.int64]
     centre: tuple[float, float]
+    examples: NDArray[np.int64]
 
 
 def islands(here: ItemMap, dataset: Dataset) -> list[Island]:
@@ -48,15 +52,20 @@ def islands(here: ItemMap, dataset: Dataset) -> list[Island]:
     k = int(np.clip(len(known) // PER_ISLAND, FEWEST, MOST))
     member = kmeans(points, min(k, len(np.unique(points, axis=0))))
     order = np.argsort(-np.bincount(member), kind="stable")
-    named = names(dataset.items.iloc[known], member)
-    popularity = dataset.ratings.item_counts
+    terms = _Terms.of(dataset.items.iloc[known])
+    named = names(terms, member)
+    by_fame = np.argsort(-dataset.ratings.item_counts[known], kind="stable")
     groups = []
     for island in order:
-        items = known[member == island]
-        centre = np.median(here.positions[items], axis=0)
-        items = items[np.argsort(-popularity[items], kind="stable")]
-        name = named[island] or f"Around {dataset.films[items[0]][1]}"
-        groups.append(Island(name, items, (float(centre[0]), float(centre[1]))))
+        inside = by_fame[member[by_fame] == island]
+        centre = np.median(points[inside], axis=0)
+        typical = inside
+        if named[island]:
+            name = " · ".join([terms.names[named[island][0]], *(terms.names[i].lower() for i in named[island][1:])])
+            name, typical = name[:1].upper() + name[1:], inside[np.isin(inside, terms.rows_of(named[island][0]))]
+        else:
+            name = f"Around {dataset.films[known[inside[0]]][1]}"
+        groups.append(Island(name, known[inside], (float(centre[0]), float(centre[1])), known[typical]))
     return groups
 
 
@@ -73,24 +82,25 @@ def rows(here: ItemMap, groups: Sequence[Island], dataset: Dataset) -> list[tupl
 def kmeans(points: NDArray[np.float64], k: int, seed: int = 0) -> NDArray[np.int64]:
     """Return (n,) to which of k groups each of the points (n, D) belongs.
 
-    Lloyd's algorithm from the seeds of k-means++ (Arthur & Vassilvitskii, SODA 2007): n k D for each round.
+    Lloyd's algorithm from the seeds of k-means++ (Arthur & Vassilvitskii, SODA 2007), on a sample of many points.
     """
     random = np.random.default_rng(seed)
-    centres = points[random.integers(len(points))][None]
+    sample = points if len(points) <= SAMPLE else points[random.choice(len(points), SAMPLE, replace=False)]
+    centres = sample[random.integers(len(sample))][None]
     while len(centres) < k:
-        distance = _squares(points, centres).min(1)
+        distance = _squares(sample, centres).min(1)
         total = distance.sum()
-        chosen = random.choice(len(points), p=distance / total) if total > 0 else random.integers(len(points))
-        centres = np.vstack([centres, points[chosen]])
-    member = np.full(len(points), -1)
+        chosen = random.choice(len(sample), p=distance / total) if total > 0 else random.integers(len(sample))
+        centres = np.vstack([centres, sample[chosen]])
+    member = np.full(len(sample), -1)
     for _ in range(ROUNDS):
-        before, member = member, _squares(points, centres).argmin(1)
+        before, member = member, _squares(sample, centres).argmin(1)
         if (before == member).all():
             break
         count = np.bincount(member, minlength=k)
-        total = np.stack([np.bincount(member, column, minlength=k) for column in points.T], 1)
-        centres = np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], centres)
-    return member
+        sums = np.stack([np.bincount(member, column, minlength=k) for column in sample.T], 1)
+        centres = np.where(count[:, None] > 0, sums / np.maximum(count, 1)[:, None], centres)
+    return _squares(points, centres).argmin(1)
 
 
 def _squares(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -98,35 +108,30 @@ def _squares(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArr
     return np.stack([np.square(points - centre).sum(1) for centre in centres], 1)
 
 
-def names(items: pd.DataFrame, member: NDArray[np.int64]) -> list[str]:
-    """Return a name for each group of items, `member` (n,): the terms that are most over-represented in it.
+def names(terms: _Terms, member: NDArray[np.int64]) -> list[tuple[int, ...]]:
+    """Return which one or two terms name each group of items, `member` (n,): those over-represented in it the most.
 
     The evidence is the log-odds of an item of the group having the term against all other items, with an informative
     prior, in standard errors (Monroe, Colaresi & Quinn, Fightin' words, Political Analysis 2008). A name is given once,
-    to the group with the most evidence for it; where nothing stands out it is "".
+    to the group with the most evidence for it; where nothing stands out there is none.
     """
     size = np.bincount(member)
-    terms, row, term = _terms(items)
-    if not terms:
-        return [""] * len(size)
-    pairs = member[row] * len(terms) + term
-    has = np.bincount(pairs, minlength=len(size) * len(terms)).reshape(len(size), -1).astype(np.float64)
+    chosen: list[tuple[int, ...]] = [()] * len(size)
+    if not terms.names:
+        return chosen
+    width = len(terms.names)
+    pairs = member[terms.row] * width + terms.term
+    has = np.bincount(pairs, minlength=len(size) * width).reshape(len(size), width).astype(np.float64)
     evidence = log_odds(has, size)
     evidence[has < COMMON * size[:, None]] = -np.inf
     evidence[:, has.sum(0) < RARE] = -np.inf
-    chosen = [""] * len(size)
-    taken: set[str] = set()
     for group in np.argsort(-evidence.max(1), kind="stable"):
-        best = [index for index in np.argsort(-evidence[group], kind="stable")[:6] if evidence[group, index] > SURE]
-        if not best:
-            continue
-        first, rest = best[0], [i for i in best[1:] if evidence[group, i] > SECOND * evidence[group, best[0]]]
-        options = [terms[first]] if not rest else []
-        options += [f"{terms[first]} · {terms[second].lower()}" for second in (rest or best[1:])]
-        name = next((option for option in options if option not in taken), None)
-        if name is not None:
-            taken.add(name)
-            chosen[group] = name[:1].upper() + name[1:]
+        best = [i for i in np.argsort(-evidence[group], kind="stable")[:6].tolist() if evidence[group, i] > SURE]
+        strong = [i for i in best[1:] if evidence[group, i] > SECOND * evidence[group, best[0]]]
+        options: list[tuple[int, ...]] = [] if not best or strong else [(best[0],)]
+        options += [(best[0], second) for second in (strong or best[1:])]
+        taken = [set(name) for name in chosen]
+        chosen[group] = next((option for option in options if set(option) not in taken), ())
     return chosen
 
 
@@ -145,17 +150,29 @@ def log_odds(has: NDArray[np.float64], size: NDArray[np.int64]) -> NDArray[np.fl
     return np.nan_to_num(z, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _terms(items: pd.DataFrame) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the terms of some items, and each pair of a row and a term that it has, as two arrays of indices."""
-    index: dict[str, int] = {}
-    pairs: set[tuple[int, int]] = set()
-    for column in (name for name in COLUMNS if name in items):
-        for row, text in enumerate(items[column].fillna("").astype(str)):
-            for word in filter(None, text.split("|")):
-                pairs.add((row, index.setdefault(word, len(index))))
-    years = items["year"].to_numpy(np.float64, na_value=np.nan)
-    for row, year in enumerate(years.tolist()):
-        if year == year:
-            pairs.add((row, index.setdefault(f"{int(year) // 10 * 10}s", len(index))))
-    table = np.array(sorted(pairs), np.int64).reshape(-1, 2)
-    return list(index), table[:, 0], table[:, 1]
+class _Terms(NamedTuple):
+    """What is known of some items: the terms, and each pair of a row and a term that it has, as two arrays."""
+
+    names: list[str]
+    row: NDArray[np.int64]
+    term: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, items: pd.DataFrame) -> _Terms:
+        """Return the terms of an item table."""
+        index: dict[str, int] = {}
+        pairs: set[tuple[int, int]] = set()
+        for column in (name for name in COLUMNS if name in items):
+            for row, text in enumerate(items[column].fillna("").astype(str)):
+                for word in filter(None, text.split("|")):
+                    pairs.add((row, index.setdefault(word, len(index))))
+        years = items["year"].to_numpy(np.float64, na_value=np.nan)
+        for row, year in enumerate(years.tolist()):
+            if year == year:
+                pairs.add((row, index.setdefault(f"{int(year) // 10 * 10}s", len(index))))
+        table = np.array(sorted(pairs), np.int64).reshape(-1, 2)
+        return cls(list(index), table[:, 0], table[:, 1])
+
+    def rows_of(self, term: int) -> NDArray[np.int64]:
+        """Return the rows that have a term."""
+        return self.row[self.term == term]

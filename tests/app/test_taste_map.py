@@ -5,6 +5,7 @@ import json
 import struct
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
@@ -77,13 +78,11 @@ def test_islands_and_the_nearest_films_are_there_without_the_chart(
     open_app: Open, sample: Dataset, here: ItemMap
 ) -> None:
     app = open_app(PAGE)
-    assert markup(app).count('<h3 class="island">') == len(unpacked(sent(app, "taste-map").bytes)[0]["islands"])
-    button = next(button for button in app.button if button.key and button.key.startswith("island "))
-    button.click()
-    settle(app)
-    item_id = button.key.removeprefix("island ")
+    assert markup(app).count("such as</p>") == len(unpacked(sent(app, "taste-map").bytes)[0]["islands"])
+    query = next(query for query in links(app).values() if "near=" in query)
+    (item_id,) = parse_qs(query)["near"]
+    app = open_app(PAGE, near=item_id)
     (item,) = sample.item_index([item_id])
-    assert app.query_params["near"] == item_id
     assert overlay(app)["focus"] == item_id
     near = nearest(here, int(item)).tolist()
     assert names(app, "map") == sample.items["title"].iloc[near].tolist()
@@ -95,13 +94,10 @@ def test_islands_and_the_nearest_films_are_there_without_the_chart(
 def test_a_search_leads_to_the_film(open_app: Open, sample: Dataset) -> None:
     app = open_app(PAGE)
     app.text_input[0].set_value("alien").run()
-    match = next(button for button in app.button if "Alien \\(1979\\)" in button.label)
-    asked = overlay(app)["asked"]
-    match.click()
-    settle(app)
-    focus = overlay(app)["focus"]
+    (focus,) = parse_qs(links(app)["Alien \\(1979\\)"])["near"]
     assert sample.items["title"].iloc[sample.item_index([focus])[0]] == "Alien"
-    assert overlay(app)["asked"] == asked + 1
+    app = open_app(PAGE, near=focus)
+    assert overlay(app)["focus"] == focus
     assert "Near Alien" in markup(app)
 
 
@@ -160,7 +156,7 @@ def test_colours_by_hand(tiny: Dataset) -> None:
     stars = map_colours.by_predicted(tiny, np.linspace(1, 5, tiny.n_items))
     assert (np.diff(stars.codes.astype(int)) >= 0).all()
     assert len(map_colours.by_predicted(tiny, np.full(tiny.n_items, 3.0)).labels) == 1
-    assert fame.colours[0] == (palette.THEME["outline"].light, palette.THEME["outline"].dark)
+    assert fame.colours[0] == (palette.THEME["low"].light, palette.THEME["low"].dark)
 
 
 def test_another_model_keeps_the_map_turned_like_that_of_the_default(
@@ -208,6 +204,8 @@ def test_hostile_text_is_plain_and_short(tiny: Dataset) -> None:
     titles = tiny.items.assign(title=[HOSTILE, "x" * 10_000] + ["t"] * (tiny.n_items - 2))
     hostile = replace(tiny, items=titles)
     spread = ItemMap(np.random.default_rng(0).normal(size=(tiny.n_items, 2)).astype(np.float32))
-    head, _ = unpacked(map_chart.packed(hostile, spread, [Island(HOSTILE, spread.known, (0.0, 0.0))], "v"))
+    head, _ = unpacked(
+        map_chart.packed(hostile, spread, [Island(HOSTILE, spread.known, (0.0, 0.0), spread.known)], "v")
+    )
     assert all("\u202e" not in title and "\n" not in title and len(title) <= 300 for title in head["titles"])
     assert len(head["islands"][0]["name"]) <= 30

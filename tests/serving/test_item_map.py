@@ -21,7 +21,7 @@ from recengine.errors import BadInput
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.models.registry import MODELS, model_class
 from recengine.serving import item_map
-from recengine.serving.islands import islands, kmeans, log_odds, names
+from recengine.serving.islands import _Terms, islands, kmeans, log_odds, names
 from recengine.serving.item_map import (
     ItemMap,
     item_space,
@@ -263,12 +263,14 @@ def test_islands_are_named_by_what_only_they_have() -> None:
         }
     )
     member = np.repeat([0, 1, 2], rows)
-    first, second, third = names(items, member)
-    assert {first, third} == {"Horror · 1980s", "Drama · 1950s"}
-    assert second in ("Romance · comedy", "Comedy · romance")
-    shuffled = np.random.default_rng(0).permutation(member)
-    assert names(items, shuffled) == ["", "", ""]
-    assert names(items[["year"]].assign(year=pd.NA), member) == ["", "", ""]
+
+    def named(items: pd.DataFrame, member: np.ndarray) -> list[set[str]]:
+        terms = _Terms.of(items)
+        return [{terms.names[i] for i in name} for name in names(terms, member)]
+
+    assert named(items, member) == [{"Horror", "1980s"}, {"Romance", "Comedy"}, {"Drama", "1950s"}]
+    assert named(items, np.random.default_rng(0).permutation(member)) == [set()] * 3
+    assert named(items[["year"]].assign(year=pd.NA), member) == [set()] * 3
 
 
 def test_islands_of_the_sample_cover_it_and_are_named_apart() -> None:
@@ -282,3 +284,6 @@ def test_islands_of_the_sample_cover_it_and_are_named_apart() -> None:
     animation = next(group for group in groups if "animation" in group.name.lower())
     share = sample.items["genres"].str.contains("Animation")
     assert share.iloc[animation.items].mean() > 3 * share.mean()
+    term = animation.name.split(" · ")[0]
+    assert sample.items["genres"].iloc[animation.examples].str.contains(term).all()
+    assert len(animation.examples) > 10
