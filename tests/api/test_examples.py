@@ -1,7 +1,6 @@
 """Scripts that use the API as a user would: they run, and mypy's strict mode has nothing to say about them."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,18 +18,6 @@ def test_an_example_runs(name: str) -> None:
     command = [sys.executable, EXAMPLES / name]
     result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert "ndcg@10" in result.stdout
-
-
-@pytest.mark.slow
-def test_every_block_of_the_guide_runs_in_order(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == text.count("```python")
-    script = tmp_path / "guide.py"
-    script.write_text("\n".join(blocks), encoding="utf-8")
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, script], check=True, cwd=tmp_path, env=environment)
-    assert (tmp_path / "ease-sample" / "items.parquet").is_file()
 
 
 @pytest.mark.slow
