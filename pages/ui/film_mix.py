@@ -98,5 +98,5 @@ def actions(dataset: Dataset, mix: Mix, item: int, key: str) -> None:
 
 def caption(dataset: Dataset) -> None:
     """Draw what the two links below a card do."""
-    text = "+ finds more like that film too; − steers away from it."
+    text = "\\+ finds more like that film too; − steers away from it."
     st.caption(words_of(dataset).say(text))

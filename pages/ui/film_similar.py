@@ -74,7 +74,8 @@ def draw(ready: sidebar.Ready, mix: Mix) -> None:
     room = max(1, min(SHOWN, dataset.n_items - len(mix.films)))
     ranking = likeness.similar_to(model, traits, mix.seeds, mix.away, source=source, k=room)
     near = [(int(i), float(s)) for i, s in zip(ranking.items[0], ranking.scores[0], strict=True) if i >= 0]
-    strongest = None if len(mix.films) == 1 and likeness.on_one_scale(model, source) else near[0][1]
+    single = len(mix.films) == 1
+    strongest = None if single and likeness.on_one_scale(model, source) else near[0][1]
     with st.grid(5, min_column_width=150, gap="medium", key="near"):
         for rank, (item, similarity) in enumerate(near, start=1):
             share = similarity if strongest is None else similarity / strongest if strongest > 0 else 0.0
@@ -84,7 +85,7 @@ def draw(ready: sidebar.Ready, mix: Mix) -> None:
                     cards.film(dataset, item),
                     key=f"near-{rank}",
                     rank=rank,
-                    badge=f'<i title="similarity {similarity:.2g}">{strength}</i>',
+                    badge=f'<i title="similarity {similarity:.2g}">{strength}</i>' if single else "",
                     note=in_common(dataset, mix, item, source),
                     bar=share,
                 )

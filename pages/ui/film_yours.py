@@ -158,7 +158,7 @@ def _draw_yours(model: Recommender, ready: sidebar.Ready, mine: VisitorRatings, 
     if reasons is not None and reasons.fallback:
         st.caption("Nothing that you rated says anything of it yet, so what is popular stands in.")
     elif reasons is not None:
-        draw_reasons(dataset, reasons)
+        st.html(reasons_html(dataset, reasons))
     if rank > SHOWN and stands is None:
         draw_why_not(model, ready, mine, rest, seed, rank)
     if chosen_steering(dataset, ready.positive) is not None:
@@ -187,8 +187,8 @@ def stands_at(dataset: Dataset, rank: int, stands: str | None) -> str:
     return f"It is in your list, at rank {of}." if rank <= SHOWN else f"It stands at rank {of}."
 
 
-def draw_reasons(dataset: Dataset, reasons: Why) -> None:
-    """Draw the ratings that speak for a film and those that speak against it, with exactly what each adds."""
+def reasons_html(dataset: Dataset, reasons: Why) -> str:
+    """Return the ratings that speak for a film and against it as HTML, with exactly what each adds."""
     speak = [part for part in reasons.contributions if part.amount > 0]
     against = [part for part in reversed(reasons.contributions) if part.amount < 0]
     largest = max((abs(part.amount) for part in reasons.contributions), default=1.0) or 1.0
@@ -200,7 +200,7 @@ def draw_reasons(dataset: Dataset, reasons: Why) -> None:
         f"{signed(amount)} for {STANDING.get(name, name)}" for name, amount in reasons.standing.items()
     )
     also = f"Whatever you rate: {html(standing)}. " if standing else ""
-    st.html(
+    return (
         f'<div class="reasons">{"".join(lists)}</div>'
         f'<p class="legend">{also}All parts add up to its score, {reasons.score:.2f}.</p>'
     )
@@ -236,8 +236,10 @@ def draw_why_not(
     dataset, key = ready.dataset, (ready.dataset.fingerprint, model.name, seed, mine.standing)
     label = "What would bring it into my ten?"
     if st.session_state.get("why not", (None,))[0] != key:
-        if not st.button(label, icon=":material/help:", key="why-not"):
+        slot = st.empty()
+        if not slot.button(label, icon=":material/help:", key="why-not"):
             return
+        slot.empty()
         with st.spinner("Trying ratings on the model …", show_time=True):
             answer = why_not(model, dataset, rest.history, seed, k=SHOWN, positive=ready.positive, **rest.aside)
         st.session_state["why not"] = key, answer
