@@ -164,6 +164,7 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
     Config = SequenceConfig
     network_class: ClassVar[type[SequenceNetwork]]
     network: SequenceNetwork
+    version = 2
     preset_epochs = 80
     preset_patience = 12
 
@@ -316,9 +317,11 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
             longest = min(self.config.max_length, sitting.EVENTS)
             orders = sitting.served_orders(sequences, as_indices(users), longest)
             state = torch.stack([self._last_state(*order) for order in orders]).mean(0)
-        else:
-            state = self._last_state(*sequences.last(users, self.config.max_length))
-        return self.network.score_all(state)
+            items, ratings, _ = sequences.last(users, int(sequences.counts.max(initial=1)))
+            items, ratings = items.to(state.device), ratings.to(state.device)
+            taken = sitting.taken(self.network.items(), items, ratings, self.scale)
+            return self.network.score_all(state).sub_(taken)
+        return self.network.score_all(self._last_state(*sequences.last(users, self.config.max_length)))
 
     def _last_state(self, items: Tensor, ratings: Tensor, lengths: Tensor) -> Tensor:
         """Return states (B, D) after the last of the events (B, L)."""

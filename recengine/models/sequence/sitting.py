@@ -2,7 +2,7 @@
 
 Order in one sitting or import says nothing, so training draws it anew in each epoch, and serving averages over fixed
 orders. Items keep the vectors that they start from, which say who likes an item and what it is; the network learns how
-much each like counts.
+much each like counts, and a dislike takes from what is near it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,12 @@ DAMPING, USER_DAMPING = 0.5, 0.25
 """Powers of an item's likes and of a user's by which a like is divided."""
 SHRINK = 5.0
 """Likes that are added to an item's, so that one like does not make it as telling as many."""
-DISLIKE_WEIGHT = 0.3
-"""What the mean of the dislikes takes, where that of the likes gives 1."""
+DISLIKE_WEIGHT = 1.5
+"""What a dislike takes from an item in its own direction, where the mean of the likes gives about 1."""
+NEAR = 4
+"""Power of the cosine of an item to a dislike: one who dislikes an item mostly likes others of its genre."""
+DISLIKES_AT_ONCE = 256
+"""Dislikes whose nearness to all items is held at once."""
 QUALITY_WEIGHT = 0.2
 """Of the stars that an item gets above the average of those who rated it."""
 SHARPNESS = 4.5
@@ -148,21 +152,34 @@ def batches(
 
 
 def states(network: SequenceNetwork, items: Tensor, ratings: Tensor, scale: Scale) -> Tensor:
-    """Return (B, L, D): after each event the mean of the likes' vectors less a part of the dislikes' (Rocchio 1971).
+    """Return (B, L, D): after each event the mean of the likes' vectors (after Rocchio 1971).
 
-    A like counts 1 + tanh(its item's vector times the network's state after it), from 0 to 2; a dislike counts 1, as
-    what users dislike tells the loss too little of what else they would.
+    A like counts 1 + tanh(its item's vector times the network's state after it), from 0 to 2.
     """
     vectors = network.item_embedding(items)
-    known = items < len(network.item_bias)
     counts = 1 + torch.tanh((network(items, ratings) * vectors).sum(2, keepdim=True))
+    like = ((ratings >= scale.like) & (items < len(network.item_bias)))[:, :, None].float()
+    return (like * counts * vectors).cumsum(1) / like.cumsum(1).clamp(min=1)
 
-    def mean(chosen: Tensor, parts: Tensor) -> Tensor:
-        each = (chosen & known)[:, :, None].float()
-        return (each * parts).cumsum(1) / each.cumsum(1).clamp(min=1)
 
-    likes, dislikes = mean(ratings >= scale.like, counts * vectors), mean(ratings <= scale.dislike, vectors)
-    return likes - DISLIKE_WEIGHT * dislikes
+def near(unit: Tensor, item: Tensor) -> Tensor:
+    """Return (n, n_items): how near each item is to some (n,), by directions (n_items, D); 0 where it points away."""
+    return (unit[item] @ unit.T).clamp(min=0) ** NEAR
+
+
+def taken(vectors: Tensor, items: Tensor, ratings: Tensor, scale: Scale) -> Tensor:
+    """Return (B, n_items): what the dislikes among the events (B, L), padded at the end, take from each item.
+
+    Only what is near a dislike loses, so nothing of it is learned: what users dislike tells the loss too little.
+    """
+    unit = normalize(vectors, dim=1, eps=1e-9)
+    items, order = items.sort(dim=1)  # sums in any other order could differ in the last bit
+    ratings = ratings.gather(1, order)
+    result = torch.zeros(len(items), len(unit), device=unit.device)
+    user, event = ((ratings <= scale.dislike) & (items < len(unit))).nonzero(as_tuple=True)
+    for some in torch.arange(len(user), device=unit.device).split(DISLIKES_AT_ONCE):
+        result.index_add_(0, user[some], near(unit, items[user[some], event[some]]), alpha=DISLIKE_WEIGHT)
+    return result
 
 
 def loss(network: SequenceNetwork, start: Start, states: Tensor, targets: Tensor, negatives: int) -> Tensor:

@@ -1,7 +1,7 @@
 """How `step` scores new users, of whom it knows a few ratings in no order; what each rating adds is exact.
 
 score(i) = mean over likes h of k_h . k_i + vector_weight * t . d_i + bias_weight * b_i
-         - dislike_weight * sum over dislikes h of max(cos(k_h, k_i), 0)^2
+         - dislike_weight * sum over dislikes h of max(cos(k_h, k_i), 0)^4
 with k the factors of who likes an item and what it is (`item_vectors`), which events do not move; d the direction of
 the vector that they do, t that of the sum of the likes' directions, and b the bias. A dislike takes from what is near
 it alone, since a user who dislikes one item of a genre mostly likes others. Recommending by the mean of the likes is
@@ -22,11 +22,10 @@ from recengine.data.interactions import Interactions
 from recengine.models.base import as_indices
 from recengine.models.item_item.taste import Evidence
 from recengine.models.recency import likes_and_dislikes
+from recengine.models.sequence.sitting import DISLIKES_AT_ONCE, near
 
 SHRINK_LENGTH = 0.1
 """Added to the length of a vector that gives a direction, so that one which hardly moved from zero counts little."""
-ROWS_AT_ONCE = 256
-"""Dislikes whose nearness to all items is held at once."""
 LEAST = 1e-9
 """Length below which a vector has no direction."""
 
@@ -89,8 +88,8 @@ def score_new_users(histories: Interactions, tables: Tables, weights: Weights) -
     taste = normalize(evidence.total(tables.directions, evidence.item, share), dim=1, eps=LEAST)
     scores += weights.vector_weight * taste @ tables.directions.T + weights.bias_weight * tables.bias
     user = evidence.users()
-    for some in evidence.dislike.nonzero()[:, 0].split(ROWS_AT_ONCE):
-        scores.index_add_(0, user[some], _nearness(tables.unit, evidence.item[some]), alpha=-weights.dislike_weight)
+    for some in evidence.dislike.nonzero()[:, 0].split(DISLIKES_AT_ONCE):
+        scores.index_add_(0, user[some], near(tables.unit, evidence.item[some]), alpha=-weights.dislike_weight)
     return scores
 
 
@@ -101,10 +100,5 @@ def explain_new_user(history: Interactions, item_idx: ArrayLike, tables: Tables,
     length = (share @ tables.directions[item]).norm().clamp(min=LEAST)
     parts = tables.kinds[target] @ tables.kinds[item].T
     parts += weights.vector_weight / length * tables.directions[target] @ tables.directions[item].T
-    taken = weights.dislike_weight * evidence.dislike * _nearness(tables.unit, item)[:, target].T
+    taken = weights.dislike_weight * evidence.dislike * near(tables.unit, item)[:, target].T
     return parts * share - taken
-
-
-def _nearness(unit: Tensor, item: Tensor) -> Tensor:
-    """Return (n, n_items): the squared cosine of each item to some (n,), 0 where it is negative."""
-    return (unit[item] @ unit.T).clamp(min=0) ** 2

@@ -61,7 +61,7 @@ class StepConfig(BaseConfig):
     freeze_items: bool = option(False, "keep the items' starting vectors; biases are still learned")
     batch_size: int = shared("batch_size", 1, note="after the first training, events are learned one at a time")
     dislike_weight: float = preset(
-        TwoSidedOptions, "dislike_weight", 0.6, note="from what is near it", search=Range(0.2, 1)
+        TwoSidedOptions, "dislike_weight", 1.5, note="from what is near it", search=Range(0.5, 3)
     )
     vector_weight: float = option(
         0.25,
@@ -102,7 +102,7 @@ class Step(Incremental[StepConfig]):
     hears_dislikes = True
     scores_from_history = False
     Config = StepConfig
-    version = 3
+    version = 4
     preset_epochs = 20
 
     def __init__(self, config: StepConfig | None = None) -> None:

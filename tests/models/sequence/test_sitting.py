@@ -118,16 +118,17 @@ def test_each_epoch_reads_other_events_and_all_of_them_alike() -> None:
 # How a state is read -----------------------------------------------------------------------------------------------
 
 
-def test_before_it_learns_a_state_is_the_mean_of_the_likes_less_a_part_of_the_dislikes(tiny: Dataset) -> None:
+def test_before_it_learns_a_score_is_that_of_the_mean_like_less_what_is_near_the_dislikes(tiny: Dataset) -> None:
     model = fit(tiny.ratings, items=tiny.items, epochs=1, learning_rate=1e-12, weight_decay=0)
     vector = model.network.items()
     history = Interactions.from_pairs([0] * 5, [1, 2, 3, 4, 5], rating=[5, 1, 4.5, 3, 1.5], n_users=1, n_items=40)
-    state = (vector[1] + vector[3]) / 2 - 0.3 * (vector[2] + vector[5]) / 2  # a rating of 3 is neither
-    expected = vector @ state + model.network.item_bias
+    expected = vector @ (vector[1] + vector[3]) / 2 + model.network.item_bias  # a rating of 3 is neither
+    for item in (2, 5):
+        expected = expected - 1.5 * torch.nn.functional.cosine_similarity(vector, vector[item : item + 1]).relu() ** 4
     assert torch.allclose(model.score_history(history)[0], expected, atol=1e-5)
 
 
-def test_the_network_weighs_likes_from_nothing_to_twice_and_dislikes_all_alike(trained: Any) -> None:
+def test_the_network_weighs_likes_from_nothing_to_twice(trained: Any) -> None:
     items, ratings = torch.tensor([[5, 30, 17]]), torch.tensor([[5.0, 1.0, 4.0]])
     network = trained.network
     with torch.no_grad():
@@ -138,7 +139,7 @@ def test_the_network_weighs_likes_from_nothing_to_twice_and_dislikes_all_alike(t
     assert weight.max() < 2
     assert (weight - 1).abs().max() > 1e-3  # it learned
     likes = (weight[0, 0] * vectors[0, 0] + weight[0, 2] * vectors[0, 2]) / 2
-    assert torch.allclose(states[0, 2], likes - 0.3 * vectors[0, 1], atol=1e-5)
+    assert torch.allclose(states[0, 2], likes, atol=1e-5)
 
 
 def test_the_loss_is_the_cross_entropy_of_likes_with_popularity_added(trained: Any) -> None:
@@ -198,7 +199,7 @@ def test_likes_and_dislikes_each_say_which_half_of_the_films_a_new_user_likes(na
         return float((top % 2 == np.arange(40)[:, None] % 2).mean())
 
     assert share(5.0) > 0.95
-    assert share(1.0) < 0.2
+    assert share(1.0) < 0.3  # what is not near it does not gain
 
 
 def test_an_item_that_nobody_rated_stands_near_its_genre(tiny: Dataset) -> None:
