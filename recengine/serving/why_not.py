@@ -22,11 +22,11 @@ from recengine.serving.recommend import scored_new
 
 KNOWN = 2000
 """Most rated items, which a user may well have seen: the new ratings of an answer are of these."""
-MOST = 3
+MOST = 5
 """Ratings in the largest answer that is looked for."""
 LIKELY, OWN = 200, 16
 """New ratings that are tried alone, and changes of ratings that the user gave."""
-WIDTH, BEAM = 24, 12
+WIDTH, BEAM = 40, 8
 """Ratings that larger sets are made of, and the sets of each size that are tried with one more of them."""
 ROWS_AT_ONCE = 2**15
 """Ratings that are scored at once."""
