@@ -10,6 +10,7 @@ from pages.hosting.visitor import is_remembered
 from pages.ui import (
     caches,
     import_export,
+    jobs,
     messages,
     only_from,
     own_list,
@@ -19,6 +20,7 @@ from pages.ui import (
     sidebar,
     to_rate,
     visitor_ratings,
+    waiting,
 )
 from pages.ui.address import link
 from pages.ui.visitor_lists import scored
@@ -112,5 +114,7 @@ with messages.catch_bad_input(messages.start_again_link):
         )
     if isinstance(trained, Trained):
         studio(trained.model, ready.positive)
+    elif trained.active:
+        waiting.draw(ready.dataset, trained)
     else:
-        messages.error("The model for your list is still training; come back in a moment", messages.start_again_link)
+        messages.error(f"{trained.title} was not trained: {jobs.reason(trained)}", messages.start_again_link)

@@ -15,6 +15,7 @@ from pages.ui.training_form import training_form
 from pages.ui.words import Words
 from recengine import settings
 from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
 from recengine.experiments.store import ArtefactStore, Trained
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.jobs.job import Job, JobState, Task
@@ -22,11 +23,13 @@ from recengine.models.abilities import BlendsLikeness
 from recengine.models.base import Recommender
 from recengine.models.recency import RecencyOptions
 from recengine.models.registry import DEFAULT, model_class
+from recengine.serving.event_log import rated
 from recengine.serving.promotion import served_folder
 from recengine.serving.search import TitleSearch, UserIndex
 from recengine.serving.viewers import Persona, profile
 from recengine.serving.viewers import personas as find_personas
 from recengine.testing import Finding, check
+from recengine.training.config import RunConfig
 
 DEFAULT_MODEL = DEFAULT
 _MODELS_KEPT = 6
@@ -181,3 +184,15 @@ def warm_up() -> None:
     dataset = shared_dataset(settings.default_dataset())
     find_model(dataset, DEFAULT_MODEL, settings.default_device())
     title_search(dataset)
+    compile_sessions()
+
+
+def compile_sessions() -> None:
+    """Let a session of `step` learn from one act, so that no visitor waits for its compiler."""
+    from recengine.models.streaming.step import Step
+    from recengine.serving.sessions import OnlineSession
+
+    few = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 1, 2], n_users=2, n_items=3, rating=[5.0] * 4)
+    session = OnlineSession(Step().fit(few, run=RunConfig(epochs=1)))
+    session.append(rated("", 5.0)._replace(item_idx=0))
+    session.top(1)

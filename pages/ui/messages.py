@@ -1,4 +1,4 @@
-"""What a page shows instead of content: errors, empty states, outlines while it waits. Each offers one action."""
+"""What a page shows instead of content: errors and empty states. Each offers one action."""
 
 from __future__ import annotations
 
@@ -125,13 +125,6 @@ def start_again_link() -> None:
 def back_link(page: str, label: str) -> Action:
     """Return an action that links to a page without the viewer and the film in the address."""
     return lambda: link(page, label, icon=":material/arrow_back:", user=None, item=None)
-
-
-def grid_skeleton(rows: int = 1) -> None:
-    """Draw the outline of a grid of posters."""
-    with st.grid(5, min_column_width=150, gap="medium"):
-        for _ in range(5 * rows):
-            st.skeleton(height=300)
 
 
 def as_sentence(message: str) -> str:

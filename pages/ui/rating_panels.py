@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import altair as alt
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from pages.ui import caches, cards, messages, palette, recipes, sidebar
+from pages.ui import caches, cards, jobs, messages, palette, plot, recipes, sidebar
 from pages.ui.escape import html, plain
 from pages.ui.training_form import training_form
 from pages.ui.visitor_lists import SHOWN, steered_lists
@@ -26,8 +27,10 @@ STEPS = (0, 1, 2, 5)
 """Numbers of ratings after which lists are compared."""
 TRACED = 12
 """Ratings that the chart of ranks looks back on."""
-NAMED = 125
-"""Pixels for the names next to that chart: a phone has three times as many for all of it."""
+NAMED = 22
+"""Letters of the names next to that chart."""
+DASHES = ("solid", "dot")
+"""Lines of the first films, and of those for which the colours begin again."""
 
 
 def column(dataset: Dataset, title: str, caption: str, items: Sequence[int], known: set[int]) -> None:
@@ -50,29 +53,38 @@ def side_by_side(dataset: Dataset, model: Recommender, mine: VisitorRatings, pos
     """Draw other models' lists for the same ratings, and how much they overlap."""
     main, _ = steered_lists(model, dataset, mine, [len(mine.stars)], positive)
     known = {int(item) for item in main[0] if item >= 0}
+    device, missing = sidebar.choice().device, []
     with st.grid(5, min_column_width=190, gap="small", key="side-by-side"):
         column(dataset, recipes.label(model.name), "your list", main[0].tolist(), known)
         for name in (name for name in SIDE_BY_SIDE if name != model.name):
-            with st.container(key=f"side-by-side-{name}"):
-                trained = caches.known_model(dataset, name, sidebar.choice().device)
-                if trained is None and caches.is_quick(dataset, name):
-                    with st.spinner(f"Fitting {recipes.label(name)} …"):
-                        trained = caches.find_model(dataset, name, sidebar.choice().device)  # type: ignore[assignment]
-                if not isinstance(trained, Trained):
-                    st.html(
-                        f'<section class="column"><h3>{html(recipes.label(name))}</h3><p>not trained yet</p></section>'
-                    )
-                    st.button(
-                        f"Train {recipes.label(name)}",
-                        on_click=start_training,
-                        args=(dataset, name),
-                        key=f"train {name}",
-                        help="In the background; you can go on rating.",
-                    )
-                    continue
-                other, _ = steered_lists(trained.model, dataset, mine, [len(mine.stars)], positive)
-                shared = len(known & set(other[0].tolist()))
-                column(dataset, recipes.label(name), f"{shared} of {SHOWN} in your list too", other[0].tolist(), known)
+            trained = caches.known_model(dataset, name, device)
+            if trained is None and caches.is_quick(dataset, name):
+                with st.spinner(f"Fitting {recipes.label(name)} …"):
+                    trained = caches.find_model(dataset, name, device)  # type: ignore[assignment]
+            if not isinstance(trained, Trained):
+                missing.append(name)
+                continue
+            other, _ = steered_lists(trained.model, dataset, mine, [len(mine.stars)], positive)
+            shared = len(known & set(other[0].tolist()))
+            column(dataset, recipes.label(name), f"{shared} of {SHOWN} in your list too", other[0].tolist(), known)
+    if missing:
+        add_model(dataset, missing[0], device)
+
+
+def add_model(dataset: Dataset, name: str, device: str) -> None:
+    """Offer to train one more model for the comparison, or show how far that is."""
+    job = training_form(dataset, name).find(recipes.task_of(name, device))
+    if job is not None and job.active:
+        jobs.follow(job)
+        return
+    st.button(
+        "Add another model",
+        on_click=start_training,
+        args=(dataset, name),
+        icon=":material/add:",
+        key="add-model",
+        help=f"Trains {recipes.label(name)} in the background; you can go on rating.",
+    )
 
 
 def ranks_over_time(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:
@@ -80,40 +92,37 @@ def ranks_over_time(dataset: Dataset, model: Recommender, mine: VisitorRatings, 
     count = len(mine.stars)
     lengths = list(range(max(0, count - TRACED), count + 1))
     then, _ = steered_lists(model, dataset, mine, lengths, positive)
-    final = [int(item) for item in then[-1] if item >= 0]
-    titles = {item: plain(cards.named(cards.film(dataset, item)))[:40] for item in final}
-    rows = [
-        {
-            "ratings": length,
-            "rank": rank,
-            "film": titles[int(item)],
-            "repeats": final.index(int(item)) >= len(palette.CATEGORIES),
-        }
-        for length, items in zip(lengths, then, strict=True)
-        for rank, item in enumerate(items, start=1)
-        if int(item) in titles
-    ]
-    base = alt.Chart(pd.DataFrame(rows)).encode(
-        x=alt.X("ratings:Q", title="ratings given", axis=alt.Axis(tickMinStep=1, format="d")),
-        y=alt.Y("rank:Q", title="rank", scale=alt.Scale(domain=[SHOWN + 0.5, 0.5]), axis=alt.Axis(tickMinStep=1)),
-        color=alt.Color("film:N", legend=None, scale=alt.Scale(domain=list(dict.fromkeys(titles.values())))),
-        tooltip=["film:N", "ratings:Q", "rank:Q"],
+    figure, rows = go.Figure(), []
+    for position, item in enumerate(int(item) for item in then[-1] if item >= 0):
+        name = plain(cards.named(cards.film(dataset, item)))
+        ranks = [items.tolist().index(item) + 1 if item in items else None for items in then]
+        rows += [(length, rank, name) for length, rank in zip(lengths, ranks, strict=True) if rank]
+        label = name if len(name) <= NAMED else f"{name[: NAMED - 1]}…"
+        figure.add_scatter(
+            x=lengths,
+            y=ranks,  # a gap, where the film was not in the list, breaks the line
+            mode="lines+markers+text",
+            text=[""] * (len(lengths) - 1) + [html(label)],
+            textposition="middle right",
+            cliponaxis=False,
+            line={"width": 3, "dash": DASHES[position // len(plot.COLOURS)]},
+            marker={"size": 9},
+            hovertemplate=f"{html(name)}<br>after %{{x}} ratings: rank %{{y}}<extra></extra>",
+        )
+    span = max(1, len(lengths) - 1)
+    figure.update_xaxes(
+        title="ratings given", range=[lengths[0] - 0.1 * span, count + 0.6 * span], tickvals=lengths[:: 1 + span // 8]
     )
-    names = (
-        base.transform_filter(f"datum.ratings == {count}")
-        .mark_text(align="left", dx=8, fontSize=12, limit=NAMED)
-        .encode(text="film:N")
+    figure.update_yaxes(title="rank", range=[SHOWN + 0.5, 0.5], tickvals=[1, 5, SHOWN])
+    words = words_of(dataset)
+    plot.draw(
+        figure,
+        "rank over time",
+        alt=words.say("Lines: the rank of each film of your list after each of your last ratings"),
+        height=400,
+        data=pd.DataFrame(rows, columns=["ratings", "rank", words.item]),
     )
-    dash = alt.Scale(domain=[False, True], range=[[1, 0], [7, 5]])  # where the colours begin again
-    lines = base.mark_line(interpolate="monotone", strokeWidth=3).encode(
-        strokeDash=alt.StrokeDash("repeats:N", scale=dash, legend=None)
-    )
-    chart = lines + base.mark_circle(size=70, opacity=1) + names
-    st.altair_chart(
-        chart.properties(height=380, background="transparent"),
-        alt=words_of(dataset).say("Lines: the rank of each film of your list after each of your last ratings"),
-    )
-    st.caption(words_of(dataset).say("A line starts when a film enters your top ten."))
+    st.caption(words.say("A line starts when a film enters your top ten, and breaks where it left."))
 
 
 def step_by_step(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:

@@ -144,7 +144,7 @@ def dataset() -> Dataset:
 
 def ready() -> Ready:
     """Return data set and model; while the model trains, draw its progress instead and stop the page here."""
-    from pages.ui import caches, jobs, messages, recipes
+    from pages.ui import caches, jobs, messages, recipes, waiting
     from pages.ui.training_form import training_form
     from pages.ui.words import words_of
 
@@ -164,8 +164,7 @@ def ready() -> Ready:
         st.stop()
     if isinstance(result, jobs.Job):
         status("training now")
-        jobs.follow(result)
-        messages.grid_skeleton(2)
+        waiting.draw(data, result)
         st.stop()
     if recency := caches.recency_text(result.model, recipes.task_of(chosen.model), words_of(data).an_item):
         st.sidebar.html(f'<p class="about-model">{html(recency)}</p>')

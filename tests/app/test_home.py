@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import torch
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import board, shelves, to_rate, visitor_lists, visitor_ratings
+from pages.ui import board, caches, shelves, to_rate, visitor_lists, visitor_ratings
 from pages.ui.board import Square
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
@@ -22,7 +22,8 @@ from recengine.serving import viewers
 from recengine.serving.event_log import Event, EventLog, located, rated
 from recengine.serving.promotion import promote
 from recengine.serving.recommend import recommend_new
-from tests.app.conftest import Open, markup, press
+from recengine.training.config import RunConfig
+from tests.app.conftest import ROOT, Open, Worker, markup, names, press
 
 PAGE = "home.py"
 ID = "0123456789abcdef" * 2
@@ -209,6 +210,29 @@ def test_a_model_without_fold_in_is_replaced_with_a_note(open_app: Open) -> None
     app = give(open_app(PAGE, model="random"), {839: 5.0})
     assert any("cannot read new ratings" in info.value for info in app.info)
     assert len(cards_of(app, "list")) == 10
+
+
+def test_while_a_model_trains_there_are_popular_films_and_how_long_it_takes(sample: Dataset, worker: Worker) -> None:
+    app = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=60)
+    app.query_params["model"] = "neumf"
+    app.run()
+    assert not app.exception, app.exception
+    assert app.get("progress")
+    assert "a few seconds to a few minutes" in markup(app)
+    most = np.argsort(-sample.ratings.item_counts, kind="stable")[:10]
+    assert names(app, "meanwhile") == [sample.films[item][1] for item in most]
+    worker.ends()
+
+
+def test_no_visitor_waits_for_the_compiler_of_sessions(sample: Dataset) -> None:
+    from recengine.serving.sessions import OnlineSession, _learn_one
+
+    caches.compile_sessions()
+    compiled = list(_learn_one.signatures)
+    session = OnlineSession(Step().fit(sample.ratings, run=RunConfig(epochs=1)))
+    session.append(rated("", 4.5)._replace(item_idx=7))
+    assert len(session.top(5).items[0]) == 5
+    assert list(_learn_one.signatures) == compiled
 
 
 def test_every_row_has_films_of_its_own_that_can_be_listed(open_app: Open, sample: Dataset) -> None:

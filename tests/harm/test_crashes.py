@@ -28,19 +28,20 @@ ACTS: list[dict[str, Any]] = [
 ]
 ACTS = [{"id": f"{number:032x}", **act} for number, act in enumerate(ACTS)]
 FILES = [f"recengine/serving/{name}.py" for name in ("event_log", "sessions")]
-FILES += ["pages/home.py", *(f"pages/ui/{name}.py" for name in ("board", "visitor_lists", "visitor_ratings"))]
+FILES += ["pages/home.py"]
+FILES += [f"pages/ui/{name}.py" for name in ("board", "own_list", "to_rate", "visitor_lists", "visitor_ratings")]
 ON_THE_WAY = {str(ROOT / name): name for name in FILES}
 """Files whose lines are failpoints."""
 Point = tuple[str, int]
 
 
 def send(app: AppTest, acts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Send acts, as a board does, and return the answer: `acknowledged`, ids that are kept, and `cards`."""
-    app.session_state["board-list"] = {"events": acts}
+    """Send acts, as a board does, and return the answer: `acknowledged`, ids that are kept, and `cards` of the list."""
+    app.session_state["board-hand"] = {"events": acts}
     app.run()
     assert not app.exception, app.exception
-    (board,) = [element.proto for element in app.get("bidi_component") if element.proto.id.endswith("board-list")]
-    return json.loads(board.json)
+    boards = {element.proto.id.rpartition("-")[2]: element.proto.json for element in app.get("bidi_component")}
+    return {**json.loads(boards["hand"]), "cards": json.loads(boards.get("list", '{"cards": []}'))["cards"]}
 
 
 def click_through(app: AppTest, report: Callable[[str], None]) -> None:
@@ -144,7 +145,6 @@ def die_everywhere(share: int) -> None:
         """Act as the new process, to which the browser sends again what is not acknowledged."""
         kept = send(app, [])["acknowledged"]
         kept = send(app, [act for act in ACTS if act["id"] not in kept])["acknowledged"]
-        app.session_state["rate pins"] = {}  # films keep the positions at which this tab showed them
         items = [card["item"] for card in send(app, [])["cards"]]
         held = app.session_state["rate session"]
         replayed = OnlineSession(held.model)
