@@ -84,7 +84,7 @@ def studio(model: Recommender, positive: float) -> None:
         messages.show_pending_toast()
         import_export.draw_imported(dataset, mine)
         found = why = None
-        with st.container(key="home-mine" if mine.stars else "home-new"):
+        with st.container(key="home"):
             left, right = st.container(key="rate-part"), st.container(key="list-part")
             with right:  # the list first: it is what one waits for
                 if mine.stars:
