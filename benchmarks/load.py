@@ -58,7 +58,7 @@ class Visitor:
     took: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
-    async def arrive(self, page: str = "rate", query: str = "") -> ClientConnection:
+    async def arrive(self, page: str = "", query: str = "") -> ClientConnection:
         """Fetch the page for its cookie unless there is one, open the WebSocket, and wait for the page."""
 
         def fetch() -> str:
@@ -90,9 +90,10 @@ class Visitor:
             if kind == "delta" and message.delta.WhichOneof("type") == "new_element":
                 element = message.delta.new_element
                 if element.WhichOneof("type") == "bidi_component":
-                    name = "list" if "board-list" in element.bidi_component.id else "hand"
-                    shown = json.loads(element.bidi_component.json or "{}")
-                    self.boards[name] = (element.bidi_component.id, message.delta.fragment_id, shown)
+                    id = element.bidi_component.id
+                    if "board-" in id:
+                        shown = json.loads(element.bidi_component.json or "{}")
+                        self.boards[id.rpartition("-")[2]] = (id, message.delta.fragment_id, shown)
                 elif element.WhichOneof("type") == "html":
                     self.html.append(element.html.body)
                 elif element.WhichOneof("type") == "alert":
@@ -108,8 +109,8 @@ class Visitor:
                     return
 
     async def rate(self, socket: ClientConnection) -> None:
-        """Give a film of the list half stars, and wait for the new list; it must show this visitor's ratings alone."""
-        shown = self.boards["list"][2]
+        """Give a film to rate half stars, and wait for the new list; it must show this visitor's ratings alone."""
+        shown = self.boards["hand"][2]
         known = {act["item"] for act in self.sent}
         film = self.luck.choice([card for card in shown["cards"] if card["item"] not in known] or shown["cards"])
         stars = self.luck.randint(1, 10) / 2
@@ -117,15 +118,15 @@ class Visitor:
         started = time.perf_counter()
         await self.send(socket, self.sent[-20:])
         self.took.append(time.perf_counter() - started)
-        kept = self.boards["list"][2].get("acknowledged", [])
+        kept = self.boards["hand"][2].get("acknowledged", [])
         if kept != [act["id"] for act in self.sent][-len(kept) :] or self.sent[-1]["id"] not in kept:
             self.errors.append(f"shows {len(kept)} acts as kept, of {len(self.sent)} that were sent")
 
     async def send(self, socket: ClientConnection, events: object) -> None:
-        """Send a state of the board with the list, and wait for the output that follows."""
-        widget, fragment, _ = self.boards["list"]
+        """Send a state of the board with films to rate, and wait for the output that follows."""
+        widget, fragment, _ = self.boards["hand"]
         message = BackMsg()
-        message.rerun_script.page_name = "rate"
+        message.rerun_script.page_name = ""
         message.rerun_script.fragment_id = fragment
         state = message.rerun_script.widget_states.widgets.add()
         state.id, state.json_value = widget, json.dumps({"events": events})

@@ -17,6 +17,7 @@ from pages.ui.visitor_ratings import VisitorRatings
 from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 from recengine.evaluation.policy import Scored
+from recengine.export import counted
 from recengine.models.base import Recommender
 from recengine.serving.event_log import STARS, Event
 from recengine.serving.explain import Reason, reasons
@@ -134,7 +135,11 @@ def what_changed(dataset: Dataset, before: Stand | None, now: Stand) -> tuple[st
         liked = words_of(dataset).is_implicit
         return "Updated after", title, "" if liked else f"({last.stars:g} ★)"
     if gone:
-        return "Updated without", plain(dataset.films[gone[-1]][1]) if len(gone) == 1 else f"{len(gone)} films", ""
+        return (
+            "Updated without",
+            plain(dataset.films[gone[-1]][1]) if len(gone) == 1 else counted(len(gone), words_of(dataset).items),
+            "",
+        )
     return "Updated as you steer it", "", ""
 
 

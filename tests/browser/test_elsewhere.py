@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.server import FLAGS, Server, chromium
-from tests.browser.test_rating import board, rate, settled
+from tests.browser.test_rating import board, rate, said, settled
 
 pytestmark = pytest.mark.browser
 BASE = "/movies/of-ours"
@@ -53,7 +53,7 @@ def pictures(page: Page, selector: str) -> None:
 @pytest.mark.parametrize(
     ("address", "selector"),
     [
-        ("", ".st-key-board-list img"),
+        ("", ".st-key-board-hand img"),
         ("/viewers?user=12", ".st-key-top img"),
         ("/?user=12", ".st-key-top img"),  # earlier addresses, as links may name them still
         ("/for_you?user=12", ".st-key-top img"),
@@ -117,10 +117,10 @@ def test_without_cookies_rating_works_and_the_page_tells_how_long(forgetful: Pag
     for index in range(2):
         rate(cards.nth(index), 5)
         settled(forgetful)
-    expect(forgetful.locator(".status-line")).to_contain_text(f"after {names[1]} (5 ★)")
+    expect(said(forgetful)).to_contain_text(f"after {names[1]} (5 ★)")
     expect(note).to_be_visible()
     forgetful.reload()
-    expect(forgetful.locator(".status-line")).to_contain_text("to make this list yours")
+    expect(forgetful.get_by_text("Or borrow a taste")).to_be_visible()
     expect(note).to_be_visible()
 
 
@@ -133,7 +133,7 @@ def test_keys_of_the_browser_rate_nothing(page: Page, below: Server) -> None:
         page.keyboard.press(key)
         assert page.evaluate("window.taken") is False, key
         page.wait_for_timeout(900)  # a key counts after 600 ms
-        expect(control).to_have_attribute("aria-valuetext", "not rated")
+        expect(control).to_have_attribute("aria-valuetext", "Not rated")
     page.keyboard.press("4")
     assert page.evaluate("window.taken") is True
     expect(control).to_have_attribute("aria-valuetext", "4 stars")

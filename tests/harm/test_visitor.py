@@ -81,11 +81,11 @@ async def sees(url: str, cookie: str) -> tuple[list[dict[str, Any]], list[str]]:
     """Return what a visitor is shown: their list, and fifty films for each of three others of the data set."""
     visitor = Visitor(url, cookie=cookie, headers=from_address(9))
     await (await visitor.arrive()).close()
-    cards = visitor.boards["list"][2]["cards"]
+    cards = [card for _, _, shown in visitor.boards.values() for card in shown["cards"]]
     lists = []
     for user in (1, 2, 3):
         visitor.html = []
-        await (await visitor.arrive("", f"user={user}&k=50")).close()
+        await (await visitor.arrive("viewers", f"user={user}&k=50")).close()
         films = [text for text in visitor.html if 'class="name"' in text]
         assert len(films) >= 50
         lists += films
@@ -103,7 +103,7 @@ def test_a_flood_is_limited_and_changes_nothing_for_other_visitors(hosted: Serve
 
         flood = Visitor(hosted.url, headers=from_address(2))
         pipe = await flood.arrive()
-        films = [card["item"] for card in flood.boards["list"][2]["cards"]]
+        films = [card["item"] for card in flood.boards["hand"][2]["cards"]]
         began, sent = time.monotonic(), 0
         while sent < FLOOD:  # sixty at once, as fast as the server answers: more than sixty a second
             batch = [rating(films[n % len(films)], 0.5 + n % 10 / 2) for n in range(sent, sent + 60)]
@@ -127,11 +127,11 @@ def test_a_visitor_who_was_offline_for_long_loses_nothing(hosted: Server, log: E
     async def scene() -> None:
         visitor = Visitor(hosted.url, headers=from_address(11))
         socket = await visitor.arrive()
-        films = [card["item"] for card in visitor.boards["list"][2]["cards"]]
+        films = [card["item"] for card in visitor.boards["hand"][2]["cards"]]
         acts = [rating(films[n % len(films)]) for n in range(62)]
         await visitor.send(socket, acts)
         assert [event.event_id for event in mine(log, visitor)] == [act["id"] for act in acts[:60]]
-        rest = [act for act in acts if act["id"] not in visitor.boards["list"][2]["acknowledged"]]
+        rest = [act for act in acts if act["id"] not in visitor.boards["hand"][2]["acknowledged"]]
         assert rest == acts[60:]
         await asyncio.sleep(LIMITS["rating"].seconds * len(rest) + 1)
         await visitor.send(socket, rest)  # the browser sends again what is not acknowledged
@@ -195,7 +195,7 @@ def test_no_visitor_can_use_another_s_id(hosted: Server, log: EventLog) -> None:
         for forged in (id, f"{id}.", f"{id}.{'0' * 64}", f"{id}.{turned}", token.upper(), f'"{id}"', f"{token}.{id}"):
             thief = Visitor(hosted.url, cookie=f"{name}={forged}", headers=from_address(5))
             pipe = await thief.arrive(query=f"visitor={id}&user={id}&recengine_visitor={token}")
-            shown = thief.boards["list"][2]
+            shown = thief.boards["hand"][2]
             assert shown["acknowledged"] == []
             assert not any(card["stars"] for board in thief.boards.values() for card in board[2]["cards"])
             again = act | {"stars": 0.5}  # with the id of the other visitor's event, and an undo of it
@@ -210,7 +210,7 @@ def test_no_visitor_can_use_another_s_id(hosted: Server, log: EventLog) -> None:
 GOOD = {"id": "0" * 32, "kind": "rate", "item": "839", "stars": 5}
 WRONG: dict[str, list[Any]] = {
     "id": ["", "../../x", "0" * 31, "0" * 33, "é" * 32, "0" * 10_000, None, ["0" * 32]],
-    "kind": ["steal", "clear", "rate;", "", "RATE", {"a": 1}, None],
+    "kind": ["steal", "cleared", "rate;", "", "RATE", {"a": 1}, None],
     "item": ["", "-1", "1e9", "9" * 400, "' OR 1=1 --", 839, None],
     "stars": [-1, 0, 5.5, 1e308, True, "5", None, []],
 }
@@ -246,9 +246,9 @@ def test_broken_messages_break_nothing_but_the_session_that_sent_them(hosted: Se
             ("bytes_value", b"\x80\x04."),
         ):
             pipe = await breaker.arrive()
-            widget, fragment, _ = breaker.boards["list"]
+            widget, fragment, _ = breaker.boards["hand"]
             message = BackMsg()
-            message.rerun_script.page_name, message.rerun_script.fragment_id = "rate", fragment
+            message.rerun_script.page_name, message.rerun_script.fragment_id = "", fragment
             state = message.rerun_script.widget_states.widgets.add()
             state.id = widget
             setattr(state, name, value)
