@@ -168,6 +168,8 @@ def _draw_yours(model: Recommender, ready: sidebar.Ready, mine: VisitorRatings, 
 def expected(model: Recommender, dataset: Dataset, mine: VisitorRatings, history: Interactions, seed: int) -> str:
     """Return the stars that the visitor gave and would give, as HTML; "" where nothing is known of either."""
     words, given = words_of(dataset), mine.stars.get(seed)
+    if words.is_implicit:
+        return "" if given is None else f"You chose this {words.item}."
     guess = next(iter(predicted_stars(model, history, [seed])), None)
     about = ""
     if guess is not None:
@@ -222,8 +224,8 @@ def _list(dataset: Dataset, title: str, parts: Sequence[Contribution], largest: 
         f'<span class="meter"><i style="width:{100 * abs(part.amount) / largest:.0f}%"></i></span></li>'
         for part in named
     ]
-    if rest := parts[len(named) :]:
-        total = sum(part.amount for part in rest)
+    rest = parts[len(named) :]
+    if abs(total := sum(part.amount for part in rest)) >= LEAST:
         rows.append(f'<li><span class="what">{len(rest):,} more</span><span class="amount">{signed(total)}</span></li>')
     body = f"<ul>{''.join(rows)}</ul>" if rows else f"<p>None of your {words.ratings}.</p>"
     return f'<section class="{kind}"><h3>{title}</h3>{body}</section>'
@@ -259,7 +261,8 @@ def answer_html(dataset: Dataset, answer: WhyNot, mine: VisitorRatings) -> str:
         title = f"<b>{html(dataset.films[given.item_idx][1])}</b>"
         stars = "" if words.is_implicit else f" {words.amount(given.rating)}"
         if given.item_idx in mine.stars:
-            changing.append(f"{title} from {mine.stars[given.item_idx]:g} ★ to{stars}")
+            before = words.amount(dataset.in_scale(mine.stars[given.item_idx]))
+            changing.append(title if words.is_implicit else f"{title} from {before} to{stars}")
         else:
             rating.append(f"{title}{stars}")
     verb = "choosing" if words.is_implicit else "rating"
