@@ -72,6 +72,7 @@ def main() -> None:
     )  # first: a page's own icon is fetched from afar
     chosen = st.navigation({group: [_entry(page) for page in pages] for group, pages in GROUPS.items()})
     lead = next(page.lead for page in PAGES if page.title == chosen.title)
+    is_own = chosen.title in [page.title for page in GROUPS["Discover"]]
     st.set_page_config(f"{chosen.title} · RecEngine")
     st.logo(str(STATIC / "logo.svg"), size="large", icon_image=str(STATIC / "icon.svg"))
     st.html(palette.style())
@@ -84,7 +85,7 @@ def main() -> None:
     scroll.follow()
     with messages.catch_bad_input(messages.start_again_link):
         with st.skeleton(height=320):  # the first session waits for PyTorch here
-            words = sidebar.draw()
+            words = sidebar.draw(is_folded=is_own)
         if not words.is_film:
             head.html(header.format(html(words.say(chosen.title)), html(words.say(lead))))
         messages.show_pending_toast()

@@ -20,6 +20,7 @@ from pages.ui.words import Words, words_of
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.export import counted, csv_text, nouns
+from recengine.jobs.job import Job
 from recengine.models.abilities import PredictsRatings
 from recengine.models.base import Recommender
 from recengine.serving import viewers
@@ -62,6 +63,8 @@ def ticket(dataset: Dataset, user_idx: int, past: viewers.History, positive: flo
     profile, words = viewers.profile(dataset, user_idx), words_of(dataset)
     mean = "" if words.is_implicit else f" · mean <b>{words.amount(past.ratings.mean(), '.1f')}</b>"
     simulated = '<span class="tag">simulated</span>' if dataset.simulated else ""
+    persona = next((p for p in caches.personas(dataset, positive) if p.user_idx == user_idx), None)
+    taste = f"{persona.title}: {persona.why}" if persona else f"Mostly likes {favourites}" if favourites else ""
     st.html(
         '<section class="ticket"><div class="stub">'
         f"<span>{kind_of_viewer(dataset)}</span>"
@@ -70,8 +73,24 @@ def ticket(dataset: Dataset, user_idx: int, past: viewers.History, positive: flo
         f'<p class="who">{html(profile or f"No profile, {words.ratings} only")} {simulated}</p>'
         f'<p class="facts"><b>{len(past.items):,}</b> {nouns(len(past.items), words.ratings)}{mean}'
         f" · liked <b>{len(liked):,}</b></p>"
-        f'<p class="facts">{html("Mostly likes " + favourites) if favourites else ""}</p></div></section>'
+        f'<p class="facts">{html(taste)}</p></div></section>'
     )
+
+
+def search_hint(dataset: Dataset) -> str:
+    """Return what the search for a viewer reads, as far as the data knows it."""
+    columns = [] if dataset.users is None else list(dataset.users)
+    known = [name for name in ("age", "occupation") if name in columns or f"{name}_group" in columns]
+    parts = ["Number", *(["taste"] if words_of(dataset).is_film else []), *known]
+    return " or ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+
+
+def viewer_link(dataset: Dataset, user_idx: int, label: str) -> None:
+    """Draw a link to a viewer; the one that is shown is marked. `label` is Markdown whose data has been escaped."""
+    user_id = dataset.user_ids[user_idx]
+    is_shown = str(user_id) == st.session_state.get("user")
+    with st.container(key="chosen-viewer" if is_shown else None, width="content"):
+        link("viewers.py", label, icon=":material/check:" if is_shown else None, user=user_id)
 
 
 @st.fragment
@@ -84,7 +103,7 @@ def find_viewer(positive: float) -> None:
                 words_of(dataset).say("Find a viewer"),
                 type="search",
                 live="200ms",
-                placeholder="An id" if dataset.users is None else "Number, age or occupation",
+                placeholder=search_hint(dataset),
                 key=f"find_user_{st.session_state.get('user')}",
             )
             if st.button(words_of(dataset).say("Random viewer"), icon=":material/shuffle:"):
@@ -94,16 +113,16 @@ def find_viewer(positive: float) -> None:
                     record("user", None)
                 st.rerun()
         with st.container(horizontal=True, gap="xsmall", key="viewers"):
-            if not query:
-                for persona in caches.personas(dataset, positive):
-                    user_id = dataset.user_ids[persona.user_idx]
-                    link("viewers.py", persona.title, help=markdown(persona.why), user=user_id)
-                return
-            matches = caches.user_index(dataset).find(query, limit=6)
-            for user_idx in matches:
+            wanted = query.casefold().split()
+            personas = caches.personas(dataset, positive)
+            of_taste = [p for p in personas if all(word in p.title.casefold() for word in wanted)]
+            for persona in of_taste:
+                viewer_link(dataset, persona.user_idx, persona.title)
+            matches = caches.user_index(dataset).find(query, limit=6) if query else []
+            for user_idx in [user for user in matches if user not in {persona.user_idx for persona in of_taste}]:
                 label = " · ".join(filter(None, (name_of(dataset, user_idx), viewers.profile(dataset, user_idx))))
-                link("viewers.py", markdown(label), user=dataset.user_ids[user_idx])
-        if not matches:
+                viewer_link(dataset, user_idx, markdown(label))
+        if query and not of_taste and not matches:
             st.caption(f"No match for “{markdown(query)}”. {first_and_last(dataset)}")
 
 
@@ -177,6 +196,38 @@ def recommendations(ready: sidebar.Ready, user_idx: int, past: viewers.History) 
             )
     if listing.unmasked is not None:
         against_history(ready, listing.unmasked.items[0].numpy(), rated)
+
+
+def second_list(ready: sidebar.Ready, user_idx: int, k: int) -> None:
+    """Offer the list of another model for the same viewer, and mark what both hold."""
+    dataset, first = ready.dataset, sidebar.choice().model
+    titles = {"": "no other model"} | {name: title for name, title in recipes.titles().items() if name != first}
+    recall("against", "", lambda text: text if text in titles else None)
+    other = st.selectbox(
+        "Compare with", list(titles), key="against", format_func=titles.__getitem__, width=320, on_change=_keep_against
+    )
+    record("against", "")
+    if not other:
+        return
+    trained = caches.find_model(dataset, other, sidebar.choice().device)
+    if isinstance(trained, Job):
+        st.caption(f"{recipes.label(other)} is still training. Its list comes here as soon as it has learned.")
+        return
+    lists = [
+        recommend(model, dataset, user_idx, k=k, positive=ready.positive).ranking.items[0].tolist()
+        for model in (ready.trained.model, trained.model)
+    ]
+    both = set(lists[0]) & set(lists[1]) - {-1}
+    name, words = recipes.label(other), words_of(dataset)
+    st.html(f'<h2 class="row-title">{html(name)} instead</h2>')
+    st.caption(f"{len(both)} of {k} {words.items} are in both lists, before any filter.")
+    items = [item for item in lists[1] if item >= 0]
+    badges = ["in both" if item in both else "" for item in items]
+    cards.shelf([cards.film(dataset, item) for item in items], badges, key="against")
+
+
+def _keep_against() -> None:
+    record("against", "")
 
 
 def predicted(model: Recommender, user_idx: int, items: NDArray[np.int64], words: Words) -> dict[int, str]:
@@ -286,6 +337,7 @@ with body, messages.catch_bad_input(messages.back_link("viewers.py", another)):
             ticket(ready.dataset, user_idx, past, ready.positive)
         loved(ready.dataset, past, ready.positive)
         recommendations(ready, user_idx, past)
+        second_list(ready, user_idx, 10)
         estimates(ready)
         explanation(ready)
 with right:  # last: the key of the search follows the viewer

@@ -12,3 +12,9 @@ const waiting = setInterval(() => {
     document.documentElement.classList.remove("loading");
   }
 }, 50);
+
+// On a narrow window the menu lies over the page: it closes once a page is chosen.
+document.addEventListener("click", (event) => {
+  if (innerWidth < 768 && event.target.closest?.('[data-testid="stSidebarNavLink"]'))
+    document.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
+});

@@ -10,7 +10,7 @@ from pages.ui.jobs import jobs, visible
 from recengine.data.dataset import Dataset
 from recengine.experiments.train import TrainingRequest
 from recengine.jobs.job import Job, JobKind, JobState, Task
-from recengine.models.registry import MODELS
+from recengine.models.registry import DEFAULT, MODELS
 from recengine.training.config import RunConfig
 
 
@@ -70,6 +70,18 @@ def describe(task: Task) -> str:
     settings += [f"seed {task.seed}"] if task.seed else []
     parts = [", ".join(map(label, task.models)), ", ".join(settings), f"{task.trials} trials" if task.trials else ""]
     return " · ".join(filter(None, parts))
+
+
+FAMILIES = ("hybrid", "collaborative", "content-based", "demographic", "contextual", "baseline")
+"""Families of models in the order in which they are offered; others come last."""
+
+
+def titles() -> dict[str, str]:
+    """Return name -> title and family of every model: the recommended one first, then family by family."""
+    order = {family: position for position, family in enumerate(FAMILIES)}
+    names = sorted(MODELS, key=lambda name: (name != DEFAULT, order.get(MODELS[name].family, len(order))))
+    marks = {name: "recommended" if name == DEFAULT else MODELS[name].family for name in names}
+    return {name: f"{MODELS[name].title} · {mark}" for name, mark in marks.items()}
 
 
 def label(choice: str) -> str:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.ui.address import forget_of_dataset, link, recall, record
 from pages.ui.escape import html, markdown, plain
@@ -54,8 +55,11 @@ def choose(name: str, value: str) -> None:
     record(name, None)
 
 
-def draw() -> Words:
-    """Draw the pickers of data set, model and, where there is a choice, device; return the nouns of the data set."""
+def draw(*, is_folded: bool = False) -> Words:
+    """Draw the pickers of data set, model and, where there is a choice, device; return the nouns of the data set.
+
+    is_folded : whether they fold away, on pages where a visitor looks for films and not at models
+    """
     import torch
 
     from pages.ui import caches, datasets, messages, recipes
@@ -67,10 +71,13 @@ def draw() -> Words:
     names = [name for name in SOURCES if name == default or is_present(name)]
     names += [name for name in (default,) if name not in names]
     mine = datasets.my_uploads()
-    with st.sidebar, st.container(key="pickers", gap="small"):
+    with st.sidebar:
+        fold = st.expander("Under the hood", key="hood", icon=":material/tune:") if is_folded else st.container()
+    st.session_state["hood"] = fold
+    with fold, st.container(key="pickers", gap="small"):
         data = _picker("data", "Data set", [*names, *mine], default, {default: datasets.label(default)} | mine)
         runs = recipes.runs_on(data)
-        titles = {id: run.title for id, run in runs.items()} | {name: kind.title for name, kind in MODELS.items()}
+        titles = {id: run.title for id, run in runs.items()} | recipes.titles()
         chosen = _picker("model", "Model", list(titles), caches.DEFAULT_MODEL, titles)
         kind = MODELS[recipes.task_of(chosen).model]
         learns = "Learns" if "incremental" in kind.abilities else "Does not learn"
@@ -80,11 +87,16 @@ def draw() -> Words:
             about += words.say(" Dislikes do not count: a low rating only hides the film itself.")
         st.html(f'<p class="about-model"><b>{html(kind.family.capitalize())}.</b> {html(about)}</p>')
         for error in MODELS.errors:
-            st.warning(markdown(messages.as_sentence(error)), icon=":material/extension_off:")
+            st.sidebar.warning(markdown(messages.as_sentence(error)), icon=":material/extension_off:")
         if torch.cuda.is_available():
             _picker("device", "Device", ["auto", "cpu", "cuda"], settings.default_device())
     account()
     return words
+
+
+def hood() -> DeltaGenerator:
+    """Return the part of the sidebar that tells of data set and model."""
+    return st.session_state["hood"]
 
 
 def account() -> None:
@@ -129,7 +141,7 @@ def _picker(
     record(name, None)
     if asked is not None and asked not in options:
         shown = st.session_state[name]
-        st.warning(
+        st.sidebar.warning(
             f"Unknown {title.lower()} “{markdown(asked)}”. Showing {markdown(titles.get(shown, shown))} instead."
         )
     return st.session_state[name]
@@ -167,7 +179,7 @@ def ready() -> Ready:
         waiting.draw(data, result)
         st.stop()
     if recency := caches.recency_text(result.model, recipes.task_of(chosen.model), words_of(data).an_item):
-        st.sidebar.html(f'<p class="about-model">{html(recency)}</p>')
+        hood().html(f'<p class="about-model">{html(recency)}</p>')
     positive = draw_liked(data)
     status(f"trained {ago(result.manifest.trained_at)}", result.manifest.origin.device)
     return Ready(data, result, positive)
@@ -179,7 +191,7 @@ def draw_liked(data: Dataset) -> float:
     from pages.ui.words import words_of
 
     positive = datasets.liked_from(data)
-    with st.sidebar:
+    with hood():
         link("data.py", f"Liked: {markdown(words_of(data).at_least(positive))}", icon=":material/favorite:")
     return positive
 
@@ -203,7 +215,7 @@ def status(state: str, device: str = "") -> None:
 
     chosen = choice()
     parts = [recipes.label(chosen.model), datasets.label(chosen.data), state, *([device.upper()] if device else [])]
-    with st.sidebar:
+    with hood():
         st.html(f'<p class="status{"" if device else " off"}">{html(" · ".join(parts))}</p>')
 
 

@@ -153,6 +153,48 @@ def test_search_finds_viewers_by_id_and_by_profile(open_app: Open, sample: Datas
     assert any("No match for" in caption.value for caption in app.caption)
 
 
+def test_search_finds_personas_by_their_taste(open_app: Open, sample: Dataset) -> None:
+    app = open_app(user="12")
+    assert app.text_input[0].placeholder == "Number, taste, age or occupation"
+    app.text_input[0].set_value("horror")
+    settle(app)
+    persona = next(each for each in caches.personas(sample, 4.0) if each.title == "Horror fan")
+    shown = [label for label in links(app) if label.endswith("fan")]
+    assert shown == ["Horror fan"]
+    assert f"user={sample.user_ids[persona.user_idx]}" in links(app)["Horror fan"]
+    assert not any("No match for" in caption.value for caption in app.caption)
+
+
+def test_the_persona_that_is_shown_is_marked_and_explained(open_app: Open, sample: Dataset) -> None:
+    persona = caches.personas(sample, 4.0)[1]
+    app = open_app(user=str(sample.user_ids[persona.user_idx]))
+    (mark,) = [box for box in app.get("container") if box.key == "chosen-viewer"]
+    assert [link.proto.label for link in mark.get("page_link")] == [persona.title]
+    assert f"{persona.title}: {persona.why}" in markup(app)
+
+
+def test_a_second_model_shows_its_list_and_what_both_hold(open_app: Open, sample: Dataset) -> None:
+    app = open_app(user="12")
+    assert not cards(app, "against")
+    app.selectbox(key="against").set_value("item-knn")
+    settle(app)
+    assert app.query_params["against"] == "item-knn"
+    user = sample.user_index([12])
+    trained = [
+        obtain(TrainingRequest(sample, DEFAULT)),
+        obtain(TrainingRequest(sample, "item-knn", settings={"recency_half_life": "auto"})),  # as the app trains it
+    ]
+    lists = [each.model.top_k(user, k=10, seen=sample.ratings).items[0].numpy() for each in trained]
+    assert names(app, "against") == sample.items["title"].iloc[lists[1]].tolist()
+    both = set(lists[0]) & set(lists[1])
+    assert any(caption.value.startswith(f"{len(both)} of 10 films are in both") for caption in app.caption)
+    marked = [text_of(card, "badge") == "in both" for card in cards(app, "against")]
+    assert marked == [item in both for item in lists[1].tolist()]
+    app.selectbox(key="against").set_value("")
+    settle(app)
+    assert "against" not in app.query_params
+
+
 def test_personas_link_to_their_viewers(open_app: Open, sample: Dataset) -> None:
     personas = caches.personas(sample, 4.0)
     assert 3 <= len(personas) <= 7
@@ -211,6 +253,24 @@ def test_a_model_of_likes_predicts_no_stars(open_app: Open) -> None:
     app = open_app(user="12", model="ease")
     assert not any("ratings, about" in caption.value for caption in app.caption)
     assert not any(text_of(card, "badge") for card in cards(app, "top"))
+
+
+def test_models_are_offered_by_name_the_recommended_one_first(open_app: Open) -> None:
+    offered = open_app(user="12").selectbox(key="model").options
+    assert offered[0] == "Taste · recommended"
+    assert "EASE · collaborative" in offered
+    families = [option.rpartition(" · ")[2] for option in offered[1:]]
+    assert families == sorted(families, key=families.index)  # family by family
+    assert families[-1] == "baseline"
+
+
+def test_pages_of_a_visitor_s_own_fold_data_set_and_model_away(open_app: Open) -> None:
+    folded, open_ = open_app("film.py"), open_app("viewers.py")
+    (fold,) = [box for box in folded.sidebar.expander if box.label == "Under the hood"]
+    assert [box.key for box in fold.selectbox] == ["data", "model"]
+    assert "trained" in "".join(str(each.value) for each in fold.get("html"))
+    assert not open_.sidebar.expander
+    assert open_.sidebar.selectbox
 
 
 @pytest.mark.parametrize(("model", "deaf"), [("bias", True), ("ease", False)])
