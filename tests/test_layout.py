@@ -166,6 +166,7 @@ NAMES_AS_OTHER_WORDS = {
     "pages/home.py": {"content"},  # a width
     "pages/compare.py": {"random"},  # a split
     "pages/film.py": {"content"},  # a width
+    "pages/viewers.py": {"content", "taste"},  # a width, and what a viewer likes
     "pages/ui/film_similar.py": {"content"},
     "pages/ui/filters.py": {"popularity"},  # a filter
     "pages/ui/run_figures.py": {"step"},  # a setting of a chart

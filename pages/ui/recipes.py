@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -72,15 +73,15 @@ def describe(task: Task) -> str:
     return " · ".join(filter(None, parts))
 
 
-FAMILIES = ("hybrid", "collaborative", "content-based", "demographic", "contextual", "baseline")
-"""Families of models in the order in which they are offered; others come last."""
-
-
 def titles() -> dict[str, str]:
-    """Return name -> title and family of every model: the recommended one first, then family by family."""
-    order = {family: position for position, family in enumerate(FAMILIES)}
-    names = sorted(MODELS, key=lambda name: (name != DEFAULT, order.get(MODELS[name].family, len(order))))
-    marks = {name: "recommended" if name == DEFAULT else MODELS[name].family for name in names}
+    """Return name -> title and family of every model: the recommended one first, then the largest families."""
+    size = Counter(kind.family for kind in MODELS.values())
+
+    def order(name: str) -> tuple[bool, bool, int, str]:
+        family = MODELS[name].family
+        return name != DEFAULT, family == "baseline", -size[family], family
+
+    marks = {name: "recommended" if name == DEFAULT else MODELS[name].family for name in sorted(MODELS, key=order)}
     return {name: f"{MODELS[name].title} · {mark}" for name, mark in marks.items()}
 
 
