@@ -16,7 +16,6 @@ _NAMES = {
     "model_folder": "folder",
     "train": "model.save",  # which writes a folder here, as `train` does on the command line
     "out": "folder",
-    "set": "the settings of the model",
 }
 """What stands for a field of the layers below, where it has another name here."""
 
