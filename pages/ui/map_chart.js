@@ -50,6 +50,7 @@ class Chart {
     this.points = null;
     this.overlay = null;
     this.hidden = new Set();
+    this.pictures = new Map();
     this.hovered = -1;
     this.pointers = new Map();
     this.base = make("canvas", { "aria-hidden": "true" });
@@ -73,9 +74,11 @@ class Chart {
     this.listen();
     new ResizeObserver(() => this.resize()).observe(this.plane);
     document.fonts.addEventListener("loadingdone", () => {
-      this.widths?.clear();
+      this.pictures.clear();
       this.paint();
     });
+    const app = document.querySelector(".stApp");
+    if (app) new MutationObserver(() => this.paint()).observe(app, { attributes: true }); // the theme may have changed
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
   }
 
@@ -85,7 +88,6 @@ class Chart {
     if (this.points?.version === points.version) return;
     const before = this.points;
     this.points = points;
-    this.widths = new Map();
     this.hovered = -1;
     if (before && this.view && !CALM.matches) { // points glide to where the other map has them
       const fromX = points.x.slice(), fromY = points.y.slice();
@@ -141,9 +143,10 @@ class Chart {
     this.paint();
   }
 
-  recolour() { // the theme decides, and may have changed
+  recolour() {
     const style = getComputedStyle(this.plane);
-    const dark = getComputedStyle(this.root).colorScheme.includes("dark");
+    this.scheme = getComputedStyle(this.root).colorScheme;
+    const dark = this.scheme.includes("dark");
     const abgr = (r, g, b) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
     this.ground = abgr(...style.backgroundColor.match(/[\d.]+/g).slice(0, 3).map(Number));
     this.ink = Object.fromEntries(["ink", "soft", "accent", "surface"].map((name) => {
@@ -155,6 +158,7 @@ class Chart {
     }));
     this.font = style.fontFamily;
     this.display = getComputedStyle(this.root).getPropertyValue("--display") || this.font;
+    this.pictures.clear();
     const hex = (text) => abgr(...[1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16)));
     this.colours = (this.overlay?.colours ?? []).map((pair) => hex(pair[dark ? 1 : 0]));
     this.css = (this.overlay?.colours ?? []).map((pair) => pair[dark ? 1 : 0]);
@@ -327,6 +331,7 @@ class Chart {
 
   draw(now) {
     if (!this.ready || !this.pixels) return;
+    if (getComputedStyle(this.root).colorScheme !== this.scheme) this.recolour();
     const ease = (since, length) => {
       const t = Math.min(1, Math.max(0, (now - since) / length));
       return t * t * (3 - 2 * t);
@@ -445,22 +450,34 @@ class Chart {
 
   // Write a text round a point, if nothing is there yet.
   write(pen, taken, text, x, y, font, colour, always = false) {
-    pen.font = font;
-    const key = `${font} ${text}`;
-    if (!this.widths.has(key)) this.widths.set(key, pen.measureText(text).width);
-    const half = this.widths.get(key) / 2 + 3, box = [x - half, y - 10, x + half, y + 10];
+    const picture = this.picture(text, font, colour), half = picture.wide / 2;
+    const box = [x - half, y - 10, x + half, y + 10];
     if (box[0] < 0 || box[2] > this.width || box[1] < 0 || box[3] > this.height) return false;
-    if (!always && taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3])) return false;
+    const meets = (other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3];
+    if (!always && taken.some(meets)) return false;
     taken.push(box);
-    pen.textAlign = "center";
-    pen.textBaseline = "middle";
-    pen.lineJoin = "round";
-    pen.lineWidth = 4;
-    pen.strokeStyle = this.ink.surface;
-    pen.strokeText(text, x, y);
-    pen.fillStyle = colour;
-    pen.fillText(text, x, y);
+    pen.drawImage(picture, Math.round((x - half) * this.ratio) / this.ratio, Math.round((y - 14) * this.ratio) / this.ratio, picture.wide, 28);
     return true;
+  }
+
+  // A text with a rim in the colour of the ground: drawn once, since letters cost more than all the points.
+  picture(text, font, colour) {
+    const key = `${font} ${colour} ${text}`;
+    if (!this.pictures.has(key)) {
+      if (this.pictures.size > 600) this.pictures.clear();
+      const canvas = make("canvas"), pen = canvas.getContext("2d");
+      pen.font = font;
+      canvas.wide = Math.ceil(pen.measureText(text).width) + 8;
+      [canvas.width, canvas.height] = [canvas.wide * this.ratio, 28 * this.ratio];
+      pen.scale(this.ratio, this.ratio);
+      Object.assign(pen, { font, textAlign: "center", textBaseline: "middle", lineJoin: "round", lineWidth: 4 });
+      pen.strokeStyle = this.ink.surface;
+      pen.strokeText(text, canvas.wide / 2, 14);
+      pen.fillStyle = colour;
+      pen.fillText(text, canvas.wide / 2, 14);
+      this.pictures.set(key, canvas);
+    }
+    return this.pictures.get(key);
   }
 
   drawLabels(pen, x, y, screen, radius, focus, taken) {

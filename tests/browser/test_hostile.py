@@ -87,6 +87,10 @@ def test_a_hostile_catalogue_is_text_on_every_page(open_page: OpenPage) -> None:
     expect(page.locator(".seed h2")).to_have_text(HOSTILE[0])
     wait_for_script(page)
 
+    go(page, "Map")
+    expect(page.locator(".map[data-painted]")).to_have_count(1)
+    wait_for_script(page)
+
     go(page, "Home")
     for index in range(2):
         rate(board(page, "hand").locator(".card").nth(index), 5)
