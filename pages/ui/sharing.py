@@ -12,9 +12,10 @@ import streamlit as st
 
 from pages.hosting.logs import log_event
 from pages.hosting.visitor import check_limit, visitor_id
+from pages.posters.picture import HEIGHT, WIDTH, Pictured, picture_svg
 from pages.ui import caches, datasets, messages, recipes, sidebar
 from pages.ui.datasets import origin_of
-from pages.ui.escape import markdown
+from pages.ui.escape import markdown, plain
 from pages.ui.reason_words import because
 from pages.ui.visitor_lists import as_histories, steered_lists
 from pages.ui.visitor_ratings import VisitorRatings, event_log
@@ -29,7 +30,14 @@ from recengine.serving.take_home import take_home
 
 ADDRESS = "shared"
 """Path of the page that a link opens."""
-_FONT = Path(__file__).parents[1] / "static" / "fonts" / "barlow-condensed-bold-latin.woff2"
+_HERE = Path(__file__).parent
+_FONT = _HERE.parent / "static" / "fonts" / "barlow-condensed-bold-latin.woff2"
+_as_png = st.components.v2.component(
+    "recengine_as_png",
+    html='<button type="button"></button>',
+    css=(_HERE / "as_png.css").read_text(encoding="utf-8"),
+    js=(_HERE / "as_png.js").read_text(encoding="utf-8"),
+)
 _ONE_AT_A_TIME = Lock()
 """Making a page takes memory and seconds; who asks meanwhile waits."""
 
@@ -41,7 +49,9 @@ def draw(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: f
     """
     items, fallback = steered_lists(model, dataset, mine, [len(mine.stars)], positive)
     listed = [] if fallback[0] else [int(item) for item in items[0] if item >= 0]
-    st.html('<h3 class="part-title">As a link</h3>')
+    if listed:
+        draw_picture(dataset, mine, listed)
+    st.html('<h3 class="part-title">A link</h3>')
     st.markdown(
         words_of(dataset).say(
             "A page with your list and your ratings as they are now, for anyone who has the link. It shows nothing "
@@ -59,8 +69,39 @@ def draw(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: f
     else:
         st.caption(words_of(dataset).say("Rate at least one film first: until then your list is everyone’s."))
     draw_links()
-    st.html('<h3 class="part-title">As a page that works offline</h3>')
+    st.html('<h3 class="part-title">A page that works offline</h3>')
     draw_take_home(dataset, model, mine, positive)
+
+
+def draw_picture(dataset: Dataset, mine: VisitorRatings, listed: Sequence[int]) -> None:
+    """Draw the picture of the list, and offer it as PNG, which the browser makes of it, and as SVG."""
+    words = words_of(dataset)
+    films = [Pictured(*dataset.films[item][1:], is_film=words.is_film) for item in listed]
+    svg = picture_svg(films, "My top ten", f"from {counted(len(mine.stars), words.ratings)}")
+    st.html('<h3 class="part-title">A picture</h3>')
+    titles = ", ".join(plain(film.title) for film in films)
+    st.image(svg, width=640, alt=f"Your list as a picture: {titles}")
+    with st.container(horizontal=True, key="picture-actions"):
+        _as_png(
+            key="picture-png",
+            width="content",
+            data={
+                "svg": svg,
+                "label": "Download as PNG",
+                "name": "my-list.png",
+                "width": 2 * WIDTH,
+                "height": 2 * HEIGHT,
+            },
+        )
+        st.download_button(
+            "Download as SVG",
+            svg,
+            "my-list.svg",
+            "image/svg+xml",
+            icon=":material/download:",
+            on_click="ignore",
+            key="picture-svg",
+        )
 
 
 def draw_take_home(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float) -> None:

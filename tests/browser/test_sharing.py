@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from PIL import Image
+from playwright.sync_api import Browser, Page, Request, expect
 
+from benchmarks.server import Server
 from benchmarks.take_home import in_the_app, tastes_of
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
@@ -17,8 +19,10 @@ from recengine.experiments.train import TrainingRequest, obtain
 from recengine.models.base import Recommender
 from recengine.models.registry import DEFAULT
 from recengine.serving.panel import SAMPLE_FILES
-from recengine.serving.take_home import take_home
+from recengine.serving.take_home import MOST_BYTES, take_home
 from tests.app.test_data import HOSTILE
+from tests.browser.conftest import OpenPage
+from tests.browser.test_rating import board, rate, settled
 
 pytestmark = pytest.mark.browser
 
@@ -59,6 +63,69 @@ def home(browser: Browser, tmp_path: Path) -> Iterator[Home]:
     opened = Home(browser, tmp_path)
     yield opened
     assert not opened.errors, opened.errors
+
+
+def test_a_link_opens_in_another_browser_until_it_is_taken_back(
+    open_page: OpenPage, server: Server, browser: Browser
+) -> None:
+    page = open_page("/")
+    rate(board(page, "hand").locator(".card").first, 5)
+    settled(page)
+    title = board(page, "hand").locator(".card .name").first.inner_text()
+    page.goto(f"{server.url}/my_films?show=share")
+    page.get_by_role("button", name="Create a link").click()
+    address = page.locator(".stCode").inner_text().strip()
+    assert address.startswith(f"{server.url}/shared?link=")
+
+    other = browser.new_context().new_page()
+    asked: list[Request] = []
+    other.on("request", lambda request: asked.append(request))
+    response = other.goto(address)
+    assert response is not None
+    assert response.status == 200
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert "noindex" in response.headers["x-robots-tag"]
+    expect(other.locator(".films li")).to_have_count(10)
+    expect(other.locator(".rated")).to_contain_text(title)
+    for picture in other.locator(".films img").all():
+        picture.scroll_into_view_if_needed()
+        other.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=picture.element_handle())
+    assert all(request.url.startswith(server.url) for request in asked), "the link was told to another machine"
+    assert other.evaluate("document.querySelectorAll('script, form, input').length") == 0
+    other.get_by_role("link", name="Make a list of your own").click()
+    board(other, "hand")
+    assert other.evaluate("document.referrer") == ""
+    other.goto(f"{server.url}/my_films?show=share")
+    expect(other.get_by_text("Your films will be here")).to_be_visible()
+    assert address not in other.content()
+
+    page.get_by_role("button", name="Take back").click()
+    expect(page.locator(".stCode")).to_have_count(0)
+    response = other.goto(address)
+    assert response is not None
+    assert response.status == 404
+    expect(other.locator("h1")).to_have_text("This link is not active")
+    assert title not in other.content()
+    other.context.close()
+
+
+def test_the_picture_is_saved_as_png_by_the_browser_itself(open_page: OpenPage, server: Server) -> None:
+    page = open_page("/")
+    rate(board(page, "hand").locator(".card").first, 5)
+    settled(page)
+    page.goto(f"{server.url}/my_films?show=share")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as PNG").click()
+    with Image.open(download.value.path()) as picture:
+        assert (picture.format, picture.size) == ("PNG", (2400, 1260))
+        colours = picture.convert("RGB").resize((48, 25)).getcolors(48 * 25)
+        assert colours is not None
+        assert len(colours) > 100, "it is blank"
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the page").click()
+    text = download.value.path().read_text(encoding="utf-8")
+    assert len(text.encode()) < MOST_BYTES
+    assert "Content-Security-Policy" in text
 
 
 def listed(page: Page) -> list[int]:
