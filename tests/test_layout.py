@@ -165,6 +165,7 @@ NAMES_AS_OTHER_WORDS = {
     "pages/data.py": {"counts"},
     "pages/home.py": {"content"},  # a width
     "pages/compare.py": {"random"},  # a split
+    "pages/ui/sharing.py": {"content"},
     "pages/film.py": {"content"},  # a width
     "pages/viewers.py": {"content", "taste"},  # a width, and what a viewer likes
     "pages/ui/film_similar.py": {"content"},

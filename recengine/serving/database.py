@@ -90,5 +90,6 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     """Make a commit durable when it returns, and let us begin transactions ourselves."""
     connection.isolation_level = None
     journal = "WAL" if safe_wal(sqlite3.sqlite_version_info) else "DELETE"
-    for pragma in ("busy_timeout=30000", f"journal_mode={journal}", "synchronous=FULL", "foreign_keys=ON"):
+    kept = f"journal_mode={journal}", "synchronous=FULL", "secure_delete=ON"  # what is erased leaves the disk too
+    for pragma in ("busy_timeout=30000", *kept, "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
