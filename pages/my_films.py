@@ -109,6 +109,7 @@ def files(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
     if model is not None and mine.stars:
         items, _ = steered_lists(model, dataset, mine, [len(mine.stars)], positive, k=EXPORTED)
         films = [cards.film(dataset, int(item)) for item in items[0] if item >= 0]
+    st.html('<h2 class="row-title">Take it with you</h2>')
     import_export.draw_export(dataset, mine, films)
     st.html('<h2 class="row-title">Import ratings</h2>')
     import_export.draw_import(dataset)

@@ -187,8 +187,9 @@ function paint(board, card) {
   const rated = data.starred ? `${card.stars} ★` : "Liked";
   card.done.textContent = waiting ? "…" : card.stars ? rated : card.mark ? MARKS[card.mark].done : "";
   card.undo.hidden = !card.stars && !card.mark;
-  card.undo.textContent = card.stars ? "Remove" : "Undo";
-  card.undo.setAttribute("aria-label", card.stars ? `Remove your rating of ${card.film}` : `Undo ${card.film}`);
+  const verb = card.stars || !data.fades ? "Remove" : "Undo"; // what has stood for long is not undone but removed
+  card.undo.textContent = verb;
+  card.undo.setAttribute("aria-label", card.stars ? `Remove your rating of ${card.film}` : `${verb} ${card.film}`);
   for (const [kind, button] of card.marks) {
     button.hidden = !card.undo.hidden || !data.passing;
     button.title = MARKS[kind].name("it");

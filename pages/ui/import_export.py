@@ -19,7 +19,7 @@ from recengine.data.readers.archive import upload_label
 from recengine.data.readers.export_rows import LIKED_STARS
 from recengine.data.readers.exports import read_export
 from recengine.errors import BadInput
-from recengine.export import csv_text
+from recengine.export import counted, csv_text
 from recengine.serving.event_log import Event
 
 FROM = {
@@ -212,7 +212,7 @@ def import_matches(dataset: Dataset, source: str, wanted: Sequence[Match]) -> No
     new = len(done.new)
     parts = [f"{new:,} rating{'' if new == 1 else 's'} imported from {FROM[source]}"]
     if any(match.row.mark in ("seen", "watchlist") for match in wanted):
-        parts = [f"{new:,} films imported from {FROM[source]}"]
+        parts = [f"{counted(new, 'films')} imported from {FROM[source]}"]
     parts += [f"{done.known:,} you already had"] if done.known else []
     parts += [f"{done.since:,} left unchanged: you have rated those films here since"] if done.since else []
     st.session_state["rate imported"] = "; ".join(parts) + "."
@@ -249,17 +249,15 @@ def draw_imported(dataset: Dataset, mine: VisitorRatings) -> None:
 
 
 def draw_export(dataset: Dataset, mine: VisitorRatings, films: Sequence[cards.Film]) -> None:
-    """List the visitor's ratings, offer them and their recommendations as files, and offer to erase everything.
+    """Offer the visitor's ratings and recommendations as files, to take back an import, and to erase everything.
 
     films : what is recommended, best first
     """
     moments = {event.item_id: event.timestamp for event in mine.events}
     rows = [(cards.film(dataset, item), stars) for item, stars in mine.stars.items()]
-    entries = "".join(f"<li>{html(cards.named(it))} <b>{stars:g} ★</b></li>" for it, stars in reversed(rows))
-    st.html(f'<section class="rated-list"><h3>{len(rows)} films rated</h3><ol>{entries}</ol></section>')
     with st.container(horizontal=True, key="take-away"):
         for label, name, text in (
-            ("Download my top 50", "recommendations.csv", recommendations_csv(films)),
+            *([("Download my top 50", "recommendations.csv", recommendations_csv(films))] if films else []),
             ("Download my ratings (MovieLens format)", "ratings.csv", movielens_csv(rows, moments)),
             ("Download my ratings (Letterboxd format)", "letterboxd.csv", letterboxd_csv(rows)),
         ):

@@ -24,58 +24,6 @@ EMPTY = {
 }
 FILES = {"watchlist": "watchlist.csv", "seen": "watched.csv", "pass": "not-interested.csv"}
 """Names of the files to download, by which the first two are known when they come back."""
-LISTED = 100
-"""Films shown of a kind, the latest first."""
-
-
-@messages.toast_errors
-def remove(dataset: Dataset, mine: VisitorRatings, kind: str) -> None:
-    """Take back the marks of the films that are chosen. For callbacks."""
-    chosen = set(st.session_state.get(f"rate marks {kind}") or [])
-    visitor_ratings.take_back(dataset, [e for e in mine.standing if e.item_idx in chosen and e.kind == kind])
-
-
-def draw(dataset: Dataset, mine: VisitorRatings) -> None:
-    """Draw the films put aside, each of which can be removed; nothing where there are none."""
-    films = {kind: mine.marked(kind) for kind in LABELS}
-    counts = {kind: len(items) for kind, items in films.items() if items}
-    if not counts:
-        return
-    title = " · ".join(f"{LABELS[kind]} {count:,}" for kind, count in counts.items())
-    with st.expander(title, icon=":material/bookmark:", key="marks"):
-        kind = next(iter(counts))
-        if len(counts) > 1:
-            kind = st.segmented_control(
-                "Films put aside",
-                list(counts),
-                format_func=LABELS.__getitem__,
-                default=kind,
-                required=True,
-                label_visibility="collapsed",
-                key="rate marks",
-            )
-        _removal(dataset, mine, kind, films[kind])
-
-
-def _removal(dataset: Dataset, mine: VisitorRatings, kind: str, films: list[int]) -> None:
-    """Let the visitor choose films to remove."""
-    st.pills(
-        "Choose films to remove from it",
-        films[:LISTED],
-        format_func=lambda item: own_ratings.named(dataset, item),
-        selection_mode="multi",
-        key=f"rate marks {kind}",
-    )
-    st.button(
-        "Remove",
-        on_click=remove,
-        args=(dataset, mine, kind),
-        disabled=not st.session_state.get(f"rate marks {kind}"),
-        icon=":material/bookmark_remove:",
-        key="marks-remove",
-    )
-    if len(films) > LISTED:
-        st.caption(f"The latest {LISTED} of {len(films):,}.")
 
 
 @messages.toast_errors
@@ -90,12 +38,13 @@ def draw_kind(dataset: Dataset, mine: VisitorRatings, kind: str) -> None:
     words, films = words_of(dataset), mine.marked(kind)
     with st.container(key="aside-add"):
         for item in own_ratings.find_films(dataset, words.say("Add a film"), f"aside {kind}"):
+            is_there = item in films or item in mine.stars  # stars say more than a mark, which would replace them
             st.button(
-                own_ratings.named(dataset, item),
+                own_ratings.named(dataset, item) + (" · rated" if item in mine.stars else ""),
                 on_click=add,
                 args=(dataset, item, kind),
-                disabled=item in films,
-                icon=":material/check:" if item in films else ":material/add:",
+                disabled=is_there,
+                icon=":material/check:" if is_there else ":material/add:",
                 key=f"aside add {kind} {item}",
             )
     if not films:
@@ -103,7 +52,13 @@ def draw_kind(dataset: Dataset, mine: VisitorRatings, kind: str) -> None:
         return
     shown = films[: st.session_state.setdefault("mine shown", own_ratings.PAGE)]
     board.draw(
-        dataset, [Square(item) for item in shown], key=BOARD, acknowledged=mine.acknowledged, fades=False, passing=False
+        dataset,
+        [Square(item, mark=kind) for item in shown],
+        key=BOARD,
+        acknowledged=mine.acknowledged,
+        fades=False,
+        passing=False,
+        label=LABELS[kind],
     )
     with st.container(horizontal=True, vertical_alignment="center", key="aside-more"):
         if len(films) > len(shown):
@@ -117,5 +72,3 @@ def draw_kind(dataset: Dataset, mine: VisitorRatings, kind: str) -> None:
             on_click="ignore",
             key=f"aside data {kind}",
         )
-    with st.expander("Remove some", icon=":material/bookmark_remove:"):
-        _removal(dataset, mine, kind, films)

@@ -90,7 +90,15 @@ def draw(dataset: Dataset, mine: VisitorRatings) -> None:
         )
         for item in films[:shown]
     ]
-    board.draw(dataset, squares, key=BOARD, acknowledged=mine.acknowledged, fades=False, passing=False)
+    board.draw(
+        dataset,
+        squares,
+        key=BOARD,
+        acknowledged=mine.acknowledged,
+        fades=False,
+        passing=False,
+        label="Films that you rated",
+    )
     if len(films) > shown:
         show_more(len(films) - shown)
         st.caption(f"{shown:,} of {counted(len(films), words.items)}")

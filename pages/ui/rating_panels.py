@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import altair as alt
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -18,10 +17,8 @@ from pages.ui.visitor_ratings import VisitorRatings
 from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 from recengine.experiments.store import Trained
-from recengine.export import nouns
 from recengine.models.base import Recommender
 from recengine.models.registry import SIDE_BY_SIDE
-from recengine.serving import viewers
 
 STEPS = (0, 1, 2, 5)
 """Numbers of ratings after which lists are compared."""
@@ -140,40 +137,3 @@ def step_by_step(dataset: Dataset, model: Recommender, mine: VisitorRatings, pos
                 caption = f"last: {plain(cards.film(dataset, item).title)[:32]}{given}"
             column(dataset, f"After {length}", caption, items.tolist(), final)
     st.caption("Bold: still in your list.")
-
-
-def taste(dataset: Dataset, mine: VisitorRatings, positive: float) -> None:
-    """Draw which genres and decades the visitor likes, compared with all viewers."""
-    words = words_of(dataset)
-    liked = np.array([i for i, stars in mine.stars.items() if dataset.in_scale(stars, positive) >= positive], np.int64)
-    if not len(liked):
-        st.caption(f"Rate {words.an_item} {words.at_least(positive)} to see your taste here.")
-        return
-    likes = dataset.ratings.at_least(positive)
-    all_viewers = np.bincount(likes.item_idx, minlength=dataset.n_items) / max(1, len(likes))  # (n_items,) share
-    years = dataset.items["year"].to_numpy(np.float64, na_value=np.nan)
-    decades = {f"{d:.0f}s": np.floor(years / 10) * 10 == d for d in np.unique(np.floor(years / 10) * 10) if d == d}
-    genres = {name: viewers.has_genre(dataset, name) for name in viewers.genre_names(dataset)}
-    for title, groups in (("Genres", genres), ("Decades", decades)):
-        rows = [(plain(name), float(has[liked].mean()), float(all_viewers[has].sum())) for name, has in groups.items()]
-        if title == "Genres":
-            rows = sorted(rows, key=lambda row: -row[1])[:12]
-        table = pd.DataFrame(rows, columns=["group", "you", "everyone"])
-        bars = alt.Chart(table).encode(y=alt.Y("group:N", sort=None, title=None))
-        share = alt.Axis(format="%", tickCount=5, title=words.say("share of liked films"))
-        yours = bars.mark_bar(cornerRadiusEnd=3, height={"band": 0.7}).encode(
-            x=alt.X("you:Q", axis=share), tooltip=["group", alt.Tooltip("you", format=".0%")]
-        )
-        ticks = bars.encode(x="everyone:Q", tooltip=["group", alt.Tooltip("everyone", format=".0%")])
-        paper = palette.THEME["paper"]  # a dark tick in a light one can be seen on the bars and in both themes
-        chart = yours + ticks.mark_tick(thickness=5, size=18, color=paper.light, opacity=1)
-        chart += ticks.mark_tick(thickness=2, size=18, color=paper.dark, opacity=1)
-        st.html(f"<h3>{title}</h3>")
-        st.altair_chart(
-            chart.properties(height=26 * len(rows) + 40, background="transparent"),
-            alt=f"Bars: your share by {title.lower()}; ticks: everyone’s",
-        )
-    st.caption(
-        f"Bars: your {len(liked)} liked {nouns(len(liked), words.items)}. "
-        f"Ticks: all {words.viewers}’ liked {words.items}."
-    )

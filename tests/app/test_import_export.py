@@ -215,11 +215,12 @@ def test_films_put_aside_are_shown_and_can_be_removed(app: AppTest) -> None:
         app.segmented_control(key="show").options
     )
     show(app, "seen")
-    (jaws,) = [option for option in app.pills(key="rate marks seen").options if option.startswith("Jaws")]
-    app.pills(key="rate marks seen").set_value([jaws]).run()
-    press(app, "Remove")
+    jaws = load_dataset("sample").items.set_index("title")["item_id"]["Jaws"]
+    app.session_state["board-aside"] = {"events": [{"id": "ab" * 16, "kind": "undo", "item": str(jaws)}]}
+    app.run()
     assert "Jaws" not in stands(app)
     assert stands(app)["Heat"] == ("seen", None)
+    assert "Seen, not rated 1" in app.segmented_control(key="show").options
 
 
 def test_a_watchlist_that_was_downloaded_is_a_watchlist_when_it_comes_back(app: AppTest) -> None:

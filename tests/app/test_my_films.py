@@ -116,9 +116,11 @@ def test_a_film_is_put_aside_by_a_search_and_leaves_when_it_is_rated(app: AppTes
     app = keep(app, rated("460", 4.0))
     app.segmented_control(key="show").set_value(kind).run()
     assert board_of(app, "aside") == []
+    app.text_input(key=f"aside {kind} query").set_value(sample.films[sample.item_index_of["460"]][1]).run()
+    assert app.button(key=f"aside add {kind} {sample.item_index_of['460']}").disabled  # it is rated
     app.text_input(key=f"aside {kind} query").set_value("the matrix").run()
     app.button(key=f"aside add {kind} {sample.item_index_of['839']}").click().run()
-    assert [card["item"] for card in board_of(app, "aside")] == ["839"]
+    assert [(card["item"], card["mark"]) for card in board_of(app, "aside")] == [("839", kind)]
     app.session_state["board-aside"] = {"events": [{"id": "cd" * 16, "kind": "rate", "item": "839", "stars": 4.5}]}
     app.run()
     assert board_of(app, "aside") == []

@@ -134,7 +134,6 @@ def test_an_export_is_imported_after_a_review_and_can_be_downloaded(open_page: O
     page.reload()
     board(page, "list")
     import_and_export(page)
-    expect(page.locator(".rated-list")).to_contain_text("Rocky IV (1985) 3 ★")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download my ratings (Letterboxd format)").click()
     taken = download.value.path().read_text(encoding="utf-8").splitlines()
@@ -165,10 +164,8 @@ def test_six_quick_clicks_are_all_kept_and_survive_a_reload(open_page: OpenPage)
     settled(page)
     page.reload()
     board(page, "list")
-    import_and_export(page)
-    expect(page.locator(".rated-list")).to_contain_text("6 films rated")
-    for name in names:
-        expect(page.locator(".rated-list")).to_contain_text(name)
+    page.locator("[data-testid=stSidebarNavLink]", has_text="My films").click()
+    assert sorted(titles(board(page, "mine"))) == sorted(names)
 
 
 def test_a_film_is_rated_by_keyboard_alone(open_page: OpenPage) -> None:
