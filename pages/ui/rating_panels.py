@@ -1,15 +1,14 @@
-"""Panels under a visitor's list: other models' lists, its growth rating by rating, and the visitor's taste."""
+"""Panels under a visitor's list: other models' lists, and how it grew rating by rating."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import altair as alt
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.ui import caches, cards, jobs, messages, palette, plot, recipes, sidebar
+from pages.ui import caches, cards, jobs, messages, plot, recipes, sidebar
 from pages.ui.escape import html, plain
 from pages.ui.training_form import training_form
 from pages.ui.visitor_lists import SHOWN, steered_lists
