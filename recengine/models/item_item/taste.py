@@ -29,7 +29,7 @@ LIKES_OF_L2, GROWTH = 80_000, 1.3
 """Likes in training up to which the penalty is as set, and the power by which it grows with more."""
 LEAST_STRENGTH = 0.02
 """Weights between items that are smaller are not blown up to full size."""
-POWER = 4.0
+POWER = 2.0
 """Of the nearness to a dislike: what is only a little like it hardly loses."""
 ROWS_AT_ONCE = 2048
 """Dislikes whose nearness to all items is held at once."""
@@ -118,7 +118,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
     """EASE from the likes, less what resembles the dislikes, with content, quality, and a cap on series.
 
     score(u, i) = sum over likes h of B[h, i] / (count_i + 1)^damping, divided by the largest value for any item
-                - dislike_weight * sum over dislikes h of (max(B[h, i], 0) / max_j B[h, j])^4, or 1 for its series
+                - dislike_weight * sum over dislikes h of (max(B[h, i], 0) / max_j B[h, j])^2, or 1 for its series
                 + genre_weight * s^2 * (mean over likes of cos(h, i) - shared_dislike * mean over dislikes of it)
                   of genres, with s its largest size for any item: genres count where the likes are of one kind
                 + content_weight * (the same mean of f_h A f_i), divided by its largest size
@@ -134,7 +134,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
     abilities = ("similar", "fold-in", "explain", "ratings", "stars")
     summary = "Weighs your likes against your dislikes, in any order, and reads what films are about."
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
-    version = 7
+    version = 6
     learns_from = "ratings"
     hears_dislikes = True
     scores_from_history = True

@@ -70,7 +70,7 @@ def test_the_score_is_the_sum_that_the_class_states(tiny: Dataset) -> None:
     genres = (tiny.items["genres"].to_numpy()[:, None] == tiny.items["genres"].to_numpy()).astype(float)
     likes, dislikes = [1, 6, 10], [0, 3]
     together = b[likes].sum(0) / (x.sum(0) + 1) ** 0.2
-    near = (np.maximum(b[dislikes], 0) / np.maximum(b[dislikes].max(1, keepdims=True), 0.02)) ** 4
+    near = (np.maximum(b[dislikes], 0) / np.maximum(b[dislikes].max(1, keepdims=True), 0.02)) ** 2
     shared = genres[likes].mean(0) - config.shared_dislike * genres[dislikes].mean(0)
     expected = together / max(together.max(), 0.02) - 0.7 * near.sum(0) + 0.4 * shared * np.abs(shared).max() ** 2
     rows = history(*[(i, 5.0) for i in likes], *[(i, 2.0) for i in dislikes], (20, 3.0))
