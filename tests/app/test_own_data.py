@@ -87,6 +87,20 @@ def test_m57_what_is_no_film_is_not_called_one(open_app: Open) -> None:
             assert not any(word in label.lower() for label in labels), (page, labels)
 
 
+def test_an_item_of_a_shop_has_a_page_of_its_own_without_stars(open_app: Open) -> None:
+    app = upload(open_app("data.py"), "events.csv", EVENTS.encode())
+    use(app)
+    app.switch_page("film.py")
+    settle(app)
+    app.query_params["item"] = "SKU 1 Käse & Brot"
+    settle(app)
+    press(app, "Watchlist")
+    text = re.sub(r'film-|class="film|data-testid="film', "", markup(app))
+    assert "You and this item" in text
+    for word in ("film", "viewer", "★", "poster of"):
+        assert word not in text.lower(), word
+
+
 def test_m58_ids_are_shown_as_they_are(open_app: Open) -> None:
     app = upload(open_app("data.py"), "events.csv", EVENTS.encode())
     use(app)
