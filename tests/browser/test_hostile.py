@@ -46,7 +46,7 @@ def wait_for_script(page: Page) -> None:
 
 
 def go(page: Page, name: str) -> None:
-    page.locator("[data-testid=stSidebarNavLink]", has_text=name).click()
+    page.locator("[data-testid=stSidebarNavLink]", has_text=re.compile(f"{name}$")).click()
     expect(page.locator(".head h1")).to_have_text(name)
     wait_for_script(page)
 
