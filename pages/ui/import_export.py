@@ -273,7 +273,7 @@ def draw_export(dataset: Dataset, mine: VisitorRatings, films: Sequence[cards.Fi
                 )
         with st.popover("Erase all my ratings", icon=":material/delete:"):
             st.markdown(
-                "Deletes all your ratings on every data set, your uploads and your runs. This cannot be undone. "
+                "Deletes all your ratings on every data set, your links, uploads and runs. This cannot be undone. "
                 "We keep only a note that a deletion happened."
             )
             st.button("Erase", type="primary", on_click=erase, key="rate-erase")

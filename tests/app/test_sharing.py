@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.hosting.limits import LIMITS
 from pages.ui import shared_page, visitor_ratings
 from pages.ui.escape import html
 from recengine.data.dataset import Dataset
@@ -131,6 +132,17 @@ def test_two_visitors_see_only_their_own_links() -> None:
     press(one, "Create a link")
     assert not run(two).code
     assert len(run(one).code) == 1
+
+
+def test_a_hosted_app_makes_a_visitor_wait_for_more_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECENGINE_HOSTED", "1")
+    app = visit(LIKED)
+    allowed = LIMITS["link"].burst
+    for number in range(allowed + 1):
+        press(app, "Create a link")
+        visitor_ratings.event_log().append(app.session_state["visitor"], "sample", [rated(str(20 + number), 3.0)])
+        run(app)
+    assert len(links_of(app)) == allowed
 
 
 def test_without_a_rating_there_is_no_list_to_share() -> None:
