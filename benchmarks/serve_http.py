@@ -1,6 +1,6 @@
 """Requests a second and latency of `serve`, at 10,000 items, over HTTP on this machine.
 
-    python -m benchmarks.http
+    python -m benchmarks.serve_http
 
 The server has one thread of arithmetic (`OMP_NUM_THREADS=1`) and one process; the client is another process that keeps
 connections open, as a service in front of it would. Each row is a kind of request: known users, new users with ten
