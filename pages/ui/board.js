@@ -267,13 +267,12 @@ function strip(board, parent) {
     new IntersectionObserver(([seen]) => board.strip.classList.toggle("away", seen.isIntersecting)).observe(board.root);
     board.strip.onclick = () => parent.querySelector(".frame").scrollIntoView({ behavior: "smooth" });
   }
-  board.strip.setAttribute("aria-label", `${data.strip}: ${data.cards.slice(0, 3).map((film) => film.name).join(", ")}`);
   board.strip.replaceChildren(
     make("b", {}, data.strip),
     ...data.cards.slice(0, 3).map((film) => {
       const badge = make("i", {}, film.moved || String(film.rank));
       if (film.moved) badge.className = "changed";
-      return make("span", {}, make("img", { src: film.poster, alt: "", width: "300", height: "450" }), badge);
+      return make("span", {}, make("img", { src: film.poster, alt: film.name, width: "300", height: "450" }), badge);
     }),
   );
 }

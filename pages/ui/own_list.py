@@ -154,7 +154,7 @@ def says(
         return f"{act} to make this list yours. Until then: what is popular.", "", ""
     start, title, end = st.session_state["rate act"]
     if not (start or title):
-        made = f"{plain(recipes.label(model.name))} made this list from your {len(mine.stars):,} {words.ratings}."
+        made = f"{plain(recipes.label(model.name))} made this list from your {counted(len(mine.stars), words.ratings)}."
         return made, "", ""
     new, up = change.count("NEW"), sum(mark.startswith("▲") for mark in change)
     counts = [f"{count} {word}" for count, word in ((new, "new"), (up, "up")) if count]

@@ -97,7 +97,7 @@ def test_a_hostile_catalogue_is_text_on_every_page(open_page: OpenPage) -> None:
         kept(page)
     names = board(page, "list").locator(".card .name").all_inner_texts()
     assert len({name for name in names if name in HOSTILE}) >= 5, names
-    for panel in ("Rank over time", "How it grew", "Your taste", "Side by side"):
+    for panel in ("Rank over time", "How it grew", "Side by side"):
         page.get_by_role("radio", name=panel).or_(page.get_by_role("button", name=panel)).first.click()
         wait_for_script(page)
     import_and_export(page)
