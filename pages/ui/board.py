@@ -53,7 +53,7 @@ def draw(
     fades: bool = True,
     label: str = "Films",
     says: tuple[str, str, str] = ("", "", ""),
-    layout: Literal["", "row", "hand"] = "",
+    layout: Literal["", "row", "hand", "ten"] = "",
     strip: str = "",
 ) -> None:
     """Draw films to rate. The visitor's acts on them can be read, by `sent`, when the page is drawn again.
@@ -63,7 +63,8 @@ def draw(
     fades   : whether the poster of a rated film fades
     label   : what the board is called to those who do not see it
     says    : a line above the films that is read out when it changes, the middle part in bold
-    layout  : `row` for one row that scrolls sideways within itself, `hand` for six films in one row or two
+    layout  : `row` for one row that scrolls sideways within itself, `hand` for six films in one row or two,
+              `ten` for ten films in two rows
     strip   : title of a strip with the first three films, at the bottom of a phone while the board is out of sight
     """
     words = words_of(dataset)

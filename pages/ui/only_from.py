@@ -99,7 +99,7 @@ def draw(dataset: Dataset, mine: VisitorRatings) -> None:
         )
         read = _read(dataset, st.session_state[titles])
         if read.items:
-            st.caption(f"{counted(len(read.items), words.items)} of these are in this catalogue.")
+            st.caption(f"These titles name {counted(len(read.items), words.items)} of this catalogue.")
         if read.unknown:
             named = ", ".join(markdown(title) for title in read.unknown[:NAMED])
             rest = f" and {len(read.unknown) - NAMED} more" if len(read.unknown) > NAMED else ""
@@ -109,3 +109,8 @@ def draw(dataset: Dataset, mine: VisitorRatings) -> None:
 def text(dataset: Dataset) -> str:
     """Return what the list is held to, in a few words; "" for all films."""
     return {SOURCES[1]: "only my watchlist", SOURCES[2]: "only my titles"}.get(_source(dataset), "")
+
+
+def reset(dataset: Dataset) -> None:
+    """Hold the list to nothing; what was pasted stays for the next time. For callbacks."""
+    kept.change(_key(dataset, "source"), SOURCES[0])

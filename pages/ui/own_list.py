@@ -104,6 +104,7 @@ def draw(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: f
         key=BOARD,
         acknowledged=mine.acknowledged,
         label="Top picks for you",
+        layout="ten",
         says=says(dataset, model, mine, positive, fallback, list(change.values())),
         strip="Your top three" if shown else "",
     )

@@ -91,7 +91,7 @@ def draw(dataset: Dataset, mine: VisitorRatings, model: str, positive: float) ->
                 "Back to the list as it is",
                 on_click=_reset,
                 args=(dataset,),
-                disabled=knobs.is_neutral,
+                disabled=knobs.is_neutral and not only_from.text(dataset),
                 icon=":material/restart_alt:",
                 key="steering-reset",
             )
@@ -118,7 +118,8 @@ def _price(curve: CostCurve | None, knobs: Knobs) -> None:
 
 
 def _reset(dataset: Dataset) -> None:
-    """Set all knobs to neutral. For callbacks."""
+    """Set all knobs to neutral, and list from all films again. For callbacks."""
+    only_from.reset(dataset)
     for knob in (*ENDS, "mood"):
         kept.change(_key(dataset, knob), None if knob == "mood" else 0.0)
 

@@ -1,4 +1,4 @@
-"""Rate: the list that follows from a visitor's ratings, however it is served, and what a browser may send."""
+"""Home: the list that follows from a visitor's ratings, however it is served, and what a browser may send."""
 
 import json
 from dataclasses import replace
@@ -297,6 +297,8 @@ def test_knobs_and_only_from_outlive_the_page(open_app: Open, sample: Dataset) -
     assert {card["title"] for card in cards_of(app, "list")} == listed
     assert app.select_slider(key=f"rate knob new {sample.fingerprint}").value == -1.0
     assert "Steer this list · old · only my titles" in [box.label for box in app.expander]
+    press(app, "Back to the list as it is")
+    assert len(cards_of(app, "list")) == 10
 
 
 # What a browser sends -------------------------------------------------------------------------------------------

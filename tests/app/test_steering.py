@@ -1,4 +1,4 @@
-"""Steering on the Rate page: knobs that move the list, their price, and the way back."""
+"""Steering on Home: knobs that move the list, their price, and the way back."""
 
 import json
 from typing import Any
