@@ -108,7 +108,7 @@ def catalogue() -> None:
                 f'<div class="set"><h3>{html(info.title)} <code>{html(info.name)}</code></h3>'
                 f'<p class="meta">{info.n_ratings:,} ratings · {info.n_users:,} viewers · '
                 f"{info.n_items:,} films{size}</p>"
-                f"<p>{html(info.licence)}</p></div>"
+                f"<details><summary>Terms of use</summary><p>{html(info.licence)}</p></details></div>"
             )
             if info.name == chosen:
                 st.button("In use", key=f"use_{info.name}", disabled=True, icon=":material/check:")

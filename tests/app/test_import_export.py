@@ -24,6 +24,7 @@ EXPORT = """Date,Name,Year,Letterboxd URI,Rating
 2024-06-03,<script>alert(1)</script>,2001,https://boxd.it/4,3
 2024-06-04,Heat,1995,https://boxd.it/5,
 """
+ALIEN = "2024-05-31,Alien,1979,https://boxd.it/8,5\n"
 
 
 @pytest.fixture
@@ -70,6 +71,14 @@ def test_an_export_is_reviewed_confirmed_and_imported_once(app: AppTest) -> None
     press(app, "Import 2 ratings")
     assert [success.value for success in app.success] == ["0 ratings imported from Letterboxd; 2 you already had."]
     assert len(stands(app)) == 3
+
+
+def test_films_newer_than_the_catalogue_are_counted_with_its_last_year(app: AppTest) -> None:
+    last = int(load_dataset("sample").items["year"].max())
+    upload(
+        app, f"Date,Name,Year,Letterboxd URI,Rating\n2024-05-31,Not Made Yet,{last + 9},https://boxd.it/9,4\n{ALIEN}"
+    )
+    assert f"This catalogue ends in {last}: 1 of your films are newer." in [caption.value for caption in app.caption]
 
 
 def test_an_unknown_format_is_explained_with_an_example_that_works(app: AppTest) -> None:
