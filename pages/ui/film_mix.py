@@ -10,6 +10,7 @@ import streamlit as st
 from pages.ui import cards
 from pages.ui.address import link, recall, record
 from pages.ui.escape import html, markdown
+from pages.ui.reason_words import listed
 from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 
@@ -71,7 +72,7 @@ def current(dataset: Dataset) -> Mix:
 def draw(dataset: Dataset, mix: Mix) -> None:
     """Draw what several films others are sought by, each with a way to take it out."""
     titles = [f"<b>{html(dataset.films[item][1])}</b>" for item in mix.films]
-    like, unlike = " and ".join(titles[: len(mix.seeds)]), " and ".join(titles[len(mix.seeds) :])
+    like, unlike = listed(titles[: len(mix.seeds)]), listed(titles[len(mix.seeds) :])
     all_of = "" if len(mix.seeds) < 3 else " all of"
     st.html(f'<h2 class="row-title mixed">More like{all_of} {like}{f", less like {unlike}" if unlike else ""}</h2>')
     with st.container(horizontal=True, wrap=False, key="shelf-mix", gap="small"):

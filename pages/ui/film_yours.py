@@ -11,6 +11,7 @@ from pages.ui import board, caches, marks, messages, recipes, sidebar, visitor_r
 from pages.ui.address import link
 from pages.ui.board import Square
 from pages.ui.escape import html
+from pages.ui.reason_words import listed
 from pages.ui.steering import chosen_steering
 from pages.ui.visitor_lists import SHOWN, as_histories
 from pages.ui.visitor_ratings import VisitorRatings
@@ -266,7 +267,7 @@ def answer_html(dataset: Dataset, answer: WhyNot, mine: VisitorRatings) -> str:
         else:
             rating.append(f"{title}{stars}")
     verb = "choosing" if words.is_implicit else "rating"
-    parts = [f"{does} {' and '.join(films)}" for does, films in ((verb, rating), ("changing", changing)) if films]
+    parts = [f"{does} {listed(films)}" for does, films in ((verb, rating), ("changing", changing)) if films]
     start = " and ".join(parts)
     return (
         f"{start[0].upper()}{start[1:]} would bring it from rank {answer.rank:,} to <b>rank {answer.new_rank:,}</b>. "

@@ -34,7 +34,7 @@ def because(dataset: Dataset, reason: Reason, target: int, who: Who = "you") -> 
     if reason.kind in IMPERSONAL:
         return words.say(IMPERSONAL[reason.kind]), "", ""
     films = [item for item in (reason.item_idx, reason.also) if item >= 0]
-    titles = " and ".join(plain(dataset.films[item][1]) for item in films)
+    titles = listed([plain(dataset.films[item][1]) for item in films])
     shared = ", ".join(traits(dataset, [target, *films])[:TRAITS])
     start = f"Because {who} {words.loved}" if reason.kind == "contribution" else "Most similar to"
     return start, titles, f"· {shared}" if shared else ""
@@ -44,6 +44,11 @@ def because_html(dataset: Dataset, reason: Reason, target: int, who: Who = "you"
     """Return what `because` does as HTML, the titles in bold."""
     start, titles, end = map(html, because(dataset, reason, target, who))
     return " ".join(filter(None, (start, f"<b>{titles}</b>" if titles else "", end)))
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return texts as a list in words: "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
 def traits(dataset: Dataset, items: Sequence[int]) -> list[str]:

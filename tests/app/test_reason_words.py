@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from pages.ui.reason_words import because, because_html, traits
+from pages.ui.reason_words import because, because_html, listed, traits
 from recengine.data.build import build_dataset
 from recengine.data.dataset import Dataset
 from recengine.serving.explain import Reason
@@ -52,3 +52,7 @@ def test_reasons_without_films_and_films_that_share_nothing(films: Dataset) -> N
 def test_a_hostile_title_is_text(films: Dataset) -> None:
     page = because_html(films, Reason("contribution", 3, 1.0), 0)
     assert page == "Because you loved <b>&lt;img src=x&gt; **</b>"
+
+
+def test_a_list_in_words() -> None:
+    assert [listed("abc"[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
