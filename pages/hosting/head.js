@@ -2,12 +2,17 @@
 // ended, the class `loading` hides what stands below its title, so that nothing moves under a visitor's eyes.
 document.documentElement.classList.add("loading");
 const started = performance.now();
+let height = 0;
+let calm = 0; // rounds in which the page has kept its height: boards and maps draw themselves after the run
 const waiting = setInterval(() => {
   const find = (names) => [...document.querySelectorAll(names)];
   const speaks = find('[data-testid="stMain"] :is([data-testid="stProgress"], [data-testid="stAlert"])').length > 0;
   const outlined = find('[data-testid="stSkeleton"]').some((box) => box.getBoundingClientRect().top < innerHeight);
   const ended = find('[data-testid="stApp"][data-test-script-state="notRunning"] .head').length > 0;
-  if ((ended && !outlined) || speaks || performance.now() - started > 10000) {
+  const now = document.querySelector('[data-testid="stMainBlockContainer"]')?.scrollHeight ?? 0;
+  calm = ended && !outlined && now === height ? calm + 1 : 0;
+  height = now;
+  if (calm > 4 || speaks || performance.now() - started > 10000) {
     clearInterval(waiting);
     document.documentElement.classList.remove("loading");
   }
