@@ -87,7 +87,7 @@ def draw(
     why: list[Reason],
     above: list[int],
 ) -> None:
-    """Draw the rows; those of the model's own list say for each film why it is there."""
+    """Draw the rows; hidden gems say for each film why it is there. What is different has no film to thank for it."""
     words, marked = words_of(dataset), set(mine.marked("watchlist"))
     for row in shelves(dataset, model, mine, positive, found, why, above):
         start, title = row.title
@@ -96,7 +96,7 @@ def draw(
             f'<p class="status-line">{html(words.say(row.about))}</p>'
         )
         notes = [("", "", "")] * len(row.items)
-        if row.key in STEERED:
+        if row.key == "gems":
             notes = notes_of(model, dataset, mine, row.items, positive, bool(found.fallback[0]))[1]
         squares = [
             Square(item, mark="watchlist" if item in marked else "", note=note)
