@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recengine.data.interactions import Interactions
-from recengine.data.readers.export_rows import LIKED_STARS
 from recengine.errors import BadInput
 from recengine.experiments.model_folder import ModelFolder, open_folder
 from recengine.serving.http_schema import Batch, NewUser
@@ -115,7 +114,7 @@ class Service:
         """Return the ratings of new users as rows without times, and what they saw without rating it."""
         data, positive = self.opened.dataset, self.opened.positive
         low, high = data.rating_range
-        like, dislike = data.in_scale(LIKED_STARS, positive), low
+        like, dislike = data.in_scale(5.0, positive), low
         rows: list[tuple[int, str | int, float]] = []
         for user, each in enumerate(users):
             for item, rating in each.ratings.items():
