@@ -144,6 +144,7 @@ class Chart {
   }
 
   recolour() {
+    if (!this.root.isConnected) return; // the visitor has left the page: there is no style to read
     const style = getComputedStyle(this.plane);
     this.scheme = getComputedStyle(this.root).colorScheme;
     const dark = this.scheme.includes("dark");
@@ -330,7 +331,7 @@ class Chart {
   }
 
   draw(now) {
-    if (!this.ready || !this.pixels) return;
+    if (!this.ready || !this.pixels || !this.root.isConnected) return;
     if (getComputedStyle(this.root).colorScheme !== this.scheme) this.recolour();
     const ease = (since, length) => {
       const t = Math.min(1, Math.max(0, (now - since) / length));
