@@ -278,8 +278,8 @@ def draw_export(dataset: Dataset, mine: VisitorRatings, films: Sequence[cards.Fi
                 )
         with st.popover("Erase all my ratings", icon=":material/delete:"):
             st.markdown(
-                "Deletes all your ratings on every data set, your links, uploads and runs. This cannot be undone. "
-                "We keep only a note that a deletion happened."
+                "Deletes all your ratings on every data set, your watchlist, votes, links, uploads and runs. This "
+                "cannot be undone. We keep only a note that a deletion happened."
             )
             st.button("Erase", type="primary", on_click=erase, key="rate-erase")
 

@@ -76,11 +76,12 @@ def compare(dataset: Dataset, mine: VisitorRatings, positive: float) -> dict[str
     passed, seen = (marks_of(mine.marked(kind), history) for kind in ("pass", "seen"))
     trials: dict[str, Trial] = {}
     names = [name for name, kind in MODELS.items() if "fold-in" in kind.abilities]
-    with st.empty():
-        for number, name in enumerate(names):
-            st.progress(number / len(names), text=f"{recipes.label(name)} …")
-            for trained in _ready(dataset, name):
-                trials[name] = try_out(trained.model, dataset, history, positive=positive, passed=passed, seen=seen)
+    slot = st.empty()
+    for number, name in enumerate(names):
+        slot.progress(number / len(names), text=f"{recipes.label(name)} …")
+        for trained in _ready(dataset, name):
+            trials[name] = try_out(trained.model, dataset, history, positive=positive, passed=passed, seen=seen)
+    slot.empty()
     return trials
 
 
