@@ -110,7 +110,7 @@ disk, damage, cure = Path(os.environ["DISK"]), sys.argv[1], sys.argv[2]
 server = Server(disk / "home", log=Path(sys.argv[3]))
 try:
     subprocess.run(damage, shell=True, check=True)
-    texts = {page: asyncio.run(look(page))[0] for page in ("", "rate", "train", "data")}
+    texts = {page: asyncio.run(look(page))[0] for page in ("", "my_films", "train", "data")}
     try:
         urllib.request.urlopen(server.url + "/healthz")
         health = 200
