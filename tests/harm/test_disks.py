@@ -117,7 +117,7 @@ try:
     except urllib.error.HTTPError as answer:
         health = answer.code
     subprocess.run(cure, shell=True, check=True)
-    again, visitor = asyncio.run(look(""))
+    again, visitor = asyncio.run(look("viewers"))
     films = sum(text.count('class="name"') for text in visitor.html)
     print(json.dumps({"texts": texts, "health": health, "again": again, "films": films}))
 finally:
