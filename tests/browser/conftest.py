@@ -55,6 +55,7 @@ def open_page(server: Server, browser: Browser) -> Iterator[OpenPage]:
         page.on("pageerror", lambda error: errors.append(f"page error: {error}"))
         page.on("dialog", lambda dialog: errors.append(f"dialog: {dialog.message}"))
         page.goto(server.url + address)
+        page.wait_for_function("!document.documentElement.classList.contains('loading')")  # hidden text is no text
         return page
 
     yield open_
