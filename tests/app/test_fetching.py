@@ -58,10 +58,12 @@ def test_a_fetch_shows_in_every_session_and_is_cancelled(open_app: Open, worker:
 @pytest.fixture
 def slow_model(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """Return a session whose model is being trained by a process, which has reported its third epoch."""
+    app = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=60)
+    app.run()
     monkeypatch.setattr(caches, "QUICK_ITEMS", 0)
     shutil.rmtree(TrainingRequest(load_dataset("sample"), MODEL).folder, ignore_errors=True)
     worker.does({"event": "step", "text": "training"}, epoch(0), epoch(3))
-    app = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=60)
+    app.switch_page("viewers.py")
     app.query_params["model"] = MODEL
     app.run()
     worker.after(3)
