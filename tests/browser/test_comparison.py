@@ -34,5 +34,5 @@ def test_three_models_are_compared_and_one_of_them_is_custom(open_page: OpenPage
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_a_phone_has_no_sideways_scrolling(open_page: OpenPage, scheme: str) -> None:
     page = open_page(ADDRESS, width=390, height=844, scheme=scheme)
-    expect(page.locator(".family").first).to_be_visible()
+    expect(page.locator(".st-key-form")).to_be_visible()
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
