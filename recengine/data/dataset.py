@@ -184,7 +184,7 @@ class Dataset:
         proportion: the largest count, such as 500 plays, would outweigh all else that a user likes.
         """
         if self.feedback == "implicit":
-            return self._like_weight(positive) * stars / 5
+            return self._like_weight(positive) * (stars / 5)  # so that five stars weigh exactly as much
         low, high = self.rating_range
         if low >= 0 and 4 < high <= 5:  # stars; one is low even where nobody gave it
             return float(np.clip(stars, min(low, 1.0), high))

@@ -35,8 +35,7 @@ def titles(board: Locator) -> list[str]:
 
 def settled(page: Page) -> None:
     """Wait until the server has kept every event."""
-    for each in page.locator("ul.board").all():
-        expect(each).to_have_attribute("data-waiting", "0")
+    expect(page.locator('ul.board:not([data-waiting="0"])')).to_have_count(0)
 
 
 def said(page: Page) -> Locator:
