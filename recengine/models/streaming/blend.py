@@ -42,7 +42,7 @@ class StreamBlend(Incremental[StreamBlendConfig]):
     hears_dislikes = True
     summary = "Stream-item-KNN and Step in one score: which films go together, and who likes what."
     Config = StreamBlendConfig
-    version = 3
+    version = 4
 
     def __init__(self, config: StreamBlendConfig | None = None) -> None:
         super().__init__(config)
@@ -88,10 +88,17 @@ class StreamBlend(Incremental[StreamBlendConfig]):
         return self._blend(self.neighbours.score_user(user), self.step.score_user(user))
 
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items) scores of users known only by these rows; `step` hears the dislikes."""
+        """Return (histories.n_users, n_items) scores of users known only by these rows; `step` hears the dislikes.
+
+        The likes alone set mean and deviation: what a dislike takes from an item must not lift all the others.
+        """
         likes = histories.select(likes_and_dislikes(histories.rating, self.step.scale)[0])
-        parts = self.neighbours.score_history(likes).numpy(), self.step.score_history(histories).numpy()
-        return torch.from_numpy(self._blend(*parts))
+        liked = self.step.score_history(likes).numpy()
+        scores = self._blend(self.neighbours.score_history(likes).numpy(), liked)
+        if len(likes) < len(histories):
+            taken = self.step.score_history(histories).numpy() - liked
+            scores += self.config.step_weight * taken / np.maximum(liked.std(-1, keepdims=True), 1e-9)
+        return torch.from_numpy(scores)
 
     def _blend(self, neighbours: NDArray[np.float32], factors: NDArray[np.float32]) -> NDArray[np.float32]:
         return (standardised(neighbours) + self.config.step_weight * standardised(factors)).astype(np.float32)
