@@ -55,10 +55,6 @@ def pictures(page: Page, selector: str) -> None:
     [
         ("", ".st-key-board-hand img"),
         ("/viewers?user=12", ".st-key-top img"),
-        ("/?user=12", ".st-key-top img"),  # earlier addresses, as links may name them still
-        ("/for_you?user=12", ".st-key-top img"),
-        ("/similar?item=600", ".st-key-near img"),
-        ("/rate", ".st-key-board-hand img"),
         ("/film?item=600", ".st-key-near img"),
         ("/film/?item=600", ".st-key-near img"),
         ("/", ".st-key-board-hand img"),
@@ -69,6 +65,20 @@ def test_posters_are_pictures_below_a_base_path(page: Page, below: Server, addre
     pictures(page, selector)
     addresses = page.locator(selector).evaluate_all("images => images.map(image => image.src)")
     assert all(urlsplit(each).path == f"{BASE}/poster/v1.svg" for each in addresses)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "today"),
+    [
+        ("/?user=12&k=20", "/viewers?user=12&k=20"),
+        ("/for_you?user=12", "/viewers?user=12"),
+        ("/similar?item=600", "/film?item=600"),
+        ("/rate", "/"),
+    ],
+)
+def test_earlier_addresses_lead_to_those_of_today(below: Server, earlier: str, today: str) -> None:
+    with urllib.request.urlopen(below.url + earlier) as answer:
+        assert answer.geturl() == below.url + today
 
 
 def test_pages_and_the_cookie_stay_below_the_base_path(page: Page, below: Server) -> None:
