@@ -65,7 +65,7 @@ def draw_kind(dataset: Dataset, mine: VisitorRatings, kind: str) -> None:
             own_ratings.show_more(len(films) - len(shown))
         st.download_button(
             f"Download {words.say('these films')} (Letterboxd format)",
-            lambda: put_aside_csv(dataset, films),
+            put_aside_csv(dataset, films),
             FILES[kind],
             "text/csv",
             icon=":material/download:",

@@ -49,7 +49,7 @@ def draw(figure: go.Figure, key: str, *, alt: str, height: int, data: pd.DataFra
     st.plotly_chart(figure, key=key, config={"displayModeBar": False}, alt=alt)
     st.download_button(
         "Download the data",
-        lambda: csv_text(list(data.columns), data.itertuples(index=False), ids=()),
+        csv_text(list(data.columns), data.itertuples(index=False), ids=()),
         f"{key.replace(' ', '-')}.csv",
         "text/csv",
         type="tertiary",
