@@ -135,7 +135,7 @@ def _write_rows(
     known = None if ids is None else frozenset(map(str, ids))
     is_id = [bool(_ID.fullmatch(name)) if known is None else name in known for name in map(str, header)]
     for row in chain([header], rows):
-        writer.writerow([cell if kept else _harmless(cell) for cell, kept in zip(row, is_id, strict=True)])
+        writer.writerow([cell if kept else harmless(cell) for cell, kept in zip(row, is_id, strict=True)])
 
 
 def write_json(path: Path, value: Mapping[str, Json]) -> None:
@@ -177,7 +177,7 @@ def _out(path: Path) -> AbstractContextManager[TextIO]:
     return atomic_text_file(path)
 
 
-def _harmless(cell: Cell) -> Cell:
+def harmless(cell: Cell) -> Cell:
     """Return text that a spreadsheet would run with ' in front; a number that is text is none."""
     runs = isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not _NUMBER.fullmatch(cell)
     return f"'{cell}" if runs else cell

@@ -182,6 +182,7 @@ NAMES_AS_OTHER_WORDS = {
     "recengine/jobs/events.py": {"step"},
     "recengine/jobs/progress.py": {"step"},
     "recengine/serving/sessions.py": {"bias"},  # an array
+    "recengine/serving/vectors.py": {"bias"},  # a column
 }
 """Words that are also names of models, and what they mean in these files."""
 

@@ -9,6 +9,7 @@ from recengine.cli import (
     app,
     evaluation,
     explaining,
+    exporting,
     http,
     importing,
     mapping,
@@ -42,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         explaining,
         predicting,
         importing,
+        exporting,
         http,
         app,
     )

@@ -59,8 +59,8 @@ class ModelFolder:
         return Trained(self.model, self.folder, self.manifest, fresh=False)
 
 
-def check_folder(folder: Path) -> None:
-    """Raise BadInput unless a model folder can be written here: it is new, empty, or a model folder to be replaced."""
+def check_folder(folder: Path, marker: str = "serving.json") -> None:
+    """Raise BadInput unless a folder can be written here: it is new, empty, or one with a `marker`, to be replaced."""
 
     def refused(problem: str, remedy: str) -> BadInput:
         return BadInput("folder", str(folder), remedy=remedy, problem=problem)
@@ -70,7 +70,7 @@ def check_folder(folder: Path) -> None:
         raise refused(f"is in the folder {target.parent}, which does not exist", "create it or choose another")
     if target.exists() and not target.is_dir():
         raise refused("is a file", "name a folder that is new")
-    if target.is_dir() and any(target.iterdir()) and not (target / "serving.json").is_file():
+    if target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
         raise refused("is a folder that holds something else", "name one that is new or empty")
 
 

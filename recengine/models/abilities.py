@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
+from recengine.errors import BadInput
 from recengine.models.streaming.step_arrays import Rule, Sampler, Scratch, Tables
 
 if TYPE_CHECKING:
@@ -48,6 +49,33 @@ class SupportsExplain(Protocol):
 
         What it takes is negative. The sum is the score of a new user with this history less that of one without.
         """
+        ...
+
+
+class Product(NamedTuple):
+    """Vectors whose products are scores: score(u, i) = users[u] . items[i] + user_bias[u] + item_bias[i].
+
+    users : (n_users, D), items : (n_items, D)
+    user_bias : (n_users,), item_bias : (n_items,), None where there is none
+    """
+
+    users: Tensor
+    items: Tensor
+    user_bias: Tensor | None = None
+    item_bias: Tensor | None = None
+
+
+def no_product(setting: str, value: object, remedy: str = "turn it off") -> BadInput:
+    """Return what `ScoresByProduct.product` raises because of a setting."""
+    return BadInput(setting, value, remedy=remedy, problem="bends the products of vectors, which then are no scores")
+
+
+@runtime_checkable
+class ScoresByProduct(Protocol):
+    """Scores users of the data by products of vectors, which other software can do as well."""
+
+    def product(self) -> Product:
+        """Return the vectors and biases whose products are the scores. Raises BadInput where a setting bends these."""
         ...
 
 
@@ -185,6 +213,7 @@ class SupportsSession(Protocol):
 
 ABILITIES: Mapping[str, type] = {
     "similar": SupportsSimilar,
+    "product": ScoresByProduct,
     "fold-in": SupportsFoldIn,
     "explain": SupportsExplain,
     "incremental": SupportsPartialFit,

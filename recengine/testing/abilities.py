@@ -62,6 +62,23 @@ class Similar(Lines):
         assert error.value == self.trial.model.name, f"asking for similar items is refused with: {error}"
 
 
+class Product(Lines):
+    """`product`: the vectors that other software scores with."""
+
+    @requires("product")
+    def test_product(self) -> None:
+        """the products of its vectors, with the biases, are its scores."""
+        model: Any = self.trial.model
+        users, items, user_bias, item_bias = model.product()
+        shapes = tuple(users.shape), tuple(items.shape)
+        right = (len(users), len(items), users.shape[1]) == (model.n_users, model.n_items, items.shape[1])
+        assert right, f"the shapes of the users' and the items' vectors are {shapes}"
+        of_users, of_items = (0.0 if bias is None else bias for bias in (user_bias, item_bias))
+        products = (users @ items.T + of_items).T + of_users
+        expected = model.score(np.arange(model.n_users)).cpu()
+        assert torch.allclose(products.T.cpu(), expected, atol=1e-5), "the products are other numbers than the scores"
+
+
 class FoldIn(Lines):
     """`fold-in` and `explain`: new users, known by their ratings alone."""
 

@@ -7,13 +7,13 @@ from typing import ClassVar
 
 from recengine.data.dataset import Dataset
 from recengine.models.base import Recommender
-from recengine.testing.abilities import FoldIn, Incremental, Ratings, Similar
+from recengine.testing.abilities import FoldIn, Incremental, Product, Ratings, Similar
 from recengine.testing.general import Declarations, Learning, Serving, Storing
 from recengine.testing.trial import Trial, small_dataset
 from recengine.training.config import Settings
 
 
-class ModelContract(Declarations, Learning, Serving, Storing, Similar, FoldIn, Ratings, Incremental):
+class ModelContract(Declarations, Learning, Serving, Storing, Similar, Product, FoldIn, Ratings, Incremental):
     """What holds for every model. A subclass names its `model`; its tests share one trained model.
 
     Tests that a subclass adds can ask `self.trial` for the model, the rows, the tables and three users.

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
+from recengine.models.abilities import Product
 from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.models.options import shared
 from recengine.models.recency import TwoSidedConfig, TwoSidedModel
@@ -61,7 +62,7 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
 
     name = "ials"
     title = "iALS"
-    abilities = ("similar", "fold-in", "explain")
+    abilities = ("similar", "product", "fold-in", "explain")
     family = "collaborative"
     summary = "Matrix factorisation by alternating least squares. A new viewer costs one small equation."
     reference = "Rendle et al., Revisiting the performance of iALS on item recommendation benchmarks, RecSys 2022"
@@ -217,6 +218,10 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
 
     def item_vectors(self) -> Tensor:
         return self.network.items.detach()
+
+    def product(self) -> Product:
+        """Return the users' and the items' vectors."""
+        return Product(self.network.users.detach(), self.network.items.detach())
 
     def state(self) -> dict[str, Tensor]:
         return {**self.network.state_dict(), "scale": self.scale}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.data.sampling import ItemSampler, KnownPairs
+from recengine.models.abilities import Product
 from recengine.models.base import FitContext
 from recengine.models.pair.base import FoldIn, PairConfig, PairModel
 from recengine.models.pair.loss import pair_loss
@@ -200,6 +201,11 @@ class ServesNewUsers(HistoryModel[RecencyT]):
         return self.network.with_users(self._vectors(histories)).score_all(torch.arange(histories.n_users))
 
     @torch.no_grad()
+    def product(self) -> Product:
+        """Return the vectors and biases whose products are the scores. Raises BadInput where `y_range` bends these."""
+        return self.network.product()
+
+    @torch.no_grad()
     def _vectors(self, rows: Interactions) -> Tensor:
         assert self.fold_in is not None
         assert isinstance(self.config, PairConfig)
@@ -213,7 +219,7 @@ class ServesNewUsers(HistoryModel[RecencyT]):
 class ExplainsToNewUsers(TwoSidedModel[RidgeT], ServesNewUsers[RidgeT], PairModel[RidgeT]):
     """A `PairModel` whose new users are found in closed form: likes and dislikes count, and scores split over them."""
 
-    abilities = ("similar", "fold-in", "explain")
+    abilities = ("similar", "product", "fold-in", "explain")
     fold_in_class: ClassVar[type[FoldIn] | None] = RidgeFoldIn
 
     def learn(self, train: Interactions, context: FitContext) -> None:

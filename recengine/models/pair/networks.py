@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
+from recengine.models.abilities import Product, no_product
 from recengine.models.pair.parts import Table, dot, into_ball, layers, look_up
 
 if TYPE_CHECKING:  # they name these networks
@@ -107,6 +108,20 @@ class PairNetwork(nn.Module):
         parts = users.to(self.device).split(at_once)
         return torch.cat([self.score_vectors(p[None], self.user_vectors(p)[None], items, bias)[0] for p in parts])
 
+    def product(self) -> Product:
+        """Return the vectors and biases whose products are the scores of this network, which has no other part.
+
+        Raises BadInput where `y_range` bends the products.
+        """
+        if self.y_range is not None:
+            low, high = self.y_range
+            raise no_product("y_range", f"{low:g},{high:g}", "leave it empty")
+        users = torch.arange(self.user_embedding.num_embeddings, device=self.device)
+        bias = self.item_biases(None)
+        return Product(
+            self.user_vectors(users), self.item_vectors(None), self.user_bias, None if bias is None else bias[0]
+        )
+
     def with_users(self, vectors: Tensor) -> Self:
         """Return a network that shares everything with this one but its users, who have these vectors (n, D)."""
         other = copy.copy(self)
@@ -134,6 +149,12 @@ class MetricNetwork(PairNetwork):
         of_items = -v.square().sum(-1) if bias is None else bias - v.square().sum(-1)  # (G, K)
         return 2 * dot(u, v, None) + of_items[:, None] - u.square().sum(-1)[..., None]
 
+    def product(self) -> Product:
+        users, items, user_bias, item_bias = super().product()
+        of_users, of_items = (-vectors.square().sum(-1) for vectors in (users, items))
+        of_users = of_users if user_bias is None else of_users + user_bias
+        return Product(2 * users, items, of_users, of_items if item_bias is None else of_items + item_bias)
+
 
 class TwoTowers(PairNetwork):
     """Each side's vector passes through separate layers before the dot product."""
@@ -148,6 +169,10 @@ class TwoTowers(PairNetwork):
 
     def item_space(self, v: Tensor) -> Tensor:
         return v + self.item_tower(v)
+
+    def product(self) -> Product:
+        users, items, *biases = super().product()
+        return Product(users + self.user_tower(users), self.item_space(items), *biases)
 
 
 class JoinedTower(nn.Module):

@@ -113,7 +113,7 @@ class NonlinearMF(ServesNewUsers[NonlinearMFConfig], PairModel[NonlinearMFConfig
 
     name = "nonlinear-mf"
     title = "Nonlinear-MF"
-    abilities = ("similar", "fold-in")
+    abilities = ("similar", "product", "fold-in")
     summary = "Two towers: small networks reshape a viewer's and a film's vector before they are multiplied."
     reference = "Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019"
     Config = NonlinearMFConfig
@@ -139,7 +139,7 @@ class CML(ServesNewUsers[CMLConfig], PairModel[CMLConfig]):
 
     name = "cml"
     title = "CML"
-    abilities = ("similar", "fold-in")
+    abilities = ("similar", "product", "fold-in")
     summary = "Puts viewers and films on one map: what you like is near you, and similar films are near each other."
     reference = "Hsieh et al., Collaborative metric learning, WWW 2017"
     Config = CMLConfig

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
+from recengine.models.abilities import Product, no_product
 from recengine.models.base import FitContext, as_indices
 from recengine.models.factors.ials import Histories
 from recengine.models.options import shared
@@ -121,7 +122,7 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
 
     name = "mf-explicit"
     title = "MF-explicit"
-    abilities = ("similar", "fold-in", "ratings")
+    abilities = ("similar", "product", "fold-in", "ratings")
     family = "collaborative"
     summary = "Predicts ratings by Bayesian matrix factorisation: the average of many plausible fits."
     reference = "Salakhutdinov & Mnih, Bayesian probabilistic matrix factorization using MCMC, ICML 2008"
@@ -307,6 +308,23 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
 
     def item_vectors(self) -> Tensor:
         return self.network.items.detach()[..., :-1].flatten(1)
+
+    @torch.no_grad()
+    def product(self) -> Product:
+        """Return the vectors of all samples, joined, whose products are the scores, and the offsets.
+
+        Raises BadInput where `bounded` bends the products.
+        """
+        if self.config.bounded:
+            raise no_product("bounded", True)
+        network, filled = self.network, int(self.network.filled)
+        users, items = network.users[:, :filled] / filled, network.items[:, :filled]
+        return Product(
+            users[..., :-1].flatten(1),
+            items[..., :-1].flatten(1),
+            network.mean + users[..., -1].sum(1),
+            items[..., -1].mean(1),
+        )
 
     def state(self) -> dict[str, Tensor]:
         return self.network.state_dict()

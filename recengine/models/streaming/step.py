@@ -14,6 +14,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
+from recengine.models.abilities import Product, no_product
 from recengine.models.base import FitContext, as_indices
 from recengine.models.metadata import without_metadata
 from recengine.models.options import shared
@@ -96,7 +97,7 @@ class Step(Incremental[StepConfig]):
 
     name = "step"
     family = "hybrid"
-    abilities = ("similar", "fold-in", "explain", "incremental", "session")
+    abilities = ("similar", "product", "fold-in", "explain", "incremental", "session")
     summary = "Matrix factorisation that learns from every rating the moment it arrives."
     reference = "Vinagre, Jorge & Gama, Fast incremental matrix factorization for recommendation, UMAP 2014"
     hears_dislikes = True
@@ -254,6 +255,12 @@ class Step(Incremental[StepConfig]):
 
     def item_vectors(self) -> Tensor:
         return self.network.items
+
+    def product(self) -> Product:
+        """Return the vectors and biases whose products are the scores. Raises BadInput where `sigmoid` bends these."""
+        if self.config.sigmoid:
+            raise no_product("sigmoid", True)
+        return Product(self.network.users, self.network.items, None, self.network.bias[:, 0])
 
     def state(self) -> dict[str, Tensor]:
         return {**self.network.state_dict(), **self.past.state(), "kinds": self.kinds, "scale": self.scale}

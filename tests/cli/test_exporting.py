@@ -1,0 +1,70 @@
+"""`export`: a trained model as files that other software reads."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import json_of
+
+IALS = ["--model", "ials", "--set", "embedding_dim=8"]
+
+
+def test_vectors_are_written_with_raw_ids_and_counted(run, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "v.npz"
+    result = json_of(run("export", "--dataset", folder, *IALS, "--to", "npz", "--out", out, "--json"))
+    assert result == {"out": str(out), "format": "npz", "items": 41, "users": 61, "dimensions": 8}
+    with np.load(out) as read:
+        assert read["item_ids"].tolist()[-1] == 141
+        assert read["user_vectors"].shape == (61, 8)
+
+
+def test_a_model_folder_is_exported_without_its_data(run, folder: Path, tmp_path: Path) -> None:
+    assert run("train", "ials", *IALS[2:], "--dataset", folder, "--out", tmp_path / "m")[0] == 0
+    arrays = []
+    for source in (["--dataset", folder, *IALS], ["--model-folder", tmp_path / "m"]):
+        assert run("export", *source, "--to", "npz", "--out", tmp_path / "v.npz")[0] == 0
+        with np.load(tmp_path / "v.npz") as read:
+            arrays.append({name: read[name] for name in read.files})
+    assert arrays[0].keys() == arrays[1].keys()
+    assert all((arrays[0][name] == arrays[1][name]).all() for name in arrays[0])
+
+
+def test_vectors_of_items_alone_are_named_as_such(run, folder: Path, tmp_path: Path) -> None:
+    command = ["export", "--dataset", folder, "--model", "mlp", "--set", "epochs=1", "--to", "parquet"]
+    status, output, noted = run(*command, "--out", tmp_path / "v")
+    assert (status, output) == (0, f"{tmp_path / 'v'}\n")
+    assert "mlp scores by no product, so these are the items' vectors alone" in noted
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--model", "ease", "--to", "npz", "--out", "v.npz"], "--model 'ease' has no vectors; expected one that"),
+        ([*IALS, "--to", "npz", "--out", "v.txt"], "v.txt' names no format that is written; expected a name that"),
+        ([*IALS, "--to", "npz", "--out", "none/v.npz"], "none, which does not exist; create it or choose another"),
+        ([*IALS, "--to", "parquet", "--out", "."], "is a folder that holds something else"),
+        ([*IALS, "--to", "csv", "--out", "v.csv"], "argument --to: invalid choice: 'csv'"),
+        ([*IALS, "--to", "npz"], "--out"),
+        (["--model", "mf", "--set", "y_range=0,5", "--to", "npz", "--out", "v.npz"], "--set y_range '0,5' bends the"),
+    ],
+)
+def test_what_cannot_be_written_is_one_sentence(
+    run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], sentence: str
+) -> None:
+    (tmp_path / "other").touch()
+    monkeypatch.chdir(tmp_path)
+    status, output, noted = run("export", "--dataset", folder, *options, "--quiet")
+    assert (status, output) == (2, "")
+    assert sentence in noted.splitlines()[-1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other"]
+
+
+def test_a_format_whose_package_is_missing_tells_how_to_install_it(
+    run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    status, _, noted = run("export", "--dataset", folder, *IALS, "--to", "faiss", "--out", tmp_path / "v")
+    assert status == 2
+    assert noted.endswith("needs faiss, which is not installed; install it with `pip install 'recengine[scale]'`\n")
