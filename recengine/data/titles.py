@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from itertools import filterfalse
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ _LEADING = frozenset(("the", "a", "an", "le", "la", "les", "el", "los", "las", "
 _YEAR = re.compile(r"\((1[89]\d\d|20\d\d)(?:\s*[-–—]\s*(?:\d{4})?)?\)?\s*(?:\((?:V|TV|VG)\)\s*)?$")
 _MEDIUM = re.compile(r"\((?:V|TV|VG|Video)\)$")
 _ALIAS = re.compile(r"^a\.?k\.?a\.?:?\s+", re.IGNORECASE)
+_FOREIGN = ("le", "la", "les", "un", "une", "el", "los", "las", "il", "lo", "gli", "der", "das", "ein", "det", "den")
+"""Articles that begin no English title."""
 _MOVED = re.compile(rf"^(.+),\s+({_ARTICLES})$", re.IGNORECASE)
 
 _LETTERS = str.maketrans(
@@ -34,7 +37,7 @@ _NAMES = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
 )
-_ORDINALS = frozenset(("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"))
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _MOST_PARTS = 20
 """Numbers at the end of a title up to this one count the parts of a series; larger ones are years and names."""
 _LONGEST_SERIES = 15
@@ -99,30 +102,82 @@ def series_of(titles: Sequence[str]) -> NDArray[np.int64]:
     """Return (n,) the number of each title's series, -1 where it stands alone.
 
     A series is what titles share before a colon, " and the " or the number of a part: "Star Wars: Episode V",
-    "Rocky III", "Shrek 2" and "Shrek the Third" each find theirs, and a remake its original. Where no part has a
-    number, all or none begin with an article: "The Mission" is no part of "Mission: Impossible".
+    "Rocky III", "Shrek 2" and "Shrek the Third" each find theirs, and a remake its original. A number is that of a part
+    after "Part" and its like, where a part near it is there too, or where two words or more name the first one: not in
+    "Apollo 11" and "Apollo 13". Where no part has a number, all or none begin with an article: "The Mission" is no part
+    of "Mission: Impossible".
     """
     keys = [_series_key(title) for title in titles]
-    numbered = {stem for stem, _, number in keys if number}
-    parts = [stem if stem in numbered else (stem, article) for stem, article, _ in keys]
-    shared = {key: i for i, key in enumerate(key for key, n in Counter(parts).items() if 1 < n <= _LONGEST_SERIES)}
-    return np.array([shared.get(key, -1) for key in parts], dtype=np.int64)
+    there = {(key.stem, 1 if key.part is None else key.part) for key in keys}
+    parts = [_is_part(key, there) for key in keys]
+    numbered = {key.stem for key, part in zip(keys, parts, strict=True) if part}
+    names = [key.stem if part or key.part is None else key.name for key, part in zip(keys, parts, strict=True)]
+    series = [name if name in numbered else (name, key.article) for name, key in zip(names, keys, strict=True)]
+    shared = {key: i for i, key in enumerate(key for key, n in Counter(series).items() if 1 < n <= _LONGEST_SERIES)}
+    return np.array([shared.get(key, -1) for key in series], dtype=np.int64)
 
 
-def _series_key(raw: str) -> tuple[str, bool, bool]:
-    """Return what the title of a series would be, whether an article stands before it, and a part's number after."""
+def foreign(titles: Sequence[str], others: Sequence[str]) -> NDArray[np.bool_]:
+    """Return (n,) whether a title is in another language than most, as far as it shows; all False where most are.
+
+    others : other titles of each, joined by `|`, "" for none: a catalogue writes the original after the translation
+
+    A foreign title begins with a foreign article or has a letter with a mark, or half the words of its original or more
+    stand in no title of the catalogue: "Il Postino", "Amélie", "Shichinin no samurai", but not "Indiana Jones and ...".
+    """
+    known = {word for title in titles for word in normalise(title).split(" ")}
+    shows = np.array([_is_foreign(title, other, known) for title, other in zip(titles, others, strict=True)], bool)
+    return shows & (shows.mean() <= 0.5) if len(shows) else shows
+
+
+def _is_foreign(title: str, others: str, known: Container[str]) -> bool:
+    originals = [other for other in others.split("|") if other and not other.isupper()]  # "MIB" is no language
+    for text in (title, *originals):
+        first, space, _ = text.casefold().partition(" ")
+        if (space and first in _FOREIGN) or first.startswith(("l'", "l’")):
+            return True
+        if not text.isascii() and any(map(unicodedata.combining, unicodedata.normalize("NFKD", text))):
+            return True
+    spelt = [[word for word in normalise(other).split(" ") if word.isalpha()] for other in originals]
+    return any(0 < len(words) <= 2 * sum(word not in known for word in words) for words in spelt)
+
+
+class _SeriesKey(NamedTuple):
+    """What the title of a series would be: its stem, and its whole name with the number that may be a part's.
+
+    part    : the number at the end, None without one; counted : whether a word says that it counts parts
+    article : whether an article stands before it
+    """
+
+    stem: str
+    name: str
+    part: int | None
+    counted: bool
+    article: bool
+
+
+def _series_key(raw: str) -> _SeriesKey:
     title = split_title(raw)[0]
     head, colon, _ = title.partition(":")
-    article = title.partition(" ")[0].casefold() in _LEADING
     words = with_numbers(normalise(head if colon and head.strip() else title)).split(" ")
     if "and" in words[2:-2] and words[words.index("and", 2) + 1] == "the":  # "Harry Potter and the ..."
         words = words[: words.index("and", 2)]
-    number = len(words) > 1 and (words[-1] in _ORDINALS or (words[-1].isdigit() and int(words[-1]) <= _MOST_PARTS))
-    if number:
-        del words[-1]
-        while len(words) > 1 and words[-1] in _COUNTERS:
-            del words[-1]
-    return " ".join(words), article, number
+    part = None
+    if len(words) > 1 and (words[-1] in _ORDINALS or (words[-1].isdigit() and int(words[-1]) <= _MOST_PARTS)):
+        part = _ORDINALS.index(words[-1]) + 1 if words[-1] in _ORDINALS else int(words[-1])
+    stem = words if part is None else words[:-1]
+    counted = part is not None and len(stem) > 1 and stem[-1] in _COUNTERS
+    while counted and len(stem) > 1 and stem[-1] in _COUNTERS:
+        stem = stem[:-1]
+    return _SeriesKey(" ".join(stem), " ".join(words), part, counted, title.partition(" ")[0].casefold() in _LEADING)
+
+
+def _is_part(key: _SeriesKey, there: Container[tuple[str, int]]) -> bool:
+    """Return whether a title's number is that of a part, as (stem, number) of all titles tell; no number is 1."""
+    if key.part is None:
+        return False
+    near = (key.part - 1, key.part + 1, key.part - 2 if key.part < 10 else 0, 1 if " " in key.stem else 0)
+    return key.counted or any((key.stem, part) in there for part in near if part != key.part)
 
 
 def _article_first(title: str) -> str:

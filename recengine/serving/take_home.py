@@ -92,6 +92,7 @@ def _packed(
     config, traits = model.config, model.traits
     content, content_scales = _in_bytes(_shortened(traits.content))
     genres, genre_scales = _in_bytes(traits.genres)
+    abroad, abroad_scales = _in_bytes(traits.abroad)
     arrays: dict[str, NDArray[np.generic]] = {
         "scales": links.scales,
         "standing": sum(model.standing().values(), torch.zeros(model.n_items)).numpy(),
@@ -100,12 +101,14 @@ def _packed(
         "linked": model.linked.numpy().astype(np.int32),
         "series": traits.series.numpy().astype(np.int32),
         "contentScales": content_scales,
-        "genreScales": genre_scales,
+        "genresScales": genre_scales,
+        "abroadScales": abroad_scales,
         "sizes": links.sizes,
         "gaps": links.gaps,
         "values": links.values,
         "content": content,
         "genres": genres,
+        "abroad": abroad,
         "fresh": (model.past.item_counts == 0).astype(np.uint8),
     }
     ratings = [dataset.in_scale(value, positive) for value in STARS]
@@ -122,7 +125,11 @@ def _packed(
         "damping": config.damping,
         "dislike": config.dislike_weight,
         "shared": config.shared_dislike,
-        "tables": {"genres": (config.genre_weight, FOCUS), "content": (config.content_weight, -1.0)},
+        "tables": {
+            "genres": (config.genre_weight, FOCUS),
+            "abroad": (config.abroad_weight, FOCUS),
+            "content": (config.content_weight, -1.0),
+        },
         "second": SECOND,
         "least": LEAST_STRENGTH,
         "power": POWER,

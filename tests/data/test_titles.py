@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recengine.data.titles import normalise, split_title
+from recengine.data.titles import foreign, normalise, split_title
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,36 @@ def test_any_text_is_split_and_normalised_to_something(raw: str) -> None:
     assert year is None or 1800 <= year < 2100
     assert bool(normalise(raw)) == bool(raw.strip())
     assert normalise(f" {raw.strip()} ") == normalise(raw)
+
+
+ENGLISH = [
+    ("Indiana Jones and the Last Crusade", ""),
+    ("Raiders of the Lost Ark", "Indiana Jones and the Raiders of the Lost Ark"),
+    ("Men in Black", "MIB"),
+    ("Twelve Monkeys", "12 Monkeys"),
+    ("L.A. Confidential", ""),
+    ("Alien", ""),
+    ("Monkeys", ""),
+    ("Alien³", "Alien 3"),
+    ("The Samurai of the West", ""),
+]
+FOREIGN = [
+    ("Amelie", "Le Fabuleux destin d'Amélie Poulain"),
+    ("Seven Samurai", "Shichinin no samurai"),
+    ("The Celebration", "Festen"),
+    ("8 Women", "8 femmes"),
+    ("La Strada", ""),
+    ("L'Avventura", "The Adventure"),
+    ("Les Misérables", ""),
+]
+
+
+def test_original_titles_show_which_films_are_foreign() -> None:
+    titles, others = zip(*ENGLISH, *FOREIGN, ("Heat", ""), strict=True)
+    expected = [False] * len(ENGLISH) + [True] * len(FOREIGN) + [False]
+    assert foreign(titles, others).tolist() == expected
+
+
+def test_where_most_titles_look_foreign_none_is() -> None:
+    assert not foreign(["La Strada", "La Notte", "Heat"], ["", "", ""]).any()
+    assert foreign([], []).tolist() == []

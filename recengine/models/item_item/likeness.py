@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
 from recengine.data.interactions import Interactions
-from recengine.data.titles import series_of
+from recengine.data.titles import foreign, series_of
 from recengine.models.metadata import COLUMNS, metadata_table
 from recengine.models.simple.content import term_matrix
 
@@ -41,6 +41,8 @@ class Traits(NamedTuple):
     shared  : (n_items, D): what two items share but for their years, from 0 to 1
     year    : (n_items,), NaN where unknown; year_weight : () what the same year counts
     series  : (n_items,) its number, -1 where an item stands alone
+    abroad  : (n_items, 1 + G) unit vectors of items whose titles show that they come from abroad: half of it that they
+              do, half their genres; 0 for all others
     """
 
     genres: Tensor
@@ -49,6 +51,7 @@ class Traits(NamedTuple):
     year: Tensor
     year_weight: Tensor
     series: Tensor
+    abroad: Tensor
 
     @classmethod
     def of(cls, items: pd.DataFrame | None, n_items: int, rated: Tensor) -> Traits:
@@ -59,14 +62,18 @@ class Traits(NamedTuple):
         terms = {name: term_matrix(items[[name]]) for name in SHARES if name in items}
         total = sum(SHARES[name] for name in terms) + YEARS
         blocks = [_shortened(name, vectors) * (SHARES[name] / total) ** 0.5 for name, vectors in terms.items()]
+        genres = normalize(terms.get("genres", torch.zeros(n_items, 1)), dim=1, eps=1e-12)
+        others = items["other_title"].fillna("").astype(str).tolist() if "other_title" in items else [""] * n_items
+        abroad = torch.from_numpy(foreign(titles, others))[:, None].float()
         year = np.full(n_items, np.nan) if "year" not in items else items["year"].to_numpy(np.float64, na_value=np.nan)
         return cls(
-            genres=normalize(terms.get("genres", torch.zeros(n_items, 1)), dim=1, eps=1e-12),
+            genres=genres,
             content=_whitened(metadata_table(items, COLUMNS, n_items), rated),
             shared=torch.cat([*blocks, one_hot(series + 1)[:, 1:] * SERIES**0.5, torch.zeros(n_items, 1)], dim=1),
             year=torch.from_numpy(year.astype(np.float32)),
             year_weight=torch.tensor(YEARS / total),
             series=series,
+            abroad=normalize(torch.cat([abroad, abroad * genres], dim=1), dim=1, eps=1e-12),
         )
 
     def likeness(self, item_idx: Tensor) -> Tensor:

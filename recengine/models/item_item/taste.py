@@ -36,7 +36,7 @@ ROWS_AT_ONCE = 2048
 SERIES_STEP = 1.0
 """What an item beyond the cap of its series loses: as much as the best item's collaborative score."""
 FOCUS = 2.0
-"""Power of how much the likes are of one genre, by which their genres count."""
+"""Power of how much the likes are of one genre, or from abroad, by which that counts."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,9 @@ class TasteConfig(Config):
         high=10,
         search=Range(0, 4),
         primary=1,
+    )
+    abroad_weight: float = option(
+        5.0, "weight of coming from abroad, where all likes do, and of the genres there", low=0, high=100
     )
     content_weight: float = option(
         0.1,
@@ -121,6 +124,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
                 - dislike_weight * sum over dislikes h of (max(B[h, i], 0) / max_j B[h, j])^2, or 1 for its series
                 + genre_weight * s^2 * (mean over likes of cos(h, i) - shared_dislike * mean over dislikes of it)
                   of genres, with s its largest size for any item: genres count where the likes are of one kind
+                + abroad_weight * s^2 * (the same of items from abroad and of their genres)
                 + content_weight * (the same mean of f_h A f_i), divided by its largest size
                 + quality_weight * the stars of i above its raters' own means + fame_weight * fame of i
     with B of EASE (Steck, WWW 2019), and A the inverse of F'F + l2 I of the items' traits F: f_h A f_i is what a
@@ -134,7 +138,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
     abilities = ("similar", "fold-in", "explain", "ratings", "stars")
     summary = "Weighs your likes against your dislikes, in any order, and reads what films are about."
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
-    version = 6
+    version = 7
     learns_from = "ratings"
     hears_dislikes = True
     scores_from_history = True
@@ -207,7 +211,8 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
     def _tables(self) -> tuple[tuple[Tensor, float, float], ...]:
         """Return vectors that are compared, their weight, and the power of the largest size by which they count."""
         traits, config = self.traits, self.config
-        return (traits.genres, config.genre_weight, FOCUS), (traits.content, config.content_weight, -1.0)
+        focused = ((traits.genres, config.genre_weight, FOCUS), (traits.abroad, config.abroad_weight, FOCUS))
+        return *focused, (traits.content, config.content_weight, -1.0)
 
     def _links(self, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor]:
         """Return each row's position in the weights, and what its like and its dislike weigh there, (n,) each."""

@@ -22,7 +22,7 @@ async function unpack() {
   arrays.linked.forEach((item, row) => { head.position[item] = row; });
   head.damped = Float64Array.from(arrays.linked, item => (arrays.counts[item] + 1) ** -head.damping);
   tables = Object.entries(head.tables).map(([name, [weight, power]]) => {
-    const scales = arrays[name === "genres" ? "genreScales" : "contentScales"], width = scales.length;
+    const scales = arrays[`${name}Scales`], width = scales.length;
     return { name, weight, power, width, values: Float32Array.from(arrays[name], (value, i) => value * scales[i % width]) };
   });
   let from = 0;

@@ -167,6 +167,11 @@ def test_an_item_that_few_like_is_similar_to_what_it_shares_and_one_that_many_li
         ["Harry Potter and the Goblet of Fire (2005)", "Harry Potter and the Chamber of Secrets (2002)"],
         ["Back to the Future (1985)", "Back to the Future Part II (1989)"],
         ["Kill Bill: Vol. 1 (2003)", "Kill Bill: Vol. 2 (2004)"],
+        ["Ocean's Eleven (2001)", "Ocean's Twelve (2004)", "Ocean's Thirteen (2007)"],
+        ["Jurassic Park (1993)", "Jurassic Park III (2001)"],
+        ["Fast & Furious (2009)", "Fast & Furious 6 (2013)"],
+        ["Ringu (1998)", "Ringu 0: Bâsudei (2000)"],
+        ["District 13 (2004)", "District 13: Ultimatum (2009)"],
     ],
 )
 def test_films_of_a_series_have_one_number(series: list[str]) -> None:
@@ -188,6 +193,52 @@ def test_a_title_that_only_sounds_like_a_series_is_none_of_it(series: list[str],
     first, second, other = series_of([*series, stranger]).tolist()
     assert first == second >= 0
     assert other == -1
+
+
+@pytest.mark.parametrize(
+    "titles",
+    [
+        ["Apollo 11 (2019)", "Apollo 13 (1995)", "Apollo 18 (2011)"],
+        ["District 13 (2004)", "District 9 (2009)"],
+        ["Big One, The (1997)", "Big (1988)"],
+        ["Game 6 (2005)", "Game, The (1997)"],
+        ["K-9 (1989)", "K-19: The Widowmaker (2002)"],
+        ["Super 8 (2011)", "Super (2010)"],
+        ["Henry V (1989)", "Henry: Portrait of a Serial Killer (1986)"],
+    ],
+)
+def test_a_number_in_a_name_counts_no_parts(titles: list[str]) -> None:
+    assert (series_of(titles) == -1).all()
+
+
+def test_who_likes_films_from_abroad_is_listed_more_of_them() -> None:
+    """Nobody in training tells them apart; the titles and the genres do."""
+    rng = np.random.default_rng(0)
+    user, item = np.nonzero(rng.random((60, 12)) < 0.4)
+    rows = Interactions.from_pairs(user, item, rating=np.full(len(user), 4.0), n_users=60, n_items=12)
+    rows = rows.concat(Interactions.from_pairs([0], [1], rating=[1.0], n_users=60, n_items=12))
+    words = ["", "Huset", "Trappan", "Dörren", "Bordet", "Stolen"] + [""] * 6
+    items = pd.DataFrame(
+        {
+            "title": [f"Film {i + 60}" for i in range(12)],
+            "other_title": words,
+            "genres": ["Drama", "Drama", "Drama", "Drama", "War", "War"] + ["Drama", "War"] * 3,
+        }
+    )
+    model, plain = (Taste(TasteConfig(abroad_weight=weight)).fit(rows, items=items) for weight in (5.0, 0.0))
+
+    def gain(*ratings: tuple[int, float]) -> np.ndarray:
+        given = Interactions.from_pairs(
+            [0] * len(ratings), [i for i, _ in ratings], rating=[r for _, r in ratings], n_users=1, n_items=12
+        )
+        return (model.score_history(given) - plain.score_history(given))[0].numpy()
+
+    keen = gain((1, 4.0), (2, 4.0))
+    assert keen[3] == pytest.approx(5, abs=1e-4)  # likes all from abroad and of its genre: the whole weight
+    assert keen[4] == pytest.approx(2.5, abs=1e-4)  # from abroad, of another genre: half of it
+    assert keen[[0, 6, 7, 8, 9, 10, 11]] == pytest.approx(0, abs=1e-5)
+    assert gain((1, 4.0), (0, 4.0))[3] == pytest.approx(5 / 8, abs=1e-4)  # half of the likes: an eighth
+    assert gain((0, 4.0), (3, 1.0))[2] < 0
 
 
 def test_numbered_names_are_no_series() -> None:
