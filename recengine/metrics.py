@@ -19,6 +19,9 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 
+STRETCH, MANY = 64, 2**18
+"""Columns whose maximum is taken first, and the scores from which on that is faster."""
+
 
 class Ranking(NamedTuple):
     """Top-k items of a batch: items (B, k) int64, padded with -1; scores (B, k) float32, non-increasing.
@@ -94,12 +97,13 @@ def top_k(scores: Tensor, k: int, salts: Tensor | None = None) -> Ranking:
     """
     order, rank = _tie_order(scores.shape[1])
     salts = torch.zeros(len(scores), dtype=torch.int64) if salts is None else salts
-    items = scores.topk(k, dim=1).indices  # (B, k)
+    values, items = _largest(scores, min(k + 1, scores.shape[1]))  # one more shows whether the last has equals outside
+    items = items[:, :k]
     items = items.gather(1, rank[items].argsort(dim=1))
     best, by_score = scores.gather(1, items).sort(dim=1, descending=True, stable=True)
     items = _turned(items.gather(1, by_score), best, salts)
     last = best[:, -1:]
-    tied = ((scores >= last).sum(1) > k) & (last[:, 0] > -torch.inf)
+    tied = ((values[:, k:] == last) & (last > -torch.inf)).any(1)
     if tied.any():
         count = (scores[tied][:, order] == last[tied]).cumsum(1, dtype=torch.int32)  # of equals up to each column
         better = (best[tied] > last[tied]).sum(1, keepdim=True)
@@ -107,6 +111,70 @@ def top_k(scores: Tensor, k: int, salts: Tensor | None = None) -> Ranking:
         column = torch.searchsorted(count, (wanted % count[:, -1:] + 1).int())
         items[tied] = torch.where(torch.arange(k) < better, items[tied], order[column])
     return Ranking(items.masked_fill(best == -torch.inf, -1), best)
+
+
+def _largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k largest scores of each row and their columns; in long rows only k stretches are looked at closely.
+
+    These are the stretches with the largest maxima: whatever stands in another is no larger than each of the k maxima.
+    """
+    n = scores.shape[1]
+    if n < 2 * k * STRETCH or scores.numel() < MANY:
+        values, columns = scores.topk(k, dim=1)
+        return values, columns
+    whole = n // STRETCH
+    maxima = scores[:, : whole * STRETCH].view(-1, whole, STRETCH).amax(2)
+    inside = maxima.topk(k, dim=1, sorted=False).indices[:, :, None] * STRETCH + torch.arange(STRETCH)
+    columns = torch.cat([inside.flatten(1), torch.arange(whole * STRETCH, n).expand(len(scores), -1)], 1)
+    values, among = scores.gather(1, columns).topk(k, dim=1)
+    return values, columns.gather(1, among)
+
+
+def top_k_of_row(
+    scores: Tensor, k: int, salts: Tensor, *, users: ArrayLike, seen: Interactions | None, among: ArrayLike | None
+) -> Ranking:
+    """Return the lists that `top_k` makes of scores (n_items,) that are those of all users, masked by `mask_scores`.
+
+    The items are put in order once, and each user's own are skipped: the memory is that of the lists and of `seen`.
+    """
+    row = mask_scores(scores[None].clone(), [0], seen=None, among=among)[0].numpy()
+    order = np.lexsort((_tie_order(len(row))[1].numpy(), -row))
+    order = order[row[order] > -np.inf]
+    n, n_users = len(order), len(salts)
+    place = np.full(len(row), -1)
+    place[order] = np.arange(n)
+    position, rows = (np.zeros(0, np.int64),) * 2 if seen is None else seen.rows_of(users)
+    at = np.zeros(0, np.int64) if seen is None else place[seen.item_idx[rows]]
+    hidden = np.sort((position * (n + 1) + at)[at >= 0])  # a number for each user and place
+    hidden = hidden[np.diff(hidden, prepend=-1) > 0]
+    first = np.searchsorted(hidden, np.arange(n_users + 1) * (n + 1))
+    owner = np.repeat(np.arange(n_users), np.diff(first))
+    ahead = hidden - (
+        np.arange(len(hidden)) - first[owner]
+    )  # of the same numbers, how many of a user's own come before
+
+    def nth(user: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the places of the items that come after `number` others of the user's own."""
+        return number + np.searchsorted(ahead, user * (n + 1) + number, side="right") - first[user]
+
+    def before(user: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many of the user's own stand before a place."""
+        return end - np.searchsorted(hidden, user * (n + 1) + end) + first[user]
+
+    user, number = np.divmod(np.arange(n_users * k), k)
+    listed = number < (n - np.diff(first))[user]
+    user, number = user[listed], number[listed]
+    found = nth(user, number)
+    new = np.flatnonzero(np.diff(row[order], prepend=np.nan) != 0)  # where a run of equal scores begins
+    run = np.searchsorted(new, found, side="right") - 1
+    begin, end = new[run], np.append(new, n)[run + 1]
+    equal = end - begin > 1
+    owner, least = user[equal], before(user[equal], begin[equal])
+    turned = (number[equal] - least + salts.numpy()[owner]) % (before(owner, end[equal]) - least)
+    found[equal] = nth(owner, least + turned)
+    items, best = np.full(n_users * k, -1), np.full(n_users * k, -np.inf, np.float32)
+    items[listed], best[listed] = order[found], row[order[found]]
+    return Ranking(*(torch.from_numpy(part.reshape(n_users, k)) for part in (items, best)))
 
 
 def _turned(items: Tensor, best: Tensor, salts: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from sklearn.metrics import ndcg_score, roc_auc_score
 
 from recengine.data.interactions import Interactions
 from recengine.metrics import (
+    MANY,
     RANKING_METRICS,
     auc,
     average_precision,
@@ -26,6 +27,7 @@ from recengine.metrics import (
     reciprocal_rank,
     tie_salts,
     top_k,
+    top_k_of_row,
 )
 from tests.support.ranking import in_order
 
@@ -160,6 +162,40 @@ def test_top_k_equals_the_head_of_a_full_sort_by_score_and_then_by_the_order_of_
         assert values == [row[i] for i in head]
     assert ranking.items.dtype == torch.int64
     assert torch.equal(scores, before)
+
+
+@given(score_tables(max_users=1), st.data())
+@settings(max_examples=150, deadline=None)
+def test_lists_from_one_order_of_the_items_are_those_of_a_table_of_scores(table, data) -> None:
+    """Whatever users have seen, however often, whatever is left to choose from, and however many scores are equal."""
+    row, n = table[0][0], table[0].shape[1]
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    m, among = int(rng.integers(0, 4 * n)), data.draw(st.sampled_from([None, rng.integers(0, n, n)]))
+    rows = Interactions.from_pairs(rng.integers(0, 5, m), rng.integers(0, n, m), n_users=5, n_items=n)
+    users, seen, k = rng.integers(0, 5, 9), data.draw(st.sampled_from([None, rows])), data.draw(st.integers(1, n))
+    salts = tie_salts(rows, users)
+    whole = top_k(mask_scores(row.repeat(9, 1), users, seen=seen, among=among), k, salts)
+    lists = top_k_of_row(row, k, salts, users=users, seen=seen, among=among)
+    assert torch.equal(lists.items, whole.items)
+    assert torch.equal(lists.scores, whole.scores)
+    assert torch.equal(row, table[0][0])
+
+
+@pytest.mark.parametrize("levels", [3, 40, 10_000, 10**9])
+def test_long_rows_of_which_few_stretches_are_looked_at_have_the_lists_that_each_has_alone(levels: int) -> None:
+    rng = np.random.default_rng(levels)
+    scores = torch.from_numpy(rng.integers(0, levels, (40, 7001)).astype(np.float32))
+    scores[torch.from_numpy(rng.random(scores.shape) < 0.2)] = -INF
+    scores[0, 5:] = -INF
+    scores[1, :-9] = -INF  # what is left stands beyond the last whole stretch
+    salts = torch.from_numpy(rng.integers(0, 2**62, 40))
+    assert scores[0].numel() < MANY <= scores.numel()
+    together = top_k(scores, 10, salts)
+    for number, row in enumerate(scores):
+        alone = top_k(row[None], 10, salts[number : number + 1])
+        assert torch.equal(together.items[number], alone.items[0])
+        assert torch.equal(together.scores[number], alone.scores[0])
+        assert torch.equal(alone.scores[0], row.sort(descending=True).values[:10])
 
 
 @given(score_tables(levels=3, max_users=1, max_items=9), st.data())

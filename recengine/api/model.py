@@ -30,8 +30,6 @@ from recengine.training.config import RunConfig, Setting
 from recengine.training.loop import EpochResult, OnEpoch
 
 Id: TypeAlias = str | int
-BATCH = 1024
-"""Users who are served at once."""
 
 
 class Model:
@@ -191,21 +189,19 @@ class Model:
         model, users = self.recommender, _several("users", users)
         indices = self.data.user_index(users)
         some_items = None if among is None else self.data.item_index(_several("among", among))
-        parts = []
-        for start in range(0, len(indices), BATCH):
-            some = indices[start : start + BATCH]
-            listing = recommend(
-                model,
-                self.data,
-                some,
-                k=k,
-                positive=self.positive,
-                include_seen=include_seen,
-                among=some_items,
-                policy=self.policy,
-            )
-            parts.append(self._frame("user_id", self.data.user_ids[some], listing))
-        return pd.concat(parts, ignore_index=True) if parts else self._empty("user_id")
+        if not len(indices):
+            return self._empty("user_id")
+        listing = recommend(
+            model,
+            self.data,
+            indices,
+            k=k,
+            positive=self.positive,
+            include_seen=include_seen,
+            among=some_items,
+            policy=self.policy,
+        )
+        return self._frame("user_id", self.data.user_ids[indices], listing)
 
     @own_words
     def recommend_new(

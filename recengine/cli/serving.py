@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recengine.cli.arguments import Commands, add_data_command, add_out
-from recengine.cli.common import BATCH, load_aligned, load_data, read_settings, train_or_find
+from recengine.cli.common import load_aligned, load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
 from recengine.cli.steering import add_knobs, report_prices, steering_of
 from recengine.data.dataset import Dataset
@@ -29,6 +29,8 @@ from recengine.serving.recommend import Listing, most_popular, recommend, recomm
 from recengine.serving.steering import Steering
 
 Listings: TypeAlias = "Iterator[tuple[Sequence[Cell], Listing, NDArray[np.int64]]]"
+AT_ONCE = 2**14
+"""Users whose lists are held until they are written."""
 
 
 def add_commands(commands: Commands) -> None:
@@ -119,8 +121,8 @@ def _listings(
     parameters["steering"] = steering
 
     def of_new(ids: Sequence[Cell], histories: Interactions, seen: Interactions | None = None) -> Listings:
-        for start in range(0, len(ids), BATCH):
-            some = ids[start : start + BATCH]
+        for start in range(0, len(ids), AT_ONCE):
+            some = ids[start : start + AT_ONCE]
             users = np.arange(start, start + len(some))
             rows, aside = histories.of_users(users), None if seen is None else seen.of_users(users)
             yield some, recommend_new(trained.model, data, rows, seen=aside, **parameters), rows.user_counts
@@ -139,8 +141,8 @@ def _listings(
     if not options.all_users:
         new = np.flatnonzero([str(id) == options.user for id in aligned.new_ids.tolist()])
     users = aligned.users if options.all_users else data.user_index([options.user] if not len(new) else [])
-    for start in range(0, len(users), BATCH):
-        some = users[start : start + BATCH]
+    for start in range(0, len(users), AT_ONCE):
+        some = users[start : start + AT_ONCE]
         listing = recommend(trained.model, data, some, **parameters)
         yield data.user_ids[some].tolist(), listing, data.ratings.user_counts[some]
     ids, rows = aligned.new_ids[new].tolist(), aligned.new_rows.of_users(new)

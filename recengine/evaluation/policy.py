@@ -62,6 +62,10 @@ class EvaluationPolicy:
         """Return the rows whose items are not ranked, of all that users had rated."""
         return rated if self.mask == "seen" else rated.at_least(positive)
 
+    def needs_fallback(self, model: Recommender) -> bool:
+        """Tell whether something stands in for the model where it has no signal."""
+        return self.fallback != "none" and model.family not in NEED_NO_RATINGS
+
     def apply(
         self,
         model: Recommender,
@@ -84,13 +88,14 @@ class EvaluationPolicy:
         A user has no signal whom the model does not know, of whom it returns no item, or whose items that can be
         ranked all get the same score. Models that need no ratings speak for everyone.
         """
-        needs_fallback = self.fallback != "none" and model.family not in NEED_NO_RATINGS
+        needs_fallback = self.needs_fallback(model)
         fallback = ~known if needs_fallback else np.zeros(len(known), bool)
         scores[torch.from_numpy(fallback)] = popularity
-        chooses = (scores == -torch.inf).any(1)  # a model that leaves items out says something by that
+        lowest = scores.amin(1)  # NaN where a score is NaN
+        blank = (scores == -torch.inf).any(1) if lowest.isnan().any() else lowest == -torch.inf
         mask_scores(scores, users, seen=hidden, among=among)
         if needs_fallback:
-            unmoved = _is_flat(scores, chooses).numpy() & known
+            unmoved = _is_flat(scores, blank).numpy() & known
             if unmoved.any():
                 position = np.flatnonzero(unmoved)
                 stands_in = popularity.expand(len(position), -1).clone()
@@ -101,10 +106,17 @@ class EvaluationPolicy:
                 )  # nothing is left to list: nothing stands in
                 scores[torch.from_numpy(position)] = stands_in
                 fallback = fallback | unmoved
-        if not fallback.all():
+        if not fallback.any():
+            scores = model.arrange(scores)
+        elif arranges(model) and not fallback.all():
             own = torch.from_numpy(~fallback)
             scores[own] = model.arrange(scores[own])
         return Scored(scores, fallback, tie_salts(hidden, users, self.tie_seed))
+
+
+def arranges(model: Recommender) -> bool:
+    """Tell whether a model's lists may stand in another order than that of its scores."""
+    return type(model).arrange is not Recommender.arrange
 
 
 class Scored(NamedTuple):
@@ -120,12 +132,16 @@ class Scored(NamedTuple):
     salts: Tensor
 
 
-def _is_flat(scores: Tensor, chooses: Tensor) -> Tensor:
+def _is_flat(scores: Tensor, blank: Tensor) -> Tensor:
     """Return (B,) bool: have all items that can be ranked one score, more than one of them, or is there none at all?
 
-    chooses : (B,) whether the model itself left items out, so that equal scores of the others are an answer
+    blank : (B,) whether the model itself left items out: it says something by that, and equal scores are an answer
     """
-    best = scores.amax(1, keepdim=True)
-    ranked = scores > -torch.inf
-    level = ((scores == best) | ~ranked).all(1) & (ranked.sum(1) > 1) & ~chooses
-    return level | (best[:, 0] == -torch.inf)
+    some = scores[:, :: scores.shape[1] // 64 + 1]  # two scores among these that differ settle it for most users
+    flat = some.amax(1) <= torch.where(some > -torch.inf, some, torch.inf).amin(1)
+    rest = scores[flat]
+    best = rest.amax(1, keepdim=True)
+    ranked = rest > -torch.inf
+    level = ((rest == best) | ~ranked).all(1) & (ranked.sum(1) > 1) & ~blank[flat]
+    flat[flat.clone()] = level | (best[:, 0] == -torch.inf)
+    return flat

@@ -180,7 +180,7 @@ class Recommender(ABC, Generic[ConfigT]):
 
     @abstractmethod
     def score(self, user_idx: ArrayLike) -> Tensor:
-        """Return (B, n_items) float32 scores of all items for a batch of user indices (B,)."""
+        """Return (B, n_items) float32 scores of all items for user indices (B,): one row, expanded, if all agree."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from typing import Any, NamedTuple
@@ -15,8 +15,8 @@ from torch import Tensor
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.evaluation.policy import EvaluationPolicy, Scored
-from recengine.metrics import Ranking, mask_scores, tie_salts, top_k
+from recengine.evaluation.policy import EvaluationPolicy, Scored, arranges
+from recengine.metrics import Ranking, mask_scores, tie_salts, top_k, top_k_of_row
 from recengine.models.abilities import PredictsRatings, SupportsFoldIn, SupportsProfiles
 from recengine.models.base import Recommender, as_indices, check_k, heard, readable
 from recengine.serving.steering import Steering
@@ -24,6 +24,8 @@ from recengine.serving.steering import Steering
 PASSED_WEIGHT = 0.3
 """What *not interested* weighs in a model that hears dislikes, where the worst rating weighs 1: much less, since it may
 only mean not now."""
+BLOCK, ALIKE_AT_ONCE = 2**21, 2**16
+"""Scores that are held at once, and users whose lists come from one order of the items."""
 
 
 class Listing(NamedTuple):
@@ -55,14 +57,58 @@ def recommend(
 
     A user of whom the model learned nothing (no positive; no rating, for a model of ratings), or for whom it scores
     all items alike, gets the most popular items, marked as fallback.
+
+    Any number of users may be asked for: they are scored in blocks, and a model that scores items alike for all of
+    them makes no scores but those.
     """
     users = as_indices(user_idx)
     check_k(k, dataset.n_items)
-    scores = model.score(users).to("cpu", torch.float32, copy=True)  # (B, n_items)
-    own_ranking = top_k(mask_scores(scores, users, seen=None), k, tie_salts(None, users)) if unmasked else None
-    histories = dataset.ratings.of_users(users)
-    scored = served(model, dataset, scores, histories, positive, policy, include_seen, among)
-    return Listing(_ranked(scored, k, histories, positive, steering), scored.fallback, own_ranking)
+
+    def of(some: NDArray[np.int64]) -> Listing:
+        scores = model.score(some).to("cpu", torch.float32, copy=True)  # (B, n_items)
+        own_ranking = top_k(mask_scores(scores, some, seen=None), k, tie_salts(None, some)) if unmasked else None
+        histories = dataset.ratings.of_users(some)
+        scored = served(model, dataset, scores, histories, positive, policy, include_seen, among)
+        return Listing(_ranked(scored, k, histories, positive, steering), scored.fallback, own_ranking)
+
+    def of_alike(some: NDArray[np.int64]) -> Listing:
+        histories = dataset.ratings.of_users(some)
+        hidden = None if include_seen else policy.hides(histories, positive)
+        new = np.arange(len(some))
+        salts = tie_salts(hidden, new, policy.tie_seed)
+        ranking = top_k_of_row(row, k, salts, users=new, seen=hidden, among=among)
+        return Listing(ranking, np.zeros(len(some), bool))
+
+    size = block_size(dataset.n_items)
+    if len(users) > size and not (unmasked or steering or arranges(model) or policy.needs_fallback(model)):
+        scores = model.score(users[:2])
+        if scores.stride(0) == 0:
+            row = scores[0].to("cpu", torch.float32)
+            return _in_blocks(of_alike, users, ALIKE_AT_ONCE)
+    return _in_blocks(of, users, size)
+
+
+def _of_users(rows: Interactions, users: NDArray[np.int64]) -> Interactions:
+    """Return the rows of a block of users, which mostly is all of them."""
+    return rows if len(users) == rows.n_users else rows.of_users(users)
+
+
+def block_size(n_items: int) -> int:
+    """Return how many users are scored at once: few enough that their scores stay in the cache."""
+    return max(1, BLOCK // n_items)
+
+
+def _in_blocks(of: Callable[[NDArray[np.int64]], Listing], users: NDArray[np.int64], size: int) -> Listing:
+    """Return the lists of users, of `size` of them at a time."""
+    parts = [of(users[start : start + size]) for start in range(0, max(len(users), 1), size)]
+    if len(parts) == 1:
+        return parts[0]
+    rankings, fallback, unmasked = zip(*parts, strict=True)
+
+    def joined(rankings: Sequence[Ranking]) -> Ranking:
+        return Ranking(*(torch.cat(part) for part in zip(*rankings, strict=True)))
+
+    return Listing(joined(rankings), np.concatenate(fallback), None if unmasked[0] is None else joined(unmasked))
 
 
 @torch.inference_mode()
@@ -90,18 +136,23 @@ def recommend_new(
     Raises BadInput for a model without fold-in.
     """
     check_k(k, dataset.n_items)
-    scored = scored_new(
-        model,
-        dataset,
-        histories,
-        positive=positive,
-        include_seen=include_seen,
-        among=among,
-        passed=passed,
-        seen=seen,
-        policy=policy,
-    )
-    return Listing(_ranked(scored, k, histories, positive, steering), scored.fallback)
+
+    def of(users: NDArray[np.int64]) -> Listing:
+        mine = _of_users(histories, users)
+        scored = scored_new(
+            model,
+            dataset,
+            mine,
+            positive=positive,
+            include_seen=include_seen,
+            among=among,
+            passed=None if passed is None else _of_users(passed, users),
+            seen=None if seen is None else _of_users(seen, users),
+            policy=policy,
+        )
+        return Listing(_ranked(scored, k, mine, positive, steering), scored.fallback)
+
+    return _in_blocks(of, np.arange(histories.n_users), block_size(dataset.n_items))
 
 
 @torch.inference_mode()
