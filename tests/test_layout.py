@@ -11,7 +11,19 @@ from packaging.requirements import Requirement
 from recengine.models.registry import MODELS
 
 ROOT = Path(__file__).parent.parent
-LAYERS = ("data", "metrics", "training", "models", "evaluation", "experiments", "serving", "jobs", "api", "cli")
+LAYERS = (
+    "data",
+    "metrics",
+    "training",
+    "models",
+    "evaluation",
+    "experiments",
+    "serving",
+    "jobs",
+    "api",
+    "cli",
+    "distributed",
+)
 AT_THE_SIDE = {"errors": -1, "settings": -1, "files": -1, "export": -1, "testing": LAYERS.index("serving")}
 """Modules outside the layers: helpers that every layer may use, and the contract of models."""
 
@@ -25,7 +37,7 @@ LARGEST = 350
 OTHER_TESTS = {"app", "browser", "harm", "hosting", "posters", "support"}
 """Folders of tests that mirror no folder of the package: the pages, the whole app, and what tests share."""
 FRONT_END = re.compile(r"(?<![\w-])--[a-z]|[Ss]treamlit|\b[Pp]age [A-Z]")
-WRITES_COMMANDS = {"recengine/jobs/process.py"}
+WRITES_COMMANDS = {"recengine/jobs/process.py", "recengine/distributed.py"}
 """Files outside the command line that contain its flags, because they start it."""
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 from dataclasses import replace
 from pathlib import Path
 
-from recengine.cli.arguments import Commands, add_command, add_data_command, add_dataset
+from recengine.cli.arguments import Commands, add_command, add_data_command, add_dataset, whole_number
 from recengine.cli.common import load_data, read_settings, request_of, train_or_find
 from recengine.cli.reporter import Reporter
+from recengine.data.dataset import Dataset
 from recengine.data.sources import SOURCES, fetch, is_present
 from recengine.errors import BadInput
 from recengine.experiments.model_folder import check_folder, save_folder
-from recengine.experiments.train import TrainingReport, validate
+from recengine.experiments.parallel.train import train_in_parallel
+from recengine.experiments.parallel.world import joined
+from recengine.experiments.store import Manifest, Trained
+from recengine.experiments.train import TrainingReport, TrainingRequest, validate
 from recengine.export import table
 from recengine.models.registry import DEFAULT, MODELS, model_class
 from recengine.testing import check
@@ -44,6 +49,25 @@ def add_commands(commands: Commands) -> None:
         type=Path,
         metavar="DIR",
         help="also write a model folder here: with ids, titles and ratings, so that `--model-folder DIR` serves it",
+    )
+    parallel = command.add_argument_group("by several processes, or with checkpoints (needs `--out`)")
+    parallel.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="DIR",
+        help="keep a checkpoint of the last and of the best epoch here; "
+        "for several processes: torchrun --nproc-per-node N -m recengine.distributed M --checkpoint DIR --out DIR",
+    )
+    parallel.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parallel.add_argument(
+        "--shards",
+        type=whole_number(1),
+        default=4,
+        metavar="N",
+        help="parts into which users are dealt out, a multiple of the processes; batches depend on it (default 4)",
+    )
+    parallel.add_argument(
+        "--split-items", action="store_true", help="deal out the items' vectors as well, for a table that is too large"
     )
 
 
@@ -143,6 +167,8 @@ def train(options: argparse.Namespace, report: Reporter) -> None:
         check_folder(options.folder)
     data = load_data(options, report)
     settings = read_settings(options.set)
+    if options.checkpoint is not None or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return train_with_checkpoints(options, report, data, request_of(options, data, options.model, settings))
     trained = train_or_find(options, report, data, options.model, settings)
     if options.folder is not None:
         save_folder(options.folder, trained, data, positive=options.positive)
@@ -151,3 +177,27 @@ def train(options: argparse.Namespace, report: Reporter) -> None:
         report.step(f"validating {options.model}")
     validation = validate(trained.model, request_of(options, data, options.model, settings)) if options.validate else {}
     report.result(TrainingReport.of(trained, data, validation).to_dict(), [str(trained.folder)])
+
+
+def train_with_checkpoints(
+    options: argparse.Namespace, report: Reporter, data: Dataset, request: TrainingRequest
+) -> None:
+    """Train by all processes that `torchrun` has started, or by this one; the process of rank 0 writes the model."""
+    for name in ("checkpoint", "folder"):
+        if getattr(options, name) is None:
+            raise BadInput(name, expected="a folder", problem="is needed to train by several processes")
+    with joined(options.shards, request.run.torch_device()) as world:
+        report.step(f"training {request.model}")
+        model, seconds = train_in_parallel(
+            request,
+            world,
+            options.checkpoint,
+            resume=options.resume,
+            split_items=options.split_items,
+            on_epoch=report.epochs(request.model),
+        )
+        if world.rank == 0:
+            trained = Trained(model, options.folder, Manifest.of(model, request.origin, seconds), fresh=True)
+            save_folder(options.folder, trained, data, positive=options.positive)
+            report.result(TrainingReport.of(trained, data).to_dict(), [str(options.folder)])
+        world.wait()

@@ -67,7 +67,7 @@ class TrainingRequest:
     @cached_property
     def name(self) -> str:
         """Return the name of the artefact that the store keeps for this request."""
-        return artefact_name(self.model, self.config, self.dataset.fingerprint, self._learned_from, self.run)
+        return artefact_name(self.model, self.config, self.dataset.fingerprint, self.learned_from, self.run)
 
     @property
     def folder(self) -> Path:
@@ -80,14 +80,14 @@ class TrainingRequest:
         return Origin(
             dataset=self.dataset.name,
             data=self.dataset.fingerprint,
-            split=self._learned_from,
+            split=self.learned_from,
             seed=self.run.seed,
             device=str(self.run.torch_device()),
             model_version=self.kind.version,
         )
 
     @property
-    def _learned_from(self) -> Mapping[str, SplitSetting]:
+    def learned_from(self) -> Mapping[str, SplitSetting]:
         """Return what identifies the rows learned from; a model of ratings is the same at any threshold."""
         if self.split is not None:
             return self.split.learned_from

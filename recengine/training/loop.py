@@ -178,6 +178,7 @@ def run_epochs(
     on_epoch: OnEpoch | None = None,
     after_epoch: OnEpoch | None = None,
     earlier: Sequence[EpochResult] = (),
+    resumed: bool = False,
 ) -> list[EpochResult]:
     """Run up to `epochs` epochs, restore the best one's weights, and return the training log, one result per epoch.
 
@@ -186,6 +187,7 @@ def run_epochs(
     patience : stop after this many epochs without a gain
     earlier  : the log of a phase before this one, whose best weights `network` holds: it is continued, and this
                phase's weights are kept only if they beat it
+    resumed  : whether `earlier` is this phase itself, interrupted, so that its patience has been running
     The log starts at epoch 0, the untrained network, when there is validation.
     Raises BadInput with the epoch and the remedy when the loss is no longer a number, with the best weights back.
     """
@@ -226,7 +228,7 @@ def run_epochs(
         result = record(number, mean_loss)
         if after_epoch is not None:
             after_epoch(result)
-        if validate is not None and number - max(best_number, first) >= patience:
+        if validate is not None and number - max(best_number, 0 if resumed else first) >= patience:
             break
     if validate is not None:
         network.load_state_dict(best_weights)

@@ -81,3 +81,15 @@ def test_quiet_writes_nothing_to_standard_error(run, folder: Path, fresh_home: P
         )
         assert (status, noted) == (0, "")
         assert Path(output.strip()).is_dir()
+
+
+def test_train_goes_on_from_a_checkpoint_and_writes_a_model_folder(run, folder: Path, tmp_path: Path) -> None:
+    command = ["train", "ials", "--dataset", folder, "--checkpoint", tmp_path / "checkpoints", "--json"]
+    status, _, noted = run(*command)
+    assert (status, "--out" in noted) == (2, True)
+    command += ["--out", tmp_path / "model"]
+    assert json_of(run(*command, "--set", "epochs=2"))["folder"] == str(tmp_path / "model")
+    assert json_of(run("recommend", "--model-folder", tmp_path / "model", "--k", "2", "--json"))
+    status, _, noted = run(*command, "--set", "epochs=2")
+    assert (status, "holds a training already" in noted) == (2, True)
+    assert json_of(run(*command, "--set", "epochs=3", "--resume"))["fresh"]

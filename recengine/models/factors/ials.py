@@ -73,7 +73,7 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
 
     def learn(self, train: Interactions, context: FitContext) -> None:
         config, device = self.config, context.run.torch_device()
-        self.network = _Tables(self.n_users, self.n_items, config.embedding_dim)
+        self.network = Tables(self.n_users, self.n_items, config.embedding_dim)
         draws = torch.Generator().manual_seed(context.run.seed)
         with torch.no_grad():
             self.network.items.normal_(0, config.init_norm / config.embedding_dim**0.5, generator=draws)
@@ -86,12 +86,12 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
         @torch.no_grad()
         def epoch() -> float:
             tables = self.network
-            tables.items.copy_(self._refine(by_item, tables.users, tables.items)[0])
-            users, error = self._refine(by_user, tables.items, tables.users)
+            tables.items.copy_(self.refine(by_item, tables.users, tables.items)[0])
+            users, error = self.refine(by_user, tables.items, tables.users)
             tables.users.copy_(users)
             return float(self._mean_loss(error, by_user))
 
-        self.network.users.copy_(self._solve(by_user, self.network.items))
+        self.network.users.copy_(self.solve(by_user, self.network.items))
         self.training_log = run_epochs(
             self.network,
             epoch=epoch,
@@ -110,7 +110,7 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
     def serve_from(self, rows: Interactions) -> None:
         self.network.users.copy_(self.vectors(rows))
 
-    def _solve(self, histories: Histories, fixed: Tensor) -> Tensor:
+    def solve(self, histories: Histories, fixed: Tensor) -> Tensor:
         """Return (n, D): for each history the vector that fits it best, the other side's `fixed` (m, D) given."""
         dim = fixed.shape[1]
         base = self.config.unobserved_weight * fixed.T @ fixed  # (D, D)
@@ -119,14 +119,14 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
             v = gather(fixed, other)  # (B, L, D)
             signed = weight.to(fixed.device)[:, :, None]
             vectors = v * signed  # zero where padded
-            ridge = self._ridge(histories.counts[owners], fixed)
+            ridge = self.ridge(histories.counts[owners], fixed)
             left = (v * signed.abs()).mT @ v + base + torch.diag_embed(ridge.expand(-1, dim))
             factor = torch.linalg.cholesky(left)
             solved[torch.from_numpy(owners)] = torch.cholesky_solve(vectors.sum(1)[:, :, None], factor)[:, :, 0]
         return solved
 
-    def _refine(self, histories: Histories, fixed: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return nearly what `_solve` does, (n, D), by `CG_STEPS` of conjugate gradients from `vectors`, much faster.
+    def refine(self, histories: Histories, fixed: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Return nearly what `solve` does, (n, D), by `CG_STEPS` of conjugate gradients from `vectors`, much faster.
 
         Also return the squared error over the chosen pairs, which follows from the last residual r = b - A x: with s
         the scores of the chosen and b = sum w v, sum w s = x.b and sum w s (1 - s) = x.r + x.diagonal x.
@@ -143,7 +143,7 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
             rows = torch.from_numpy(owners).to(fixed.device)
             v = gather(turned, other)  # (B, L, D)
             w, across = weight.to(fixed.device)[:, None], v.mT  # (B, 1, L), 0 where padded, and (B, D, L)
-            diagonal = (shared + self._ridge(histories.counts[owners], fixed))[:, None]  # (B, 1, D)
+            diagonal = (shared + self.ridge(histories.counts[owners], fixed))[:, None]  # (B, 1, D)
             x = start.index_select(0, rows)[:, None]
             right = w @ v
             left = torch.addcmul(right - w * (x @ across) @ v, diagonal, x, value=-1)
@@ -161,20 +161,28 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
             error += w.sum(dtype=torch.float64) - (x * (right + left + diagonal * x)).sum(dtype=torch.float64)
         return refined @ basis.T, error
 
-    def _ridge(self, counts: NDArray[np.int64], fixed: Tensor) -> Tensor:
-        """Return the penalties (B, 1) of owners by their numbers of rows (B,), none so small that a solve fails."""
+    def ridge(self, counts: NDArray[np.int64], fixed: Tensor, n_fixed: int | None = None) -> Tensor:
+        """Return the penalties (B, 1) of owners by their numbers of rows (B,), none so small that a solve fails.
+
+        n_fixed : rows of the other side, of which `fixed` may be a part
+        """
         config = self.config
-        frequency = torch.from_numpy(counts).to(fixed)[:, None] + config.unobserved_weight * len(fixed)
+        n_fixed = len(fixed) if n_fixed is None else n_fixed
+        frequency = torch.from_numpy(counts).to(fixed)[:, None] + config.unobserved_weight * n_fixed
         return (config.l2 * frequency**config.frequency_scaling).clamp(min=1e-4)
 
     def _loss(self, by_user: Histories) -> Tensor:
         """Return the mean squared error over the chosen pairs plus the weighted error over all pairs."""
+        return self._mean_loss(self.error(by_user), by_user)
+
+    def error(self, by_user: Histories) -> Tensor:
+        """Return the squared error over the chosen pairs, ()."""
         users, items = self.network.users, self.network.items
         error = torch.zeros((), dtype=torch.float64, device=users.device)
         for owners, other, weight in by_user.batches(users.shape[1], per_owner=0):
             u, v = users[torch.from_numpy(owners)][:, None], gather(items, other)  # (B, 1, D), (B, L, D)
             error += (weight.to(u.device)[:, None] * (1 - u @ v.mT).square()).sum()
-        return self._mean_loss(error, by_user)
+        return error
 
     def _mean_loss(self, error: Tensor, by_user: Histories) -> Tensor:
         """Add the weighted error over all pairs, and share the sum out over the chosen ones."""
@@ -196,7 +204,7 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
         weight = self.signed_weights(histories)
         some, heard = histories.select(weight != 0), weight[weight != 0]
         rows = Histories(some.user_idx, some.item_idx, heard, some.n_users)
-        return self._solve(rows, self.network.items)
+        return self.solve(rows, self.network.items)
 
     @torch.no_grad()
     def explain(self, history: Interactions, item_idx: ArrayLike) -> Tensor:
@@ -213,7 +221,7 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
         weight = torch.from_numpy(self.signed_weights(history)).to(items.device)[:, None]
         weighted = past * weight
         left = (past * weight.abs()).T @ past + self.config.unobserved_weight * items.T @ items
-        left.diagonal().add_(float(self._ridge(np.array([int((weight != 0).sum())]), items)))
+        left.diagonal().add_(float(self.ridge(np.array([int((weight != 0).sum())]), items)))
         return torch.linalg.solve(left, weighted.T).T
 
     def item_vectors(self) -> Tensor:
@@ -227,7 +235,7 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
         return {**self.network.state_dict(), "scale": self.scale}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        self.network = _Tables(self.n_users, self.n_items, state["items"].shape[1])
+        self.network = Tables(self.n_users, self.n_items, state["items"].shape[1])
         self.network.load_state_dict({name: state[name] for name in ("users", "items")})
         self.scale = state["scale"]
 
@@ -237,7 +245,7 @@ def gather(table: Tensor, index: Tensor) -> Tensor:
     return table.index_select(0, index.to(table.device).flatten()).view(*index.shape, -1)
 
 
-class _Tables(nn.Module):
+class Tables(nn.Module):
     """The two tables, users (n_users, D) and items (n_items, D)."""
 
     def __init__(self, n_users: int, n_items: int, dim: int) -> None:

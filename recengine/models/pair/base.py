@@ -154,14 +154,17 @@ class PairModel(Recommender[PairConfigT]):
 
     def learn(self, train: Interactions, context: FitContext) -> None:
         device = context.run.torch_device()
-        weights = parse_credit(self.config.partial_credit)
         if self.reads():
             self.n_unknown = count_unknown(self.name, context.items, self.reads(), self.n_items)
         self.fold_in = self.fold_in_class() if self.fold_in_class else None
         with seeded(device, context.run.seed), one_thread(device):
-            self.network = self._start(train, context).to(device)
-            self.credit = credit_table(context.items, weights, self.n_items).to(device) if weights else None
+            self.start(train, context, device)
             self._train(train, context, device)
+        self.finish(train, device)
+
+    def finish(self, train: Interactions, device: torch.device) -> None:
+        """Make a network that has learned from `train` ready to serve."""
+        self.network.requires_grad_(False).zero_grad()  # the last step's gradients are not kept
         self.credit = None  # only training asks for it
         with torch.no_grad():  # a user without positives has no taste, not the noise that the vector started from
             self.network.user_embedding.weight[torch.from_numpy(train.user_counts == 0).to(device)] = 0
@@ -196,12 +199,14 @@ class PairModel(Recommender[PairConfigT]):
         """Return the phases in which `epochs` are spent."""
         return [TrainingPhase(epochs)]
 
-    def _start(self, train: Interactions, context: FitContext) -> PairNetwork:
-        """Return the untrained network, with the tables that were given."""
+    def start(self, train: Interactions, context: FitContext, device: torch.device) -> None:
+        """Make the untrained network, with the tables that were given, and what training reads beside it."""
         network = self._build(metadata_table(context.items, self.columns(), self.n_items) if self.columns() else None)
         network.initialise(self.config.init_std, train)
         network.load_state_dict({**network.state_dict(), **self.tables})
-        return network
+        self.network = network.to(device)
+        weights = parse_credit(self.config.partial_credit)
+        self.credit = credit_table(context.items, weights, self.n_items).to(device) if weights else None
 
     def _build(self, features: Tensor | None) -> PairNetwork:
         return self.network_class(self.n_users, self.n_items, self.config, features)
@@ -209,7 +214,7 @@ class PairModel(Recommender[PairConfigT]):
     def _train(self, train: Interactions, context: FitContext, device: torch.device) -> None:
         """Run the phases one after another, each from the best weights of the one before."""
         options = context.loop_options(self, train)
-        batches = self._batches(train, device, torch.Generator(device).manual_seed(context.run.seed))
+        batches = self.batches(train, device, torch.Generator(device).manual_seed(context.run.seed))
         phases = self.phases(options["epochs"])
         patience = options["patience"]
         self.training_log = []
@@ -222,17 +227,16 @@ class PairModel(Recommender[PairConfigT]):
             self.training_log = train_loop(
                 self.network,
                 batches=batches,
-                loss=self._loss,
-                optimizers=self._optimizers(phase.learning_rate_factor),
+                loss=self.loss,
+                optimizers=self.optimizers(phase.learning_rate_factor),
                 schedule=self.config.schedule,
                 clip=self.config.clip,
                 mixed_precision=self.config.mixed_precision,
                 earlier=self.training_log,
                 **options,
             )
-        self.network.requires_grad_(False).zero_grad()  # the last step's gradients are not kept
 
-    def _optimizers(self, factor: float) -> list[torch.optim.Optimizer]:
+    def optimizers(self, factor: float = 1.0) -> list[torch.optim.Optimizer]:
         """Return one optimiser for each kind and learning rate that the config names, times the factor."""
         config = self.config
         free = {name: weight for name, weight in self.network.named_parameters() if weight.requires_grad}
@@ -249,7 +253,7 @@ class PairModel(Recommender[PairConfigT]):
             groups.setdefault((kind, rate), []).append(weight)
         return [make_optimizer(kind, weights, factor * rate) for (kind, rate), weights in groups.items()]
 
-    def _batches(
+    def batches(
         self, train: Interactions, device: torch.device, generator: torch.Generator
     ) -> Callable[[], Iterator[tuple[Tensor | None, ...]]]:
         """Return a function that draws one epoch: users (B,), items (B,), negatives (B / S, K), taken (B, K).
@@ -282,7 +286,7 @@ class PairModel(Recommender[PairConfigT]):
 
         return batches
 
-    def _loss(self, user: Tensor, item: Tensor, negative: Tensor, taken: Tensor | None) -> Tensor:
+    def loss(self, user: Tensor, item: Tensor, negative: Tensor, taken: Tensor | None) -> Tensor:
         return pair_loss(self.network, self.config, user, item, negative, taken, credit=self.credit)
 
     @torch.no_grad()

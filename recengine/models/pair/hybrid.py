@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.base import FitContext
@@ -13,7 +15,7 @@ from recengine.models.factors.mf import MF
 from recengine.models.metadata import COLUMNS, parse_columns
 from recengine.models.pair.base import PairConfig, PairModel, TrainingPhase
 from recengine.models.pair.fold_in import RidgeFoldInConfig
-from recengine.models.pair.networks import HybridNetwork, PairNetwork
+from recengine.models.pair.networks import HybridNetwork
 from recengine.models.pair.neural import LayeredConfig
 from recengine.training.config import Range, option
 from recengine.training.loop import Stage, mark_stage
@@ -113,11 +115,11 @@ class Hybrid(PairModel[HybridConfig]):
         ]
         return [phase for phase in phases if phase.epochs]
 
-    def _start(self, train: Interactions, context: FitContext) -> PairNetwork:
+    def start(self, train: Interactions, context: FitContext, device: torch.device) -> None:
         if not self.tables and self.config.pretrain_epochs:
             shared = {f.name for f in dataclasses.fields(PairConfig)} - {"negatives", "learning_rate"}
             config = RidgeFoldInConfig(**{name: getattr(self.config, name) for name in shared})
             run = dataclasses.replace(context.run, epochs=self.config.pretrain_epochs)
             on_epoch = mark_stage(context.on_epoch, Stage.PRETRAINING)
             self.tables = MF(config).fit(train, items=context.items, run=run, on_epoch=on_epoch).network.state_dict()
-        return super()._start(train, context)
+        super().start(train, context, device)

@@ -203,33 +203,38 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
         device = context.run.torch_device()
         self.remember(train)
         with seeded(device, context.run.seed), one_thread(device):
-            network = self.network = self.build()
-            network.scale.fill_(max(float(train.rating.max(initial=0)), 1e-6))
-            nn.init.normal_(network.items().data, std=0.05)
+            self.start(train)
+            network = self.network
             generator = torch.Generator().manual_seed(context.run.seed)
-            batches, loss = self._batches(device, generator), self._loss
+            batches, loss = self.batches(device, generator), self.loss
             if self.in_sitting:
                 batches, loss = self._sitting(train, context.items, device, generator)
             elif self.config.horizon == "later":
-                self._start_from_shares(batches)
+                self.start_from_shares(batches)
             network.to(device)
             self.training_log = train_loop(
                 network,
                 batches=batches,
                 loss=loss,
-                optimizers=[self._optimizer()],
+                optimizers=self.optimizers(),
                 schedule=self.config.schedule,
                 **context.loop_options(self, train),
             )
 
-    def _optimizer(self) -> torch.optim.Optimizer:
+    def start(self, train: Interactions) -> None:
+        """Make the untrained network, on the CPU."""
+        self.network = self.build()
+        self.network.scale.fill_(max(float(train.rating.max(initial=0)), 1e-6))
+        nn.init.normal_(self.network.items().data, std=0.05)
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
         """Return AdamW for what is learned, in which biases that start from shares do not decay."""
         config, bias = self.config, self.network.item_bias
         weights = [weight for weight in self.network.parameters() if weight.requires_grad and weight is not bias]
         groups: list[dict[str, object]] = [{"params": weights}]
         if bias.requires_grad:
             groups.append({"params": [bias], "weight_decay": 0.0 if config.horizon == "later" else config.weight_decay})
-        return adamw(groups, config.learning_rate, config.weight_decay)
+        return [adamw(groups, config.learning_rate, config.weight_decay)]
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         config = self.config
@@ -243,7 +248,7 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
         }
 
     @torch.no_grad()
-    def _start_from_shares(self, batches: Batches) -> None:
+    def start_from_shares(self, batches: Batches) -> None:
         """Set the network to predict the share of each item among the targets, whatever the history."""
         counts = torch.ones(self.n_items)
         for *_, targets in itertools.chain(*(batches() for _ in range(SHARE_EPOCHS))):
@@ -278,7 +283,7 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
 
         return batches, loss
 
-    def _batches(self, device: torch.device, generator: torch.Generator) -> Batches:
+    def batches(self, device: torch.device, generator: torch.Generator) -> Batches:
         """Return a function that draws one epoch of the arguments of `_loss`, sequences of like length together."""
         config, sequences = self.config, self.sequences
         later = config.horizon == "later"
@@ -304,7 +309,7 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
 
         return batches
 
-    def _loss(self, items: Tensor, ratings: Tensor, at: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, items: Tensor, ratings: Tensor, at: Tensor, targets: Tensor) -> Tensor:
         """Return the mean cross entropy of the targets (T,), each from the state after event `at` (T,) of B x L."""
         network, n_negatives = self.network, self.config.negatives
         states = network(items, ratings).flatten(0, 1)  # (B L, D)

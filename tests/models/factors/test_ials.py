@@ -34,7 +34,7 @@ def case(monkeypatch: pytest.MonkeyPatch) -> tuple[IALS, Histories, torch.Tensor
 
 def test_a_new_users_vector_solves_the_normal_equations(case) -> None:
     model, histories, items, exact = case
-    assert np.allclose(model._solve(histories, items).numpy(), exact, atol=1e-5)
+    assert np.allclose(model.solve(histories, items).numpy(), exact, atol=1e-5)
 
 
 def test_training_approaches_the_same_vectors_with_every_sweep(case) -> None:
@@ -42,7 +42,7 @@ def test_training_approaches_the_same_vectors_with_every_sweep(case) -> None:
     vectors = torch.randn(N_USERS, DIM, generator=torch.Generator().manual_seed(0))
     errors = []
     for _ in range(4):
-        vectors, error = model._refine(histories, items, vectors)
+        vectors, error = model.refine(histories, items, vectors)
         expected = sum(
             float(w) * (1 - float(vectors[owner] @ items[item])) ** 2
             for owners, other, weight in histories.batches(DIM)

@@ -22,8 +22,8 @@ def test_a_user_is_compared_with_the_negatives_of_that_user_alone(tiny: Dataset)
     model.fit(tiny.positives(4.0), run=RunConfig(device="cpu", epochs=3))
     user, item = torch.tensor([0, 1, 2, 3]), torch.tensor([2, 3, 4, 5])
     negative = torch.tensor([[10, 11], [20, 21]])  # of users 0 and 1, and of users 2 and 3
-    both = model._loss(user, item, negative, None)
-    alone = [model._loss(user[g : g + 2], item[g : g + 2], negative[g // 2 :][:1], None) for g in (0, 2)]
+    both = model.loss(user, item, negative, None)
+    alone = [model.loss(user[g : g + 2], item[g : g + 2], negative[g // 2 :][:1], None) for g in (0, 2)]
     assert both.item() == pytest.approx((alone[0].item() + alone[1].item()) / 2, rel=1e-5)
     assert alone[0].item() != pytest.approx(alone[1].item())
 
@@ -34,7 +34,7 @@ def test_known_positives_are_marked_among_the_negatives_of_each_group(tiny: Data
     kind = model_class("mf")
     model: Any = kind(kind.Config.from_dict({"shared_by": 8, "negatives": 6, "batch_size": 100}))
     trained: list[tuple[int, int]] = []
-    for user, item, negative, taken in model._batches(liked, torch.device("cpu"), torch.Generator())():
+    for user, item, negative, taken in model.batches(liked, torch.device("cpu"), torch.Generator())():
         for row, u in enumerate(user.tolist()):
             assert taken[row].tolist() == [(u, n) in known for n in negative[row // 8].tolist()]
         trained += zip(user.tolist(), item.tolist(), strict=True)

@@ -234,7 +234,7 @@ def test_partial_credit_lowers_the_loss_of_negatives_of_the_same_genre_alone(tin
     fair.network = plain.network
     fair.credit = credit_table(tiny.items, parse_credit("genres:0.4"), 40)
     gap = {
-        name: plain._loss(user, item, n, None) - fair._loss(user, item, n, None)
+        name: plain.loss(user, item, n, None) - fair.loss(user, item, n, None)
         for name, n in (("same", same), ("other", other))
     }
     assert gap["other"].item() == 0.0
@@ -276,7 +276,7 @@ def test_popular_items_are_sampled_in_proportion_to_a_power_of_their_positives()
 def test_biases_have_a_separate_optimiser_and_learning_rate(tiny: Dataset) -> None:
     model = fitted("mf", tiny, bias_optimizer="sgd", bias_learning_rate=0.5, user_bias=True)
     model.network.requires_grad_(True)
-    biases, rest = sorted(model._optimizers(0.1), key=lambda made: made.param_groups[0]["lr"], reverse=True)
+    biases, rest = sorted(model.optimizers(0.1), key=lambda made: made.param_groups[0]["lr"], reverse=True)
     assert isinstance(rest, torch.optim.Adam)
     assert isinstance(biases, torch.optim.SGD)
     assert biases.param_groups[0]["lr"] == pytest.approx(0.05)
@@ -315,7 +315,7 @@ def test_y_range_holds_in_training_and_for_new_users(tiny: Dataset) -> None:
     user, item, negative = torch.tensor([3]), torch.tensor([7]), torch.tensor([[2]])
     got, other = (float(model.score([3])[0, i]) for i in (7, 2))
     with torch.no_grad():
-        loss = model._loss(user, item, negative, None)
+        loss = model.loss(user, item, negative, None)
     assert float(loss) == pytest.approx(((1 - got) ** 2 + other**2) / 2, rel=1e-4)
     new_user = model.score_history(Interactions.from_pairs([0, 0], [1, 5], n_users=1, n_items=40))
     assert 0 < float(new_user.min()) < float(new_user.max()) < 1
@@ -351,7 +351,7 @@ def test_zero_negatives_compares_each_positive_with_every_other_item(tiny: Datas
     liked = tiny.positives(4.0)
     for sampling in ("exact", "approximate"):
         model = fitted("mf", tiny, negatives=0, sampling=sampling)
-        user, item, negative, taken = next(iter(model._batches(liked, torch.device("cpu"), torch.Generator())()))
+        user, item, negative, taken = next(iter(model.batches(liked, torch.device("cpu"), torch.Generator())()))
         assert negative.tolist() == [list(range(40))]
         for row, (u, i) in enumerate(zip(user.tolist(), item.tolist(), strict=True)):
             expected = set(liked.item_idx[liked.user_idx == u].tolist()) if sampling == "exact" else {i}
