@@ -19,7 +19,8 @@ from recengine.evaluation.policy import EvaluationPolicy
 from recengine.evaluation.ranking import check_negatives
 from recengine.evaluation.readable import heading, lines, remarks, shown_metrics, with_interval
 from recengine.evaluation.report import EvaluationReport, EvaluationSettings
-from recengine.experiments.compare import ComparisonRequest, Measured, measure, summarise, versions
+from recengine.experiments.compare import ComparisonRequest, measure, summarise, versions
+from recengine.experiments.measured import Measured
 from recengine.experiments.store import Origin
 from recengine.files import Json
 

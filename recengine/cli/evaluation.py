@@ -27,7 +27,8 @@ from recengine.evaluation.intervals import LEAST_USERS
 from recengine.evaluation.policy import FALLBACKS, MASKS, EvaluationPolicy
 from recengine.evaluation.readable import lines as readable_lines
 from recengine.evaluation.report import EvaluationReport
-from recengine.experiments.compare import ComparisonRequest, Measured, Observer, compare, refusal
+from recengine.experiments.compare import ComparisonRequest, Observer, compare, refusal
+from recengine.experiments.measured import Measured
 from recengine.export import TABLES, Cell, check_out, write_json, write_table
 from recengine.files import Json
 from recengine.metrics import RANKING_METRICS

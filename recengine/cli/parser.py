@@ -8,6 +8,7 @@ from recengine import __version__
 from recengine.cli import (
     app,
     evaluation,
+    experiment,
     explaining,
     exporting,
     http,
@@ -33,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     modules = (
         training,
         evaluation,
+        experiment,
         tuning,
         streaming,
         promotion,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from recengine.evaluation.prequential import (
     make_stream,
     prequential,
 )
-from recengine.evaluation.report import Interval
+from recengine.evaluation.readable import stream_heading, stream_table
 from recengine.evaluation.stream_report import StreamReport
 from recengine.export import Cell, table, write_table
 from recengine.jobs.events import RawId, StreamedRating, StreamEvent
@@ -102,7 +101,7 @@ def stream_models(options: argparse.Namespace, report: Reporter) -> None:
         masked=masked,
         settings={name: config.to_dict() for name, (config, _) in configured.items()},
     )
-    report.result(result.to_dict(), _lines(result))
+    report.result(result.to_dict(), [stream_heading(result), *table(*stream_table(result))])
 
 
 def _with_ids(on_stream: Callable[[StreamEvent], None], data: Dataset) -> OnStream:
@@ -143,43 +142,3 @@ def _rows(replay: Replay, data: Dataset) -> Iterator[list[Cell]]:
         for e, rank in enumerate(ranks.tolist()):
             ranked: tuple[Cell, Cell] = (rank, int(hits[e])) if tested[e] else (None, 0)
             yield [name, e + 1, users[e], items[e], tested[e], *ranked]
-
-
-def _lines(report: StreamReport) -> Iterator[str]:
-    """Yield the lines of the report's readable form."""
-    yield (
-        f"{report.dataset}, ratings >= {report.positive:g} in the order of time: {report.bootstrap:,} to start "
-        f"from, {report.events:,} replayed, {report.evaluated:,} of them by known users; "
-        f"what they had is {'masked' if report.masked else 'kept'}; 95 % intervals over users"
-    )
-    yield from table(
-        (
-            "model",
-            f"recall@{report.k}",
-            "low",
-            "high",
-            "after 1/5",
-            "known film",
-            "new film",
-            "events/s",
-            f"{report.first} is ahead by",
-        ),
-        [
-            (
-                name,
-                *figures.recall,
-                figures.rest.value,
-                figures.groups["known_user_known_item"].recall,
-                figures.groups["known_user_new_item"].recall,
-                f"{figures.events_per_second:,.0f}",
-                _difference(report.ahead_of.get(name)),
-            )
-            for name, figures in report.models.items()
-        ],
-    )
-
-
-def _difference(lead: Interval | None) -> str:
-    if lead is None:
-        return ""
-    return f"{lead.value:+.4f}" + ("" if math.isnan(lead.half) else f" ({lead.low:+.4f} to {lead.high:+.4f})")

@@ -9,6 +9,7 @@ from recengine.evaluation.intervals import LEAST_USERS, Interval
 from recengine.evaluation.policy import FALLBACKS, MASKS
 from recengine.evaluation.report import EvaluationReport, TaskResults
 from recengine.evaluation.significance import Paired
+from recengine.evaluation.stream_report import StreamReport
 from recengine.export import Cell, counted, table
 
 _SHOWN = ("ndcg", "recall", "hr", "map", "mrr", "auc", "pairs", "list_popularity", "coverage", "novelty", "ild")
@@ -24,7 +25,7 @@ _SAMPLED_NOTE = "Metrics marked _sampled rank models wrongly (Krichene & Rendle,
 def lines(report: EvaluationReport, refusals: Mapping[str, str]) -> Iterator[str]:
     """Yield the lines of the report's readable form."""
     yield heading(report)
-    yield from _table(report, shown_metrics(report), "given" in report.settings.split)
+    yield from table(*figures_table(report))
     yield from remarks(report, refusals)
 
 
@@ -47,8 +48,11 @@ def heading(report: EvaluationReport) -> str:
     )
 
 
-def remarks(report: EvaluationReport, refusals: Mapping[str, str]) -> Iterator[str]:
-    """Yield what belongs below the table: the policy, refusals, the paired tests, known and new users apart."""
+def remarks(report: EvaluationReport, refusals: Mapping[str, str], *, groups: bool = True) -> Iterator[str]:
+    """Yield what belongs below the table: the policy, refusals, the paired tests, known and new users apart.
+
+    groups : with the tables of known and of new users; else only how many there are
+    """
     settings, shown = report.settings, shown_metrics(report)
     policy = settings.policy
     yield f"Not ranked: {MASKS[policy.mask]} (mask {policy.mask}); without a signal, {FALLBACKS[policy.fallback]}."
@@ -61,8 +65,8 @@ def remarks(report: EvaluationReport, refusals: Mapping[str, str]) -> Iterator[s
         yield from _words(task, settings.k, after)
         for group, text in ((task.warm, "are known by a positive"), (task.cold, "are new, with no positive known")):
             if group is not None:
-                yield f"{after}{group.users:,} of the users {text}:"
-                yield from _group_table(group.results, shown)
+                yield f"{after}{group.users:,} of the users {text}{':' if groups else '.'}"
+                yield from table(*group_table(group.results, shown)) if groups else ()
                 yield from _words(group.results, settings.k, "", group.users) if group is task.warm else ()
     if any("sampled" in key for key in shown):
         yield _SAMPLED_NOTE
@@ -85,12 +89,13 @@ def _words(task: TaskResults, k: int, after: str, users: int = LEAST_USERS) -> I
         yield f"{after}popularity stands in for the users for whom a model has no signal: {', '.join(unread)}."
 
 
-def _table(report: EvaluationReport, shown: Sequence[str], cold: bool) -> list[str]:
-    """Return the table of the metrics; where users are not in training, also the lead over each reference."""
+def figures_table(report: EvaluationReport) -> tuple[Sequence[str], list[Sequence[Cell]]]:
+    """Return (header, rows) of the metrics; where users are not in training, also the lead over each reference."""
+    shown, cold = shown_metrics(report), "given" in report.settings.split
     given = ["given"] if report.first.given is not None else []
     references = list(report.first.ahead_of) if cold and len(report.first.metrics) > 1 else []
     header = ("model", *given, *shown, *(_ahead(report.first, base, report.settings.k) for base in references))
-    rows = [
+    rows: list[Sequence[Cell]] = [
         (
             name,
             *([] if task.given is None else [task.given]),
@@ -100,13 +105,14 @@ def _table(report: EvaluationReport, shown: Sequence[str], cold: bool) -> list[s
         for task in report.tasks
         for name, figures in task.metrics.items()
     ]
-    return table(header, [*rows, *((name, *[None] * (len(header) - 1)) for name in report.refused)])
+    return header, [*rows, *((name, *[None] * (len(header) - 1)) for name in report.refused)]
 
 
-def _group_table(task: TaskResults, shown: Sequence[str]) -> list[str]:
-    """Return the table of a group of users."""
-    rows = [(name, *(with_interval(figures.get(key)) for key in shown)) for name, figures in task.metrics.items()]
-    return table(("model", *shown), rows)
+def group_table(task: TaskResults, shown: Sequence[str]) -> tuple[Sequence[str], list[Sequence[Cell]]]:
+    """Return (header, rows) of a group of users."""
+    return ("model", *shown), [
+        (name, *(with_interval(figures.get(key)) for key in shown)) for name, figures in task.metrics.items()
+    ]
 
 
 def _ahead(task: TaskResults, base: str, k: int) -> str:
@@ -135,3 +141,45 @@ def _difference(paired: Paired | None) -> Cell:
         return None
     span = f" ({paired.low:+.4f} to {paired.high:+.4f})" if paired.is_known else ""
     return f"{paired.difference:+.4f}{span}"
+
+
+def stream_heading(report: StreamReport) -> str:
+    """Return what was replayed, in a line."""
+    return (
+        f"{report.dataset}, ratings >= {report.positive:g} in the order of time: {report.bootstrap:,} to start "
+        f"from, {report.events:,} replayed, {report.evaluated:,} of them by known users; "
+        f"what they had is {'masked' if report.masked else 'kept'}; 95 % intervals over users"
+    )
+
+
+def stream_table(report: StreamReport) -> tuple[Sequence[str], list[Sequence[Cell]]]:
+    """Return (header, rows) of a stream's figures, and how far ahead of each model the first one is."""
+    header = (
+        "model",
+        f"recall@{report.k}",
+        "low",
+        "high",
+        "after 1/5",
+        "known film",
+        "new film",
+        "events/s",
+        f"{report.first} is ahead by",
+    )
+    return header, [
+        (
+            name,
+            *figures.recall,
+            figures.rest.value,
+            figures.groups["known_user_known_item"].recall,
+            figures.groups["known_user_new_item"].recall,
+            f"{figures.events_per_second:,.0f}",
+            _lead(report.ahead_of.get(name)),
+        )
+        for name, figures in report.models.items()
+    ]
+
+
+def _lead(lead: Interval | None) -> str:
+    if lead is None:
+        return ""
+    return f"{lead.value:+.4f}" + ("" if math.isnan(lead.half) else f" ({lead.low:+.4f} to {lead.high:+.4f})")

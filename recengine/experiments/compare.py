@@ -5,22 +5,22 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from recengine import __version__
 from recengine.data.dataset import Dataset
 from recengine.data.splits import HOLDS_OUT_USERS, Split, make_folds
 from recengine.errors import BadInput
 from recengine.evaluation.policy import EvaluationPolicy
-from recengine.evaluation.ranking import Evaluation, check_negatives, evaluate, list_metrics, no_fold_in
-from recengine.evaluation.ratings import RatingErrors, rating_errors
-from recengine.evaluation.report import EvaluationReport, EvaluationSettings, Group, Interval, TaskResults
+from recengine.evaluation.ranking import check_negatives, evaluate, no_fold_in
+from recengine.evaluation.ratings import rating_errors
+from recengine.evaluation.report import EvaluationReport, EvaluationSettings, Group, TaskResults
 from recengine.evaluation.significance import against_leader, ahead_of
+from recengine.experiments.measured import Measured, Runs, aggregate
 from recengine.experiments.train import TrainingRequest, obtain, unknown_items
 from recengine.models.base import Recommender
 from recengine.models.registry import configure, model_class
@@ -32,7 +32,7 @@ from recengine.training.loop import OnEpoch
 class ComparisonRequest:
     """Which models are compared on which split.
 
-    models : name -> settings
+    models : name -> settings; kinds : name -> model, of those that do not have its name
     given  : of `cold-user` (default: 10) and `sitting` (12), the number of ratings known of a held-out user. Several
              numbers face the same targets, those after `targets_after` (default: the largest), and one training
              serves them all
@@ -59,6 +59,7 @@ class ComparisonRequest:
     run: RunConfig = RunConfig()  # noqa: RUF009 - frozen
     policy: EvaluationPolicy = EvaluationPolicy()  # noqa: RUF009 - frozen
     force: bool = False
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         sits = self.split == "sitting"
@@ -71,6 +72,10 @@ class ComparisonRequest:
     def numbers(self) -> tuple[int, ...]:
         """Return the numbers of ratings known of a held-out user."""
         return self.given or ()
+
+    def kind(self, name: str) -> str:
+        """Return the model that a name stands for."""
+        return self.kinds.get(name, name)
 
     def splits(self, dataset: Dataset) -> list[Split]:
         """Return the split of each fold. Raises BadInput for a split that the data cannot bear."""
@@ -101,7 +106,7 @@ class ComparisonRequest:
         if self.folds is not None:
             del options["fold"]
             options["folds"] = self.folds
-        models = {name: configure(name, dict(settings), self.run) for name, settings in self.models.items()}
+        models = {n: configure(self.kind(n), dict(settings), self.run) for n, settings in self.models.items()}
         return EvaluationSettings(
             dataset.name,
             options,
@@ -109,12 +114,19 @@ class ComparisonRequest:
             self.seeds,
             cutoffs=self.cutoffs,
             policy=self.policy,
-            models={name: config.to_dict() | run.to_dict() for name, (config, run) in models.items()},
+            models={
+                name: ({"model": self.kinds[name]} if name in self.kinds else {}) | config.to_dict() | run.to_dict()
+                for name, (config, run) in models.items()
+            },
             seed=self.run.seed,
             device=str(self.run.torch_device()),
             fingerprint=dataset.fingerprint,
             versions=versions(),
         )
+
+
+class NotMeasured(Exception):  # noqa: N818 - it says what is so, as BadInput does
+    """A model has no results, for a reason that was put into words when it was to be measured."""
 
 
 class Observer:
@@ -134,34 +146,15 @@ class Observer:
         """Take the error of a model that has no results."""
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """What one model reached: its ranking, the errors of the ratings that it predicts, if it does, and its costs.
-
-    costs : one mapping for each training
-    """
-
-    ranking: Evaluation
-    errors: RatingErrors | None
-    costs: Sequence[Mapping[str, float]]
-
-    def of(self, chosen: NDArray[np.bool_]) -> Measured:
-        """Return what was reached for some of the users, (n,) bool."""
-        errors = None if self.errors is None else self.errors.of(chosen)
-        return Measured(self.ranking.of(chosen), errors, self.costs)
-
-    def figures(self) -> dict[str, Interval]:
-        """Return metric key -> figure; of a cost the mean, the least and the most of the trainings."""
-        errors = self.errors.means() if self.errors is not None else {}
-        costs = {key: [cost[key] for cost in self.costs] for key in self.costs[0]}
-        return {
-            **{key: Interval(*mean) for key, mean in {**self.ranking.means(), **errors}.items()},
-            **{key: Interval(float(np.mean(v)), float(min(v)), float(max(v))) for key, v in costs.items()},
-        }
-
-
-def compare(dataset: Dataset, request: ComparisonRequest, observer: Observer | None = None) -> EvaluationReport:
+def compare(
+    dataset: Dataset,
+    request: ComparisonRequest,
+    observer: Observer | None = None,
+    runs: Callable[[str, int], Runs] | None = None,
+) -> EvaluationReport:
     """Train, evaluate and compare models.
+
+    runs : returns what a name reached with a seed, where that was measured before; it may raise why it was not
 
     A model that refuses the data, or fails, does not take the results of the others with it: the report says why it
     has none. Raises BadInput for an unknown name or a setting out of range, and what the first model raised where all
@@ -169,22 +162,22 @@ def compare(dataset: Dataset, request: ComparisonRequest, observer: Observer | N
     """
     observer = observer or Observer()
     splits, given = request.splits(dataset), request.numbers
-    settings = request.settings(dataset, splits[0])
-    for split in splits if request.negatives else ():
-        check_negatives(split, request.negatives, request.policy)
-    cold = splits[0].history is not None
-    folds = [[split.give(n) for n in given] if cold else [split] for split in splits]  # for each fold, its tasks
+    settings, folds = request.settings(dataset, splits[0]), tasks_of(splits, request)
+    runs = runs or (lambda name, seed: measure_seed(dataset, request, name, seed, folds, observer))
     by_model: dict[str, list[Measured]] = {}
     errors: dict[str, Exception] = {}
     for name in request.models:
         try:
-            by_model[name] = _of_model(dataset, request, name, folds, observer)
+            seeds = range(request.run.seed, request.run.seed + request.seeds)
+            by_seed = [runs(name, seed) for seed in seeds]
+            by_model[name] = [aggregate([[f[task] for f in run] for run in by_seed]) for task in range(len(folds[0]))]
+            observer.measured(name, by_model[name])
         except Exception as error:
             errors[name] = error
             if len(errors) == len(request.models):
                 raise next(iter(errors.values())) from None
             observer.refused(name, error)
-    references = [name for name in by_model if model_class(name).is_reference]
+    references = [name for name in by_model if model_class(request.kind(name)).is_reference]
     tasks = [
         summarise(
             {name: measured[task] for name, measured in by_model.items()},
@@ -206,6 +199,8 @@ def compare(dataset: Dataset, request: ComparisonRequest, observer: Observer | N
 
 def refusal(error: Exception, name_of: Callable[[str], str] = str) -> str:
     """Return why a model has no results: what it refuses, or in what it failed. `name_of` renames the fields."""
+    if isinstance(error, NotMeasured):
+        return str(error)
     return error.sentence(name_of) if isinstance(error, BadInput) else f"failed: {type(error).__name__}: {error}"
 
 
@@ -219,33 +214,41 @@ def versions() -> dict[str, str]:
     }
 
 
-def _of_model(
-    dataset: Dataset, request: ComparisonRequest, name: str, folds: Sequence[Sequence[Split]], observer: Observer
-) -> list[Measured]:
-    """Return what a model reached on each task, over its seeds and folds."""
-    if folds[0][0].history is not None and "fold-in" not in model_class(name).abilities:
+def tasks_of(splits: Sequence[Split], request: ComparisonRequest) -> list[list[Split]]:
+    """Return the tasks of each fold. Raises BadInput for more sampled items than a user has left."""
+    for split in splits if request.negatives else ():
+        check_negatives(split, request.negatives, request.policy)
+    return [[s.give(n) for n in request.numbers] if s.history is not None else [s] for s in splits]
+
+
+def measure_seed(
+    dataset: Dataset,
+    request: ComparisonRequest,
+    name: str,
+    seed: int,
+    folds: Sequence[Sequence[Split]],
+    observer: Observer,
+) -> Runs:
+    """Train a model with one seed, on each fold, and return what it reaches on each task."""
+    kind = request.kind(name)
+    if folds[0][0].history is not None and "fold-in" not in model_class(kind).abilities:
         raise no_fold_in(name)
-    runs: list[list[list[Measured]]] = []  # for each seed, each fold, each task
-    for seed in range(request.run.seed, request.run.seed + request.seeds):
-        runs.append([])
-        for number, tasks in enumerate(folds, 1):
-            fold = f", fold {number} of {request.folds}" if request.folds else ""
-            training = TrainingRequest(
-                dataset,
-                name,
-                settings=request.models[name],
-                run=replace(request.run, seed=seed),
-                split=tasks[0],  # what is learned is the same for all of a fold's tasks
-            )
-            trained = obtain(training, force=request.force, on_epoch=observer.training(f"{name}, seed {seed}{fold}"))
-            if not runs[0] and (unknown := unknown_items(trained.model)):
-                observer.note(unknown)
-            costs = {"train_seconds": trained.manifest.seconds, "megabytes": trained.manifest.bytes / 1e6}
-            measured = [measure(trained.model, split, request, dataset.items, seed, costs) for split in tasks]
-            runs[-1].append(measured)
-    over = [aggregate([[fold[task] for fold in run] for run in runs]) for task in range(len(folds[0]))]
-    observer.measured(name, over)
-    return over
+    runs: Runs = []
+    for number, tasks in enumerate(folds, 1):
+        fold = f", fold {number} of {request.folds}" if request.folds else ""
+        training = TrainingRequest(
+            dataset,
+            kind,
+            settings=request.models[name],
+            run=replace(request.run, seed=seed),
+            split=tasks[0],  # what is learned is the same for all of a fold's tasks
+        )
+        trained = obtain(training, force=request.force, on_epoch=observer.training(f"{name}, seed {seed}{fold}"))
+        if number == 1 and seed == request.run.seed and (unknown := unknown_items(trained.model)):
+            observer.note(unknown)
+        costs = {"train_seconds": trained.manifest.seconds, "megabytes": trained.manifest.bytes / 1e6}
+        runs.append([measure(trained.model, split, request, dataset.items, seed, costs) for split in tasks])
+    return runs
 
 
 def measure(
@@ -271,36 +274,6 @@ def measure(
     per_user = 1e3 * (time.perf_counter() - started) / len(ranking.users)
     errors = rating_errors(model, split) if "ratings" in model.abilities else None
     return Measured(ranking, errors, [{**costs, "evaluate_ms_per_user": per_user}])
-
-
-def aggregate(runs: Sequence[Sequence[Measured]]) -> Measured:
-    """Return the result of several seeds, each of several folds: the folds' users, each one's mean over the seeds.
-
-    An interval then speaks of users, with the luck of the seed averaged out. The folds of a seed test different users
-    and rank the same candidates. Lists are those of the first seed; what belongs to all lists is the mean over seeds.
-    """
-
-    def over(values_of: Callable[[Measured], NDArray[np.float64]]) -> NDArray[np.float64]:
-        return np.mean([np.concatenate([values_of(fold) for fold in folds]) for folds in runs], axis=0)
-
-    first, example = [fold.ranking for fold in runs[0]], runs[0][0]
-    lists = [np.concatenate([fold.ranking.lists for fold in folds]) for folds in runs]
-    overall = [list_metrics(listed, example.ranking.candidates, example.ranking.lengths) for listed in lists]
-    ranking = Evaluation(
-        users=np.concatenate([fold.users for fold in first]),
-        per_user={key: over(lambda m, key=key: m.ranking.per_user[key]) for key in example.ranking.per_user},  # type: ignore[misc]
-        lists=lists[0],
-        candidates=example.ranking.candidates,
-        fallback=np.concatenate([fold.fallback for fold in first]),
-        warm=np.concatenate([fold.warm for fold in first]),
-        overall={key: float(np.mean([values[key] for values in overall])) for key in overall[0]},
-        lengths=example.ranking.lengths,
-    )
-    errors = None
-    if example.errors is not None:
-        parts = [f.name for f in fields(RatingErrors)]
-        errors = RatingErrors(**{part: over(lambda m, part=part: getattr(m.errors, part)) for part in parts})  # type: ignore[misc]
-    return Measured(ranking, errors, [cost for folds in runs for fold in folds for cost in fold.costs])
 
 
 def summarise(

@@ -21,7 +21,8 @@ from recengine.evaluation.intervals import SHARE, difference_interval, mean_inte
 from recengine.evaluation.ranking import Evaluation, evaluate
 from recengine.evaluation.ratings import RatingErrors, rating_errors
 from recengine.evaluation.report import EvaluationReport
-from recengine.experiments.compare import ComparisonRequest, Measured, Observer, aggregate, compare, summarise
+from recengine.experiments.compare import ComparisonRequest, Observer, compare, summarise
+from recengine.experiments.measured import Measured, aggregate
 from recengine.export import json_ready
 from recengine.models.base import FitContext
 from recengine.models.ratings.base import RatingModel
