@@ -156,7 +156,8 @@ class Experiment:
         options = {key: value for key, value in protocol.options.items() if key not in ("name", "split")}
         if protocol.is_stream:
             return StreamRequest(models, **options, k=self.k[0], run=run, kinds=kinds)
-        policy = EvaluationPolicy(**{key: options.pop(key) for key in ("mask", "fallback") if key in options})
+        policy = EvaluationPolicy(**_policy(options))
+        options = {key: value for key, value in options.items() if key not in _policy(options)}
         options = {"positive": like_threshold, **options}
         if "given" in options:
             options["given"] = tuple(options["given"])
@@ -233,8 +234,12 @@ def _protocol(row: Mapping[str, Any], number: int) -> Protocol:
     options = _checked(row, _STREAM if row.get("split") == STREAM else _SPLIT, where)
     if "split" not in options:
         raise BadInput(f"{where}.split", problem="is missing", remedy="name the split, such as 'leave-last'")
-    EvaluationPolicy(options.get("mask", "seen"), options.get("fallback", "popularity"))
+    EvaluationPolicy(**_policy(options))
     return Protocol(options.get("name", options["split"]), options)
+
+
+def _policy(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: options[key] for key in ("mask", "fallback") if key in options}
 
 
 def _variants(row: Mapping[str, Any], file: Mapping[str, Any]) -> list[Variant]:
