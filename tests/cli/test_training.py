@@ -89,7 +89,7 @@ def test_train_goes_on_from_a_checkpoint_and_writes_a_model_folder(run, folder: 
     assert (status, "--out" in noted) == (2, True)
     command += ["--out", tmp_path / "model"]
     assert json_of(run(*command, "--set", "epochs=2"))["folder"] == str(tmp_path / "model")
-    assert json_of(run("recommend", "--model-folder", tmp_path / "model", "--k", "2", "--json"))
+    assert json_of(run("recommend", "--model-folder", tmp_path / "model", "--all-users", "-k", "2", "--json"))
     status, _, noted = run(*command, "--set", "epochs=2")
     assert (status, "holds a training already" in noted) == (2, True)
     assert json_of(run(*command, "--set", "epochs=3", "--resume"))["fresh"]
