@@ -34,7 +34,7 @@ def test_a_shop_s_raw_events_become_a_leaderboard_with_drill_down_exports_and_a_
     open_page: OpenPage, server: Server
 ) -> None:
     page, click = open_page("/data"), Clicks()
-    content = shop_csv()
+    content = shop_csv(60_000, users=5_400, products=1_200)
     with page.expect_file_chooser() as chooser:
         click(page.get_by_role("button", name="Upload", exact=True))
     chooser.value.set_files({"name": "shop events.csv", "mimeType": "text/csv", "buffer": content})

@@ -335,8 +335,7 @@ def test_the_csv_agrees_event_by_event_with_a_slow_replay(loss: str, masked: boo
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("masked", [True, False])
-@pytest.mark.parametrize("loss", ["squared", "linear"])
+@pytest.mark.parametrize(("loss", "masked"), [("squared", True), ("linear", False)])
 def test_the_csv_of_ml_100k_agrees_with_a_slow_replay(loss: str, masked: bool, mirror: Path, run: Run) -> None:
     chosen = [f"loss={loss}", "embedding_dim=128", *PLAIN]
     options = ["--dataset", "ml-100k", "--events", 500, *[part for s in chosen for part in ("--set", s)]]
