@@ -69,7 +69,7 @@ def imports(folder: Path) -> set[str]:
 
 
 def test_the_package_imports_only_what_it_and_its_extras_require() -> None:
-    optional = {"optuna", "umap", "faiss", "fastapi", "uvicorn", "psycopg", "tensorboard", "pytest", "pydantic"}
+    optional = {"optuna", "umap", "faiss", "onnx", "fastapi", "uvicorn", "psycopg", "tensorboard", "pytest", "pydantic"}
     core = {IMPORTED_AS.get(Requirement(line).name, Requirement(line).name) for line in PROJECT["dependencies"]}
     assert imports(ROOT / "recengine") - set(sys.stdlib_module_names) - optional - core <= {"recengine", "starlette"}
 

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from tests.cli.conftest import json_of
@@ -47,6 +48,8 @@ def test_vectors_of_items_alone_are_named_as_such(run, folder: Path, tmp_path: P
         ([*IALS, "--to", "parquet", "--out", "."], "is a folder that holds something else"),
         ([*IALS, "--to", "csv", "--out", "v.csv"], "argument --to: invalid choice: 'csv'"),
         ([*IALS, "--to", "npz"], "--out"),
+        (["--model", "ease", "--to", "onnx", "--out", "m.onnx"], "--model 'ease' is no graph of ONNX's operators"),
+        ([*IALS, "--to", "onnx", "--out", "m.npz"], "expected a name that ends in .onnx"),
         (["--model", "mf", "--set", "y_range=0,5", "--to", "npz", "--out", "v.npz"], "--set y_range '0,5' bends the"),
     ],
 )
@@ -61,10 +64,23 @@ def test_what_cannot_be_written_is_one_sentence(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other"]
 
 
+@pytest.mark.parametrize(
+    ("to", "model", "package", "extra"),
+    [("faiss", "ials", "faiss", "scale"), ("onnx", "ials", "onnx", "onnx"), ("onnx", "gru", "onnxscript", "onnx")],
+)
 def test_a_format_whose_package_is_missing_tells_how_to_install_it(
-    run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, model: str, package: str, extra: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    status, _, noted = run("export", "--dataset", folder, *IALS, "--to", "faiss", "--out", tmp_path / "v")
-    assert status == 2
-    assert noted.endswith("needs faiss, which is not installed; install it with `pip install 'recengine[scale]'`\n")
+    monkeypatch.setitem(sys.modules, package, None)
+    command = ["export", "--dataset", folder, "--model", model, "--to", to, "--out", tmp_path / "v.onnx"]
+    status, _, noted = run(*command)
+    remedy = f"install it with `pip install 'recengine[{extra}]'`"
+    assert (status, noted) == (2, f"recengine: --to '{to}' needs {package}, which is not installed; {remedy}\n")
+
+
+def test_a_graph_is_written_and_counted(run, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.onnx"
+    result = json_of(run("export", "--dataset", folder, *IALS, "--to", "onnx", "--out", out, "--json"))
+    assert result == {"out": str(out), "format": "onnx", "items": 41, "users": 61}
+    (scores,) = onnxruntime.InferenceSession(out).run(None, {"user_idx": np.array([60, 0])})
+    assert scores.shape == (2, 41)

@@ -201,9 +201,15 @@ def served_orders(sequences: Sequences, users: NDArray[np.int64], longest: int) 
     reads others.
     """
     items, ratings, lengths = sequences.last(users, int(sequences.counts.max(initial=1)))
+    for salt in salts(sequences.padding):
+        order = salt[items].argsort(dim=1, stable=True)[:, :longest]
+        yield items.gather(1, order), ratings.gather(1, order), lengths.clamp(max=longest)
+
+
+def salts(n_items: int) -> Iterator[Tensor]:
+    """Yield for each of `ORDERS` what events are sorted by, (n_items + 1,): a number of each item, 2 of the padding."""
     generator = torch.Generator().manual_seed(0)
     for _ in range(ORDERS):
-        salts = torch.rand(sequences.padding + 1, generator=generator)
-        salts[-1] = 2  # padding comes last
-        order = salts[items].argsort(dim=1, stable=True)[:, :longest]
-        yield items.gather(1, order), ratings.gather(1, order), lengths.clamp(max=longest)
+        salt = torch.rand(n_items + 1, generator=generator)
+        salt[-1] = 2
+        yield salt

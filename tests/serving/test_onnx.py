@@ -1,0 +1,73 @@
+"""Models as ONNX: what onnxruntime computes are the model's scores, and the ids are in the file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from torch.nn.functional import pad
+
+from recengine.data.dataset import Dataset
+from recengine.data.sequences import Sequences
+from recengine.errors import BadInput
+from recengine.models.base import Recommender
+from recengine.models.registry import MODELS
+from recengine.serving.onnx_graph import check_onnx, write_onnx
+from tests.serving.test_vectors import trained
+
+
+def written(model: Recommender, dataset: Dataset, folder: Path) -> onnxruntime.InferenceSession:
+    write_onnx(model, dataset, folder / "m.onnx")
+    return onnxruntime.InferenceSession(folder / "m.onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("ials", {}),
+        ("mf", {"user_bias": True}),
+        ("mf", {"item_bias": False, "user_bias": True}),
+        ("cml", {}),
+        ("step", {}),
+        ("mf-explicit", {"averaged_sweeps": 3}),
+        pytest.param("hybrid", {}, marks=pytest.mark.slow),
+    ],
+)
+def test_users_of_the_data_get_their_scores(tiny: Dataset, tmp_path: Path, name: str, settings: dict[str, Any]) -> None:
+    model = trained(tiny, name, **settings)
+    session = written(model, tiny, tmp_path)
+    for users in (np.arange(tiny.n_users), np.array([7])):
+        (scores,) = session.run(["scores"], {"user_idx": users})
+        np.testing.assert_allclose(scores, model.score(users).numpy(), atol=1e-5)
+    told = session.get_modelmeta().custom_metadata_map
+    assert json.loads(told["item_ids"]) == tiny.item_ids.tolist()
+    assert json.loads(told["user_ids"]) == tiny.user_ids.tolist()
+    assert json.loads(told["item_titles"]) == tiny.items["title"].tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("horizon", ["sitting", "next"])
+def test_a_sequence_model_reads_what_users_rated(tiny: Dataset, tmp_path: Path, horizon: str) -> None:
+    model: Any = trained(tiny, "gru", hidden_dim=8, horizon=horizon, max_length=4)
+    session = written(model, tiny, tmp_path)
+    told = session.get_modelmeta().custom_metadata_map
+    assert "user_ids" not in told
+    of = "all" if horizon == "sitting" else "the latest 4"
+    assert told["inputs"].startswith(f"item_idx (B, L): positions in item_ids of {of} of each user's ratings")
+    rows = tiny.ratings.select(np.arange(len(tiny.ratings)) % 7 > 0)  # users of unlike lengths, not those it learned
+    longest = int(rows.user_counts.max()) if horizon == "sitting" else 4
+    items, ratings, _ = Sequences(rows).last(np.arange(tiny.n_users), longest)
+    (scores,) = session.run(["scores"], {"item_idx": items.numpy(), "rating": ratings.numpy()})
+    expected = model.score_history(rows)
+    np.testing.assert_allclose(scores, expected.numpy(), atol=1e-5)
+    longer = {"item_idx": pad(items[:1], (0, 5), value=tiny.n_items), "rating": pad(ratings[:1], (0, 5))}
+    (alone,) = session.run(["scores"], {name: tensor.numpy() for name, tensor in longer.items()})
+    np.testing.assert_allclose(alone, scores[:1], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ease", "popularity", "taste"])
+def test_a_model_that_is_no_graph_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInput, match=f"model '{name}' is no graph of ONNX's operators; expected one that scores"):
+        check_onnx(MODELS[name], tmp_path / "m.onnx")
