@@ -61,6 +61,8 @@ _COLUMN: Mapping[str, Any] = {
     "group": str,
     "ahead_of": str,
     "interval": bool,
+    "digits": int,
+    "divide_by": float,
 }
 _PUBLISHED: Mapping[str, Any] = {"model": str, "figures": dict, "source": str, "protocol": str}
 
@@ -99,6 +101,8 @@ class Column:
     """A column of the summary: one metric of one of the tables, or the lead in it over the model `ahead_of`.
 
     given : of several numbers of ratings given, the one meant; group : `warm` or `cold` users alone
+    interval : whether half of the interval is shown; digits : after the point
+    divide_by : what figures are divided by, such as the end of a scale
     """
 
     head: str
@@ -109,6 +113,8 @@ class Column:
     group: str = ""
     ahead_of: str = ""
     interval: bool = True
+    digits: int = 4
+    divide_by: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -39,7 +40,7 @@ class Summary:
             for name, row in figures.items() if report_of is not None else ():
                 figure = _figure(report_of, column, name)
                 if figure is not None and not math.isnan(figure.value):
-                    row[column.head] = figure
+                    row[column.head] = Interval(*(part / column.divide_by for part in figure))
         return cls(experiment.columns, experiment.published, figures)
 
     def to_dict(self) -> dict[str, Json]:
@@ -62,10 +63,10 @@ class Summary:
             rows.append([name, *texts, *(["ours"] if self.published else [])])
             values.append([figures[head].value if head in figures else math.nan for head in heads])
         for one in self.published:
-            printed = [_short(one.figures[head]) if head in one.figures else None for head in heads]
-            rows.append([f"{one.model} (published)", *printed, f"{one.source}; {one.protocol}"])
+            printed = [_printed(one.figures[head]) if head in one.figures else None for head in heads]
+            rows.append([one.model, *printed, f"{one.source}; {one.protocol}"])
             values.append([one.figures.get(head, math.nan) for head in heads])
-        header = ["model", *heads, *(["figures of; protocol"] if self.published else [])]
+        header = ["model", *heads, *(["whose figures; protocol"] if self.published else [])]
         return Grid(header, rows, frozenset(self._best(values)))
 
     def _best(self, values: Sequence[Sequence[float]]) -> set[tuple[int, int]]:
@@ -101,14 +102,22 @@ def _figure(report: Report | None, column: Column, name: str) -> Interval | None
 def _text(figure: Interval | None, column: Column) -> str | None:
     if figure is None:
         return None
+
+    def text(value: float, sign: str = "") -> str:
+        return _short(f"{value:{sign}.{column.digits}f}")
+
     known = not math.isnan(figure.half)
     if column.ahead_of:
-        span = f" ({_short(figure.low, '+')} to {_short(figure.high, '+')})" if known else ""
-        return f"{_short(figure.value, '+')}{span}"
-    return _short(figure.value) + (f" ± {_short(figure.half)}" if known and column.interval else "")
+        span = f" ({text(figure.low, '+')} to {text(figure.high, '+')})" if known else ""
+        return f"{text(figure.value, '+')}{span}"
+    return text(figure.value) + (f" ± {text(figure.half)}" if known and column.interval else "")
 
 
-def _short(value: float, sign: str = "") -> str:
-    """Return a figure as tables print it: four digits after the point, no zero before it."""
-    text = f"{value:{sign}.4f}"
-    return text.replace("0.", ".", 1) if abs(value) < 1 else text
+def _printed(value: float) -> str:
+    """Return a published figure: three digits after the point, or four where it has them."""
+    return _short(f"{value:.4f}".removesuffix("0"))
+
+
+def _short(text: str) -> str:
+    """Return a number as tables print it, without the zero before the point."""
+    return re.sub(r"^([+-]?)0\.", r"\1.", text)
