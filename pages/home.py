@@ -83,21 +83,21 @@ def studio(model: Recommender, positive: float) -> None:
             st.caption(visitor_ratings.FORGOTTEN)
         messages.show_pending_toast()
         import_export.draw_imported(dataset, mine)
-        found = why = None
+        above = None
         with st.container(key="home"):
             left, right = st.container(key="rate-part"), st.container(key="list-part")
             with right:  # the list first: it is what one waits for
                 if mine.stars:
                     found = scored(model, dataset, mine, [len(mine.stars)], positive, only_from.chosen(dataset, mine))
-                    why = own_list.draw(dataset, model, mine, positive, found)
+                    above = own_list.draw(dataset, model, mine, positive, found)
                 else:
                     own_list.forget(dataset, mine)
             with left:
                 to_rate.draw(dataset, mine)
-        if found is None or why is None:
+        if above is None:
             start(dataset, positive)
             return
-        shelves.draw(dataset, model, mine, positive, found, why, st.session_state["rate shown"])
+        shelves.draw(above)
         more(dataset, model, mine, positive)
 
 

@@ -22,13 +22,14 @@ MOST = 5
 """Members of a group."""
 YOU = "you"
 STRATEGIES: dict[Strategy, tuple[str, str]] = {
-    "average": ("Best on average", "The films that stand highest in everyone’s lists taken together."),
-    "misery": ("Nobody suffers", "The films that whoever likes them least still likes best."),
+    "misery": ("Nobody suffers", "Films are judged by whoever likes them least: this is what none of you minds."),
+    "average": ("Best on average", "The largest sum: one of you may love what another would never choose."),
     "turns": (
         "Fair turns",
         "Each in turn gets a film from the top of their list, the one that suits the rest best.",
     ),
 }
+FIRST: Strategy = "misery"
 
 
 class Member(NamedTuple):
@@ -69,16 +70,16 @@ def choose_members(dataset: Dataset, known: dict[str, Member]) -> list[Member]:
 
 def choose_strategy() -> Strategy:
     """Draw the picker of the strategy with what it means, and return it."""
-    recall("strategy", "average", lambda text: text if text in STRATEGIES else None)
+    recall("strategy", FIRST, lambda text: text if text in STRATEGIES else None)
     st.segmented_control(
         "How to agree",
         list(STRATEGIES),
         format_func=lambda key: STRATEGIES[key][0],
         key="strategy",
         required=True,
-        on_change=lambda: record("strategy", "average"),
+        on_change=lambda: record("strategy", FIRST),
     )
-    record("strategy", "average")
+    record("strategy", FIRST)
     chosen: Strategy = st.session_state["strategy"]
     st.caption(STRATEGIES[chosen][1])
     return chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -38,6 +39,9 @@ NAMED = 5
 """Films that speak for a film, and against it, that are named."""
 LEAST = 0.005
 """What a rating adds or takes at least where it is named: less is written as 0."""
+TRYING = "Trying ratings on the model:"
+PATIENCE = 2.0
+"""Seconds after which a search can be stopped."""
 STANDING = {
     "quality": "how its raters rate it",
     "fame": "how many like it",
@@ -232,6 +236,19 @@ def _list(dataset: Dataset, title: str, parts: Sequence[Contribution], largest: 
     return f'<section class="{kind}"><h3>{title}</h3>{body}</section>'
 
 
+class _Search:
+    """Draws how far a search is, and after a while a button that ends it: any click does, where a bar is drawn."""
+
+    def __init__(self) -> None:
+        self.began, self.can_stop = time.monotonic(), False
+        self.bar, self.stop = st.progress(0.0, TRYING), st.empty()
+
+    def __call__(self, share: float) -> None:
+        self.bar.progress(share, f"{TRYING} {share:.0%}")
+        if not self.can_stop and time.monotonic() - self.began > PATIENCE:
+            self.can_stop = self.stop.button("Stop", icon=":material/close:", key="why-not-stop") or True
+
+
 def draw_why_not(
     model: Recommender, ready: sidebar.Ready, mine: VisitorRatings, rest: Known, seed: int, rank: int
 ) -> None:
@@ -242,9 +259,19 @@ def draw_why_not(
         slot = st.empty()
         if not slot.button(label, icon=":material/help:", key="why-not"):
             return
+        with slot.container(horizontal=True, vertical_alignment="center", key="why-not-search"):
+            progress = _Search()
+            answer = why_not(
+                model,
+                dataset,
+                rest.history,
+                seed,
+                k=SHOWN,
+                positive=ready.positive,
+                progress=progress,
+                **rest.aside,
+            )
         slot.empty()
-        with st.spinner("Trying ratings on the model …", show_time=True):
-            answer = why_not(model, dataset, rest.history, seed, k=SHOWN, positive=ready.positive, **rest.aside)
         st.session_state["why not"] = key, answer
     st.html(
         f'<p class="verdict why-not" role="status">{answer_html(dataset, st.session_state["why not"][1], mine)}</p>'

@@ -1,7 +1,11 @@
-"""Choices that outlive their widgets: Streamlit forgets what a widget holds when its page is left."""
+"""Choices that outlive their widgets: Streamlit forgets what a widget holds when its page is left.
+
+Those with a name in the address outlive a reload as well; where the session knows better, the session wins.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -10,6 +14,24 @@ import streamlit as st
 def value(key: str, default: Any) -> Any:
     """Return what was last chosen with a widget."""
     return st.session_state.get(f"kept {key}", default)
+
+
+def or_address(key: str, default: Any, name: str, read: Callable[[str], Any]) -> Any:
+    """Return what was last chosen with a widget, else what the address says.
+
+    read : returns the value that a text stands for, or None when it stands for none
+    """
+    text = st.query_params.get(name)
+    said = None if text is None else read(text)
+    return value(key, default if said is None else said)
+
+
+def record(name: str, text: str) -> None:
+    """Put a choice into the address; "" leaves the address clean."""
+    if text:
+        st.query_params[name] = text
+    else:
+        st.query_params.pop(name, None)
 
 
 def restore(key: str, default: Any) -> None:

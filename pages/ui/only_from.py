@@ -16,6 +16,8 @@ from recengine.data.dataset import Dataset
 from recengine.export import counted
 
 SOURCES = ("Every film", "My watchlist", "Titles I paste")
+ADDRESSED = {"watchlist": SOURCES[1]}
+"""What the address says -> what the list is held to; titles are too long for it."""
 MOST = 300
 """Lines that are read of what is pasted."""
 NAMED = 8
@@ -34,7 +36,7 @@ def _key(dataset: Dataset, name: str) -> str:
 
 
 def _source(dataset: Dataset) -> str:
-    return str(kept.value(_key(dataset, "source"), SOURCES[0]))
+    return str(kept.or_address(_key(dataset, "source"), SOURCES[0], "only", ADDRESSED.get))
 
 
 def chosen(dataset: Dataset, mine: VisitorRatings) -> NDArray[np.int64] | None:
@@ -75,7 +77,8 @@ def pasted(dataset: Dataset, text: str) -> Pasted:
 def draw(dataset: Dataset, mine: VisitorRatings) -> None:
     """Draw the choice of what the list is held to, and what of the pasted titles is not here."""
     words, source, titles = words_of(dataset), _key(dataset, "source"), _key(dataset, "titles")
-    kept.restore(source, SOURCES[0])
+    kept.record("only", next((text for text, held in ADDRESSED.items() if held == _source(dataset)), ""))
+    kept.restore(source, _source(dataset))
     st.segmented_control(
         "Only from this list",
         SOURCES,

@@ -30,6 +30,27 @@ DONE = {"pass": "is out of your list", "seen": "counts as seen", "watchlist": "i
 """Kind of an act that puts a film aside -> what that did."""
 
 
+class OwnList(NamedTuple):
+    """The list that is shown, with all that it follows from.
+
+    found : the scores by which it is ranked
+    items : its films, best first
+    why   : the reason of each
+    """
+
+    dataset: Dataset
+    model: Recommender
+    mine: VisitorRatings
+    positive: float
+    found: Scored
+    items: list[int]
+    why: list[Reason]
+
+    def notes(self, items: list[int]) -> list[tuple[str, str, str]]:
+        """Return why other films are near the top, in words."""
+        return notes_of(self.model, self.dataset, self.mine, items, self.positive, bool(self.found.fallback[0]))[1]
+
+
 class Stand(NamedTuple):
     """What a list follows from."""
 
@@ -75,8 +96,8 @@ def notes_of(
     return why, [because(dataset, reason, item) for reason, item in zip(why, items, strict=True)]
 
 
-def draw(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float, found: Scored) -> list[Reason]:
-    """Draw the list, ranked by the scores in `found`; return the reasons of its films, in their order."""
+def draw(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float, found: Scored) -> OwnList:
+    """Draw the list, ranked by the scores in `found`, and return it."""
     state, histories = st.session_state, as_histories(dataset, mine.events, [len(mine.events)], positive)
     shown = listed(ranked(found, histories, positive, SHOWN, steering.chosen_steering(dataset, positive)))
     stand = stand_of(dataset, mine)
@@ -108,7 +129,7 @@ def draw(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: f
         says=says(dataset, model, mine, positive, fallback, list(change.values())),
         strip="Your top three" if shown else "",
     )
-    return why
+    return OwnList(dataset, model, mine, positive, found, shown, why)
 
 
 def listed(items: NDArray[Any]) -> list[int]:

@@ -11,13 +11,9 @@ import streamlit as st
 from pages.ui import board, steering
 from pages.ui.board import Square
 from pages.ui.escape import html
-from pages.ui.own_list import listed, notes_of
+from pages.ui.own_list import OwnList, listed
 from pages.ui.visitor_lists import as_histories, ranked
-from pages.ui.visitor_ratings import VisitorRatings
 from pages.ui.words import words_of
-from recengine.data.dataset import Dataset
-from recengine.evaluation.policy import Scored
-from recengine.models.base import Recommender
 from recengine.serving.explain import Reason
 
 LENGTH = 7
@@ -48,18 +44,11 @@ def loved_most(why: list[Reason]) -> int | None:
     return counts.most_common(1)[0][0] if counts else None
 
 
-def shelves(
-    dataset: Dataset,
-    model: Recommender,
-    mine: VisitorRatings,
-    positive: float,
-    found: Scored,
-    why: list[Reason],
-    above: list[int],
-) -> list[Shelf]:
+def shelves(above: OwnList) -> list[Shelf]:
     """Return the rows; no film stands in two of them, nor in the list above, and none that is rated or put aside."""
-    gone, rows = set(above), []
-    seed = loved_most(why)
+    dataset, model, mine, positive, found = above[:5]
+    gone, rows = set(above.items), []
+    seed = loved_most(above.why)
     if seed is not None and "similar" in model.abilities:
         can_be_listed = (found.scores[0] > -np.inf).numpy()
         near = model.similar_items([seed], k=min(60, dataset.n_items - 1)).items
@@ -78,18 +67,10 @@ def shelves(
     return [row for row in rows if row.items]
 
 
-def draw(
-    dataset: Dataset,
-    model: Recommender,
-    mine: VisitorRatings,
-    positive: float,
-    found: Scored,
-    why: list[Reason],
-    above: list[int],
-) -> None:
+def draw(above: OwnList) -> None:
     """Draw the rows; hidden gems say for each film why it is there. What is different has no film to thank for it."""
-    words, marked = words_of(dataset), set(mine.marked("watchlist"))
-    for row in shelves(dataset, model, mine, positive, found, why, above):
+    words, marked = words_of(above.dataset), set(above.mine.marked("watchlist"))
+    for row in shelves(above):
         start, title = row.title
         st.html(
             f'<h2 class="row-title">{html(words.say(start))} {html(title)}</h2>'
@@ -97,16 +78,16 @@ def draw(
         )
         notes = [("", "", "")] * len(row.items)
         if row.key == "gems":
-            notes = notes_of(model, dataset, mine, row.items, positive, bool(found.fallback[0]))[1]
+            notes = above.notes(row.items)
         squares = [
             Square(item, mark="watchlist" if item in marked else "", note=note)
             for item, note in zip(row.items, notes, strict=True)
         ]
         board.draw(
-            dataset,
+            above.dataset,
             squares,
             key=f"board-{row.key}",
-            acknowledged=mine.acknowledged,
+            acknowledged=above.mine.acknowledged,
             label=f"{words.say(start)} {title}".strip(),
             layout="row",
         )

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.hosting.visitor import check_limit
 from pages.ui import jobs, kept, messages, only_from, recipes
-from pages.ui.datasets import origin_of
+from pages.ui.datasets import liked_from, origin_of
 from pages.ui.visitor_ratings import VisitorRatings
 from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
@@ -42,8 +42,19 @@ def _key(dataset: Dataset, knob: str) -> str:
 
 def chosen_knobs(dataset: Dataset) -> Knobs:
     """Return how the visitor steers the list."""
-    positions = {knob: float(kept.value(_key(dataset, knob), 0.0)) for knob in ENDS}
-    return Knobs(**positions, mood=kept.value(_key(dataset, "mood"), None) or "")
+    positions = {knob: float(kept.or_address(_key(dataset, knob), 0.0, knob, _position)) for knob in ENDS}
+    mood = kept.or_address(_key(dataset, "mood"), None, "mood", partial(_mood, dataset))
+    return Knobs(**positions, mood=mood or "")
+
+
+def _position(text: str) -> float | None:
+    """Return the position of a slider that a text of the address stands for."""
+    return next((position for position in POSITIONS if f"{position:g}" == text), None)
+
+
+def _mood(dataset: Dataset, text: str) -> str | None:
+    """Return the mood that a text of the address stands for, if the data can carry it."""
+    return text if text in _traits(dataset.fingerprint, liked_from(dataset), dataset).moods else None
 
 
 def steered(dataset: Dataset, positive: float, knobs: Knobs) -> Steering:
@@ -60,6 +71,9 @@ def chosen_steering(dataset: Dataset, positive: float) -> Steering | None:
 def draw(dataset: Dataset, mine: VisitorRatings, model: str, positive: float) -> None:
     """Draw the knobs that the data can carry, folded, each with its price where it is turned."""
     traits, knobs = _traits(dataset.fingerprint, positive, dataset), chosen_knobs(dataset)
+    for name, position in knobs.positions().items():
+        kept.record(name, f"{position:g}" if position else "")
+    kept.record("mood", knobs.mood)
     curve = known_curve(dataset, model, positive)
     turned = [ENDS[name][2 if position > 0 else 1] for name, position in knobs.positions().items() if position]
     title = " · ".join(["Steer this list", *turned, *filter(None, [knobs.mood, only_from.text(dataset)])])
@@ -69,7 +83,7 @@ def draw(dataset: Dataset, mine: VisitorRatings, model: str, positive: float) ->
             for name, (label, low, high) in ENDS.items():
                 if able[name]:
                     with st.container():
-                        kept.restore(_key(dataset, name), 0.0)
+                        kept.restore(_key(dataset, name), knobs.positions()[name])
                         st.select_slider(
                             label,
                             POSITIONS,
@@ -82,7 +96,7 @@ def draw(dataset: Dataset, mine: VisitorRatings, model: str, positive: float) ->
             if traits.moods:
                 with st.container():
                     mood = _key(dataset, "mood")
-                    kept.restore(mood, None)
+                    kept.restore(mood, knobs.mood or None)
                     st.pills("A mood", list(traits.moods), key=mood, on_change=kept.keep, args=(mood,))
                     _price(curve, Knobs(mood=knobs.mood))
         only_from.draw(dataset, mine)

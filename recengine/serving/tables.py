@@ -6,18 +6,35 @@ import sqlalchemy as sa
 
 META = sa.MetaData()
 SEQ = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def _numbered(name: str) -> sa.Column[int]:
+    """Return a column that numbers the rows."""
+    return sa.Column(name, SEQ, primary_key=True, autoincrement=True)
+
+
+def _text(name: str, length: int = 100, *, unique: bool = False, index: bool | None = None) -> sa.Column[str]:
+    """Return a column of text that every row has."""
+    return sa.Column(name, sa.String(length), nullable=False, unique=unique or None, index=index)
+
+
+def _moment() -> sa.Column[int]:
+    """Return the column of seconds since 1970."""
+    return sa.Column("ts", sa.BigInteger, nullable=False)
+
+
 EVENT = sa.Table(
     "event",
     META,
-    sa.Column("seq", SEQ, primary_key=True, autoincrement=True),
-    sa.Column("event_id", sa.String(100), nullable=False, unique=True),
-    sa.Column("visitor", sa.String(100), nullable=False),
-    sa.Column("catalogue", sa.String(200), nullable=False),
-    sa.Column("item_id", sa.String(200), nullable=False),
-    sa.Column("kind", sa.String(10), nullable=False),
+    _numbered("seq"),
+    _text("event_id", unique=True),
+    _text("visitor"),
+    _text("catalogue", 200),
+    _text("item_id", 200),
+    _text("kind", 10),
     sa.Column("stars", sa.Float),
-    sa.Column("ts", sa.BigInteger, nullable=False),
-    sa.Column("source", sa.String(40), nullable=False),
+    _moment(),
+    _text("source", 40),
     sa.Index("event_of_item", "visitor", "catalogue", "item_id", "seq"),
     sqlite_autoincrement=True,
 )
@@ -27,37 +44,37 @@ STANDING = sa.Table(
     sa.Column("visitor", sa.String(100), primary_key=True),
     sa.Column("catalogue", sa.String(200), primary_key=True),
     sa.Column("item_id", sa.String(200), primary_key=True),
-    sa.Column("kind", sa.String(10), nullable=False),
+    _text("kind", 10),
     sa.Column("stars", sa.Float),
     sa.Column("seq", SEQ, nullable=False),
 )
 VOTE = sa.Table(
     "vote",
     META,
-    sa.Column("seq", SEQ, primary_key=True, autoincrement=True),
-    sa.Column("vote_id", sa.String(100), nullable=False, unique=True),
-    sa.Column("visitor", sa.String(100), nullable=False),
-    sa.Column("catalogue", sa.String(200), nullable=False),
-    sa.Column("winner", sa.String(100), nullable=False),
-    sa.Column("loser", sa.String(100), nullable=False),
-    sa.Column("ts", sa.BigInteger, nullable=False),
+    _numbered("seq"),
+    _text("vote_id", unique=True),
+    _text("visitor"),
+    _text("catalogue", 200),
+    _text("winner"),
+    _text("loser"),
+    _moment(),
     sqlite_autoincrement=True,
 )
 LINK = sa.Table(
     "link",
     META,
     sa.Column("token", sa.String(100), primary_key=True),
-    sa.Column("visitor", sa.String(100), nullable=False, index=True),
-    sa.Column("ts", sa.BigInteger, nullable=False),
+    _text("visitor", index=True),
+    _moment(),
     sa.Column("snapshot", sa.LargeBinary, nullable=False),
 )
 """A row holds all that its token opens, so whoever can read the table needs no token: it is not hashed."""
 ERASURE = sa.Table(
     "erasure",
     META,
-    sa.Column("id", SEQ, primary_key=True, autoincrement=True),
-    sa.Column("visitor", sa.String(100), nullable=False),
-    sa.Column("ts", sa.BigInteger, nullable=False),
+    _numbered("id"),
+    _text("visitor"),
+    _moment(),
     sa.Column("events", sa.Integer),
 )
 GUARDS = {

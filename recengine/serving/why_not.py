@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -69,11 +69,13 @@ def why_not(
     positive: float = 4.0,
     passed: Interactions | None = None,
     seen: Interactions | None = None,
+    progress: Callable[[float], object] = lambda share: None,
 ) -> WhyNot:
     """Return the smallest set of ratings that brings an item into the first k of a new user's list.
 
     history      : all that the user rated
     passed, seen : what else the user is not listed, as `recommend_new` takes it
+    progress     : is told again and again what share of all that may be tried has been; what it raises ends the search
 
     Tried are the best rating for the `KNOWN` most rated items that the user has not rated, and the other end of the
     scale for those that the user has; of each the likeliest, by what they add to the target and to the list. Sets grow
@@ -94,7 +96,10 @@ def why_not(
     for size in range(1, MOST + 1):
         tried = sorted({tuple(sorted({*one, given})) for one in sets for given in likely})
         tried = [one for one in tried if len({given.item_idx for given in one}) == size]
-        leads = dict(zip(tried, search.leads(tried), strict=True))
+        leads: dict[Set, float] = {}
+        for some, lead in search.leads(tried):
+            leads |= zip(some, lead, strict=True)
+            progress((size - 1 + len(leads) / len(tried)) / MOST)
         answers = [one for one in tried if leads[one] >= 0]
         for one in sorted(answers, key=lambda one: (search.changes(one), -leads[one])):
             if (new_rank := search.rank(one)) <= k:
@@ -162,12 +167,12 @@ class _Search:
         listed = top_k(scored.scores, self.dataset.n_items, scored.salts).items[0]
         return int((listed == self.target).nonzero()[0]) + 1
 
-    def leads(self, sets: Sequence[Set]) -> list[float]:
-        """Return how far the target stands above the k-th best other item, for each set of ratings."""
+    def leads(self, sets: Sequence[Set]) -> Iterator[tuple[Sequence[Set], list[float]]]:
+        """Yield some sets of ratings, and how far the target stands above the k-th best other item for each."""
         size = max(1, ROWS_AT_ONCE // (len(self.history) + MOST))
-        return [
-            lead for start in range(0, len(sets), size) for lead in self._leads(sets[start : start + size]).tolist()
-        ]
+        for start in range(0, len(sets), size):
+            some = sets[start : start + size]
+            yield some, self._leads(some).tolist()
 
     def _leads(self, sets: Sequence[Set]) -> Tensor:
         scores = self._scored(sets).scores
