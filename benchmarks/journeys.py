@@ -9,10 +9,12 @@ is trained before, as on any site that has had a visitor. Fails where a journey 
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +23,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from benchmarks.server import FLAGS, Server, chromium
 from recengine.data.sources import load_dataset
-from tests.support.letterboxd import letterboxd_zip
+from recengine.export import csv_text
 
 ROWS = 1_000
 """Ratings in the account that is brought."""
@@ -73,12 +75,15 @@ def first_list(visitor: Visitor) -> None:
 
 def letterboxd(visitor: Visitor) -> None:
     """A whole account, from the zip to the list."""
-    titles = load_dataset("sample").items[["title", "year"]].itertuples(index=False)
-    account = {(title, int(year)): 0.5 + row % 10 / 2 for row, (title, year) in zip(range(ROWS), titles, strict=False)}
+    account = io.BytesIO()
+    with zipfile.ZipFile(account, "w") as archive:
+        films = load_dataset("sample").films[:ROWS]
+        rows = [("2024-05-31", title, year, 0.5 + row % 10 / 2) for row, (_, title, year, _) in enumerate(films)]
+        archive.writestr("ratings.csv", csv_text(("Date", "Name", "Year", "Rating"), rows))
     visitor.open()
     visitor.card("hand")
     visitor.clicks += 1  # the button that opens the dialogue of the system
-    file = {"name": "letterboxd.zip", "mimeType": "application/zip", "buffer": letterboxd_zip(account)}
+    file = {"name": "letterboxd.zip", "mimeType": "application/zip", "buffer": account.getvalue()}
     visitor.page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]  # a file is such a dict
     keep = visitor.page.locator(".st-key-import-keep button")
     expect(keep).to_have_text(f"Import {ROWS:,} ratings")
