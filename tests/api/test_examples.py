@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from recengine.cli import main
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 
@@ -20,6 +22,7 @@ SAYS = {
     "letterboxd": "because of Alien",
     "tuning": "best on validation",
     "significance": "more than chance",
+    "projector": "Toy Story 2",
 }
 """What each example prints, among other things, when it has gone all the way."""
 
@@ -31,6 +34,12 @@ def test_an_example_runs(name: str, capsys: pytest.CaptureFixture[str], monkeypa
     monkeypatch.setattr(sys, "argv", [name])
     runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
     assert SAYS[name] in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_experiment_file_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["run", str(EXAMPLES / "experiment.toml"), "--out", str(tmp_path)]) == 0
+    assert "| slist |" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -46,7 +55,7 @@ def test_a_notebook_runs_and_is_kept_without_outputs(path: Path, monkeypatch: py
 
 
 def test_an_example_is_read_in_a_few_minutes() -> None:
-    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in EXAMPLES.glob("*.py")}
+    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in EXAMPLES.glob("*.[pt]*")}
     assert not {name: length for name, length in lengths.items() if length > 60}
 
 
