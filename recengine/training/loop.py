@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import islice
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +21,15 @@ from recengine.errors import BadInput
 from recengine.files import Json, JsonObject
 from recengine.metrics import RANKING_METRICS, coordinates, find_hits, mask_scores, tie_salts, top_k
 from recengine.training.optimizers import make_schedule
+
+EXACT_UP_TO, LEAST_RANKED = 2**25, 500
+"""Scores of a validation, users x items, that is exact. Of more, it ranks all items for a fixed sample of the users: as
+many as come to that many scores, but no fewer than these."""
+EVERY, EARLY, LONGER = 2, 2, 3
+"""Where validation samples, it does so after every second epoch; and a best epoch that is among the first two may stand
+before a dip, from which a sparse catalogue takes long to rise: there the patience is three times as long."""
+FIRST_BATCHES = 20
+"""Batches whose mean is the untrained loss there, so that the first epoch is soon reported."""
 
 
 class Stage(StrEnum):
@@ -93,6 +104,18 @@ def best_epoch(log: Iterable[EpochResult], criterion: str) -> EpochResult | None
 
 
 Validate = Callable[[], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class OnSample:
+    """A validation that ranks the items for a sample of the users, since ranking them for all costs too much."""
+
+    measure: Validate
+
+    def __call__(self) -> dict[str, float]:
+        return self.measure()
+
+
 Score = Callable[[Tensor], Tensor]
 """Scores all items, (B, n_items), for user indices (B,)."""
 
@@ -140,7 +163,8 @@ def train(
         return _mean(losses)
 
     def untrained_loss() -> float:
-        return _mean([loss(*batch) for batch in batches()])
+        most = FIRST_BATCHES if isinstance(validate, OnSample) else None
+        return _mean([loss(*batch) for batch in islice(batches(), most)])
 
     return run_epochs(
         network,
@@ -188,10 +212,11 @@ def run_epochs(
     earlier  : the log of a phase before this one, whose best weights `network` holds: it is continued, and this
                phase's weights are kept only if they beat it
     resumed  : whether `earlier` is this phase itself, interrupted, so that its patience has been running
+    Where validation is `OnSample`, it waits for every second epoch and the last, and an early best has more patience.
     The log starts at epoch 0, the untrained network, when there is validation.
     Raises BadInput with the epoch and the remedy when the loss is no longer a number, with the best weights back.
     """
-    started = time.perf_counter()
+    started, sampled = time.perf_counter(), isinstance(validate, OnSample)
     log = list(earlier)
     first, before = (log[-1].epoch, log[-1].seconds) if log else (0, 0.0)
     last = first + epochs
@@ -204,7 +229,7 @@ def run_epochs(
     def record(number: int, mean_loss: float) -> EpochResult:
         nonlocal best, best_number, best_weights
         metrics: dict[str, float] = {}
-        if validate is not None:
+        if validate is not None and (not sampled or number % EVERY == 0 or number == last):
             network.eval()
             with torch.inference_mode():
                 metrics = validate()
@@ -228,7 +253,9 @@ def run_epochs(
         result = record(number, mean_loss)
         if after_epoch is not None:
             after_epoch(result)
-        if validate is not None and number - max(best_number, 0 if resumed else first) >= patience:
+        since = number - max(best_number, 0 if resumed else first)
+        early = sampled and (resumed or not earlier) and best_number <= EARLY
+        if validate is not None and since >= patience * (LONGER if early else 1):
             break
     if validate is not None:
         network.load_state_dict(best_weights)
@@ -247,12 +274,15 @@ def ranking_validator(
 ) -> Validate:
     """Return a function that ranks all items, `train` masked, for the users of `valid`: NDCG and hit rate @k.
 
+    Where that is more than `EXACT_UP_TO` scores, the users are a sample, the same for every model and epoch.
     Users without a training row are left out, unless there are no others: of them a model knows nothing, and in use
     they get popularity, so that what it makes up for them must not choose its epoch or its settings.
     """
     tested = valid.user_counts > 0
     known = tested & (train.user_counts > 0)
-    users = torch.from_numpy((known if known.any() else tested).nonzero()[0])
+    everyone = (known if known.any() else tested).nonzero()[0]
+    chosen = np.sort(np.random.default_rng(0).permutation(everyone)[: most_ranked(valid.n_items)])
+    users = torch.from_numpy(chosen)
     listed = min(k, train.n_items)
 
     def validate() -> dict[str, float]:
@@ -266,7 +296,12 @@ def ranking_validator(
                 total[name] += float(RANKING_METRICS[name](hits, relevant.sum(1)).sum())
         return {f"valid_{name}@{k}": value / len(users) for name, value in total.items()}
 
-    return validate
+    return OnSample(validate) if len(users) < len(everyone) else validate
+
+
+def most_ranked(n_items: int) -> int:
+    """Return for how many users a validation ranks so many items at most."""
+    return max(LEAST_RANKED, EXACT_UP_TO // max(1, n_items))
 
 
 @contextmanager

@@ -15,8 +15,17 @@ from torch.nn import functional as F  # noqa: N812 - the usual name
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import tie_salts
-from recengine.training import catalogue_softmax
-from recengine.training.loop import EpochResult, Stage, best_epoch, mark_stage, one_thread, ranking_validator, train
+from recengine.training import catalogue_softmax, loop
+from recengine.training.loop import (
+    EpochResult,
+    OnSample,
+    Stage,
+    best_epoch,
+    mark_stage,
+    one_thread,
+    ranking_validator,
+    train,
+)
 from recengine.training.losses import (
     LOSSES,
     adaptive_hinge_loss,
@@ -388,6 +397,68 @@ def test_c33_users_without_a_training_row_choose_no_epoch(unknown: list[int]) ->
     none = rows.select(slice(0))
     alone = ranking_validator(lambda users: table[users], none, valid.select(np.isin(valid.user_idx, unknown)), k=4)()
     assert alone["valid_hr@4"] == 1.0  # where nobody is known they are all there is
+
+
+def test_a_dear_validation_ranks_a_fixed_sample_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    rows = Interactions.from_pairs(range(60), rng.integers(0, 20, 60), n_users=60, n_items=40)
+    valid = Interactions.from_pairs(range(60), rng.integers(20, 40, 60), n_users=60, n_items=40)
+    table, given = torch.rand(60, 40, generator=torch.Generator().manual_seed(1)), []
+
+    def score(users: Tensor) -> Tensor:
+        given.append(users)
+        return table[users]
+
+    exact = ranking_validator(score, rows, valid)
+    assert not isinstance(exact, OnSample)
+    exact()
+    assert torch.cat(given).tolist() == list(range(60))
+    given.clear()
+    monkeypatch.setattr(loop, "EXACT_UP_TO", 60 * 40 - 1)
+    monkeypatch.setattr(loop, "LEAST_RANKED", 25)
+    sampled = ranking_validator(score, rows, valid)
+    assert isinstance(sampled, OnSample)
+    first, second = sampled(), ranking_validator(score, rows, valid)()
+    assert first == second  # two models are ranked for the same users
+    users, again = given
+    assert users.tolist() == again.tolist() == sorted(set(users.tolist()))
+    assert len(users) == 59
+    monkeypatch.setattr(loop, "EXACT_UP_TO", 40)
+    given.clear()
+    ranking_validator(score, rows, valid)()
+    assert len(given[0]) == 25
+
+
+def test_m37_where_validation_samples_an_early_dip_does_not_end_training() -> None:
+    """On a sparse catalogue `ials` falls below its first epoch for several, and then rises far above it."""
+    network = nn.Linear(1, 1)
+    reached = {0: 0.0, 1: 0.14, 2: 0.14, 4: 0.13, 6: 0.13, 8: 0.15, 10: 0.16, 11: 0.17, 12: 0.17}
+    asked: list[int] = []
+
+    def run(validate: Callable[[], dict[str, float]], epochs: int) -> list[EpochResult]:
+        asked.clear()
+        done = iter(range(100))
+        return loop.run_epochs(
+            network,
+            epoch=lambda: float(next(done)),
+            untrained_loss=lambda: 1.0,
+            epochs=epochs,
+            patience=3,
+            validate=validate,
+            on_epoch=lambda result: asked.append(result.epoch) if result.metrics else None,
+        )
+
+    def curve(step: int) -> Callable[[], dict[str, float]]:
+        epochs = iter(range(0, 100, step))
+        return lambda: {"valid_ndcg@10": reached[min(next(epochs), 12)]}
+
+    log = run(OnSample(curve(2)), epochs=12)
+    assert asked == [0, 2, 4, 6, 8, 10, 12]
+    assert best_epoch(log, "valid_ndcg@10").epoch == 12
+    run(OnSample(curve(2)), epochs=11)
+    assert asked[-1] == 11  # the last epoch is always validated
+    flat = run(OnSample(lambda: {"valid_ndcg@10": 0.1}), epochs=50)
+    assert len(flat) - 1 == 9  # three times the patience, and no more
 
 
 def test_one_thread_is_given_back_even_after_an_error() -> None:

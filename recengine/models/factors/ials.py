@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,17 +12,14 @@ from torch import Tensor, nn
 from recengine.data.interactions import Interactions
 from recengine.models.abilities import Product
 from recengine.models.base import FitContext, Recommender, as_indices
+from recengine.models.factors.histories import BATCH_NUMBERS, TINY, Histories
 from recengine.models.options import shared
 from recengine.models.recency import TwoSidedConfig, TwoSidedModel
 from recengine.training.config import Range, option
-from recengine.training.loop import run_epochs
+from recengine.training.loop import most_ranked, run_epochs
 
-BATCH_NUMBERS = 2**19
-"""Numbers in one padded batch of histories: bounds the memory of a solve, and lets a core's cache hold it."""
 CG_STEPS = 3
 """Steps of conjugate gradients in an epoch, which start from the vectors of the one before."""
-TINY = 1e-30
-"""Least denominator, for those whose solution is exact before the last step."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,7 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
         # both tables and the best epoch's; in a solve, the one side's and three of the other's in another basis
         return {
             "embedding_dim": 4 * (5 * (n_users + n_items) * self.config.embedding_dim + 6 * BATCH_NUMBERS),
-            "": 4 * 4 * min(2048, n_users) * n_items,
+            "": 4 * 4 * min(n_users, most_ranked(n_items)) * n_items,
         }
 
     def serve_from(self, rows: Interactions) -> None:
@@ -114,6 +110,8 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
         """Return (n, D): for each history the vector that fits it best, the other side's `fixed` (m, D) given."""
         dim = fixed.shape[1]
         base = self.config.unobserved_weight * fixed.T @ fixed  # (D, D)
+        if histories.is_compiled(fixed):
+            return histories.solve(fixed, base, self.ridge(histories.counts, fixed))
         solved = torch.zeros(len(histories.counts), dim, device=fixed.device)
         for owners, other, weight in histories.batches(dim):
             v = gather(fixed, other)  # (B, L, D)
@@ -138,6 +136,10 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
         dim = fixed.shape[1]
         shared, basis = torch.linalg.eigh(self.config.unobserved_weight * fixed.T @ fixed)  # (D,), (D, D)
         shared, turned, start = shared.clamp(min=1e-6), fixed @ basis, vectors @ basis
+        if histories.is_compiled(fixed):
+            ridge = self.ridge(histories.counts, fixed)
+            refined, chosen_error = histories.refine(turned, shared, ridge, start, CG_STEPS)
+            return refined @ basis.T, torch.tensor(chosen_error, dtype=torch.float64)
         refined, error = torch.zeros_like(start), torch.zeros((), dtype=torch.float64, device=fixed.device)
         for owners, other, weight in histories.batches(dim, per_owner=0):
             rows = torch.from_numpy(owners).to(fixed.device)
@@ -252,35 +254,3 @@ class Tables(nn.Module):
         super().__init__()
         self.users = nn.Parameter(torch.zeros(n_users, dim), requires_grad=False)
         self.items = nn.Parameter(torch.zeros(n_items, dim), requires_grad=False)
-
-
-class Histories:
-    """One side's rows, grouped by owner and dealt in padded batches of owners with about as many rows."""
-
-    def __init__(
-        self, owner: NDArray[np.int32], other: NDArray[np.int32], weight: NDArray[np.float32], n_owners: int
-    ) -> None:
-        self.counts = np.bincount(owner, minlength=n_owners)
-        rows = np.argsort(owner, kind="stable")
-        self.starts = np.cumsum(self.counts) - self.counts
-        self.other, self.weight = other[rows].astype(np.int64), weight[rows]
-        self.by_length = np.argsort(self.counts, kind="stable")[(self.counts == 0).sum() :]
-
-    def batches(self, dim: int, per_owner: int | None = None) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
-        """Yield owners (B,), the other side's indices (B, L) and weights (B, L), 0 where padded.
-
-        A batch is as large as `BATCH_NUMBERS` allows for `dim` numbers a row and `per_owner` an owner, dim^2 if None.
-        """
-        per_owner = dim * dim if per_owner is None else per_owner
-        start = 0
-        while start < len(self.by_length):
-            least = int(self.counts[self.by_length[start]]) * dim + per_owner
-            some = self.by_length[start : start + max(1, BATCH_NUMBERS // least)]
-            sizes = np.arange(1, len(some) + 1) * (self.counts[some] * dim + per_owner)
-            size = max(1, int(np.searchsorted(sizes, BATCH_NUMBERS)))
-            owners = some[:size]
-            position = np.arange(self.counts[owners].max())
-            inside = position < self.counts[owners][:, None]
-            rows = np.where(inside, self.starts[owners][:, None] + position, 0)
-            yield owners, torch.from_numpy(self.other[rows]), torch.from_numpy(self.weight[rows] * inside)
-            start += size

@@ -23,7 +23,7 @@ from recengine.models.pair.networks import PairNetwork
 from recengine.models.recency import HistoryModel, RecencyOptions
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import Range, option
-from recengine.training.loop import one_thread, seeded
+from recengine.training.loop import most_ranked, one_thread, seeded
 from recengine.training.loop import train as train_loop
 from recengine.training.optimizers import make_optimizer
 
@@ -185,7 +185,7 @@ class PairModel(Recommender[PairConfigT]):
         return {
             "embedding_dim": 4 * 6 * (n_users + n_items) * dim,
             "batch_size": 4 * (3 * dim * (2 * rows + groups * sampled) + rows * sampled * (8 + 3 * hidden)),
-            "": 4 * 4 * min(2048, n_users) * n_items,
+            "": 4 * 4 * min(n_users, most_ranked(n_items)) * n_items,
         }
 
     def columns(self) -> Sequence[str]:

@@ -7,16 +7,20 @@ import pytest
 import torch
 
 from recengine.data.interactions import Interactions
-from recengine.models.factors import ials
+from recengine.models.factors import histories as grouped
 from recengine.models.factors.ials import IALS, Histories, IALSConfig
 
 N_USERS, N_ITEMS, DIM = 30, 50, 6
 
 
-@pytest.fixture
-def case(monkeypatch: pytest.MonkeyPatch) -> tuple[IALS, Histories, torch.Tensor, np.ndarray]:
+@pytest.fixture(params=["torch", "compiled"])
+def case(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> tuple[IALS, Histories, torch.Tensor, np.ndarray]:
     """Return a model, weighted histories (one is empty), the item vectors, and the exact user vectors."""
-    monkeypatch.setattr(ials, "BATCH_NUMBERS", 500)  # several batches
+    monkeypatch.setattr(grouped, "BATCH_NUMBERS", 500)  # several batches
+    if request.param == "compiled":
+        monkeypatch.setattr(grouped, "COMPILED_FROM", 0)
     rng = np.random.default_rng(0)
     chosen = rng.random((N_USERS, N_ITEMS)) < rng.random((N_USERS, 1)) * rng.random(N_ITEMS)
     chosen[7] = False
