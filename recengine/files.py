@@ -23,6 +23,8 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 JsonObject: TypeAlias = Mapping[str, Any]
 """An object as `json.loads` returns it: nothing is known of its values until a record's `from_dict` has read them."""
 _DESCRIPTOR = re.compile(r"/dev/std(in|out|err)|/(?:dev|proc/self)/fd/(\d+)")
+STANDARD_OUTPUT = 1
+"""The number of the open file that is standard output."""
 _LINKS = 40
 """Links that are followed, as many as Linux follows."""
 

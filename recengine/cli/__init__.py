@@ -18,10 +18,7 @@ from recengine.cli.parser import build_parser
 from recengine.cli.reporter import Reporter
 from recengine.errors import BadInput
 from recengine.export import check_out
-from recengine.files import open_descriptor
-
-STANDARD_OUTPUT = 1
-"""The number of the open file that is standard output."""
+from recengine.files import STANDARD_OUTPUT, open_descriptor
 
 
 def run() -> NoReturn:

@@ -83,7 +83,7 @@ def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
     sated: list[Cell] = []
 
     def rows() -> Iterator[Sequence[Cell]]:
-        for ids, listing, counts in _listings(options, report, aligned, trained, steering):
+        for ids, listing, counts in listings(options, report, aligned, trained, steering):
             sated.extend(user for user, count in zip(ids, counts, strict=True) if count == data.n_items)
             fallback.extend(user for user, stands_in in zip(ids, listing.fallback, strict=True) if stands_in)
             yield from _listed(data, ids, listing)
@@ -112,7 +112,7 @@ def recommend_items(options: argparse.Namespace, report: Reporter) -> None:
         report.note(f"{who} rated all {data.n_items:,} items, so nothing is left to list; --include-seen lists them.")
 
 
-def _listings(
+def listings(
     options: argparse.Namespace, report: Reporter, aligned: Aligned, trained: Trained, steering: Steering | None
 ) -> Listings:
     """Yield (user ids, listing, number of items that each user has rated) in batches."""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,16 @@ def folder(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(directory / "ratings.csv", ["userId", "movieId", "rating", "timestamp"], [*rows, (61, 101, 1.0, 5)])
     films = zip(tiny.items["item_id"], tiny.items["title"] + " (1999)", tiny.items["genres"], strict=True)
     write(directory / "movies.csv", ["movieId", "title", "genres"], [*films, (141, "=1+1 (2000)", "Comedy")])
+    return directory
+
+
+@pytest.fixture
+def newer(folder: Path, tmp_path: Path) -> Path:
+    """Return the data set after a rating, an item and a user were added."""
+    directory = tmp_path / "newer"
+    shutil.copytree(folder, directory)
+    with (directory / "ratings.csv").open("a", encoding="utf-8") as file:
+        file.write("1,108,5.0,999\n1,999,5.0,999\n777,101,5.0,999\n777,102,4.5,999\n")
     return directory
 
 

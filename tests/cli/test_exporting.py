@@ -1,12 +1,15 @@
 """`export`: a trained model as files that other software reads."""
 
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pandas as pd
 import pytest
 
+from recengine.cli import main
 from tests.cli.conftest import json_of
 
 IALS = ["--model", "ials", "--set", "embedding_dim=8"]
@@ -49,6 +52,8 @@ def test_vectors_of_items_alone_are_named_as_such(run, folder: Path, tmp_path: P
         ([*IALS, "--to", "csv", "--out", "v.csv"], "argument --to: invalid choice: 'csv'"),
         ([*IALS, "--to", "npz"], "--out"),
         (["--model", "ease", "--to", "onnx", "--out", "m.onnx"], "--model 'ease' is no graph of ONNX's operators"),
+        ([*IALS, "--to", "lists", "--out", "l.csv"], "expected a name that ends in .parquet or .jsonl"),
+        ([*IALS, "--to", "lists", "--out", "l.jsonl", "-k", "99"], "k=99 is out of range"),
         ([*IALS, "--to", "onnx", "--out", "m.npz"], "expected a name that ends in .onnx"),
         (["--model", "mf", "--set", "y_range=0,5", "--to", "npz", "--out", "v.npz"], "--set y_range '0,5' bends the"),
     ],
@@ -84,3 +89,32 @@ def test_a_graph_is_written_and_counted(run, folder: Path, tmp_path: Path) -> No
     assert result == {"out": str(out), "format": "onnx", "items": 41, "users": 61}
     (scores,) = onnxruntime.InferenceSession(out).run(None, {"user_idx": np.array([60, 0])})
     assert scores.shape == (2, 41)
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".jsonl"])
+def test_everybodys_lists_are_those_that_recommend_prints(
+    run, folder: Path, newer: Path, tmp_path: Path, ending: str
+) -> None:
+    assert run("train", "ease", "--dataset", folder, "--out", tmp_path / "m")[0] == 0
+    source = ["--dataset", newer, "--model-folder", tmp_path / "m"]
+    out = tmp_path / f"lists{ending}"
+    result = json_of(run("export", *source, "--to", "lists", "--out", out, "-k", 40, "--json"))
+    expected = json_of(run("recommend", *source, "--all-users", "-k", 40, "--json"))
+    wanted = pd.DataFrame(expected["recommendations"])
+    read = pd.read_parquet(out) if ending == ".parquet" else pd.read_json(out, lines=True)
+    assert list(read) == ["user_id", "rank", "item_id", "title", "score", "fallback"]
+    assert set(read["user_id"][read["fallback"]]) == set(expected["popularity_fallback"]) == {61}
+    assert wanted.user_id.tolist()[-1] == 777, "a user who is new to the model has a list"
+    for column in ("user_id", "rank", "item_id", "title"):
+        assert read[column].tolist() == wanted[column].tolist()
+    assert (read["score"].astype("float32") == wanted["score"].astype("float32")).all()
+    counts = {"items": 41, "users": 62, "rows": len(wanted), "popularity_fallback": 1}
+    assert result == {"out": str(out), "format": "lists", **counts}
+
+
+def test_lists_go_into_a_pipe_as_json_lines_alone(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    command = ["export", "--dataset", str(folder), "--model", "popularity", "--to", "lists", "--out", "/dev/stdout"]
+    assert main([*command, "-k", "3", "--include-seen"]) == 0
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert len(rows) == 3 * 61
+    assert {(row["user_id"], row["rank"]) for row in rows} == {(u, r) for u in range(1, 62) for r in (1, 2, 3)}

@@ -20,16 +20,6 @@ def ease(run, folder: Path, tmp_path: Path, fresh_home: Path) -> Path:
     return made
 
 
-@pytest.fixture
-def newer(folder: Path, tmp_path: Path) -> Path:
-    """Return the data set after a rating, an item and a user were added."""
-    directory = tmp_path / "newer"
-    shutil.copytree(folder, directory)
-    with (directory / "ratings.csv").open("a", encoding="utf-8") as file:
-        file.write("1,108,5.0,999\n1,999,5.0,999\n777,101,5.0,999\n777,102,4.5,999\n")
-    return directory
-
-
 def listed(result: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [(row["user_id"], row["rank"], row["item_id"], row["score"]) for row in result["recommendations"]]
 
