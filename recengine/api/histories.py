@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from recengine.data.dataset import Dataset
+from recengine.data.histories import check_ratings, rows_of_new
 from recengine.data.interactions import Interactions
 from recengine.data.readers.export_rows import LIKED_STARS
 from recengine.errors import BadInput
@@ -25,26 +24,11 @@ def history_rows(histories: Sequence[History], data: Dataset, positive: float) -
     if isinstance(histories, str | Mapping) or not isinstance(histories, Sequence):
         raise BadInput("histories", type(histories).__name__, _EXPECTED, problem="is no list of histories")
     liked = data.in_scale(LIKED_STARS if data.feedback == "explicit" else 5, positive)  # 5: as much as an event
-    low, high = data.rating_range
-    users: list[int] = []
-    ids: list[Any] = []
-    ratings: list[float] = []
+    rated: list[tuple[int, Any, float]] = []
     for user, history in enumerate(histories):
         if isinstance(history, str) or not isinstance(history, Collection):
             raise BadInput("histories", str(history), _EXPECTED, problem="is an id where a history is asked for")
-        rated = history if isinstance(history, Mapping) else dict.fromkeys(history, liked)
-        for item, rating in rated.items():
-            if not np.isfinite(rating) or (data.feedback == "explicit" and not low <= rating <= high):
-                problem = f"is out of range for the item {item!r}"
-                raise BadInput("rating", rating, f"{low:g} to {high:g}, the scale of the data", problem=problem)
-            users.append(user)
-            ids.append(item)
-            ratings.append(float(rating))
-    return Interactions.from_pairs(
-        users,
-        data.item_index(ids) if ids else [],
-        rating=ratings,
-        timestamp=[0] * len(users),
-        n_users=len(histories),
-        n_items=data.n_items,
-    )
+        ratings = history if isinstance(history, Mapping) else dict.fromkeys(history, liked)
+        check_ratings(ratings, data, "rating")
+        rated += [(user, item, float(rating)) for item, rating in ratings.items()]
+    return rows_of_new(rated, data, len(histories))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,28 @@ class _Found(NamedTuple):
     seen: set[int]
     missing: list[RatedTitle]
     repeated: int
+
+
+def check_ratings(ratings: Mapping[Any, float], data: Dataset, field: str) -> None:
+    """Raise BadInput for the first of a new user's ratings that lies outside the scale of the data."""
+    low, high = data.rating_range
+    for item, rating in ratings.items():
+        if not np.isfinite(rating) or (data.feedback == "explicit" and not low <= rating <= high):
+            problem = f"is out of range for the item {item!r}"
+            raise BadInput(field, rating, f"{low:g} to {high:g}, the scale of the data", problem=problem)
+
+
+def rows_of_new(rated: Sequence[tuple[int, Any, float]], data: Dataset, n_users: int) -> Interactions:
+    """Return (new user, raw item id, rating) as rows without times. Raises BadInput for an unknown item."""
+    users, ids, ratings = zip(*rated, strict=True) if rated else ((), (), ())
+    return Interactions.from_pairs(
+        users,
+        data.item_index(ids) if rated else [],
+        rating=ratings,
+        timestamp=[0] * len(rated),
+        n_users=n_users,
+        n_items=data.n_items,
+    )
 
 
 def read_ratings(path: Path, dataset: Dataset) -> tuple[Interactions, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -82,13 +82,22 @@ class Interactions:
     def select(self, rows: ArrayLike | slice) -> Interactions:
         """Return the rows named by a boolean mask, row numbers or a slice; the index space stays."""
         pick = rows if isinstance(rows, slice) else np.asarray(rows)
-        return replace(
-            self,
+        return self._with(
             user_idx=self.user_idx[pick],
             item_idx=self.item_idx[pick],
             rating=self.rating[pick],
             timestamp=self.timestamp[pick],
         )
+
+    def _with(self, **changed: Any) -> Interactions:
+        """Return a copy with fields replaced by what needs no check: a request makes several."""
+        other = object.__new__(type(self))
+        kept = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        for array in changed.values():
+            if isinstance(array, np.ndarray):
+                array.flags.writeable = False
+        other.__dict__.update(kept | changed)
+        return other
 
     def at_least(self, threshold: float) -> Interactions:
         """Return the rows rated `threshold` or higher; 0 keeps all."""
@@ -98,7 +107,7 @@ class Interactions:
         """Return the rows of a batch of users, who become users 0, 1, ... of the result."""
         position, rows = self.rows_of(users)
         n_users = len(np.atleast_1d(users))
-        return replace(self.select(rows), user_idx=position.astype(np.int32), n_users=n_users, labels=None)
+        return self.select(rows)._with(user_idx=position.astype(np.int32), n_users=n_users, labels=None)
 
     def concat(self, other: Interactions) -> Interactions:
         """Return these rows followed by the other's, which must live in the same index space."""

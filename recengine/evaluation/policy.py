@@ -90,7 +90,8 @@ class EvaluationPolicy:
         """
         needs_fallback = self.needs_fallback(model)
         fallback = ~known if needs_fallback else np.zeros(len(known), bool)
-        scores[torch.from_numpy(fallback)] = popularity
+        if fallback.any():
+            scores[torch.from_numpy(fallback)] = popularity
         lowest = scores.amin(1)  # NaN where a score is NaN
         blank = (scores == -torch.inf).any(1) if lowest.isnan().any() else lowest == -torch.inf
         mask_scores(scores, users, seen=hidden, among=among)
@@ -139,6 +140,8 @@ def _is_flat(scores: Tensor, blank: Tensor) -> Tensor:
     """
     some = scores[:, :: scores.shape[1] // 64 + 1]  # two scores among these that differ settle it for most users
     flat = some.amax(1) <= torch.where(some > -torch.inf, some, torch.inf).amin(1)
+    if not flat.any():
+        return flat
     rest = scores[flat]
     best = rest.amax(1, keepdim=True)
     ranked = rest > -torch.inf

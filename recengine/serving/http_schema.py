@@ -40,6 +40,18 @@ class Filters(_Body):
     )
 
 
+class Neighbours(BaseModel):
+    """How many similar items are listed."""
+
+    k: Length = 10
+
+
+class Wanted(Neighbours):
+    """What a known user's list is to be like."""
+
+    include_seen: bool = False
+
+
 class Batch(Filters):
     """A list for each of some users, known or new."""
 

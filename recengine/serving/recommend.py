@@ -237,12 +237,13 @@ def similar(model: Recommender, dataset: Dataset, item_idx: int, *, k: int = 10,
     Raises BadInput for a model without item vectors.
     """
     ranking = model.similar_items([item_idx], k=k)
-    of_item = dataset.ratings.select(dataset.ratings.item_idx == item_idx)
-    unknown = not len(readable(model, of_item, positive)) and not (model.reads() and ranking.scores[0, 0] > 0)
+    reads_all = model.learns_from == "ratings" or positive == 0
+    counts = dataset.ratings.item_counts if reads_all else dataset.liked_counts(positive)
+    unknown = not counts[item_idx] and not (model.reads() and ranking.scores[0, 0] > 0)
     if unknown:
-        counts = torch.from_numpy(dataset.liked_counts(positive).astype(np.float32))[None]
-        counts[0, item_idx] = -torch.inf
-        ranking = top_k(counts, k, tie_salts(None, [item_idx]))
+        popularity = torch.from_numpy(dataset.liked_counts(positive).astype(np.float32))[None]
+        popularity[0, item_idx] = -torch.inf
+        ranking = top_k(popularity, k, tie_salts(None, [item_idx]))
     return Listing(ranking, np.array([unknown]))
 
 

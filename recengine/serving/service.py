@@ -1,16 +1,16 @@
-"""Answers of a model folder in raw ids, as a service gives them."""
+"""Answers of a model folder in raw ids, as a service gives them: JSON, of which an item's part is made once."""
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from recengine.data.dataset import Dataset
+from recengine.data.histories import check_ratings, rows_of_new
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.experiments.model_folder import ModelFolder, open_folder
@@ -35,8 +35,18 @@ class Service:
         self._take(opened)
 
     def _take(self, opened: ModelFolder) -> None:
-        opened.dataset.films, opened.dataset.liked_counts(opened.positive)  # what the first request would wait for
-        self.opened, self.loaded_at, self.stale = opened, time.time(), ""
+        data = opened.dataset
+        data.liked_counts(opened.positive), data.ratings.by_user  # what the first request would wait for
+        ids = (id if isinstance(id, str) else int(id) for id in data.item_ids)
+        titles = (film[1] for film in data.films)
+        items = [
+            f'{{"item_id":{_json(id)},"title":{_json(title)},"score":' for id, title in zip(ids, titles, strict=True)
+        ]
+        self._serving, self.loaded_at, self.stale = Serving(opened, items), time.time(), ""
+
+    @property
+    def opened(self) -> ModelFolder:
+        return self._serving.opened
 
     def _look(self) -> tuple[int, int]:
         """Return what tells one version of the folder from the next."""
@@ -60,77 +70,73 @@ class Service:
         log.info("serving %s, loaded anew", self.folder)
         return True
 
-    def lists(self, asked: Batch) -> dict[str, Any]:
-        """Return the answer to a batch. Raises BadInput."""
-        data, opened = self.opened.dataset, self.opened
+    def lists(self, asked: Batch) -> str:
+        """Return the answer to a batch, as JSON. Raises BadInput."""
+        opened, items = self._serving
+        data = opened.dataset
         if not asked.users and not asked.new_users:
             raise BadInput("users", expected="at least one of `users` and `new_users`", problem="is empty")
-        among = matching_items(data, asked.allow, asked.deny, asked.where)
-        k = min(asked.k, data.n_items)
         shared: dict[str, Any] = {
-            "k": k,
+            "k": min(asked.k, data.n_items),
             "positive": opened.positive,
             "include_seen": asked.include_seen,
-            "among": among,
+            "among": matching_items(data, asked.allow, asked.deny, asked.where),
             "policy": opened.policy,
         }
-        lists: list[dict[str, Any]] = []
+        lists: list[str] = []
         if asked.users:
             users = data.user_index(asked.users)
-            lists += self._listed(recommend(opened.model, data, users, **shared), data.user_ids[users].tolist())
+            lists += _listed(recommend(opened.model, data, users, **shared), data.user_ids[users].tolist(), items)
         if asked.new_users:
-            histories, seen = self._histories(asked.new_users)
-            listing = recommend_new(opened.model, data, histories, seen=seen, **shared)
-            lists += self._listed(listing, [None] * len(asked.new_users))
-        return {"model": opened.model.name, "lists": lists}
+            rows, seen = new_users(asked.new_users, data, opened.positive)
+            listing = recommend_new(opened.model, data, rows, seen=seen, **shared)
+            lists += _listed(listing, [None] * len(asked.new_users), items)
+        return _answer(opened, lists)
 
-    def similar(self, item_id: str, k: int) -> dict[str, Any]:
-        """Return the items most similar to one. Raises BadInput."""
-        data = self.opened.dataset
+    def similar(self, item_id: str, k: int) -> str:
+        """Return the items most similar to one, as JSON. Raises BadInput."""
+        opened, items = self._serving
+        data = opened.dataset
         index = int(data.item_index([item_id])[0])
-        listing = similar(self.opened.model, data, index, k=min(k, data.n_items - 1), positive=self.opened.positive)
-        return {"model": self.opened.model.name, "lists": self._listed(listing, [None])}
+        listing = similar(opened.model, data, index, k=min(k, data.n_items - 1), positive=opened.positive)
+        return _answer(opened, _listed(listing, [None], items))
 
-    def _listed(self, listing: Listing, users: Sequence[Any]) -> list[dict[str, Any]]:
-        data = self.opened.dataset
-        ids, films = data.item_ids, data.films
-        ranking = listing.ranking
-        rows = zip(users, ranking.items.tolist(), ranking.scores.tolist(), listing.fallback.tolist(), strict=True)
-        return [
-            {
-                "user_id": user,
-                "fallback": fallback,
-                "items": [
-                    {"item_id": ids[item] if isinstance(ids[item], str) else int(ids[item]), "title": films[item][1]}
-                    | {"score": score}
-                    for item, score in zip(items, scores, strict=True)
-                    if item >= 0
-                ],
-            }
-            for user, items, scores, fallback in rows
-        ]
 
-    def _histories(self, users: Sequence[NewUser]) -> tuple[Interactions, Interactions | None]:
-        """Return the ratings of new users as rows without times, and what they saw without rating it."""
-        data, positive = self.opened.dataset, self.opened.positive
-        low, high = data.rating_range
-        like, dislike = data.in_scale(5.0, positive), low
-        rows: list[tuple[int, str | int, float]] = []
-        for user, each in enumerate(users):
-            for item, rating in each.ratings.items():
-                if data.feedback == "explicit" and not low <= rating <= high:
-                    problem = f"is out of range for the item {item!r}"
-                    raise BadInput("ratings", rating, f"{low:g} to {high:g}, the scale of the data", problem=problem)
-            rows += [(user, item, rating) for item, rating in each.ratings.items()]
-            rows += [(user, item, like) for item in each.likes]
-            rows += [(user, item, dislike) for item in each.dislikes]
-        seen = [(user, item, low) for user, each in enumerate(users) for item in each.seen]
-        return self._rows(rows, len(users)), self._rows(seen, len(users)) if seen else None
+class Serving(NamedTuple):
+    """A model folder, and the JSON of each of its items up to the score."""
 
-    def _rows(self, rows: Sequence[tuple[int, str | int, float]], n_users: int) -> Interactions:
-        data = self.opened.dataset
-        users, items, ratings = zip(*rows, strict=True) if rows else ((), (), ())
-        index: NDArray[np.int64] = data.item_index(items) if rows else np.zeros(0, np.int64)
-        return Interactions.from_pairs(
-            users, index, rating=ratings, timestamp=[0] * len(rows), n_users=n_users, n_items=data.n_items
-        )
+    opened: ModelFolder
+    items: list[str]
+
+
+def _answer(opened: ModelFolder, lists: Sequence[str]) -> str:
+    return f'{{"model":{_json(opened.model.name)},"lists":[{",".join(lists)}]}}'
+
+
+def _listed(listing: Listing, users: Sequence[Any], items: Sequence[str]) -> list[str]:
+    """Return each user's list as JSON."""
+    ranking = listing.ranking
+    rows = zip(users, ranking.items.tolist(), ranking.scores.tolist(), listing.fallback.tolist(), strict=True)
+    texts = []
+    for user, listed, scores, fallback in rows:
+        parts = ",".join(f"{items[item]}{score}}}" for item, score in zip(listed, scores, strict=True) if item >= 0)
+        texts.append(f'{{"user_id":{_json(user)},"fallback":{_json(fallback)},"items":[{parts}]}}')
+    return texts
+
+
+def new_users(users: Sequence[NewUser], data: Dataset, positive: float) -> tuple[Interactions, Interactions | None]:
+    """Return the ratings of new users as rows without times, and what they saw without rating it. Raises BadInput."""
+    low = data.rating_range[0]
+    like = data.in_scale(5.0, positive)
+    rows: list[tuple[int, str | int, float]] = []
+    for user, each in enumerate(users):
+        check_ratings(each.ratings, data, "ratings")
+        rows += [(user, item, rating) for item, rating in each.ratings.items()]
+        rows += [(user, item, like) for item in each.likes]
+        rows += [(user, item, low) for item in each.dislikes]
+    seen = [(user, item, low) for user, each in enumerate(users) for item in each.seen]
+    return rows_of_new(rows, data, len(users)), rows_of_new(seen, data, len(users)) if seen else None
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -14,13 +14,13 @@ import pytest
 pytest.importorskip("fastapi")
 from starlette.testclient import TestClient
 
+from recengine.data.histories import rows_of_new
 from recengine.data.sources import load_dataset
 from recengine.experiments.model_folder import open_folder, save_folder
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.serving.http import MOST_BYTES, create_app
 from recengine.serving.item_filter import matching_items
 from recengine.serving.recommend import recommend, recommend_new
-from recengine.serving.service import Service
 from recengine.training.config import RunConfig
 
 
@@ -66,7 +66,7 @@ def test_new_users_are_served_in_one_batch_with_known_ones(client: TestClient, s
     assert [each["fallback"] for each in lists] == [False, False, False, False, True]
     opened = open_folder(saved)
     data = opened.dataset
-    rows = Service(opened)._rows([(0, 839, 5.0), (0, 460, 4.5)], 1)
+    rows = rows_of_new([(0, 839, 5.0), (0, 460, 4.5)], data, 1)
     expected = recommend_new(opened.model, data, rows, k=10, positive=4.0).ranking.items[0]
     assert [item["item_id"] for item in lists[2]["items"]] == data.item_ids[expected.numpy()].tolist()
     assert 839 not in [item["item_id"] for item in lists[3]["items"]]

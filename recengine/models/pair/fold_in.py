@@ -105,7 +105,8 @@ class RidgeFoldIn:
 
     def __init__(self) -> None:
         self.users: tuple[Tensor, Tensor] | None = None
-        """Mean and covariance of the trained vectors, where the network no longer holds those."""
+        """Mean and covariance of the trained vectors, of a network that learns no more; it may no longer hold those."""
+        self.prior: Prior | None = None
 
     def vectors(self, network: PairNetwork, config: PairConfig, rows: Interactions, weight: Tensor | None) -> Tensor:
         """Return (rows.n_users, D): vectors that fit the rows best."""
@@ -132,13 +133,14 @@ class RidgeFoldIn:
         return network.item_vectors(targets) @ parts.T
 
     def keep_prior(self, network: PairNetwork) -> None:
+        self.prior = None
         self.users = self._mean_and_covariance(network)
 
     def state(self, network: PairNetwork) -> dict[str, Tensor]:
         return dict(zip(self.STATE, self.users or self._mean_and_covariance(network), strict=True))
 
     def restore(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        self.users = state[self.STATE[0]], state[self.STATE[1]]
+        self.users, self.prior = (state[self.STATE[0]], state[self.STATE[1]]), None
         return {name: tensor for name, tensor in state.items() if name not in self.STATE}
 
     def _mean_and_covariance(self, network: PairNetwork) -> tuple[Tensor, Tensor]:
@@ -151,6 +153,15 @@ class RidgeFoldIn:
         return mean, covariance + least * torch.eye(len(mean), device=mean.device)
 
     def _prior(self, network: PairNetwork) -> Prior:
+        """Return the prior, which is kept once training is over: with many items it costs more than an answer."""
+        if self.prior is None or self.prior.mean.device != network.device:
+            prior = self._fresh_prior(network)
+            if self.users is None:
+                return prior
+            self.prior = prior
+        return self.prior
+
+    def _fresh_prior(self, network: PairNetwork) -> Prior:
         mean, covariance = (x.to(network.device) for x in self.users or self._mean_and_covariance(network))
         items, bias = network.item_vectors(None), network.item_biases(None)
         logits = items @ mean if bias is None else items @ mean + bias[0]
