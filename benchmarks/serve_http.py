@@ -1,10 +1,12 @@
 """Requests a second and latency of `serve`, at 10,000 items, over HTTP on this machine.
 
-    python -m benchmarks.serve_http
+    python -m benchmarks.serve_http             # server and client wherever the system puts them
+    python -m benchmarks.serve_http --cores 1   # both on one core, which they share; 2: on one each
 
 The server has one thread of arithmetic (`OMP_NUM_THREADS=1`) and one process; the client is another process that keeps
 connections open, as a service in front of it would. Each row is a kind of request: known users, new users with ten
-ratings, similar items. The figures include the client's own cost.
+ratings, similar items. Rates and latencies include the client's own cost; the server's time on the processor is shown
+for each request, and how many of them it would make a second by itself.
 """
 
 from __future__ import annotations
@@ -70,25 +72,33 @@ class Client(threading.Thread):
         connection.close()
 
 
-def measure(port: int, name: str, requests: list[tuple[str, str, str | None]], connections: int) -> None:
+def busy(pid: int) -> float:
+    """Return the seconds that a process has been on the processor."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(server: int, port: int, name: str, requests: list[tuple[str, str, str | None]], connections: int) -> None:
     """Print one row."""
     clients = [Client(port, requests[i::connections]) for i in range(connections)]
-    started = time.perf_counter()
+    before, started = busy(server), time.perf_counter()
     for client in clients:
         client.start()
     for client in clients:
         client.join()
-    wall = time.perf_counter() - started
+    wall, cost = time.perf_counter() - started, (busy(server) - before) / len(requests)
     taken = sorted(second for client in clients for second in client.seconds)
     p50, p99 = statistics.median(taken), taken[int(0.99 * len(taken))]
     rate = f"{connections:3} connections {len(taken) / wall:7.0f} requests/s"
-    print(f"{name:22} {rate}  p50 {p50 * 1e3:6.2f} ms  p99 {p99 * 1e3:6.2f} ms")
+    own = f"server {cost * 1e3:5.2f} ms each, {1 / cost:5.0f}/s"
+    print(f"{name:22} {rate}  p50 {p50 * 1e3:6.2f} ms  p99 {p99 * 1e3:6.2f} ms  {own}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="mf")
     parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--cores", type=int, choices=(1, 2), help="pin server and client to this many cores")
     options = parser.parse_args()
     rng = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as home:
@@ -101,6 +111,9 @@ def main() -> None:
         command = [sys.executable, "-m", "recengine", "serve", "--model-folder", str(folder), "--port", str(port)]
         server = subprocess.Popen([*command, "--quiet"], env={**os.environ, "OMP_NUM_THREADS": "1"})
         try:
+            if options.cores:
+                os.sched_setaffinity(server.pid, {0})
+                os.sched_setaffinity(0, {options.cores - 1})
             wait_for(port)
             known = [("GET", f"/users/{u}/recommendations", None) for u in rng.integers(0, USERS, options.requests)]
             new = [
@@ -109,9 +122,9 @@ def main() -> None:
             ]
             near = [("GET", f"/items/{i}/similar", None) for i in rng.integers(0, ITEMS, options.requests)]
             for name, requests in (("known user", known), ("new user, 10 ratings", new), ("similar items", near)):
-                measure(port, name, requests[:200], 1)  # warm
+                measure(server.pid, port, name, requests[:200], 1)  # warm
                 for connections in (1, 4):
-                    measure(port, name, requests, connections)
+                    measure(server.pid, port, name, requests, connections)
         finally:
             server.terminate()
             server.wait()
