@@ -16,7 +16,7 @@ from torch import Tensor
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.files import Json, JsonObject
-from recengine.metrics import mask_scores, tie_salts
+from recengine.metrics import cell_salts, coordinates, mask_cells, mask_scores
 from recengine.models.base import NEED_NO_RATINGS, Recommender
 
 MASKS = {
@@ -94,7 +94,8 @@ class EvaluationPolicy:
             scores[torch.from_numpy(fallback)] = popularity
         lowest = scores.amin(1)  # NaN where a score is NaN
         blank = (scores == -torch.inf).any(1) if lowest.isnan().any() else lowest == -torch.inf
-        mask_scores(scores, users, seen=hidden, among=among)
+        cells = None if hidden is None else coordinates(hidden, users)
+        mask_cells(scores, cells, among)
         if needs_fallback:
             unmoved = _is_flat(scores, blank).numpy() & known
             if unmoved.any():
@@ -112,7 +113,7 @@ class EvaluationPolicy:
         elif arranges(model) and not fallback.all():
             own = torch.from_numpy(~fallback)
             scores[own] = model.arrange(scores[own])
-        return Scored(scores, fallback, tie_salts(hidden, users, self.tie_seed))
+        return Scored(scores, fallback, cell_salts(len(scores), cells, self.tie_seed))
 
 
 def arranges(model: Recommender) -> bool:
