@@ -159,7 +159,7 @@ class DirectRoute(APIRoute):
                     return await thorough(request)
             except ValidationError:
                 return await thorough(request)
-            return await self.endpoint(asked=asked, **request.path_params)  # type: ignore[no-any-return]
+            return await self.endpoint(asked=asked, **request.path_params)
 
         return handle
 
