@@ -18,7 +18,7 @@ from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
 from recengine.export import counted, csv_text
 from recengine.models.abilities import PredictsStars
-from recengine.serving.event_log import Event, rated
+from recengine.serving.event_log import STARS, Event, rated
 from recengine.serving.islands import HEADER, Island, rows
 from recengine.serving.item_map import ItemMap, Projection, nearest, trail
 
@@ -173,10 +173,9 @@ def draw_focus(dataset: Dataset, here: ItemMap, focus: int) -> None:
         if words.has_stars:
             given = mine.stars.get(focus)
             st.session_state[key] = given
-            options = sorted({1.0, 2.0, 3.0, 4.0, 5.0} | ({given} if given else set()))
             st.segmented_control(
                 "Your rating",
-                options,
+                STARS,
                 format_func=words.amount,
                 key=key,
                 on_change=rate,

@@ -1,6 +1,11 @@
 // Parts of a page arrive one by one, and at first with a height that is not theirs. Until the first run of a page has
 // ended, the class `loading` hides what stands below its title, so that nothing moves under a visitor's eyes.
-document.documentElement.classList.add("loading");
+const root = document.documentElement;
+root.classList.add("loading");
+try { // a theme that was chosen by hand: Streamlit keeps its name here, and sets the scheme itself once it runs
+  const theme = JSON.parse(localStorage.getItem(`stActiveTheme-${location.pathname}-v2`));
+  root.style.colorScheme = { Light: "light", Dark: "dark" }[theme] ?? "";
+} catch {} // storage that is closed, or holds something else
 const started = performance.now();
 let height = 0;
 let calm = 0; // rounds in which the page has kept its height: boards and maps draw themselves after the run
@@ -14,7 +19,8 @@ const waiting = setInterval(() => {
   height = now;
   if (calm > 4 || speaks || performance.now() - started > 10000) {
     clearInterval(waiting);
-    document.documentElement.classList.remove("loading");
+    root.classList.remove("loading");
+    root.style.colorScheme = "";
   }
 }, 50);
 

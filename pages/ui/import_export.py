@@ -151,10 +151,6 @@ def counts(report: MatchReport) -> None:
 
 def details(dataset: Dataset, report: MatchReport) -> None:
     """Draw the rows behind the counts, each with its line and its reason."""
-    last = max((year for _, _, year, _ in dataset.films if year), default=0)
-    newer = sum((match.row.year or 0) > last > 0 for match in report.unmatched)
-    if newer:
-        st.caption(f"This catalogue ends in {last}: {newer:,} of your films are newer.")
     for name, matches in (
         ("Matched", report.matched),
         ("Not in this catalogue", report.unmatched),

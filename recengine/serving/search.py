@@ -19,6 +19,8 @@ TRAITS = ("director", "genres", "keywords")
 """Columns of the item table by which films are searched besides their titles."""
 _TYPO_SCORE, _NEAREST_SCORE = 75.0, 60.0
 """The similarity (0 to 100) from which a word counts as a misspelling, and from which a title counts as near."""
+_SHORTEST_PART = 4
+"""Letters from which a query may stand within a word: "kes" is no way to ask for Shakespeare."""
 _SHORTEST_TYPO = 4
 """Letters from which a word of the query has to resemble one of the title."""
 _MOST_NEAREST = 3
@@ -98,7 +100,7 @@ class TitleSearch:
             whole = f"{text} " if text[-1].isdigit() else ""
             for key, position in zip(self.keys, self.positions, strict=True):
                 grade = 0
-                if text in key:
+                if text in key and (key.startswith(text) or len(text) >= _SHORTEST_PART):
                     starting = 5 if whole and key.startswith(whole) else 4
                     grade = 6 if key == text else starting if key.startswith(text) else 1
                 if grade < 3 and starts[0][1:] in key and all(start in f" {key}" for start in starts):
@@ -109,9 +111,10 @@ class TitleSearch:
         return grades
 
     def _grade_traits(self, wanted: str, grades: NDArray[np.int64]) -> None:
-        starts = [f" {word}" for word in wanted.split(" ")]
+        starts = [f" {word}" if len(word) > 1 else f" {word} " for word in wanted.split(" ")]  # episode v: no villain
         for position, traits in enumerate(self._traits):
-            if grades[position] < 2 and all(start in traits or start in f" {self.keys[position]}" for start in starts):
+            known = f"{traits} {self.keys[position]} "
+            if grades[position] < 2 and all(start in known for start in starts):
                 grades[position] = 2
         whole, part = _INITIALS
         if len(starts) == 1 and len(wanted) >= whole:
@@ -136,7 +139,7 @@ class TitleSearch:
 
 def _resembles(wanted: str, key: str) -> bool:
     """Return whether the query is the title misspelt: as a whole, or each longer word is like one of the title."""
-    words, others = wanted.split(" "), key.split(" ")
+    words, others = with_numbers(wanted).split(" "), with_numbers(key).split(" ")
     if not all(word in others for word in words if word.isdigit()):
         return False
     if fuzz.ratio(wanted.replace(" ", ""), key.replace(" ", "")) >= _TYPO_SCORE:

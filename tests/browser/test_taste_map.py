@@ -105,7 +105,7 @@ def test_a_rating_moves_the_visitor_and_leaves_the_points_where_they_are(open_pa
     shown(page)
     settled(page)
     before, points = page.evaluate(TOP), page.evaluate(CENTRE)
-    page.get_by_role("radio", name="5 ★").click()
+    page.get_by_role("radio", name="5 ★", exact=True).click()
     expect(page.locator(".notice", has_text="where the film you liked is")).to_be_visible()
     page.wait_for_timeout(1500)
     assert page.evaluate(TOP) != before

@@ -160,3 +160,14 @@ def test_users_by_id_come_shortest_first_then_by_profile() -> None:
 def test_any_query_for_users_is_answered(query: str) -> None:
     hits = UserIndex(["a", "B", "ü"]).find(query, limit=2)
     assert len(hits) <= 2
+
+
+@pytest.mark.parametrize(
+    ("query", "wrong"),
+    [("star wars episode v", "Star Wars: Episode I - The Phantom Menace"), ("kes", "Shakespeare in Love")],
+)
+def test_a_numeral_is_no_beginning_of_a_word_and_a_short_query_no_part_of_one(query: str, wrong: str) -> None:
+    index = TitleIndex([wrong, "Kestrel"], years=[1999, 2001], weights=[9, 1])
+    found = TitleSearch(index, ["villain space", "bird"]).find(query)
+    assert found.nearest or found.films == [1]
+    assert not TitleSearch(TitleIndex(["Rocky IV"])).find("rocky 4").nearest
