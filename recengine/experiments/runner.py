@@ -115,10 +115,10 @@ class Table:
 
     def sentences(self) -> Iterator[str]:
         """Yield what belongs below the table: the policy, the paired tests, what was refused and why."""
-        if isinstance(self.report, StreamReport):
-            yield from (f"{name} refused: {sentence}." for name, sentence in self.refused.items())
-        elif self.report is not None:
+        if isinstance(self.report, EvaluationReport):
             yield from remarks(self.report, self.refused, groups=False)
+        else:
+            yield from (f"{name} refused: {sentence}." for name, sentence in self.refused.items())
 
     def heading(self) -> str:
         """Return what was measured, in a line."""
@@ -160,9 +160,9 @@ def _table(planned: Planned, store: CellStore, failures: Mapping[str, str]) -> T
         else:
             made = compare(data, request, runs=lambda name, seed: from_arrays(*contents(name, seed)))
             refused = made.refused
-    except NotMeasured as error:
-        whys = {name: failures.get(cell.key, "") for (name, _), cell in cells.items()}
-        return Table(planned.dataset, planned.protocol, None, whys, f"no model has results: {error}")
+    except NotMeasured:
+        whys = {name: failures[cell.key] for (name, _), cell in cells.items() if cell.key in failures}
+        return Table(planned.dataset, planned.protocol, None, whys, "no model has any")
     return Table(planned.dataset, planned.protocol, made, refused)
 
 
@@ -204,8 +204,8 @@ class ExperimentReport:
             yield from (f"## {markdown_text(table.title)}", "")
             if table.report is None:
                 yield from (f"No results: {markdown_text(table.problem)}.", "")
-                continue
-            yield from (markdown_text(table.heading()), "", *table.grid().markdown(), "")
+            else:
+                yield from (markdown_text(table.heading()), "", *table.grid().markdown(), "")
             yield from (f"- {markdown_text(line)}" for line in table.sentences())
             yield ""
             for title, grid in table.groups():

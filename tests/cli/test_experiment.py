@@ -123,7 +123,7 @@ def test_a_cell_that_fails_is_named_and_takes_no_other_with_it(run, folder: Path
     alone = experiment(tmp_path / "alone.toml", folder, models("broken"))
     status, text, _ = run("run", alone)
     assert status == 0
-    assert "No results: no model has results: model 'broken' failed in learn" in text
+    assert "No results: no model has any.\n\n- broken refused: model 'broken' failed in learn" in text
 
 
 def test_a_damaged_cell_is_measured_again(run, folder: Path, tmp_path: Path) -> None:
