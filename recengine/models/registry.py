@@ -14,7 +14,8 @@ from recengine.errors import BadInput, suggest
 from recengine.models.base import Recommender
 from recengine.models.factors.ials import IALS
 from recengine.models.factors.mf import MF
-from recengine.models.item_item.linear import EASE, SLIM, ItemKNN
+from recengine.models.item_item.linear import EASE, ItemKNN
+from recengine.models.item_item.slim import SLIM
 from recengine.models.item_item.slist import SLIST
 from recengine.models.item_item.taste import Taste
 from recengine.models.pair.hybrid import Hybrid, HybridJoint

@@ -166,51 +166,6 @@ class EASE(ItemItem[EASEConfig]):
         return ridge_weights(gram_matrix(train, device), self.config.l2)
 
 
-@dataclass(frozen=True)
-class SLIMConfig(TwoSidedConfig):
-    """Settings of `slim`."""
-
-    l2: float = shared("l2", 100.0, open_low=True, search=Range(10, 2000, log=True))
-    l1: float = option(
-        1.0, "penalty that sets small weights to zero", low=0, high=1e6, search=Range(0.05, 20, log=True), primary=1
-    )
-    iterations: int = option(30, "rounds of the alternating solution", low=1, high=1000)
-
-
-class SLIM(ItemItem[SLIMConfig]):
-    """Sparse, non-negative item-item weights: EASE's ridge with an L1 penalty, solved by ADMM.
-
-    min |X - XB|^2 / 2 + l2 |B|^2 / 2 + l1 |B|_1 with B >= 0 and a zero diagonal (Ning & Karypis, ICDM 2011;
-    the alternation of Steck, Dimakopoulou, Riabov & Jebara, WSDM 2020).
-    """
-
-    name = "slim"
-    title = "SLIM"
-    version = 2
-    is_slow = True
-    summary = "Like EASE, but with few links between films, all positive: reasons that are easy to read."
-    reference = "Steck et al., ADMM SLIM: sparse recommendations for many users, WSDM 2020"
-    Config = SLIMConfig
-    matrices = 9
-
-    def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
-        config = self.config
-        gram = gram_matrix(train, device)
-        step = float(gram.diagonal().mean()) + config.l2  # the penalty on B != C; its size only sets the speed
-        regular = gram.clone()
-        regular.diagonal().add_(config.l2 + step)
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(regular))
-        start = inverse @ gram
-        sparse = torch.zeros_like(gram)
-        dual = torch.zeros_like(gram)
-        for _ in range(config.iterations):
-            dense = torch.addmm(start, inverse, step * sparse - dual)
-            dense -= inverse * (dense.diagonal() / inverse.diagonal())  # a zero diagonal, exactly
-            sparse = (dense + dual / step - config.l1 / step).clamp_(min=0)
-            dual += step * (dense - sparse)
-        return sparse.fill_diagonal_(0)
-
-
 def check_square(model: str, n_items: int, *, instead: str) -> None:
     """Raise BadInput, with the model to choose instead, where an item-item matrix takes more than `MEMORY_LIMIT`."""
     needed = 4 * n_items**2

@@ -8,23 +8,12 @@ changes, but not when a function that it calls does: after a change here, touch 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from numba import njit
+
+from recengine.models.compiled import compiled
 
 TRIES = 20
 """Draws per negative before fewer negatives are accepted, as for a user who has nearly every item."""
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function compiled, and cached on disk if a folder can be written."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        return njit(**options)(function)
 
 
 @compiled
