@@ -46,7 +46,8 @@ def test_no_step_in_any_direction_lowers_the_objective(seed: int, l1: float, l2:
     table, weights = table_of(rows), fit(rows, l1=l1, l2=l2)
     slope = table.T @ (table @ weights - table) + l2 * weights + l1
     np.fill_diagonal(slope, 0)
-    assert (weights >= 0).all() and not weights.diagonal().any()
+    assert (weights >= 0).all()
+    assert not weights.diagonal().any()
     assert abs(slope[weights > 0]).max(initial=0) < 1e-3
     assert slope[weights == 0].min() > -1e-3
 
