@@ -1,5 +1,6 @@
 """Scripts that use the API as a user would: they run, and mypy's strict mode has nothing to say about them."""
 
+import re
 import runpy
 import subprocess
 import sys
@@ -52,6 +53,12 @@ def test_a_notebook_runs_and_is_kept_without_outputs(path: Path, monkeypatch: py
     notebook = nbformat.read(path, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+
+
+def test_the_page_of_examples_names_each_of_them() -> None:
+    page = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+\.(?:py|toml|ipynb))`", page))
+    assert named == {path.name for path in EXAMPLES.glob("*.*")} - {"tour.py", "test_custom_model.py"}
 
 
 def test_an_example_is_read_in_a_few_minutes() -> None:
