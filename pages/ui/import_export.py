@@ -13,10 +13,9 @@ from pages.ui import caches, cards, datasets, messages, sidebar, visitor_ratings
 from pages.ui.escape import html, markdown
 from pages.ui.visitor_ratings import VisitorRatings
 from recengine import settings
-from recengine.data.dataset import Dataset
+from recengine.data.dataset import LIKED_STARS, Dataset
 from recengine.data.matching import Match, Matcher, MatchReport
 from recengine.data.readers.archive import upload_label
-from recengine.data.readers.export_rows import LIKED_STARS
 from recengine.data.readers.exports import read_export
 from recengine.errors import BadInput
 from recengine.export import counted, csv_text

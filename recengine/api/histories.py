@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from recengine.data.dataset import Dataset
+from recengine.data.dataset import LIKED_STARS, Dataset
 from recengine.data.histories import check_ratings, rows_of_new
 from recengine.data.interactions import Interactions
-from recengine.data.readers.export_rows import LIKED_STARS
 from recengine.errors import BadInput
 
 History: TypeAlias = Mapping[Any, float] | Collection[Any]
@@ -23,7 +22,7 @@ def history_rows(histories: Sequence[History], data: Dataset, positive: float) -
     """
     if isinstance(histories, str | Mapping) or not isinstance(histories, Sequence):
         raise BadInput("histories", type(histories).__name__, _EXPECTED, problem="is no list of histories")
-    liked = data.in_scale(LIKED_STARS if data.feedback == "explicit" else 5, positive)  # 5: as much as an event
+    liked = data.in_scale(LIKED_STARS, positive)
     rated: list[tuple[int, Any, float]] = []
     for user, history in enumerate(histories):
         if isinstance(history, str) or not isinstance(history, Collection):

@@ -18,6 +18,8 @@ from recengine.data.reading import Aggregate, Feedback, Inference, Reading, like
 from recengine.errors import BadInput
 from recengine.export import counted, nouns
 
+LIKED_STARS = 4.5
+"""What an item counts that is liked without stars."""
 ITEM_COLUMNS = ("item_id", "title", "year", "genres")
 """What every item table has: year is a nullable integer (Int64), genres are joined by `|` ("" = unknown)."""
 
@@ -180,11 +182,11 @@ class Dataset:
     def in_scale(self, stars: float, positive: float = 0.0) -> float:
         """Return stars, from 0.5 to 5, in the scale of the data, where `positive` and more counts as liked.
 
-        Among events five stars, a like, weigh as much as the median of what counts as liked, and fewer stars in
-        proportion: the largest count, such as 500 plays, would outweigh all else that a user likes.
+        Among events the stars of a like, and more, weigh as much as the median of what counts as liked, and fewer stars
+        in proportion: the largest count, such as 500 plays, would outweigh all else that a user likes.
         """
         if self.feedback == "implicit":
-            return self._like_weight(positive) * (stars / 5)  # so that five stars weigh exactly as much
+            return self._like_weight(positive) * min(1.0, stars / LIKED_STARS)
         low, high = self.rating_range
         if low >= 0 and 4 < high <= 5:  # stars; one is low even where nobody gave it
             return float(np.clip(stars, min(low, 1.0), high))

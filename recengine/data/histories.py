@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recengine.data.dataset import Dataset
+from recengine.data.dataset import LIKED_STARS, Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.matching import Matcher
-from recengine.data.readers.export_rows import LIKED_STARS, MARKS, RatedTitle
+from recengine.data.readers.export_rows import MARKS, RatedTitle
 from recengine.data.readers.exports import PLAIN, Export, read_export
 from recengine.errors import BadInput
 from recengine.export import counted

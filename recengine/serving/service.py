@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from recengine.data.dataset import Dataset
+from recengine.data.dataset import LIKED_STARS, Dataset
 from recengine.data.histories import check_ratings, rows_of_new
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
@@ -127,7 +127,7 @@ def _listed(listing: Listing, users: Sequence[Any], items: Sequence[str]) -> lis
 def new_users(users: Sequence[NewUser], data: Dataset, positive: float) -> tuple[Interactions, Interactions | None]:
     """Return the ratings of new users as rows without times, and what they saw without rating it. Raises BadInput."""
     low = data.rating_range[0]
-    like = data.in_scale(5.0, positive)
+    like = data.in_scale(LIKED_STARS, positive)
     rows: list[tuple[int, str | int, float]] = []
     for user, each in enumerate(users):
         check_ratings(each.ratings, data, "ratings")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recengine.data.build import build_dataset
-from recengine.data.dataset import Dataset
+from recengine.data.dataset import LIKED_STARS, Dataset
 from recengine.data.interactions import Interactions
 from recengine.data.reading import Interpretation, Reading
 from recengine.errors import BadInput
@@ -268,12 +268,12 @@ COUNTS = [1, 1, 1, 2, 3, 8, 500]
 def test_m49_a_like_among_events_weighs_as_one_that_counts(values: list[float], positive: float, like: float) -> None:
     rows = pd.DataFrame({"user_id": range(len(values)), "item_id": "x", "rating": values})
     data = build_dataset("d", rows, interpretation=Interpretation(Reading(feedback="implicit")))
-    assert data.in_scale(5.0, positive) == like >= positive
-    assert data.in_scale(2.5, positive) == like / 2
+    assert data.in_scale(5.0, positive) == data.in_scale(LIKED_STARS, positive) == like >= positive
+    assert data.in_scale(LIKED_STARS / 2, positive) == like / 2
 
 
 @given(st.lists(st.floats(0.0625, 1e6, width=32), min_size=1, max_size=20), st.floats(0, 100))
 def test_m49_a_like_among_events_counts_as_liked_whatever_they_weigh(values: list[float], positive: float) -> None:
     rows = pd.DataFrame({"user_id": range(len(values)), "item_id": "x", "rating": values})
     data = build_dataset("d", rows, interpretation=Interpretation(Reading(feedback="implicit")))
-    assert positive <= data.in_scale(5.0, positive) <= max(positive, 1.0, *values)
+    assert positive <= data.in_scale(LIKED_STARS, positive) <= max(positive, 1.0, *values)

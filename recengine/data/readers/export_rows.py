@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 from recengine.data.titles import LONGEST_TITLE, split_title
 
-LIKED_STARS = 4.5
-"""What a film counts that is liked without stars."""
 MARKS = ("rated", "liked", "seen", "watchlist")
 """What a row says of its film, what says most first: stars, a like without stars, seen without either, to be seen."""
 _SERIES = frozenset(

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from recengine.data.dataset import LIKED_STARS
 from recengine.data.readers.archive import Zip, is_zip, read
 from recengine.data.readers.delimited import Rows
 from recengine.data.readers.export_rows import (
-    LIKED_STARS,
     RatedTitle,
     Refused,
     columns_of,
