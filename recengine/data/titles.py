@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Container, Sequence
-from itertools import filterfalse
+from itertools import filterfalse, zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -98,36 +98,53 @@ def with_numbers(normalised: str) -> str:
     return " ".join([*(word if word == "i" else _NUMERALS.get(word, word) for word in rest), _NUMERALS.get(last, last)])
 
 
-def series_of(titles: Sequence[str]) -> NDArray[np.int64]:
+def series_of(titles: Sequence[str], others: Sequence[str] = ()) -> NDArray[np.int64]:
     """Return (n,) the number of each title's series, -1 where it stands alone.
+
+    others : other titles of each, joined by `|`, "" for none: "The Road Warrior" is "Mad Max 2", too
 
     A series is what titles share before a colon, " and the " or the number of a part: "Star Wars: Episode V",
     "Rocky III", "Shrek 2" and "Shrek the Third" each find theirs, and a remake its original. A number is that of a part
     after "Part" and its like, where a part near it is there too, or where two words or more name the first one: not in
     "Apollo 11" and "Apollo 13". Where no part has a number, all or none begin with an article: "The Mission" is no part
-    of "Mission: Impossible".
+    of "Mission: Impossible". Of several, the largest series is that of a title.
     """
-    keys = [_series_key(title) for title in titles]
-    there = {(key.stem, 1 if key.part is None else key.part) for key in keys}
-    parts = [_is_part(key, there) for key in keys]
-    numbered = {key.stem for key, part in zip(keys, parts, strict=True) if part}
-    names = [key.stem if part or key.part is None else key.name for key, part in zip(keys, parts, strict=True)]
-    series = [name if name in numbered else (name, key.article) for name, key in zip(names, keys, strict=True)]
-    shared = {key: i for i, key in enumerate(key for key, n in Counter(series).items() if 1 < n <= _LONGEST_SERIES)}
-    return np.array([shared.get(key, -1) for key in series], dtype=np.int64)
+    keys = [
+        [_series_key(text) for text in dict.fromkeys((title, *other.split("|"))) if text or text == title]
+        for title, other in zip_longest(titles, others, fillvalue="")
+    ]
+    there = {(key.stem, 1 if key.part is None else key.part) for own in keys for key in own}
+    numbered = {key.stem for own in keys for key in own if _is_part(key, there)}
+    names = [[_series_name(key, there, numbered) for key in own] for own in keys]
+    sizes = Counter(name for own in names for name in set(own))
+    largest = []
+    for own, (name, *rest) in zip(keys, names, strict=True):
+        # "The Professional" and "Léon" with that other title are two films
+        known = [other for other, key in zip(rest, own[1:], strict=True) if key.part is not None or sizes[other] > 2]
+        largest.append(max([name, *known], key=lambda each: sizes[each] * (sizes[each] <= _LONGEST_SERIES)))
+    sizes = Counter(largest)
+    shared = {name: i for i, name in enumerate(name for name, n in sizes.items() if 1 < n <= _LONGEST_SERIES)}
+    return np.array([shared.get(name, -1) for name in largest], dtype=np.int64)
+
+
+def _series_name(key: _SeriesKey, there: Container[tuple[str, int]], numbered: Container[str]) -> tuple[str, bool]:
+    """Return what names the series: its stem, or the whole name with a number that is part of it, and its article."""
+    name = key.stem if key.part is None or _is_part(key, there) else key.name
+    return name, key.article and name not in numbered
 
 
 def foreign(titles: Sequence[str], others: Sequence[str]) -> NDArray[np.bool_]:
-    """Return (n,) whether a title is in another language than most, as far as it shows; all False where most are.
+    """Return (n,) whether a title is in another language than most, as far as it shows.
 
-    others : other titles of each, joined by `|`, "" for none: a catalogue writes the original after the translation
+    others : other titles of each, joined by `|`, "" for none: a catalogue writes the original after the translation;
+             where it writes none, or most titles look foreign, nothing is told and all are False
 
     A foreign title begins with a foreign article or has a letter with a mark, or half the words of its original or more
     stand in no title of the catalogue: "Il Postino", "Amélie", "Shichinin no samurai", but not "Indiana Jones and ...".
     """
     known = {word for title in titles for word in normalise(title).split(" ")}
     shows = np.array([_is_foreign(title, other, known) for title, other in zip(titles, others, strict=True)], bool)
-    return shows & (shows.mean() <= 0.5) if len(shows) else shows
+    return shows & (any(others) and shows.mean() <= 0.5)
 
 
 def _is_foreign(title: str, others: str, known: Container[str]) -> bool:

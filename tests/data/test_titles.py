@@ -101,6 +101,8 @@ def test_original_titles_show_which_films_are_foreign() -> None:
     assert foreign(titles, others).tolist() == expected
 
 
-def test_where_most_titles_look_foreign_none_is() -> None:
-    assert not foreign(["La Strada", "La Notte", "Heat"], ["", "", ""]).any()
+def test_where_no_original_is_written_or_most_titles_look_foreign_none_is() -> None:
+    assert not foreign(["La Strada", "Heat", "Alien"], ["", "", ""]).any()
+    assert not foreign(["La Strada", "Nights", "Heat"], ["", "Le Notti di Cabiria", ""]).any()
+    assert foreign(["La Strada", "Nights", "Heat", "Alien"], ["", "Le Notti di Cabiria", "", ""]).sum() == 2
     assert foreign([], []).tolist() == []

@@ -30,7 +30,7 @@ from recengine.serving.likeness import (
 )
 from recengine.serving.recommend import similar
 
-LORE = {"sample": 15, "ml-latest-small": 6}
+LORE = {"sample": 15, "ml-latest-small": 7}
 """Seeds, of twenty and of ten, for which two of the five expected are among the first five."""
 SEEDS = Path(__file__).with_name("similar_films.csv")
 """Thirty films and five that a film lover would expect near each, written down before any model was asked."""

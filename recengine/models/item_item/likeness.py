@@ -58,12 +58,12 @@ class Traits(NamedTuple):
         """Read the item table; the regression learns from the `rated` items, (n_items,) bool."""
         items = pd.DataFrame(index=range(n_items)) if items is None else items
         titles = items["title"].astype(str).tolist() if "title" in items else [""] * n_items
-        series = torch.from_numpy(series_of(titles))
+        others = items["other_title"].fillna("").astype(str).tolist() if "other_title" in items else [""] * n_items
+        series = torch.from_numpy(series_of(titles, others))
         terms = {name: term_matrix(items[[name]]) for name in SHARES if name in items}
         total = sum(SHARES[name] for name in terms) + YEARS
         blocks = [_shortened(name, vectors) * (SHARES[name] / total) ** 0.5 for name, vectors in terms.items()]
         genres = normalize(terms.get("genres", torch.zeros(n_items, 1)), dim=1, eps=1e-12)
-        others = items["other_title"].fillna("").astype(str).tolist() if "other_title" in items else [""] * n_items
         abroad = torch.from_numpy(foreign(titles, others))[:, None].float()
         year = np.full(n_items, np.nan) if "year" not in items else items["year"].to_numpy(np.float64, na_value=np.nan)
         return cls(

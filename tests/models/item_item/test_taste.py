@@ -195,6 +195,14 @@ def test_a_title_that_only_sounds_like_a_series_is_none_of_it(series: list[str],
     assert other == -1
 
 
+def test_other_titles_tell_of_a_series_too() -> None:
+    titles = ["Mad Max", "The Road Warrior", "Mad Max: Fury Road", "Léon: The Professional", "The Professional", "MIB"]
+    others = ["", "Mad Max 2", "", "The Professional|Léon", "Le professionnel", ""]
+    first, second, third, *rest = series_of(titles, others).tolist()
+    assert first == second == third >= 0
+    assert rest == [-1, -1, -1]
+
+
 @pytest.mark.parametrize(
     "titles",
     [
