@@ -26,7 +26,7 @@ if str(ROOT) not in sys.path:  # Streamlit puts the folder of pages/main.py ther
     sys.path.insert(0, str(ROOT))
 
 from pages.hosting import identity, logs  # noqa: E402 - needs the path above
-from pages.hosting.head import PageHead  # noqa: E402 - needs the path above
+from pages.hosting.head import PREVIEW, PageHead, origin_of  # noqa: E402 - needs the path above
 from pages.main import PAGES  # noqa: E402 - needs the path above
 from pages.posters.poster import poster_svg, tile_svg  # noqa: E402 - needs the path above
 from pages.posters.tmdb import service  # noqa: E402 - needs the path above
@@ -56,7 +56,7 @@ async def poster(request: Request) -> Response:
     headers = POSTER_HEADERS
     tmdb, number = service(settings.tmdb_key(), settings.home()), parameters.get("m", "")
     if tmdb is not None and number.isdecimal() and len(number) < 10:
-        if picture := tmdb.picture(int(number)):
+        if picture := tmdb.picture(int(number), "backdrop" if "wide" in parameters else "poster"):
             return Response(picture[0], media_type=picture[1], headers=headers | {"Cache-Control": "max-age=86400"})
         headers = headers | {"Cache-Control": "no-store"}
     year = parameters.get("y", "")
@@ -104,7 +104,8 @@ async def shared(request: Request) -> Response:
         from pages.ui import shared_page, visitor_ratings
 
         link = visitor_ratings.event_log().shared(request.query_params.get("link", ""))
-        return HTMLResponse(*shared_page.page(link), headers=shared_page.HEADERS)
+        picture = f"{origin_of(request.scope, BASE)}/{PREVIEW}"
+        return HTMLResponse(*shared_page.page(link, picture), headers=shared_page.HEADERS)
 
     return await asyncio.to_thread(answer)
 

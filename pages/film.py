@@ -9,7 +9,7 @@ import streamlit as st
 from pages.ui import caches, cards, film_mix, film_similar, film_yours, messages, sidebar
 from pages.ui.address import link
 from pages.ui.escape import markdown
-from pages.ui.film_facts import film_html
+from pages.ui.film_facts import backdrop_html, film_html
 from pages.ui.film_mix import Mix
 from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
@@ -76,6 +76,9 @@ def draw_film(ready: sidebar.Ready, seed: int) -> None:
     with messages.catch_bad_input(messages.start_again_link):
         mine = film_yours.keep(ready.dataset)
         with st.container(key="seed"):
+            with st.container():
+                if picture := backdrop_html(ready.dataset, seed):
+                    st.html(picture)
             poster, facts = st.columns([1, 4], gap="medium")
         with poster:
             film_yours.draw_board(ready.dataset, mine, seed)

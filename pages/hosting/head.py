@@ -78,11 +78,15 @@ class PageHead:
         """Return what stands in place of the title."""
         path = ("/" + scope["path"].lstrip("/")).removeprefix(self.base).strip("/")
         title, text = self.pages.get(path, self.pages[""])
-        headers = Headers(scope=scope)
-        scheme = headers.get("x-forwarded-proto", scope["scheme"]).split(",")[0].strip().lower()  # a proxy adds its own
-        scheme = "https" if scheme == "https" else "http"
-        origin = f"{scheme}://{headers.get('host', 'localhost')}{self.base.rstrip('/')}"
-        return _head(title, text, origin, path if path in self.pages else "")
+        return _head(title, text, origin_of(scope, self.base), path if path in self.pages else "")
+
+
+def origin_of(scope: Scope, base: str) -> str:
+    """Return the address below which all pages are, as the visitor reaches it, without a slash at its end."""
+    headers = Headers(scope=scope)
+    scheme = headers.get("x-forwarded-proto", scope["scheme"]).split(",")[0].strip().lower()  # a proxy adds its own
+    scheme = "https" if scheme == "https" else "http"
+    return f"{scheme}://{headers.get('host', 'localhost')}{base.rstrip('/')}"
 
 
 @lru_cache(maxsize=256)

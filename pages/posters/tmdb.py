@@ -21,7 +21,7 @@ import requests
 
 from recengine.files import atomic_file
 
-API, IMAGES = "https://api.themoviedb.org/3", "https://image.tmdb.org/t/p/w342"
+API, IMAGES = "https://api.themoviedb.org/3", "https://image.tmdb.org/t/p"
 NOTICE = "This product uses the TMDB API but is not endorsed or certified by TMDB."
 """The sentence that TMDB's terms of use ask for where its data stand."""
 KEPT = 180 * 86_400
@@ -34,7 +34,9 @@ _TRIES, _LONGEST_WAIT, _WAITING = 3, 60.0, 500
 _TIMEOUT = (5, 10)
 _LARGEST = 2_000_000
 _CAST = 5
-_POSTER_PATH, _VIDEO = re.compile(r"/[\w-]{1,80}\.(?:jpg|png)"), re.compile(r"[\w-]{6,20}")
+_SIZES = {"poster": "w342", "backdrop": "w780"}
+"""Picture -> the size in which it is asked for; also the ending of its file, and with `_path` its field."""
+_PICTURE_PATH, _VIDEO = re.compile(r"/[\w-]{1,80}\.(?:jpg|png)"), re.compile(r"[\w-]{6,20}")
 _PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 
 
@@ -77,8 +79,8 @@ class Tmdb:
     ) -> None:
         self._key, self._folder, self._api, self._images = key, folder, api, images
         self._country, self._sleep = country, sleep
-        self._wanted: queue.Queue[int] = queue.Queue(_WAITING)
-        self._asked: dict[int, float] = {}
+        self._wanted: queue.Queue[tuple[int, str]] = queue.Queue(_WAITING)
+        self._asked: dict[tuple[int, str], float] = {}
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -86,16 +88,25 @@ class Tmdb:
         """Return what is known of a film by now, or None; what is missing or old is asked for."""
         record = self._record(tmdb_id)
         if record is None:
-            self._want(tmdb_id)
+            self._want(tmdb_id, "poster")
             return None
         return _facts(record, self._country)
 
-    def picture(self, tmdb_id: int) -> tuple[bytes, str] | None:
-        """Return a film's poster and its media type, or None as long as there is none; nothing is asked for."""
+    def has_backdrop(self, tmdb_id: int) -> bool:
+        """Tell whether a film's wide picture is here by now; one that TMDB has is asked for."""
+        if not _picture_path(self._record(tmdb_id) or {}, "backdrop"):
+            return False
+        if self.picture(tmdb_id, "backdrop") is not None:
+            return True
+        self._want(tmdb_id, "backdrop")
+        return False
+
+    def picture(self, tmdb_id: int, which: str = "poster") -> tuple[bytes, str] | None:
+        """Return a picture of a film and its media type, or None as long as it is not here; asks for nothing."""
         if self._record(tmdb_id) is None:
             return None
         try:
-            content = self._path(tmdb_id, "img").read_bytes()
+            content = self._path(tmdb_id, which).read_bytes()
         except OSError:
             return None
         kind = _kind_of(content)
@@ -117,21 +128,21 @@ class Tmdb:
         except (OSError, ValueError):
             return None
         if not isinstance(record, dict) or age > (KEPT if record else ABSENT):
-            for ending in ("json", "img"):
+            for ending in ("json", *_SIZES):
                 with suppress(OSError):
                     self._path(tmdb_id, ending).unlink()
             return None
         return record
 
-    def _want(self, tmdb_id: int) -> None:
+    def _want(self, tmdb_id: int, which: str) -> None:
         """Put a film on the list unless it was asked for in the last hour, and start the thread for it."""
-        now = time.monotonic()
+        wanted, now = (tmdb_id, which), time.monotonic()
         with self._starting:
-            if now - self._asked.get(tmdb_id, -3600.0) < 3600:
+            if now - self._asked.get(wanted, -3600.0) < 3600:
                 return
             with suppress(queue.Full):  # somebody will look at it again
-                self._wanted.put_nowait(tmdb_id)
-                self._asked[tmdb_id] = now
+                self._wanted.put_nowait(wanted)
+                self._asked[wanted] = now
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="tmdb", daemon=True)
                 self._thread.start()
@@ -139,9 +150,12 @@ class Tmdb:
     def _work(self) -> None:
         with requests.Session() as session:
             while True:
-                tmdb_id = self._wanted.get()
+                tmdb_id, which = self._wanted.get()
                 try:
-                    self._fetch(session, tmdb_id)
+                    if which == "poster":
+                        self._fetch(session, tmdb_id)
+                    else:
+                        self._fetch_picture(session, tmdb_id, self._record(tmdb_id) or {}, which)
                 except (requests.RequestException, OSError, ValueError):
                     pass  # the drawn poster stays, and the film is asked for again in an hour
                 finally:
@@ -154,14 +168,16 @@ class Tmdb:
         if not isinstance(record, dict):
             raise ValueError("TMDB answered with something else than an object")
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = str(record.get("poster_path") or "")
-        if _POSTER_PATH.fullmatch(path):
-            picture = self._get(session, self._images + path, {})
-            if picture is not None and _kind_of(picture):
-                with atomic_file(self._path(tmdb_id, "img")) as file:
-                    file.write(picture)
+        self._fetch_picture(session, tmdb_id, record, "poster")
         with atomic_file(self._path(tmdb_id, "json")) as file:  # last: with it the film is known
             file.write(json.dumps(record).encode())
+
+    def _fetch_picture(self, session: requests.Session, tmdb_id: int, record: dict[str, Any], which: str) -> None:
+        if path := _picture_path(record, which):
+            picture = self._get(session, f"{self._images}/{_SIZES[which]}{path}", {})
+            if picture is not None and _kind_of(picture):
+                with atomic_file(self._path(tmdb_id, which)) as file:
+                    file.write(picture)
 
     def _get(self, session: requests.Session, url: str, query: dict[str, str]) -> bytes | None:
         """Return the body of an answer, None for a film that is not there. Raises where the answer is no use."""
@@ -187,6 +203,12 @@ class Tmdb:
 def _wait_of(retry_after: str, tried: int) -> float:
     """Return the seconds that a busy server asks for, or that grow with each try."""
     return min(float(retry_after), _LONGEST_WAIT) if retry_after.isdecimal() else 2.0**tried
+
+
+def _picture_path(record: dict[str, Any], which: str) -> str:
+    """Return where TMDB keeps a picture of a film, "" where it has none or says something else."""
+    path = str(record.get(f"{which}_path") or "")
+    return path if _PICTURE_PATH.fullmatch(path) else ""
 
 
 def _kind_of(content: bytes) -> str | None:

@@ -44,6 +44,14 @@ def _rated_by(words: Words, count: int, mean: float) -> str:
     return f"Chosen by {by}" if words.is_implicit else f"Rated by {by}, <b>{words.amount(mean, '.1f')}</b> on average"
 
 
+def backdrop_html(dataset: Dataset, item: int) -> str:
+    """Return the wide picture of a film as HTML, "" until TMDB's is here."""
+    tmdb, tmdb_id = service(settings.tmdb_key(), settings.home()), film(dataset, item).tmdb_id
+    if tmdb is None or not tmdb_id or not tmdb.has_backdrop(tmdb_id):
+        return ""
+    return f'<img class="backdrop" src="poster/v1.svg?m={tmdb_id}&amp;wide" alt="" width="780" height="439">'
+
+
 def facts_html(dataset: Dataset, item_idx: int, it: Film) -> str:
     """Return what TMDB knows by now, if there is a key, and links to the film's pages, as HTML."""
     tmdb = service(settings.tmdb_key(), settings.home())

@@ -27,10 +27,13 @@ _STYLE = (Path(__file__).parent / "shared_page.css").read_text(encoding="utf-8")
 _VARIABLES = ":root { " + " ".join(f"--{name}: {colour.css};" for name, colour in THEME.items()) + " }"
 
 
-def page(link: Link | None) -> tuple[str, int]:
-    """Return the page of a link, and its status; one that was taken back looks like one that never was."""
+def page(link: Link | None, picture: str) -> tuple[str, int]:
+    """Return the page of a link, and its status; one that was taken back looks like one that never was.
+
+    picture : whole address of what a preview of the link shows, the same for all of them: it gives nothing away
+    """
     if link is None:
-        return _gone(), 404
+        return _gone(picture), 404
     shared = Shared.from_bytes(link.content)
     words = Words(is_film=shared.is_film, has_stars=True, is_implicit=False)
     count = counted(shared.n_rated, "ratings")
@@ -47,19 +50,20 @@ def page(link: Link | None) -> tuple[str, int]:
         f'</section><section aria-labelledby="rated"><h2 id="rated">{count}</h2>{_by_stars(shared)}{more}</section>'
         f'</main><footer><a class="action" href="./">Make a list of your own</a></footer>'
     )
-    return _document(title, body), 200
+    return _document(title, body, picture), 200
 
 
-def _gone() -> str:
+def _gone(picture: str) -> str:
     return _document(
         "This link is not active",
         "<header><h1>This link is not active</h1><p>Whoever shared it may have taken it back, or part of the address "
         "is missing. Ask them for a new one.</p></header>"
         '<footer><a class="action" href="./">Make a list of your own</a></footer>',
+        picture,
     )
 
 
-def _document(title: str, body: str) -> str:
+def _document(title: str, body: str, picture: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -67,6 +71,7 @@ def _document(title: str, body: str) -> str:
         '<meta name="color-scheme" content="dark light">'
         f'<title>{title} · RecEngine</title><meta property="og:title" content="{title}">'
         '<meta property="og:description" content="A list and the ratings behind it, made with RecEngine.">'
+        f'<meta property="og:image" content="{html(picture)}"><meta name="twitter:card" content="summary_large_image">'
         f"<style>{_VARIABLES}\n{_STYLE}</style></head><body>{body}</body></html>"
     )
 

@@ -10,7 +10,7 @@ import pytest
 
 from pages.posters import tmdb
 from pages.ui.cards import film
-from pages.ui.film_facts import facts_html
+from pages.ui.film_facts import backdrop_html, facts_html
 from recengine import settings
 from recengine.data.build import build_dataset
 from recengine.data.dataset import Dataset
@@ -81,3 +81,7 @@ def test_with_a_key_plot_cast_and_services_appear_with_the_notice_that_tmdb_asks
     assert tmdb.NOTICE in text
     assert 'href="https://www.youtube.com/watch?v=LjLamj-b0I8"' in text
     assert shown(films, 1) == ""
+    assert backdrop_html(films, 0) == "", "it is asked for now"
+    service.join()
+    assert backdrop_html(films, 0).startswith('<img class="backdrop" src="poster/v1.svg?m=348&amp;wide"')
+    assert backdrop_html(films, 1) == ""

@@ -24,6 +24,7 @@ from tests.app.test_data import HOSTILE
 
 TAGS = {"header", "main", "section", "footer", "h1", "h2", "h3", "p", "ol", "ul", "li", "img", "span", "b", "a"}
 ATTRIBUTES = {"class", "id", "aria-labelledby", "src", "alt", "loading", "decoding", "width", "height", "href"}
+PICTURE = "http://localhost/picture.jpg"
 
 
 class Elements(HTMLParser):
@@ -84,7 +85,8 @@ def test_a_link_shows_the_list_and_the_ratings_of_its_moment() -> None:
     listed = recommend_new(model, sample, histories).ranking.items[0].tolist()
     assert [film.title for film in shared.films] == [sample.films[item][1] for item in listed]
     assert [film.stars for film in shared.rated] == sorted(LIKED.values(), reverse=True)
-    text, status = shared_page.page(link)
+    text, status = shared_page.page(link, PICTURE)
+    assert f'<meta property="og:image" content="{PICTURE}">' in text
     assert status == 200
     for film in (*shared.films, *shared.rated):
         assert html(film.title) in text
@@ -92,7 +94,7 @@ def test_a_link_shows_the_list_and_the_ratings_of_its_moment() -> None:
     assert len(links_of(app)) == 1
 
     visitor_ratings.event_log().append(app.session_state["visitor"], "sample", [rated("1", 5.0)])
-    assert shared_page.page(links_of(app)[0])[0] == text, "later ratings do not show"
+    assert shared_page.page(links_of(app)[0], PICTURE)[0] == text, "later ratings do not show"
 
 
 def history(sample: Dataset, ratings: dict[str, float]) -> Interactions:
@@ -105,10 +107,10 @@ def test_a_link_names_neither_its_owner_nor_ids() -> None:
     app = visit(LIKED)
     press(app, "Create a link")
     (link,) = links_of(app)
-    text = shared_page.page(link)[0]
+    text = shared_page.page(link, PICTURE)[0]
     assert app.session_state["visitor"] not in text
     assert link.token not in text
-    assert not re.search(r"https?://|<script|onerror", text)
+    assert not re.search(r"https?://|<script|onerror", text.replace(PICTURE, ""))
     assert shared_page.HEADERS["Referrer-Policy"] == "no-referrer"
     assert 'name="robots" content="noindex' in text
 
@@ -121,7 +123,7 @@ def test_a_link_that_is_taken_back_looks_like_one_that_never_was() -> None:
     assert links_of(app) == []
     assert not app.code
     log = visitor_ratings.event_log()
-    dead, never = (shared_page.page(log.shared(token)) for token in (link.token, "A" * 32))
+    dead, never = (shared_page.page(log.shared(token), PICTURE) for token in (link.token, "A" * 32))
     assert dead == never
     assert dead[1] == 404
     assert "may have taken it back" in dead[0]
@@ -155,7 +157,7 @@ def test_without_a_rating_there_is_no_list_to_share() -> None:
 def test_hostile_titles_are_text_in_a_shared_page(title: str) -> None:
     film = SharedFilm(title, 1999, f"Drama|{title}", because=("Because they loved", title, f"· {title}"))
     shared = Shared(title, title, [film], [film._replace(stars=4.5)], 1)
-    text = shared_page.page(Link("t", 0, shared.to_bytes()))[0]
+    text = shared_page.page(Link("t", 0, shared.to_bytes()), PICTURE)[0]
     found = Elements()
     found.feed(text.partition("<body>")[2])
     assert found.tags <= TAGS

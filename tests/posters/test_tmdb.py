@@ -22,6 +22,7 @@ ALIEN = {
     "overview": "In space no one can hear you scream.",
     "runtime": 117,
     "poster_path": "/alien.jpg",
+    "backdrop_path": "/nostromo.jpg",
     "credits": {"cast": [{"name": name} for name in ("Weaver", "Skerritt", "Hurt", "Holm", "Kotto", "Stanton")]},
     "videos": {
         "results": [
@@ -108,12 +109,30 @@ def test_facts_and_poster_come_in_the_background_and_stay(server: Server, tmp_pa
         more="https://www.themoviedb.org/movie/348/watch",
     )
     assert tmdb.picture(348) == (JPEG, "image/jpeg")
-    assert server.requests == ["/3/movie/348", "/img/alien.jpg"]
+    assert server.requests == ["/3/movie/348", "/img/w342/alien.jpg"]
     assert server.keys == ["a key"]
     again = tmdb_of(server, tmp_path, country="DE")
     assert again.facts(348) == tmdb.facts(348)._replace(watch=("Disney Plus",), more="")  # type: ignore[union-attr]
     again.join()
     assert len(server.requests) == 2, "what is on the disk is not asked for again"
+
+
+def test_a_backdrop_is_asked_for_when_its_film_is_known_and_someone_looks(server: Server, tmp_path: Path) -> None:
+    tmdb = tmdb_of(server, tmp_path)
+    assert not tmdb.has_backdrop(348), "nothing is known of the film"
+    assert not server.requests
+    tmdb.facts(348)
+    tmdb.join()
+    assert not tmdb.has_backdrop(348)
+    tmdb.join()
+    assert tmdb.has_backdrop(348)
+    assert tmdb.picture(348, "backdrop") == (JPEG, "image/jpeg")
+    assert server.requests[-1] == "/img/w780/nostromo.jpg"
+    server.films["7"] = {"backdrop_path": "/../7.jpg"}
+    tmdb.facts(7)
+    tmdb.join()
+    assert not tmdb.has_backdrop(7)
+    assert server.requests[-1] == "/3/movie/7"
 
 
 def test_a_film_that_is_not_there_is_asked_for_once_a_week(server: Server, tmp_path: Path) -> None:
