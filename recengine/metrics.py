@@ -21,6 +21,8 @@ from recengine.data.interactions import Interactions
 
 STRETCH, MANY = 64, 2**18
 """Columns whose maximum is taken first, and the scores from which on that is faster."""
+FEW = 3
+"""Relevant items of a user up to which comparing them with all scores is faster than sorting these."""
 
 
 class Ranking(NamedTuple):
@@ -203,6 +205,16 @@ def find_hits(items: Tensor, relevant: Tensor) -> Tensor:
     return relevant.gather(1, items.clamp(min=0)) & (items >= 0)
 
 
+def listed_hits(items: Tensor, position: Tensor, item: Tensor, n_items: int) -> Tensor:
+    """Return what `find_hits` does, given the relevant cells, both (m,), instead of a table of users and items."""
+    relevant = (position * n_items + item).sort().values
+    if not len(relevant):
+        return torch.zeros(items.shape, dtype=torch.bool)
+    wanted = torch.arange(len(items))[:, None] * n_items + items
+    found = relevant[torch.searchsorted(relevant, wanted).clamp(max=len(relevant) - 1)]
+    return (found == wanted) & (items >= 0)
+
+
 def _per_user(value: Tensor, n_relevant: Tensor) -> Tensor:
     return torch.where(n_relevant > 0, value, torch.nan)
 
@@ -288,7 +300,6 @@ def auc(scores: Tensor, position: Tensor, item: Tensor) -> Tensor:
     Returns (B,), NaN for a user without a relevant item or without an irrelevant candidate.
     """
     n_users = scores.shape[0]
-    ordered = torch.from_numpy(np.sort(scores.numpy(), axis=1))  # (B, n) ascending; numpy's SIMD sort
     n_relevant = torch.bincount(position, minlength=n_users)
     width = int(n_relevant.max()) if len(position) else 0
     by_user = torch.argsort(position, stable=True)
@@ -297,9 +308,19 @@ def auc(scores: Tensor, position: Tensor, item: Tensor) -> Tensor:
     targets = torch.full((n_users, width), -torch.inf)
     targets[position, column] = scores[position, item]
     targets = targets.sort(dim=1).values  # padding (-inf) first
-    below = torch.searchsorted(ordered, targets).double()
-    above = scores.shape[1] - torch.searchsorted(ordered, targets, right=True).double()
-    masked = torch.searchsorted(ordered, torch.full((n_users, 1), -torch.inf), right=True).double()
+    if not width:
+        return torch.full((n_users,), torch.nan, dtype=torch.float64)
+    if width <= FEW:  # faster than to sort
+        below, above = (
+            torch.stack([compare(scores, targets[:, [c]]).sum(1) for c in range(width)], 1).double()
+            for compare in (torch.lt, torch.gt)
+        )
+        masked = (scores == -torch.inf).sum(1, keepdim=True).double()
+    else:
+        ordered = torch.from_numpy(np.sort(scores.numpy(), axis=1))  # (B, n) ascending; numpy's SIMD sort
+        below = torch.searchsorted(ordered, targets).double()
+        above = scores.shape[1] - torch.searchsorted(ordered, targets, right=True).double()
+        masked = torch.searchsorted(ordered, torch.full((n_users, 1), -torch.inf), right=True).double()
     lost = (targets == -torch.inf).double()  # a relevant item that is not a candidate loses to every candidate
     beaten = torch.where(lost > 0, 0.0, below - masked)
     tied = torch.where(lost > 0, 0.0, scores.shape[1] - above - below)

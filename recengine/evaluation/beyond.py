@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from recengine.data.interactions import Interactions
@@ -38,13 +39,16 @@ def beyond_accuracy(
     counts = history.item_counts
     share = np.maximum(counts, 1) / max(np.count_nonzero(history.user_counts), 1)
     position, rows = history.rows_of(users)
-    past = history.item_idx[rows]
+    past = torch.from_numpy(history.item_idx[rows].astype(np.int64))
+
+    n_past = np.bincount(position, minlength=len(users))
+    first = torch.from_numpy(np.cumsum(n_past) - n_past)
 
     def mean_of_history(values: Floats) -> Floats:
-        total = np.zeros((len(users), *values.shape[1:]))
-        np.add.at(total, position, values[past])
-        n = np.bincount(position, minlength=len(users))
-        return total / np.maximum(n, 1).reshape(-1, *[1] * (values.ndim - 1))
+        """Return (n, ...): the mean of values (n_items, ...) over each user's history."""
+        table = torch.from_numpy(values.reshape(len(values), -1))
+        total = torch.nn.functional.embedding_bag(past, table, first, mode="sum").numpy()
+        return (total / np.maximum(n_past, 1)[:, None]).reshape(len(users), *values.shape[1:])
 
     with np.errstate(invalid="ignore", divide="ignore"):
         novelty = (-np.log2(share)[at] * listed).sum(1) / length

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,13 +18,13 @@ from recengine.errors import BadInput
 from recengine.evaluation.beyond import beyond_accuracy, genre_matrix, gini
 from recengine.evaluation.glossary import entry
 from recengine.evaluation.intervals import Interval, mean_interval
-from recengine.evaluation.policy import EvaluationPolicy, Scored
+from recengine.evaluation.policy import EvaluationPolicy
 from recengine.metrics import (
     RANKING_METRICS,
     auc,
     coordinates,
     coverage,
-    find_hits,
+    listed_hits,
     pairs,
     top_k,
 )
@@ -143,8 +143,8 @@ def evaluate(
             among=split.candidates,
         )
         position, item = coordinates(split.test, some_users)
-        metrics = full_metrics(scored, position, item, lengths)
-        lists.append(metrics.pop("lists"))
+        lists.append(top_k(scored.scores, max(lengths), scored.salts).items)
+        metrics = {"auc": auc(scored.scores, position, item)}
         fallback.append(scored.fallback)
         if split.disliked is not None:
             metrics["pairs"] = pairs(scored.scores, position, item, *coordinates(split.disliked, some_users))
@@ -153,12 +153,10 @@ def evaluate(
         for key, values in metrics.items():
             parts.setdefault(key, []).append(values)
     top = torch.cat(lists).numpy()
-    per_user = {key: torch.cat(values).double().numpy() for key, values in parts.items()}
-    for length in lengths:
-        per_user |= _of_lists(top[:, :length], users, split, items)
+    of_scores = {key: torch.cat(values).double().numpy() for key, values in parts.items()}
     return Evaluation(
         users=users,
-        per_user=per_user,
+        per_user=metrics_of_lists(top, users, split, lengths, items, of_scores),
         lists=top,
         candidates=split.candidates,
         fallback=np.concatenate(fallback),
@@ -166,6 +164,32 @@ def evaluate(
         overall=list_metrics(top, split.candidates, lengths),
         lengths=lengths,
     )
+
+
+def metrics_of_lists(
+    lists: NDArray[np.int64],
+    users: NDArray[np.int64],
+    split: Split,
+    lengths: Sequence[int],
+    items: pd.DataFrame | None = None,
+    others: Mapping[str, NDArray[np.float64]] | None = None,
+) -> dict[str, NDArray[np.float64]]:
+    """Return all metrics that lists (n, K) of users (n,) are enough for, cut off at each length: one value per user.
+
+    `others`, metrics of the scores, stand between those of hits and those of what lists are like.
+    """
+    position, item = coordinates(split.test, users)
+    hits = listed_hits(torch.from_numpy(lists), position, item, split.test.n_items)
+    n_relevant = torch.bincount(position, minlength=len(users))
+    values = {
+        f"{name}@{k}": metric(hits[:, :k], n_relevant).double().numpy()
+        for k in lengths
+        for name, metric in RANKING_METRICS.items()
+    }
+    values |= others or {}
+    for k in lengths:
+        values |= _of_lists(lists[:, :k], users, split, items)
+    return values
 
 
 def _scorer(model: Recommender, split: Split) -> tuple[Callable[[NDArray[np.int64]], Tensor], Interactions]:
@@ -233,20 +257,6 @@ def _negative_draws(
         return np.where(positions >= 0, candidates[positions], -1)
 
     return draw
-
-
-def full_metrics(scored: Scored, position: Tensor, item: Tensor, lengths: Sequence[int]) -> dict[str, Tensor]:
-    """Return every metric of a batch, and its `lists` (B, K); position, item : (m,) the relevant cells."""
-    scores = scored.scores
-    relevant = torch.zeros(scores.shape, dtype=torch.bool)
-    relevant[position, item] = True
-    n_relevant = torch.bincount(position, minlength=len(scores))
-    lists = top_k(scores, max(lengths), scored.salts).items
-    hits = find_hits(lists, relevant)
-    metrics = {
-        f"{name}@{k}": metric(hits[:, :k], n_relevant) for k in lengths for name, metric in RANKING_METRICS.items()
-    }
-    return {**metrics, "auc": auc(scores, position, item), "lists": lists}
 
 
 def sampled_metrics(

@@ -1,0 +1,97 @@
+"""Time implicit's lists for all users, and the metrics of ranx and RecTools; run by `benchmarks.topk` and `.metrics`.
+
+python library_speed.py topk|metrics FILE.npz: prints one JSON object. It runs in the libraries' environment, and does
+not import this package. What the libraries ask for, tables and dictionaries, is made before the clock starts.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Case = dict[str, np.ndarray]
+
+
+def best_of(times: int, work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the least time that some work takes, in seconds, and what it returns."""
+    seconds = []
+    for _ in range(times):
+        started = time.perf_counter()
+        result = work()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds), result
+
+
+def topk(case: Case) -> dict[str, Any]:
+    """Return the time of implicit's `recommend` for all users, its peak memory and its lists of the first ones."""
+    from implicit.als import AlternatingLeastSquares
+    from scipy.sparse import csr_matrix
+
+    users, items, k = case["users"], case["items"], int(case["k"])
+    model = AlternatingLeastSquares(factors=users.shape[1], num_threads=int(case["threads"]))
+    model.user_factors, model.item_factors = users, items
+    cells = np.ones(len(case["user"]), np.float32), (case["user"], case["item"])
+    seen = csr_matrix(cells, shape=(len(users), len(items)))
+    wanted = np.arange(len(users))
+    model.recommend(wanted[:1000], seen[:1000], N=k)
+    seconds, (lists, _) = best_of(1, lambda: model.recommend(wanted, seen, N=k))
+    return {"seconds": seconds, "peak": peak(), "lists": lists[:1000].tolist()}
+
+
+def metrics(case: Case) -> dict[str, Any]:
+    """Return the least times of ranx and RecTools for the metrics that are theirs and ours, and their NDCG."""
+    import pandas as pd
+    import rectools.metrics as rectools
+    from ranx import Qrels, Run, evaluate
+
+    k, users, lists = case["lists"].shape[1], case["users"], case["lists"]
+    relevant: dict[str, dict[str, int]] = {}
+    for user, item in case["relevant"]:
+        relevant.setdefault(str(user), {})[str(item)] = 1
+    run = {
+        str(user): {str(item): float(k - rank) for rank, item in enumerate(row)}
+        for user, row in zip(users, lists, strict=True)
+    }
+    qrels, ran = Qrels(relevant), Run(run)
+    names = [f"{name}@{k}" for name in ("ndcg", "recall", "precision", "hit_rate", "mrr", "map")]
+    by_ranx, values = best_of(4, lambda: evaluate(qrels, ran, names, return_mean=True))  # the first time compiles
+
+    def table(pairs: np.ndarray) -> pd.DataFrame:
+        return pd.DataFrame(pairs, columns=["user_id", "item_id"])
+
+    listed = table(np.column_stack([np.repeat(users, k), lists.ravel()]))
+    listed["rank"] = np.tile(np.arange(1, k + 1), len(users))
+    chosen = {
+        "ndcg": rectools.NDCG(k, divide_by_achievable=True),
+        "recall": rectools.Recall(k),
+        "precision": rectools.Precision(k),
+        "hr": rectools.HitRate(k),
+        "mrr": rectools.MRR(k),
+        "map": rectools.MAP(k),
+        "coverage": rectools.CatalogCoverage(k, normalize=True),
+    }
+    rows = table(case["relevant"])
+    catalog = case["candidates"]
+    by_rectools, theirs = best_of(
+        3,
+        lambda: rectools.calc_metrics(chosen, reco=listed, interactions=rows, catalog=catalog),
+    )
+    ndcg = {"ranx": float(values[names[0]]), "rectools": float(theirs["ndcg"])}
+    return {"seconds": {"ranx": by_ranx, "rectools": by_rectools}, "ndcg": ndcg}
+
+
+def peak() -> int:
+    """Return the most memory that this process has had, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    with np.load(Path(sys.argv[2])) as arrays:
+        print(json.dumps({"topk": topk, "metrics": metrics}[sys.argv[1]](dict(arrays))))

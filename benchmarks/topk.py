@@ -1,0 +1,107 @@
+"""Lists for all users, a million of ten ratings, by popularity and by ials, compared with implicit.
+
+    python -m benchmarks.topk [--rival PYTHON]
+
+The rows are generated, items by a power law. The vectors of ials are random: how long a list takes does not depend on
+what they are. `--rival` names a Python that has implicit, which makes the same lists from the same vectors and rows,
+with as many threads; of the first thousand users' lists, the share that both list is shown. Peak memory is that of
+each process, rows and vectors included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmarks.library_speed import peak
+from recengine.data.dataset import Dataset
+from recengine.data.sources import from_frame
+from recengine.models.base import Recommender
+from recengine.models.factors.ials import IALS
+from recengine.models.simple.baselines import Popularity
+from recengine.serving.recommend import recommend
+
+RATINGS, K, DIM = 10, 10, 64
+
+
+def generated(n_users: int, n_items: int) -> Dataset:
+    """Return ten ratings of each user."""
+    rng = np.random.default_rng(0)
+    n = n_users * RATINGS
+    frame = pd.DataFrame(
+        {
+            "user_id": np.repeat(np.arange(n_users), RATINGS),
+            "item_id": np.concatenate([np.arange(n_items), (n_items * rng.random(n - n_items) ** 2).astype(int)]),
+            "rating": rng.integers(1, 11, n) / 2,
+        }
+    )
+    return from_frame(frame, name="generated")
+
+
+def random_ials(data: Dataset) -> IALS:
+    """Return ials with random vectors."""
+    model, draws = IALS(), torch.Generator().manual_seed(0)
+    model.n_users, model.n_items = data.n_users, data.n_items
+    sides = {"users": data.n_users, "items": data.n_items}
+    tables = {name: torch.randn(size, DIM, generator=draws) for name, size in sides.items()}
+    model.restore({**tables, "scale": torch.zeros(2)})
+    return model
+
+
+def measure(model: Recommender, data: Dataset) -> tuple[float, torch.Tensor]:
+    """Print what the lists of all users take, and return the seconds and the lists."""
+    recommend(model, data, np.arange(1000), k=K)
+    started = time.perf_counter()
+    lists = recommend(model, data, np.arange(data.n_users), k=K).ranking.items
+    seconds = time.perf_counter() - started
+    print(
+        f"{model.name:12} {seconds:6.1f} s, {len(lists) / seconds:9,.0f} users/s, {peak() / 1e9:.2f} GB at the peak",
+        flush=True,
+    )
+    return seconds, lists
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, default=1_000_000)
+    parser.add_argument("--items", type=int, default=10_000)
+    parser.add_argument("--rival", type=Path, help="a Python that has implicit")
+    options = parser.parse_args()
+    data = generated(options.users, options.items)
+    print(f"{data!r}, {torch.get_num_threads()} threads")
+    measure(Popularity().fit(data.ratings.at_least(4.0)), data)
+    model = random_ials(data)
+    seconds, lists = measure(model, data)
+    if options.rival is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path, rows = Path(folder) / "case.npz", data.ratings
+        np.savez(
+            path,
+            users=model.network.users.numpy(),
+            items=model.network.items.numpy(),
+            user=rows.user_idx,
+            item=rows.item_idx,
+            k=K,
+            threads=torch.get_num_threads(),
+        )
+        script = Path(__file__).with_name("library_speed.py")
+        printed = subprocess.run([options.rival, script, "topk", path], check=True, stdout=subprocess.PIPE).stdout
+    theirs = json.loads(printed)
+    shared = np.mean([len(set(a) & set(b)) / K for a, b in zip(lists[:1000].tolist(), theirs["lists"], strict=True)])
+    print(
+        f"implicit     {theirs['seconds']:6.1f} s, {theirs['peak'] / 1e9:.2f} GB at the peak: "
+        f"{theirs['seconds'] / seconds:.2f} times as long as ials; {shared:.2%} of the items listed are the same"
+    )
+
+
+if __name__ == "__main__":
+    main()
