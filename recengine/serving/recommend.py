@@ -99,19 +99,29 @@ def block_size(n_items: int) -> int:
 
 
 def _in_blocks(of: Callable[[NDArray[np.int64]], Listing], users: NDArray[np.int64], size: int) -> Listing:
-    """Return the lists of users, of `size` of them at a time."""
-    parts = [of(users[start : start + size]) for start in range(0, max(len(users), 1), size)]
-    if len(parts) == 1:
-        return parts[0]
-    rankings, fallback, unmasked = zip(*parts, strict=True)
+    """Return the lists of users, of `size` of them at a time, copied to where all of them stand.
 
-    def joined(rankings: Sequence[Ranking]) -> Ranking:
-        return Ranking(*(torch.cat(part) for part in zip(*rankings, strict=True)))
+    Were each block's lists kept as they are, the blocks' scores could not use the same memory.
+    """
+    first = of(users[:size])
+    if len(users) <= size:
+        return first
+    n = len(users)
 
-    return Listing(joined(rankings), np.concatenate(fallback), None if unmasked[0] is None else joined(unmasked))
+    def room(ranking: Ranking) -> Ranking:
+        return Ranking(*(part.new_empty(n, part.shape[1]) for part in ranking))
+
+    whole = Listing(room(first.ranking), np.empty(n, bool), None if first.unmasked is None else room(first.unmasked))
+    for start in range(0, n, size):
+        some = slice(start, start + size)
+        part = first if start == 0 else of(users[some])
+        whole.fallback[some] = part.fallback
+        for to, ranking in ((whole.ranking, part.ranking), (whole.unmasked, part.unmasked)):
+            if to is not None and ranking is not None:
+                to.items[some], to.scores[some] = ranking.items, ranking.scores
+    return whole
 
 
-@torch.inference_mode()
 def recommend_new(
     model: Recommender,
     dataset: Dataset,
