@@ -87,12 +87,19 @@ def write_table(
         case ".jsonl":
             with _out(path) as file:
                 for row in rows:
-                    line = json_ready(dict(zip(header, row, strict=True)))
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    file.write(_json_line(dict(zip(header, row, strict=True))) + "\n")
         case ".parquet":
             _write_parquet(path, header, rows)
         case _:
             write_csv(path, header, rows, ids)
+
+
+def _json_line(row: dict[str, Cell]) -> str:
+    """Return a row as one line of JSON; what JSON has not is sought only where there is any."""
+    try:
+        return json.dumps(row, ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError):
+        return json.dumps(json_ready(row), ensure_ascii=False)
 
 
 def _write_parquet(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:

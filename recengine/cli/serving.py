@@ -153,17 +153,11 @@ def listings(
 
 
 def _listed(data: Dataset, users: Sequence[Cell], listing: Listing) -> Iterator[Sequence[Cell]]:
-    titles, ids = data.items["title"].to_numpy(), data.item_ids
+    named = list(zip(data.item_ids.tolist(), data.items["title"].tolist(), strict=True))
     for user, items, scores in zip(users, *(part.tolist() for part in listing.ranking), strict=True):
         for rank, (item, score) in enumerate(zip(items, scores, strict=True), 1):
             if item >= 0:
-                yield (
-                    user,
-                    rank,
-                    ids[item].item() if hasattr(ids[item], "item") else ids[item],
-                    titles[item],
-                    score,
-                )
+                yield user, rank, *named[item], score
 
 
 def similar_items(options: argparse.Namespace, report: Reporter) -> None:
