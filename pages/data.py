@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from pages.hosting.visitor import check_limit
-from pages.ui import charts, datasets, messages, reading_form, sidebar
+from pages.ui import charts, datasets, exports, messages, reading_form, sidebar
 from pages.ui.address import link
 from pages.ui.escape import html, markdown
 from pages.ui.jobs import ended_badly, follow, jobs
@@ -217,6 +217,7 @@ with messages.catch_bad_input(messages.start_again_link):
     liked(dataset)
     spread(dataset)
     report(dataset)
+    exports.draw_dataset(dataset)
     st.html('<h2 class="row-title">Data sets</h2>')
     fetched()
     with st.grid(2, min_column_width=300, gap="small", key="sets"):

@@ -149,7 +149,7 @@ def draw_run(job: Job, dataset: Dataset) -> None:
     if job.active:
         jobs.progress_bar(job, with_title=False)
     elif job.state is JobState.DONE:
-        runs.finished(job)
+        runs.finished(job, dataset)
     else:
         jobs.ended_badly(job, lambda: runs.again_button(job, dataset))
     if job.kind == JobKind.TUNE:

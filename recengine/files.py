@@ -11,6 +11,7 @@ import shutil
 import stat
 import sys
 import uuid
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -140,6 +141,15 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def zip_of(folder: Path) -> bytes:
+    """Return the files directly in a folder, and their names, as a zip."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for path in sorted(folder.iterdir()):
+            archive.write(path, path.name)
+    return packed.getvalue()
 
 
 def replaced_versions(target: Path) -> Iterator[Path]:

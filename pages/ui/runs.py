@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from pages.ui import curves, jobs, messages, recipes, run_figures
+from pages.ui import curves, exports, jobs, messages, recipes, run_figures
 from pages.ui.address import link
 from pages.ui.escape import html, plain
 from pages.ui.training_form import fill, search_form, settings_of, training_form
@@ -67,7 +67,7 @@ def headline(job: Job) -> None:
     run_figures.draw(run_figures.figures_of(job))
 
 
-def finished(job: Job) -> None:
+def finished(job: Job, dataset: Dataset) -> None:
     """Draw what can be done with the result of a run."""
     if job.kind == JobKind.TUNE:
         tuned = jobs.jobs().result(job.id, TuneReport.from_dict)
@@ -86,6 +86,8 @@ def finished(job: Job) -> None:
     text = "Trained, then refitted on everything." if fresh else "This model was trained before."
     st.success(f"{text} You can pick it on every page.", icon=":material/check_circle:")
     link("viewers.py", "See what it recommends", icon=":material/arrow_forward:", model=choice_of(job), runs=None)
+    if trained is not None:
+        exports.draw_model(job, trained, dataset, lambda: again_button(job, dataset))
 
 
 def _adopt(model: str, texts: Mapping[str, str]) -> None:
