@@ -25,7 +25,9 @@ from recengine.experiments.store import Manifest, Origin, Trained
 from recengine.experiments.train import memory_needed, rows_of_all, rows_of_split
 from recengine.models.base import Recommender
 from recengine.models.registry import configure_kind, fit_final
+from recengine.serving.onnx_graph import write_onnx
 from recengine.serving.recommend import Listing, recommend, recommend_new, similar
+from recengine.serving.vectors import FORMATS, vectors_of, write_vectors
 from recengine.training.config import RunConfig, Setting
 from recengine.training.loop import EpochResult, OnEpoch
 
@@ -266,6 +268,20 @@ class Model:
         manifest = Manifest.of(self.recommender, self._origin, self._seconds)
         trained = Trained(self.recommender, target, manifest, fresh=True)
         save_folder(target, trained, self.data, positive=self.positive, policy=self.policy)
+
+    @own_words
+    def export(self, folder: str | Path, to: str) -> None:
+        """Write what other software reads: vectors with raw ids, or a graph that scores. See the guide to exports.
+
+        to : "npz" or "onnx", and `folder` is a file; "parquet", "projector" or "faiss", and it is a folder
+        """
+        target = Path(folder).expanduser()
+        if to == "onnx":
+            write_onnx(self.recommender, self.data, target)
+        elif to in FORMATS:
+            write_vectors(vectors_of(self.recommender, self.data), self.data, to, target)
+        else:
+            raise BadInput("to", to, f"one of: {', '.join(FORMATS)}, onnx", problem="is unknown")
 
     def _frame(self, key: str, ids: NDArray[Any], listing: Listing) -> pd.DataFrame:
         """Return lists (B, k) as one frame, without what pads them."""

@@ -104,6 +104,21 @@ def test_a_saved_model_serves_without_its_data(ease: rec.Model, split: rec.Split
     loaded.save(tmp_path / "ease")  # a model folder may be replaced
 
 
+def test_vectors_and_graphs_leave_in_raw_ids(data: rec.Dataset, tmp_path: Path) -> None:
+    model = rec.MF(embedding_dim=4, epochs=1).fit(data)
+    model.export(tmp_path / "v.npz", to="npz")
+    with np.load(tmp_path / "v.npz") as read:
+        scores = read["user_vectors"][7] @ read["item_vectors"].T + read["item_bias"]
+        best = read["item_ids"][scores.argmax()]
+        assert model.recommend([str(read["user_ids"][7])], 1, include_seen=True)["item_id"].tolist() == [best]
+    model.export(tmp_path / "m.onnx", to="onnx")
+    assert (tmp_path / "m.onnx").read_bytes()
+    with pytest.raises(rec.BadInput, match=r"to 'csv' is unknown; expected one of: npz, .*, onnx"):
+        model.export(tmp_path / "v.csv", to="csv")
+    with pytest.raises(rec.BadInput, match=r"folder '.*v\.csv' names no format that is written"):
+        model.export(tmp_path / "v.csv", to="npz")
+
+
 def test_a_damaged_folder_is_refused_with_the_file(ease: rec.Model, tmp_path: Path) -> None:
     folder = tmp_path / "ease"
     ease.save(folder)
