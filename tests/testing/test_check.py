@@ -149,6 +149,12 @@ BREAKS: list[tuple[type[Recommender], dict[str, Any], str, str]] = [
         "the loaded model gives other similarities",
     ),
     (
+        MF,
+        {"product": after(MF.product, lambda _, product: product._replace(item_bias=None))},
+        "product",
+        "the products are other numbers than the scores",
+    ),
+    (
         Popularity,
         {"score_history": after(Popularity.score_history, lambda _, s: s + len(s))},
         "new_users",
