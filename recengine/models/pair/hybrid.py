@@ -17,6 +17,7 @@ from recengine.models.pair.base import PairConfig, PairModel, TrainingPhase
 from recengine.models.pair.fold_in import RidgeFoldInConfig
 from recengine.models.pair.networks import HybridNetwork
 from recengine.models.pair.neural import LayeredConfig
+from recengine.models.pair.new_items import expect_new_items
 from recengine.training.config import Range, option
 from recengine.training.loop import Stage, mark_stage
 
@@ -77,6 +78,7 @@ class HybridJoint(PairModel[HybridJointConfig]):
     summary = "Matrix factorisation plus a neural network over genres and years, trained together."
     reference = "Cheng et al., Wide & deep learning for recommender systems, DLRS 2016"
     Config = HybridJointConfig
+    version = 2
     network_class = HybridNetwork
     preset_epochs = 30
     preset_patience = 4
@@ -99,7 +101,7 @@ class Hybrid(PairModel[HybridConfig]):
     summary = "Trains a matrix factorisation, adds a neural network over genres and years, then tunes both."
     reference = HybridJoint.reference
     Config = HybridConfig
-    version = 2
+    version = 3
     network_class = HybridNetwork
     preset_epochs = 30
     preset_patience = 4
@@ -114,6 +116,10 @@ class Hybrid(PairModel[HybridConfig]):
             TrainingPhase(epochs - first, self.config.second_phase_rate),
         ]
         return [phase for phase in phases if phase.epochs]
+
+    def finish(self, train: Interactions, device: torch.device) -> None:
+        super().finish(train, device)
+        expect_new_items(self.network, train)
 
     def start(self, train: Interactions, context: FitContext, device: torch.device) -> None:
         if not self.tables and self.config.pretrain_epochs:

@@ -242,14 +242,18 @@ class NeuMFNetwork(PairNetwork):
 class HybridNetwork(PairNetwork):
     """The dot product of the two embeddings, plus layers over both and over the metadata, encoded by other layers.
 
-    An item's vector is its embedding joined with its metadata's; the upper layers start at zero.
+    An item's vector is its embedding joined with its metadata's and, last, with how much the layers count for it: 1,
+    and 0 where training has not shown them its vector. The upper layers start at zero.
     """
+
+    layers_count: Tensor
 
     def __init__(self, n_users: int, n_items: int, config: HybridJointConfig, features: Tensor | None = None) -> None:
         super().__init__(n_users, n_items, config, features)
         self.cells_per_pair = config.layers[0]
         self.metadata_tower = layers([features_of(self).shape[1], *config.metadata_layers], config.dropout, True)
         self.tower = JoinedTower(config.embedding_dim, config.embedding_dim + config.metadata_layers[-1], config)
+        self.register_buffer("layers_count", torch.ones(n_items, 1))
 
     def initialise(self, std: float, train: Interactions) -> None:
         super().initialise(std, train)
@@ -257,10 +261,10 @@ class HybridNetwork(PairNetwork):
 
     def item_vectors(self, item: Tensor | None) -> Tensor:
         metadata = self.metadata_tower(look_up(features_of(self), item))
-        return torch.cat([super().item_vectors(item), metadata], dim=-1)
+        return torch.cat([super().item_vectors(item), metadata, look_up(self.layers_count, item)], dim=-1)
 
     def score_grid(self, u: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-        return dot(u, self.item_space(v), bias) + self.tower(u, v)
+        return dot(u, self.item_space(v), bias) + self.tower(u, v[..., :-1]) * v[..., -1][..., None, :]
 
     def item_space(self, v: Tensor) -> Tensor:
         return v[..., : self.embedding_dim]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
+from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.options import shared
 from recengine.models.pair.base import PairConfig, PairModel, TrainingPhase
@@ -24,6 +27,7 @@ from recengine.models.pair.networks import (
     ResidualNetwork,
     TwoTowers,
 )
+from recengine.models.pair.new_items import expect_new_items
 from recengine.models.recency import RecencyOptions
 from recengine.training.config import Range, option, preset
 
@@ -191,7 +195,7 @@ class ColdStartMF(ExplainsToNewUsers[ColdStartConfig]):
     )
     reference = "Kula, Metadata embeddings for user and item cold-start recommendations, CBRecSys 2015"
     Config = ColdStartConfig
-    version = 3
+    version = 4
     network_class = BucketNetwork
     metadata = ("genres",)
     preset_epochs = 60
@@ -201,3 +205,7 @@ class ColdStartMF(ExplainsToNewUsers[ColdStartConfig]):
         first = min(self.config.bucket_epochs, epochs)
         phases = [TrainingPhase(first, frozen=("item_embedding", "item_bias")), TrainingPhase(epochs - first)]
         return [phase for phase in phases if phase.epochs]
+
+    def finish(self, train: Interactions, device: torch.device) -> None:
+        super().finish(train, device)
+        expect_new_items(self.network, train)
