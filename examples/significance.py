@@ -3,8 +3,8 @@
 import recengine as rec
 
 split = rec.split(rec.load("sample"), "leave-last")
-models = [rec.create(name).fit(split.train) for name in ("ease", "slim", "item-knn", "popularity")]
-report = rec.evaluate(models, split, k=10)
+models = [rec.EASE(l2=200), rec.EASE(l2=300), rec.ItemKNN(), rec.Popularity()]
+report = rec.evaluate([model.fit(split.train) for model in models], split, k=10)
 
 # Each figure has an interval: where other users had been tested, it would be another one.
 for name in report.models:
@@ -17,4 +17,4 @@ for name in report.models:
 results = report.to_dict()
 for name, pair in results["behind_leader"].items():
     verdict = "more than chance" if pair["p"] < 0.05 else "may be chance"
-    print(f"{results['leader']} leads {name} by {pair['difference']:.4f}, p {pair['p']:.3f}: {verdict}")
+    print(f"{results['leader']} leads {name} by {pair['difference']:.4f}, p {pair['p']:.2g}: {verdict}")
