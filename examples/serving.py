@@ -39,8 +39,8 @@ with tempfile.TemporaryDirectory() as folder:
                 assert service.poll() is None, "the service did not start"
                 time.sleep(0.1)
         print(ask("/users/7/recommendations?k=2"))
-        newcomer = {"ratings": {"839": 5, "460": 1}}  # not in the data: nothing is trained
-        print(ask("/recommendations", {"new_users": [newcomer], "k": 2, "where": {"genres": ["Comedy"]}}))
+        new_user = {"ratings": {"839": 5, "460": 1}}  # not in the data: nothing is trained
+        print(ask("/recommendations", {"new_users": [new_user], "k": 2, "where": {"genres": ["Comedy"]}}))
         print(ask("/items/839/similar?k=2"))
         try:
             ask("/users/nobody/recommendations")
