@@ -141,6 +141,21 @@ def test_the_smallest_answer_is_found_where_all_single_ratings_are_tried(models,
             assert one_is_enough == (result.ratings is not None and len(result.ratings) == 1)
 
 
+def test_a_search_tells_how_far_it_is_and_ends_when_that_is_refused(models, series: Dataset) -> None:
+    history, shares = new_user((0, 5.0), (1, 5.0)), list[float]()
+    ranked = recommend_new(models["ease"], series, history, k=40).ranking.items[0]
+    last = int(ranked[ranked >= 0][-1])
+    why_not(models["ease"], series, history, last, k=5, progress=shares.append)
+    assert shares == sorted(shares)
+    assert 0 < shares[0] <= shares[-1] <= 1
+
+    def stop(share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        why_not(models["ease"], series, history, last, k=5, progress=stop)
+
+
 def test_why_not_of_a_rated_item_is_bad_input(models, series: Dataset) -> None:
     with pytest.raises(BadInput, match="item '104' is rated already"):
         why_not(models["ease"], series, new_user((3, 5.0)), 3)
