@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from recengine.export import Cell
 
-_MARKS = re.compile(r"([\\`*_{}\[\]|])")
+_MARKS = re.compile(r"([\\`*\[\]|]|(?<!\w)_|_(?!\w))")
 _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--"}
 _TEX |= {mark: rf"\{mark}" for mark in "&%$#_{}"} | {">=": r"$\ge$", "<": "$<$", ">": "$>$"}
 _TEX_MARKS = re.compile("|".join(re.escape(mark) for mark in sorted(_TEX, key=len, reverse=True)))
@@ -58,7 +58,7 @@ def cell_text(cell: Cell) -> str:
 
 def markdown_text(text: str) -> str:
     """Return text that Markdown shows as it is, in one line."""
-    return _MARKS.sub(r"\\\1", " ".join(text.split())).replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKS.sub(r"\\\1", " ".join(text.split())).replace("<", "&lt;")
 
 
 def latex_text(text: str) -> str:
