@@ -185,7 +185,10 @@ class ColdStartConfig(RidgeFoldInConfig):
 
 
 class ColdStartMF(ExplainsToNewUsers[ColdStartConfig]):
-    """Matrix factorisation whose items start from the mean vector of their genres, and stay there while unknown."""
+    """Matrix factorisation whose items start from the mean vector of their genres, and stay there while few like them.
+
+    An item that nobody likes gets the vector that a regression on its genres expects (`new_items.py`).
+    """
 
     name = "cold-start-mf"
     title = "Cold-start-MF"
