@@ -24,7 +24,7 @@ from recengine.serving.steering import Steering
 PASSED_WEIGHT = 0.3
 """What *not interested* weighs in a model that hears dislikes, where the worst rating weighs 1: much less, since it may
 only mean not now."""
-BLOCK, ALIKE_AT_ONCE = 2**21, 2**16
+BLOCK, ALIKE_AT_ONCE = 2**22, 2**16
 """Scores that are held at once, and users whose lists come from one order of the items."""
 
 
