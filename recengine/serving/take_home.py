@@ -74,7 +74,7 @@ def take_home(
     if not isinstance(model, Taste):
         raise BadInput("model", model.name, f"{Taste.name!r}", problem="cannot be taken home")
     weights = MOST_WEIGHTS
-    while weights >= len(model.linked) > 0:
+    while isinstance(model.weights, Tensor) and weights >= len(model.linked) > 0:
         mine: dict[str, Sequence[object]] = {"stars": list(stars.items()), "passed": list(passed), "seen": list(seen)}
         links = _thinned(model, torch.tensor(list(stars)[-WHOLE_ROWS:], dtype=torch.int64), weights)
         text = _page(_packed(model, dataset, positive, mine, links), font)
@@ -148,6 +148,7 @@ def _thinned(model: Taste, whole: Tensor, budget: int) -> _Links:
     complete = torch.isin(model.linked, whole)
     rest = min(n, max(1, (budget - int(complete.sum()) * n) // n))
     sizes, gaps, values, scales = [], [], [], []
+    assert isinstance(model.weights, Tensor)  # of a larger catalogue nothing is taken home
     for row, weights in enumerate(model.weights):
         size = n if complete[row] else rest
         columns = weights.topk(size, sorted=False).indices.sort().values if size < n else torch.arange(n)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from recengine.models.compiled import compiled
 from recengine.models.factors.histories import TINY
-from recengine.models.streaming.step_sampling import compiled
 
 
 @compiled

@@ -17,6 +17,16 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.metrics import coordinates
 from recengine.models.base import FitContext, Recommender, as_indices
+from recengine.models.item_item.sparse import (
+    HEAD_LINKS,
+    STATE,
+    TAIL_LINKS,
+    Links,
+    approximate_ridge,
+    footprint,
+    is_large,
+    nearest_by_cosine,
+)
 from recengine.models.options import shared
 from recengine.models.recency import TwoSidedConfig, TwoSidedConfigT, TwoSidedModel
 from recengine.training.config import Range, option
@@ -37,19 +47,27 @@ class ItemItem(TwoSidedModel[TwoSidedConfigT], Recommender[TwoSidedConfigT]):
     abilities = ("similar", "fold-in", "explain")
     matrices: ClassVar[int] = 4
     """Item-item matrices that are held at once while the weights are computed."""
+    item_weights: Tensor | Links
 
     @abstractmethod
     def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
         """Return the (n_items, n_items) weights learned from the interactions, or from the item table."""
 
+    def links(self, train: Interactions) -> Links | None:
+        """Return the weights of a large catalogue, few for each item; None where they are learned in full alone."""
+        return None
+
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         return {"": 4 * self.matrices * n_items**2}
 
     def learn(self, train: Interactions, context: FitContext) -> None:
-        check_square(self.name, self.n_items, instead="mf")
         self.take_scale(train)
         self.serve_from(train)
-        self.item_weights = self.weights(train, context.items, context.run.torch_device()).cpu().contiguous()
+        links = self.links(train) if is_large(self.n_items) else None
+        if links is None:
+            check_square(self.name, self.n_items, instead="item-knn")
+            weights = self.weights(train, context.items, context.run.torch_device()).cpu().contiguous()
+        self.item_weights = weights if links is None else links
 
     def serve_from(self, rows: Interactions) -> None:
         self.past = rows.select(rows.chronological())
@@ -58,32 +76,25 @@ class ItemItem(TwoSidedModel[TwoSidedConfigT], Recommender[TwoSidedConfigT]):
         return self.score_history(self.past.of_users(user_idx))
 
     def score_history(self, histories: Interactions) -> Tensor:
-        """Return (histories.n_users, n_items): the sum of each user's rows of the weights, times their recency.
-
-        Histories are short compared with the catalogue, so summing rows is far cheaper than a dense product.
-        """
+        """Return (histories.n_users, n_items): the sum of each user's rows of the weights, times their recency."""
         rows = histories.select(histories.chronological())
-        return embedding_bag(
-            torch.from_numpy(rows.item_idx.astype(np.int64)),
-            self.item_weights,
-            torch.from_numpy(np.cumsum(rows.user_counts) - rows.user_counts),
-            mode="sum",
-            per_sample_weights=torch.from_numpy(self.signed_weights(rows)),
-        )
+        item = torch.from_numpy(rows.item_idx.astype(np.int64))
+        starts = torch.from_numpy(np.cumsum(rows.user_counts) - rows.user_counts)
+        return weighted_sums(self.item_weights, item, starts, torch.from_numpy(self.signed_weights(rows)))
 
     def explain(self, history: Interactions, item_idx: ArrayLike) -> Tensor:
         """Return (n_targets, n_history): what each row of a user's history adds to each score."""
         past = torch.from_numpy(history.item_idx.astype(np.int64))
-        weights = self.item_weights[past][:, torch.as_tensor(as_indices(item_idx))]
+        weights = rows_of(self.item_weights, past)[:, torch.as_tensor(as_indices(item_idx))]
         return weights.T * torch.from_numpy(self.signed_weights(history))
 
     def item_similarity(self, item_idx: Tensor) -> Tensor:
         """Return the weights that each seed gives to all items."""
-        return self.item_weights[item_idx]
+        return rows_of(self.item_weights, item_idx)
 
     def state(self) -> dict[str, Tensor]:
         return {
-            "item_weights": self.item_weights,
+            **state_of("item_weights", self.item_weights),
             "past_user": torch.from_numpy(self.past.user_idx.copy()),
             "past_item": torch.from_numpy(self.past.item_idx.copy()),
             "past_rating": torch.from_numpy(self.past.rating.copy()),
@@ -91,7 +102,7 @@ class ItemItem(TwoSidedModel[TwoSidedConfigT], Recommender[TwoSidedConfigT]):
         }
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        self.item_weights, self.scale = state["item_weights"], state["scale"]
+        self.item_weights, self.scale = restored("item_weights", state), state["scale"]
         self.past = Interactions.from_pairs(
             *(state[name].numpy() for name in ("past_user", "past_item")),
             rating=state["past_rating"].numpy(),
@@ -137,9 +148,18 @@ class ItemKNN(ItemItem[ItemKNNConfig]):
         kept = torch.zeros_like(cosine).scatter_(1, best.indices, best.values)
         return kept.T  # column i holds the neighbours of i, so that a history's rows add up to the score of i
 
+    def links(self, train: Interactions) -> Links:
+        return nearest_by_cosine(train, self.config.neighbours, self.config.cosine_shrinkage)
+
+    def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
+        if not is_large(n_items):
+            return super().footprint(n_users, n_items, n_rows)
+        return {"neighbours": footprint(n_items, n_rows, self.config.neighbours, head=False)}
+
     def item_similarity(self, item_idx: Tensor) -> Tensor:
         """Return each seed's shrunk cosine with its nearest neighbours, 0 for all others."""
-        return self.item_weights.T[item_idx]
+        weights = self.item_weights
+        return rows_of(weights.transposed if isinstance(weights, Links) else weights.T, item_idx)
 
 
 @dataclass(frozen=True)
@@ -152,7 +172,8 @@ class EASEConfig(TwoSidedConfig):
 class EASE(ItemItem[EASEConfig]):
     """Embarrassingly shallow autoencoder: ridge regression of each item on all others, in closed form.
 
-    B = I - P / diag(P) with P = (X'X + l2 I)^-1 and a zero diagonal (Steck, WWW 2019).
+    B = I - P / diag(P) with P = (X'X + l2 I)^-1 and a zero diagonal (Steck, WWW 2019). Of a large catalogue, the head
+    alone is solved like this: `sparse.approximate_ridge`.
     """
 
     name = "ease"
@@ -164,6 +185,40 @@ class EASE(ItemItem[EASEConfig]):
 
     def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
         return ridge_weights(gram_matrix(train, device), self.config.l2)
+
+    def links(self, train: Interactions) -> Links:
+        return approximate_ridge(train, self.config.l2)
+
+    def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
+        if not is_large(n_items):
+            return super().footprint(n_users, n_items, n_rows)
+        return {"": footprint(n_items, n_rows, HEAD_LINKS // 10 + TAIL_LINKS, head=True)}
+
+
+def rows_of(weights: Tensor | Links, rows: Tensor) -> Tensor:
+    """Return some rows of the weights in full, (B, n_items)."""
+    return weights.dense(rows) if isinstance(weights, Links) else weights[rows]
+
+
+def state_of(name: str, weights: Tensor | Links) -> dict[str, Tensor]:
+    """Return the tensors that hold the weights, under this name where they are one."""
+    return weights.state() if isinstance(weights, Links) else {name: weights}
+
+
+def restored(name: str, state: dict[str, Tensor]) -> Tensor | Links:
+    """Return the weights from what `state_of` returned."""
+    return Links.restore(state) if STATE[0] in state else state[name]
+
+
+def weighted_sums(weights: Tensor | Links, rows: Tensor, starts: Tensor, weight: Tensor) -> Tensor:
+    """Return (B, n_items): for each of B bags the sum of its rows (m,), times their weights (m,).
+
+    starts : (B,) where each bag begins. Histories are short compared with the catalogue, so that this is far cheaper
+    than a dense product.
+    """
+    if isinstance(weights, Links):
+        return weights.sums(rows, starts, weight)
+    return embedding_bag(rows, weights, starts, mode="sum", per_sample_weights=weight)
 
 
 def check_square(model: str, n_items: int, *, instead: str) -> None:
@@ -185,6 +240,13 @@ def ridge_weights(gram: Tensor, l2: float) -> Tensor:
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
     weights = inverse / -inverse.diagonal()
     return weights.fill_diagonal_(0)
+
+
+def ridge_or_links(train: Interactions, l2: float, device: torch.device) -> Tensor | Links:
+    """Return EASE's weights, or where the catalogue is too large for a square matrix few that come near them."""
+    if is_large(train.n_items):
+        return approximate_ridge(train, l2)
+    return ridge_weights(gram_matrix(train, device), l2).cpu().contiguous()
 
 
 def gram_matrix(interactions: Interactions, device: torch.device, batch: int = 4096) -> Tensor:

@@ -14,8 +14,8 @@ from torch.nn.functional import embedding_bag
 
 from recengine.data.interactions import Interactions
 from recengine.models.base import FitContext, Recommender, as_indices
+from recengine.models.item_item import linear
 from recengine.models.item_item.likeness import SPREAD, Traits, together, trust
-from recengine.models.item_item.linear import EASEConfig, check_square, gram_matrix, ridge_weights
 from recengine.models.metadata import COLUMNS, without_metadata
 from recengine.models.ratings.stars import STATE, PredictsStarsToo, StarPredictor
 from recengine.models.recency import TwoSidedConfig
@@ -31,8 +31,8 @@ LEAST_STRENGTH = 0.02
 """Weights between items that are smaller are not blown up to full size."""
 POWER = 2.0
 """Of the nearness to a dislike: what is only a little like it hardly loses."""
-ROWS_AT_ONCE = 2048
-"""Dislikes whose nearness to all items is held at once."""
+NUMBERS_AT_ONCE = 2**25
+"""Numbers of the nearness of dislikes to all items that are held at once."""
 SERIES_STEP = 1.0
 """What an item beyond the cap of its series loses: as much as the best item's collaborative score."""
 FOCUS = 2.0
@@ -43,7 +43,7 @@ FOCUS = 2.0
 class TasteConfig(Config):
     """Options of `taste`. Weights are relative to the best item's collaborative score, which is 1."""
 
-    l2: float = preset(EASEConfig, "l2", 1000.0)
+    l2: float = preset(linear.EASEConfig, "l2", 1000.0)
     damping: float = option(
         0.02,
         "power of an item's popularity that its collaborative score is divided by; larger lists lesser-known items",
@@ -148,10 +148,9 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         return COLUMNS
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
-        return {"": 4 * 4 * n_items**2}
+        return linear.EASE().footprint(n_users, n_items, n_rows)
 
     def learn(self, train: Interactions, context: FitContext) -> None:
-        check_square(self.name, self.n_items, instead="mf")
         self.past = train
         low, high = (float(train.rating.min()), float(train.rating.max())) if len(train) else (0.0, 0.0)
         self.limits = torch.tensor(
@@ -162,9 +161,8 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         self.counts = torch.from_numpy(liked.item_counts.astype(np.float32))
         self.linked = self.counts.nonzero()[:, 0]  # an item that nobody likes has no weights
         small = replace(liked, item_idx=self._position().numpy()[liked.item_idx], n_items=len(self.linked))
-        gram = gram_matrix(small, context.run.torch_device())
         more = max(1.0, len(liked) / LIKES_OF_L2) ** GROWTH
-        self.weights = ridge_weights(gram, self.config.l2 * more).cpu().contiguous()
+        self.weights = linear.ridge_or_links(small, self.config.l2 * more, context.run.torch_device())
         self.quality = quality(train, high - low)
         self.n_unknown = int(without_metadata(context.items, COLUMNS, self.n_items).sum())
         self.traits = Traits.of(context.items, self.n_items, ~self._is_fresh())
@@ -222,7 +220,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
 
     def _nearness(self, row: Tensor) -> Tensor:
         """Return (n, n_linked): how near each item is to those of some rows of the weights, 1 for its whole series."""
-        weights = self.weights[row].clamp(min=0)
+        weights = linear.rows_of(self.weights, row).clamp(min=0)
         near = (weights / weights.amax(1, keepdim=True).clamp(min=LEAST_STRENGTH)) ** POWER
         series = self.traits.series[self.linked]
         return torch.where((series[row][:, None] == series) & (series >= 0), 1.0, near)
@@ -241,7 +239,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         content, (row, like, _) = self.traits.content, self._links(evidence)
         fresh = self._is_fresh()
         liked[:, fresh] = evidence.total(content, evidence.item, evidence.like) @ content[fresh].T
-        known = evidence.total(self.weights, row, like) * self._damped()
+        known = linear.weighted_sums(self.weights, row, evidence.starts, like) * self._damped()
         liked[:, self.linked] = known
         return liked, known.amax(1, keepdim=True).clamp(min=LEAST_STRENGTH)
 
@@ -253,7 +251,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         """Return (n_users, n_linked): what the dislikes take."""
         row, _, dislike = self._links(evidence)
         taken, user = torch.zeros(len(evidence.starts), len(self.linked)), evidence.users()
-        for some in dislike.nonzero()[:, 0].split(ROWS_AT_ONCE):
+        for some in dislike.nonzero()[:, 0].split(max(1, NUMBERS_AT_ONCE // len(self.linked))):
             taken.index_add_(0, user[some], self._nearness(row[some]) * dislike[some, None])
         return taken
 
@@ -275,7 +273,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         known = column >= 0
         if known.any():
             (row, like, dislike), at = self._links(evidence), column[known]
-            given[known] = self.weights[row][:, at].T * like * self._damped()[at][:, None]
+            given[known] = linear.rows_of(self.weights, row)[:, at].T * like * self._damped()[at][:, None]
             taken[known] = self._nearness(row)[:, at].T * dislike
         parts = given / self._liked(evidence)[1] - taken
         for table, weight, power in self._tables():
@@ -318,6 +316,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
 
     def state(self) -> dict[str, Tensor]:
         return {
+            **linear.state_of("weights", self.weights),
             **{name: getattr(self, name) for name in _LEARNED},
             **{f"past_{name}": torch.from_numpy(getattr(self.past, name).copy()) for name in _PAST},
             **{f"trait_{name}": table for name, table in self.traits._asdict().items()},
@@ -325,6 +324,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         }
 
     def restore(self, state: dict[str, Tensor]) -> None:
+        self.weights = linear.restored("weights", state)
         for name in _LEARNED:
             setattr(self, name, state[name])
         self.traits = Traits(*(state[f"trait_{name}"] for name in Traits._fields))
@@ -334,7 +334,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         self.past = Interactions.from_pairs(**past, n_users=self.n_users, n_items=self.n_items)
 
 
-_LEARNED = ("weights", "linked", "counts", "quality", "limits")
+_LEARNED = ("linked", "counts", "quality", "limits")
 _PAST = ("user_idx", "item_idx", "rating")
 
 

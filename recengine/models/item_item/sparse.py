@@ -1,0 +1,180 @@
+"""Item-item weights of a large catalogue: few for each item, and never a square matrix of all items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recengine.data.interactions import Interactions
+
+DENSE_BYTES = 2**30
+"""Largest matrix of all items by all items that is worked out in full: of 16,384 items. Beyond it, weights are few."""
+HEAD = 6_000
+"""Items, the most liked, whose weights on each other are those of the full ridge regression over them."""
+HEAD_LINKS, TAIL_LINKS = 500, 50
+"""Weights that are kept: the largest of each row among the head; and of each item with those outside it."""
+STATE = ("link_starts", "link_columns", "link_values")
+"""Names of the tensors that hold sparse weights."""
+
+
+def is_large(n_items: int) -> bool:
+    """Return whether a square matrix of so many items is too large to be worked out."""
+    return 4 * n_items**2 > DENSE_BYTES
+
+
+@dataclass(frozen=True, eq=False)
+class Links:
+    """A sparse matrix by rows: row i has `values[starts[i]:starts[i + 1]]` in those `columns`, and zeros elsewhere.
+
+    starts : (n + 1,) int64; columns : (m,) int32; values : (m,) float32
+    """
+
+    starts: Tensor
+    columns: Tensor
+    values: Tensor
+
+    @classmethod
+    def of(cls, row: NDArray[np.integer], column: NDArray[np.integer], value: NDArray[np.float32], n: int) -> Links:
+        """Build an (n, n) matrix from its cells in any order, of which none is repeated."""
+        order = np.lexsort((column, row))
+        starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))]).astype(np.int64)
+        columns = column[order].astype(np.int32)
+        return cls(torch.from_numpy(starts), torch.from_numpy(columns), torch.from_numpy(value[order]))
+
+    @property
+    def n(self) -> int:
+        """Return the number of rows, which is that of the columns."""
+        return len(self.starts) - 1
+
+    @cached_property
+    def transposed(self) -> Links:
+        """Return the matrix with rows and columns exchanged."""
+        row = np.repeat(np.arange(self.n), np.diff(self.starts.numpy()))
+        return Links.of(self.columns.numpy(), row, self.values.numpy(), self.n)
+
+    def sums(self, rows: Tensor, starts: Tensor, weight: Tensor) -> Tensor:
+        """Return (B, n): for each of B bags the sum of its rows, times their weights, as `embedding_bag` does.
+
+        rows, weight : (m,); starts : (B,) where each bag begins
+        """
+        bag = torch.repeat_interleave(torch.diff(starts, append=torch.tensor([len(rows)])))
+        length = self.starts[rows + 1] - self.starts[rows]
+        entry = torch.repeat_interleave(length)
+        at = self.starts[rows][entry] + torch.arange(len(entry)) - (length.cumsum(0) - length)[entry]
+        total = torch.zeros(len(starts) * self.n)
+        cell = bag[entry] * self.n + self.columns[at]
+        return total.index_add_(0, cell, self.values[at] * weight[entry]).view(len(starts), self.n)
+
+    def dense(self, rows: Tensor) -> Tensor:
+        """Return the given rows in full, (B, n)."""
+        return self.sums(rows, torch.arange(len(rows)), torch.ones(len(rows)))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the tensors by name."""
+        return dict(zip(STATE, (self.starts, self.columns, self.values), strict=True))
+
+    @classmethod
+    def restore(cls, state: dict[str, Tensor]) -> Links:
+        """Take the tensors of `state` back."""
+        return cls(*(state[name] for name in STATE))
+
+
+def nearest_by_cosine(train: Interactions, k: int, shrinkage: float) -> Links:
+    """Return the shrunk cosine of each item with its k nearest: row h, column i where h is among those of i."""
+    neighbours, values = _nearest(train, k, shrinkage, 0, np.zeros(train.n_items, bool))
+    return _links(neighbours, values, train.n_items)
+
+
+def approximate_ridge(train: Interactions, l2: float) -> Links:
+    """Return EASE's weights on a head of the catalogue, and a simple tail, with few for each item.
+
+    Among the `HEAD` most liked items the weights are exactly EASE's over these, of which each row keeps the largest.
+    A pair with an item outside the head has the weight of a ridge regression of the one on the other alone, less what
+    chance would give it: the inverse of X'X + l2 I as if that were diagonal there, which is where a sparse approximate
+    inverse begins (Spišák, Bartyzal, Hoskovec, Peska & Tůma, Scalable approximate nonsymmetric autoencoder for
+    collaborative filtering, RecSys 2023). Each item keeps its best of these.
+    """
+    from recengine.models.item_item.linear import ridge_weights
+
+    counts = train.item_counts
+    top = np.sort(np.argsort(-counts, kind="stable")[:HEAD])
+    top = top[counts[top] > 0]
+    head = np.zeros(train.n_items, bool)
+    head[top] = True
+    among = ridge_weights(_gram(train, head), l2)
+    best = among.abs().topk(min(HEAD_LINKS, len(top)), dim=1).indices.sort(dim=1).values
+    inner = Links.of(
+        np.repeat(top, best.shape[1]), top[best.numpy().ravel()], among.gather(1, best).numpy().ravel(), train.n_items
+    )
+    neighbours, values = _nearest(train, TAIL_LINKS, l2, train.n_users, head)
+    outer = _links(neighbours, values, train.n_items)
+    row = np.concatenate([np.repeat(np.arange(train.n_items), np.diff(each.starts.numpy())) for each in (inner, outer)])
+    column, value = (torch.cat([getattr(inner, name), getattr(outer, name)]).numpy() for name in ("columns", "values"))
+    return Links.of(row, column, value, train.n_items)
+
+
+def footprint(n_items: int, n_rows: int, links: int, head: bool) -> int:
+    """Return roughly the bytes that sparse weights take while they are worked out."""
+    square = 4 * 4 * min(HEAD, n_items) ** 2 if head else 0
+    return square + 60 * n_items * links + 40 * n_rows
+
+
+def _grouped(train: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]:
+    """Return the users of each item and the items of each user, as the compiled loops read them."""
+    by_item = np.argsort(train.item_idx, kind="stable")
+    first = np.concatenate([[0], np.cumsum(train.item_counts)]).astype(np.int64)
+    by_user, rows = train.by_user
+    return first, train.user_idx[by_item], by_user, train.item_idx[rows]
+
+
+def _gram(train: Interactions, head: NDArray[np.bool_]) -> Tensor:
+    """Return X'X of the items of the head alone, in their order."""
+    from recengine.models.item_item.sparse_kernel import fill_gram
+
+    n = int(head.sum())
+    rows = train.select(head[train.item_idx])
+    position = np.cumsum(head) - 1
+    small = Interactions.from_pairs(rows.user_idx, position[rows.item_idx], n_users=train.n_users, n_items=n)
+    gram, grouped = np.zeros((n, n), np.float32), _grouped(small)
+    _in_threads(lambda items: fill_gram(*grouped, items, gram), _work(small))
+    return torch.from_numpy(gram)
+
+
+def _nearest(
+    train: Interactions, k: int, shrinkage: float, n_users: int, head: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    from recengine.models.item_item.sparse_kernel import nearest
+
+    k = min(k, train.n_items)
+    neighbours, values = np.full((train.n_items, k), -1, np.int32), np.zeros((train.n_items, k), np.float32)
+    grouped, shrunk = _grouped(train), np.float32(shrinkage)
+    _in_threads(lambda items: nearest(*grouped, items, k, shrunk, n_users, head, neighbours, values), _work(train))
+    return neighbours, values
+
+
+def _work(train: Interactions) -> NDArray[np.int64]:
+    """Return (n_items,) what the row of each item costs: the histories of its users."""
+    return np.bincount(train.item_idx, train.user_counts[train.user_idx], minlength=train.n_items).astype(np.int64)
+
+
+def _in_threads(task: Callable[[NDArray[np.int64]], Any], work: NDArray[np.int64]) -> None:
+    """Run a task on all items that have any work, by as many threads as torch uses, dealt out in turn."""
+    items = np.argsort(-work, kind="stable")[: int((work > 0).sum())]
+    threads = torch.get_num_threads()
+    parts = [items[start :: 8 * threads] for start in range(8 * threads)]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(task, parts))
+
+
+def _links(neighbours: NDArray[np.int32], values: NDArray[np.float32], n_items: int) -> Links:
+    """Return the matrix whose column i holds the neighbours of i."""
+    column, place = (neighbours >= 0).nonzero()
+    return Links.of(neighbours[column, place], column, values[column, place], n_items)

@@ -1,0 +1,86 @@
+"""The compiled loops over pairs of items that users have in common: none holds more than one item's row at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recengine.models.compiled import compiled
+
+
+@compiled
+def count_common(first, user, by_user, item, i, common, touched):  # type: ignore[no-untyped-def] # compiled for the types that are passed
+    """Count in `common` (n_items,), zeros before, the users that each item shares with i; return how many are touched.
+
+    first, user   : (n_items + 1,), (n,) the users of item i are user[first[i]:first[i + 1]]
+    by_user, item : (n_users + 1,), (n,) the items of user u are item[by_user[u]:by_user[u + 1]]
+    touched       : filled with the items whose count is not 0
+    """
+    n = 0
+    for at in range(first[i], first[i + 1]):
+        u = user[at]
+        for other in range(by_user[u], by_user[u + 1]):
+            j = item[other]
+            if common[j] == 0:
+                touched[n] = j
+                n += 1
+            common[j] += 1
+    return n
+
+
+@compiled
+def fill_gram(first, user, by_user, item, items, gram):  # type: ignore[no-untyped-def]
+    """Write the rows of X'X of some items into `gram` (n_items, n_items) float32, zeros before."""
+    for i in items:
+        for at in range(first[i], first[i + 1]):
+            u = user[at]
+            for other in range(by_user[u], by_user[u + 1]):
+                gram[i, item[other]] += np.float32(1.0)
+
+
+@compiled
+def nearest(first, user, by_user, item, items, k, shrinkage, n_users, head, neighbours, values):  # type: ignore[no-untyped-def]
+    """Find the k best predictors of each of some items, as `neighbours` (n_items, k), -1 padded, and their `values`.
+
+    With c the users that two items share, and a, b those of the item and of the other:
+    n_users = 0 : the cosine c / (sqrt(a b) + shrinkage)
+    otherwise   : (c - a b / n_users) / (b + shrinkage), a ridge regression on the other item alone, less what chance
+                  would give it; pairs of two items of the `head` (n_items,) bool are left out
+    """
+    n_items = len(first) - 1
+    common, touched = np.zeros(n_items, np.int32), np.empty(n_items, np.int32)
+    for i in items:
+        n = count_common(first, user, by_user, item, i, common, touched)
+        kept, a = 0, np.float32(first[i + 1] - first[i])
+        ids, best = neighbours[i], values[i]
+        for at in range(n):
+            j = touched[at]
+            c, b = np.float32(common[j]), np.float32(first[j + 1] - first[j])
+            common[j] = 0
+            if j == i or (n_users > 0 and head[i] and head[j]):
+                continue
+            if n_users == 0:
+                value = c / (np.sqrt(a) * np.sqrt(b) + shrinkage)
+            else:
+                value = (c - a * b / np.float32(n_users)) / (b + shrinkage)
+                if value <= 0:
+                    continue
+            if kept < k:
+                place = kept
+                kept += 1
+                while place > 0 and best[(place - 1) // 2] > value:  # a heap, the least on top
+                    ids[place], best[place] = ids[(place - 1) // 2], best[(place - 1) // 2]
+                    place = (place - 1) // 2
+                ids[place], best[place] = j, value
+            elif value > best[0]:
+                place = 0
+                while True:
+                    child = 2 * place + 1
+                    if child >= k:
+                        break
+                    if child + 1 < k and best[child + 1] < best[child]:
+                        child += 1
+                    if best[child] >= value:
+                        break
+                    ids[place], best[place] = ids[child], best[child]
+                    place = child
+                ids[place], best[place] = j, value
