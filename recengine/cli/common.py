@@ -12,12 +12,13 @@ from recengine.data.sources import SOURCES, is_present, load_dataset
 from recengine.errors import BadInput, renamed
 from recengine.experiments.model_folder import Aligned, ModelFolder, align, as_trained, open_folder
 from recengine.experiments.store import Trained
-from recengine.experiments.train import TrainingRequest, obtain, unknown_items
+from recengine.experiments.train import TrainingRequest, memory_needed, obtain, unknown_items
 from recengine.training.config import RunConfig, Settings
 
 BATCH = 1024
 """Users that are served at once."""
-
+STATED_FROM = 500_000_000
+"""Bytes of memory from which on a training says what it takes before it starts."""
 
 OF_TRAINING = ("model", "set", "seed", "device", "positive", "min_item", "min_user")
 """Options that a model folder has settled."""
@@ -93,9 +94,12 @@ def train_or_find(
     if (opened := getattr(options, "opened", None)) is not None:
         return opened.trained
     report.step(f"training {name}")
-    trained = obtain(
-        request_of(options, data, name, settings), force=getattr(options, "force", False), on_epoch=report.epochs(name)
-    )
+    request, force = request_of(options, data, name, settings), getattr(options, "force", False)
+    if force or not request.folder.exists():
+        needed = memory_needed(data, request.kind(request.config))
+        if needed >= STATED_FROM:
+            report.note(f"Training {name} on {data.name}, which takes about {needed / 1e9:,.1f} GB of memory.")
+    trained = obtain(request, force=force, on_epoch=report.epochs(name))
     if trained.fresh:
         report.note(f"Trained {name} on {data.name} in {trained.manifest.seconds:.1f} s.")
     if unknown := unknown_items(trained.model):

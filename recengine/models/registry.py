@@ -125,6 +125,8 @@ COMPARED_FIRST = (Popularity.name, EASE.name, MF.name)
 """What an empty page offers to compare."""
 SIDE_BY_SIDE = (FOR_EVENTS, GRU.name, DEFAULT, Popularity.name)
 """What a user's list is compared with."""
+SMALL_FIRST = (DEFAULT, EASE.name, IALS.name, ItemKNN.name, Popularity.name)
+"""What is offered in place of a model that takes too much memory: the first of them that does not."""
 WATCHED_FIRST = MF.name
 """What to watch in training first: it learns in epochs, and not many."""
 

@@ -123,6 +123,9 @@ def test_a_model_too_large_for_memory_is_refused_with_the_figure_and_the_paramet
     monkeypatch.setattr(training, "available_memory", lambda: 1_000)
     with pytest.raises(BadInput, match=r"model 'ease' needs about .* on this data"):
         get("ease")
+    monkeypatch.setattr(training, "_memory_parts", lambda _, model: {"": 900 if model.name == "ials" else 9_000})
+    with pytest.raises(BadInput, match=r"choose 'ials', which takes about 0\.0 GB, or drop rare items"):
+        get("ease")  # the first of those offered that fits
 
 
 def test_available_memory_respects_the_container(tmp_path: Path, monkeypatch) -> None:

@@ -18,6 +18,9 @@ from recengine.models.recency import TwoSidedConfig, TwoSidedModel
 from recengine.training.config import Range, option
 from recengine.training.loop import most_ranked, run_epochs
 
+WIDEST = 10_000
+"""Rows of the other side that count in a penalty at most: in a longer catalogue the unseen items, of which there are a
+thousand for each one chosen, would else hold every vector near zero for many epochs."""
 CG_STEPS = 3
 """Steps of conjugate gradients in an epoch, which start from the vectors of the one before."""
 
@@ -50,10 +53,10 @@ class IALSConfig(TwoSidedConfig):
 class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
     """Minimise sum over chosen (1 - u.v)^2 + w * sum over all (u.v)^2 + ridge, one side at a time.
 
-    The ridge of a user is l2 * (chosen items + w * n_items)^nu, an item's likewise (Rendle, Krichene, Zhang & Koren,
-    Revisiting the performance of iALS, RecSys 2022; after Hu, Koren & Volinsky, ICDM 2008). A new user's vector is
-    one more such solution, so nothing is retrained. Users are solved last and exactly, so a user of the data is scored
-    as a new user with the same history is. What a new user dislikes is a pair with the target -1.
+    The ridge of a user is l2 * (chosen items + w * n_items, at most `WIDEST`)^nu, an item's likewise (Rendle,
+    Krichene, Zhang & Koren, Revisiting the performance of iALS, RecSys 2022; after Hu, Koren & Volinsky, ICDM 2008). A
+    new user's vector is one more such solution, so nothing is retrained. Users are solved last and exactly, so a user
+    of the data is scored as a new user with the same history is. What a new user dislikes is a pair with the target -1.
     """
 
     name = "ials"
@@ -63,7 +66,7 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
     summary = "Matrix factorisation by alternating least squares. A new viewer costs one small equation."
     reference = "Rendle et al., Revisiting the performance of iALS on item recommendation benchmarks, RecSys 2022"
     Config = IALSConfig
-    version = 4
+    version = 5
     preset_epochs = 20
     preset_patience = 4
 
@@ -169,7 +172,7 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
         n_fixed : rows of the other side, of which `fixed` may be a part
         """
         config = self.config
-        n_fixed = len(fixed) if n_fixed is None else n_fixed
+        n_fixed = min(len(fixed) if n_fixed is None else n_fixed, WIDEST)
         frequency = torch.from_numpy(counts).to(fixed)[:, None] + config.unobserved_weight * n_fixed
         return (config.l2 * frequency**config.frequency_scaling).clamp(min=1e-4)
 

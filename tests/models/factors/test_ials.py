@@ -65,3 +65,10 @@ def test_without_any_penalty_training_stays_finite() -> None:
     board = Interactions.from_pairs([0, 0, 1], [0, 1, 1], n_users=3, n_items=4)
     model = IALS(IALSConfig(embedding_dim=4, unobserved_weight=0, l2=0)).fit(board)
     assert bool(torch.isfinite(model.score([0, 1, 2])).all())
+
+
+def test_a_longer_catalogue_does_not_hold_every_vector_near_zero() -> None:
+    model, counts = IALS(IALSConfig(embedding_dim=DIM)), np.array([5])
+    widest, longer, shorter = (float(model.ridge(counts, torch.zeros(n, 1))) for n in (10_000, 80_000, 9_999))
+    assert shorter < widest == longer
+    assert widest == pytest.approx(0.01 * (5 + 0.3 * 10_000))
