@@ -24,6 +24,7 @@ from recengine.models.simple.content import COLUMNS
 from recengine.models.streaming import new_users
 from recengine.models.streaming.base import Incremental, LinkedEvents, Ranks
 from recengine.models.streaming.step_arrays import LOSSES, OPTIMIZERS, SOURCES, Rule, Sampler, Scratch, Tables
+from recengine.models.streaming.step_blocks import block_size, blocks
 from recengine.models.streaming.step_parameters import StepParameters, moments_of
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import Range, option, preset
@@ -195,20 +196,17 @@ class Step(Incremental[StepConfig]):
         lists: NDArray[np.int32] | None = None,
     ) -> Ranks:
         """Rank and learn as the base class does; `lists` (n, k) int32, if given, takes the top k before each event."""
-        tables, rule, sampler, scratch = self.arrays()
+        kernel, config, parts = _kernel(), self.config, self.arrays()
         ranks = np.zeros(len(events) if ranked else 0, np.int32)
-        _kernel().advance(
-            *(tables, rule, sampler, self.past, scratch),
-            (events.user_idx, events.item_idx, self.weigh(events.rating), self.draws(len(events))),
-            self.negatives,
-            self.config.passes,
-            self.config.replay,
-            learns,
-            masked,
-            limit,
-            ranks,
-            np.zeros((0, 0), np.int32) if lists is None else lists,
-        )
+        lists = np.zeros((0, 0), np.int32) if lists is None else lists
+        columns = events.user_idx, events.item_idx, self.weigh(events.rating), self.draws(len(events))
+        changed = (config.passes + config.replay) * (1 + self.negatives) if learns else 0
+        size = block_size(self.n_items, changed) if ranked and not limit else 0
+        for part, block in blocks(self.network, events.user_idx, size):
+            kernel.advance(
+                *(*parts[:3], self.past, parts[3], tuple(column[part] for column in columns)),
+                *(self.negatives, config.passes, config.replay, learns, masked, limit, ranks[part], lists[part], block),
+            )
         self._forget_served()
         return ranks
 

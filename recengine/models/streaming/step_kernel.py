@@ -1,4 +1,4 @@
-"""The compiled inner loops of `step`: ranks, gradients and updates, as pure functions over arrays.
+"""The compiled inner loops of `step`: gradients and updates, as pure functions over arrays.
 
 Nothing here knows a model: a session, which holds a few rows of the tables renumbered, trains with
 `train_on_batch` as the whole model does. `past` is a `recengine.models.streaming.base.LinkedEvents`.
@@ -10,9 +10,10 @@ import math
 
 import numpy as np
 
+from recengine.models.compiled import compiled
+from recengine.models.streaming.step_ranking import LOWEST, rank_by_scores, rank_item, score_item
 from recengine.models.streaming.step_sampling import (
     append_event,
-    compiled,
     mark_history,
     move_to_newest,
     random_below,
@@ -22,8 +23,6 @@ from recengine.models.streaming.step_sampling import (
 
 BETA1, BETA2 = 0.9, 0.999
 """Decay of Adam's two moments."""
-BLOCK = 64
-"""Items that are scored before any of them is compared."""
 
 
 @compiled
@@ -159,50 +158,46 @@ def train_on_batch(tables, rule, scratch, n, update=True):  # type: ignore[no-un
 
 
 @compiled
-def insert_into_top(top_items, top_scores, item, score):  # type: ignore[no-untyped-def]
-    """Insert an item that beats the last one into a list (k,) of the best, after all with an equal score."""
-    at = len(top_items) - 1
-    while at > 0 and score > top_scores[at - 1]:
-        top_items[at], top_scores[at] = top_items[at - 1], top_scores[at - 1]
-        at -= 1
-    top_items[at], top_scores[at] = item, score
-
-
-@compiled
-def rank_item(vector, items, bias, mark, stamp, target, draw, limit, top_items, top_scores):  # type: ignore[no-untyped-def]
-    """Return the rank of an item, from 1, among those not marked by `stamp`, by score.
-
-    draw   : in [0, 1), says where the item stands among those with an equal score
-    vector : (D,); limit : stop once this many items are better (the rank is then limit + 1), 0 for never
-    top_items, top_scores : (k,) filled with the best items, -1 and -inf where there are too few; k = 0 for no list
-    NaN counts as -inf. The target itself is ranked whether marked or not.
-    """
-    k, better, tied, lowest = len(top_items), 0, 0, -np.float32(np.inf)
-    top_items[:], top_scores[:] = -1, lowest
-    target_score = bias[target, 0]
-    for d in range(len(vector)):
-        target_score += vector[d] * items[target, d]
-    target_score = target_score if target_score == target_score else lowest
-    scores = np.empty(BLOCK, np.float32)
-    for start in range(0, len(items), BLOCK):
-        size = min(BLOCK, len(items) - start)
-        for b in range(size):
-            row, score = items[start + b], np.float32(0.0)
-            for d in range(len(vector)):
-                score += row[d] * vector[d]
-            score += bias[start + b, 0]
-            scores[b] = score if score == score else lowest
-        for b in range(size):  # branch-free, since half of the branches would be mispredicted
-            counts = (mark[start + b] != stamp) & (start + b != target)
-            better += (scores[b] > target_score) & counts
-            tied += (scores[b] == target_score) & counts
-        if 0 < limit <= better:
-            return limit + 1
-        for b in range(size if k > 0 else 0):
-            if scores[b] > top_scores[k - 1] and mark[start + b] != stamp:
-                insert_into_top(top_items, top_scores, start + b, scores[b])
-    rank = better + 1 + int(draw * (tied + 1))
-    return min(rank, limit + 1) if limit > 0 else rank
+def train_on_one(tables, rule, scratch, update):  # type: ignore[no-untyped-def]
+    """Do what `train_on_batch` does of one example, whose items are distinct: no row has more than one gradient."""
+    users, items, bias, moments = tables.users, tables.items, tables.bias, tables.item_moments
+    index, count, picked, dim = scratch.users[0], scratch.counts[0], scratch.items[0], tables.users.shape[1]
+    user = users[index]
+    for j in range(count):
+        item, score = items[picked[j]], bias[picked[j], 0]
+        for d in range(dim):
+            score += user[d] * item[d]
+        scratch.scores[j] = score
+    loss = loss_gradient(scratch.scores, count, scratch.weights[0], rule, scratch.dscores)
+    if not update:
+        return loss
+    tables.updates[0] += 1
+    user_grad, item_grad, decay = scratch.user_grad[0], scratch.item_grad[0], np.float32(rule.l2)
+    for d in range(dim):
+        user_grad[d] = decay * user[d]
+    rate, tiny = np.float32(rule.learning_rate), np.float32(1e-10)
+    for j in range(count):
+        dscore, item = scratch.dscores[j], items[picked[j]]
+        if rule.learns_items and rule.optimizer == 1:  # all in one loop, as the preset deserves
+            sums = moments[0, picked[j]]
+            for d in range(dim):
+                gradient = dscore * user[d] + decay * item[d]
+                user_grad[d] += dscore * item[d]
+                sums[d] += gradient * gradient
+                item[d] -= rate * gradient / (math.sqrt(sums[d]) + tiny)
+        else:
+            for d in range(dim):
+                user_grad[d] += dscore * item[d]
+            if rule.learns_items:
+                for d in range(dim):
+                    item_grad[d] = dscore * user[d] + decay * item[d]
+                update_row(item, item_grad, moments, picked[j], tables.updates[0], rule)
+        if rule.learns_bias:
+            scratch.bias_grad[0, 0] = dscore
+            update_row(bias[picked[j]], scratch.bias_grad[0], tables.bias_moments, picked[j], tables.updates[0], rule)
+    if rule.learns_users:
+        update_row(user, user_grad, tables.user_moments, index, tables.updates[0], rule)
+    return loss
 
 
 @compiled
@@ -210,12 +205,12 @@ def train_on_event(tables, rule, sampler, past, scratch, event, negatives):  # t
     """Take one step on one past event; the history of its user must be marked."""
     scratch.users[0], scratch.weights[0] = past.user[event], past.weight[event]
     scratch.counts[0] = sample_negatives(sampler, past.item[event], negatives, scratch.items[0])
-    return train_on_batch(tables, rule, scratch, 1)
+    return train_on_one(tables, rule, scratch, True)
 
 
 @compiled
 def advance(  # type: ignore[no-untyped-def]
-    tables, rule, sampler, past, scratch, events, negatives, passes, replay, learns, masked, limit, ranks, lists
+    tables, rule, sampler, past, scratch, events, negatives, passes, replay, learns, masked, limit, ranks, lists, block
 ):
     """Go through events in order: rank each one's item, then train on the event.
 
@@ -223,31 +218,58 @@ def advance(  # type: ignore[no-untyped-def]
     lists  : (n, k) filled with the best items before each event, or (0, 0) for none
     learns : False only records the events; masked : leave the user's earlier items out of the ranking
     passes : steps on each event, with fresh negatives; replay : steps on as many earlier events, sampled evenly
+    block  : scores (P, I) of users before the first event, which are patched as items change; how far each row may be
+             off (P,); each event's row (n,), -1 for none; and (1,) the length of the longest item vector, or more
     """
-    user, item, weight, draw = events
-    nothing = np.int64(-1)
-    scores = np.empty(lists.shape[1], np.float32)
-    unlisted = np.empty(0, np.int32)
+    (user, item, weight, draw), (before, slack, row_of, longest) = events, block
+    scores, unlisted = np.empty(lists.shape[1], np.float32), np.empty(0, np.int32)
+    changed = np.empty(len(sampler.mark) if len(before) else 0, np.int32)
+    item_changed, user_changed = np.zeros(len(changed), np.bool_), np.zeros(len(past.last), np.bool_)
+    n_changed = 0
     for e in range(len(user)):
         stamp = mark_history(past, user[e], sampler)
         if len(ranks):
             listed = lists[e] if len(lists) else unlisted
-            vector, known = tables.users[user[e]], stamp if masked else nothing
-            ranks[e] = rank_item(
-                vector, tables.items, tables.bias, sampler.mark, known, item[e], draw[e], limit, listed, scores
-            )
+            vector, known, row = tables.users[user[e]], stamp if masked else np.int64(-1), row_of[e]
+            if row >= 0 and not user_changed[user[e]]:
+                for c in range(n_changed):
+                    before[row, changed[c]] = score_item(vector, tables.items[changed[c]], tables.bias[changed[c], 0])
+                earlier = past.last[user[e]] if masked else np.int32(-1)
+                while earlier >= 0:
+                    before[row, past.item[earlier]] = LOWEST
+                    earlier = past.previous[earlier]
+                ranks[e] = rank_by_scores(
+                    before[row], slack[row], vector, tables.items, tables.bias, sampler.mark, known, item[e], draw[e],
+                    listed, scores,
+                )  # fmt: skip
+            else:
+                ranks[e] = rank_item(
+                    vector, tables.items, tables.bias, sampler.mark, known, item[e], draw[e], limit, listed, scores
+                )
         append_event(past, user[e], item[e], weight[e])
         register_item(sampler, item[e])
         if not learns:
             continue
         sampler.mark[item[e]] = stamp
         event = past.size[0] - 1
-        for _ in range(passes):
-            train_on_event(tables, rule, sampler, past, scratch, event, negatives)
-        for _ in range(replay if event > 0 else 0):
-            earlier = random_below(sampler.state, event)
-            mark_history(past, past.user[earlier], sampler)
-            train_on_event(tables, rule, sampler, past, scratch, earlier, negatives)
+        for step in range(passes + (replay if event > 0 else 0)):
+            learned = event
+            if step >= passes:
+                learned = random_below(sampler.state, event)
+                mark_history(past, past.user[learned], sampler)
+            train_on_event(tables, rule, sampler, past, scratch, learned, negatives)
+            if len(changed):
+                user_changed[past.user[learned]] = True
+                for j in range(scratch.counts[0]):
+                    i = scratch.items[0, j]
+                    if not item_changed[i]:
+                        item_changed[i] = True
+                        changed[n_changed] = i
+                        n_changed += 1
+                    length = np.float32(0.0)
+                    for d in range(tables.items.shape[1]):
+                        length += tables.items[i, d] * tables.items[i, d]
+                    longest[0] = max(longest[0], math.sqrt(length) * np.float32(1.0 + 1e-5))
         move_to_newest(sampler, item[e])
 
 
@@ -264,5 +286,8 @@ def train_epoch(tables, rule, sampler, past, scratch, negatives, batch_size, upd
             scratch.counts[b] = sample_negatives(sampler, past.item[event], negatives, scratch.items[b])
             if update:
                 move_to_newest(sampler, past.item[event])
-        total += size * train_on_batch(tables, rule, scratch, size, update)
+        if size == 1:
+            total += train_on_one(tables, rule, scratch, update)
+        else:
+            total += size * train_on_batch(tables, rule, scratch, size, update)
     return total / max(n, 1)

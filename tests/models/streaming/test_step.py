@@ -16,6 +16,7 @@ from torch.nn.functional import logsigmoid
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
+from recengine.models.streaming import step as step_module
 from recengine.models.streaming import step_kernel as kernel
 from recengine.models.streaming import step_sampling as sampling
 from recengine.models.streaming.base import LinkedEvents
@@ -195,6 +196,35 @@ def test_lists_and_limits_agree_with_the_ranks() -> None:
     )
     before = model.top_k(rest.user_idx[:1], k=5, seen=rows.select(slice(0, 50)))
     assert lists[0].tolist() == before.items[0].tolist()
+
+
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"loss": "squared", "event_negatives": 0, "passes": 1, "replay": 0, "item_bias": False},
+        {"loss": "bpr", "event_negatives": 2, "passes": 1, "replay": 1},
+        {"loss": "squared", "event_negatives": 0, "passes": 1, "replay": 0, "item_init_std": 0.0},
+        {"loss": "linear", "passes": 1, "replay": 0, "learning_rate": 9.0, "l2": 0, "optimizer": "sgd"},
+    ],
+    ids=["few rows change", "negatives and replay", "many equal scores", "it diverges"],
+)
+def test_ranks_and_lists_are_equal_however_many_events_share_a_product(
+    config: dict[str, Any], masked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(2)
+    users, items = rng.integers(0, 40, 500), np.minimum(rng.geometric(0.01, 500), 299)
+    rows = Interactions.from_pairs(users, items, rating=np.full(500, 5.0), n_users=40, n_items=300)
+    start, rest = fit(rows.select(slice(0, 100)), **config), rows.select(slice(100, 500))
+    results = []
+    for size in (0, 16, 50):
+        monkeypatch.setattr(step_module, "block_size", lambda *_, size=size: size)
+        model = copy.deepcopy(start)
+        model.make_room(rest)
+        lists = np.zeros((400, 10), np.int32)
+        ranks = model.advance(rest, ranked=True, masked=masked, lists=lists)
+        results.append((ranks.tobytes(), lists.tobytes(), model.network.items.numpy().tobytes()))
+    assert results[0] == results[1] == results[2]
 
 
 def test_a_score_that_is_not_a_number_ranks_last() -> None:
