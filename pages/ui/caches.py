@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -30,6 +31,8 @@ from recengine.serving.viewers import Persona, profile
 from recengine.serving.viewers import personas as find_personas
 from recengine.testing import Finding, check
 from recengine.training.config import RunConfig
+
+log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = DEFAULT
 _MODELS_KEPT = 6
@@ -188,11 +191,20 @@ def warm_up() -> None:
 
 
 def compile_sessions() -> None:
-    """Let a session of `step` learn from one act, so that no visitor waits for its compiler."""
+    """Let a session of `step` learn from one act, so that no visitor waits for its compiler.
+
+    What training and streams compile is kept on disk, where the processes that do them find it.
+    """
     from recengine.models.streaming.step import Step
     from recengine.serving.sessions import OnlineSession
 
     few = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 1, 2], n_users=2, n_items=3, rating=[5.0] * 4)
-    session = OnlineSession(Step().fit(few, run=RunConfig(epochs=1)))
+    log.info("compiling step")
+    model = Step().fit(few, run=RunConfig(epochs=1))
+    session = OnlineSession(model)
     session.append(rated("", 5.0)._replace(item_idx=0))
     session.top(1)
+    log.info("compiling the streams of step")
+    model.test_then_train(few)
+    log.info("compiling slim")
+    model_class("slim")().fit(few)

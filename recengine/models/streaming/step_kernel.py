@@ -97,7 +97,7 @@ def update_row(row, gradient, moments, index, updates, rule):  # type: ignore[no
 
 
 @compiled
-def train_on_batch(tables, rule, scratch, n, update=True):  # type: ignore[no-untyped-def]
+def train_on_batch(tables, rule, scratch, n, update):  # type: ignore[no-untyped-def]
     """Take one optimiser step on the mean loss of the first n examples of `scratch`; return that loss.
 
     An example's loss is that of `loss_gradient` plus l2 / 2 * the squares of the vectors it uses; biases have no
@@ -121,7 +121,8 @@ def train_on_batch(tables, rule, scratch, n, update=True):  # type: ignore[no-un
             slot = n_users
             scratch.user_slot[scratch.users[b]] = slot
             scratch.user_rows[slot] = scratch.users[b]
-            scratch.user_grad[slot] = 0.0
+            for d in range(dim):
+                scratch.user_grad[slot, d] = 0.0
             n_users += 1
         user_grad = scratch.user_grad[slot]
         for d in range(dim):
@@ -132,7 +133,8 @@ def train_on_batch(tables, rule, scratch, n, update=True):  # type: ignore[no-un
                 slot = n_items
                 scratch.item_slot[picked[j]] = slot
                 scratch.item_rows[slot] = picked[j]
-                scratch.item_grad[slot] = 0.0
+                for d in range(dim):
+                    scratch.item_grad[slot, d] = 0.0
                 scratch.bias_grad[slot, 0] = 0.0
                 n_items += 1
             dscore, item, item_grad = share * scratch.dscores[j], items[picked[j]], scratch.item_grad[slot]
@@ -201,11 +203,11 @@ def train_on_one(tables, rule, scratch, update):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def train_on_event(tables, rule, sampler, past, scratch, event, negatives):  # type: ignore[no-untyped-def]
-    """Take one step on one past event; the history of its user must be marked."""
+def train_on_event(tables, rule, sampler, past, scratch, event, negatives, update):  # type: ignore[no-untyped-def]
+    """Take one step on one past event, whose user's history must be marked; without `update` only return the loss."""
     scratch.users[0], scratch.weights[0] = past.user[event], past.weight[event]
     scratch.counts[0] = sample_negatives(sampler, past.item[event], negatives, scratch.items[0])
-    return train_on_one(tables, rule, scratch, True)
+    return train_on_one(tables, rule, scratch, update)
 
 
 @compiled
@@ -257,7 +259,7 @@ def advance(  # type: ignore[no-untyped-def]
             if step >= passes:
                 learned = random_below(sampler.state, event)
                 mark_history(past, past.user[learned], sampler)
-            train_on_event(tables, rule, sampler, past, scratch, learned, negatives)
+            train_on_event(tables, rule, sampler, past, scratch, learned, negatives, learns)
             if len(changed):
                 user_changed[past.user[learned]] = True
                 for j in range(scratch.counts[0]):

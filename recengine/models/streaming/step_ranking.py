@@ -87,7 +87,7 @@ def rank_by_scores(  # type: ignore[no-untyped-def]
     target_score = score_item(vector, items[target], bias[target, 0])
     low, high = np.float32(target_score - slack), np.float32(target_score + slack)
     if not (-np.inf < low and high < np.inf):  # then no bound holds
-        return rank_item(vector, items, bias, mark, stamp, target, draw, 0, top_items, top_scores)
+        return rank_item(vector, items, bias, mark, stamp, target, draw, np.int64(0), top_items, top_scores)
     k, better, tied = len(top_items), 0, 0
     scores[target] = LOWEST
     for start in range(0, len(items), BLOCK):
@@ -109,7 +109,7 @@ def rank_by_scores(  # type: ignore[no-untyped-def]
     for block in range(n_blocks):
         best[block] = largest(scores, block * BLOCK, min((block + 1) * BLOCK, len(items)))
         if best[block] > top_scores[k - 1]:
-            insert_into_top(top_items, top_scores, -1, best[block])
+            insert_into_top(top_items, top_scores, np.int64(-1), best[block])
     if k > 0:  # the best of k blocks are k items, so the last of the list is no worse than the least of them
         floor = top_scores[k - 1] - 2 * slack
     for place in range(k):

@@ -1,10 +1,4 @@
-"""Compiled bookkeeping of events, and sampling of negatives, for `step`; `past` is a `base.LinkedEvents`.
-
-The first call of a function compiles it, which takes seconds. The result is cached in the file's folder or the user's
-cache folder; where neither can be written, every process compiles again. Numba recompiles a function when its file
-changes, but not when a function that it calls does: after a change here, touch `step_kernel.py` and
-`serving/sessions.py`.
-"""
+"""Compiled bookkeeping of events, and sampling of negatives, for `step`; `past` is a `base.LinkedEvents`."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_an_update_is_what_autograd_and_the_optimiser_of_torch_do(loss: str, sig
                     rows[None], parameter.grad[rows], parameter.shape, check_invariants=True
                 )
         oracle.step()
-        assert kernel.train_on_batch(tables, rule, scratch, 3) == pytest.approx(float(total.detach()), rel=1e-4)
+        assert kernel.train_on_batch(tables, rule, scratch, 3, True) == pytest.approx(float(total.detach()), rel=1e-4)
         for name, parameter in parameters.items():
             assert torch.allclose(table[name], parameter.detach(), atol=2e-5), (turn, name)
     assert (scratch.user_slot == -1).all()
