@@ -17,13 +17,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from numba import config, njit
+import numba
+from numba import njit
 
 from recengine import settings
 from recengine.errors import BadInput
 
 log = logging.getLogger(__name__)
 
+config: Any = numba.config  # its attributes are made when it is imported
 ARITHMETIC = frozenset({"reassoc", "contract", "nsz"})
 """What the compiler may assume: sums may be taken in any order, and a zero needs no sign."""
 PREFIX, KEPT = "kernels-", 3

@@ -151,9 +151,10 @@ class Step(Incremental[StepConfig]):
             tables, rule, sampler, scratch = self.arrays()
             if not update:
                 sampler = sampler._replace(state=sampler.state.copy())
-            return float(
-                kernel.train_epoch(tables, rule, sampler, self.past, scratch, self.negatives, config.batch_size, update)
-            )
+            parts = tables, rule, sampler, self.past, scratch, self.negatives, update
+            if config.batch_size == 1:
+                return float(kernel.train_epoch(*parts))
+            return float(kernel.train_epoch_in_batches(*parts, config.batch_size))
 
         self.training_log = run_epochs(
             self.network,

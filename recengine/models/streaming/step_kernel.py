@@ -276,20 +276,34 @@ def advance(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def train_epoch(tables, rule, sampler, past, scratch, negatives, batch_size, update):  # type: ignore[no-untyped-def]
-    """Train on all past events in order, `batch_size` in a step; return the mean loss."""
+def train_epoch(tables, rule, sampler, past, scratch, negatives, update):  # type: ignore[no-untyped-def]
+    """Train on all past events in order, one in a step; return the mean loss."""
+    n, total = past.size[0], 0.0
+    for event in range(n):
+        fill_example(sampler, past, scratch, event, 0, negatives, update)
+        total += train_on_one(tables, rule, scratch, update)
+    return total / max(n, 1)
+
+
+@compiled
+def train_epoch_in_batches(  # type: ignore[no-untyped-def]
+    tables, rule, sampler, past, scratch, negatives, update, batch_size
+):
+    """Train as `train_epoch` does, `batch_size` events in a step; apart, so that a step on one compiles sooner."""
     n, total = past.size[0], 0.0
     for start in range(0, n, batch_size):
         size = min(batch_size, n - start)
         for b in range(size):
-            event = start + b
-            mark_history(past, past.user[event], sampler)
-            scratch.users[b], scratch.weights[b] = past.user[event], past.weight[event]
-            scratch.counts[b] = sample_negatives(sampler, past.item[event], negatives, scratch.items[b])
-            if update:
-                move_to_newest(sampler, past.item[event])
-        if size == 1:
-            total += train_on_one(tables, rule, scratch, update)
-        else:
-            total += size * train_on_batch(tables, rule, scratch, size, update)
+            fill_example(sampler, past, scratch, start + b, b, negatives, update)
+        total += size * train_on_batch(tables, rule, scratch, size, update)
     return total / max(n, 1)
+
+
+@compiled
+def fill_example(sampler, past, scratch, event, b, negatives, update):  # type: ignore[no-untyped-def]
+    """Fill example b of the scratch with a past event and fresh negatives."""
+    mark_history(past, past.user[event], sampler)
+    scratch.users[b], scratch.weights[b] = past.user[event], past.weight[event]
+    scratch.counts[b] = sample_negatives(sampler, past.item[event], negatives, scratch.items[b])
+    if update:
+        move_to_newest(sampler, past.item[event])
