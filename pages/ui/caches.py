@@ -195,6 +195,7 @@ def compile_sessions() -> None:
 
     What training and streams compile is kept on disk, where the processes that do them find it.
     """
+    from recengine.models.item_item.slim import SLIM
     from recengine.models.streaming.step import Step
     from recengine.serving.sessions import OnlineSession
 
@@ -207,4 +208,4 @@ def compile_sessions() -> None:
     log.info("compiling the streams of step")
     model.test_then_train(few)
     log.info("compiling slim")
-    model_class("slim")().fit(few)
+    SLIM().fit(few)
