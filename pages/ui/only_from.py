@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,8 @@ ADDRESSED = {"watchlist": SOURCES[1]}
 """What the address says -> what the list is held to; titles are too long for it."""
 MOST = 300
 """Lines that are read of what is pasted."""
+MARK = re.compile(r"[-*•–#\s]*(?:\d{1,3}[.)]\s+)?")
+"""What may stand before a title: bullets, and its number in the list."""
 NAMED = 8
 """Titles without a match that are named."""
 
@@ -63,7 +66,7 @@ def pasted(dataset: Dataset, text: str) -> Pasted:
     """Match one title a line, with or without its year, bullets and numbers; each film once."""
     search, items, unknown = caches.title_search(dataset), [], []
     for line in text.splitlines()[:MOST]:
-        title = line.strip().lstrip("-*•–# \t").strip()
+        title = MARK.sub("", line, count=1).strip()
         if not title:
             continue
         matches = search.find(title, limit=1)
