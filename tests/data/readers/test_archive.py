@@ -32,7 +32,11 @@ def test_nothing_is_written_when_a_zip_names_a_path_outside(tmp_path: Path) -> N
     assert [p.name for p in tmp_path.rglob("*")] == ["in", "evil.zip"]
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"plain text", zipped({"ratings.csv": RATINGS})[:-30]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK\x03\x04", b"plain text", zipped({"ratings.csv": RATINGS})[:-30]],
+    ids=["empty", "a beginning", "a text", "cut off"],
+)
 def test_what_is_no_whole_zip_is_refused_in_one_sentence(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "mine.zip"
     path.write_bytes(content)
