@@ -161,7 +161,7 @@ def test_a_photo_stands_in_for_the_drawn_poster_once_it_has_come(
     status, headers, body = asked(b"t=Alien&y=1979&g=Horror&m=348")
     assert (status, body, headers["cache-control"]) == (200, drawn[2], "no-store")
     (tmp_path / "tmdb").mkdir()
-    (tmp_path / "tmdb" / "348.img").write_bytes(b"\xff\xd8\xff a picture")
+    (tmp_path / "tmdb" / "348.poster").write_bytes(b"\xff\xd8\xff a picture")
     (tmp_path / "tmdb" / "348.json").write_text('{"title": "Alien"}')
     status, headers, body = asked(b"t=Alien&y=1979&g=Horror&m=348")
     assert (status, body, headers["content-type"]) == (200, b"\xff\xd8\xff a picture", "image/jpeg")
