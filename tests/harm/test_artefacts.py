@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -142,8 +143,16 @@ def save_for_ever(root: Path, n: int) -> None:
         store.obtain(root / "ease-x", lambda n=n: fitted(30 + n % 20), Origin(ratings=30 + n % 20), force=True)  # type: ignore[misc]
 
 
+def clean_processes() -> ForkServerContext:
+    """Return what starts processes from one that has started no threads: a fork of a process with threads may hang."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
 def test_a_process_killed_while_it_saves_leaves_one_whole_version(tmp_path: Path) -> None:
-    luck, context, versions = random.Random(1), get_context("fork"), set()
+    luck, context = random.Random(1), clean_processes()
+    versions: set[int] = set()
     store = ArtefactStore(tmp_path)
     store.obtain(tmp_path / "ease-x", lambda: fitted(30), Origin(ratings=30))
     for kill in range(10 * KILLS):
@@ -180,7 +189,7 @@ def want(root: Path, start: Barrier, results: Any) -> None:
 
 
 def test_one_of_eight_processes_trains_and_another_takes_over_when_it_is_killed(tmp_path: Path) -> None:
-    context = get_context("fork")
+    context = clean_processes()
     start, results = context.Barrier(8), context.Queue()
     (tmp_path / "models").mkdir()
     (tmp_path / "trainings").touch()
