@@ -104,6 +104,8 @@ class Evidence(NamedTuple):
 
     def total(self, table: Tensor, row: Tensor, weight: Tensor) -> Tensor:
         """Return (n_users, table.shape[1]): each user's sum of the table's rows (n,), times their weights (n,)."""
+        if not table.shape[1]:  # of an empty table PyTorch now and then says that an index is out of range
+            return table.new_zeros(len(self.starts), 0)
         return embedding_bag(row, table, self.starts, mode="sum", per_sample_weights=weight)
 
     def shares(self, weight: Tensor) -> Tensor:
