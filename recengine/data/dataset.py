@@ -288,8 +288,8 @@ def _renumbered(rows: Interactions, users: NDArray[np.bool_], items: NDArray[np.
 def _lookup(known: NDArray[Any], ids: ArrayLike, kind: str, name: str) -> NDArray[np.int64]:
     """Return the indices of raw ids, which are compared to the byte: 7 is neither 07 nor 7.0."""
     wanted = np.atleast_1d(np.asarray(ids))
-    if known.dtype.kind != "i":
-        wanted = wanted.astype(str).astype(object)
+    if known.dtype.kind != "i":  # NumPy's own texts would lose a NUL at the end
+        wanted = np.array([str(id) for id in np.atleast_1d(np.asarray(ids, dtype=object))], dtype=object)
     elif wanted.dtype.kind not in "iu":
         texts = [str(id) for id in wanted]
         unknown = next((text for text in texts if not _is_plain_number(text)), None)
