@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
-from multiprocessing.synchronize import Barrier
+from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 from typing import Any
 
@@ -136,11 +136,12 @@ def test_swapped_forged_older_and_newer_artefacts_are_set_aside_and_no_code_runs
 # Kills ----------------------------------------------------------------------------------------------------------
 
 
-def save_for_ever(root: Path, n: int) -> None:
+def save_for_ever(root: Path, n: int, saved: Event) -> None:
     store = ArtefactStore(root)
     while True:
         n += 1
         store.obtain(root / "ease-x", lambda n=n: fitted(30 + n % 20), Origin(ratings=30 + n % 20), force=True)  # type: ignore[misc]
+        saved.set()
 
 
 def clean_processes() -> ForkServerContext:
@@ -155,12 +156,12 @@ def test_a_process_killed_while_it_saves_leaves_one_whole_version(tmp_path: Path
     versions: set[int] = set()
     store = ArtefactStore(tmp_path)
     store.obtain(tmp_path / "ease-x", lambda: fitted(30), Origin(ratings=30))
-    for kill in range(10 * KILLS):
-        if kill >= KILLS and len(versions) > 3:  # a busy machine gets less done between two kills
-            break
-        child = context.Process(target=save_for_ever, args=(tmp_path, kill))
+    for kill in range(KILLS):
+        saved = context.Event()
+        child = context.Process(target=save_for_ever, args=(tmp_path, kill, saved))
         child.start()
-        time.sleep(0.02 + luck.random() * 0.1)
+        assert saved.wait(60)
+        time.sleep(luck.random() * 0.1)
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
         child.join()
