@@ -18,7 +18,7 @@ from benchmarks.server import FLAGS, Server, chromium
 from pages.main import PAGES
 
 FINISHED = "[data-testid=stApp][data-test-script-state=notRunning] .status"
-"""The sidebar's last line, once the script of the page has ended."""
+"""The last line of the sidebar, which may be closed, once the script of the page has ended."""
 
 
 def megabytes(server: Server) -> float:
@@ -40,7 +40,7 @@ def main() -> None:
                 page = context.new_page()
                 for each in PAGES:
                     page.goto(f"{server.url}/{each.address}?item=600")
-                    page.locator(FINISHED).first.wait_for(timeout=120_000)
+                    page.locator(FINISHED).first.wait_for(state="attached", timeout=120_000)
                 context.close()
                 if visitor in (1, options.visitors):
                     print(f"after {visitor} visitor(s) of all pages: {megabytes(server):,.0f} MB", flush=True)
