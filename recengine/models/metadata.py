@@ -14,7 +14,11 @@ from recengine.errors import BadInput
 
 COLUMNS = ("genres", "year", "keywords", "tags", "director")
 """Columns of the item table that networks read: lists joined by `|` (director: by " & "); a year is its decade."""
+TERM_COLUMNS = tuple(column for column in COLUMNS if column != "year")
+"""Those that describe an item by terms, of which one is more telling than another."""
 MOST_VALUES = 500
+RIDGE = 100.0
+"""Penalty of the regression from what items are to who likes them."""
 
 
 def metadata_table(items: pd.DataFrame | None, columns: Sequence[str], n_items: int, *, least: int = 2) -> Tensor:
@@ -27,6 +31,33 @@ def metadata_table(items: pd.DataFrame | None, columns: Sequence[str], n_items: 
     return torch.cat([*parts, torch.zeros(n_items, 0 if any(p.shape[1] for p in parts) else 1)], dim=1)
 
 
+def term_matrix(items: pd.DataFrame) -> Tensor:
+    """Return (n_items, n_terms) float32: log(n_items / items with the term) where an item has it, else 0."""
+    lists = [items[c].fillna("").str.split(" & " if c == "director" else "|") for c in TERM_COLUMNS if c in items]
+    named = [(item, (i, term)) for i, column in enumerate(lists) for item, row in enumerate(column) for term in row]
+    pairs = [(item, term) for item, term in named if term[1]]
+    item_idx = np.array([item for item, _ in pairs], dtype=np.int64)
+    codes, unique = pd.factorize(pd.Series([term for _, term in pairs], dtype=object))
+    matrix = torch.zeros(len(items), len(unique))
+    matrix[torch.from_numpy(item_idx), torch.from_numpy(codes.astype(np.int64))] = 1.0
+    return matrix * torch.log(len(items) / matrix.sum(0).clamp(min=1))
+
+
+def regressed(features: Tensor, rated: Tensor) -> Tensor:
+    """Return (n_items, F) whose products are those of the features in the inverse of their ridge-penalised squares.
+
+    The sum of the products of some liked items with another is what a ridge regression of the likes on the features of
+    the `rated` items, (n_items,) bool, expects of that item.
+    """
+    if not rated.any():
+        return torch.zeros_like(features)
+    centred = (features - features[rated].mean(0)).double()
+    squares = centred[rated].T @ centred[rated]
+    squares.diagonal().add_(RIDGE)
+    values, vectors = torch.linalg.eigh(squares)
+    return (centred @ (vectors * values.rsqrt())).float()
+
+
 def without_metadata(items: pd.DataFrame | None, columns: Sequence[str], n_items: int) -> NDArray[np.bool_]:
     """Return (n_items,) whether an item is empty in all of the columns."""
     unknown = np.ones(n_items, bool)
@@ -36,20 +67,22 @@ def without_metadata(items: pd.DataFrame | None, columns: Sequence[str], n_items
     return unknown
 
 
-def count_unknown(model: str, items: pd.DataFrame | None, columns: Sequence[str], n_items: int) -> int:
+def count_unknown(
+    model: str, items: pd.DataFrame | None, columns: Sequence[str], n_items: int, *, any_do: bool = False
+) -> int:
     """Return the number of items that are empty in all of the columns; all items if there is no table.
 
-    Raises BadInput when the table lacks one of the columns, or when they are empty from top to bottom.
+    Raises BadInput when the table lacks one of the columns, unless `any_do`, or when they are empty from top to bottom.
     """
     unknown = without_metadata(items, columns, n_items)
     lacking = columns if unknown.all() else [column for column in columns if items is not None and column not in items]
-    if items is not None and lacking:
-        it = "it" if len(lacking) == 1 else "them"
+    if items is not None and (unknown.all() if any_do else lacking):
+        it = "one of them" if any_do else "it" if len(lacking) == 1 else "them"
         raise BadInput(
             "model",
             model,
             remedy=f"add {it} to movies.csv, or choose another model or other columns",
-            problem=f"reads {' and '.join(lacking)} of the items, and this data set has none",
+            problem=f"reads {(' or ' if any_do else ' and ').join(lacking)} of the items, and this data set has none",
         )
     return int(unknown.sum())
 

@@ -168,7 +168,9 @@ def test_score_adds_a_column_and_keeps_rows_order_and_other_columns(run, folder:
         assert float(row[3]) == pytest.approx(float(scores[index]), abs=1e-6)
 
 
-@pytest.mark.parametrize(("name", "columns"), [("deepfm", "genres"), ("content", "genres, keywords, tags or director")])
+@pytest.mark.parametrize(
+    ("name", "columns"), [("deepfm", "genres"), ("content", "genres, year, keywords, tags or director")]
+)
 def test_items_without_metadata_are_counted_for_the_user(
     run, tiny: Dataset, tmp_path: Path, fresh_home: Path, name: str, columns: str
 ) -> None:

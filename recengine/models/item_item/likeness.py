@@ -12,8 +12,7 @@ from torch.nn.functional import normalize, one_hot
 
 from recengine.data.interactions import Interactions
 from recengine.data.titles import foreign, series_of
-from recengine.models.metadata import COLUMNS, metadata_table
-from recengine.models.simple.content import term_matrix
+from recengine.models.metadata import COLUMNS, metadata_table, regressed, term_matrix
 
 SHARES = {"genres": 0.25, "keywords": 0.7, "tags": 0.3, "director": 0.3}
 """What the cosine of a column counts, before all are divided by their sum: keywords are chosen, tags happen."""
@@ -28,8 +27,6 @@ HALF_EVIDENCE, MOST_EVIDENCE = 8.0, 0.5
 SHRINK, CHANCE, SPREAD = 2.0, 0.3, 0.8
 """Users: what is added to the denominator of a cosine; the part of what chance would give that is taken off; and the
 power that spreads what is left over the scale."""
-RIDGE = 100.0
-"""Penalty of the regression from what items are to who likes them."""
 
 
 class Traits(NamedTuple):
@@ -68,7 +65,7 @@ class Traits(NamedTuple):
         year = np.full(n_items, np.nan) if "year" not in items else items["year"].to_numpy(np.float64, na_value=np.nan)
         return cls(
             genres=genres,
-            content=_whitened(metadata_table(items, COLUMNS, n_items), rated),
+            content=regressed(metadata_table(items, COLUMNS, n_items), rated),
             shared=torch.cat([*blocks, one_hot(series + 1)[:, 1:] * SERIES**0.5, torch.zeros(n_items, 1)], dim=1),
             year=torch.from_numpy(year.astype(np.float32)),
             year_weight=torch.tensor(YEARS / total),
@@ -89,17 +86,6 @@ def _shortened(name: str, terms: Tensor) -> Tensor:
         return normalize((terms > 0).float(), dim=1)
     few = FEW_TERMS if name == "tags" else 1e-9
     return terms / (terms.square().sum(1, keepdim=True) + few).sqrt()
-
-
-def _whitened(features: Tensor, rated: Tensor) -> Tensor:
-    """Return (n_items, F) whose products are those of the features in the inverse of their ridge-penalised squares."""
-    if not rated.any():
-        return torch.zeros_like(features)
-    centred = (features - features[rated].mean(0)).double()
-    squares = centred[rated].T @ centred[rated]
-    squares.diagonal().add_(RIDGE)
-    values, vectors = torch.linalg.eigh(squares)
-    return (centred @ (vectors * values.rsqrt())).float()
 
 
 def together(ratings: Interactions, item_idx: Tensor) -> Tensor:

@@ -138,6 +138,8 @@ class PairModel(Recommender[PairConfigT]):
     """What fits the vectors of new users; such a model is `ServesNewUsers` as well."""
     metadata: ClassVar[Sequence[str]] = ()
     """Columns of the item table that the network reads."""
+    any_metadata_do: ClassVar[bool] = False
+    """Whether one of these columns is enough."""
     network: PairNetwork
     credit: Tensor | None = None
 
@@ -155,7 +157,7 @@ class PairModel(Recommender[PairConfigT]):
     def learn(self, train: Interactions, context: FitContext) -> None:
         device = context.run.torch_device()
         if self.reads():
-            self.n_unknown = count_unknown(self.name, context.items, self.reads(), self.n_items)
+            self.n_unknown = self._count_unknown(context.items, self.n_items)
         self.fold_in = self.fold_in_class() if self.fold_in_class else None
         with seeded(device, context.run.seed), one_thread(device):
             self.start(train, context, device)
@@ -173,7 +175,10 @@ class PairModel(Recommender[PairConfigT]):
 
     def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
         if items is not None and self.reads():
-            count_unknown(self.name, items, self.reads(), len(items))
+            self._count_unknown(items, len(items))
+
+    def _count_unknown(self, items: pd.DataFrame | None, n_items: int) -> int:
+        return count_unknown(self.name, items, self.reads(), n_items, any_do=self.any_metadata_do)
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         config, rows = self.config, min(self.config.batch_size, n_rows)

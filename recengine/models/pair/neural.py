@@ -9,6 +9,7 @@ import torch
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
+from recengine.models.metadata import COLUMNS
 from recengine.models.options import shared
 from recengine.models.pair.base import PairConfig, PairModel, TrainingPhase
 from recengine.models.pair.fold_in import (
@@ -185,22 +186,24 @@ class ColdStartConfig(RidgeFoldInConfig):
 
 
 class ColdStartMF(ExplainsToNewUsers[ColdStartConfig]):
-    """Matrix factorisation whose items start from the mean vector of their genres, and stay there while few like them.
+    """Matrix factorisation whose items start from the mean vector of what they are, and stay there while few like them.
 
-    An item that nobody likes gets the vector that a regression on its genres expects (`new_items.py`).
+    What they are: their genres, decade, keywords, tags and director, as far as the item table says. An item that nobody
+    likes gets the vector that a regression on these expects (`new_items.py`).
     """
 
     name = "cold-start-mf"
     title = "Cold-start-MF"
     family = "hybrid"
     summary = (
-        "Matrix factorisation in which a new film starts as the average of its genres, then moves as likes arrive."
+        "Matrix factorisation in which a new film starts as the average of films like it, then moves as likes arrive."
     )
     reference = "Kula, Metadata embeddings for user and item cold-start recommendations, CBRecSys 2015"
     Config = ColdStartConfig
-    version = 4
+    version = 5
     network_class = BucketNetwork
-    metadata = ("genres",)
+    metadata = COLUMNS
+    any_metadata_do = True
     preset_epochs = 60
     preset_patience = 5
 

@@ -22,10 +22,9 @@ from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences, past_rows, past_tensors
 from recengine.errors import BadInput
 from recengine.models.base import FitContext, Recommender, as_indices
-from recengine.models.metadata import without_metadata
+from recengine.models.metadata import TERM_COLUMNS, without_metadata
 from recengine.models.options import shared
 from recengine.models.sequence import sitting
-from recengine.models.simple.content import COLUMNS
 from recengine.training.catalogue_softmax import BLOCK_LOGITS, catalogue_softmax_loss
 from recengine.training.config import Config, Range
 from recengine.training.loop import Score, Validate, one_thread, seeded
@@ -179,7 +178,7 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
         return self.config.horizon == "sitting"
 
     def reads(self) -> Sequence[str]:
-        return COLUMNS if self.in_sitting else ()
+        return TERM_COLUMNS if self.in_sitting else ()
 
     def build(self) -> SequenceNetwork:
         return self.network_class(self.n_items, self.config)
@@ -262,7 +261,7 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
     ) -> tuple[Batches, Callable[..., Tensor]]:
         """Set the items to what they keep, let each like count alike, and return the batches and the loss."""
         config, network, longest = self.config, self.network, min(self.config.max_length, sitting.EVENTS)
-        self.n_unknown = int(without_metadata(items, COLUMNS, self.n_items).sum())
+        self.n_unknown = int(without_metadata(items, TERM_COLUMNS, self.n_items).sum())
         start = sitting.start(train, items, config.embedding_dim)
         network.items().data.copy_(start.vectors)
         network.item_bias.data.copy_(start.bias)

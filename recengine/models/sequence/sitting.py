@@ -21,7 +21,7 @@ from torch.nn.functional import normalize
 from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences
 from recengine.models.item_item.taste import DISLIKED, LIKED, quality
-from recengine.models.simple.content import COLUMNS, term_matrix
+from recengine.models.metadata import TERM_COLUMNS, term_matrix
 from recengine.training.catalogue_softmax import catalogue_softmax_loss
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def item_vectors(likes: Interactions, items: pd.DataFrame | None, dim: int) -> T
     count = torch.from_numpy(likes.item_counts.astype(np.float32))
     rows = _likes(likes)
     parts = [rows / _mean_length(rows, count)]
-    columns = [column for column in COLUMNS if items is not None and column in items]
+    columns = [column for column in TERM_COLUMNS if items is not None and column in items]
     for weight, table in ((GENRE_WEIGHT, [c for c in columns if c == "genres"]), (TERM_WEIGHT, columns)):
         if items is not None and table:
             parts.append((weight * normalize(term_matrix(items[table]), dim=1, eps=1e-12).T).to_sparse())

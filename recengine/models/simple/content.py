@@ -9,16 +9,14 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.item_item.linear import ItemItem
-from recengine.models.metadata import without_metadata
+from recengine.models.metadata import COLUMNS, metadata_table, regressed, without_metadata
 from recengine.models.recency import TwoSidedConfig
 from recengine.training.config import Range, option
-
-COLUMNS = ("genres", "keywords", "tags", "director")
-"""Columns of the item table that describe an item, each a list joined by `|` (director: by " & ")."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,8 @@ class ContentConfig(TwoSidedConfig):
     """Settings of `content`."""
 
     popularity_weight: float = option(
-        3.0,
-        "how much a well-known item is preferred among equally similar ones",
+        1.0,
+        "what a like adds to the best-known item, whatever it is, as a multiple of how far its other scores vary",
         low=0,
         high=10,
         search=Range(0, 10),
@@ -36,16 +34,17 @@ class ContentConfig(TwoSidedConfig):
 
 
 class Content(ItemItem[ContentConfig]):
-    """Score an item by its TF-IDF cosine to what the user liked (Pazzani & Billsus, The Adaptive Web 2007).
+    """Score an item by a ridge regression of what the user liked on what items are (Pazzani & Billsus 2007).
 
-    A term is one genre, keyword, tag or director; its weight is the logarithm of how rare it is. An item without
-    metadata is similar to no other: `n_unknown` counts these.
+    weight[h, i] = f_h A f_i / |A^(1/2) f_h|, with F the metadata of all items, centred, and A the inverse of
+    F'F + l2 I: every like counts as much, however unusual it is. An item without metadata is scored by its popularity
+    alone: `n_unknown` counts these.
     """
 
     name = "content"
-    version = 2
+    version = 3
     family = "content-based"
-    summary = "Films that share genres, keywords, tags or a director with those you liked. Needs no other viewers."
+    summary = "Films of the genres, years, keywords, tags and directors that you like. Needs no other viewers."
     reference = "Pazzani & Billsus, Content-based recommendation systems, The Adaptive Web 2007"
     Config = ContentConfig
     matrices = 2
@@ -58,15 +57,14 @@ class Content(ItemItem[ContentConfig]):
 
     def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
         table = _described(items)
-        self.n_unknown = int(without_metadata(table, COLUMNS, self.n_items).sum())
-        terms = term_matrix(table).to(device)
-        unit = torch.nn.functional.normalize(terms, dim=1, eps=1e-12)
-        similar = unit @ unit.T
-        similar.fill_diagonal_(0)
+        known = torch.from_numpy(~without_metadata(table, COLUMNS, self.n_items))
+        self.n_unknown = int((~known).sum())
+        traits = (regressed(metadata_table(table, COLUMNS, self.n_items), known) * known[:, None]).to(device)
+        weights = normalize(traits, dim=1, eps=1e-12) @ traits.T
         if self.config.popularity_weight:
-            known = torch.from_numpy(np.log1p(train.item_counts).astype(np.float32)).to(device)
-            similar *= 1 + self.config.popularity_weight * known / known.max().clamp(min=1)
-        return similar
+            fame = torch.from_numpy(np.log1p(train.item_counts).astype(np.float32)).to(device)
+            weights += self.config.popularity_weight * weights.std(1).mean() * fame / fame.max().clamp(min=1)
+        return weights.fill_diagonal_(0)
 
 
 def _described(items: pd.DataFrame | None) -> pd.DataFrame:
@@ -76,18 +74,6 @@ def _described(items: pd.DataFrame | None) -> pd.DataFrame:
             "model",
             "content",
             remedy="add a genres column to movies.csv, or choose another model",
-            problem="needs genres, keywords or tags in the item table, and this data set has none",
+            problem="needs genres, years, keywords, tags or directors in the item table, and this data set has none",
         )
     return items
-
-
-def term_matrix(items: pd.DataFrame) -> Tensor:
-    """Return (n_items, n_terms) float32: log(n_items / items with the term) where an item has it, else 0."""
-    lists = [items[c].fillna("").str.split(" & " if c == "director" else "|") for c in COLUMNS if c in items]
-    named = [(item, (i, term)) for i, column in enumerate(lists) for item, row in enumerate(column) for term in row]
-    pairs = [(item, term) for item, term in named if term[1]]
-    item_idx = np.array([item for item, _ in pairs], dtype=np.int64)
-    codes, unique = pd.factorize(pd.Series([term for _, term in pairs], dtype=object))
-    matrix = torch.zeros(len(items), len(unique))
-    matrix[torch.from_numpy(item_idx), torch.from_numpy(codes.astype(np.int64))] = 1.0
-    return matrix * torch.log(len(items) / matrix.sum(0).clamp(min=1))

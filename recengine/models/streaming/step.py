@@ -16,11 +16,10 @@ from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
 from recengine.models.abilities import Product, no_product
 from recengine.models.base import FitContext, as_indices
-from recengine.models.metadata import without_metadata
+from recengine.models.metadata import TERM_COLUMNS, without_metadata
 from recengine.models.options import shared
 from recengine.models.recency import TwoSidedOptions, rating_scale
 from recengine.models.sequence.sitting import item_vectors
-from recengine.models.simple.content import COLUMNS
 from recengine.models.streaming import new_users
 from recengine.models.streaming.base import Incremental, LinkedEvents, Ranks
 from recengine.models.streaming.step_arrays import LOSSES, OPTIMIZERS, SOURCES, Rule, Sampler, Scratch, Tables
@@ -115,7 +114,7 @@ class Step(Incremental[StepConfig]):
         self._for_new_users: new_users.Tables | None = None
 
     def reads(self) -> Sequence[str]:
-        return COLUMNS
+        return TERM_COLUMNS
 
     def start_from(self, *, users: Tensor | None = None, items: Tensor | None = None) -> Self:
         """Let `fit` start from given vectors, users (n_users, embedding_dim) and items (n_items, embedding_dim)."""
@@ -140,7 +139,7 @@ class Step(Incremental[StepConfig]):
         self._prepare()
         self.scale, self.n_unknown = (
             rating_scale(train),
-            int(without_metadata(context.items, COLUMNS, self.n_items).sum()),
+            int(without_metadata(context.items, TERM_COLUMNS, self.n_items).sum()),
         )
         with seeded(torch.device("cpu"), context.run.seed), one_thread(torch.device("cpu")):
             self.kinds = item_vectors(train, context.items, self.config.embedding_dim)

@@ -120,6 +120,16 @@ def test_an_item_with_few_positives_keeps_its_buckets_vector_and_bias(tiny: Data
         assert float(network.item_biases(None)[0, 8]) == pytest.approx(float(has @ network.value_bias / has.sum()))
 
 
+def test_cold_start_reads_the_columns_that_are_there(tiny: Dataset) -> None:
+    config, run = configure("cold-start-mf", {**SMALL, "epochs": 1}, RunConfig(device="cpu"))
+    values = {}
+    for columns in (["genres"], ["year"], ["genres", "year"]):
+        model: Any = model_class("cold-start-mf")(config)
+        model.fit(tiny.positives(4.0), items=tiny.items[["item_id", "title", *columns]], run=run)
+        values["".join(columns)] = len(model.network.value_embedding)
+    assert values["genresyear"] == values["genres"] + values["year"]
+
+
 def test_in_the_first_epochs_only_users_and_buckets_learn(tiny: Dataset) -> None:
     for epochs, moved in ((3, False), (4, True)):
         model = fitted("cold-start-mf", tiny, epochs=epochs, bucket_epochs=3)
@@ -187,12 +197,12 @@ def test_items_without_metadata_are_unknown_and_counted(tiny: Dataset) -> None:
     ("name", "settings", "words"),
     [
         ("deepfm", {}, "reads genres of the items, and this data set has none; add it to movies.csv"),
-        ("cold-start-mf", {}, "reads genres of the items"),
+        ("cold-start-mf", {}, "reads genres or year or keywords or tags or director of the items"),
         ("hybrid", {}, "reads genres and year of the items, and this data set has none; add them to movies.csv"),
         ("hybrid-joint", {"metadata": "title,tags"}, "metadata 'title,tags' names 'title', which is not item metadata"),
         ("hybrid-joint", {"metadata": " "}, "metadata ' ' names no column; expected some of: genres"),
         ("mf", {"partial_credit": "genres:0.4,director:0.2"}, "model 'mf' reads genres and director of the items"),
-        ("content", {}, "needs genres, keywords or tags in the item table"),
+        ("content", {}, "needs genres, years, keywords, tags or directors in the item table"),
     ],
 )
 def test_metadata_that_no_item_has_is_bad_input(name: str, settings: Any, words: str, tiny: Dataset) -> None:

@@ -10,8 +10,8 @@ import torch
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
+from recengine.models.metadata import RIDGE, term_matrix
 from recengine.models.registry import model_class
-from recengine.models.simple.content import term_matrix
 from recengine.models.simple.contextual import daypart
 from recengine.models.simple.demographic import Demographic
 from recengine.serving.recommend import recommend, recommend_profile
@@ -31,6 +31,25 @@ def test_content_recommends_items_of_similar_metadata_that_no_user_has_seen() ->
     seen = Interactions.from_pairs([0], [1], n_users=1, n_items=4)
     model = model_class("content")().fit(seen, items=FILMS)
     assert model.top_k([0], k=1, seen=seen).items.tolist() == [[0]]
+
+
+def test_content_scores_are_those_of_a_ridge_regression_of_unit_likes() -> None:
+    """Solved here as a system of equations, for an oracle of its own."""
+    items = pd.DataFrame({"genres": ["A|B", "A", "B|C", "C", "A|C", ""], "year": [1990, 1991, 1985, 1988, 1995, None]})
+    rows = Interactions.from_pairs([0, 0], [0, 3], n_users=1, n_items=6)
+    kind = model_class("content")
+    model = kind(kind.Config(popularity_weight=0.0)).fit(rows, items=items)
+    table = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1]])
+    decade = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [1, 0]])
+    features = np.hstack([table, decade]).astype(float)
+    features -= features.mean(0)
+    inverse = np.linalg.inv(features.T @ features + RIDGE * np.eye(5))
+    like = {h: features[h] / (features[h] @ inverse @ features[h]) ** 0.5 for h in (0, 3)}
+    scores = model.score([0])[0]
+    for item in (1, 2, 4):
+        expected = sum(vector @ inverse @ features[item] for vector in like.values())
+        assert float(scores[item]) == pytest.approx(expected, abs=1e-6)
+    assert float(scores[5]) == 0  # nothing is known of it
 
 
 def test_content_and_demographic_name_what_is_missing(tiny: Dataset) -> None:
