@@ -136,7 +136,7 @@ def run_why_not(options: argparse.Namespace, report: Reporter) -> None:
         "new_rank": result.new_rank,
     }
     if answer is None:
-        items = f"the {KNOWN:,} most rated items and your own"
+        items = f"the {KNOWN:,} most rated items, those listed, those like it and your own"
         lines = [f"No set of up to {MOST} ratings of {items} was found that brings it into the {options.k}."]
     elif not answer:
         lines = ["It is in the list already."]

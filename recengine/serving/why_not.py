@@ -20,14 +20,18 @@ from recengine.models.abilities import SupportsExplain
 from recengine.models.base import Recommender, heard
 from recengine.serving.recommend import scored_new
 
-KNOWN = 2000
-"""Most rated items, which a user may well have seen: the new ratings of an answer are of these."""
+KNOWN, RELATIVES = 2000, 200
+"""Most rated items, and those most like the item, which a user may well have seen: an answer's new ratings are of these
+and of the items listed."""
 MOST = 5
 """Ratings in the largest answer that is looked for."""
-LIKELY, OWN = 200, 16
-"""New ratings that are tried alone, and changes of ratings that the user gave."""
-WIDTH, BEAM = 40, 8
-"""Ratings that larger sets are made of, and the sets of each size that are tried with one more of them."""
+LIKELY, OWN, LISTED = 200, 16, 20
+"""New ratings of known items that are tried alone, changes of ratings that the user gave, and items of the list that
+are tried with either end of the scale: a rated one leaves it."""
+WIDTH, REJECTED, BEAM = 50, 25, 8
+"""New likes and other ratings that larger sets are made of, and the sets of each size that one more is added to."""
+SWAPPED, SWAPS = 2, 3
+"""Sets of the largest size of which one rating is swapped for another, and how often, as long as that gains."""
 ROWS_AT_ONCE = 2**15
 """Ratings that are scored at once."""
 
@@ -77,10 +81,12 @@ def why_not(
     passed, seen : what else the user is not listed, as `recommend_new` takes it
     progress     : is told again and again what share of all that may be tried has been; what it raises ends the search
 
-    Tried are the best rating for the `KNOWN` most rated items that the user has not rated, and the other end of the
-    scale for those that the user has; of each the likeliest, by what they add to the target and to the list. Sets grow
-    from the best of those one smaller (beam search), so a smaller answer, or any, can be missed. Every answer was run
-    as `recommend_new` serves it; of equally large ones, that with most new ratings and then the clearest is returned.
+    Tried are the best rating for the `KNOWN` most rated items that the user has not rated and for those most like the
+    target, both ends of the scale for what is listed, and the other end for what the user has rated; of the known and
+    the user's own the likeliest, by what they add to the target and to the list. Sets grow from the best of those one
+    smaller (beam search), and of the best of the largest ratings are swapped; so a smaller answer, or any, can be
+    missed. Every answer was run as `recommend_new` serves it; of equally large ones, that with most new likes and then
+    the clearest is returned.
 
     Raises BadInput for an item that is rated or left out already, and for a model without fold-in.
     """
@@ -91,24 +97,41 @@ def why_not(
     rank = search.rank(())
     if rank <= k:
         return WhyNot(target, rank, (), rank)
-    likely = search.likely()
-    sets: Sequence[Set] = [()]
-    for size in range(1, MOST + 1):
-        tried = sorted({tuple(sorted({*one, given})) for one in sets for given in likely})
-        tried = [one for one in tried if len({given.item_idx for given in one}) == size]
-        leads: dict[Set, float] = {}
-        for some, lead in search.leads(tried):
+    likely, sets = search.likely(), list[Set]([()])
+    leads: dict[Set, float] = {}
+    for turn in range(MOST + SWAPS):
+        if turn < MOST:
+            tried, leads = _grown(sets, likely), {}
+        else:
+            tried = _swapped(sets[:SWAPPED], likely) - leads.keys()
+        for some, lead in search.leads(sorted(tried)):
             leads |= zip(some, lead, strict=True)
-            progress((size - 1 + len(leads) / len(tried)) / MOST)
+            progress((turn + len(tried & leads.keys()) / len(tried)) / (MOST + SWAPS))
         answers = [one for one in tried if leads[one] >= 0]
-        for one in sorted(answers, key=lambda one: (search.changes(one), -leads[one])):
+        for one in sorted(answers, key=lambda one: (search.unlikely(one), -leads[one], one)):
             if (new_rank := search.rank(one)) <= k:
                 return WhyNot(target, rank, one, new_rank)
-        order = sorted(tried, key=lambda one: -leads[one])
-        if size == 1:
-            likely = [given for (given,) in order[:WIDTH]]
-        sets = order[:BEAM]
+        sets = sorted(leads, key=lambda one: (-leads[one], one))
+        if turn == 0:
+            likely = search.chosen([given for (given,) in sets])
+        sets = sets[:BEAM]
     return WhyNot(target, rank, None, None)
+
+
+def _grown(sets: Sequence[Set], ratings: Sequence[Given]) -> set[Set]:
+    """Return all sets with one more of the ratings, of an item that the set does not hold."""
+    return {
+        tuple(sorted([*one, given]))
+        for one in sets
+        for given in ratings
+        if all(given.item_idx != other.item_idx for other in one)
+    }
+
+
+def _swapped(sets: Sequence[Set], ratings: Sequence[Given]) -> set[Set]:
+    """Return all sets with one of the ratings in place of one that they hold."""
+    smaller = [tuple(given for given in one if given != left) for one in sets for left in one]
+    return _grown(smaller, ratings)
 
 
 class _Search:
@@ -144,22 +167,42 @@ class _Search:
             gain = self._gain(self.history)
             own = own[np.argsort(-np.abs(gain[own]), kind="stable")]
         ends = [Given(i, self.worst if self.rated[i] >= self.positive else self.best) for i in own[:OWN].tolist()]
-        return [Given(item, self.best) for item in known[:LIKELY].tolist()] + ends
+        listed = self._listed(LISTED)
+        liked = [*known[:LIKELY].tolist(), *self._relatives(), *listed]
+        rejected = [Given(item, self.worst) for item in listed if self.worst < self.best]
+        return [*dict.fromkeys(Given(item, self.best) for item in liked), *rejected, *ends]
+
+    def _listed(self, k: int) -> list[int]:
+        """Return the first k items listed now, but for the target."""
+        scored = self._scored([()])
+        first = top_k(scored.scores, min(k, self.dataset.n_items), scored.salts).items[0].tolist()
+        return [item for item in first if item >= 0 and item != self.target]
+
+    def _relatives(self) -> list[int]:
+        """Return the items most like the target that somebody has rated, and the user has not."""
+        if "similar" not in self.model.abilities:
+            return []
+        near = self.model.similar_items([self.target], k=min(RELATIVES, self.dataset.n_items - 1)).items[0].tolist()
+        counts = self.dataset.ratings.item_counts
+        return [item for item in near if item >= 0 and counts[item] and item not in self.rated]
+
+    def chosen(self, ratings: Sequence[Given]) -> list[Given]:
+        """Return the first new likes and the first of the other ratings, best first, which larger sets are made of."""
+        likes = [one for one in ratings if not self.unlikely((one,))]
+        return likes[:WIDTH] + [one for one in ratings if self.unlikely((one,))][:REJECTED]
 
     def _gain(self, history: Interactions) -> NDArray[np.float64]:
         """Return (n_items,) what the rating of each adds to the target's score less what it adds to those listed."""
         assert isinstance(self.model, SupportsExplain)
         rows = heard(self.model, history, self.positive)
-        scored = self._scored([()])
-        listed = top_k(scored.scores, self.k, scored.salts).items[0]
-        parts = self.model.explain(rows, [self.target, *listed[listed >= 0].tolist()]).double().cpu()
+        parts = self.model.explain(rows, [self.target, *self._listed(self.k)]).double().cpu()
         gain = np.zeros(self.dataset.n_items)
         gain[rows.item_idx] = parts[0] - parts[1:].mean(0)
         return gain
 
-    def changes(self, ratings: Set) -> int:
-        """Return how many of some ratings are of items that the user has rated otherwise."""
-        return sum(given.item_idx in self.rated for given in ratings)
+    def unlikely(self, ratings: Set) -> int:
+        """Return how many of some ratings are low, or of items that the user has rated otherwise."""
+        return sum(given.rating < self.best or given.item_idx in self.rated for given in ratings)
 
     def rank(self, ratings: Set) -> int:
         """Return the target's rank after some ratings, in the whole list that is served."""
