@@ -8,10 +8,11 @@ once instead of Streamlit's, so that no line moves when they come.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 
+import streamlit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,7 +23,11 @@ STYLE, SCRIPT = (Path(__file__).with_name(f"head.{kind}").read_text(encoding="ut
 FONTS = ("figtree-latin.woff2", "barlow-condensed-bold-latin.woff2")
 PREVIEW = "app/static/preview.jpg"
 """The picture that a shared link shows, 1200 x 630."""
+IMPORT = re.compile(r'(?:from|import)"\./([^"/]+\.js)"')
 TITLE = re.compile(rb'(<link rel="preload"[^>]*SourceSans[^>]*>\s*)?<title>Streamlit</title>')
+ELEMENTS = ("Html", "BidiComponent", "Selectbox", "PageLink", "Button", "TextInput", "FileUploader")
+"""Modules of Streamlit for what Home draws. It asks for each when it comes, and then for what that imports, one
+after the other; here all are asked for at once, while Python still runs the page."""
 ICON = (b'"./favicon.png"', b'"./app/static/icon.svg"')
 """Streamlit's icon and ours."""
 
@@ -81,6 +86,22 @@ class PageHead:
         return _head(title, text, origin_of(scope, self.base), path if path in self.pages else "")
 
 
+@cache
+def modules() -> Sequence[str]:
+    """Return the files of `ELEMENTS` and of all that they import, but what Streamlit's HTML names already."""
+    static = Path(streamlit.__file__).parent / "static"
+    names_at_once = (static / "index.html").read_text(encoding="utf-8")
+    found: list[str] = []
+    left = [path.name for element in ELEMENTS for path in (static / "static" / "js").glob(f"{element}.*.js")]
+    while left:
+        name = left.pop(0)
+        if name in found or name in names_at_once:
+            continue
+        found.append(name)
+        left += IMPORT.findall((static / "static" / "js" / name).read_text(encoding="utf-8"))
+    return found
+
+
 def origin_of(scope: Scope, base: str) -> str:
     """Return the address below which all pages are, as the visitor reaches it, without a slash at its end."""
     headers = Headers(scope=scope)
@@ -97,6 +118,7 @@ def _head(title: str, text: str, origin: str, path: str) -> str:
         f'<link rel="preload" href="./app/static/fonts/{font}" as="font" type="font/woff2" crossorigin>'
         for font in FONTS
     )
+    preload += "".join(f'<link rel="modulepreload" crossorigin href="./static/js/{name}">' for name in modules())
     meta = {"og:type": "website", "og:site_name": "RecEngine", "og:title": title, "og:description": text}
     meta |= {"og:url": f"{origin}/{path}", "og:image": f"{origin}/{PREVIEW}"}
     meta |= {
