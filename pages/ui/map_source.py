@@ -78,7 +78,7 @@ def start_map(ready: sidebar.Ready, projection: Projection) -> None:
     check_limit("job")
     origin, task = origin_of(ready.dataset), recipes.task_of(sidebar.choice().model, sidebar.choice().device)
     flags = ["--model", task.model, *recipes.set_flags(recipes.asked(task)), "--seed", str(task.seed)]
-    flags += ["--positive", f"{ready.positive:g}", "--device", task.device, "--projection", projection]
+    flags += ["--positive", f"{ready.positive:g}", "--device", task.device, "--served", "--projection", projection]
     jobs.jobs().start(
         ["map", *origin.arguments(), *flags],
         kind=JobKind.MAP,

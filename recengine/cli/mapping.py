@@ -9,10 +9,12 @@ import numpy as np
 from recengine.cli.arguments import Commands, add_data_command, add_out
 from recengine.cli.common import load_data, read_settings, train_or_find
 from recengine.cli.reporter import Reporter
+from recengine.experiments.store import ArtefactStore
 from recengine.export import counted, table, write_table
 from recengine.models.registry import DEFAULT
 from recengine.serving.islands import HEADER, islands, rows
 from recengine.serving.item_map import PROJECTIONS, obtain_map
+from recengine.serving.promotion import served_folder
 
 
 def add_commands(commands: Commands) -> None:
@@ -20,6 +22,7 @@ def add_commands(commands: Commands) -> None:
     text = "map the items: near each other is what a model finds alike; computed once, then kept"
     command = add_data_command(commands, "map", draw_map, text, default=DEFAULT)
     command.add_argument("--projection", choices=PROJECTIONS, default="pca", help="umap needs the extra `maps`")
+    command.add_argument("--served", action="store_true", help="map the promoted snapshot, if one is served")
     add_out(command, "write each item's position and island")
 
 
@@ -27,6 +30,8 @@ def draw_map(options: argparse.Namespace, report: Reporter) -> None:
     """Compute a map or find it, print its islands and write its positions."""
     data = load_data(options, report)
     trained = train_or_find(options, report, data, options.model, read_settings(options.set))
+    if options.served and (snapshot := ArtefactStore().find(served_folder(trained.folder))) is not None:
+        trained = snapshot
     here = obtain_map(trained, data, options.positive, options.projection, report.step)
     groups = islands(here, data)
     if options.out is not None:

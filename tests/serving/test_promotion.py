@@ -18,6 +18,7 @@ from recengine.experiments.store import ArtefactStore
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.serving import promotion
 from recengine.serving.event_log import Event, EventLog, rated
+from recengine.serving.item_map import known_map
 from recengine.serving.promotion import Promoted, as_interactions, capped, promote, rollback, served_folder
 from recengine.training.config import RunConfig
 
@@ -184,6 +185,24 @@ def test_the_commands_report_what_they_did(
     assert "Now serving version 0" in capsys.readouterr().out
     assert main(["promote", "--dataset", "sample", "--set", "event_negatives=3", "--quiet"]) == 2
     assert "serves the presets alone" in capsys.readouterr().err
+
+
+def test_the_map_is_that_of_the_snapshot_where_one_is_served(
+    fresh_home: Path, log: EventLog, monkeypatch: pytest.MonkeyPatch, tiny: Dataset
+) -> None:
+    monkeypatch.setattr("recengine.cli.common.load_dataset", lambda name, **options: tiny)
+    run = RunConfig(device="cpu")
+    command = ["map", "--dataset", "sample", "--model", "step", "--device", "cpu", "--quiet", "--served"]
+    assert main(command) == 0
+    base = obtain(TrainingRequest(tiny, "step", run=run))
+    assert known_map(base, tiny, tiny.like_threshold, "pca") is not None
+    fans(log, tiny, range(8))
+    assert promote(tiny, log, name="step", run=run).promoted
+    snapshot = ArtefactStore().find(served_folder(base.folder))
+    assert snapshot is not None
+    assert known_map(snapshot, tiny, tiny.like_threshold, "pca") is None
+    assert main(command) == 0
+    assert known_map(snapshot, tiny, tiny.like_threshold, "pca") is not None
 
 
 def test_by_default_all_incremental_models_that_the_app_serves_are_promoted_and_rolled_back(
