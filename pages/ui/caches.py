@@ -195,6 +195,9 @@ def compile_sessions() -> None:
 
     What training and streams compile is kept on disk, where the processes that do them find it.
     """
+    import torch
+
+    from recengine.models.factors.histories import Histories
     from recengine.models.item_item.slim import SLIM
     from recengine.models.streaming.step import Step
     from recengine.serving.sessions import OnlineSession
@@ -209,3 +212,7 @@ def compile_sessions() -> None:
     model.test_then_train(few)
     log.info("compiling slim")
     SLIM().fit(few)
+    log.info("compiling ials")
+    both, eye = Histories(few.user_idx, few.item_idx, few.rating, few.n_users), torch.eye(few.n_items)
+    both.solve(eye, eye, torch.ones(few.n_users, 1))
+    both.refine(eye, torch.ones(few.n_items), torch.ones(few.n_users, 1), torch.zeros(few.n_users, few.n_items), 1)

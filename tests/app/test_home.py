@@ -16,6 +16,7 @@ from pages.ui.board import Square
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.experiments.train import TrainingRequest, obtain
+from recengine.models.factors.ials import IALS
 from recengine.models.registry import DEFAULT
 from recengine.models.streaming.step import Step
 from recengine.serving import viewers
@@ -233,6 +234,18 @@ def test_no_visitor_waits_for_the_compiler_of_sessions(sample: Dataset) -> None:
     session.append(rated("", 4.5)._replace(item_idx=7))
     assert len(session.top(5).items[0]) == 5
     assert list(_learn_one.signatures) == compiled
+
+
+def test_no_training_of_ials_waits_for_its_compiler(sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recengine.models.factors import histories
+    from recengine.models.factors.ials_kernel import refine_rows, solve_rows
+
+    caches.compile_sessions()
+    before = [list(loop.signatures) for loop in (refine_rows, solve_rows)]
+    assert all(before)
+    monkeypatch.setattr(histories, "COMPILED_FROM", 0)
+    IALS().fit(sample.ratings, run=RunConfig(epochs=1))
+    assert [list(loop.signatures) for loop in (refine_rows, solve_rows)] == before
 
 
 def test_every_row_has_films_of_its_own_that_can_be_listed(open_app: Open, sample: Dataset) -> None:
