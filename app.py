@@ -104,8 +104,23 @@ async def shared(request: Request) -> Response:
         from pages.ui import shared_page, visitor_ratings
 
         link = visitor_ratings.event_log().shared(request.query_params.get("link", ""))
-        picture = f"{origin_of(request.scope, BASE)}/{PREVIEW}"
-        return HTMLResponse(*shared_page.page(link, picture), headers=shared_page.HEADERS)
+        picture = PREVIEW if link is None else f"{shared_page.PICTURE}?link={link.token}"
+        address = f"{origin_of(request.scope, BASE)}/{picture}"
+        return HTMLResponse(*shared_page.page(link, address), headers=shared_page.HEADERS)
+
+    return await asyncio.to_thread(answer)
+
+
+async def shared_picture(request: Request) -> Response:
+    """Draw the picture that a preview of a link shows, as long as the link opens."""
+
+    def answer() -> Response:
+        from pages.ui import shared_page, visitor_ratings
+
+        link = visitor_ratings.event_log().shared(request.query_params.get("link", ""))
+        if link is None:
+            return Response(status_code=404, headers=shared_page.HEADERS)
+        return Response(shared_page.picture(link.content), media_type="image/png", headers=shared_page.HEADERS)
 
     return await asyncio.to_thread(answer)
 
@@ -208,7 +223,7 @@ def check_environment() -> None:
 def routes() -> list[Route]:
     """Return our routes: below the base path, where pages ask, and at the root, where a probe may."""
     bases = dict.fromkeys((BASE.rstrip("/"), ""))
-    addresses = {"/poster/v1.svg": poster, "/healthz": health, "/shared": shared}
+    addresses = {"/poster/v1.svg": poster, "/healthz": health, "/shared": shared, "/shared.png": shared_picture}
     return [Route(f"{base}{address}", answer) for base in bases for address, answer in addresses.items()]
 
 

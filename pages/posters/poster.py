@@ -38,7 +38,7 @@ _INK, _PAPER = "#0c0e14", "#ffffff"
 _MARGIN, _WIDTH, _HEIGHT = 24, 300, 450
 
 
-class _Look(NamedTuple):
+class Look(NamedTuple):
     """What the layouts draw with."""
 
     title: str
@@ -49,6 +49,7 @@ class _Look(NamedTuple):
     main: str
     other: str
     turn: float
+    layout: int
 
 
 def poster_svg(title: str, year: int | None = None, genres: str = "") -> str:
@@ -56,6 +57,15 @@ def poster_svg(title: str, year: int | None = None, genres: str = "") -> str:
 
     genres : joined by `|`. Nothing in the arguments can reach the markup unescaped.
     """
+    look = look_of(title, year, genres)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}">'
+        f"{_LAYOUTS[look.layout](look)}</svg>"
+    )
+
+
+def look_of(title: str, year: int | None, genres: str) -> Look:
+    """Return what a film's poster is drawn with; genres are joined by `|`."""
     title = clean(title[:LONGEST_TITLE]) or "Untitled"
     names = tuple(clean(name[:40]) for name in genres[:LONGEST_TITLE].split("|") if clean(name[:40]))
     by_rarity = sorted(names, key=lambda name: list(HUES).index(name) if name in HUES else len(HUES))
@@ -64,7 +74,7 @@ def poster_svg(title: str, year: int | None = None, genres: str = "") -> str:
     turn = (digest[0] / 255 - 0.5) * 0.05
     hues = [CATEGORIES[HUES.get(name, "slate")].dark for name in by_rarity[:2]] or [CATEGORIES["slate"].dark]
     decade = min(max(year or 2020, 1920), 2029) // 10 * 10
-    look = _Look(
+    return Look(
         title=title,
         year=str(year) if year else "",
         genres=names[:2],
@@ -73,11 +83,7 @@ def poster_svg(title: str, year: int | None = None, genres: str = "") -> str:
         main=_shift(hues[0], turn),
         other=_shift(hues[-1], turn + (0.06 if len(set(hues)) == 1 else 0)),
         turn=turn,
-    )
-    layout = _LAYOUTS[digest[1] % len(_LAYOUTS)]
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}">'
-        f"{layout(look)}</svg>"
+        layout=digest[1] % len(_LAYOUTS),
     )
 
 
@@ -89,19 +95,19 @@ def tile_svg(title: str) -> str:
     lines = fit(title, _WIDTH - 2 * _MARGIN, (38, 34, 30, 27, 24), 6)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}">'
-        f'<rect width="300" height="450" fill="{_shade(hue, 0.2)}"/>'
-        f'<rect y="438" width="300" height="12" fill="{_shade(hue, 0.5)}"/>{_title_above(lines, 404, _PAPER)}</svg>'
+        f'<rect width="300" height="450" fill="{shade(hue, 0.2)}"/>'
+        f'<rect y="438" width="300" height="12" fill="{shade(hue, 0.5)}"/>{_title_above(lines, 404, _PAPER)}</svg>'
     )
 
 
-def _beam(look: _Look) -> str:
+def _beam(look: Look) -> str:
     """Draw a diagonal gradient, the glyph large and cropped at the top right, the title at the bottom left."""
-    top, deep = _shade(look.main, 0.46), _shade(look.other, 0.09)
+    top, deep = shade(look.main, 0.46), shade(look.other, 0.09)
     lines = fit(look.title, _WIDTH - 2 * _MARGIN, (46, 42, 38, 34, 30, 27, 24), 5)
     return (
-        _gradient("b", ((0, top), (0.62, _shade(look.main, 0.2)), (1, deep)), diagonal=True)
+        _gradient("b", ((0, top), (0.62, shade(look.main, 0.2)), (1, deep)), diagonal=True)
         + f'<rect width="300" height="450" fill="url(#b)"/>{look.texture}'
-        + f'<g color="{_shade(look.main, 0.72)}" fill="currentColor" opacity=".5" '
+        + f'<g color="{shade(look.main, 0.72)}" fill="currentColor" opacity=".5" '
         f'transform="translate(96 -26) rotate({look.turn * 400:.0f} 120 120) scale(2.5)">{look.glyph}</g>'
         + _veil(deep)
         + _title_above(lines, 396, _PAPER)
@@ -109,15 +115,15 @@ def _beam(look: _Look) -> str:
     )
 
 
-def _disc(look: _Look) -> str:
+def _disc(look: Look) -> str:
     """Draw a bright disc with the glyph cut out of it, over a dark ground, the title below."""
-    ground = _shade(look.main, 0.11)
+    ground = shade(look.main, 0.11)
     lines = fit(look.title, _WIDTH - 2 * _MARGIN, (42, 38, 34, 30, 27, 24), 4)
     rim = 396 - len(lines) * lines[0].size * 1.02
     radius = min(104, (rim - 40) / 2)
     cy = 22 + radius
     return (
-        _gradient("d", ((0, _shade(look.main, 0.66)), (1, _shade(look.other, 0.42))), diagonal=True)
+        _gradient("d", ((0, shade(look.main, 0.66)), (1, shade(look.other, 0.42))), diagonal=True)
         + f'<rect width="300" height="450" fill="{ground}"/>{look.texture}'
         + f'<circle cx="150" cy="{cy:.0f}" r="{radius:.0f}" fill="url(#d)"/>'
         + f'<g color="{ground}" fill="currentColor" opacity=".88" '
@@ -126,16 +132,16 @@ def _disc(look: _Look) -> str:
     )
 
 
-def _block(look: _Look) -> str:
+def _block(look: Look) -> str:
     """Draw a flat block of colour, the title in capitals at the top, the glyph in the space that is left."""
     bright = _luminance(look.main) > 0.3
-    ground = _shade(look.main, 0.68 if bright else _deepest(look.main))
+    ground = shade(look.main, 0.68 if bright else _deepest(look.main))
     ink = _INK if bright else _PAPER
     lines = fit(look.title.upper(), _WIDTH - 2 * _MARGIN, (54, 48, 42, 38, 34, 30, 27, 24), 5)
     size = lines[0].size
     under = 38 + size * len(lines) + 16
     scale = min(2.3, (404 - under) / 100)
-    mark = _shade(look.main, 0.46 if bright else 0.13)
+    mark = shade(look.main, 0.46 if bright else 0.13)
     title = "".join(draw(line, _MARGIN, 40 + size * (0.74 + i)) for i, line in enumerate(lines))
     return (
         f'<rect width="300" height="450" fill="{ground}"/>{look.texture}'
@@ -146,15 +152,15 @@ def _block(look: _Look) -> str:
     )
 
 
-def _tiles(look: _Look) -> str:
+def _tiles(look: Look) -> str:
     """Draw the glyph as a wallpaper, one tile lit, over a dark band with the title."""
-    ground, paper = _shade(look.main, 0.13), _shade(look.main, 0.24)
+    ground, paper = shade(look.main, 0.13), shade(look.main, 0.24)
     lines = fit(look.title, _WIDTH - 2 * _MARGIN, (46, 42, 38, 34, 30, 27, 24), 4)
     free = 6 if len(lines) < 4 else 3  # tiles that the title does not cover
     lit = int((look.turn + 0.025) * 20 * free * 0.999)
     tiles = []
     for i in range(9):
-        fill = _shade(look.other, 0.68) if i == lit else _shade(look.main, 0.36)
+        fill = shade(look.other, 0.68) if i == lit else shade(look.main, 0.36)
         tiles.append(
             f'<use href="#t" color="{fill}" transform="translate({24 + i % 3 * 88} {26 + i // 3 * 88}) scale(.76)"/>'
         )
@@ -165,7 +171,7 @@ def _tiles(look: _Look) -> str:
     )
 
 
-_LAYOUTS: tuple[Callable[[_Look], str], ...] = (_beam, _disc, _block, _tiles)
+_LAYOUTS: tuple[Callable[[Look], str], ...] = (_beam, _disc, _block, _tiles)
 
 
 def _title_above(lines: list[Line], bottom: float, fill: str) -> str:
@@ -175,7 +181,7 @@ def _title_above(lines: list[Line], bottom: float, fill: str) -> str:
     return f'<g fill="{fill}">{text}</g>'
 
 
-def _foot(look: _Look, fill: str) -> str:
+def _foot(look: Look, fill: str) -> str:
     """Draw year and genres in one line at the bottom."""
     text = " · ".join(part for part in (look.year, *look.genres) if part)
     while width(text, 19) > _WIDTH - 2 * _MARGIN and " · " in text:
@@ -214,7 +220,7 @@ def _shift(colour: str, turn: float) -> str:
     return _hex(*colorsys.hls_to_rgb((h + turn) % 1, lightness, s))
 
 
-def _shade(colour: str, lightness: float) -> str:
+def shade(colour: str, lightness: float) -> str:
     """Set the lightness, keeping hue and most of the saturation."""
     h, _, s = colorsys.rgb_to_hls(*_rgb(colour))
     return _hex(*colorsys.hls_to_rgb(h, lightness, min(s, 0.78)))
@@ -222,7 +228,7 @@ def _shade(colour: str, lightness: float) -> str:
 
 def _deepest(colour: str) -> float:
     """Return the lightness at which white text on the colour has a contrast of 5 to 1."""
-    return next(step / 100 for step in range(44, 10, -2) if _luminance(_shade(colour, step / 100)) < 0.16)
+    return next(step / 100 for step in range(44, 10, -2) if _luminance(shade(colour, step / 100)) < 0.16)
 
 
 def _luminance(colour: str) -> float:

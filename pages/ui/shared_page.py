@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 
+from pages.posters.picture import Pictured
+from pages.posters.preview import preview_png
 from pages.ui import cards
 from pages.ui.escape import html
 from pages.ui.palette import THEME
@@ -23,6 +26,8 @@ HEADERS = {
     "X-Robots-Tag": "noindex, nofollow",
 }
 """No copy is kept, so that a link that was taken back is dead at once; the address is told to nobody."""
+PICTURE = "shared.png"
+"""Path of the picture in a link's preview."""
 _STYLE = (Path(__file__).parent / "shared_page.css").read_text(encoding="utf-8")
 _VARIABLES = ":root { " + " ".join(f"--{name}: {colour.css};" for name, colour in THEME.items()) + " }"
 
@@ -30,7 +35,7 @@ _VARIABLES = ":root { " + " ".join(f"--{name}: {colour.css};" for name, colour i
 def page(link: Link | None, picture: str) -> tuple[str, int]:
     """Return the page of a link, and its status; one that was taken back looks like one that never was.
 
-    picture : whole address of what a preview of the link shows, the same for all of them: it gives nothing away
+    picture : whole address of what a preview of the link shows: of one that was taken back, the app's own
     """
     if link is None:
         return _gone(picture), 404
@@ -53,6 +58,14 @@ def page(link: Link | None, picture: str) -> tuple[str, int]:
     return _document(title, body, picture), 200
 
 
+@lru_cache(maxsize=64)
+def picture(content: bytes) -> bytes:
+    """Return the picture of what a link shows, as PNG; what a link shows never changes."""
+    shared = Shared.from_bytes(content)
+    films = [Pictured(film.title, film.year, film.genres) for film in shared.films]
+    return preview_png(films, f"My top {len(films)}", f"from {counted(shared.n_rated, 'ratings')}")
+
+
 def _gone(picture: str) -> str:
     return _document(
         "This link is not active",
@@ -71,7 +84,9 @@ def _document(title: str, body: str, picture: str) -> str:
         '<meta name="color-scheme" content="dark light">'
         f'<title>{title} · RecEngine</title><meta property="og:title" content="{title}">'
         '<meta property="og:description" content="A list and the ratings behind it, made with RecEngine.">'
-        f'<meta property="og:image" content="{html(picture)}"><meta name="twitter:card" content="summary_large_image">'
+        f'<meta property="og:image" content="{html(picture)}">'
+        '<meta property="og:image:width" content="1200"><meta property="og:image:height" content="630">'
+        '<meta name="twitter:card" content="summary_large_image">'
         f"<style>{_VARIABLES}\n{_STYLE}</style></head><body>{body}</body></html>"
     )
 

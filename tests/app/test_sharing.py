@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from io import BytesIO
 
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.hosting.limits import LIMITS
@@ -162,4 +164,6 @@ def test_hostile_titles_are_text_in_a_shared_page(title: str) -> None:
     found.feed(text.partition("<body>")[2])
     assert found.tags <= TAGS
     assert found.attributes <= ATTRIBUTES
+    with Image.open(BytesIO(shared_page.picture(shared.to_bytes()))) as picture:
+        assert (picture.format, picture.size) == ("PNG", (1200, 630))
     assert all(address.startswith("poster/v1.svg?") for address in re.findall(r'src="([^"]*)"', text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,12 @@ def test_a_link_opens_in_another_browser_until_it_is_taken_back(
     assert "noindex" in response.headers["x-robots-tag"]
     expect(other.locator(".films li")).to_have_count(10)
     expect(other.locator(".rated")).to_contain_text(title)
+    preview = other.locator('meta[property="og:image"]').get_attribute("content") or ""
+    assert preview == address.replace("/shared?", "/shared.png?")
+    drawn = other.request.get(preview)
+    assert (drawn.status, drawn.headers["content-type"]) == (200, "image/png")
+    with Image.open(BytesIO(drawn.body())) as image:
+        assert image.size == (1200, 630)
     for picture in other.locator(".films img").all():
         picture.scroll_into_view_if_needed()
         other.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=picture.element_handle())
@@ -106,6 +113,7 @@ def test_a_link_opens_in_another_browser_until_it_is_taken_back(
     assert response.status == 404
     expect(other.locator("h1")).to_have_text("This link is not active")
     assert title not in other.content()
+    assert other.request.get(preview).status == 404
     other.context.close()
 
 
