@@ -17,7 +17,7 @@ const waiting = setInterval(() => {
   const now = document.querySelector('[data-testid="stMainBlockContainer"]')?.scrollHeight ?? 0;
   calm = ended && !outlined && now === height ? calm + 1 : 0;
   height = now;
-  if (calm > 1 || speaks || performance.now() - started > 10000) {
+  if (calm > 4 || speaks || performance.now() - started > 10000) {
     clearInterval(waiting);
     root.classList.remove("loading");
     root.style.colorScheme = "";
