@@ -53,9 +53,8 @@ def preview_png(films: Sequence[Pictured], heading: str, note: str) -> bytes:
 
 def _poster(look: Look) -> Image.Image:
     """Return one poster: two hues of its genres from top to bottom, a disc, the title and the line below it."""
-    top, deep = (
-        Image.new("RGB", (_POSTER, _TALL), shade(hue, by)) for hue, by in ((look.main, 0.4), (look.other, 0.1))
-    )
+    size = _POSTER, _TALL
+    top, deep = Image.new("RGB", size, shade(look.main, 0.4)), Image.new("RGB", size, shade(look.other, 0.1))
     image = Image.composite(deep, top, Image.linear_gradient("L").resize(size))
     pen = ImageDraw.Draw(image)
     pen.ellipse((84, -34, 204, 86), fill=shade(look.main, 0.5))
