@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recengine.cli import main
 from recengine.data.dataset import Dataset
 from recengine.data.splits import leave_last
 from recengine.errors import BadInput
@@ -242,16 +243,18 @@ def test_the_example_is_tested_as_its_author_would(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_examples_are_short_and_far_ahead_of_popularity(recengine_home: Path) -> None:
-    """Check and compare both from the command line, as any user would."""
+def test_the_examples_are_short_and_far_ahead_of_popularity(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Check and compare both by commands, as any user would."""
     sources = sorted(EXAMPLES.glob("custom_*.py"))
     assert [len(path.read_text().splitlines()) < 40 for path in sources] == [True, True]
-    environment = {**os.environ, "RECENGINE_MODELS": os.pathsep.join(map(str, sources))}
+    monkeypatch.setenv("RECENGINE_MODELS", os.pathsep.join(map(str, sources)))
+    monkeypatch.setattr(MODELS, "_loaded", None)
 
     def run(*arguments: str) -> dict:
-        command = [sys.executable, "-m", "recengine", *arguments, "--json", "--quiet"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        return json.loads(done.stdout)
+        assert main([*arguments, "--json", "--quiet"]) == 0
+        return json.loads(capsys.readouterr().out)
 
     for name in ("custom-function", "co-liked"):
         assert not [f for f in run("models", "check", name)["findings"] if f["error"]]
