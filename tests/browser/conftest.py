@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from benchmarks.server import FLAGS, NO_CHROMIUM, Server, chromium
 
 expect.set_options(timeout=60_000)  # both cores may be busy with something else
 OpenPage = Callable[..., Page]
+SCHEMES = "dark", "light"
 
 
 @pytest.fixture(scope="session")
@@ -36,13 +37,53 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
+@pytest.fixture(scope="session")
+def warm_context(browser: Browser) -> Iterator[BrowserContext]:
+    """Return a context whose cache keeps what the app loads, which a new one would fetch and compile for each test."""
+    context = browser.new_context()
+    context.new_page()  # a context without pages gives up its cache
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def open_page(server: Server, browser: Browser) -> Iterator[OpenPage]:
-    """Return a function that opens an address in a new session, always of the same visitor, who is new to each test.
+def visitor(server: Server, warm_context: BrowserContext) -> Iterator[BrowserContext]:
+    """Return the context as a visitor has it who is new: nothing but the cache is left of earlier ones."""
+    first = warm_context.pages[0]
+    yield warm_context
+    for page in warm_context.pages[1:]:
+        page.close()
+    warm_context.clear_cookies()
+    session = warm_context.new_cdp_session(first)
+    session.send("Storage.clearDataForOrigin", {"origin": server.url, "storageTypes": "local_storage,indexeddb"})
+    session.detach()
+
+
+@pytest.fixture
+def cold_visitor(browser: Browser) -> Iterator[BrowserContext]:
+    """Return a context with an empty cache, for what shows while things arrive."""
+    context = browser.new_context()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def open_page(server: Server, visitor: BrowserContext) -> Iterator[OpenPage]:
+    """Return a function that opens an address in a new session, always of the same visitor, who is new to each test."""
+    yield from opening(server, visitor)
+
+
+@pytest.fixture
+def open_cold_page(server: Server, cold_visitor: BrowserContext) -> Iterator[OpenPage]:
+    """Do as `open_page` does, in a browser that has nothing of the app yet."""
+    yield from opening(server, cold_visitor)
+
+
+def opening(server: Server, context: BrowserContext) -> Iterator[OpenPage]:
+    """Yield the function.
 
     At the end: no request went beyond this machine, no console error, no dialog, no traceback in the server's log.
     """
-    context = browser.new_context()
     errors: list[str] = []
 
     def open_(address: str = "/", *, width: int = 1440, height: int = 900, scheme: str = "dark") -> Page:
@@ -59,9 +100,17 @@ def open_page(server: Server, browser: Browser) -> Iterator[OpenPage]:
         return page
 
     yield open_
-    context.close()
     assert not errors, errors
     assert "Traceback" not in server.log.read_text()
+
+
+def turn(page: Page, scheme: str) -> None:
+    """Make an open page dark or light, and wait until it is."""
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # dark or light
+    page.wait_for_function(
+        "scheme => getComputedStyle(document.querySelector('.stApp')).colorScheme === scheme", arg=scheme
+    )
+    page.wait_for_timeout(400)  # colours fade
 
 
 def away(url: str) -> bool:

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import SCHEMES, OpenPage, turn
 
 pytestmark = pytest.mark.browser
 ADDRESS = "/compare?models=popularity,ease,custom-function"
@@ -31,8 +31,9 @@ def test_three_models_are_compared_and_one_of_them_is_custom(open_page: OpenPage
     assert download.value.suggested_filename == "leaderboard.csv"
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_a_phone_has_no_sideways_scrolling(open_page: OpenPage, scheme: str) -> None:
-    page = open_page(ADDRESS, width=390, height=844, scheme=scheme)
+def test_a_phone_has_no_sideways_scrolling(open_page: OpenPage) -> None:
+    page = open_page(ADDRESS, width=390, height=844)
     expect(page.locator(".st-key-form")).to_be_visible()
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    for scheme in SCHEMES:
+        turn(page, scheme)
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= 390

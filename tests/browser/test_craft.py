@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page
 from benchmarks.server import Server
 from pages.main import PAGES
 from pages.main import Page as PageOfApp
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import SCHEMES, OpenPage, turn
 
 pytestmark = pytest.mark.browser
 
@@ -105,8 +105,8 @@ def test_what_moves_by_itself_is_counted(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("address", ON_A_PHONE)
-def test_nothing_jumps_while_a_page_loads_on_a_phone(open_page: OpenPage, address: str) -> None:
-    assert layout_shift(open_page(address, width=390, height=844)) < 0.1
+def test_nothing_jumps_while_a_page_loads_on_a_phone(open_cold_page: OpenPage, address: str) -> None:
+    assert layout_shift(open_cold_page(address, width=390, height=844)) < 0.1
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
@@ -114,12 +114,8 @@ def test_nothing_jumps_and_axe_finds_no_barrier_of_ours_in_either_theme(open_pag
     page = open_page(address)
     assert layout_shift(page) < 0.1
     page.evaluate(AXE_SCRIPT)
-    for scheme in ("dark", "light"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # dark or light
-        page.wait_for_function(
-            "scheme => getComputedStyle(document.querySelector('.stApp')).colorScheme === scheme", arg=scheme
-        )
-        page.wait_for_timeout(400)  # colours fade
+    for scheme in SCHEMES:
+        turn(page, scheme)
         assert not barriers(page), f"{scheme}: " + "\n".join(barriers(page))
 
 

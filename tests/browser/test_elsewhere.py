@@ -50,21 +50,18 @@ def pictures(page: Page, selector: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("address", "selector"),
-    [
-        ("", ".st-key-board-hand img"),
-        ("/viewers?user=12", ".st-key-top img"),
-        ("/film?item=600", ".st-key-near img"),
-        ("/film/?item=600", ".st-key-near img"),
-        ("/", ".st-key-board-hand img"),
-    ],
-)
-def test_posters_are_pictures_below_a_base_path(page: Page, below: Server, address: str, selector: str) -> None:
-    page.goto(below.url + address)
-    pictures(page, selector)
-    addresses = page.locator(selector).evaluate_all("images => images.map(image => image.src)")
-    assert all(urlsplit(each).path == f"{BASE}/poster/v1.svg" for each in addresses)
+def test_posters_are_pictures_below_a_base_path(page: Page, below: Server) -> None:
+    for address, selector in {
+        "": ".st-key-board-hand img",
+        "/viewers?user=12": ".st-key-top img",
+        "/film?item=600": ".st-key-near img",
+        "/film/?item=600": ".st-key-near img",
+        "/": ".st-key-board-hand img",
+    }.items():
+        page.goto(below.url + address)
+        pictures(page, selector)
+        addresses = page.locator(selector).evaluate_all("images => images.map(image => image.src)")
+        assert all(urlsplit(each).path == f"{BASE}/poster/v1.svg" for each in addresses), address
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from benchmarks.server import Server
 from pages.main import PAGES
 from tests.app.test_data import ratings_csv
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import SCHEMES, OpenPage, turn
 
 pytestmark = pytest.mark.browser
 
@@ -101,16 +101,17 @@ def test_bad_upload_gives_the_reason_and_the_next_one_works(open_page: OpenPage)
 
 
 @pytest.mark.parametrize("address", ["/viewers?user=12", "/film?item=600", "/train", "/data"])
-@pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_phone_has_no_sideways_scrolling(open_page: OpenPage, address: str, scheme: str) -> None:
-    page = open_page(address, width=390, height=844, scheme=scheme)
+def test_phone_has_no_sideways_scrolling(open_page: OpenPage, address: str) -> None:
+    page = open_page(address, width=390, height=844)
     expect(page.locator(".film, .simulated, .st-key-form").first).to_be_visible()
     expect(page.locator(".status")).to_have_count(1)
-    wide = page.evaluate(
-        "[document.documentElement, document.querySelector('[data-testid=stMain]')]"
-        ".map(e => e.scrollWidth - e.clientWidth)"
-    )
-    assert wide == [0, 0]
+    for scheme in SCHEMES:
+        turn(page, scheme)
+        wide = page.evaluate(
+            "[document.documentElement, document.querySelector('[data-testid=stMain]')]"
+            ".map(e => e.scrollWidth - e.clientWidth)"
+        )
+        assert wide == [0, 0]
 
 
 def test_phone_shows_the_posters_in_the_order_of_their_ranks(open_page: OpenPage) -> None:
@@ -124,13 +125,14 @@ def test_phone_shows_the_posters_in_the_order_of_their_ranks(open_page: OpenPage
     assert len({left for _, left, _ in cards}) == 2
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_text_stands_out_from_its_background(open_page: OpenPage, scheme: str) -> None:
-    page = open_page("/viewers?user=12", scheme=scheme)
+def test_text_stands_out_from_its_background(open_page: OpenPage) -> None:
+    page = open_page("/viewers?user=12")
     expect(page.locator(".notebook")).to_be_visible()
-    for selector in (".head p", ".meta", ".note", ".rank", ".ticket .stub b", ".notebook p", ".about-model", ".status"):
-        contrast = page.evaluate(CONTRAST, selector)
-        assert contrast >= 4.5, f"{selector} has a contrast of {contrast:.1f} in {scheme}"
+    for scheme in SCHEMES:
+        turn(page, scheme)
+        for selector in TEXTS:
+            contrast = page.evaluate(CONTRAST, selector)
+            assert contrast >= 4.5, f"{selector} has a contrast of {contrast:.1f} in {scheme}"
 
 
 def test_cards_are_reached_and_opened_by_keyboard(open_page: OpenPage) -> None:
@@ -162,6 +164,7 @@ def test_posters_are_cached_and_locked_down(open_page: OpenPage, server: Server)
     assert "default-src 'none'" in headers["content-security-policy"]
 
 
+TEXTS = ".head p", ".meta", ".note", ".rank", ".ticket .stub b", ".notebook p", ".about-model", ".status"
 CONTRAST = """selector => {
   const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
   const rgb = colour => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);

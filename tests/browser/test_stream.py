@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from benchmarks.server import Server
 from recengine.jobs.jobs import Jobs
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import SCHEMES, OpenPage, turn
 from tests.browser.test_training import running, visit
 
 pytestmark = pytest.mark.browser
@@ -82,9 +82,8 @@ def test_watch_pause_reload_go_on_leave_come_back_and_take_it_away(open_page: Op
         assert hits / result["evaluated"] == figures["recall@10"]["value"]
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_on_a_phone_it_fits_and_cancelling_ends_the_process(open_page: OpenPage, jobs: Jobs, scheme: str) -> None:
-    page = open_page("/live?replayed=recent-popularity&speed=50", width=390, height=844, scheme=scheme)
+def test_on_a_phone_it_fits_and_cancelling_ends_the_process(open_page: OpenPage, jobs: Jobs) -> None:
+    page = open_page("/live?replayed=recent-popularity&speed=50", width=390, height=844)
     page.get_by_role("button", name="Replay", exact=True).click()
     page.locator(".figures").wait_for()  # of what runs now
     page.locator(CURVES).wait_for()
@@ -95,4 +94,6 @@ def test_on_a_phone_it_fits_and_cancelling_ends_the_process(open_page: OpenPage,
     assert not running(job.pid or 0)
     expect(page.get_by_role("button", name="Run it again")).to_be_visible()
     expect(page.locator(CURVES)).to_be_visible()
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    for scheme in SCHEMES:
+        turn(page, scheme)
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
