@@ -98,7 +98,7 @@ async def health(_: Request) -> Response:
 
 
 async def shared(request: Request) -> Response:
-    """Show what a link in the address opens, to whoever has it."""
+    """Show what a link in the address opens, to anybody who has it."""
 
     def answer() -> Response:
         from pages.ui import shared_page, visitor_ratings

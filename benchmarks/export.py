@@ -5,7 +5,7 @@ python -m benchmarks.export [--dataset ml-1m-ordered] [--model ials] [--repeats 
 The lists of all users, without what they have rated, on one thread. The rival, where it is installed
 (`pip install implicit`), has the same vectors: its compiled top-k with a sparse matrix of what was rated, and pandas'
 own writers of Parquet and JSON lines. The target is 20,000 users a second. CPU seconds are those of this process, which
-a busy machine does not stretch; wall seconds are printed beside them. The model is trained, or found, before.
+a busy machine does not stretch; wall seconds are printed next to them. The model is trained, or found, before.
 """
 
 from __future__ import annotations

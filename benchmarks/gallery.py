@@ -42,7 +42,7 @@ def block(name: str) -> str:
 
 def document() -> str:
     """Return the document with its tables as the stored figures give them."""
-    return BLOCK.sub(lambda found: block(found[1]), DOCUMENT.read_text(encoding="utf-8"))
+    return BLOCK.sub(lambda match: block(match[1]), DOCUMENT.read_text(encoding="utf-8"))
 
 
 def take(report: Path) -> None:

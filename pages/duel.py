@@ -24,7 +24,7 @@ from recengine.models.registry import MODELS
 SHOWN = 6
 """Films of a list."""
 TWINS = 5
-"""One round in so many shows one model's list dealt into two, to see what chance and habit do."""
+"""One of this many rounds shows one model's list dealt into two, to see what chance and habit do."""
 
 
 class Round(NamedTuple):

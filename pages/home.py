@@ -88,8 +88,8 @@ def studio(model: Recommender, positive: float) -> None:
             left, right = st.container(key="rate-part"), st.container(key="list-part")
             with right:  # the list first: it is what one waits for
                 if mine.stars:
-                    found = scored(model, dataset, mine, [len(mine.stars)], positive, only_from.chosen(dataset, mine))
-                    above = own_list.draw(dataset, model, mine, positive, found)
+                    result = scored(model, dataset, mine, [len(mine.stars)], positive, only_from.chosen(dataset, mine))
+                    above = own_list.draw(dataset, model, mine, positive, result)
                 else:
                     own_list.forget(dataset, mine)
             with left:

@@ -125,7 +125,7 @@ def atomic_text_file(target: Path) -> Iterator[TextIO]:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Make a folder of files that replaces `target` when the block ends without an error; a crash leaves either whole.
 
-    Between two renames `target` is missing: whoever reads it looks among `replaced_versions` then.
+    Between two renames `target` is missing: a reader looks among `replaced_versions` then.
     """
     temporary = _hidden(target, "tmp")
     temporary.mkdir(parents=True)

@@ -152,11 +152,11 @@ def top_k_of_row(
     order = np.lexsort((_tie_order(len(row))[1].numpy(), -row))
     order = order[row[order] > -np.inf]
     n, n_users = len(order), len(salts)
-    place = np.full(len(row), -1)
-    place[order] = np.arange(n)
-    position, rows = (np.zeros(0, np.int64),) * 2 if seen is None else seen.rows_of(users)
-    at = np.zeros(0, np.int64) if seen is None else place[seen.item_idx[rows]]
-    hidden = np.sort((position * (n + 1) + at)[at >= 0])  # a number for each user and place
+    position_of = np.full(len(row), -1)
+    position_of[order] = np.arange(n)
+    user_row, rows = (np.zeros(0, np.int64),) * 2 if seen is None else seen.rows_of(users)
+    at = np.zeros(0, np.int64) if seen is None else position_of[seen.item_idx[rows]]
+    hidden = np.sort((user_row * (n + 1) + at)[at >= 0])  # a number for each user and position
     hidden = hidden[np.diff(hidden, prepend=-1) > 0]
     first = np.searchsorted(hidden, np.arange(n_users + 1) * (n + 1))
     owner = np.repeat(np.arange(n_users), np.diff(first))
@@ -165,26 +165,26 @@ def top_k_of_row(
     )  # of the same numbers, how many of a user's own come before
 
     def nth(user: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the places of the items that come after `number` others of the user's own."""
+        """Return the positions of the items that come after `number` others of the user's own."""
         return number + np.searchsorted(ahead, user * (n + 1) + number, side="right") - first[user]
 
     def before(user: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return how many of the user's own stand before a place."""
+        """Return how many of the user's own stand before a position."""
         return end - np.searchsorted(hidden, user * (n + 1) + end) + first[user]
 
     user, number = np.divmod(np.arange(n_users * k), k)
     listed = number < (n - np.diff(first))[user]
     user, number = user[listed], number[listed]
-    found = nth(user, number)
+    chosen = nth(user, number)
     new = np.flatnonzero(np.diff(row[order], prepend=np.nan) != 0)  # where a run of equal scores begins
-    run = np.searchsorted(new, found, side="right") - 1
+    run = np.searchsorted(new, chosen, side="right") - 1
     begin, end = new[run], np.append(new, n)[run + 1]
     equal = end - begin > 1
     owner, least = user[equal], before(user[equal], begin[equal])
     turned = (number[equal] - least + salts.numpy()[owner]) % (before(owner, end[equal]) - least)
-    found[equal] = nth(owner, least + turned)
+    chosen[equal] = nth(owner, least + turned)
     items, best = np.full(n_users * k, -1), np.full(n_users * k, -np.inf, np.float32)
-    items[listed], best[listed] = order[found], row[order[found]]
+    items[listed], best[listed] = order[chosen], row[order[chosen]]
     return Ranking(*(torch.from_numpy(part.reshape(n_users, k)) for part in (items, best)))
 
 
@@ -211,8 +211,8 @@ def listed_hits(items: Tensor, position: Tensor, item: Tensor, n_items: int) -> 
     if not len(relevant):
         return torch.zeros(items.shape, dtype=torch.bool)
     wanted = torch.arange(len(items))[:, None] * n_items + items
-    found = relevant[torch.searchsorted(relevant, wanted).clamp(max=len(relevant) - 1)]
-    return (found == wanted) & (items >= 0)
+    nearest = relevant[torch.searchsorted(relevant, wanted).clamp(max=len(relevant) - 1)]
+    return (nearest == wanted) & (items >= 0)
 
 
 def _per_user(value: Tensor, n_relevant: Tensor) -> Tensor:

@@ -37,8 +37,8 @@ def wait_for(port: int) -> list[object]:
     while True:
         try:
             with urlopen(f"http://127.0.0.1:{port}/users/1/recommendations", timeout=10) as answer:
-                found = json.load(answer)
-            return found["lists"][0]["items"] if isinstance(found, dict) else found
+                answered = json.load(answer)
+            return answered["lists"][0]["items"] if isinstance(answered, dict) else answered
         except URLError:
             if time.monotonic() > ends:
                 raise

@@ -56,8 +56,8 @@ with np.load(f"{FOLDER}/ids.npz") as ids:
 
 @app.get("/users/{user}/recommendations")
 def recommend(user: int, k: int = 10):
-    found, weights = served.recommend(users[user], seen[users[user]], N=k)
-    return pd.DataFrame({"item": titles[found], "score": weights}).to_dict("records")
+    listed, weights = served.recommend(users[user], seen[users[user]], N=k)
+    return pd.DataFrame({"item": titles[listed], "score": weights}).to_dict("records")
 
 
 threading.Thread(target=uvicorn.run, args=(app,), kwargs={"port": PORT, "log_level": "warning"}, daemon=True).start()

@@ -57,8 +57,8 @@ served, known = load_model(f"{FOLDER}/model.pkl"), pickle.loads(Path(FOLDER, "da
 
 @app.get("/users/{user}/recommendations")
 def recommend(user: int, k: int = 10):
-    found = served.recommend(users=[user], dataset=known, k=k, filter_viewed=True)
-    return found[[Columns.Item, Columns.Score]].to_dict("records")
+    listed = served.recommend(users=[user], dataset=known, k=k, filter_viewed=True)
+    return listed[[Columns.Item, Columns.Score]].to_dict("records")
 
 
 threading.Thread(target=uvicorn.run, args=(app,), kwargs={"port": PORT, "log_level": "warning"}, daemon=True).start()

@@ -127,8 +127,8 @@ def model_zip(folder: Path, dataset: Dataset) -> bytes:
     """Return a model folder as a zip. Raises BadInput where the model is no longer stored."""
     trained = _stored(folder)
     positive = trained.manifest.origin.split.get("positive")
-    with TemporaryDirectory() as place:
-        target = Path(place) / "model"
+    with TemporaryDirectory() as scratch:
+        target = Path(scratch) / "model"
         like = float(positive) if isinstance(positive, int | float) else dataset.like_threshold
         save_folder(target, trained, dataset, positive=like)
         return zip_of(target)
@@ -137,8 +137,8 @@ def model_zip(folder: Path, dataset: Dataset) -> bytes:
 def vectors_file(folder: Path, dataset: Dataset, kind: str) -> bytes:
     """Return vectors as one file: an npz, or a zip of a folder. Raises BadInput for a model that has none."""
     vectors = vectors_of(_stored(folder).model, dataset)
-    with TemporaryDirectory() as place:
-        target = Path(place) / ("vectors.npz" if kind == "npz" else "vectors")
+    with TemporaryDirectory() as scratch:
+        target = Path(scratch) / ("vectors.npz" if kind == "npz" else "vectors")
         write_vectors(vectors, dataset, kind, target)
         return target.read_bytes() if kind == "npz" else zip_of(target)
 

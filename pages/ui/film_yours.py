@@ -66,7 +66,7 @@ class Known(NamedTuple):
 
 
 def known(dataset: Dataset, mine: VisitorRatings, seed: int, positive: float) -> Known:
-    """Return what the visitor has told of other films."""
+    """Return what the visitor has given for other films."""
     events = [event for event in mine.events if event.item_idx != seed]
 
     def aside(kind: str) -> Interactions | None:

@@ -22,8 +22,8 @@ def or_address(key: str, default: Any, name: str, read: Callable[[str], Any]) ->
     read : returns the value that a text stands for, or None when it stands for none
     """
     text = st.query_params.get(name)
-    said = None if text is None else read(text)
-    return value(key, default if said is None else said)
+    given = None if text is None else read(text)
+    return value(key, default if given is None else given)
 
 
 def record(name: str, text: str) -> None:

@@ -33,7 +33,7 @@ DONE = {"pass": "is out of your list", "seen": "counts as seen", "watchlist": "i
 class OwnList(NamedTuple):
     """The list that is shown, with all that it follows from.
 
-    found : the scores by which it is ranked
+    result : the scores by which it is ranked
     items : its films, best first
     why   : the reason of each
     """
@@ -42,13 +42,13 @@ class OwnList(NamedTuple):
     model: Recommender
     mine: VisitorRatings
     positive: float
-    found: Scored
+    result: Scored
     items: list[int]
     why: list[Reason]
 
     def notes(self, items: list[int]) -> list[tuple[str, str, str]]:
         """Return why other films are near the top, in words."""
-        return notes_of(self.model, self.dataset, self.mine, items, self.positive, bool(self.found.fallback[0]))[1]
+        return notes_of(self.model, self.dataset, self.mine, items, self.positive, bool(self.result.fallback[0]))[1]
 
 
 class Stand(NamedTuple):
@@ -96,10 +96,10 @@ def notes_of(
     return why, [because(dataset, reason, item) for reason, item in zip(why, items, strict=True)]
 
 
-def draw(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float, found: Scored) -> OwnList:
-    """Draw the list, ranked by the scores in `found`, and return it."""
+def draw(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: float, result: Scored) -> OwnList:
+    """Draw the list, ranked by the scores in `result`, and return it."""
     state, histories = st.session_state, as_histories(dataset, mine.events, [len(mine.events)], positive)
-    shown = listed(ranked(found, histories, positive, SHOWN, steering.chosen_steering(dataset, positive)))
+    shown = listed(ranked(result, histories, positive, SHOWN, steering.chosen_steering(dataset, positive)))
     stand = stand_of(dataset, mine)
     if state.get("rate stands") != stand:  # the marks stay until the next act
         state["rate before"] = state.get("rate shown", [])
@@ -107,7 +107,7 @@ def draw(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: f
         state["rate stands"] = stand
     state["rate shown"] = shown
     change = moved(state["rate before"], shown)
-    fallback = bool(found.fallback[0])
+    fallback = bool(result.fallback[0])
     with st.container(horizontal=True, vertical_alignment="center", key="list-head"):
         st.html('<h2 class="row-title">Top picks for you</h2>', width="stretch")
         _offer_undo(dataset, mine)
@@ -129,7 +129,7 @@ def draw(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: f
         says=says(dataset, model, mine, positive, fallback, list(change.values())),
         strip="Your top three" if shown else "",
     )
-    return OwnList(dataset, model, mine, positive, found, shown, why)
+    return OwnList(dataset, model, mine, positive, result, shown, why)
 
 
 def listed(items: NDArray[Any]) -> list[int]:

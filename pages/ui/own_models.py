@@ -98,9 +98,9 @@ def _ready(dataset: Dataset, name: str) -> Iterator[Trained]:
 
 def draw_result(trials: dict[str, Trial], words: Words) -> None:
     """Draw a row for each model, the best first, and what that tells in words."""
-    told = verdict(trials)
+    outcome = verdict(trials)
     has_pairs = not math.isnan(next(iter(trials.values())).pairs.value)
-    figure = told.figure if told else "hits"
+    figure = outcome.figure if outcome else "hits"
     order = sorted(trials, key=lambda name: -trials[name].value(figure))
     st.html(f'<p class="verdict" role="status">{conclusion(trials, words)}</p>')
     heads = ["Model", *(["Liked first"] if has_pairs else []), "In the top ten"]
@@ -116,9 +116,9 @@ def draw_result(trials: dict[str, Trial], words: Words) -> None:
     )
     st.caption(words.say(explanation(trials, has_pairs)))
     with st.container(horizontal=True, key="suits-actions"):
-        if told is not None and told.best != sidebar.choice().model:
-            label = f"Use {recipes.label(told.best)}"
-            if st.button(label, on_click=sidebar.choose, args=("model", told.best), key="suits-use"):
+        if outcome is not None and outcome.best != sidebar.choice().model:
+            label = f"Use {recipes.label(outcome.best)}"
+            if st.button(label, on_click=sidebar.choose, args=("model", outcome.best), key="suits-use"):
                 st.rerun()
         st.download_button(
             "Download the data",
@@ -134,17 +134,17 @@ def draw_result(trials: dict[str, Trial], words: Words) -> None:
 
 def conclusion(trials: dict[str, Trial], words: Words) -> str:
     """Return in words which model suits the visitor, and how sure that is, as HTML."""
-    told = verdict(trials)
-    if told is None:
+    outcome = verdict(trials)
+    if outcome is None:
         return "One model is ready, so there is nothing to compare it with yet."
-    best = f"<b>{html(recipes.label(told.best))}</b>"
-    rivals = [html(recipes.label(name)) for name in told.rivals]
-    share = f"{trials[told.best].value(told.figure):.0%}"
+    best = f"<b>{html(recipes.label(outcome.best))}</b>"
+    rivals = [html(recipes.label(name)) for name in outcome.rivals]
+    share = f"{trials[outcome.best].value(outcome.figure):.0%}"
     did = f"it puts a film you liked ahead of one you did not in {share} of the pairs"
-    if told.figure == "hits":
+    if outcome.figure == "hits":
         did = f"{share} of the films you liked come back in its top ten"
     did = words.say(did)
-    if told.is_sure:
+    if outcome.is_sure:
         return f"{best} suits you best: {did}, and no other model here comes so close that chance could explain it."
     others = rivals[0] if len(rivals) == 1 else f"{', '.join(rivals[:-1])} and {rivals[-1]}"
     if len(rivals) > 3:

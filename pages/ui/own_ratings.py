@@ -75,8 +75,8 @@ def draw(dataset: Dataset, mine: VisitorRatings) -> None:
         st.session_state["mine order"] = kept
     films = kept[2]
     if query:
-        found = caches.title_search(dataset).find(query, limit=dataset.n_items)
-        matching = set() if found.nearest else set(found.films)
+        result = caches.title_search(dataset).find(query, limit=dataset.n_items)
+        matching = set() if result.nearest else set(result.films)
         films = [item for item in films if item in matching]
         if not films:
             st.caption(f"None of your {len(kept[2]):,} {words.items} matches “{markdown(query)}”.")

@@ -115,11 +115,11 @@ def spread(dataset: Dataset, mine: VisitorRatings, words: Words) -> None:
     steps = STARS if any(stars % 1 for stars in given) else STARS[1::2]
     counts = [given.count(stars) for stars in steps]
     top = steps[int(np.argmax(counts))]
-    said = f"Your most common rating is {top:g} ★: {counted(given.count(top), words.items)} of {len(given):,}."
+    text = f"Your most common rating is {top:g} ★: {counted(given.count(top), words.items)} of {len(given):,}."
     st.html('<h2 class="row-title">How your stars spread</h2>')
-    st.caption(said)
+    st.caption(text)
     table = pd.DataFrame({"stars": [f"{stars:g} ★" for stars in steps], words.items: counts})
-    plot.bars(table, "my stars", alt=f"Bars: {said}", height=180)
+    plot.bars(table, "my stars", alt=f"Bars: {text}", height=180)
 
 
 def liked_share(groups: Sequence[Group], kind: str, words: Words) -> None:

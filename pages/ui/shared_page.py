@@ -25,7 +25,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex, nofollow",
 }
-"""No copy is kept, so that a link that was taken back is dead at once; the address is told to nobody."""
+"""No copy is kept, so that a link that was taken back is dead at once; the address is given to nobody."""
 PICTURE = "shared.png"
 """Path of the picture in a link's preview."""
 _STYLE = (Path(__file__).parent / "shared_page.css").read_text(encoding="utf-8")

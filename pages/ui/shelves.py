@@ -46,11 +46,11 @@ def loved_most(why: list[Reason]) -> int | None:
 
 def shelves(above: OwnList) -> list[Shelf]:
     """Return the rows; no film stands in two of them, nor in the list above, and none that is rated or put aside."""
-    dataset, model, mine, positive, found = above[:5]
+    dataset, model, mine, positive, result = above[:5]
     gone, rows = set(above.items), []
     seed = loved_most(above.why)
     if seed is not None and "similar" in model.abilities:
-        can_be_listed = (found.scores[0] > -np.inf).numpy()
+        can_be_listed = (result.scores[0] > -np.inf).numpy()
         near = model.similar_items([seed], k=min(60, dataset.n_items - 1)).items
         items = [item for item in listed(near.numpy()) if can_be_listed[item] and item not in gone][:LENGTH]
         verb = "liked" if words_of(dataset).is_implicit else "loved"
@@ -60,7 +60,7 @@ def shelves(above: OwnList) -> list[Shelf]:
     for key, (knob, title, about) in STEERED.items():
         knobs = steering.chosen_knobs(dataset).turned(knob, 1.0)
         by_knob = steering.steered(dataset, positive, knobs)
-        best = listed(ranked(found, histories, positive, LENGTH + len(gone), by_knob))
+        best = listed(ranked(result, histories, positive, LENGTH + len(gone), by_knob))
         items = [item for item in best if item not in gone][:LENGTH]
         rows.append(Shelf(key, (title, ""), about, items))
         gone.update(items)

@@ -37,8 +37,8 @@ def lists(
     steering: Steering | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return (len(lengths), k) items after the first ratings, and which lists are popularity (nothing liked yet)."""
-    found = scored(model, dataset, mine, lengths, positive)
-    return ranked(found, as_histories(dataset, mine.events, lengths, positive), positive, k, steering), found.fallback
+    result = scored(model, dataset, mine, lengths, positive)
+    return ranked(result, as_histories(dataset, mine.events, lengths, positive), positive, k, steering), result.fallback
 
 
 def steered_lists(
@@ -46,8 +46,8 @@ def steered_lists(
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return what `lists` does, as the visitor steers it, of the films that they hold it to."""
     among, histories = only_from.chosen(dataset, mine), as_histories(dataset, mine.events, lengths, positive)
-    found = scored(model, dataset, mine, lengths, positive, among)
-    return ranked(found, histories, positive, k, chosen_steering(dataset, positive)), found.fallback
+    result = scored(model, dataset, mine, lengths, positive, among)
+    return ranked(result, histories, positive, k, chosen_steering(dataset, positive)), result.fallback
 
 
 def scored(
@@ -71,11 +71,11 @@ def scored(
 
 
 def ranked(
-    found: Scored, histories: Interactions, positive: float, k: int, steering: Steering | None
+    result: Scored, histories: Interactions, positive: float, k: int, steering: Steering | None
 ) -> NDArray[np.int64]:
     """Return the best k items of each row, (rows, k), steered if asked, and -1 where fewer are left."""
-    scores = found.scores if steering is None else steering.rerank(found.scores, histories.at_least(positive))
-    return top_k(scores, min(k, scores.shape[1]), found.salts).items.numpy()
+    scores = result.scores if steering is None else steering.rerank(result.scores, histories.at_least(positive))
+    return top_k(scores, min(k, scores.shape[1]), result.salts).items.numpy()
 
 
 def marks_of(items: Sequence[int], histories: Interactions) -> Interactions:

@@ -26,7 +26,7 @@ def add_commands(commands: Commands) -> None:
 
 def start(options: argparse.Namespace, report: Reporter) -> None:
     """Hand this process over to Streamlit."""
-    script = next((place for place in PLACES if place.is_file()), None)
+    script = next((path for path in PLACES if path.is_file()), None)
     if script is None or find_spec("streamlit") is None:
         remedy = "install it with `pip install 'recengine[app]'`"
         raise BadInput("app", remedy=remedy, problem="needs Streamlit, which is not installed")

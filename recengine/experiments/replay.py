@@ -66,23 +66,23 @@ def report_replays(
 
     replayed : returns what `replay_one` gave for a name, or raises why it gave nothing
     """
-    found, errors = {}, {}
+    results, errors = {}, {}
     for name in request.models:
         try:
-            found[name] = replayed(name)
+            results[name] = replayed(name)
         except Exception as error:
             errors[name] = error
-    if not found:
+    if not results:
         raise next(iter(errors.values()))
-    ranks = {name: arrays["learning"] for name, (arrays, _) in found.items()}
-    ranks |= {name + FROZEN: arrays["frozen"] for name, (arrays, _) in found.items() if "frozen" in arrays}
+    ranks = {name: arrays["learning"] for name, (arrays, _) in results.items()}
+    ranks |= {name + FROZEN: arrays["frozen"] for name, (arrays, _) in results.items() if "frozen" in arrays}
     seconds = {
-        name: found[name.removesuffix(FROZEN)][1]["seconds"]["frozen" if name not in found else "learning"]
+        name: results[name.removesuffix(FROZEN)][1]["seconds"]["frozen" if name not in results else "learning"]
         for name in ranks
     }
     replay = Replay(request.stream(dataset), request.k, ranks, seconds)
     settings = {
-        name: configure(request.kind(name), dict(request.models[name]), request.run)[0].to_dict() for name in found
+        name: configure(request.kind(name), dict(request.models[name]), request.run)[0].to_dict() for name in results
     }
     return StreamReport.of(
         replay, dataset=dataset.name, positive=request.positive, masked=not request.include_seen, settings=settings

@@ -146,10 +146,10 @@ def _table(planned: Planned, store: CellStore, failures: Mapping[str, str]) -> T
 
     def contents(name: str, seed: int) -> Contents:
         key = cells[name, seed].key
-        found = None if key in failures else store.find(key)
-        if found is None:
+        stored = None if key in failures else store.find(key)
+        if stored is None:
             raise NotMeasured(failures.get(key, "its cell cannot be read; run the experiment again"))
-        return found
+        return stored
 
     refused: Mapping[str, str]
     made: Report

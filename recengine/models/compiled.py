@@ -1,6 +1,6 @@
 """How the package compiles its inner loops, and where it keeps what was compiled.
 
-Compiling takes seconds, once: the result is kept in a folder of the package's own, beside its files where they can be
+Compiling takes seconds, once: the result is kept in a folder of the package's own, next to its files where they can be
 written, else in the home (`RECENGINE_HOME`). The folder is named by a hash of all files with compiled functions, since
 numba sees that a function's own file has changed, but not the file of a function that it calls. `NUMBA_CACHE_DIR`, if
 set, is taken instead. Importing this imports numba, which takes half a second.

@@ -2,7 +2,7 @@
 
 `RECENGINE_MODELS` lists their paths, joined as in PATH; installed packages name theirs in the entry-point group
 `recengine.models`. A module holds subclasses of `Recommender`, or a function `recommend(user_id, history, k)` that
-returns item ids, best first, or both; what the function needs training for comes from `learn(ratings)` beside it.
+returns item ids, best first, or both; what the function needs training for comes from `learn(ratings)` next to it.
 Nothing that is uploaded is ever run.
 """
 

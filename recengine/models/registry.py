@@ -64,8 +64,8 @@ class Registry(Mapping[str, type[Recommender]]):
         with self._lock:
             if self._loaded is None:
                 self._loaded = {}, []  # what a plugin sees that looks here while it is loaded
-                found, errors = find_plugins(list(self.built_in))
-                self._loaded = {model.name: model for model in found}, errors
+                loaded, errors = find_plugins(list(self.built_in))
+                self._loaded = {model.name: model for model in loaded}, errors
             return self._loaded
 
     def __getitem__(self, name: str) -> type[Recommender]:

@@ -207,7 +207,7 @@ class EventLog:
         return token
 
     def shared(self, token: str) -> Link | None:
-        """Return the link of a token, for whoever holds it; None where it was taken back or never was."""
+        """Return the link of a token, for anybody who holds it; None where it was taken back or never was."""
         if not _TOKEN.fullmatch(token):
             return None
         with self._read() as connection:

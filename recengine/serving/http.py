@@ -3,7 +3,7 @@
     app = create_app(open_folder(Path("ease-100k")))        # an ASGI application; `serve` runs it with uvicorn
 
 The routes and what they take and give stand on the page `/docs`, which needs no network. A folder that is replaced,
-as `train` does atomically, is loaded beside the model that answers and takes its place between two requests; one that
+as `train` does atomically, is loaded next to the model that answers and takes its place between two requests; one that
 cannot be read changes nothing but what `/health` says. Errors have one form: `{"error": {field, value, expected,
 remedy, message}}`.
 """

@@ -77,7 +77,7 @@ def onnx_model(model: Recommender, dataset: Dataset) -> onnx.ModelProto:
         assert module is not None  # as `check_onnx` has seen
         graph = _traced(module, model.n_items)
     users = ids_as_json(dataset.user_ids) if len(graph.graph.input) == 1 else None
-    said: dict[str, str | None] = {
+    facts: dict[str, str | None] = {
         "model": model.name,
         "recengine": __version__,
         "item_ids": ids_as_json(dataset.item_ids),
@@ -86,7 +86,7 @@ def onnx_model(model: Recommender, dataset: Dataset) -> onnx.ModelProto:
         "inputs": _inputs(module, model.n_items) if users is None else "user_idx (B,): positions in user_ids",
         "outputs": "scores (B, n_items), by position in item_ids",
     }
-    helper.set_model_props(graph, {name: text for name, text in said.items() if text is not None})
+    helper.set_model_props(graph, {name: text for name, text in facts.items() if text is not None})
     return graph
 
 

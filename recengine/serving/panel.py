@@ -94,13 +94,13 @@ class Films:
 
     def find(self, titles: Sequence[str]) -> list[int]:
         """Return the items of these titles, as catalogues write them; what the data do not have is noted as missing."""
-        found = []
+        matches = []
         for raw in titles:
             title, year, others = split_title(raw)
             items = self._match.titled([title, *filter(None, others.split("|"))], year)
-            found += items[:1]
+            matches += items[:1]
             self.missing += [] if items else [raw]
-        return found
+        return matches
 
     def fits(self, rule: Mapping[str, Any], item: int) -> bool:
         """Return whether an item is of the kind that a rule describes: all that it states must hold."""

@@ -157,8 +157,8 @@ def verdict(trials: Mapping[str, Trial]) -> Verdict | None:
     figures = [*(["pairs"] if min(m, n) >= LEAST_OF_A_KIND else []), *(["hits"] if m >= LEAST_USERS else [])]
     if len(trials) < 2 or not figures:
         return None
-    told = [_by(trials, figure, 1 - 0.05 / len(figures)) for figure in figures]
-    return next((one for one in told if one.is_sure), told[0])
+    verdicts = [_by(trials, figure, 1 - 0.05 / len(figures)) for figure in figures]
+    return next((one for one in verdicts if one.is_sure), verdicts[0])
 
 
 def _by(trials: Mapping[str, Trial], figure: str, level: float) -> Verdict:

@@ -1,7 +1,7 @@
 """Vectors with ids, in the formats of other software: NumPy, Parquet, Embedding Projector, faiss.
 
-    found = vectors_of(model, dataset)
-    write_vectors(found, dataset, "npz", Path("vectors.npz"))
+    vectors = vectors_of(model, dataset)
+    write_vectors(vectors, dataset, "npz", Path("vectors.npz"))
 
 Where the model scores by products of vectors, user . item + both biases is the score, to the last digits of float32.
 Of other models that know which items are alike there are the items' vectors alone, whose cosine is the likeness.

@@ -79,7 +79,7 @@ def why_not(
 
     history      : all that the user rated
     passed, seen : what else the user is not listed, as `recommend_new` takes it
-    progress     : is told again and again what share of all that may be tried has been; what it raises ends the search
+    progress     : is called with the share of all tries that has been made, again and again; what it raises ends it
 
     Tried are the best rating for the `KNOWN` most rated items that the user has not rated and for those most like the
     target, both ends of the scale for what is listed, and the other end for what the user has rated; of the known and

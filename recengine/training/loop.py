@@ -300,7 +300,7 @@ def ranking_validator(
 
 
 def most_ranked(n_items: int) -> int:
-    """Return for how many users a validation ranks so many items at most."""
+    """Return for how many users a validation ranks that many items at most."""
     return max(LEAST_RANKED, EXACT_UP_TO // max(1, n_items))
 
 

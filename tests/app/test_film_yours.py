@@ -105,8 +105,8 @@ def test_why_not_is_tried_on_the_model(open_film, sample: Dataset) -> None:
     rank = int(re.findall(r"<b>rank (\d+)</b>", answer)[0])
     assert added
     assert rank <= 10
-    told = GIVEN | {title: float(stars) for title, stars in added}
-    events = located([rated(item_of(sample, title), stars) for title, stars in told.items()], sample.item_index_of)
+    given = GIVEN | {title: float(stars) for title, stars in added}
+    events = located([rated(item_of(sample, title), stars) for title, stars in given.items()], sample.item_index_of)
     history = as_histories(sample, events, [len(events)], 4.0)
     model = obtain(TrainingRequest(sample, DEFAULT)).model
     listed = recommend_new(model, sample, history, k=10).ranking.items[0].tolist()

@@ -78,8 +78,8 @@ def test_films_newer_than_the_catalogue_are_counted_with_its_last_year(app: AppT
     upload(
         app, f"Date,Name,Year,Letterboxd URI,Rating\n2024-05-31,Not Made Yet,{last + 9},https://boxd.it/9,4\n{ALIEN}"
     )
-    (said,) = [caption.value for caption in app.caption if f"catalogue ends in {last}" in caption.value]
-    assert "one missing film is newer" in said
+    (text,) = [caption.value for caption in app.caption if f"catalogue ends in {last}" in caption.value]
+    assert "one missing film is newer" in text
 
 
 def test_an_unknown_format_is_explained_with_an_example_that_works(app: AppTest) -> None:

@@ -189,11 +189,11 @@ def test_taste_without_a_like_says_what_it_takes(open_app: Open) -> None:
 
 def test_hostile_names_reach_the_charts_and_captions_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     evil = own_taste.Group("<img src=x> ![](http://x.example) `a`", 3, 3, 0, 1.0, 0.1, 5.0, 3.0)
-    said: list[str] = []
-    monkeypatch.setattr(own_taste.st, "caption", said.append)
-    monkeypatch.setattr(own_taste.st, "html", said.append)
-    monkeypatch.setattr(own_taste.st, "plotly_chart", lambda figure, **_: said.append(figure.data[0].y[0]))
+    texts: list[str] = []
+    monkeypatch.setattr(own_taste.st, "caption", texts.append)
+    monkeypatch.setattr(own_taste.st, "html", texts.append)
+    monkeypatch.setattr(own_taste.st, "plotly_chart", lambda figure, **_: texts.append(figure.data[0].y[0]))
     monkeypatch.setattr(own_taste.st, "download_button", lambda *_, **__: None)
     own_taste.liked_share([evil], "genres", Words(True, True, False))
-    assert "&lt;img src=x&gt; ![](http" in said[0]
-    assert "<img" not in "".join(said)
+    assert "&lt;img src=x&gt; ![](http" in texts[0]
+    assert "<img" not in "".join(texts)

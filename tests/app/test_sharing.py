@@ -160,10 +160,10 @@ def test_hostile_titles_are_text_in_a_shared_page(title: str) -> None:
     film = SharedFilm(title, 1999, f"Drama|{title}", because=("Because they loved", title, f"· {title}"))
     shared = Shared(title, title, [film], [film._replace(stars=4.5)], 1)
     text = shared_page.page(Link("t", 0, shared.to_bytes()), PICTURE)[0]
-    found = Elements()
-    found.feed(text.partition("<body>")[2])
-    assert found.tags <= TAGS
-    assert found.attributes <= ATTRIBUTES
+    elements = Elements()
+    elements.feed(text.partition("<body>")[2])
+    assert elements.tags <= TAGS
+    assert elements.attributes <= ATTRIBUTES
     with Image.open(BytesIO(shared_page.picture(shared.to_bytes()))) as picture:
         assert (picture.format, picture.size) == ("PNG", (1200, 630))
     assert all(address.startswith("poster/v1.svg?") for address in re.findall(r'src="([^"]*)"', text))

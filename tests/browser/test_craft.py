@@ -128,10 +128,10 @@ def layout_shift(page: Page) -> float:
 
 def barriers(page: Page) -> list[str]:
     """Return what axe-core finds, but minor rules and those that Streamlit's own elements break."""
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(result => result.violations)")
+    broken = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(result => result.violations)")
     return [
         f"{rule['id']} ({rule['impact']}): {node['html'][:200]} {node['failureSummary'][:200]}"
-        for rule in found
+        for rule in broken
         if rule["id"] not in STREAMLITS and rule["impact"] != "minor"
         for node in rule["nodes"]
     ]

@@ -36,9 +36,9 @@ def test_why_not_names_ratings_with_which_recommend_lists_the_item(run, folder: 
     answers = [json_of(run("why-not", row["item_id"], "-k", 5, *options)) for row in listed[:20:4]]
     assert answers[0]["ratings"] == []
     assert [answer["rank"] for answer in answers] == [1, 5, 9, 13, 17]
-    found = [answer for answer in answers if answer["ratings"]]
-    assert found
-    for answer in found:
+    answered = [answer for answer in answers if answer["ratings"]]
+    assert answered
+    for answer in answered:
         more = mine.read_text() + "".join(f"{row['item_id']},{row['rating']}\n" for row in answer["ratings"])
         (mine.parent / "more.csv").write_text(more)
         then = json_of(run("recommend", "-k", 5, *options[:3], mine.parent / "more.csv", "--json"))["recommendations"]

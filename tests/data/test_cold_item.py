@@ -35,13 +35,13 @@ def test_content_finds_what_a_user_likes_among_items_that_nobody_rated_and_ease_
     tiny: Dataset,
 ) -> None:
     split = make_split(tiny, "cold-item", share=0.4)
-    found = {
+    results = {
         name: evaluate(model_class(name)().fit(split.fit, items=tiny.items), split, k=3) for name in ("content", "ease")
     }
-    assert set(found["content"].lists[found["content"].lists >= 0]) <= set(split.candidates)
-    assert not found["content"].fallback.any()
-    assert found["ease"].fallback.all()
-    gain = {name: float(np.nanmean(result.per_user["ndcg@3"])) for name, result in found.items()}
+    assert set(results["content"].lists[results["content"].lists >= 0]) <= set(split.candidates)
+    assert not results["content"].fallback.any()
+    assert results["ease"].fallback.all()
+    gain = {name: float(np.nanmean(result.per_user["ndcg@3"])) for name, result in results.items()}
     assert gain["content"] > 1.5 * gain["ease"]
 
 

@@ -150,11 +150,11 @@ def test_the_sample_is_always_there(offline: Path) -> None:
     assert fetch("sample").is_dir()
     data = load_dataset("sample")
     assert data.simulated
-    told = SOURCES["sample"]
+    source = SOURCES["sample"]
     for count, real in (
-        (told.n_ratings, len(data.ratings)),
-        (told.n_users, data.n_users),
-        (told.n_items, data.n_items),
+        (source.n_ratings, len(data.ratings)),
+        (source.n_users, data.n_users),
+        (source.n_items, data.n_items),
     ):
         assert abs(count - real) <= 0.1 * real  # stated before it is built, so roughly
 

@@ -30,14 +30,14 @@ def slowly(lists: np.ndarray, users: list[int], history: Interactions) -> dict[s
         past = history.item_idx[history.user_idx == user].tolist()
         result["novelty"].append(float(np.mean([-math.log2(max(counts[i], 1) / known_users) for i in items])))
         result["popularity_lift"].append(counts[items].mean() / counts[past].mean() - 1 if past else math.nan)
-        told = [i for i in items if weights[i]]
+        known = [i for i in items if weights[i]]
         pairs = []
-        for a, b in itertools.combinations(told, 2):
+        for a, b in itertools.combinations(known, 2):
             dot = sum(weights[a][n] * weights[b].get(n, 0) for n in weights[a])
             pairs.append(1 - dot / math.prod(math.sqrt(sum(w * w for w in weights[i].values())) for i in (a, b)))
         result["ild"].append(float(np.mean(pairs)) if pairs else math.nan)
         shares = []
-        for group in (past, told):
+        for group in (past, known):
             total = {n: sum(weights[i].get(n, 0) for i in group) for n in names}
             mass = sum(total.values())
             shares.append({n: value / mass for n, value in total.items()} if mass else {})
@@ -55,9 +55,9 @@ def test_every_metric_agrees_with_loops_where_some_genres_are_unknown() -> None:
     lists = np.stack([rng.permutation(6)[:4] for _ in range(8)])
     lists[0, 2:], lists[1] = -1, [2, 5, -1, -1]  # a short list, and one of unknown genres alone
     items = pd.DataFrame({"genres": GENRES})
-    found = beyond_accuracy(lists, np.arange(8), history, genre_matrix(items), 4)
+    figures = beyond_accuracy(lists, np.arange(8), history, genre_matrix(items), 4)
     for name, expected in slowly(lists, list(range(8)), history).items():
-        assert found[f"{name}@4"] == pytest.approx(expected, abs=1e-9, nan_ok=True), name
+        assert figures[f"{name}@4"] == pytest.approx(expected, abs=1e-9, nan_ok=True), name
 
 
 def test_m40_what_needs_genres_is_blank_where_there_are_none(tiny: Dataset) -> None:

@@ -200,8 +200,8 @@ def test_m35_no_name_of_an_item_decides_which_row_is_tested_nor_what_a_model_rea
     tied = replace(tiny, ratings=replace(tiny.ratings, timestamp=tiny.ratings.timestamp // 7))  # many equal times
     first, other = renamed(tied, list(range(40))), renamed(tied, names)
     splits = [make_split(data, "leave-last") for data in (first, other)]
-    place = np.argsort(np.argsort(names))  # the index of each of the first data set's items in the other
-    assert place[splits[0].test.item_idx].tolist() == splits[1].test.item_idx.tolist()
+    position = np.argsort(np.argsort(names))  # the index of each of the first data set's items in the other
+    assert position[splits[0].test.item_idx].tolist() == splits[1].test.item_idx.tolist()
     for model_name in ("ease", "bias"):  # scores without ties
         figures = []
         for split in splits:

@@ -30,7 +30,7 @@ def test_the_experiments_of_the_results_can_be_asked_of_the_data(path: Path) -> 
 
 def test_the_results_are_what_the_stored_figures_give() -> None:
     assert document() == DOCUMENT.read_text(encoding="utf-8"), "run: python -m benchmarks.gallery"
-    shown = [found[1] for found in BLOCK.finditer(DOCUMENT.read_text(encoding="utf-8"))]
+    shown = [match[1] for match in BLOCK.finditer(DOCUMENT.read_text(encoding="utf-8"))]
     assert sorted(shown) == sorted(path.stem for path in FILES)
 
 

@@ -116,9 +116,9 @@ def test_guesses_open_nothing_and_a_revoked_link_is_dead_in_every_process(tmp_pa
     url = f"sqlite:///{tmp_path / 'ratings.db'}"
     log = EventLog(url)
     token = log.share("ann", b"a list")
-    for place in range(len(token)):  # all tokens that differ in one letter, as a first step of guessing them
+    for position in range(len(token)):  # all tokens that differ in one letter, as a first step of guessing them
         for letter in "AZaz09-_":
-            guess = token[:place] + letter + token[place + 1 :]
+            guess = token[:position] + letter + token[position + 1 :]
             assert (log.shared(guess) is not None) == (guess == token)
     other = EventLog(url)
     assert other.shared(token) is not None

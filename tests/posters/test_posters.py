@@ -108,10 +108,10 @@ def test_no_letter_is_drawn_beyond_the_margin_whatever_font_the_viewer_has(title
             assert part.get("lengthAdjust") == "spacingAndGlyphs"
             assert 24 <= float(part.attrib["x"]) <= float(part.attrib["x"]) + float(part.attrib["textLength"]) <= 276.01
         for part in root.iter(f"{SVG}g"):
-            place, _, scale = part.get("transform", "").partition(" scale(")
+            position, _, scale = part.get("transform", "").partition(" scale(")
             if "path" in {child.tag.removeprefix(SVG) for child in part} and re.fullmatch(r"0\.\d+\)", scale):
                 pen = max(_shift(child) for child in part)
-                assert float(re.findall(r"[\d.]+", place)[0]) + pen * float(scale[:-1]) < 276
+                assert float(re.findall(r"[\d.]+", position)[0]) + pen * float(scale[:-1]) < 276
 
 
 def _shift(letter: ET.Element) -> float:

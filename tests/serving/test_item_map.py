@@ -138,8 +138,8 @@ def test_similarities_in_parts_give_the_same_vectors(
     expected = item_map._factored(model)
     monkeypatch.setattr(item_map, "DENSE", dense)
     monkeypatch.setattr(item_map, "ROWS_AT_ONCE", 7)
-    found = item_map._factored(model)
-    torch.testing.assert_close(found @ found.T, expected @ expected.T, atol=1e-4, rtol=1e-4)
+    vectors = item_map._factored(model)
+    torch.testing.assert_close(vectors @ vectors.T, expected @ expected.T, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name, kind in MODELS.items() if "similar" in kind.abilities])

@@ -41,10 +41,10 @@ def test_users_of_the_data_get_their_scores(tiny: Dataset, tmp_path: Path, name:
     for users in (np.arange(tiny.n_users), np.array([7])):
         (scores,) = session.run(["scores"], {"user_idx": users})
         np.testing.assert_allclose(scores, model.score(users).numpy(), atol=1e-5)
-    told = session.get_modelmeta().custom_metadata_map
-    assert json.loads(told["item_ids"]) == tiny.item_ids.tolist()
-    assert json.loads(told["user_ids"]) == tiny.user_ids.tolist()
-    assert json.loads(told["item_titles"]) == tiny.items["title"].tolist()
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["item_ids"]) == tiny.item_ids.tolist()
+    assert json.loads(metadata["user_ids"]) == tiny.user_ids.tolist()
+    assert json.loads(metadata["item_titles"]) == tiny.items["title"].tolist()
 
 
 @pytest.mark.slow
@@ -52,10 +52,10 @@ def test_users_of_the_data_get_their_scores(tiny: Dataset, tmp_path: Path, name:
 def test_a_sequence_model_reads_what_users_rated(tiny: Dataset, tmp_path: Path, horizon: str) -> None:
     model: Any = trained(tiny, "gru", hidden_dim=8, horizon=horizon, max_length=4)
     session = written(model, tiny, tmp_path)
-    told = session.get_modelmeta().custom_metadata_map
-    assert "user_ids" not in told
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert "user_ids" not in metadata
     of = "all" if horizon == "sitting" else "the latest 4"
-    assert told["inputs"].startswith(f"item_idx (B, L): positions in item_ids of {of} of each user's ratings")
+    assert metadata["inputs"].startswith(f"item_idx (B, L): positions in item_ids of {of} of each user's ratings")
     rows = tiny.ratings.select(np.arange(len(tiny.ratings)) % 7 > 0)  # users of unlike lengths, not those it learned
     longest = int(rows.user_counts.max()) if horizon == "sitting" else 4
     items, ratings, _ = Sequences(rows).last(np.arange(tiny.n_users), longest)

@@ -168,6 +168,6 @@ def test_any_query_for_users_is_answered(query: str) -> None:
 )
 def test_a_numeral_is_no_beginning_of_a_word_and_a_short_query_no_part_of_one(query: str, wrong: str) -> None:
     index = TitleIndex([wrong, "Kestrel"], years=[1999, 2001], weights=[9, 1])
-    found = TitleSearch(index, ["villain space", "bird"]).find(query)
-    assert found.nearest or found.films == [1]
+    result = TitleSearch(index, ["villain space", "bird"]).find(query)
+    assert result.nearest or result.films == [1]
     assert not TitleSearch(TitleIndex(["Rocky IV"])).find("rocky 4").nearest

@@ -147,17 +147,17 @@ def test_of_equal_models_one_is_sure_to_be_best_in_at_most_one_case_in_twenty(ri
     rng, alarms = np.random.default_rng(1), 0
     for _ in range(1_000):
         common = rng.normal(size=30) + 1.0 * (np.arange(30) < 20)
-        told = verdict({str(name): made_up(rng, 20, 10, 0.0, common) for name in range(rivals)})
-        assert told is not None
-        alarms += told.is_sure
+        result = verdict({str(name): made_up(rng, 20, 10, 0.0, common) for name in range(rivals)})
+        assert result is not None
+        alarms += result.is_sure
     assert alarms / 1_000 <= 0.065  # two standard errors above
 
 
 def test_a_much_better_model_is_found_and_few_ratings_tell_nothing() -> None:
     rng = np.random.default_rng(2)
-    told = verdict({"good": made_up(rng, 40, 20, 2.5), "bad": made_up(rng, 40, 20, 0.0)})
-    assert told is not None
-    assert (told.best, told.figure, told.is_sure, told.rivals) == ("good", "pairs", True, ())
+    result = verdict({"good": made_up(rng, 40, 20, 2.5), "bad": made_up(rng, 40, 20, 0.0)})
+    assert result is not None
+    assert (result.best, result.figure, result.is_sure, result.rivals) == ("good", "pairs", True, ())
     assert verdict({"good": made_up(rng, 9, 4, 2.5), "bad": made_up(rng, 9, 4, 0.0)}) is None
     assert verdict({"good": made_up(rng, 40, 20, 2.5)}) is None
     only_likes = verdict({"good": made_up(rng, 60, 0, 2.5), "bad": made_up(rng, 60, 0, 0.0)})
@@ -169,11 +169,11 @@ def test_a_much_better_model_is_found_and_few_ratings_tell_nothing() -> None:
 def test_lists_may_tell_what_pairs_cannot() -> None:
     rng = np.random.default_rng(3)
     pairs = np.full((30, 6), 0.5)
-    told = verdict(
+    result = verdict(
         {name: Trial((rng.random(30) < p).astype(float), pairs, 0.0) for name, p in (("a", 0.9), ("b", 0.1))}
     )
-    assert told is not None
-    assert (told.best, told.figure, told.is_sure) == ("a", "hits", True)
+    assert result is not None
+    assert (result.best, result.figure, result.is_sure) == ("a", "hits", True)
 
 
 def test_the_difference_of_two_models_is_delong_s() -> None:

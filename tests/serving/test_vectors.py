@@ -140,9 +140,9 @@ def test_a_search_with_faiss_finds_what_the_model_ranks_first(
     write_vectors(vectors, shop, "faiss", tmp_path / "v")
     index = faiss.read_index(str(tmp_path / "v" / "items.faiss"))
     queries = pd.read_parquet(tmp_path / "v" / "queries.parquet")
-    found, rows = index.search(np.stack(queries["vector"]), 5)
-    np.testing.assert_allclose(found, -np.sort(-scores, axis=1)[:, :5], atol=1e-5)
-    np.testing.assert_allclose(np.take_along_axis(scores, rows, axis=1), found, atol=1e-5)
+    scored, rows = index.search(np.stack(queries["vector"]), 5)
+    np.testing.assert_allclose(scored, -np.sort(-scores, axis=1)[:, :5], atol=1e-5)
+    np.testing.assert_allclose(np.take_along_axis(scores, rows, axis=1), scored, atol=1e-5)
     assert queries["user_id"].tolist() == shop.user_ids.tolist()
     assert pd.read_parquet(tmp_path / "v" / "items.parquet")["item_id"].tolist() == shop.item_ids.tolist()
 

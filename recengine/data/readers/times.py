@@ -42,9 +42,9 @@ def text_times(cells: Sequence[str], interpretation: Interpretation, where: Wher
     unit = interpretation.reading.time_unit
     if unit and "%" in unit:
         return np.array([_by_pattern(cell, unit, where(row)) for row, cell in enumerate(cells)], np.int64)
-    if unit in (None, "compact") and (found := _compact(cells, unit is not None, where)) is not None:
+    if unit in (None, "compact") and (seconds := _compact(cells, unit is not None, where)) is not None:
         interpretation.infer("Times are dates such as 20240531.", time_unit="compact")
-        return found
+        return seconds
     numbers = [_number(cell.strip()) for cell in cells]
     at_dates = [row for row, value in enumerate(numbers) if value is None]
     if at_dates and (len(at_dates) < len(cells) or unit in PER_SECOND):

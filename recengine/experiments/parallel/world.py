@@ -72,7 +72,7 @@ class World:
         return tensor
 
     def exchange(self, parts: Sequence[Tensor], lengths: Sequence[int]) -> list[Tensor]:
-        """Send the r-th part to process r and return what each has sent, of so many rows."""
+        """Send the r-th part to process r and return what each has sent, of that many rows."""
         if self.size == 1:
             return list(parts)
         received = parts[0].new_empty(sum(lengths), *parts[0].shape[1:])

@@ -26,7 +26,7 @@ STATE = ("link_starts", "link_columns", "link_values")
 
 
 def is_large(n_items: int) -> bool:
-    """Return whether a square matrix of so many items is too large to be worked out."""
+    """Return whether a square matrix of that many items is too large to be worked out."""
     return 4 * n_items**2 > DENSE_BYTES
 
 
@@ -176,5 +176,5 @@ def _in_threads(task: Callable[[NDArray[np.int64]], Any], work: NDArray[np.int64
 
 def _links(neighbours: NDArray[np.int32], values: NDArray[np.float32], n_items: int) -> Links:
     """Return the matrix whose column i holds the neighbours of i."""
-    column, place = (neighbours >= 0).nonzero()
-    return Links.of(neighbours[column, place], column, values[column, place], n_items)
+    column, position = (neighbours >= 0).nonzero()
+    return Links.of(neighbours[column, position], column, values[column, position], n_items)

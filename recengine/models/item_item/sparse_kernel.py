@@ -65,22 +65,22 @@ def nearest(first, user, by_user, item, items, k, shrinkage, n_users, head, neig
                 if value <= 0:
                     continue
             if kept < k:
-                place = kept
+                position = kept
                 kept += 1
-                while place > 0 and best[(place - 1) // 2] > value:  # a heap, the least on top
-                    ids[place], best[place] = ids[(place - 1) // 2], best[(place - 1) // 2]
-                    place = (place - 1) // 2
-                ids[place], best[place] = j, value
+                while position > 0 and best[(position - 1) // 2] > value:  # a heap, the least on top
+                    ids[position], best[position] = ids[(position - 1) // 2], best[(position - 1) // 2]
+                    position = (position - 1) // 2
+                ids[position], best[position] = j, value
             elif value > best[0]:
-                place = 0
+                position = 0
                 while True:
-                    child = 2 * place + 1
+                    child = 2 * position + 1
                     if child >= k:
                         break
                     if child + 1 < k and best[child + 1] < best[child]:
                         child += 1
                     if best[child] >= value:
                         break
-                    ids[place], best[place] = ids[child], best[child]
-                    place = child
-                ids[place], best[place] = j, value
+                    ids[position], best[position] = ids[child], best[child]
+                    position = child
+                ids[position], best[position] = j, value

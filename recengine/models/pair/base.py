@@ -205,7 +205,7 @@ class PairModel(Recommender[PairConfigT]):
         return [TrainingPhase(epochs)]
 
     def start(self, train: Interactions, context: FitContext, device: torch.device) -> None:
-        """Make the untrained network, with the tables that were given, and what training reads beside it."""
+        """Make the untrained network, with the tables that were given, and what else training reads."""
         network = self._build(metadata_table(context.items, self.columns(), self.n_items) if self.columns() else None)
         network.initialise(self.config.init_std, train)
         network.load_state_dict({**network.state_dict(), **self.tables})

@@ -43,8 +43,8 @@ def rank_item(vector, items, bias, mark, stamp, target, draw, limit, top_items, 
     NaN counts as -inf. The target itself is ranked whether marked or not.
     """
     k, better, tied = len(top_items), 0, 0
-    for place in range(k):
-        top_items[place], top_scores[place] = -1, LOWEST
+    for position in range(k):
+        top_items[position], top_scores[position] = -1, LOWEST
     target_score = score_item(vector, items[target], bias[target, 0])
     scores = np.empty(BLOCK, np.float32)
     for start in range(0, len(items), BLOCK):
@@ -104,16 +104,16 @@ def rank_by_scores(  # type: ignore[no-untyped-def]
     scores[target] = LOWEST if mark[target] == stamp else target_score
     n_blocks = -(-len(items) // BLOCK) if k > 0 else 0
     best, floor = np.empty(n_blocks, np.float32), LOWEST
-    for place in range(k):
-        top_items[place], top_scores[place] = -1, LOWEST
+    for position in range(k):
+        top_items[position], top_scores[position] = -1, LOWEST
     for block in range(n_blocks):
         best[block] = largest(scores, block * BLOCK, min((block + 1) * BLOCK, len(items)))
         if best[block] > top_scores[k - 1]:
             insert_into_top(top_items, top_scores, np.int64(-1), best[block])
     if k > 0:  # the best of k blocks are k items, so the last of the list is no worse than the least of them
         floor = top_scores[k - 1] - 2 * slack
-    for place in range(k):
-        top_scores[place] = LOWEST
+    for position in range(k):
+        top_scores[position] = LOWEST
     for block in range(n_blocks):
         if best[block] < floor:
             continue
