@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 
 from pages.ui import board, caches, marks, messages, recipes, sidebar, visitor_ratings
 from pages.ui.address import link
@@ -236,14 +238,29 @@ def _list(dataset: Dataset, title: str, parts: Sequence[Contribution], largest: 
     return f'<section class="{kind}"><h3>{title}</h3>{body}</section>'
 
 
+def _is_clicked() -> bool:
+    """Tell whether the browser has asked for another run meanwhile.
+
+    Streamlit lets a fragment run to its end before it runs it again, and has no public way to ask.
+    """
+    context = get_script_run_ctx(suppress_warning=True)
+    return context is not None and context.script_requests._state is ScriptRequestType.RERUN  # type: ignore[union-attr]
+
+
+class StoppedError(Exception):
+    """A search was stopped by the visitor."""
+
+
 class _Search:
-    """Draws how far a search is, and after a while a button that ends it: any click does, where a bar is drawn."""
+    """Draws how far a search is, and after a while a button that ends it, as any other click does."""
 
     def __init__(self) -> None:
         self.began, self.can_stop = time.monotonic(), False
         self.bar, self.stop = st.progress(0.0, TRYING), st.empty()
 
     def __call__(self, share: float) -> None:
+        if _is_clicked():
+            raise StoppedError
         self.bar.progress(share, f"{TRYING} {share:.0%}")
         if not self.can_stop and time.monotonic() - self.began > PATIENCE:
             self.can_stop = self.stop.button("Stop", icon=":material/close:", key="why-not-stop") or True
@@ -261,16 +278,19 @@ def draw_why_not(
             return
         with slot.container(horizontal=True, vertical_alignment="center", key="why-not-search"):
             progress = _Search()
-            answer = why_not(
-                model,
-                dataset,
-                rest.history,
-                seed,
-                k=SHOWN,
-                positive=ready.positive,
-                progress=progress,
-                **rest.aside,
-            )
+            try:
+                answer = why_not(
+                    model,
+                    dataset,
+                    rest.history,
+                    seed,
+                    k=SHOWN,
+                    positive=ready.positive,
+                    progress=progress,
+                    **rest.aside,
+                )
+            except StoppedError:
+                return  # what was clicked is drawn next
         slot.empty()
         st.session_state["why not"] = key, answer
     st.html(

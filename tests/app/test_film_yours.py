@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from streamlit.runtime.scriptrunner import RerunData, get_script_run_ctx
 from streamlit.testing.v1 import AppTest
 
 from pages.ui import film_yours, visitor_ratings
@@ -95,6 +96,22 @@ def test_what_speaks_against_a_film_is_told_apart(open_film) -> None:
     assert "Notting Hill" in against
     assert "Notting Hill <i>" not in speaks
     assert "−0." in against
+
+
+def test_a_search_ends_once_something_else_is_clicked(open_film, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = film_yours._Search.__call__
+
+    def clicked_meanwhile(search: film_yours._Search, share: float) -> None:
+        context = get_script_run_ctx()
+        assert context is not None
+        assert context.script_requests is not None
+        context.script_requests.request_rerun(RerunData(fragment_id="another"))  # it does not end the run by itself
+        real(search, share)
+
+    monkeypatch.setattr(film_yours._Search, "__call__", clicked_meanwhile)
+    app = open_film("Blade Runner")
+    press(app, "What would bring it into my ten?")
+    assert 'class="verdict why-not"' not in markup(app)
 
 
 def test_why_not_is_tried_on_the_model(open_film, sample: Dataset) -> None:
