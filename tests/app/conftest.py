@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +16,27 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui import jobs as ui_jobs
+from recengine.data.sources import load_dataset
+from recengine.experiments.train import TrainingRequest, obtain
 from recengine.jobs.job import Job
 from recengine.jobs.jobs import Jobs
+from recengine.models.registry import DEFAULT
 
 ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="session")
+def default_model(recengine_home: Path) -> Path:
+    """Return the folder of the default model, trained once."""
+    return obtain(TrainingRequest(load_dataset("sample"), DEFAULT)).folder
+
+
+@pytest.fixture
+def warm_home(fresh_home: Path, default_model: Path) -> Path:
+    """Give one test a separate home with nothing but the default model, which every first page would train."""
+    shutil.copytree(default_model, fresh_home / "models" / default_model.name)
+    return fresh_home
 
 
 @pytest.fixture

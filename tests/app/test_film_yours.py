@@ -55,7 +55,7 @@ def stands(app: AppTest, item: str) -> list[tuple[str, float | None]]:
 
 
 @pytest.fixture
-def open_film(open_app: Open, fresh_home: Path, sample: Dataset):
+def open_film(open_app: Open, warm_home: Path, sample: Dataset):
     """Return a function that opens a film for a visitor who has rated five."""
 
     def start(title: str, **params: str) -> AppTest:
@@ -64,7 +64,7 @@ def open_film(open_app: Open, fresh_home: Path, sample: Dataset):
     return start
 
 
-def test_without_ratings_one_line_invites_to_rate(open_app: Open, fresh_home: Path, sample: Dataset) -> None:
+def test_without_ratings_one_line_invites_to_rate(open_app: Open, warm_home: Path, sample: Dataset) -> None:
     app = open_app(PAGE, item=item_of(sample, "Alien"))
     assert any("where it stands for you, and exactly why" in caption.value for caption in app.caption)
     assert "Rate a few films" in links(app)

@@ -143,7 +143,7 @@ def test_every_panel_works(open_app: Open, panel: str) -> None:
 
 
 @pytest.fixture
-def quick_step(fresh_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_step(warm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `step` take a second to train, in an empty home."""
     monkeypatch.setattr(Step, "preset_epochs", 1)
 

@@ -28,7 +28,7 @@ ALIEN = "2024-05-31,Alien,1979,https://boxd.it/8,5\n"
 
 
 @pytest.fixture
-def app(open_app: Open, fresh_home: Path) -> AppTest:
+def app(open_app: Open, warm_home: Path) -> AppTest:
     """Open the page in an empty home."""
     return open_app("my_films.py")
 
