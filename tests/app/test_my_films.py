@@ -26,7 +26,7 @@ def sample() -> Dataset:
 
 
 @pytest.fixture
-def app(open_app: Open, fresh_home: Path) -> AppTest:
+def app(open_app: Open, warm_home: Path) -> AppTest:
     """Open the page in an empty home."""
     return open_app(PAGE)
 
@@ -131,7 +131,8 @@ def test_a_film_is_put_aside_by_a_search_and_leaves_when_it_is_rated(app: AppTes
     ]
 
 
-def test_ratings_of_another_data_set_are_found_again_and_are_one_press_away(app: AppTest) -> None:
+@pytest.mark.real
+def test_ratings_of_another_data_set_are_found_again_and_are_one_press_away(app: AppTest, mirror: Path) -> None:
     app = keep(app, rated("50", 4.0), rated("181", 3.0), catalogue="ml-latest-small")
     press(app, "ml-latest-small · 2")
     assert app.session_state["data"] == "ml-latest-small"
