@@ -37,7 +37,7 @@ from recengine.models.base import Recommender
 from recengine.models.registry import model_class
 from recengine.models.streaming.step import Step, StepConfig
 from recengine.training.config import RunConfig
-from tests.models.streaming.test_step import SlowStream, events
+from tests.models.streaming.slow_step import SlowStream, events
 from tests.support.clock import Clock
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -14,9 +14,9 @@ from recengine.data.interactions import Interactions
 from recengine.data.reading import Reading
 from recengine.data.sources import from_frame
 from recengine.data.titles import series_of
-from recengine.models.item_item.likeness import RIDGE, Traits
+from recengine.models.item_item.likeness import Traits
 from recengine.models.item_item.taste import Taste, TasteConfig
-from recengine.models.metadata import metadata_table
+from recengine.models.metadata import RIDGE, metadata_table
 from recengine.serving.explain import contributions
 
 
