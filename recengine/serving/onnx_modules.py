@@ -84,6 +84,7 @@ class OfSequence(OfEvents):
         self.network, self.longest = model.network, model.config.max_length
 
     def forward(self, item_idx: Tensor, rating: Tensor) -> Tensor:
+        item_idx, rating = item_idx[:, : self.longest], rating[:, : self.longest]  # what follows can only be padding
         known = item_idx < self.network.item_bias.shape[0]
         return self.network.score_all(_last(self.network(item_idx, rating), known.sum(1)))
 

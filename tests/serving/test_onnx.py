@@ -48,23 +48,37 @@ def test_users_of_the_data_get_their_scores(tiny: Dataset, tmp_path: Path, name:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("horizon", ["sitting", "next"])
-def test_a_sequence_model_reads_what_users_rated(tiny: Dataset, tmp_path: Path, horizon: str) -> None:
-    model: Any = trained(tiny, "gru", hidden_dim=8, horizon=horizon, max_length=4)
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("gru", {"hidden_dim": 8, "horizon": "sitting"}),
+        ("gru", {"hidden_dim": 8, "horizon": "next"}),
+        ("sasrec", {}),
+        ("gru-rating", {"hidden_dim": 8}),
+    ],
+)
+def test_a_sequence_model_reads_what_users_rated(
+    tiny: Dataset, tmp_path: Path, name: str, settings: dict[str, Any]
+) -> None:
+    model: Any = trained(tiny, name, max_length=4, **settings)
     session = written(model, tiny, tmp_path)
     metadata = session.get_modelmeta().custom_metadata_map
     assert "user_ids" not in metadata
-    of = "all" if horizon == "sitting" else "the latest 4"
+    sitting = settings.get("horizon") == "sitting"
+    of = "all" if sitting else "the latest 4"
     assert metadata["inputs"].startswith(f"item_idx (B, L): positions in item_ids of {of} of each user's ratings")
     rows = tiny.ratings.select(np.arange(len(tiny.ratings)) % 7 > 0)  # users of unlike lengths, not those it learned
-    longest = int(rows.user_counts.max()) if horizon == "sitting" else 4
+    longest = int(rows.user_counts.max()) if sitting else 4
     items, ratings, _ = Sequences(rows).last(np.arange(tiny.n_users), longest)
     (scores,) = session.run(["scores"], {"item_idx": items.numpy(), "rating": ratings.numpy()})
     expected = model.score_history(rows)
     np.testing.assert_allclose(scores, expected.numpy(), atol=1e-5)
-    longer = {"item_idx": pad(items[:1], (0, 5), value=tiny.n_items), "rating": pad(ratings[:1], (0, 5))}
-    (alone,) = session.run(["scores"], {name: tensor.numpy() for name, tensor in longer.items()})
-    np.testing.assert_allclose(alone, scores[:1], atol=1e-6)
+    padded = []
+    for more in (0, 2, 7):  # that is fewer columns than events that the model reads, as many, and more
+        few = pad(items[:, :2], (0, more), value=tiny.n_items), pad(ratings[:, :2], (0, more))
+        padded += session.run(["scores"], {"item_idx": few[0].numpy(), "rating": few[1].numpy()})
+    np.testing.assert_allclose(padded[0], padded[1], atol=1e-6)
+    np.testing.assert_allclose(padded[2], padded[1], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["ease", "popularity", "taste"])
