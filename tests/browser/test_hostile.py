@@ -35,7 +35,7 @@ NAMED = "user item model data genres years k unseen popularity trail runs models
 NAMED += " near colour projection"
 NAMED += " ratings events speed device visitor train_model trials mf.epochs mf.seed mf.loss mf.partial_credit"
 """Parameters of addresses, and one that must not be any."""
-ADDRESSES = '"><script>alert(1)</script><img src=http://192.0.2.9/ onerror=alert(1)>\u202e' + "![](//192.0.2.9/a)" * 80
+ADDRESSES = '"><script>alert(1)</script><img src=http://192.0.2.9/ onerror=alert(1)>\u202e' + "![](//192.0.2.9/a)" * 40
 
 
 def wait_for_script(page: Page) -> None:
