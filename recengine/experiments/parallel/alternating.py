@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.experiments.parallel.world import World
-from recengine.models.factors.ials import CG_STEPS, IALS, TINY, Histories, Tables
+from recengine.models.factors.ials import IALS, Histories, Tables, conjugate_gradients
 
 State = dict[str, Tensor]
 ROWS_AT_ONCE = 2**18
@@ -80,17 +81,7 @@ class AlternatingTraining:
         for u, i in self._chunks():
             right.index_add_(0, i, turned[u])
         self.world.add_up(right)
-        left = right - self._product(turned, x) - diagonal * x
-        step = left / diagonal
-        size = (left * step).sum(1, keepdim=True)
-        for _ in range(CG_STEPS):
-            image = self._product(turned, step) + diagonal * step
-            far = size / (step * image).sum(1, keepdim=True).clamp(min=TINY)
-            x.addcmul_(far, step)
-            left.addcmul_(far, image, value=-1)
-            scaled = left / diagonal
-            before, size = size.clamp(min=TINY), (left * scaled).sum(1, keepdim=True)
-            step = torch.addcmul(scaled, size / before, step)
+        conjugate_gradients(x, right, partial(self._product, turned), diagonal)
         x[torch.from_numpy(self.item_counts == 0).to(x.device)] = 0
         return x @ basis.T
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -147,21 +149,11 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
         for owners, other, weight in histories.batches(dim, per_owner=0):
             rows = torch.from_numpy(owners).to(fixed.device)
             v = gather(turned, other)  # (B, L, D)
-            w, across = weight.to(fixed.device)[:, None], v.mT  # (B, 1, L), 0 where padded, and (B, D, L)
+            w = weight.to(fixed.device)[:, None]  # (B, 1, L), 0 where padded
             diagonal = (shared + self.ridge(histories.counts[owners], fixed))[:, None]  # (B, 1, D)
             x = start.index_select(0, rows)[:, None]
             right = w @ v
-            left = torch.addcmul(right - w * (x @ across) @ v, diagonal, x, value=-1)
-            step = left / diagonal
-            size = (left * step).sum(2, keepdim=True)
-            for _ in range(CG_STEPS):
-                image = torch.addcmul(w * (step @ across) @ v, diagonal, step)
-                far = size / (step * image).sum(2, keepdim=True).clamp(min=TINY)
-                x.addcmul_(far, step)
-                left.addcmul_(far, image, value=-1)
-                scaled = left / diagonal
-                before, size = size.clamp(min=TINY), (left * scaled).sum(2, keepdim=True)
-                step = torch.addcmul(scaled, size / before, step)
+            left = conjugate_gradients(x, right, partial(_products, v, w), diagonal)
             refined[rows] = x[:, 0]
             error += w.sum(dtype=torch.float64) - (x * (right + left + diagonal * x)).sum(dtype=torch.float64)
         return refined @ basis.T, error
@@ -243,6 +235,30 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
         self.network = Tables(self.n_users, self.n_items, state["items"].shape[1])
         self.network.load_state_dict({name: state[name] for name in ("users", "items")})
         self.scale = state["scale"]
+
+
+def conjugate_gradients(x: Tensor, right: Tensor, product: Callable[[Tensor], Tensor], diagonal: Tensor) -> Tensor:
+    """Take `CG_STEPS` towards the x (..., D) with product(x) + diagonal * x = right, in `x`; return what is left over.
+
+    product : the part of the symmetric systems beyond their diagonal, which alone is the preconditioner
+    """
+    left = torch.addcmul(right - product(x), diagonal, x, value=-1)
+    step = left / diagonal
+    size = (left * step).sum(-1, keepdim=True)
+    for _ in range(CG_STEPS):
+        image = torch.addcmul(product(step), diagonal, step)
+        far = size / (step * image).sum(-1, keepdim=True).clamp(min=TINY)
+        x.addcmul_(far, step)
+        left.addcmul_(far, image, value=-1)
+        scaled = left / diagonal
+        before, size = size.clamp(min=TINY), (left * scaled).sum(-1, keepdim=True)
+        step = torch.addcmul(scaled, size / before, step)
+    return left
+
+
+def _products(v: Tensor, w: Tensor, x: Tensor) -> Tensor:
+    """Return the sums (B, 1, D) of w v v' x over the rows v (B, L, D) with weights w (B, 1, L), for x (B, 1, D)."""
+    return w * (x @ v.mT) @ v
 
 
 def gather(table: Tensor, index: Tensor) -> Tensor:
