@@ -8,7 +8,7 @@ from itertools import islice
 from recengine.data.dataset import Dataset
 from recengine.data.readers.archive import GZIP, UPLOAD_LIMIT, Files, Gunzipped, Upload, Zip, is_zip, read, upload_label
 from recengine.data.readers.delimited import Rows
-from recengine.data.readers.typed import frame_of, is_typed
+from recengine.data.readers.typed import first_rows, is_typed
 from recengine.data.reading import Inference, Reading
 from recengine.data.sources import load_upload
 from recengine.errors import BadInput
@@ -68,8 +68,8 @@ def _table(filename: str, content: bytes, reading: Reading, limit: int) -> tuple
     elif content.startswith(GZIP):
         files = Gunzipped(files, limit)
     if is_typed(member, files):
-        frame = frame_of(files, member)
-        return [str(name) for name in frame], frame.head(SHOWN_ROWS).astype(str).to_numpy().tolist()
+        frame = first_rows(files, member, SHOWN_ROWS)
+        return [str(name) for name in frame], frame.astype(str).to_numpy().tolist()
     rows = Rows(label, read(files, member), mark=reading.separator, header=reading.header is not False)
     first = [[cell.strip() for cell in row] for row in islice(rows.cells(), SHOWN_ROWS)]
     return rows.header, first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -89,6 +90,19 @@ def read(files: Files, member: str) -> bytes:
     return b"".join(files.blocks(member))
 
 
+def seekable(files: Files, member: str) -> IO[bytes]:
+    """Open a member to read it here and there: what has to be unpacked goes to a temporary file, not to memory."""
+    if isinstance(files, Folder):
+        return files.open(member)
+    if isinstance(files, Upload):
+        return io.BytesIO(files.content)
+    unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    for block in files.blocks(member):
+        unpacked.write(block)
+    unpacked.seek(0)
+    return unpacked
+
+
 class Folder:
     """The files directly in a folder."""
 
@@ -106,9 +120,12 @@ class Folder:
             return min((other for other in self.path.iterdir() if other.name.lower() == member), default=path)
         return path
 
+    def open(self, member: str) -> IO[bytes]:
+        return self._file(member).open("rb")
+
     def blocks(self, member: str) -> Iterator[bytes]:
         try:
-            with self._file(member).open("rb") as stream:
+            with self.open(member) as stream:
                 while block := stream.read(BLOCK):
                     yield block
         except OSError as error:

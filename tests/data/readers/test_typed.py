@@ -2,15 +2,20 @@
 
 import gzip
 import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from recengine.data.build import build_dataset
 from recengine.data.readers import typed
 from recengine.data.reading import Reading
-from recengine.data.sources import UPLOAD_SUFFIXES, from_frame, load_upload
+from recengine.data.sources import UPLOAD_SUFFIXES, from_frame, load_dataset, load_upload
 from recengine.errors import BadInput
 from tests.data.readers.forms import refusal, rows, up
 
@@ -67,6 +72,84 @@ def test_a_parquet_file_of_too_many_cells_is_refused(monkeypatch: pytest.MonkeyP
     content = pd.DataFrame({"user": range(9), "item": range(9), "rating": 3.0}).to_parquet()
     monkeypatch.setattr(typed, "MOST_CELLS", 26)
     assert "has 9 rows of 3 columns; expected up to 26 cells" in refusal(lambda: up(content, "x.parquet"))
+
+
+def test_a_file_of_ones_own_may_have_any_number_of_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pd.DataFrame({"user": range(9), "item": range(9), "rating": 3.0}).to_parquet(tmp_path / "x.parquet")
+    monkeypatch.setattr(typed, "MOST_CELLS", 26)
+    assert len(load_dataset(tmp_path / "x.parquet").ratings) == 9
+
+
+WORDS = ["b", None, "a", " ", "", "b", "ü", "7", "a"]
+NUMBERS = [2**53 + 1, 7, None, 7, 8, 9, 8, 7, -3]
+RATINGS = [4.5, 3.0, np.nan, 2.0, 1.0, 5.0, 0.5, 4.0, 3.0]
+DAYS = pd.date_range("2024-05-30", periods=9, tz="Europe/Berlin")
+TABLES = {
+    "text": {"user": WORDS, "item": NUMBERS[::-1], "rating": RATINGS},
+    "categories": {"user": pd.Categorical(WORDS), "item": pd.Categorical([1, 2, 3] * 3), "rating": RATINGS},
+    "whole": {"user": pd.array(NUMBERS, "Int64"), "item": [1.0, 2.0, 3.0] * 3, "rating": range(9), "time": DAYS},
+    "fractions": {"user": [1.5, 2.0, np.nan] * 3, "item": [True, False, None] * 3, "time": DAYS.date},
+    "events": {"user": list("abcabcabc"), "item": range(9), "event": ["view", "buy", "view"] * 3, "price": 2.0},
+    "titles": {"user": range(9), "item": list("abcabcabc"), "title": ["A", "B", None] * 3, "rating": RATINGS},
+    "reviews": {"user": range(9), "item": list("abcabcabc"), "title": list("ABCDEFGHI"), "rating": RATINGS},
+    "times": {"user": range(9), "item": 1, "rating": RATINGS, "date": [f"2024-05-0{n}" for n in range(1, 10)]},
+    "bad rating": {"user": range(9), "item": 1, "rating": [*"345", "good", *"34545"]},
+    "bad time": {"user": range(9), "item": 1, "rating": 3.0, "time": [*map(str, range(7)), "soon", "8"]},
+    "unread": {"user": range(9), "item": 1, "mood": range(9)},
+    "index": pd.DataFrame({"user": range(9), "item": 1, "rating": 3.0}).set_index("user"),
+    "empty": {"user": [], "item": [], "rating": []},
+}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize("batch", [1, 2, 100])
+def test_parquet_is_read_batch_by_batch_as_a_whole_frame_is(
+    table: Any, batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table)
+    frame.to_parquet(tmp_path / "x.parquet", row_group_size=4)
+    monkeypatch.setattr(typed, "BATCH", batch)
+    content = (tmp_path / "x.parquet").read_bytes()
+    try:
+        whole = from_frame(frame, name="x.parquet", reading=Reading(layout="long"))
+    except BadInput as error:
+        refused = str(error)
+    else:
+        refused = ""
+    if refused:
+        assert refusal(lambda: up(content, "x.parquet")) == refused
+        return
+    read = up(content, "x.parquet")
+    assert load_dataset(tmp_path / "x.parquet").fingerprint == read.fingerprint == whole.fingerprint
+    assert read.cleaning == whole.cleaning
+    for ids, expected in ((read.user_ids, whole.user_ids), (read.item_ids, whole.item_ids)):
+        assert (ids.dtype, ids.tolist()) == (expected.dtype, expected.tolist())
+    pd.testing.assert_frame_equal(read.items, whole.items)
+    assert [i.sentence for i in read.inferences] == [i.sentence for i in whole.inferences]
+
+
+def test_parquet_that_is_read_takes_the_memory_of_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    n = 40_000
+    users, items = ([f"{name} {row % 99}, {'so ' * 30}" for row in range(n)] for name in ("user", "item"))
+    frame = pd.DataFrame(
+        {"user": users, "item": items, "rating": 3.0, "review": [f"{row} {'so ' * 60}" for row in range(n)]}
+    )
+    frame.to_parquet(tmp_path / "x.parquet", row_group_size=1_000)
+    assert pa.Table.from_pandas(frame).nbytes > 15_000_000
+    columns, held, before = set[str](), [0], pa.total_allocated_bytes()
+    iterate = parquet.ParquetFile.iter_batches
+
+    def watched(self: Any, batch_size: int, **options: Any) -> Iterator[Any]:
+        columns.update(options["columns"])
+        for batch in iterate(self, batch_size, **options):
+            held.append(pa.total_allocated_bytes() - before)
+            yield batch
+
+    monkeypatch.setattr(parquet.ParquetFile, "iter_batches", watched)
+    monkeypatch.setattr(typed, "BATCH", 1_000)
+    data = load_dataset(tmp_path / "x.parquet")
+    assert (data.n_users, data.n_items, columns) == (99, 99, {"user", "item", "rating"})
+    assert max(held) < 2_000_000
 
 
 def test_a_gzip_bomb_is_stopped() -> None:
