@@ -17,17 +17,12 @@ torch.set_num_threads(1)  # the data sets here are tiny, and threads wait for ea
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of a file in one process, since they share fixtures, and those of the browser too.
-
-    What takes long, the tests marked `slow` and those of robustness, runs where the real data are, or if asked for.
-    """
+    """Skip what takes long, the tests marked `slow` and those of robustness, but where the real data are, or if asked."""
     short = not os.environ.get("RECENGINE_MIRROR") and not os.environ.get("RECENGINE_LONG")
     skip = pytest.mark.skip(reason="takes long: set RECENGINE_MIRROR or RECENGINE_LONG=1")
     for item in items:
         if short and ("harm" in item.path.parts or item.get_closest_marker("slow")):
             item.add_marker(skip)
-        shared = item.path.parent if item.path.parent.name == "browser" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(shared)))
 
 
 @pytest.fixture(scope="session", autouse=True)
