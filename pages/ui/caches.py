@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import logging
+import ctypes
+import subprocess
+import sys
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
@@ -16,23 +19,20 @@ from pages.ui.training_form import training_form
 from pages.ui.words import Words
 from recengine import settings
 from recengine.data.dataset import Dataset
-from recengine.data.interactions import Interactions
 from recengine.experiments.store import ArtefactStore, Trained
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.jobs.job import Job, JobState, Task
+from recengine.jobs.process import environment, lower_priority
 from recengine.models.abilities import BlendsLikeness
 from recengine.models.base import Recommender
+from recengine.models.compiled import COMPLETE, kernel_folder
 from recengine.models.recency import RecencyOptions
 from recengine.models.registry import DEFAULT, model_class
-from recengine.serving.event_log import rated
 from recengine.serving.promotion import served_folder
 from recengine.serving.search import TitleSearch, UserIndex
 from recengine.serving.viewers import Persona, profile
 from recengine.serving.viewers import personas as find_personas
 from recengine.testing import Finding, check
-from recengine.training.config import RunConfig
-
-log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = DEFAULT
 _MODELS_KEPT = 6
@@ -116,6 +116,7 @@ def find_model(dataset: Dataset, choice: str, device: str) -> Trained | Job:
         return known
     if is_quick(dataset, wanted.model):
         trained = obtain(training)
+        return_memory()
         key = _written(trained.folder)
         return shelf().put(key, trained) if key else trained
     form = training_form(dataset, wanted.model)
@@ -182,37 +183,34 @@ def personas(dataset: Dataset, positive: float) -> list[Persona]:
 
 
 def warm_up() -> None:
-    """Load the default data set and model; called before the first visit."""
+    """Load the default data set and model, and compile what others need; called before the first visit."""
     jobs()  # what an earlier run of the app left waiting goes on
     dataset = shared_dataset(settings.default_dataset())
     find_model(dataset, DEFAULT_MODEL, settings.default_device())
     title_search(dataset)
-    compile_sessions()
+    return_memory()
+    compile_loops()
 
 
-def compile_sessions() -> None:
-    """Let a session of `step` learn from one act, so that no visitor waits for its compiler.
+def return_memory() -> None:
+    """Return to the system what a training has freed: on the sample 100 MB of 600, which glibc would keep."""
+    with suppress(OSError, AttributeError):  # another system, another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
-    What training and streams compile is kept on disk, where the processes that do them find it.
+
+def compile_loops() -> subprocess.Popen[bytes] | None:
+    """Start a process that compiles what sessions and some models need, unless it is on disk already.
+
+    It takes 15 seconds once per installation. Compiled here, it would hold 200 MB of the app for good, whether or not
+    any visitor chooses those models.
     """
-    import torch
-
-    from recengine.models.factors.histories import Histories
-    from recengine.models.item_item.slim import SLIM
-    from recengine.models.streaming.step import Step
-    from recengine.serving.sessions import OnlineSession
-
-    few = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 1, 2], n_users=2, n_items=3, rating=[5.0] * 4)
-    log.info("compiling step")
-    model = Step().fit(few, run=RunConfig(epochs=1))
-    session = OnlineSession(model)
-    session.append(rated("", 5.0)._replace(item_idx=0))
-    session.top(1)
-    log.info("compiling the streams of step")
-    model.test_then_train(few)
-    log.info("compiling slim")
-    SLIM().fit(few)
-    log.info("compiling ials")
-    both, eye = Histories(few.user_idx, few.item_idx, few.rating, few.n_users), torch.eye(few.n_items)
-    both.solve(eye, eye, torch.ones(few.n_users, 1))
-    both.refine(eye, torch.ones(few.n_items), torch.ones(few.n_users, 1), torch.zeros(few.n_users, few.n_items), 1)
+    folder = kernel_folder()
+    if not folder or (Path(folder) / COMPLETE).exists():
+        return None
+    program = "from recengine.serving.sessions import compile_loops; compile_loops()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], env=environment(), stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    lower_priority(child.pid)
+    threading.Thread(target=child.wait, daemon=True).start()
+    return child

@@ -23,26 +23,35 @@ def launch(program: Sequence[str], job: Job, folder: Path) -> subprocess.Popen[b
     Raises OSError or psutil.Error when it cannot be started.
     """
     arguments = [part.replace(JOB_DIR, str(folder)) for part in job.command]
-    threads = str(max(1, (os.cpu_count() or 2) // 2))  # the pages need the other half
-    paths = [str(Path(settings.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "PYTHONUTF8": "1",
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-    }
     with (folder / "result.json").open("wb") as output, (folder / "progress.jsonl").open("ab") as progress:
         child = subprocess.Popen(
             [*program, *arguments, "--json", "--progress", "jsonl"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=progress,
-            env=environment,
+            env=environment(),
             start_new_session=True,  # it does not end with the app's terminal
         )
-    with suppress(psutil.Error):
-        psutil.Process(child.pid).nice(10 if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    lower_priority(child.pid)
     return child
+
+
+def environment() -> dict[str, str]:
+    """Return the variables for a process that computes in the background and imports this package."""
+    threads = str(max(1, (os.cpu_count() or 2) // 2))  # the pages need the other half
+    paths = [str(Path(settings.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "PYTHONUTF8": "1",
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+    }
+
+
+def lower_priority(pid: int) -> None:
+    """Let a process have what the pages leave, if it lives still."""
+    with suppress(psutil.Error):
+        psutil.Process(pid).nice(10 if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
 
 
 def started(process: psutil.Process) -> float:

@@ -3,7 +3,7 @@
 Compiling takes seconds, once: the result is kept in a folder of the package's own, next to its files where they can be
 written, else in the home (`RECENGINE_HOME`). The folder is named by a hash of all files with compiled functions, since
 numba sees that a function's own file has changed, but not the file of a function that it calls. `NUMBA_CACHE_DIR`, if
-set, is taken instead. Importing this imports numba, which takes half a second.
+set, is taken instead. Importing this does not import numba, which takes half a second and 60 MB; to compile does.
 """
 
 from __future__ import annotations
@@ -17,30 +17,31 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numba
-from numba import njit
-
 from recengine import settings
 from recengine.errors import BadInput
 
 log = logging.getLogger(__name__)
 
-config: Any = numba.config  # its attributes are made when it is imported
 ARITHMETIC = frozenset({"reassoc", "contract", "nsz"})
 """What the compiler may assume: sums may be taken in any order, and a zero needs no sign."""
 PREFIX, KEPT = "kernels-", 3
 """How the folders are named, and how many of them are kept, the latest."""
+COMPLETE = "complete"
+"""The file in the folder that `serving.sessions.compile_loops` leaves when it is done."""
 
 
 def compiled(function: Callable[..., Any], arithmetic: frozenset[str] = ARITHMETIC) -> Callable[..., Any]:
     """Return the function compiled, and kept on disk if a folder can be written."""
+    import numba
+
+    config: Any = numba.config  # its attributes are made when it is imported
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(arithmetic)}
     before = config.CACHE_DIR
     config.CACHE_DIR = before or kernel_folder()  # numba reads it here alone; "" stands for folders of its choice
     try:
-        return njit(cache=True, **options)(function)
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder can be written, or the function has no file
-        return njit(**options)(function)
+        return numba.njit(**options)(function)
     finally:
         config.CACHE_DIR = before
 

@@ -8,8 +8,10 @@ Its state follows from the snapshot and the events alone, so a replay, or an und
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,12 +24,15 @@ from recengine.errors import BadInput
 from recengine.metrics import Ranking, mask_scores, tie_salts, top_k
 from recengine.models.abilities import SupportsSession
 from recengine.models.base import check_k
+from recengine.models.compiled import COMPLETE, kernel_folder
 from recengine.models.streaming import step_kernel as kernel
 from recengine.models.streaming import step_sampling as sampling
 from recengine.models.streaming.base import LinkedEvents
 from recengine.models.streaming.step_arrays import Scratch, Tables
-from recengine.serving.event_log import Event
+from recengine.serving.event_log import Event, rated
 from recengine.serving.recommend import PASSED_WEIGHT
+
+log = logging.getLogger(__name__)
 
 FIRST_ROOM = 256
 """Item rows that a new session has room for."""
@@ -230,3 +235,31 @@ def _learn_one(  # type: ignore[no-untyped-def]
         kernel.train_on_one(overlay, rule, scratch, passes > 0)
     if passes and sampler.source == 2:  # only then is the ring a copy, because negatives come from it
         sampling.move_to_newest(sampler, item)
+
+
+def compile_loops() -> None:
+    """Compile the loops of sessions, streams, SLIM and iALS, so that no visitor waits for the compiler.
+
+    They are kept on disk, where every process of this installation gets them; see `recengine.models.compiled`.
+    """
+    from recengine.models.factors.histories import Histories
+    from recengine.models.item_item.slim import SLIM
+    from recengine.models.streaming.step import Step
+    from recengine.training.config import RunConfig
+
+    few = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 1, 2], n_users=2, n_items=3, rating=[5.0] * 4)
+    log.info("compiling step")
+    model = Step().fit(few, run=RunConfig(epochs=1))
+    session = OnlineSession(model)
+    session.append(rated("", 5.0)._replace(item_idx=0))
+    session.top(1)
+    log.info("compiling the streams of step")
+    model.test_then_train(few)
+    log.info("compiling slim")
+    SLIM().fit(few)
+    log.info("compiling ials")
+    both, eye = Histories(few.user_idx, few.item_idx, few.rating, few.n_users), torch.eye(few.n_items)
+    both.solve(eye, eye, torch.ones(few.n_users, 1))
+    both.refine(eye, torch.ones(few.n_items), torch.ones(few.n_users, 1), torch.zeros(few.n_users, few.n_items), 1)
+    if folder := kernel_folder():
+        (Path(folder) / COMPLETE).touch()

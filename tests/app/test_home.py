@@ -16,6 +16,7 @@ from pages.ui.board import Square
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.experiments.train import TrainingRequest, obtain
+from recengine.models.compiled import COMPLETE, kernel_folder
 from recengine.models.factors.ials import IALS
 from recengine.models.registry import DEFAULT
 from recengine.models.streaming.step import Step
@@ -226,9 +227,9 @@ def test_while_a_model_trains_there_are_popular_films_and_how_long_it_takes(samp
 
 
 def test_no_visitor_waits_for_the_compiler_of_sessions(sample: Dataset) -> None:
-    from recengine.serving.sessions import OnlineSession, _learn_one
+    from recengine.serving.sessions import OnlineSession, _learn_one, compile_loops
 
-    caches.compile_sessions()
+    compile_loops()
     compiled = list(_learn_one.signatures)
     session = OnlineSession(Step().fit(sample.ratings, run=RunConfig(epochs=1)))
     session.append(rated("", 4.5)._replace(item_idx=7))
@@ -236,11 +237,22 @@ def test_no_visitor_waits_for_the_compiler_of_sessions(sample: Dataset) -> None:
     assert list(_learn_one.signatures) == compiled
 
 
+def test_loops_are_compiled_once_by_a_process_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caches, "kernel_folder", lambda: str(tmp_path))
+    child = caches.compile_loops()
+    assert child is not None
+    assert child.wait(300) == 0
+    assert (Path(kernel_folder()) / COMPLETE).exists()
+    (tmp_path / COMPLETE).touch()
+    assert caches.compile_loops() is None
+
+
 def test_no_training_of_ials_waits_for_its_compiler(sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     from recengine.models.factors import histories
     from recengine.models.factors.ials_kernel import refine_rows, solve_rows
+    from recengine.serving.sessions import compile_loops
 
-    caches.compile_sessions()
+    compile_loops()
     before = [list(loop.signatures) for loop in (refine_rows, solve_rows)]
     assert all(before)
     monkeypatch.setattr(histories, "COMPILED_FROM", 0)
