@@ -2,8 +2,8 @@
 
 python -m benchmarks.memory [--visitors 20]
 
-The target is under 900 MB, the processes that the app starts included. A fresh installation compiles in a process of its
-own, once, in the first half minute: what that adds is printed apart.
+The target is under 900 MB, the processes that the app starts included. A fresh installation compiles in a process of
+its own, once, in the first half minute: what that adds is printed apart.
 """
 
 from __future__ import annotations
