@@ -1,7 +1,7 @@
 """A shop's catalogue, generated: `ials` against `implicit` at equal recall@20, and the time to the first list.
 
-python -m benchmarks.shop [ials] [lists] [--users 50000] [--items 80000] [--rows 2000000] [--models taste item-knn mf]
-                          [--repeats 3] [--large]
+python -m benchmarks.shop [ials] [lists] [whole] [--users 50000] [--items 80000] [--rows 2000000]
+                          [--models taste item-knn mf] [--repeats 3] [--large]
 
 ials  : the whole `fit` of `ials` with its preset, validation and early stopping included, against implicit's ALS (pip
         install implicit) with 64 factors and 15 iterations, the best of four settings on the validation rows. Both
@@ -9,6 +9,7 @@ ials  : the whole `fit` of `ials` with its preset, validation and early stopping
         5,000 users, what they had before left out. In turn, `--repeats` times; medians, least and most.
 lists : `recengine recommend --user` from the file of ratings to ten items, model by model, from the start of the
         process to its end, with the most memory that it held
+whole : `recengine train`, `recommend --user` and `evaluate` of the default model, each from the file
 --large : 162,000 users x 59,000 items x 25 million rows
 
 The generator: popularity by Zipf, activity by Pareto, 12 tastes, two thirds of a user's events in the own one.
@@ -35,7 +36,7 @@ from recengine.data.build import build_dataset
 from recengine.data.interactions import Interactions
 from recengine.data.splits import Split, make_split
 from recengine.metrics import find_hits, mask_scores, top_k
-from recengine.models.registry import model_class
+from recengine.models.registry import DEFAULT, model_class
 from recengine.training.config import RunConfig
 
 TESTED, LISTED, DIM = 5_000, 20, 64
@@ -131,33 +132,43 @@ def ials(events: pd.DataFrame, repeats: int) -> None:
     print(f"  ials takes {np.median(seconds['ials']) / np.median(seconds['implicit']):.2f} times as long", flush=True)
 
 
-def lists(events: pd.DataFrame, models: list[str]) -> None:
-    user = str(events["user_id"].iloc[0])
-    with tempfile.TemporaryDirectory() as home:
-        path = Path(home) / "shop.csv"
-        names = {"user_id": "userId", "item_id": "movieId"}
-        events.rename(columns=names).to_csv(path, index=False)
-        for model in models:
-            started = time.perf_counter()
-            command = [sys.executable, "-m", "recengine", "recommend", "--dataset", str(path), "--model", model]
-            process = subprocess.Popen(
-                [*command, "--user", user, "--json", "--quiet"],
-                env=os.environ | {"RECENGINE_HOME": home},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            written, errors = (pipe.read() if pipe else "" for pipe in (process.stdout, process.stderr))
-            _, status, usage = os.wait4(process.pid, 0)
-            took = time.perf_counter() - started
-            listed = len(json.loads(written)["recommendations"]) if status == 0 else errors.strip()
-            cost = f"{took:.1f} s wall, {usage.ru_utime + usage.ru_stime:.1f} s CPU, {usage.ru_maxrss / 1e6:.2f} GB"
-            print(f"  {model:<10} first list after {cost}: {listed}", flush=True)
+def lists(file: Path, user: str, models: list[str]) -> None:
+    for model in models:
+        measured(file, f"{model:<10} first list", "recommend", "--model", model, "--user", user)
+
+
+def whole(file: Path, user: str) -> None:
+    measured(file, "train", "train", DEFAULT)
+    measured(file, "first list", "recommend", "--user", user)
+    measured(file, "evaluate", "evaluate", DEFAULT, "popularity", "--split", "leave-last", "--positive", "0")
+
+
+def measured(file: Path, title: str, *words: str) -> None:
+    """Run a command on the file in a process of its own, and print what it took and the most memory that it held."""
+    started = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as written, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "recengine", *words, "--dataset", str(file), "--json", "--quiet"],
+            env=os.environ | {"RECENGINE_HOME": str(file.parent)},
+            stdout=written,
+            stderr=errors,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        took = time.perf_counter() - started
+        result = written if status == 0 else errors
+        result.seek(0)
+        text = result.read().strip()
+    if status == 0:
+        reply = json.loads(text)
+        listed = reply.get("recommendations")
+        text = "" if listed is None else f", {len(listed)} items"
+    cost = f"{took:.1f} s wall, {usage.ru_utime + usage.ru_stime:.1f} s CPU, {usage.ru_maxrss / 1e6:.2f} GB"
+    print(f"  {title}: {cost}{text if status == 0 else ': ' + text}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=("ials", "lists", []), metavar="PART")
+    parser.add_argument("parts", nargs="*", choices=("ials", "lists", "whole", []), metavar="PART")
     parser.add_argument("--users", type=int, default=50_000)
     parser.add_argument("--items", type=int, default=80_000)
     parser.add_argument("--rows", type=int, default=2_000_000)
@@ -167,10 +178,19 @@ def main() -> None:
     options = parser.parse_args()
     sizes = LARGE if options.large else {name: getattr(options, name) for name in LARGE}
     events = shop(sizes["users"], sizes["items"], sizes["rows"])
-    if "ials" in options.parts or not options.parts:
+    parts = options.parts or ["ials", "lists"]
+    if "ials" in parts:
         ials(events, options.repeats)
-    if "lists" in options.parts or not options.parts:
-        lists(events, options.models)
+    user = str(events["user_id"].iloc[0])
+    with tempfile.TemporaryDirectory() as home:
+        file = Path(home) / "shop.csv"
+        names = {"user_id": "userId", "item_id": "movieId"}
+        events.rename(columns=names).to_csv(file, index=False)
+        del events
+        if "lists" in parts:
+            lists(file, user, options.models)
+        if "whole" in parts:
+            whole(file, user)
 
 
 if __name__ == "__main__":

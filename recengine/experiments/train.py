@@ -21,7 +21,7 @@ from recengine.errors import BadInput
 from recengine.experiments.store import ArtefactStore, Origin, Trained, artefact_name
 from recengine.files import Json, JsonObject
 from recengine.models.base import Recommender
-from recengine.models.registry import SMALL_FIRST, configure, fit_final, model_class
+from recengine.models.registry import configure, fit_final, model_class, what_fits
 from recengine.training.config import Config, RunConfig, Settings
 from recengine.training.loop import OnEpoch
 
@@ -195,7 +195,9 @@ def memory_needed(dataset: Dataset, model: Recommender) -> int:
 
     Raises BadInput when that is more than this machine has left, and names the setting that takes most.
     """
-    parts, free = _memory_parts(dataset, model), available_memory()
+    sizes, always = (dataset.n_users, dataset.n_items, len(dataset.ratings)), ALWAYS + A_ROW * len(dataset.ratings)
+    parts, free = model.footprint(*sizes), available_memory()
+    parts[""] = parts.get("", 0) + always
     needed = sum(parts.values())
     if needed > free:
         most = max(parts, key=lambda part: parts[part])
@@ -203,27 +205,11 @@ def memory_needed(dataset: Dataset, model: Recommender) -> int:
         raise BadInput(
             most or "model",
             getattr(model.config, most) if most else model.name,
-            remedy=f"lower `{most}`" if most else _what_fits(dataset, free),
+            remedy=f"lower `{most}`" if most else what_fits(*sizes, free, always=always),
             problem=f"needs about {needed / 1e9:,.1f} GB of memory{whose} on this data, "
             f"and {free / 1e9:,.1f} GB are free",
         )
     return needed
-
-
-def _memory_parts(dataset: Dataset, model: Recommender) -> dict[str, int]:
-    """Return roughly the bytes that training takes, by the setting that they grow with."""
-    parts = model.footprint(dataset.n_users, dataset.n_items, len(dataset.ratings))
-    parts[""] = parts.get("", 0) + ALWAYS + A_ROW * len(dataset.ratings)
-    return parts
-
-
-def _what_fits(dataset: Dataset, free: int) -> str:
-    """Return what to do about a model that takes too much: the best one that fits into the `free` bytes, if any."""
-    for name in SMALL_FIRST:
-        needed = sum(_memory_parts(dataset, model_class(name)()).values())
-        if needed <= free:
-            return f"choose {name!r}, which takes about {needed / 1e9:,.1f} GB, or drop rare items with `min_item`"
-    return "choose another model, or drop rare items with `min_item`"
 
 
 def available_memory() -> int:

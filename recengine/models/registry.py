@@ -197,6 +197,20 @@ def fit_final(
     return final
 
 
+def what_fits(
+    n_users: int, n_items: int, n_rows: int, free: int, offers: Sequence[str] = SMALL_FIRST, always: int = 0
+) -> str:
+    """Return what to do about a model that takes too much: the first of the `offers` that fits into `free` bytes.
+
+    always : the bytes that training takes whatever the model
+    """
+    for name in offers:
+        needed = always + sum(model_class(name)().footprint(n_users, n_items, n_rows).values())
+        if needed <= free:
+            return f"choose {name!r}, which takes about {needed / 1e9:,.1f} GB, or drop rare items with `min_item`"
+    return "choose another model, or drop rare items with `min_item`"
+
+
 def best_half_life(model: Recommender, train: Interactions, valid: Interactions) -> Config:
     """Return the config of a model fitted on `train` with the half-life that serves `valid` best, which may be none.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -65,7 +66,7 @@ class ItemItem(TwoSidedModel[TwoSidedConfigT], Recommender[TwoSidedConfigT]):
         self.serve_from(train)
         links = self.links(train) if is_large(self.n_items) else None
         if links is None:
-            check_square(self.name, self.n_items, instead="item-knn")
+            check_square(self.name, train)
             weights = self.weights(train, context.items, context.run.torch_device()).cpu().contiguous()
         self.item_weights = weights if links is None else links
 
@@ -221,15 +222,17 @@ def weighted_sums(weights: Tensor | Links, rows: Tensor, starts: Tensor, weight:
     return embedding_bag(rows, weights, starts, mode="sum", per_sample_weights=weight)
 
 
-def check_square(model: str, n_items: int, *, instead: str) -> None:
-    """Raise BadInput, with the model to choose instead, where an item-item matrix takes more than `MEMORY_LIMIT`."""
-    needed = 4 * n_items**2
+def check_square(model: str, train: Interactions, offers: Sequence[str] | None = None) -> None:
+    """Raise BadInput, with the first of the `offers` that fits, where an item-item matrix takes over `MEMORY_LIMIT`."""
+    from recengine.models.registry import SMALL_FIRST, what_fits  # the registry imports this module
+
+    needed, n_items = 4 * train.n_items**2, train.n_items
     if needed > MEMORY_LIMIT:
         size = f"{needed / 2**30:.1f} GiB for a matrix of {n_items:,} x {n_items:,} items"
         raise BadInput(
             "model",
             model,
-            remedy=f"choose {instead!r}, or drop rare items with `min_item`",
+            remedy=what_fits(train.n_users, n_items, len(train), MEMORY_LIMIT, offers or SMALL_FIRST),
             problem=f"needs {size}, more than the limit of {MEMORY_LIMIT >> 30} GiB",
         )
 

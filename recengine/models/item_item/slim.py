@@ -13,12 +13,15 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.models.item_item.linear import ItemItem
+from recengine.models.item_item.sparse import Links, footprint, is_large
 from recengine.models.options import shared
 from recengine.models.recency import TwoSidedConfig
 from recengine.training.config import Range, option
 
 CHUNK = 2**20
 """Room for the weights of the columns that a thread fits in one call, so that no column depends on the chunk."""
+LINKS = 200
+"""Weights that an item of a large catalogue has on average, as far as memory is concerned."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,9 @@ class SLIM(ItemItem[SLIMConfig]):
     matrices = 2
 
     def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
+        return self.links(train).dense(torch.arange(self.n_items))
+
+    def links(self, train: Interactions) -> Links:
         from recengine.models.item_item.slim_kernel import fit_columns  # importing numba takes half a second
 
         n = self.n_items
@@ -56,19 +62,24 @@ class SLIM(ItemItem[SLIMConfig]):
         by_item = np.argsort(item, kind="stable")
         matrix = _ends(item, n), user[by_item], _ends(user, train.n_users), item
 
-        def fit(columns: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+        def fit(columns: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
             ends, room = np.zeros(len(columns), np.int64), len(columns) * n
             rows, values = np.empty(room, np.int32), np.empty(room, np.float32)
             fit_columns(*matrix, float(self.config.l2), float(self.config.l1), columns, ends, rows, values)
-            size = ends[-1]
-            return np.repeat(columns, np.diff(ends, prepend=0)), rows[:size].copy(), values[:size].copy()
+            size = ends[-1] if len(ends) else 0
+            column = np.repeat(columns.astype(np.int32), np.diff(ends, prepend=0))
+            return column, rows[:size].copy(), values[:size].copy()
 
-        weights = torch.zeros(n, n)
-        chunks = np.array_split(np.arange(n), -(-n * n // CHUNK)) if n else []
+        chunks = np.array_split(np.arange(n), max(1, -(-n * n // CHUNK)))
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-            for column, row, value in threads.map(fit, chunks):
-                weights[torch.from_numpy(row).long(), torch.from_numpy(column)] = torch.from_numpy(value)
-        return weights
+            fitted = list(threads.map(fit, chunks))
+        column, row, value = (np.concatenate(parts) for parts in zip(*fitted, strict=True))
+        return Links.of(row, column, value, n)
+
+    def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
+        if not is_large(n_items):
+            return super().footprint(n_users, n_items, n_rows)
+        return {"": footprint(n_items, n_rows, LINKS, head=False)}
 
 
 def _ends(index: NDArray[np.int32], n: int) -> NDArray[np.int64]:

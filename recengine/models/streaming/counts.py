@@ -170,7 +170,7 @@ class StreamItemKNN(Counting[StreamItemKNNConfig]):
         self.half_life = self.config.popularity_half_life
 
     def learn(self, train: Interactions, context: FitContext) -> None:
-        check_square(self.name, self.n_items, instead="step")
+        check_square(self.name, train, ("step", RecentPopularity.name))
         super().learn(train, context)
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:

@@ -9,8 +9,9 @@ from torch.nn.functional import embedding_bag
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
+from recengine.errors import BadInput
 from recengine.models.base import Recommender
-from recengine.models.item_item import sparse
+from recengine.models.item_item import linear, sparse
 from recengine.models.item_item.linear import gram_matrix, ridge_weights
 from recengine.models.item_item.sparse import Links, approximate_ridge
 from recengine.models.registry import model_class
@@ -35,10 +36,13 @@ def rows_of(n_users: int = 80, n_items: int = 30) -> Interactions:
     return Interactions.from_pairs(*chosen.nonzero(), n_users=n_users, n_items=n_items)
 
 
-@pytest.mark.parametrize("name", ["item-knn", "ease"])
-def test_a_large_catalogue_is_scored_as_a_small_one_where_nothing_is_left_out(monkeypatch, tmp_path, name) -> None:
+@pytest.mark.parametrize(
+    ("name", "settings"), [("item-knn", {"neighbours": 30}), ("ease", {"l2": 20}), ("slim", {"l2": 5})]
+)
+def test_a_large_catalogue_is_scored_as_a_small_one_where_nothing_is_left_out(
+    monkeypatch, tmp_path, name, settings
+) -> None:
     rows = rows_of()
-    settings = {"neighbours": 30} if name == "item-knn" else {"l2": 20}
     dense = fitted(name, rows, **settings)
     monkeypatch.setattr(sparse, "DENSE_BYTES", 0)
     few = fitted(name, rows, **settings)
@@ -108,7 +112,7 @@ def test_sums_of_rows_are_those_of_the_full_matrix() -> None:
     assert np.array_equal(links.transposed.dense(torch.arange(20)).numpy(), full.T)
 
 
-@pytest.mark.parametrize("name", ["item-knn", "ease", "taste"])
+@pytest.mark.parametrize("name", ["item-knn", "ease", "slim", "taste"])
 def test_the_contract_holds_on_a_large_catalogue(large: None, monkeypatch, tiny: Dataset, name: str) -> None:
     monkeypatch.setattr(sparse, "HEAD", 25)
     assert [finding for finding in check(model_class(name), tiny) if finding.error] == []
@@ -117,8 +121,8 @@ def test_the_contract_holds_on_a_large_catalogue(large: None, monkeypatch, tiny:
 def test_small_catalogues_are_solved_in_full() -> None:
     assert not sparse.is_large(16_384)
     assert sparse.is_large(16_385)
-    least = {name: sum(model_class(name)().footprint(50_000, 80_000, 2_000_000).values()) for name in ("taste", "ease")}
-    assert max(least.values()) < 4e9
+    for name in ("taste", "ease", "slim"):
+        assert sum(model_class(name)().footprint(50_000, 80_000, 2_000_000).values()) < 4e9
 
 
 def test_a_folder_of_taste_with_sparse_weights_is_read_back(large: None, tiny: Dataset, tmp_path: Path) -> None:
@@ -126,3 +130,11 @@ def test_a_folder_of_taste_with_sparse_weights_is_read_back(large: None, tiny: D
     model.save(tmp_path)
     users = np.arange(20)
     assert torch.equal(type(model).load(tmp_path).score(users), model.score(users))
+
+
+def test_where_a_square_matrix_is_too_large_the_best_model_that_fits_is_offered() -> None:
+    rows = Interactions.from_pairs([0, 1], [0, 79_999], n_users=50_000, n_items=80_000)
+    with pytest.raises(BadInput, match=r"23\.8 GiB for a matrix .*; choose 'taste', which takes about \d\.\d GB"):
+        type("Square", (linear.EASE,), {"links": lambda *_: None})().fit(rows)
+    with pytest.raises(BadInput, match=r"'stream-item-knn' needs .*; choose 'step', which takes about 0\.\d GB"):
+        fitted("stream-item-knn", rows)
