@@ -155,7 +155,7 @@ class ItemKNN(ItemItem[ItemKNNConfig]):
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         if not is_large(n_items):
             return super().footprint(n_users, n_items, n_rows)
-        return {"neighbours": footprint(n_items, n_rows, self.config.neighbours, head=False)}
+        return {"neighbours": footprint(n_items, n_rows, self.config.neighbours)}
 
     def item_similarity(self, item_idx: Tensor) -> Tensor:
         """Return each seed's shrunk cosine with its nearest neighbours, 0 for all others."""
@@ -193,7 +193,7 @@ class EASE(ItemItem[EASEConfig]):
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         if not is_large(n_items):
             return super().footprint(n_users, n_items, n_rows)
-        return {"": footprint(n_items, n_rows, HEAD_LINKS // 10 + TAIL_LINKS, head=True)}
+        return {"": footprint(n_items, n_rows, HEAD_LINKS // 10 + TAIL_LINKS, self.matrices)}
 
 
 def rows_of(weights: Tensor | Links, rows: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ class SLIM(ItemItem[SLIMConfig]):
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         if not is_large(n_items):
             return super().footprint(n_users, n_items, n_rows)
-        return {"": footprint(n_items, n_rows, LINKS, head=False)}
+        return {"": footprint(n_items, n_rows, LINKS)}
 
 
 def _ends(index: NDArray[np.int32], n: int) -> NDArray[np.int64]:

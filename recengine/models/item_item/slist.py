@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,23 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.models.item_item.linear import EASEConfig, ItemItem, gram_matrix
+from recengine.models.item_item.sparse import (
+    HEAD_LINKS,
+    TAIL_LINKS,
+    Links,
+    footprint,
+    gram_of,
+    is_large,
+    most_liked,
+    with_tail,
+)
 from recengine.models.options import shared
 from recengine.training.config import option, preset
 
 LONGEST = 4096
 """Latest events of a user that are learned from: bounds the weights between any two of them, (LONGEST, LONGEST)."""
+
+WeightsT = TypeVar("WeightsT", Tensor, Links)
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,8 @@ class SLIST(ItemItem[SLISTConfig]):
 
     With `horizon` "later" a user has a row for the first 0, 1, ... `first_events` events, with a total weight of 1; the
     row of Y is all that follows, and there is an intercept: a list for users of whom little is known.
+
+    Of a large catalogue the head alone is solved like this, and the tail is EASE's: `sparse.approximate_ridge`.
     """
 
     name = "slist"
@@ -59,22 +73,48 @@ class SLIST(ItemItem[SLISTConfig]):
     matrices = 6
 
     def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
-        config, later = self.config, self.config.horizon == "later"
-        parts = self._starts(train) if later else self._transitions(train)
+        whole = gram_matrix(train, device)
+        return self._with_intercept(train, self._solved(train, np.arange(self.n_items), whole).cpu())
+
+    def links(self, train: Interactions) -> Links:
+        top = most_liked(train)
+        among = self._solved(train, top, gram_of(train, top))
+        return self._with_intercept(train, with_tail(train, self.config.l2, top, among))
+
+    def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
+        if not is_large(n_items):
+            return super().footprint(n_users, n_items, n_rows)
+        return {"": footprint(n_items, n_rows, HEAD_LINKS // 10 + TAIL_LINKS, self.matrices)}
+
+    def _solved(self, train: Interactions, top: NDArray[np.int64], whole: Tensor) -> Tensor:
+        """Return the weights (n, n) of the items `top` (n,) on each other, `whole` X'X of them, changed in place."""
+        config, later, device = self.config, self.config.horizon == "later", whole.device
+        column = np.full(self.n_items, -1)
+        column[top] = np.arange(len(top))
+        parts = self._starts(train, column) if later else self._transitions(train, column)
         left, right = (part.to(device) * (1 - config.set_weight) for part in parts)
-        whole = config.set_weight * gram_matrix(train, device)
+        whole *= config.set_weight
         left += whole
         right += whole
         if later:  # an intercept without a penalty: both sides are centred
-            inputs, targets, n_users = self._sums(train, device)
+            sums, n_users = self._sums(train)
+            inputs, targets = (each[torch.from_numpy(top)].to(device) for each in sums)
             left -= torch.outer(inputs, inputs) / n_users
             right -= torch.outer(inputs, targets) / n_users
         left.diagonal().add_(config.l2)
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(left))
         weights = inverse @ right
         weights -= inverse * (weights.diagonal() / inverse.diagonal())
-        weights.fill_diagonal_(0)
-        self.intercept = ((targets - inputs @ weights) / n_users).cpu() if later else torch.zeros(self.n_items)
+        return weights.fill_diagonal_(0)
+
+    def _with_intercept(self, train: Interactions, weights: WeightsT) -> WeightsT:
+        """Return the weights, and set the intercept (n_items,) that goes with them."""
+        self.intercept = torch.zeros(self.n_items)
+        if self.config.horizon == "later":
+            (inputs, targets), n_users = self._sums(train)
+            every, one = torch.arange(self.n_items), torch.tensor([0])
+            given = weights.sums(every, one, inputs)[0] if isinstance(weights, Links) else inputs @ weights
+            self.intercept = (targets - given) / n_users
         return weights
 
     def score_history(self, histories: Interactions) -> Tensor:
@@ -88,8 +128,8 @@ class SLIST(ItemItem[SLISTConfig]):
         super().restore(state)
         self.intercept = state["intercept"]
 
-    def _starts(self, train: Interactions) -> tuple[Tensor, Tensor]:
-        """Return (H'H, H'Y), each (n_items, n_items), of the users' first 0, 1, ... m events and all that follow these.
+    def _starts(self, train: Interactions, column: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Return (H'H, H'Y) of the users' first 0, 1, ... m events and all that follow these, as `_transitions` does.
 
         Row n = 0, ... m of a user holds w(n - 1 - p) for each event p < n; its targets are the events q >= n. So, with
         d = |p - q|:
@@ -101,31 +141,33 @@ class SLIST(ItemItem[SLISTConfig]):
         (0.15 s on one CPU thread).
         """
         item, position, m = self._positions(train)
+        n, item = int(column.max(initial=-1)) + 1, column[item]
         weight = self.config.recency(np.arange(2 * self.config.first_events)).astype(np.float64)
         ages = np.arange(self.config.first_events)
         alone = np.append(0, weight.cumsum())  # [k]: sum of weight(j) over j < k
         both = weight[ages] * weight[ages[:, None] + ages]
         both = np.pad(both.cumsum(1), ((0, 0), (1, 0)))  # [d, k]: sum of weight(j) weight(j + d) over j < k
-        left, right = torch.zeros(2, self.n_items**2)
+        left, right = torch.zeros(2, n * n)
         for p in range(min(self.config.first_events, int(m.max(initial=0)))):
-            rows = np.flatnonzero(m > p)  # of the users whose event p is in a row
+            rows = np.flatnonzero((m > p) & (item >= 0))  # of the users whose event p is in a row
+            rows = rows[item[rows - position[rows] + p] >= 0]
             q, most = position[rows], m[rows]  # the indices below are kept in range where np.where ignores the result
-            key = torch.from_numpy(item[rows - q + p] * self.n_items + item[rows])
+            key = torch.from_numpy(item[rows - q + p] * n + item[rows])
             both_read = np.where(q < most, both[abs(q - p) % len(both), (most - np.maximum(p, q)).clip(min=0)], 0)
             is_target = np.where(q > p, alone[(np.minimum(q, most) - p).clip(min=0)], 0)
             left.index_add_(0, key, torch.from_numpy((both_read / (most + 1)).astype(np.float32)))
             right.index_add_(0, key, torch.from_numpy((is_target / (most + 1)).astype(np.float32)))
-        return left.view(self.n_items, -1), right.view(self.n_items, -1)
+        return left.view(n, n), right.view(n, n)
 
-    def _sums(self, train: Interactions, device: torch.device) -> tuple[Tensor, Tensor, int]:
+    def _sums(self, train: Interactions) -> tuple[tuple[Tensor, Tensor], int]:
         """Return the sums over the rows of H and of Y, each (n_items,), and the number of users with a row."""
         item, position, m = self._positions(train)
         alone = np.append(0, self.config.recency(np.arange(self.config.first_events)).cumsum(dtype=np.float64))
         shares = (alone[(m - position).clip(min=0)] / (m + 1), (np.minimum(position, m) + 1) / (m + 1))
         a, counts = self.config.set_weight, train.item_counts
         sums = ((1 - a) * np.bincount(item, share, minlength=self.n_items) + a * counts for share in shares)
-        inputs, targets = (torch.from_numpy(x.astype(np.float32)).to(device) for x in sums)
-        return inputs, targets, max(1, int((train.user_counts > 0).sum()))
+        inputs, targets = (torch.from_numpy(x.astype(np.float32)) for x in sums)
+        return (inputs, targets), max(1, int((train.user_counts > 0).sum()))
 
     def _positions(self, train: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Return each row's item and position, by user and time, and m, the number of first events that are read."""
@@ -134,8 +176,10 @@ class SLIST(ItemItem[SLISTConfig]):
         position = np.arange(len(rows)) - (np.cumsum(train.user_counts) - train.user_counts)[rows.user_idx]
         return rows.item_idx.astype(np.int64), position, np.minimum(counts - 1, self.config.first_events)
 
-    def _transitions(self, train: Interactions) -> tuple[Tensor, Tensor]:
-        """Return (H'H, H'Y), each (n_items, n_items): the sums over users of the weights between their items.
+    def _transitions(self, train: Interactions, column: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Return (H'H, H'Y), each (n, n): the sums over users of the weights between their items.
+
+        column : (n_items,) where an item stands among the n, -1 where it does not
 
         The weight between two items depends on their ages alone, so that H, with its row for each event, is never
         written out: every user takes the first rows and columns of the same two tables.
@@ -147,12 +191,13 @@ class SLIST(ItemItem[SLISTConfig]):
         recency = self.config.recency(ahead.clip(min=0))
         before_next = torch.from_numpy(np.where(ahead >= 0, recency, 0).astype(np.float32))
         together = before_next @ before_next.T
-        left, right = torch.zeros(2, self.n_items**2)
-        item = torch.from_numpy(train.item_idx[rows].astype(np.int64))
+        n = int(column.max(initial=-1)) + 1
+        left, right = torch.zeros(2, n * n)
+        item = torch.from_numpy(column[train.item_idx[rows]])
         for end, count in zip(np.cumsum(train.user_counts), train.user_counts, strict=True):
-            n = min(int(count), longest)
-            latest = item[end - n : end].flip(0)
-            pair = (latest[:, None] * self.n_items + latest).view(-1)
-            left.scatter_add_(0, pair, together[:n, :n].reshape(-1))
-            right.scatter_add_(0, pair, before_next[:n, :n].reshape(-1))
-        return left.view(self.n_items, -1), right.view(self.n_items, -1)
+            latest = item[end - min(int(count), longest) : end].flip(0)
+            age = (latest >= 0).nonzero()[:, 0]
+            pair = (latest[age][:, None] * n + latest[age]).view(-1)
+            left.scatter_add_(0, pair, together[age[:, None], age].view(-1))
+            right.scatter_add_(0, pair, before_next[age[:, None], age].view(-1))
+        return left.view(n, n), right.view(n, n)

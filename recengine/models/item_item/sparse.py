@@ -104,16 +104,25 @@ def approximate_ridge(train: Interactions, l2: float) -> Links:
     """
     from recengine.models.item_item.linear import ridge_weights
 
+    top = most_liked(train)
+    return with_tail(train, l2, top, ridge_weights(gram_of(train, top), l2))
+
+
+def most_liked(train: Interactions) -> NDArray[np.int64]:
+    """Return the items of the head, (n,) in their order: those of the `HEAD` most liked that anybody likes."""
     counts = train.item_counts
     top = np.sort(np.argsort(-counts, kind="stable")[:HEAD])
-    top = top[counts[top] > 0]
-    head = np.zeros(train.n_items, bool)
-    head[top] = True
-    among = ridge_weights(_gram(train, head), l2)
+    return top[counts[top] > 0]
+
+
+def with_tail(train: Interactions, l2: float, top: NDArray[np.int64], among: Tensor) -> Links:
+    """Return the largest weights of the head on itself, `among` (n, n) of its items `top` (n,), and the tail's."""
     best = among.abs().topk(min(HEAD_LINKS, len(top)), dim=1).indices.sort(dim=1).values
     inner = Links.of(
         np.repeat(top, best.shape[1]), top[best.numpy().ravel()], among.gather(1, best).numpy().ravel(), train.n_items
     )
+    head = np.zeros(train.n_items, bool)
+    head[top] = True
     neighbours, values = _nearest(train, TAIL_LINKS, l2, train.n_users, head)
     outer = _links(neighbours, values, train.n_items)
     row = np.concatenate([np.repeat(np.arange(train.n_items), np.diff(each.starts.numpy())) for each in (inner, outer)])
@@ -121,10 +130,12 @@ def approximate_ridge(train: Interactions, l2: float) -> Links:
     return Links.of(row, column, value, train.n_items)
 
 
-def footprint(n_items: int, n_rows: int, links: int, head: bool) -> int:
-    """Return roughly the bytes that sparse weights take while they are worked out."""
-    square = 4 * 4 * min(HEAD, n_items) ** 2 if head else 0
-    return square + 60 * n_items * links + 40 * n_rows
+def footprint(n_items: int, n_rows: int, links: int, squares: int = 0) -> int:
+    """Return roughly the bytes that sparse weights take while they are worked out.
+
+    links : of each item, on average; squares : matrices of the head by the head that are held at once
+    """
+    return 4 * squares * min(HEAD, n_items) ** 2 + 60 * n_items * links + 40 * n_rows
 
 
 def _grouped(train: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]:
@@ -135,13 +146,14 @@ def _grouped(train: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int32],
     return first, train.user_idx[by_item], by_user, train.item_idx[rows]
 
 
-def _gram(train: Interactions, head: NDArray[np.bool_]) -> Tensor:
-    """Return X'X of the items of the head alone, in their order."""
+def gram_of(train: Interactions, top: NDArray[np.int64]) -> Tensor:
+    """Return X'X of these items alone, in their order."""
     from recengine.models.item_item.sparse_kernel import fill_gram
 
-    n = int(head.sum())
-    rows = train.select(head[train.item_idx])
-    position = np.cumsum(head) - 1
+    n = len(top)
+    position = np.full(train.n_items, -1)
+    position[top] = np.arange(n)
+    rows = train.select(position[train.item_idx] >= 0)
     small = Interactions.from_pairs(rows.user_idx, position[rows.item_idx], n_users=train.n_users, n_items=n)
     gram, grouped = np.zeros((n, n), np.float32), _grouped(small)
     _in_threads(lambda items: fill_gram(*grouped, items, gram), _work(small))

@@ -37,7 +37,14 @@ def rows_of(n_users: int = 80, n_items: int = 30) -> Interactions:
 
 
 @pytest.mark.parametrize(
-    ("name", "settings"), [("item-knn", {"neighbours": 30}), ("ease", {"l2": 20}), ("slim", {"l2": 5})]
+    ("name", "settings"),
+    [
+        ("item-knn", {"neighbours": 30}),
+        ("ease", {"l2": 20}),
+        ("slim", {"l2": 5}),
+        ("slist", {}),
+        ("slist", {"horizon": "later"}),
+    ],
 )
 def test_a_large_catalogue_is_scored_as_a_small_one_where_nothing_is_left_out(
     monkeypatch, tmp_path, name, settings
@@ -112,7 +119,7 @@ def test_sums_of_rows_are_those_of_the_full_matrix() -> None:
     assert np.array_equal(links.transposed.dense(torch.arange(20)).numpy(), full.T)
 
 
-@pytest.mark.parametrize("name", ["item-knn", "ease", "slim", "taste"])
+@pytest.mark.parametrize("name", ["item-knn", "ease", "slim", "slist", "taste"])
 def test_the_contract_holds_on_a_large_catalogue(large: None, monkeypatch, tiny: Dataset, name: str) -> None:
     monkeypatch.setattr(sparse, "HEAD", 25)
     assert [finding for finding in check(model_class(name), tiny) if finding.error] == []
@@ -121,7 +128,7 @@ def test_the_contract_holds_on_a_large_catalogue(large: None, monkeypatch, tiny:
 def test_small_catalogues_are_solved_in_full() -> None:
     assert not sparse.is_large(16_384)
     assert sparse.is_large(16_385)
-    for name in ("taste", "ease", "slim"):
+    for name in ("taste", "ease", "slim", "slist"):
         assert sum(model_class(name)().footprint(50_000, 80_000, 2_000_000).values()) < 4e9
 
 
