@@ -83,12 +83,13 @@ def studio(model: Recommender, positive: float) -> None:
             st.caption(visitor_ratings.FORGOTTEN)
         messages.show_pending_toast()
         import_export.draw_imported(dataset, mine)
-        above = None
+        above = result = None
+        if mine.stars:
+            result = scored(model, dataset, mine, [len(mine.stars)], positive, only_from.chosen(dataset, mine))
         with st.container(key="home"):
             left, right = st.container(key="rate-part"), st.container(key="list-part")
             with right:  # the list first: it is what one waits for
-                if mine.stars:
-                    result = scored(model, dataset, mine, [len(mine.stars)], positive, only_from.chosen(dataset, mine))
+                if result is not None:
                     above = own_list.draw(dataset, model, mine, positive, result)
                 else:
                     own_list.forget(dataset, mine)

@@ -108,18 +108,15 @@ def draw(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: f
     state["rate shown"] = shown
     change = moved(state["rate before"], shown)
     fallback = bool(result.fallback[0])
-    with st.container(horizontal=True, vertical_alignment="center", key="list-head"):
-        st.html('<h2 class="row-title">Top picks for you</h2>', width="stretch")
-        _offer_undo(dataset, mine)
-    with st.container(key="knob-row"):
-        steering.draw(dataset, mine, model.name, positive)
     why, notes = notes_of(model, dataset, mine, shown, positive, fallback)
     marked = set(mine.marked("watchlist"))
     squares = [
         Square(item, mark="watchlist" if item in marked else "", rank=rank, moved=change[item], note=notes[rank - 1])
         for rank, item in enumerate(shown, start=1)
     ]
-    board.draw(
+    head = st.container(horizontal=True, vertical_alignment="center", key="list-head")
+    knobs = st.container(key="knob-row")
+    board.draw(  # before what stands above it: browsers paint what has come each time that messages pause
         dataset,
         squares,
         key=BOARD,
@@ -129,6 +126,11 @@ def draw(dataset: Dataset, model: Recommender, mine: VisitorRatings, positive: f
         says=says(dataset, model, mine, positive, fallback, list(change.values())),
         strip="Your top three" if shown else "",
     )
+    with head:
+        st.html('<h2 class="row-title">Top picks for you</h2>', width="stretch")
+        _offer_undo(dataset, mine)
+    with knobs:
+        steering.draw(dataset, mine, model.name, positive)
     return OwnList(dataset, model, mine, positive, result, shown, why)
 
 
