@@ -15,7 +15,7 @@ from recengine.export import counted
 from recengine.jobs.events import EpochEvent, TrialEvent
 from recengine.jobs.job import Job, JobKind, JobState
 from recengine.models.registry import MODELS
-from recengine.training.loop import gain
+from recengine.training.loop import Stage, gain
 
 NONE = "–"
 """Stands for what is not known yet."""
@@ -49,9 +49,13 @@ def _running_figures(job: Job) -> list[Figure]:
     epochs = [event for event in jobs.jobs().events(job.id) if isinstance(event, EpochEvent)]
     last = epochs[-1] if epochs else None
     pace, memory = (last.examples_per_second, last.memory_mb) if last else (None, None)
-    epoch = f"{last.result.epoch} / {last.result.epochs}" if last else NONE
+    if last and Stage.STEPS in last.result.stages:
+        work = Figure("Done", f"{last.result.share:.0%}", "Share of its work")
+    else:
+        epoch = f"{last.result.epoch} / {last.result.epochs}" if last else NONE
+        work = Figure("Epoch", epoch, "It stops earlier when validation no longer gains")
     return [
-        Figure("Epoch", epoch, "It stops earlier when validation no longer gains"),
+        work,
         _time_left(job),
         Figure("Pace", f"{_short(pace)}/s" if pace else NONE, "Examples a second, validation included"),
         Figure("Memory", f"{memory:,.0f} MB" if memory else NONE, "What its process holds"),

@@ -2,7 +2,8 @@
 
 A tracker is anything that can be called with an `EpochResult`: `epoch`, `epochs`, `loss`, `seconds`, `metrics` (of
 validation, by names such as "valid_ndcg@10") and `stages`, which is empty for the epochs among which the best is
-chosen. `lambda result: wandb.log(result.to_dict())` is one. What it raises stops the training.
+chosen; with `steps` among them, what is counted are the steps of a model without epochs, which have no loss.
+`lambda result: wandb.log(result.to_dict())` is one. What it raises stops the training.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from recengine.api.errors import own_words
 from recengine.errors import BadInput
-from recengine.training.loop import EpochResult
+from recengine.training.loop import EpochResult, Stage
 
 
 class TensorBoard:
@@ -31,7 +32,9 @@ class TensorBoard:
         self.writer = SummaryWriter(str(folder))
 
     def __call__(self, result: EpochResult) -> None:
-        """Write one epoch; those of a stage that chooses nothing stand under its name."""
+        """Write one epoch; those of a stage that chooses nothing stand under its name, and steps have no figures."""
+        if Stage.STEPS in result.stages:
+            return
         stage = "".join(f"{stage}/" for stage in result.stages)
         for name, value in {"loss": result.loss, **result.metrics, "seconds": result.seconds}.items():
             self.writer.add_scalar(f"{stage}{name}", value, result.epoch)

@@ -93,6 +93,9 @@ class _Progress(Observer):
         self._report.step(what, next(self._begun), self._trainings)
         return self._report.epochs(what)
 
+    def evaluation(self, what: str) -> OnEpoch:
+        return self._report.epochs(what)
+
     def note(self, text: str) -> None:
         self._report.note(text)
 

@@ -59,6 +59,8 @@ class _Epochs(Observer):
     def training(self, what: str) -> OnEpoch:
         return self._report.epochs(what)
 
+    evaluation = training
+
     def note(self, text: str) -> None:
         self._report.note(text)
 

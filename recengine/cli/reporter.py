@@ -25,7 +25,10 @@ from recengine.jobs.events import (
     StreamEvent,
     TrialEvent,
 )
-from recengine.training.loop import EpochResult, OnEpoch
+from recengine.training.loop import EpochResult, OnEpoch, Stage
+
+SHARE_BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+"""The form of a bar that shows a share of the work, with the time that it took and the time left."""
 
 
 class Reporter:
@@ -83,6 +86,15 @@ class Reporter:
                 memory = round(psutil.Process().memory_info().rss / 1e6, 1)
                 self._write(EpochEvent(what, result, _pace(earlier, result), memory))
                 earlier = result
+                return
+            if Stage.STEPS in result.stages:
+                if bar is None or 100 * result.share < bar.n:
+                    bar = self._bar(total=100, unit="%")
+                bar.set_description(", ".join([what, *result.stages[:-1]]), refresh=False)
+                bar.update(100 * result.share - bar.n)
+                if result.share == 1:
+                    bar.close()
+                    bar = None
                 return
             if bar is None or result.epoch <= bar.n:
                 bar = self._bar(total=result.epochs, unit="epoch")
@@ -151,7 +163,10 @@ class Reporter:
     def _bar(self, total: int, unit: str, desc: str | None = None, *, unit_scale: bool = False) -> tqdm[NoReturn]:
         """Return a bar, which tqdm hides where standard error is no terminal."""
         disable = True if self.quiet else None
-        return tqdm(total=total, unit=unit, desc=desc, unit_scale=unit_scale, disable=disable, leave=False)
+        form = SHARE_BAR if unit == "%" else None
+        return tqdm(
+            total=total, unit=unit, desc=desc, unit_scale=unit_scale, disable=disable, leave=False, bar_format=form
+        )
 
     def _write(self, event: ProgressEvent) -> None:
         if not self.quiet:

@@ -30,6 +30,7 @@ from recengine.metrics import (
 )
 from recengine.models.abilities import SupportsFoldIn
 from recengine.models.base import Recommender, check_k, heard, readable
+from recengine.training.steps import OnStep, no_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +109,7 @@ def evaluate(
     negatives: int = 0,
     seed: int = 0,
     batch: int = 1024,
+    on_step: OnStep = no_step,
 ) -> Evaluation:
     """Rank all candidates for each test user, as `policy` says: by default just as users are served.
 
@@ -115,7 +117,7 @@ def evaluate(
     the metrics of other lengths, `cutoffs`, are those of the same lists cut off there, or of longer ones.
     `items`, the item table, adds the metrics beyond accuracy. `negatives` > 0 adds those of a list of each test item
     among that many sampled unseen items, marked `_sampled<n>`: they rank models wrongly (Krichene & Rendle, KDD 2020),
-    so they are reported only along with the full ones.
+    so they are reported only along with the full ones. `on_step` is called with the users done and their number.
     Raises BadInput when k exceeds the candidates, or `negatives` a user's unseen ones, or when the split tests users
     who are not in training and the model cannot serve them.
     """
@@ -132,6 +134,7 @@ def evaluate(
     parts: dict[str, list[Tensor]] = {}
     lists, fallback = [], []
     for start in range(0, len(users), batch):
+        on_step(start, len(users))
         some_users = users[start : start + batch]
         scored = policy.apply(
             model,
@@ -152,6 +155,7 @@ def evaluate(
             metrics |= sampled_metrics(scored.scores, position, item, draw(some_users[position.numpy()]), lengths)
         for key, values in metrics.items():
             parts.setdefault(key, []).append(values)
+    on_step(1, 1)
     top = torch.cat(lists).numpy()
     of_scores = {key: torch.cat(values).double().numpy() for key, values in parts.items()}
     return Evaluation(

@@ -25,7 +25,8 @@ from recengine.experiments.train import TrainingRequest, obtain, unknown_items
 from recengine.models.base import Recommender
 from recengine.models.registry import configure, model_class
 from recengine.training.config import RunConfig, Settings
-from recengine.training.loop import OnEpoch
+from recengine.training.loop import OnEpoch, Stage
+from recengine.training.steps import OnStep, no_step, steps_of
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,10 @@ class Observer:
         """Return the callback for the epochs of the training that comes next."""
         return None
 
+    def evaluation(self, what: str) -> OnEpoch | None:
+        """Return the callback for the steps of the evaluation that comes next."""
+        return None
+
     def note(self, text: str) -> None:
         """Take a sentence."""
 
@@ -243,11 +248,15 @@ def measure_seed(
             run=replace(request.run, seed=seed),
             split=tasks[0],  # what is learned is the same for all of a fold's tasks
         )
-        trained = obtain(training, force=request.force, on_epoch=observer.training(f"{name}, seed {seed}{fold}"))
+        what = f"{name}, seed {seed}{fold}"
+        trained = obtain(training, force=request.force, on_epoch=observer.training(what))
         if number == 1 and seed == request.run.seed and (unknown := unknown_items(trained.model)):
             observer.note(unknown)
         costs = {"train_seconds": trained.manifest.seconds, "megabytes": trained.manifest.bytes / 1e6}
-        runs.append([measure(trained.model, split, request, dataset.items, seed, costs) for split in tasks])
+        runs.append([])
+        for split in tasks:
+            on_step = steps_of(observer.evaluation(what), Stage.EVALUATION)
+            runs[-1].append(measure(trained.model, split, request, dataset.items, seed, costs, on_step))
     return runs
 
 
@@ -258,6 +267,7 @@ def measure(
     items: pd.DataFrame,
     seed: int,
     costs: Mapping[str, float],
+    on_step: OnStep = no_step,
 ) -> Measured:
     """Evaluate one trained model on one split; `costs` are those of its training."""
     started = time.perf_counter()
@@ -270,6 +280,7 @@ def measure(
         items=items,
         negatives=request.negatives,
         seed=seed,
+        on_step=on_step,
     )
     per_user = 1e3 * (time.perf_counter() - started) / len(ranking.users)
     errors = rating_errors(model, split) if "ratings" in model.abilities else None

@@ -18,10 +18,14 @@ from recengine.jobs.events import (
 )
 from recengine.training.loop import EpochResult, Stage
 
-STAGES: Mapping[Stage, str] = {Stage.REFIT: "refit on everything", Stage.PRETRAINING: "pretraining"}
-"""The stages of epochs that choose nothing, in words."""
+STAGES: Mapping[Stage, str] = {
+    Stage.REFIT: "refit on everything",
+    Stage.PRETRAINING: "pretraining",
+    Stage.EVALUATION: "evaluation",
+}
+"""The stages of epochs that choose nothing, in words; steps are given as a share."""
 CHOOSING = 0.9
-"""Share of a training that chooses the epoch; the rest is the refit on everything."""
+"""Share of a training that chooses the epoch; the rest is the refit on everything, or the evaluation."""
 
 
 class Progress(NamedTuple):
@@ -74,9 +78,11 @@ def in_words(event: ProgressEvent) -> str:
     """Return a line as readable text."""
     match event:
         case EpochEvent(result=result):
-            stages = [STAGES[stage] for stage in result.stages]
+            stages = [STAGES[stage] for stage in result.stages if stage is not Stage.STEPS]
             most = "" if stages else "at most "
-            return ", ".join([*stages, f"epoch {result.epoch} of {most}{result.epochs}"])
+            steps = Stage.STEPS in result.stages
+            count = f"{result.share:.0%}" if steps else f"epoch {result.epoch} of {most}{result.epochs}"
+            return ", ".join([*stages, count])
         case BytesEvent():
             return f"{event.done / 1e6:.1f} of {event.total / 1e6:.1f} MB"
         case StreamEvent():
@@ -110,8 +116,9 @@ def _share(event: EpochEvent | BytesEvent | StreamEvent | None) -> float:
     """Return the share of its work that is done at the latest line, 0 to 1."""
     match event:
         case EpochEvent(result=result):
-            share = 0.0 if Stage.PRETRAINING in result.stages else result.epoch / max(result.epochs, 1)
-            return CHOOSING + (1 - CHOOSING) * share if Stage.REFIT in result.stages else CHOOSING * share
+            share = 0.0 if Stage.PRETRAINING in result.stages else result.share
+            is_last = {Stage.REFIT, Stage.EVALUATION} & {*result.stages}
+            return CHOOSING + (1 - CHOOSING) * share if is_last else CHOOSING * share
         case BytesEvent():
             return event.done / event.total if event.total else 0.0
         case StreamEvent():

@@ -24,7 +24,8 @@ from recengine.models.abilities import ABILITIES
 from recengine.models.recency import training_scorer
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import RunConfig
-from recengine.training.loop import EpochResult, OnEpoch, Score, Validate, best_epoch, ranking_validator
+from recengine.training.loop import EpochResult, OnEpoch, Score, Stage, Validate, best_epoch, ranking_validator
+from recengine.training.steps import OnStep, no_step, steps_of
 
 ConfigT = TypeVar("ConfigT", bound=BaseConfig)
 
@@ -70,6 +71,8 @@ class FitContext(NamedTuple):
     users: pd.DataFrame | None
     run: RunConfig
     on_epoch: OnEpoch | None
+    on_step: OnStep = no_step
+    """Called by a model without epochs."""
 
     def loop_options(self, model: Recommender, train: Interactions) -> LoopOptions:
         """Return the loop's options for `model`: its epochs and patience, which the run may set, and its validation."""
@@ -154,8 +157,11 @@ class Recommender(ABC, Generic[ConfigT]):
         self.n_users, self.n_items = train.n_users, train.n_items
         report = None if on_epoch is None else _reporter(on_epoch, self.name, len(train))
         valid = valid if valid is not None and len(valid) else None
+        on_step = no_step if self.preset_epochs else steps_of(report)
         try:
-            self.learn(train, FitContext(valid, items, users, run, report))
+            on_step(0, 1)
+            self.learn(train, FitContext(valid, items, users, run, report, on_step))
+            on_step(1, 1)
         except (ValueError, TypeError) as error:
             if not _READ_ONLY.search(str(error)):
                 raise
@@ -306,7 +312,7 @@ def _reporter(on_epoch: OnEpoch, name: str, examples: int) -> OnEpoch:
         if not isinstance(result, EpochResult):
             problem = f"of {name!r} is called with a {type(result).__name__}"
             raise BadInput("on_epoch", expected="EpochResult(epoch, epochs, loss, seconds)", problem=problem)
-        on_epoch(replace(result, examples=examples))
+        on_epoch(result if Stage.STEPS in result.stages else replace(result, examples=examples))
 
     return report
 

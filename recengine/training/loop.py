@@ -33,10 +33,15 @@ FIRST_BATCHES = 20
 
 
 class Stage(StrEnum):
-    """Why an epoch chooses nothing: it trains a model that this one starts from, or the final model on everything."""
+    """Why an epoch chooses nothing: it trains a model that this one starts from, or the final model on everything.
+
+    STEPS: what is counted is no epoch, but a step of a model without epochs, which has no loss; EVALUATION: of ranking.
+    """
 
     PRETRAINING = "pretraining"
     REFIT = "refit"
+    EVALUATION = "evaluation"
+    STEPS = "steps"
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,11 @@ class EpochResult:
     examples: int | None = None
     stages: tuple[Stage, ...] = ()
 
+    @property
+    def share(self) -> float:
+        """Return the share of the epochs that are done, 0 to 1."""
+        return self.epoch / max(self.epochs, 1)
+
     def to_dict(self) -> dict[str, Json]:
         """Return one flat mapping, JSON-ready; `examples` and `stages` only where there are any."""
         row: dict[str, Json] = {"epoch": self.epoch, "epochs": self.epochs, "loss": self.loss, **self.metrics}
@@ -73,7 +83,7 @@ class EpochResult:
         return cls(
             epoch=int(row["epoch"]),
             epochs=int(row["epochs"]),
-            loss=row["loss"],
+            loss=math.nan if row["loss"] is None else row["loss"],
             seconds=row["seconds"],
             metrics={name: value for name, value in row.items() if name.startswith("valid_")},
             examples=row.get("examples"),

@@ -205,6 +205,9 @@ def test_each_phase_and_each_stage_of_a_training_has_a_bar_that_names_it(monkeyp
         ((), 3, 3, 9),  # phase 2 stops early
         ((Stage.REFIT, Stage.PRETRAINING), 1, 1, 1),
         ((Stage.REFIT,), 1, 3, 3),
+        ((Stage.STEPS,), 0, 4, 4),  # of a model without epochs
+        ((Stage.REFIT, Stage.STEPS), 0, 1, 4),
+        ((Stage.EVALUATION, Stage.STEPS), 0, 0, 4),
     ):
         for epoch in range(first, last + 1):
             on_epoch(EpochResult(epoch, epochs, loss=0.5, seconds=0.0, stages=stages))
@@ -214,6 +217,9 @@ def test_each_phase_and_each_stage_of_a_training_has_a_bar_that_names_it(monkeyp
         ("hybrid", 3, 9),
         ("hybrid, refit, pretraining", 1, 1),
         ("hybrid, refit", 3, 3),
+        ("hybrid", 100, 100),
+        ("hybrid, refit", 25, 100),
+        ("hybrid, evaluation", 0, 100),
     ]
 
 

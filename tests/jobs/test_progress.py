@@ -29,10 +29,23 @@ def test_progress_counts_epochs_then_the_refit() -> None:
 
 
 def test_every_stage_of_a_training_has_words_and_stays_out_of_the_curves() -> None:
-    assert set(STAGES) == set(Stage)
+    assert set(STAGES) == set(Stage) - {Stage.STEPS}
     event = EpochEvent("mf", EpochResult(2, 4, loss=1.0, seconds=1.0, stages=(Stage.REFIT, Stage.PRETRAINING)))
     assert progress_of([event]) == (pytest.approx(0.9), "refit on everything, pretraining, epoch 2 of 4", 1.0)
     assert epochs_of([event]) == []
+
+
+def test_steps_are_a_share_with_the_time_left_and_no_epochs() -> None:
+    steps = [epoch(n, 1.0 + n, Stage.STEPS) for n in range(6)]
+    progress = progress_of([StepEvent("training ease"), *steps], spent=20.0)
+    assert progress == (pytest.approx(0.45), "50%", pytest.approx(5.0))
+    assert in_words(epoch(2, 1.0, Stage.REFIT, Stage.STEPS)) == "refit on everything, 20%"
+    assert epochs_of(steps) == []
+    evaluation = [StepEvent("ease, seed 1", 1, 2), *steps, epoch(5, 1.0, Stage.EVALUATION, Stage.STEPS)]
+    assert progress_of(evaluation)[:2] == (
+        pytest.approx((1 + 0.95) / 2),
+        "ease, seed 1 (2 of 2) · evaluation, 50%",
+    )
 
 
 def test_progress_of_a_search_counts_its_trials() -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -31,7 +30,10 @@ from recengine.models.item_item.sparse import (
 from recengine.models.options import shared
 from recengine.models.recency import TwoSidedConfig, TwoSidedConfigT, TwoSidedModel
 from recengine.training.config import Range, option
+from recengine.training.steps import OnStep, no_step, within
 
+PRODUCTS, LEAST_USERS, MOST_USERS = 10**11, 512, 4096
+"""Users of a batch whose items are multiplied with each other: as many as make that many products, a second or so."""
 MEMORY_LIMIT = 8 * 2**30
 """Largest item-item matrix that is attempted, in bytes."""
 
@@ -51,10 +53,10 @@ class ItemItem(TwoSidedModel[TwoSidedConfigT], Recommender[TwoSidedConfigT]):
     item_weights: Tensor | Links
 
     @abstractmethod
-    def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
+    def weights(self, train: Interactions, context: FitContext) -> Tensor:
         """Return the (n_items, n_items) weights learned from the interactions, or from the item table."""
 
-    def links(self, train: Interactions) -> Links | None:
+    def links(self, train: Interactions, on_step: OnStep) -> Links | None:
         """Return the weights of a large catalogue, few for each item; None where they are learned in full alone."""
         return None
 
@@ -64,10 +66,10 @@ class ItemItem(TwoSidedModel[TwoSidedConfigT], Recommender[TwoSidedConfigT]):
     def learn(self, train: Interactions, context: FitContext) -> None:
         self.take_scale(train)
         self.serve_from(train)
-        links = self.links(train) if is_large(self.n_items) else None
+        links = self.links(train, context.on_step) if is_large(self.n_items) else None
         if links is None:
             check_square(self.name, train)
-            weights = self.weights(train, context.items, context.run.torch_device()).cpu().contiguous()
+            weights = self.weights(train, context).cpu().contiguous()
         self.item_weights = weights if links is None else links
 
     def serve_from(self, rows: Interactions) -> None:
@@ -139,8 +141,8 @@ class ItemKNN(ItemItem[ItemKNNConfig]):
     reference = "Deshpande & Karypis, Item-based top-N recommendation algorithms, TOIS 2004"
     Config = ItemKNNConfig
 
-    def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
-        gram = gram_matrix(train, device)
+    def weights(self, train: Interactions, context: FitContext) -> Tensor:
+        gram = gram_matrix(train, context.run.torch_device(), within(context.on_step, 0, 0.8))
         norm = gram.diagonal().sqrt()
         cosine = gram / (norm[:, None] * norm[None, :] + self.config.cosine_shrinkage).clamp(min=1e-12)
         cosine.fill_diagonal_(0)
@@ -149,8 +151,8 @@ class ItemKNN(ItemItem[ItemKNNConfig]):
         kept = torch.zeros_like(cosine).scatter_(1, best.indices, best.values)
         return kept.T  # column i holds the neighbours of i, so that a history's rows add up to the score of i
 
-    def links(self, train: Interactions) -> Links:
-        return nearest_by_cosine(train, self.config.neighbours, self.config.cosine_shrinkage)
+    def links(self, train: Interactions, on_step: OnStep) -> Links:
+        return nearest_by_cosine(train, self.config.neighbours, self.config.cosine_shrinkage, on_step)
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         if not is_large(n_items):
@@ -184,11 +186,11 @@ class EASE(ItemItem[EASEConfig]):
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
     Config = EASEConfig
 
-    def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
-        return ridge_weights(gram_matrix(train, device), self.config.l2)
+    def weights(self, train: Interactions, context: FitContext) -> Tensor:
+        return full_ridge(train, self.config.l2, context.run.torch_device(), context.on_step)
 
-    def links(self, train: Interactions) -> Links:
-        return approximate_ridge(train, self.config.l2)
+    def links(self, train: Interactions, on_step: OnStep) -> Links:
+        return approximate_ridge(train, self.config.l2, on_step)
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         if not is_large(n_items):
@@ -237,25 +239,38 @@ def check_square(model: str, train: Interactions, offers: Sequence[str] | None =
         )
 
 
-def ridge_weights(gram: Tensor, l2: float) -> Tensor:
+def ridge_weights(gram: Tensor, l2: float, on_step: OnStep = no_step) -> Tensor:
     """Return EASE's weights (n_items, n_items), with a zero diagonal, from X'X, whose diagonal is changed in place."""
     gram.diagonal().add_(l2)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+    factor = torch.linalg.cholesky(gram)
+    on_step(1, 3)  # n^3 / 3 of n^3 products
+    inverse = torch.cholesky_inverse(factor)
+    on_step(3, 3)
     weights = inverse / -inverse.diagonal()
     return weights.fill_diagonal_(0)
 
 
-def ridge_or_links(train: Interactions, l2: float, device: torch.device) -> Tensor | Links:
+def ridge_or_links(train: Interactions, l2: float, device: torch.device, on_step: OnStep) -> Tensor | Links:
     """Return EASE's weights, or where the catalogue is too large for a square matrix few that come near them."""
     if is_large(train.n_items):
-        return approximate_ridge(train, l2)
-    return ridge_weights(gram_matrix(train, device), l2).cpu().contiguous()
+        return approximate_ridge(train, l2, on_step)
+    return full_ridge(train, l2, device, on_step).cpu().contiguous()
 
 
-def gram_matrix(interactions: Interactions, device: torch.device, batch: int = 4096) -> Tensor:
+def full_ridge(train: Interactions, l2: float, device: torch.device, on_step: OnStep) -> Tensor:
+    """Return EASE's weights (n_items, n_items)."""
+    products = 2 * train.n_users / max(2 * train.n_users + train.n_items, 1)  # share of all that X'X takes
+    gram = gram_matrix(train, device, within(on_step, 0, products))
+    return ridge_weights(gram, l2, within(on_step, products, 1))
+
+
+def gram_matrix(interactions: Interactions, device: torch.device, on_step: OnStep = no_step) -> Tensor:
     """Return X'X (n_items, n_items) float32, users taken in batches so that X is never dense as a whole."""
     gram = torch.zeros(interactions.n_items, interactions.n_items, device=device)
-    for users in np.array_split(np.arange(interactions.n_users), max(1, -(-interactions.n_users // batch))):
+    batch = min(max(PRODUCTS // max(interactions.n_items, 1) ** 2, LEAST_USERS), MOST_USERS)
+    parts = np.array_split(np.arange(interactions.n_users), max(1, -(-interactions.n_users // batch)))
+    for n, users in enumerate(parts):
+        on_step(n, len(parts))
         rows = torch.zeros(len(users), interactions.n_items, device=device)
         rows[coordinates(interactions, users)] = 1.0
         gram.addmm_(rows.T, rows)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
+from recengine.models.base import FitContext
 from recengine.models.item_item.linear import ItemItem
-from recengine.models.item_item.sparse import Links, footprint, is_large
+from recengine.models.item_item.sparse import Links, footprint, in_threads, is_large
 from recengine.models.options import shared
 from recengine.models.recency import TwoSidedConfig
 from recengine.training.config import Range, option
+from recengine.training.steps import OnStep
 
-CHUNK = 2**20
+CHUNK = 2**18
 """Room for the weights of the columns that a thread fits in one call, so that no column depends on the chunk."""
 LINKS = 200
 """Weights that an item of a large catalogue has on average, as far as memory is concerned."""
@@ -50,10 +50,10 @@ class SLIM(ItemItem[SLIMConfig]):
     Config = SLIMConfig
     matrices = 2
 
-    def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
-        return self.links(train).dense(torch.arange(self.n_items))
+    def weights(self, train: Interactions, context: FitContext) -> Tensor:
+        return self.links(train, context.on_step).dense(torch.arange(self.n_items))
 
-    def links(self, train: Interactions) -> Links:
+    def links(self, train: Interactions, on_step: OnStep) -> Links:
         from recengine.models.item_item.slim_kernel import fit_columns  # importing numba takes half a second
 
         n = self.n_items
@@ -71,8 +71,7 @@ class SLIM(ItemItem[SLIMConfig]):
             return column, rows[:size].copy(), values[:size].copy()
 
         chunks = np.array_split(np.arange(n), max(1, -(-n * n // CHUNK)))
-        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-            fitted = list(threads.map(fit, chunks))
+        fitted = in_threads(fit, chunks, on_step)
         column, row, value = (np.concatenate(parts) for parts in zip(*fitted, strict=True))
         return Links.of(row, column, value, n)
 

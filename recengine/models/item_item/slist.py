@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
+from recengine.models.base import FitContext
 from recengine.models.item_item.linear import EASEConfig, ItemItem, gram_matrix
 from recengine.models.item_item.sparse import (
     HEAD_LINKS,
@@ -25,6 +25,7 @@ from recengine.models.item_item.sparse import (
 )
 from recengine.models.options import shared
 from recengine.training.config import option, preset
+from recengine.training.steps import OnStep, within
 
 LONGEST = 4096
 """Latest events of a user that are learned from: bounds the weights between any two of them, (LONGEST, LONGEST)."""
@@ -72,26 +73,28 @@ class SLIST(ItemItem[SLISTConfig]):
     is_order_sensitive = True
     matrices = 6
 
-    def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
-        whole = gram_matrix(train, device)
-        return self._with_intercept(train, self._solved(train, np.arange(self.n_items), whole).cpu())
+    def weights(self, train: Interactions, context: FitContext) -> Tensor:
+        whole = gram_matrix(train, context.run.torch_device(), within(context.on_step, 0, 0.2))
+        solved = self._solved(train, np.arange(self.n_items), whole, within(context.on_step, 0.2, 1))
+        return self._with_intercept(train, solved.cpu())
 
-    def links(self, train: Interactions) -> Links:
+    def links(self, train: Interactions, on_step: OnStep) -> Links:
         top = most_liked(train)
-        among = self._solved(train, top, gram_of(train, top))
-        return self._with_intercept(train, with_tail(train, self.config.l2, top, among))
+        among = self._solved(train, top, gram_of(train, top, within(on_step, 0, 0.2)), within(on_step, 0.2, 0.6))
+        return self._with_intercept(train, with_tail(train, self.config.l2, top, among, within(on_step, 0.6, 1)))
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         if not is_large(n_items):
             return super().footprint(n_users, n_items, n_rows)
         return {"": footprint(n_items, n_rows, HEAD_LINKS // 10 + TAIL_LINKS, self.matrices)}
 
-    def _solved(self, train: Interactions, top: NDArray[np.int64], whole: Tensor) -> Tensor:
+    def _solved(self, train: Interactions, top: NDArray[np.int64], whole: Tensor, on_step: OnStep) -> Tensor:
         """Return the weights (n, n) of the items `top` (n,) on each other, `whole` X'X of them, changed in place."""
         config, later, device = self.config, self.config.horizon == "later", whole.device
         column = np.full(self.n_items, -1)
         column[top] = np.arange(len(top))
-        parts = self._starts(train, column) if later else self._transitions(train, column)
+        read = within(on_step, 0, 0.5)
+        parts = self._starts(train, column, read) if later else self._transitions(train, column, read)
         left, right = (part.to(device) * (1 - config.set_weight) for part in parts)
         whole *= config.set_weight
         left += whole
@@ -103,6 +106,7 @@ class SLIST(ItemItem[SLISTConfig]):
             right -= torch.outer(inputs, targets) / n_users
         left.diagonal().add_(config.l2)
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(left))
+        on_step(3, 4)
         weights = inverse @ right
         weights -= inverse * (weights.diagonal() / inverse.diagonal())
         return weights.fill_diagonal_(0)
@@ -128,7 +132,7 @@ class SLIST(ItemItem[SLISTConfig]):
         super().restore(state)
         self.intercept = state["intercept"]
 
-    def _starts(self, train: Interactions, column: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def _starts(self, train: Interactions, column: NDArray[np.int64], on_step: OnStep) -> tuple[Tensor, Tensor]:
         """Return (H'H, H'Y) of the users' first 0, 1, ... m events and all that follow these, as `_transitions` does.
 
         Row n = 0, ... m of a user holds w(n - 1 - p) for each event p < n; its targets are the events q >= n. So, with
@@ -148,7 +152,9 @@ class SLIST(ItemItem[SLISTConfig]):
         both = weight[ages] * weight[ages[:, None] + ages]
         both = np.pad(both.cumsum(1), ((0, 0), (1, 0)))  # [d, k]: sum of weight(j) weight(j + d) over j < k
         left, right = torch.zeros(2, n * n)
-        for p in range(min(self.config.first_events, int(m.max(initial=0)))):
+        read = min(self.config.first_events, int(m.max(initial=0)))
+        for p in range(read):
+            on_step(p, read)
             rows = np.flatnonzero((m > p) & (item >= 0))  # of the users whose event p is in a row
             rows = rows[item[rows - position[rows] + p] >= 0]
             q, most = position[rows], m[rows]  # the indices below are kept in range where np.where ignores the result
@@ -176,7 +182,7 @@ class SLIST(ItemItem[SLISTConfig]):
         position = np.arange(len(rows)) - (np.cumsum(train.user_counts) - train.user_counts)[rows.user_idx]
         return rows.item_idx.astype(np.int64), position, np.minimum(counts - 1, self.config.first_events)
 
-    def _transitions(self, train: Interactions, column: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def _transitions(self, train: Interactions, column: NDArray[np.int64], on_step: OnStep) -> tuple[Tensor, Tensor]:
         """Return (H'H, H'Y), each (n, n): the sums over users of the weights between their items.
 
         column : (n_items,) where an item stands among the n, -1 where it does not
@@ -194,7 +200,8 @@ class SLIST(ItemItem[SLISTConfig]):
         n = int(column.max(initial=-1)) + 1
         left, right = torch.zeros(2, n * n)
         item = torch.from_numpy(column[train.item_idx[rows]])
-        for end, count in zip(np.cumsum(train.user_counts), train.user_counts, strict=True):
+        for user, (end, count) in enumerate(zip(np.cumsum(train.user_counts), train.user_counts, strict=True)):
+            on_step(user, train.n_users)
             latest = item[end - min(int(count), longest) : end].flip(0)
             age = (latest >= 0).nonzero()[:, 0]
             pair = (latest[age][:, None] * n + latest[age]).view(-1)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,13 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
+from recengine.training.steps import OnStep, no_step, within
 
+T = TypeVar("T")
 DENSE_BYTES = 2**30
 """Largest matrix of all items by all items that is worked out in full: of 16,384 items. Beyond it, weights are few."""
 HEAD = 6_000
 """Items, the most liked, whose weights on each other are those of the full ridge regression over them."""
 HEAD_LINKS, TAIL_LINKS = 500, 50
 """Weights that are kept: the largest of each row among the head; and of each item with those outside it."""
+PARTS = 16
+"""Parts of the items for each thread."""
 STATE = ("link_starts", "link_columns", "link_values")
 """Names of the tensors that hold sparse weights."""
 
@@ -87,13 +91,13 @@ class Links:
         return cls(*(state[name] for name in STATE))
 
 
-def nearest_by_cosine(train: Interactions, k: int, shrinkage: float) -> Links:
+def nearest_by_cosine(train: Interactions, k: int, shrinkage: float, on_step: OnStep = no_step) -> Links:
     """Return the shrunk cosine of each item with its k nearest: row h, column i where h is among those of i."""
-    neighbours, values = _nearest(train, k, shrinkage, 0, np.zeros(train.n_items, bool))
+    neighbours, values = _nearest(train, k, shrinkage, 0, np.zeros(train.n_items, bool), on_step)
     return _links(neighbours, values, train.n_items)
 
 
-def approximate_ridge(train: Interactions, l2: float) -> Links:
+def approximate_ridge(train: Interactions, l2: float, on_step: OnStep = no_step) -> Links:
     """Return EASE's weights on a head of the catalogue, and a simple tail, with few for each item.
 
     Among the `HEAD` most liked items the weights are exactly EASE's over these, of which each row keeps the largest.
@@ -105,7 +109,8 @@ def approximate_ridge(train: Interactions, l2: float) -> Links:
     from recengine.models.item_item.linear import ridge_weights
 
     top = most_liked(train)
-    return with_tail(train, l2, top, ridge_weights(gram_of(train, top), l2))
+    among = ridge_weights(gram_of(train, top, within(on_step, 0, 0.3)), l2, within(on_step, 0.3, 0.5))
+    return with_tail(train, l2, top, among, within(on_step, 0.5, 1))
 
 
 def most_liked(train: Interactions) -> NDArray[np.int64]:
@@ -115,7 +120,7 @@ def most_liked(train: Interactions) -> NDArray[np.int64]:
     return top[counts[top] > 0]
 
 
-def with_tail(train: Interactions, l2: float, top: NDArray[np.int64], among: Tensor) -> Links:
+def with_tail(train: Interactions, l2: float, top: NDArray[np.int64], among: Tensor, on_step: OnStep) -> Links:
     """Return the largest weights of the head on itself, `among` (n, n) of its items `top` (n,), and the tail's."""
     best = among.abs().topk(min(HEAD_LINKS, len(top)), dim=1).indices.sort(dim=1).values
     inner = Links.of(
@@ -123,7 +128,7 @@ def with_tail(train: Interactions, l2: float, top: NDArray[np.int64], among: Ten
     )
     head = np.zeros(train.n_items, bool)
     head[top] = True
-    neighbours, values = _nearest(train, TAIL_LINKS, l2, train.n_users, head)
+    neighbours, values = _nearest(train, TAIL_LINKS, l2, train.n_users, head, on_step)
     outer = _links(neighbours, values, train.n_items)
     row = np.concatenate([np.repeat(np.arange(train.n_items), np.diff(each.starts.numpy())) for each in (inner, outer)])
     column, value = (torch.cat([getattr(inner, name), getattr(outer, name)]).numpy() for name in ("columns", "values"))
@@ -146,7 +151,7 @@ def _grouped(train: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int32],
     return first, train.user_idx[by_item], by_user, train.item_idx[rows]
 
 
-def gram_of(train: Interactions, top: NDArray[np.int64]) -> Tensor:
+def gram_of(train: Interactions, top: NDArray[np.int64], on_step: OnStep) -> Tensor:
     """Return X'X of these items alone, in their order."""
     from recengine.models.item_item.sparse_kernel import fill_gram
 
@@ -156,19 +161,23 @@ def gram_of(train: Interactions, top: NDArray[np.int64]) -> Tensor:
     rows = train.select(position[train.item_idx] >= 0)
     small = Interactions.from_pairs(rows.user_idx, position[rows.item_idx], n_users=train.n_users, n_items=n)
     gram, grouped = np.zeros((n, n), np.float32), _grouped(small)
-    _in_threads(lambda items: fill_gram(*grouped, items, gram), _work(small))
+    _for_all_items(lambda items: fill_gram(*grouped, items, gram), _work(small), on_step)
     return torch.from_numpy(gram)
 
 
 def _nearest(
-    train: Interactions, k: int, shrinkage: float, n_users: int, head: NDArray[np.bool_]
+    train: Interactions, k: int, shrinkage: float, n_users: int, head: NDArray[np.bool_], on_step: OnStep
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     from recengine.models.item_item.sparse_kernel import nearest
 
     k = min(k, train.n_items)
     neighbours, values = np.full((train.n_items, k), -1, np.int32), np.zeros((train.n_items, k), np.float32)
     grouped, shrunk = _grouped(train), np.float32(shrinkage)
-    _in_threads(lambda items: nearest(*grouped, items, k, shrunk, n_users, head, neighbours, values), _work(train))
+
+    def fill(items: NDArray[np.int64]) -> None:
+        nearest(*grouped, items, k, shrunk, n_users, head, neighbours, values)
+
+    _for_all_items(fill, _work(train), on_step)
     return neighbours, values
 
 
@@ -177,13 +186,27 @@ def _work(train: Interactions) -> NDArray[np.int64]:
     return np.bincount(train.item_idx, train.user_counts[train.user_idx], minlength=train.n_items).astype(np.int64)
 
 
-def _in_threads(task: Callable[[NDArray[np.int64]], Any], work: NDArray[np.int64]) -> None:
-    """Run a task on all items that have any work, by as many threads as torch uses, dealt out in turn."""
+def _for_all_items(task: Callable[[NDArray[np.int64]], Any], work: NDArray[np.int64], on_step: OnStep) -> None:
+    """Run a task on all items that have any work, dealt out in turn so that all parts take as long."""
     items = np.argsort(-work, kind="stable")[: int((work > 0).sum())]
-    threads = torch.get_num_threads()
-    parts = [items[start :: 8 * threads] for start in range(8 * threads)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(task, parts))
+    n = PARTS * torch.get_num_threads()
+    list(in_threads(task, [items[start::n] for start in range(n)], on_step))
+
+
+def in_threads(
+    task: Callable[[NDArray[np.int64]], T], parts: Sequence[NDArray[np.int64]], on_step: OnStep
+) -> Iterator[T]:
+    """Yield what a task makes of each part, in their order, by as many threads as torch uses.
+
+    What `on_step` raises ends the work once the parts that run are done.
+    """
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        try:
+            for n, result in enumerate(pool.map(task, parts), 1):
+                on_step(n, len(parts))
+                yield result
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _links(neighbours: NDArray[np.int32], values: NDArray[np.float32], n_items: int) -> Links:

@@ -20,6 +20,7 @@ from recengine.models.metadata import COLUMNS, without_metadata
 from recengine.models.ratings.stars import STATE, PredictsStarsToo, StarPredictor
 from recengine.models.recency import TwoSidedConfig
 from recengine.training.config import Config, Range, option, preset
+from recengine.training.steps import within
 
 LIKED, DISLIKED = 0.75, 0.45
 """Parts of the rating scale from which on a rating is a like, and up to which it is a dislike: 4 and 2.5 of 5 stars."""
@@ -155,16 +156,15 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
     def learn(self, train: Interactions, context: FitContext) -> None:
         self.past = train
         low, high = (float(train.rating.min()), float(train.rating.max())) if len(train) else (0.0, 0.0)
-        self.limits = torch.tensor(
-            [-np.inf] * 2 if train.implicit else [low + x * (high - low) for x in (LIKED, DISLIKED)]
-        )
-        self.star_predictor = StarPredictor().fit(train, seed=context.run.seed)
+        limits = [-np.inf] * 2 if train.implicit else [low + x * (high - low) for x in (LIKED, DISLIKED)]
+        self.limits = torch.tensor(limits)
+        self.star_predictor = StarPredictor().fit(train, seed=context.run.seed, on_step=within(context.on_step, 0, 0.3))
         liked = train.select(train.rating >= self.limits[0].item())
         self.counts = torch.from_numpy(liked.item_counts.astype(np.float32))
         self.linked = self.counts.nonzero()[:, 0]  # an item that nobody likes has no weights
         small = replace(liked, item_idx=self._position().numpy()[liked.item_idx], n_items=len(self.linked))
-        more = max(1.0, len(liked) / LIKES_OF_L2) ** GROWTH
-        self.weights = linear.ridge_or_links(small, self.config.l2 * more, context.run.torch_device())
+        l2 = self.config.l2 * max(1.0, len(liked) / LIKES_OF_L2) ** GROWTH
+        self.weights = linear.ridge_or_links(small, l2, context.run.torch_device(), within(context.on_step, 0.3, 1))
         self.quality = quality(train, high - low)
         self.n_unknown = int(without_metadata(context.items, COLUMNS, self.n_items).sum())
         self.traits = Traits.of(context.items, self.n_items, ~self._is_fresh())

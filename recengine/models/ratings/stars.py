@@ -12,6 +12,7 @@ from torch.nn.functional import embedding_bag
 
 from recengine.data.interactions import Interactions
 from recengine.models.base import as_indices
+from recengine.training.steps import OnStep, no_step
 
 DIM, SWEEPS = 6, 12
 """Size of the vectors, and how often both sides are solved in turn."""
@@ -54,7 +55,7 @@ class StarPredictor:
     2007), so that an item with few ratings and a user who has rated little are predicted with less certainty.
     """
 
-    def fit(self, rows: Interactions, *, seed: int = 0) -> StarPredictor:
+    def fit(self, rows: Interactions, *, seed: int = 0, on_step: OnStep = no_step) -> StarPredictor:
         """Learn the items, the priors and the noise from all ratings; where these are all alike, nothing."""
         low, high = (float(rows.rating.min()), float(rows.rating.max())) if len(rows) else (0.0, 0.0)
         self.bounds = torch.tensor([low, high])
@@ -70,7 +71,8 @@ class StarPredictor:
             rows.item_idx, rows.user_idx, rating=rows.rating, n_users=rows.n_items, n_items=rows.n_users
         )
         some = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:ROWS_FOR_NOISE].numpy()
-        for _ in range(SWEEPS if low < high else 0):
+        for sweep in range(SWEEPS if low < high else 0):
+            on_step(sweep, SWEEPS)
             users = self._solve(rows, self.items, self.prior, self.noise)
             self.items = self._solve(flipped, users, item_prior, self.noise)
             self.prior, item_prior = _covariance(users, rows), _covariance(self.items, flipped)

@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
+from recengine.models.base import FitContext
 from recengine.models.item_item.linear import ItemItem
 from recengine.models.metadata import COLUMNS, metadata_table, regressed, without_metadata
 from recengine.models.recency import TwoSidedConfig
@@ -55,8 +56,8 @@ class Content(ItemItem[ContentConfig]):
     def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
         _described(items)
 
-    def weights(self, train: Interactions, items: pd.DataFrame | None, device: torch.device) -> Tensor:
-        table = _described(items)
+    def weights(self, train: Interactions, context: FitContext) -> Tensor:
+        table, device = _described(context.items), context.run.torch_device()
         known = torch.from_numpy(~without_metadata(table, COLUMNS, self.n_items))
         self.n_unknown = int((~known).sum())
         traits = (regressed(metadata_table(table, COLUMNS, self.n_items), known) * known[:, None]).to(device)
