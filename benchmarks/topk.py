@@ -1,11 +1,15 @@
 """Lists for all users, a million of ten ratings, by popularity and by ials, compared with implicit.
 
-    python -m benchmarks.topk [--rival PYTHON]
+    python -m benchmarks.topk [--rival PYTHON] [--index]
 
 The rows are generated, items by a power law. The vectors of ials are random: how long a list takes does not depend on
 what they are. `--rival` names a Python that has implicit, which makes the same lists from the same vectors and rows,
 with as many threads; what share of the items both list is shown, of the first thousand users, without those who like
 nothing, whom popularity serves. Peak memory is that of each process, rows and vectors included.
+
+`--index` measures instead what `recengine export --to faiss` writes, next to an exact index and clusters: recall@100,
+queries a second, the seconds of the processor to build it, and its size. The million vectors are those of `ials` on a
+generated shop of 150,000 users and 6 million events; their lengths spread as popularity does. One thread.
 """
 
 from __future__ import annotations
@@ -16,20 +20,26 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from benchmarks.library_speed import peak
+from benchmarks.shop import shop
 from recengine.data.dataset import Dataset
+from recengine.data.interactions import Interactions
 from recengine.data.sources import from_frame
 from recengine.models.base import Recommender
-from recengine.models.factors.ials import IALS
+from recengine.models.factors.ials import IALS, IALSConfig
 from recengine.models.simple.baselines import Popularity
 from recengine.serving.recommend import Listing, recommend
+from recengine.serving.vectors import item_index
+from recengine.training.config import RunConfig
 
 RATINGS, K, DIM = 10, 10, 64
+QUERIES, LISTED = 300, 100
 
 
 def generated(n_users: int, n_items: int) -> Dataset:
@@ -69,12 +79,58 @@ def measure(model: Recommender, data: Dataset) -> tuple[float, Listing]:
     return seconds, lists
 
 
+def index_rates(n_items: int) -> None:
+    """Print recall and rate of indices of the items that `ials` learns."""
+    import faiss
+
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
+    events = shop(150_000, n_items, 6 * n_items, kinds=200)
+    pairs = events["user_id"].to_numpy(), events["item_id"].to_numpy()
+    rows = Interactions.from_pairs(*pairs, rating=np.ones(len(events)), n_users=150_000, n_items=n_items)
+    model = IALS(IALSConfig(embedding_dim=DIM)).fit(rows, run=RunConfig(device="cpu", epochs=4))
+    items, queries = model.network.items.detach().numpy(), model.network.users.detach().numpy()[:QUERIES]
+    exact = faiss.IndexFlatIP(DIM)
+    exact.add(items)
+    clusters = faiss.IndexIVFFlat(faiss.IndexFlatIP(DIM), DIM, 1024, faiss.METRIC_INNER_PRODUCT)
+    clusters.cp.max_points_per_centroid = 64
+    began = time.process_time()
+    clusters.train(items)
+    clusters.add(items)
+    clustered = time.process_time() - began
+    graph = item_index(items)
+    built = time.process_time() - began - clustered
+    lengths = np.percentile(np.linalg.norm(items, axis=1), [10, 50, 90, 99, 100])
+    print(f"{n_items:,} items x {DIM}, lengths at 10, 50, 90, 99, 100 %: {lengths.round(3).tolist()}")
+    print(f"graph built in {built:.0f} s CPU, {faiss.serialize_index(graph).nbytes / 1e6:.0f} MB", end="; ")
+    print(f"clusters in {clustered:.0f} s CPU; exact {4 * items.size / 1e6:.0f} MB")
+    truth = exact.search(queries, LISTED)[1]
+
+    def show(name: str, index: Any) -> None:
+        began = time.process_time()
+        found = np.vstack([index.search(query[None], LISTED)[1] for query in queries])
+        rate = QUERIES / (time.process_time() - began)
+        recall = [np.isin(wanted, listed).mean() for wanted, listed in zip(truth, found, strict=True)]
+        print(f"  {name:18} recall@{LISTED} {np.mean(recall):.4f}, {rate:9,.0f} queries/s, one at a time", flush=True)
+
+    show("exact", exact)
+    for breadth in (100, 200, 400, 800):
+        graph.hnsw.efSearch = breadth
+        show(f"graph, {breadth}", graph)
+    for probed in (64, 256):
+        clusters.nprobe = probed
+        show(f"clusters, {probed}", clusters)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--rival", type=Path, help="a Python that has implicit")
+    parser.add_argument("--index", action="store_true", help="measure the faiss index of a million items")
     options = parser.parse_args()
+    if options.index:
+        return index_rates(1_000_000)
     data = generated(options.users, options.items)
     print(f"{data!r}, {torch.get_num_threads()} threads")
     measure(Popularity().fit(data.ratings.at_least(4.0)), data)

@@ -30,6 +30,8 @@ from recengine.models.base import Recommender
 Floats = NDArray[np.float32]
 LONGEST = 300
 """Characters of a title that are kept, where every title takes as much room as the longest."""
+APPROXIMATE, LINKS, BREADTH = 500_000, 32, 400
+"""Items from which on the faiss index is approximate; the links of an item in it, and how many items a search keeps."""
 
 
 class Side(NamedTuple):
@@ -171,17 +173,33 @@ def _one_line(text: str) -> str:
 
 
 def _write_faiss(vectors: Vectors, dataset: Dataset, folder: Path) -> None:
-    """Write an exact index of the items by inner product, what its rows are, and what to search it with."""
+    """Write an index of the items by inner product, what its rows are, and what to search it with."""
     import faiss
 
     items, queries = searchable(vectors)
-    index = faiss.IndexFlatIP(items.shape[1])
-    index.add(items)
-    faiss.write_index(index, str(folder / "items.faiss"))
+    faiss.write_index(item_index(items), str(folder / "items.faiss"))
     known = pd.DataFrame({"item_id": plain(dataset.item_ids), "title": dataset.items["title"].astype(str)})
     known.to_parquet(folder / "items.parquet", index=False)
     if vectors.users is not None and queries is not None:
         _write_side(folder / "queries.parquet", "user_id", vectors.users._replace(vectors=queries, bias=None), {})
+
+
+def item_index(items: Floats) -> Any:
+    """Return a faiss index of items (n_items, E) by inner product, exact for fewer than `APPROXIMATE` items.
+
+    Of more it is a graph of near neighbours (HNSW; Malkov & Yashunin, IEEE TPAMI 2020); the breadth of a search is
+    stored with it. Clusters (IVF) are far worse on the vectors of a model, whose lengths differ by orders of magnitude:
+    the best items of a user lie in many clusters. `python -m benchmarks.topk --index` measures recall and rate.
+    """
+    import faiss
+
+    if len(items) < APPROXIMATE:
+        index = faiss.IndexFlatIP(items.shape[1])
+    else:
+        index = faiss.IndexHNSWFlat(items.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efSearch = BREADTH
+    index.add(np.ascontiguousarray(items))
+    return index
 
 
 def searchable(vectors: Vectors) -> tuple[Floats, Floats | None]:

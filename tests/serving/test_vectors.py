@@ -15,7 +15,8 @@ from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.models.base import Recommender
 from recengine.models.registry import MODELS, configure
-from recengine.serving.vectors import FORMATS, Vectors, searchable, vectors_of, write_vectors
+from recengine.serving import vectors as vectors_module
+from recengine.serving.vectors import FORMATS, Vectors, item_index, searchable, vectors_of, write_vectors
 from recengine.training.config import RunConfig
 
 HOSTILE = '=HYPERLINK("x")\ta\nb\r\x0b\u2028c\''
@@ -145,6 +146,23 @@ def test_a_search_with_faiss_finds_what_the_model_ranks_first(
     np.testing.assert_allclose(np.take_along_axis(scores, rows, axis=1), scored, atol=1e-5)
     assert queries["user_id"].tolist() == shop.user_ids.tolist()
     assert pd.read_parquet(tmp_path / "v" / "items.parquet")["item_id"].tolist() == shop.item_ids.tolist()
+
+
+def test_the_index_of_many_items_is_a_graph_that_finds_nearly_all_of_the_best(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    lengths = rng.pareto(1.5, (4_000, 1)) + 0.05
+    items = (rng.standard_normal((4_000, 16)) * lengths).astype(np.float32)
+    exact = item_index(items)
+    assert isinstance(exact, faiss.IndexFlatIP)
+    monkeypatch.setattr(vectors_module, "APPROXIMATE", 4_000)
+    faiss.write_index(item_index(items), str(tmp_path / "items.faiss"))
+    graph = faiss.read_index(str(tmp_path / "items.faiss"))
+    assert isinstance(graph, faiss.IndexHNSWFlat)
+    queries = rng.standard_normal((50, 16)).astype(np.float32)
+    wanted, found = (index.search(queries, 100)[1] for index in (exact, graph))
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(wanted, found, strict=True)]) > 0.99
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -9,6 +9,7 @@ import pytest
 from recengine.data.interactions import Interactions
 from recengine.models.streaming import step as step_module
 from recengine.models.streaming import step_kernel as kernel
+from recengine.models.streaming.step_blocks import block_size
 from tests.models.streaming.slow_step import SlowStream, events, fit
 
 
@@ -79,6 +80,13 @@ def test_ranks_and_lists_are_equal_however_many_events_share_a_product(
         ranks = model.advance(rest, ranked=True, masked=masked, lists=lists)
         results.append((ranks.tobytes(), lists.tobytes(), model.network.items.numpy().tobytes()))
     assert results[0] == results[1] == results[2]
+
+
+def test_events_share_a_product_where_the_cache_does_not_hold_the_items_and_few_of_them_change() -> None:
+    assert block_size(3_706, 128, 1) == 0
+    assert block_size(80_000, 128, 1) == 128
+    assert 16 <= block_size(80_000, 128, 300) < 128
+    assert block_size(80_000, 128, 20_000) == 0
 
 
 def test_a_score_that_is_not_a_number_ranks_last() -> None:
