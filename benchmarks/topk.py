@@ -89,7 +89,9 @@ def index_rates(n_items: int) -> None:
     pairs = events["user_id"].to_numpy(), events["item_id"].to_numpy()
     rows = Interactions.from_pairs(*pairs, rating=np.ones(len(events)), n_users=150_000, n_items=n_items)
     model = IALS(IALSConfig(embedding_dim=DIM)).fit(rows, run=RunConfig(device="cpu", epochs=4))
-    items, queries = model.network.items.detach().numpy(), model.network.users.detach().numpy()[:QUERIES]
+    # in any order: the shop numbers its items by popularity
+    items = np.random.default_rng(0).permutation(model.network.items.detach().numpy())
+    queries = model.network.users.detach().numpy()[:QUERIES]
     exact = faiss.IndexFlatIP(DIM)
     exact.add(items)
     clusters = faiss.IndexIVFFlat(faiss.IndexFlatIP(DIM), DIM, 1024, faiss.METRIC_INNER_PRODUCT)
@@ -115,7 +117,7 @@ def index_rates(n_items: int) -> None:
 
     show("exact", exact)
     for breadth in (100, 200, 400, 800):
-        graph.hnsw.efSearch = breadth
+        faiss.downcast_index(graph.index).hnsw.efSearch = breadth
         show(f"graph, {breadth}", graph)
     for probed in (64, 256):
         clusters.nprobe = probed

@@ -30,8 +30,9 @@ from recengine.models.base import Recommender
 Floats = NDArray[np.float32]
 LONGEST = 300
 """Characters of a title that are kept, where every title takes as much room as the longest."""
-APPROXIMATE, LINKS, BREADTH = 500_000, 32, 400
-"""Items from which on the faiss index is approximate; the links of an item in it, and how many items a search keeps."""
+APPROXIMATE, PORTION, LINKS, BREADTH = 500_000, 25_000, 32, 400
+"""Items from which on the faiss index is approximate; how many are added at once, the links of each, and how many of
+them a search keeps."""
 
 
 class Side(NamedTuple):
@@ -189,16 +190,23 @@ def item_index(items: Floats) -> Any:
 
     Of more it is a graph of near neighbours (HNSW; Malkov & Yashunin, IEEE TPAMI 2020); the breadth of a search is
     stored with it. Clusters (IVF) are far worse on the vectors of a model, whose lengths differ by orders of magnitude:
-    the best items of a user lie in many clusters. `python -m benchmarks.topk --index` measures recall and rate.
+    the best items of a user lie in many clusters. The longest vectors have to come first: a graph that grows from short
+    ones, which are near nothing by inner product, leads nowhere. Faiss shuffles what it is given at once, so they come
+    in portions. `python -m benchmarks.topk --index` measures recall and rate.
     """
     import faiss
 
     if len(items) < APPROXIMATE:
-        index = faiss.IndexFlatIP(items.shape[1])
-    else:
-        index = faiss.IndexHNSWFlat(items.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efSearch = BREADTH
-    index.add(np.ascontiguousarray(items))
+        exact = faiss.IndexFlatIP(items.shape[1])
+        exact.add(np.ascontiguousarray(items))
+        return exact
+    graph = faiss.IndexHNSWFlat(items.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
+    graph.hnsw.efSearch = BREADTH
+    index = faiss.IndexIDMap(graph)
+    order = np.argsort(-np.linalg.norm(items, axis=1), kind="stable")
+    for start in range(0, len(items), PORTION):
+        rows = order[start : start + PORTION]
+        index.add_with_ids(items[rows], rows)
     return index
 
 

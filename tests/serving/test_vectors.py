@@ -152,14 +152,16 @@ def test_the_index_of_many_items_is_a_graph_that_finds_nearly_all_of_the_best(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(0)
-    lengths = rng.pareto(1.5, (4_000, 1)) + 0.05
-    items = (rng.standard_normal((4_000, 16)) * lengths).astype(np.float32)
+    lengths = rng.permutation(np.hstack([np.zeros(2_000), rng.pareto(1.5, 4_000) + 0.01]))[:, None]
+    items = (rng.standard_normal((6_000, 16)) * lengths).astype(np.float32)
     exact = item_index(items)
     assert isinstance(exact, faiss.IndexFlatIP)
-    monkeypatch.setattr(vectors_module, "APPROXIMATE", 4_000)
+    monkeypatch.setattr(vectors_module, "APPROXIMATE", 6_000)
+    monkeypatch.setattr(vectors_module, "PORTION", 500)
     faiss.write_index(item_index(items), str(tmp_path / "items.faiss"))
     graph = faiss.read_index(str(tmp_path / "items.faiss"))
-    assert isinstance(graph, faiss.IndexHNSWFlat)
+    assert isinstance(faiss.downcast_index(graph.index), faiss.IndexHNSWFlat)
+    assert (np.diff(np.linalg.norm(items, axis=1)[faiss.vector_to_array(graph.id_map)]) <= 0).all(), "longest first"
     queries = rng.standard_normal((50, 16)).astype(np.float32)
     wanted, found = (index.search(queries, 100)[1] for index in (exact, graph))
     assert np.mean([np.isin(a, b).mean() for a, b in zip(wanted, found, strict=True)]) > 0.99
