@@ -110,6 +110,9 @@ def top_k(scores: Tensor, k: int, salts: Tensor | None = None) -> Ranking:
     salts = torch.zeros(len(scores), dtype=torch.int64) if salts is None else salts
     values, items = _largest(scores, min(k + 1, scores.shape[1]))  # one more shows whether the last has equals outside
     items = items[:, :k]
+    if (values[:, 1:] < values[:, :-1]).all():  # mostly so for one user
+        best = values[:, :k].contiguous()
+        return Ranking(items.masked_fill(best == -torch.inf, -1), best)
     items = items.gather(1, rank[items].argsort(dim=1))
     best, by_score = scores.gather(1, items).sort(dim=1, descending=True, stable=True)
     items = _turned(items.gather(1, by_score), best, salts)

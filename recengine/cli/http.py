@@ -37,4 +37,4 @@ def serve(options: argparse.Namespace, report: Reporter) -> None:
         policy = EvaluationPolicy() if opened is None else opened.policy
         opened = ModelFolder(trained.folder, trained.model, trained.manifest, data, options.positive, policy)
     report.note(f"Serving {opened.model.name} at http://{options.host}:{options.port}; its page is /docs")
-    uvicorn.run(create_app(opened), host=options.host, port=options.port, log_level="warning")
+    uvicorn.run(create_app(opened), host=options.host, port=options.port, log_level="warning", access_log=False)

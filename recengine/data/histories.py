@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from recengine.data.dataset import LIKED_STARS, Dataset
 from recengine.data.interactions import Interactions
@@ -43,9 +45,9 @@ class _Found(NamedTuple):
 
 def check_ratings(ratings: Mapping[Any, float], data: Dataset, field: str) -> None:
     """Raise BadInput for the first of a new user's ratings that lies outside the scale of the data."""
-    low, high = data.rating_range
+    (low, high), bounded = data.rating_range, data.feedback == "explicit"
     for item, rating in ratings.items():
-        if not np.isfinite(rating) or (data.feedback == "explicit" and not low <= rating <= high):
+        if not isfinite(rating) or (bounded and not low <= rating <= high):
             problem = f"is out of range for the item {item!r}"
             raise BadInput(field, rating, f"{low:g} to {high:g}, the scale of the data", problem=problem)
 
@@ -53,9 +55,14 @@ def check_ratings(ratings: Mapping[Any, float], data: Dataset, field: str) -> No
 def rows_of_new(rated: Sequence[tuple[int, Any, float]], data: Dataset, n_users: int) -> Interactions:
     """Return (new user, raw item id, rating) as rows without times. Raises BadInput for an unknown item."""
     users, ids, ratings = zip(*rated, strict=True) if rated else ((), (), ())
+    known = data.item_index_of
+    try:
+        items: ArrayLike = [known[str(id)] for id in ids]
+    except KeyError:
+        items = data.item_index(ids)  # which says what is unknown
     return Interactions.from_pairs(
         users,
-        data.item_index(ids) if rated else [],
+        items,
         rating=ratings,
         timestamp=[0] * len(rated),
         n_users=n_users,

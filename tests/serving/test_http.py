@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,10 @@ import pytest
 pytest.importorskip("fastapi")
 from starlette.testclient import TestClient
 
+from recengine.data import dataset
 from recengine.data.histories import rows_of_new
 from recengine.data.sources import load_dataset
+from recengine.errors import BadInput
 from recengine.experiments.model_folder import open_folder, save_folder
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.serving.http import MOST_BYTES, create_app
@@ -70,6 +73,19 @@ def test_new_users_are_served_in_one_batch_with_known_ones(client: TestClient, s
     expected = recommend_new(opened.model, data, rows, k=10, positive=4.0).ranking.items[0]
     assert [item["item_id"] for item in lists[2]["items"]] == data.item_ids[expected.numpy()].tolist()
     assert 839 not in [item["item_id"] for item in lists[3]["items"]]
+
+
+def test_new_users_items_are_looked_up_at_once_and_unknown_ones_are_named(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = open_folder(saved).dataset
+    ids = data.item_ids[:3]
+    monkeypatch.setattr(dataset, "_lookup", None)  # which compares and searches: too slow for each answer
+    assert rows_of_new([(0, id, 5.0) for id in (ids[2], str(ids[0]))], data, 1).item_idx.tolist() == [2, 0]
+    monkeypatch.undo()
+    for unknown in (f"0{ids[0]}", f"{ids[0]}.0", "nope"):
+        with pytest.raises(BadInput, match=f"item '{re.escape(unknown)}' is not in 'sample'"):
+            rows_of_new([(0, ids[1], 5.0), (0, unknown, 5.0)], data, 1)
 
 
 def test_dislikes_and_what_was_seen_change_the_list(client: TestClient) -> None:

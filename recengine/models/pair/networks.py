@@ -125,7 +125,7 @@ class PairNetwork(nn.Module):
         """Return a network that shares everything with this one but its users, who have these vectors (n, D)."""
         other = object.__new__(type(self))  # `copy.copy` takes a tenth of a new user's answer
         other.__dict__ = self.__dict__.copy()
-        other._modules = self._modules | {"user_embedding": Table(len(vectors), self.embedding_dim, _weight=vectors)}
+        other._modules = self._modules | {"user_embedding": self.user_embedding.holding(vectors)}
         if self.user_bias is not None:
             no_bias = nn.Parameter(vectors.new_zeros(len(vectors)), requires_grad=False)
             other._parameters = self._parameters | {"user_bias": no_bias}

@@ -17,7 +17,23 @@ class Table(nn.Embedding):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        return _Lookup.apply(input, self.weight) if self.weight.device.type == "cpu" else super().forward(input)
+        weight = self.weight
+        if weight.device.type != "cpu":
+            return super().forward(input)
+        if torch.is_grad_enabled() and weight.requires_grad:
+            return _Lookup.apply(input, weight)
+        return _rows(weight, input)
+
+    def holding(self, rows: Tensor) -> Table:
+        """Return a table of these rows (n, D), in their own memory and not to be learned."""
+        other = object.__new__(Table)  # `nn.Embedding` takes a tenth of a new user's answer to make one
+        other.__dict__ = self.__dict__ | {"num_embeddings": len(rows)}
+        other._parameters = {"weight": nn.Parameter(rows, requires_grad=False)}
+        return other
+
+
+def _rows(table: Tensor, index: Tensor) -> Tensor:
+    return table.index_select(0, index.flatten()).view(*index.shape, -1)
 
 
 class _Lookup(torch.autograd.Function):
@@ -25,7 +41,7 @@ class _Lookup(torch.autograd.Function):
     def forward(ctx: Any, index: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(index)
         ctx.rows = len(weight)
-        return weight.index_select(0, index.flatten()).view(*index.shape, -1)
+        return _rows(weight, index)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:

@@ -22,6 +22,7 @@ from recengine.data.splits import leave_last
 from recengine.errors import BadInput
 from recengine.models.base import Recommender
 from recengine.models.metadata import credit_table, metadata_table, parse_columns, parse_credit
+from recengine.models.pair import parts
 from recengine.models.pair.base import PairModel
 from recengine.models.pair.networks import INITIALISERS, Table
 from recengine.models.registry import MODELS, configure, fit_final, model_class
@@ -432,6 +433,18 @@ def test_a_table_has_the_values_and_gradients_of_an_embedding(index: np.ndarray,
         outcome.append((out.detach(), table.weight.grad))
     assert torch.equal(outcome[0][0], outcome[1][0])
     assert torch.allclose(outcome[0][1], outcome[1][1], atol=1e-12)
+
+
+def test_a_look_up_without_gradient_prepares_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new user's answer over HTTP looks one vector up, and has no time for it."""
+    monkeypatch.setattr(parts, "_Lookup", None)
+    table, index = Table(5, 2), torch.tensor([[3, 3, 0]])
+    for of in (table, table.holding(torch.arange(8.0).view(4, 2))):
+        with torch.no_grad():
+            assert torch.equal(of(index), of.weight[index])
+    assert of.num_embeddings == 4
+    assert not of.weight.requires_grad
+    assert table.weight.requires_grad
 
 
 @pytest.mark.parametrize(("initialiser", "most"), [("normal", 5.0), ("truncated", 0.21), ("uniform", 0.174)])
