@@ -1,6 +1,7 @@
 """Models as ONNX: what onnxruntime computes are the model's scores, and the ids are in the file."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,37 @@ def written(model: Recommender, dataset: Dataset, folder: Path) -> onnxruntime.I
     return onnxruntime.InferenceSession(folder / "m.onnx")
 
 
+PRODUCTS: list[tuple[str, dict[str, Any]]] = [
+    ("ials", {}),
+    ("mf", {"user_bias": True}),
+    ("mf", {"item_bias": False, "user_bias": True}),
+    ("cml", {}),
+    ("nonlinear-mf", {"layers": "8"}),
+    ("cold-start-mf", {}),
+    ("step", {}),
+    ("mf-explicit", {"averaged_sweeps": 3}),
+]
+LAYERS: dict[str, Any] = {"layers": "8", "negatives": 4}
+PAIRS: list[tuple[str, dict[str, Any]]] = [
+    ("mf", {"y_range": "0,5"}),
+    ("mlp", LAYERS),
+    ("mlp-mf", LAYERS),
+    ("neumf", LAYERS),
+    ("deepfm", LAYERS),
+    ("hybrid", {}),
+    ("hybrid-joint", LAYERS),
+    ("recommender-net", {}),
+]
+SEQUENCES: list[tuple[str, dict[str, Any]]] = [
+    ("gru", {"hidden_dim": 8, "horizon": "sitting"}),
+    ("gru", {"hidden_dim": 8, "horizon": "next"}),
+    ("sasrec", {}),
+    ("gru-rating", {"hidden_dim": 8}),
+]
+
+
 @pytest.mark.parametrize(
-    ("name", "settings"),
-    [
-        ("ials", {}),
-        ("mf", {"user_bias": True}),
-        ("mf", {"item_bias": False, "user_bias": True}),
-        ("cml", {}),
-        ("step", {}),
-        ("mf-explicit", {"averaged_sweeps": 3}),
-        pytest.param("hybrid", {}, marks=pytest.mark.slow),
-    ],
+    ("name", "settings"), [*PRODUCTS, *(pytest.param(*row, marks=pytest.mark.slow) for row in PAIRS)]
 )
 def test_users_of_the_data_get_their_scores(tiny: Dataset, tmp_path: Path, name: str, settings: dict[str, Any]) -> None:
     model = trained(tiny, name, **settings)
@@ -48,15 +69,7 @@ def test_users_of_the_data_get_their_scores(tiny: Dataset, tmp_path: Path, name:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "settings"),
-    [
-        ("gru", {"hidden_dim": 8, "horizon": "sitting"}),
-        ("gru", {"hidden_dim": 8, "horizon": "next"}),
-        ("sasrec", {}),
-        ("gru-rating", {"hidden_dim": 8}),
-    ],
-)
+@pytest.mark.parametrize(("name", "settings"), SEQUENCES)
 def test_a_sequence_model_reads_what_users_rated(
     tiny: Dataset, tmp_path: Path, name: str, settings: dict[str, Any]
 ) -> None:
@@ -79,6 +92,18 @@ def test_a_sequence_model_reads_what_users_rated(
         padded += session.run(["scores"], {"item_idx": few[0].numpy(), "rating": few[1].numpy()})
     np.testing.assert_allclose(padded[0], padded[1], atol=1e-6)
     np.testing.assert_allclose(padded[2], padded[1], atol=1e-6)
+
+
+def exportable(name: str, target: Path) -> bool:
+    with suppress(BadInput):
+        check_onnx(MODELS[name], target)
+        return True
+    return False
+
+
+def test_every_model_that_can_be_written_is_held_to_its_scores(tmp_path: Path) -> None:
+    held = {name for name, _ in [*PRODUCTS, *PAIRS, *SEQUENCES]}
+    assert held == {name for name in MODELS.built_in if exportable(name, tmp_path / "m.onnx")}
 
 
 @pytest.mark.parametrize("name", ["ease", "popularity", "taste"])
