@@ -58,6 +58,13 @@ def test_every_command_is_one_that_the_command_line_knows(page: Path) -> None:
                 words = []
 
 
+def test_the_page_of_the_command_line_names_every_command() -> None:
+    text = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    (commands,) = (action.choices for action in build_parser()._actions if isinstance(action.choices, dict))
+    firsts = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    assert set(commands) <= {quoted.split()[0] for first in firsts for quoted in re.findall("`(.*?)`", first)}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
