@@ -155,7 +155,8 @@ def draw_run(job: Job, dataset: Dataset) -> None:
     if job.kind == JobKind.TUNE:
         run_figures.draw_trials(job)
     # of a search, the curves of the trial that runs
-    curves.draw([run for run in runs.shown(dataset) if run.kind == JobKind.TRAIN or run.active])
+    shown = [run for run in runs.shown(dataset) if run.kind == JobKind.TRAIN or run.active]
+    curves.draw(shown, words_of(dataset))
 
 
 with messages.catch_bad_input(messages.start_again_link):

@@ -12,6 +12,7 @@ import streamlit as st
 
 from pages.ui.escape import plain
 from pages.ui.jobs import jobs
+from pages.ui.words import Words
 from recengine.experiments.train import TrainingReport
 from recengine.jobs.job import Job, JobState
 from recengine.jobs.progress import epochs_of
@@ -82,7 +83,7 @@ def smoothed(values: Sequence[float]) -> list[float]:
     return (weight @ np.asarray(values, dtype=float) / weight.sum(1)).round(9).tolist()  # a constant stays one
 
 
-def draw(runs: Sequence[Job]) -> None:
+def draw(runs: Sequence[Job], words: Words) -> None:
     """Draw a chart for each metric that any of the runs has: raw thin with its points, smoothed thick."""
     logs = {job.id: epochs_of_run(job) for job in runs}
     known = [
@@ -90,7 +91,7 @@ def draw(runs: Sequence[Job]) -> None:
     ]
     for metric in known:
         name, meaning = METRICS[metric]
-        st.html(f'<div class="chart-head curve"><h3>{name}</h3><p>{meaning}</p></div>')
+        st.html(f'<div class="chart-head curve"><h3>{name}</h3><p>{words.say(meaning)}</p></div>')
         series = [part for number, job in enumerate(runs) for part in _series(job, number, logs[job.id], metric)]
         lowest = metric == known[-1]
         st.echarts_chart(

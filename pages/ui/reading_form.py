@@ -39,6 +39,8 @@ LABELS = {
     "columns": "Columns",
 }
 """What the controls are called, by the field of `Reading`."""
+WRITTEN = ("header", "separator", "layout")
+"""The controls for what is plain in most files: they are folded away unless there is a question about one."""
 CHOICES: dict[str, dict[str, str]] = {
     "header": {"yes": "names of columns", "none": "data already"},
     "separator": {mark: name for name, mark in SEPARATORS.items()},
@@ -183,10 +185,9 @@ def _draw_controls(draft: Draft, problem: BadInput | None) -> None:
     sentences = {inference.field: inference.sentence for inference in shown.inferences}
     texts = reading.texts() | {role: name for role, name in reading.columns.items() if name is not None}
     wide = reading.layout == "wide"
-    with st.grid(3, min_column_width=220, gap="small", key="reading"):
-        for role in ("user",) if wide else ROLES:
-            _picker(draft, role, {name: name for name in shown.names}, texts.get(role))
-        for field in ("feedback", "aggregate", "time_unit", "scale", "header", "separator", "layout"):
+
+    def controls(*fields: str) -> None:
+        for field in fields:
             needless = {"scale": reading.feedback == "implicit", "time_unit": not reading.time}.get(field, False)
             if needless and position != field:
                 continue
@@ -198,6 +199,17 @@ def _draw_controls(draft: Draft, problem: BadInput | None) -> None:
                 else:
                     _picker(draft, field, CHOICES[field], texts.get(field))
                 _note(problem if position == field else None)
+
+    with st.grid(3, min_column_width=220, gap="small", key="reading"):
+        for role in ("user",) if wide else ROLES:
+            _picker(draft, role, {name: name for name in shown.names}, texts.get(role))
+        controls("feedback", "aggregate", "time_unit", "scale")
+    asked = position in WRITTEN or any(st.session_state.get(_key(draft, field)) for field in WRITTEN)
+    with (
+        st.expander("How the file is written", icon=":material/tune:", expanded=asked),
+        st.grid(3, min_column_width=220, gap="small", key="written"),
+    ):
+        controls(*WRITTEN)
     if position in ("columns", "weights"):
         _note(problem)
     if reading.weights:

@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from pages.ui.words import Words, words_of
 from recengine.data.sources import load_dataset, load_upload
-from tests.app.conftest import Open, Worker, links, markup, press, settle
+from tests.app.conftest import Open, Worker, epoch, links, markup, press, settle
 from tests.app.test_data import ratings_csv, upload, use
 
 EVENTS = "user,product,event,time\n" + "".join(
@@ -53,12 +54,20 @@ def test_m49_what_counts_as_liked_is_seen_and_changed_for_all_pages(open_app: Op
 
 
 def test_a_choice_is_a_control_and_a_problem_stands_next_to_it(open_app: Open) -> None:
+    def folded(app: AppTest) -> bool:
+        (part,) = (part for part in app.expander if part.label == "How the file is written")
+        assert {"First line", "Separator", "Layout"} == {box.label for box in part.selectbox}
+        return not part.proto.expanded
+
+    assert folded(upload(open_app("data.py"), "headed.csv", EVENTS.encode()))
     app = upload(open_app("data.py"), "bare.csv", b"1,1,5\n1,2,3\n2,1,4\n2,2,1\n")
+    assert not folded(app)
     assert app.button(key="use upload").disabled
     assert "First line" in markup(app)
     header = next(box for box in app.selectbox if box.label == "First line")
     header.set_value("none")
     settle(app)
+    assert not folded(app)
     assert "4 ratings by 2 users of 2 items" in markup(app)
     assert not app.button(key="use upload").disabled
 
@@ -85,6 +94,17 @@ def test_m57_what_is_no_film_is_not_called_one(open_app: Open) -> None:
         for word in ("film", "viewer", "★", "poster of"):
             assert word not in text.lower(), (page, word)
             assert not any(word in label.lower() for label in labels), (page, labels)
+
+
+def test_curves_of_what_is_no_film_speak_of_items(open_app: Open, worker: Worker) -> None:
+    app = upload(open_app("data.py"), "events.csv", EVENTS.encode())
+    use(app)
+    app.switch_page("train.py").run()
+    worker.does(*(epoch(number) for number in range(3)))
+    press(app, "Train")
+    worker.after(3)
+    app.run()
+    assert "on validation, all items ranked" in markup(app)
 
 
 def test_an_item_of_a_shop_has_a_page_of_its_own_without_stars(open_app: Open) -> None:
