@@ -89,8 +89,7 @@ class Reporter:
                 return
             if Stage.STEPS in result.stages:
                 if bar is None or 100 * result.share < bar.n:
-                    bar = self._bar(total=100, unit="%")
-                bar.set_description(", ".join([what, *result.stages[:-1]]), refresh=False)
+                    bar = self._bar(total=100, unit="%", desc=", ".join([what, *result.stages[:-1]]))
                 bar.update(100 * result.share - bar.n)
                 if result.share == 1:
                     bar.close()

@@ -27,6 +27,7 @@ from recengine.models.registry import DEFAULT
 from recengine.serving.likeness import basis
 from recengine.serving.recommend import Listing, most_popular, recommend, recommend_new, recommend_profile, similar
 from recengine.serving.steering import Steering
+from recengine.training.steps import no_step, steps_of
 
 Listings: TypeAlias = "Iterator[tuple[Sequence[Cell], Listing, NDArray[np.int64]]]"
 AT_ONCE = 2**14
@@ -141,10 +142,13 @@ def listings(
     if not options.all_users:
         new = np.flatnonzero([str(id) == options.user for id in aligned.new_ids.tolist()])
     users = aligned.users if options.all_users else data.user_index([options.user] if not len(new) else [])
+    on_step = steps_of(report.epochs(f"lists by {trained.model.name}")) if len(users) > AT_ONCE else no_step
     for start in range(0, len(users), AT_ONCE):
+        on_step(start, len(users))
         some = users[start : start + AT_ONCE]
         listing = recommend(trained.model, data, some, **parameters)
         yield data.user_ids[some].tolist(), listing, data.ratings.user_counts[some]
+    on_step(1, 1)
     ids, rows = aligned.new_ids[new].tolist(), aligned.new_rows.of_users(new)
     if isinstance(trained.model, SupportsFoldIn):
         yield from of_new(ids, rows)

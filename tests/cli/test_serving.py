@@ -15,12 +15,14 @@ from hypothesis.strategies import text
 from tqdm import tqdm
 
 from recengine import export
-from recengine.cli.reporter import Reporter
+from recengine.cli import serving
+from recengine.cli.reporter import SHARE_BAR, Reporter
 from recengine.data.dataset import Dataset
 from recengine.data.sources import load_dataset
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.export import csv_text, write_csv, write_json, write_table
 from recengine.serving.recommend import recommend
+from recengine.training import steps
 from recengine.training.config import RunConfig
 from recengine.training.loop import EpochResult, Stage
 from tests.cli.conftest import json_of, read, write
@@ -220,6 +222,19 @@ def test_each_phase_and_each_stage_of_a_training_has_a_bar_that_names_it(monkeyp
         ("hybrid", 100, 100),
         ("hybrid, refit", 25, 100),
         ("hybrid, evaluation", 0, 100),
+    ]
+    share = tqdm(file=io.StringIO(), total=100, desc="ease", bar_format=SHARE_BAR)
+    assert str(share).startswith("ease:   0%|")
+
+
+def test_the_lists_of_many_users_report_their_steps(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "AT_ONCE", 800)
+    monkeypatch.setattr(steps, "STEP_SECONDS", -1.0)
+    command = ("recommend", "--dataset", "sample", "--model", "popularity", "--all-users", "-k", "1", "--json")
+    events = [json.loads(line) for line in run(*command, "--progress", "jsonl")[2].splitlines()]
+    lists = [row for row in events if row.get("model") == "lists by popularity"]
+    assert [(row["epoch"] / row["epochs"], row["stages"]) for row in lists] == [
+        (share, ["steps"]) for share in (0, 800 / 2000, 1600 / 2000, 1)
     ]
 
 
