@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -190,20 +191,8 @@ class Model:
         """
         model, users = self.recommender, _several("users", users)
         indices = self.data.user_index(users)
-        some_items = None if among is None else self.data.item_index(_several("among", among))
-        if not len(indices):
-            return self._empty("user_id")
-        listing = recommend(
-            model,
-            self.data,
-            indices,
-            k=k,
-            positive=self.positive,
-            include_seen=include_seen,
-            among=some_items,
-            policy=self.policy,
-        )
-        return self._frame("user_id", self.data.user_ids[indices], listing)
+        serve = partial(recommend, model, self.data, indices, k=k, include_seen=include_seen)
+        return self._lists(serve, self.data.user_ids[indices], among)
 
     @own_words
     def recommend_new(
@@ -224,18 +213,8 @@ class Model:
         """
         model = self.recommender
         rows = history_rows(histories, self.data, self.positive)
-        some_items = None if among is None else self.data.item_index(_several("among", among))
-        listing = recommend_new(
-            model,
-            self.data,
-            rows,
-            k=k,
-            positive=self.positive,
-            include_seen=include_seen,
-            among=some_items,
-            policy=self.policy,
-        )
-        return self._frame("user_id", np.arange(rows.n_users), listing)
+        serve = partial(recommend_new, model, self.data, rows, k=k, include_seen=include_seen)
+        return self._lists(serve, np.arange(rows.n_users), among)
 
     @own_words
     def similar(self, items: Sequence[Id] | NDArray[Any], k: int = 10) -> pd.DataFrame:
@@ -282,6 +261,15 @@ class Model:
             write_vectors(vectors_of(self.recommender, self.data), self.data, to, target)
         else:
             raise BadInput("to", to, f"one of: {', '.join(FORMATS)}, onnx", problem="is unknown")
+
+    def _lists(
+        self, serve: Callable[..., Listing], ids: NDArray[Any], among: Sequence[Id] | NDArray[Any] | None
+    ) -> pd.DataFrame:
+        """Return the lists of users, by their ids (B,), that `serve` makes as the model is served."""
+        some_items = None if among is None else self.data.item_index(_several("among", among))
+        if not len(ids):
+            return self._empty("user_id")
+        return self._frame("user_id", ids, serve(positive=self.positive, among=some_items, policy=self.policy))
 
     def _frame(self, key: str, ids: NDArray[Any], listing: Listing) -> pd.DataFrame:
         """Return lists (B, k) as one frame, without what pads them."""
