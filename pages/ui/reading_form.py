@@ -217,7 +217,8 @@ def _draw_controls(draft: Draft, problem: BadInput | None) -> None:
         with st.grid(4, min_column_width=150, gap="small", key="weights"):
             for event, weight in reading.weights:
                 st.number_input(plain(event), value=weight, step=1.0, format="%g", key=_key(draft, f"weight {event}"))
-    lines = [messages.as_sentence(_named(sentence)) for sentence in sentences.values()]
+    columns_first = sorted(sentences, key=WRITTEN.__contains__)
+    lines = [messages.as_sentence(_named(sentences[field])) for field in columns_first]
     if lines:
         entries = "".join(f"<li>{html(line)}</li>" for line in lines)
         st.html(f'<section class="notebook"><h3>How it was read</h3><ul>{entries}</ul></section>')

@@ -59,7 +59,9 @@ def test_a_choice_is_a_control_and_a_problem_stands_next_to_it(open_app: Open) -
         assert {"First line", "Separator", "Layout"} == {box.label for box in part.selectbox}
         return not part.proto.expanded
 
-    assert folded(upload(open_app("data.py"), "headed.csv", EVENTS.encode()))
+    app = upload(open_app("data.py"), "headed.csv", EVENTS.replace(",", ";").encode())
+    assert folded(app)
+    assert markup(app).index("Columns of headed.csv") < markup(app).index("Cells are separated by a semicolon")
     app = upload(open_app("data.py"), "bare.csv", b"1,1,5\n1,2,3\n2,1,4\n2,2,1\n")
     assert not folded(app)
     assert app.button(key="use upload").disabled
