@@ -163,9 +163,7 @@ def top_k_of_row(
     hidden = hidden[np.diff(hidden, prepend=-1) > 0]
     first = np.searchsorted(hidden, np.arange(n_users + 1) * (n + 1))
     owner = np.repeat(np.arange(n_users), np.diff(first))
-    ahead = hidden - (
-        np.arange(len(hidden)) - first[owner]
-    )  # of the same numbers, how many of a user's own come before
+    ahead = hidden - np.arange(len(hidden)) + first[owner]  # how many of the numbers before it are not a user's own
 
     def nth(user: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the positions of the items that come after `number` others of the user's own."""
@@ -314,11 +312,8 @@ def auc(scores: Tensor, position: Tensor, item: Tensor) -> Tensor:
     if not width:
         return torch.full((n_users,), torch.nan, dtype=torch.float64)
     if width <= FEW:  # faster than to sort
-        below, above = (
-            torch.stack([compare(scores, targets[:, [c]]).sum(1) for c in range(width)], 1).double()
-            for compare in (torch.lt, torch.gt)
-        )
-        masked = (scores == -torch.inf).sum(1, keepdim=True).double()
+        below, above = (_counts(compare, scores, targets) for compare in (np.less, np.greater))
+        masked = _counts(np.equal, scores, torch.full((n_users, 1), -torch.inf))
     else:
         ordered = torch.from_numpy(np.sort(scores.numpy(), axis=1))  # (B, n) ascending; numpy's SIMD sort
         below = torch.searchsorted(ordered, targets).double()
@@ -334,6 +329,13 @@ def auc(scores: Tensor, position: Tensor, item: Tensor) -> Tensor:
     n_irrelevant = scores.shape[1] - masked[:, 0] - n_ranked
     total = n_relevant * n_irrelevant
     return torch.where(total > 0, wins / total.clamp(min=1), torch.nan)
+
+
+def _counts(compare: np.ufunc, scores: Tensor, targets: Tensor) -> Tensor:
+    """Return (B, w) float64: how many of a row's scores (B, n) compare so with each of its targets (B, w)."""
+    rows = zip(scores.numpy(), targets.numpy(), strict=True)
+    counts = [[np.count_nonzero(compare(row, target)) for target in some] for row, some in rows]
+    return torch.tensor(counts, dtype=torch.float64)
 
 
 def _lost_relevant(lost: Tensor, n_relevant: Tensor, width: int) -> Tensor:

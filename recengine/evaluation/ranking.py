@@ -32,6 +32,9 @@ from recengine.models.abilities import SupportsFoldIn
 from recengine.models.base import Recommender, check_k, heard, readable
 from recengine.training.steps import OnStep, no_step
 
+SCORES_AT_ONCE = 2**25
+"""Scores of a batch of users that are held at once."""
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -133,9 +136,10 @@ def evaluate(
     draw = _negative_draws(hidden.concat(split.test), split.candidates, negatives, seed) if negatives else None
     parts: dict[str, list[Tensor]] = {}
     lists, fallback = [], []
-    for start in range(0, len(users), batch):
+    at_once = min(batch, SCORES_AT_ONCE // max(1, split.test.n_items)) or 1
+    for start in range(0, len(users), at_once):
         on_step(start, len(users))
-        some_users = users[start : start + batch]
+        some_users = users[start : start + at_once]
         scored = policy.apply(
             model,
             score(some_users).to("cpu", torch.float32, copy=True),  # (B, n_items)

@@ -25,6 +25,8 @@ HEAD_LINKS, TAIL_LINKS = 500, 50
 """Weights that are kept: the largest of each row among the head; and of each item with those outside it."""
 PARTS = 16
 """Parts of the items for each thread."""
+CELLS_AT_ONCE = 2**21
+"""Cells that are added up at once, so that memory does not grow with the number of users."""
 STATE = ("link_starts", "link_columns", "link_values")
 """Names of the tensors that hold sparse weights."""
 
@@ -71,11 +73,15 @@ class Links:
         """
         bag = torch.repeat_interleave(torch.diff(starts, append=torch.tensor([len(rows)])))
         length = self.starts[rows + 1] - self.starts[rows]
-        entry = torch.repeat_interleave(length)
-        at = self.starts[rows][entry] + torch.arange(len(entry)) - (length.cumsum(0) - length)[entry]
         total = torch.zeros(len(starts) * self.n)
-        cell = bag[entry] * self.n + self.columns[at]
-        return total.index_add_(0, cell, self.values[at] * weight[entry]).view(len(starts), self.n)
+        most = max(1, int(length.max())) if len(rows) else 1
+        for some in torch.arange(len(rows)).split(max(1, CELLS_AT_ONCE // most)):
+            entry = torch.repeat_interleave(length[some])
+            before = length[some].cumsum(0) - length[some]
+            at = torch.arange(len(entry)) + (self.starts[rows[some]] - before)[entry]
+            cell = (bag[some] * self.n)[entry] + self.columns[at]
+            total.index_add_(0, cell, self.values[at] * weight[some][entry])
+        return total.view(len(starts), self.n)
 
     def dense(self, rows: Tensor) -> Tensor:
         """Return the given rows in full, (B, n)."""

@@ -17,15 +17,13 @@ from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.models.item_item import linear
 from recengine.models.item_item.likeness import SPREAD, Traits, together, trust
 from recengine.models.metadata import COLUMNS, without_metadata
-from recengine.models.ratings.stars import STATE, PredictsStarsToo, StarPredictor
+from recengine.models.ratings.stars import STATE, PredictsStarsToo, StarPredictor, quality
 from recengine.models.recency import TwoSidedConfig
 from recengine.training.config import Config, Range, option, preset
 from recengine.training.steps import within
 
 LIKED, DISLIKED = 0.75, 0.45
 """Parts of the rating scale from which on a rating is a like, and up to which it is a dislike: 4 and 2.5 of 5 stars."""
-SHRINK_MEAN, SHRINK_ITEM = 3.0, 5.0
-"""Average ratings that are added to a user's, and to an item's."""
 LIKES_OF_L2, GROWTH = 80_000, 1.3
 """Likes in training up to which the penalty is as set, and the power by which it grows with more."""
 LEAST_STRENGTH = 0.02
@@ -193,11 +191,12 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         evidence = self.evidence(histories.select(np.argsort(histories.user_idx, kind="stable")))
         scores = sum(self.standing().values(), torch.zeros(self.n_items)).repeat(histories.n_users, 1)
         liked, largest = self._liked(evidence)
-        scores += liked / largest
-        scores[:, self.linked] -= self._taken(evidence)
+        scores += liked.div_(largest)
+        if evidence.dislike.any():
+            scores -= self._spread(self._taken(evidence))
         for table, weight, power in self._tables():
             shared, size = self._shared(evidence, table)
-            scores += shared * weight * size**power
+            scores += shared.mul_(weight).mul_(size**power)
         return scores
 
     def standing(self) -> dict[str, Tensor]:
@@ -212,7 +211,8 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         """Return vectors that are compared, their weight, and the power of the largest size by which they count."""
         traits, config = self.traits, self.config
         focused = ((traits.genres, config.genre_weight, FOCUS), (traits.abroad, config.abroad_weight, FOCUS))
-        return *focused, (traits.content, config.content_weight, -1.0)
+        tables = *focused, (traits.content, config.content_weight, -1.0)
+        return tuple(each for each in tables if each[0].shape[1] > 2 or each[0].any())  # without metadata all are 0
 
     def _links(self, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor]:
         """Return each row's position in the weights, and what its like and its dislike weigh there, (n,) each."""
@@ -235,15 +235,24 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
 
         An item that nobody has rated gets what a regression on its traits expects.
         """
-        liked = torch.zeros(len(evidence.starts), self.n_items)
         if not len(self.linked):
-            return liked, torch.full((len(liked), 1), LEAST_STRENGTH)
-        content, (row, like, _) = self.traits.content, self._links(evidence)
-        fresh = self._is_fresh()
-        liked[:, fresh] = evidence.total(content, evidence.item, evidence.like) @ content[fresh].T
-        known = linear.weighted_sums(self.weights, row, evidence.starts, like) * self._damped()
-        liked[:, self.linked] = known
-        return liked, known.amax(1, keepdim=True).clamp(min=LEAST_STRENGTH)
+            n_users = len(evidence.starts)
+            return torch.zeros(n_users, self.n_items), torch.full((n_users, 1), LEAST_STRENGTH)
+        content, fresh, (row, like, _) = self.traits.content, self._is_fresh(), self._links(evidence)
+        known = linear.weighted_sums(self.weights, row, evidence.starts, like).mul_(self._damped())
+        largest = known.amax(1, keepdim=True).clamp(min=LEAST_STRENGTH)
+        liked = self._spread(known)
+        if fresh.any():
+            liked[:, fresh] = evidence.total(content, evidence.item, evidence.like) @ content[fresh].T
+        return liked, largest
+
+    def _spread(self, known: Tensor) -> Tensor:
+        """Return (B, n_items) of values for the items with weights (B, n_linked), 0 for the others."""
+        if len(self.linked) == self.n_items:
+            return known
+        spread = torch.zeros(len(known), self.n_items)
+        spread[:, self.linked] = known
+        return spread
 
     def _is_fresh(self) -> Tensor:
         """Return (n_items,) bool: which items nobody has rated."""
@@ -338,13 +347,3 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
 
 _LEARNED = ("linked", "counts", "quality", "limits")
 _PAST = ("user_idx", "item_idx", "rating")
-
-
-def quality(train: Interactions, span: float) -> Tensor:
-    """Return (n_items,): the mean of each item's ratings less their users' means, in stars of five, both shrunk."""
-    mean = float(train.rating.mean(dtype=np.float64)) if len(train) else 0.0
-    total = np.bincount(train.user_idx, train.rating, minlength=train.n_users)
-    own = (total + SHRINK_MEAN * mean) / (train.user_counts + SHRINK_MEAN)
-    above = np.bincount(train.item_idx, train.rating - own[train.user_idx], minlength=train.n_items)
-    stars = above / (train.item_counts + SHRINK_ITEM) * (4.5 / span if span else 1.0)
-    return torch.from_numpy(stars.astype(np.float32))

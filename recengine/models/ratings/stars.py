@@ -25,6 +25,8 @@ ROWS_FOR_NOISE = 100_000
 """Ratings that the size of the noise is measured on."""
 WIDTH = 1.2816
 """Standard errors on each side of a prediction within which four of five ratings lie."""
+SHRINK_MEAN, SHRINK_ITEM = 3.0, 5.0
+"""Average ratings that are added to a user's, and to an item's."""
 STATE = ("mean", "covariance", "prior", "noise", "centre", "bounds")
 """Names of the learned tensors."""
 
@@ -192,3 +194,13 @@ def _covariance(side: Side, rows: Interactions) -> Tensor:
     rated = torch.from_numpy(rows.user_counts > 0)
     mean, covariance = side.mean[rated], side.covariance[rated]
     return covariance.mean(0) + mean.T @ mean / len(mean) + 1e-6 * torch.eye(mean.shape[1])
+
+
+def quality(train: Interactions, span: float) -> Tensor:
+    """Return (n_items,): the mean of each item's ratings less their users' means, in stars of five, both shrunk."""
+    mean = float(train.rating.mean(dtype=np.float64)) if len(train) else 0.0
+    total = np.bincount(train.user_idx, train.rating, minlength=train.n_users)
+    own = (total + SHRINK_MEAN * mean) / (train.user_counts + SHRINK_MEAN)
+    above = np.bincount(train.item_idx, train.rating - own[train.user_idx], minlength=train.n_items)
+    stars = above / (train.item_counts + SHRINK_ITEM) * (4.5 / span if span else 1.0)
+    return torch.from_numpy(stars.astype(np.float32))

@@ -20,8 +20,9 @@ from torch.nn.functional import normalize
 
 from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences
-from recengine.models.item_item.taste import DISLIKED, LIKED, quality
+from recengine.models.item_item.taste import DISLIKED, LIKED
 from recengine.models.metadata import TERM_COLUMNS, term_matrix
+from recengine.models.ratings.stars import quality
 from recengine.training.catalogue_softmax import catalogue_softmax_loss
 
 if TYPE_CHECKING:

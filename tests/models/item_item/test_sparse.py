@@ -106,7 +106,9 @@ def test_the_head_is_solved_in_full_and_the_tail_pair_by_pair(monkeypatch: pytes
         assert np.allclose(np.sort(fewer[:, item])[-2:], np.sort(expected[:, item])[-2:], atol=1e-6)
 
 
-def test_sums_of_rows_are_those_of_the_full_matrix() -> None:
+@pytest.mark.parametrize("at_once", [1, 30, 2**21])
+def test_sums_of_rows_are_those_of_the_full_matrix(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(sparse, "CELLS_AT_ONCE", at_once)
     rng = np.random.default_rng(1)
     full = np.where(rng.random((20, 20)) < 0.2, rng.normal(size=(20, 20)), 0).astype(np.float32)
     row, column = full.nonzero()
