@@ -134,12 +134,17 @@ def draw(frame: pd.DataFrame) -> None:
     from PIL import Image
     from playwright.sync_api import sync_playwright
 
-    long = frame.melt(["work", "axis", "size"], ["seconds", "limit"], var_name="which", value_name="s")
+    long = frame.melt(["work", "axis", "size"], ["seconds", "limit"], var_name="which", value_name="s").replace(
+        {"which": {"seconds": "measured"}}
+    )
     figure = px.line(
         long, x="size", y="s", color="work", line_dash="which", line_dash_sequence=["solid", "dot"],
         facet_col="axis", log_x=True, log_y=True, markers=True, template="simple_white", width=1000, height=340,
     )  # fmt: skip
     figure.update_xaxes(matches=None, title=None, tickformat="~s")
+    for column, (_, some) in enumerate(frame.groupby("axis", sort=False), start=1):
+        figure.update_xaxes(tickvals=sorted(some["size"].unique()), col=column)
+    figure.update_layout(margin={"l": 60, "r": 0, "t": 25, "b": 30}, yaxis_title="seconds", legend_title=None)
     figure.for_each_annotation(lambda note: note.update(text=note.text.split("=")[1]))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])

@@ -15,8 +15,6 @@ from recengine.experiments.parallel.world import World
 from recengine.models.factors.ials import IALS, Histories, Tables, conjugate_gradients
 
 State = dict[str, Tensor]
-ROWS_AT_ONCE = 2**18
-"""Rows whose vectors are gathered at once."""
 
 
 class AlternatingTraining:
@@ -37,9 +35,8 @@ class AlternatingTraining:
             network.items.normal_(0, model.config.init_norm / model.config.embedding_dim**0.5, generator=draws)
         network.to(world.device)
         even = np.ones(len(self.rows), np.float32)
-        self.by_user = Histories(self.rows.user_idx, self.rows.item_idx, even, self.rows.n_users)
-        self.item = torch.from_numpy(self.rows.item_idx.astype(np.int64)).to(world.device)
-        self.user = torch.from_numpy(self.rows.user_idx.astype(np.int64)).to(world.device)
+        self.by_user = Histories(self.rows.user_idx, self.rows.item_idx, even, self.rows.n_users, len(train))
+        self.by_item = Histories(self.rows.item_idx, self.rows.user_idx, even, model.n_items, len(train))
         counts = torch.from_numpy(self.rows.item_counts.astype(np.float64)).to(world.device)
         world.add_up(counts)
         self.item_counts = counts.cpu().numpy().astype(np.int64)
@@ -77,9 +74,7 @@ class AlternatingTraining:
         ridge = self.model.ridge(self.item_counts, users, self.n_users)
         diagonal = shared.clamp(min=1e-6) + ridge  # (n_items, D)
         turned, x = users @ basis, items @ basis
-        right = torch.zeros_like(items)
-        for u, i in self._chunks():
-            right.index_add_(0, i, turned[u])
+        right = self.by_item.sums(turned)
         self.world.add_up(right)
         conjugate_gradients(x, right, partial(self._product, turned), diagonal)
         x[torch.from_numpy(self.item_counts == 0).to(x.device)] = 0
@@ -87,15 +82,9 @@ class AlternatingTraining:
 
     def _product(self, users: Tensor, items: Tensor) -> Tensor:
         """Return (n_items, D): for each item the sum over its users, wherever they are, of v v' times its row."""
-        product = torch.zeros_like(items)
-        for u, i in self._chunks():
-            v = users[u]
-            product.index_add_(0, i, (v * items[i]).sum(1, keepdim=True) * v)
+        product = self.by_item.sums(users, items)
         self.world.add_up(product)
         return product
-
-    def _chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return zip(self.user.split(ROWS_AT_ONCE), self.item.split(ROWS_AT_ONCE), strict=True)
 
     @contextmanager
     def all_items(self) -> Iterator[None]:

@@ -17,14 +17,25 @@ TINY = 1e-30
 """Least denominator in a solve, for those whose solution is exact before the last step."""
 FIXED_ROWS = 20
 """What an owner costs apart from its rows, in rows."""
+ROWS_AT_ONCE = 2**18
+"""Rows whose vectors are gathered at once where nothing is compiled."""
 
 
 class Histories:
-    """One side's rows, grouped by owner and dealt in padded batches of owners with about as many rows."""
+    """One side's rows, grouped by owner and dealt in padded batches of owners with about as many rows.
+
+    n_rows : those of all processes, where these are a part; what is compiled does not depend on their number
+    """
 
     def __init__(
-        self, owner: NDArray[np.int32], other: NDArray[np.int32], weight: NDArray[np.float32], n_owners: int
+        self,
+        owner: NDArray[np.int32],
+        other: NDArray[np.int32],
+        weight: NDArray[np.float32],
+        n_owners: int,
+        n_rows: int | None = None,
     ) -> None:
+        self.n_rows = len(owner) if n_rows is None else n_rows
         self.counts = np.bincount(owner, minlength=n_owners)
         rows = np.argsort(owner, kind="stable")
         self.starts = np.cumsum(self.counts) - self.counts
@@ -52,7 +63,7 @@ class Histories:
 
     def is_compiled(self, fixed: Tensor) -> bool:
         """Return whether the compiled loops serve: for many rows, and not on CUDA."""
-        return len(self.other) >= COMPILED_FROM and not fixed.is_cuda
+        return self.n_rows >= COMPILED_FROM and not fixed.is_cuda
 
     def solve(self, fixed: Tensor, base: Tensor, ridge: Tensor) -> Tensor:
         """Return (n, D): for each owner x of (base + ridge + sum of |w| v v') x = sum of w v, 0 without rows.
@@ -77,6 +88,22 @@ class Histories:
         refined[owned] = start[owned]
         arrays = _arrays(turned, shared, ridge[:, 0], refined)
         return refined, shared_out(refine_rows, *self._shares(), *self._rows(), *arrays, steps)
+
+    def sums(self, fixed: Tensor, x: Tensor | None = None) -> Tensor:
+        """Return (n, D): for each owner the sum of w v over its rows of `fixed` (m, D), or of w v v' x for x (n, D)."""
+        sums = fixed.new_zeros(len(self.counts), fixed.shape[1])
+        if self.is_compiled(fixed):
+            from recengine.models.factors.ials_kernel import shared_out, sum_rows
+
+            given = fixed.new_zeros(0, fixed.shape[1]) if x is None else x
+            shared_out(sum_rows, *self._shares(), *self._rows(), *_arrays(fixed, given, sums))
+            return sums
+        owner = torch.from_numpy(np.repeat(np.arange(len(self.counts)), self.counts))
+        rows = (owner, torch.from_numpy(self.other), torch.from_numpy(self.weight)[:, None])
+        for own, other, weight in zip(*(part.to(fixed.device).split(ROWS_AT_ONCE) for part in rows), strict=True):
+            v = fixed[other]
+            sums.index_add_(0, own, weight * v if x is None else weight * (v * x[own]).sum(1, keepdim=True) * v)
+        return sums
 
     def _shares(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return self.by_length, self.counts[self.by_length] + FIXED_ROWS

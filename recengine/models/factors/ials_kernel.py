@@ -126,6 +126,23 @@ def solve_rows(owners, starts, counts, other, weight, table, base, ridge, vector
                 right[k] -= factor[i, k] * x[i]
 
 
+@compiled
+def sum_rows(owners, starts, counts, other, weight, table, x, sums):  # type: ignore[no-untyped-def]
+    """Add to `sums` (n, D) of some owners w v of each of their rows, or w v v' x where they have an x (n, D)."""
+    dim, times = table.shape[1], len(x) > 0
+    for owner in owners:
+        target = sums[owner]
+        for row in range(starts[owner], starts[owner] + counts[owner]):
+            v, s = table[other[row]], weight[row]
+            if times:
+                s = np.float32(0.0)
+                for d in range(dim):
+                    s += v[d] * x[owner, d]
+                s *= weight[row]
+            for d in range(dim):
+                target[d] += s * v[d]
+
+
 def shared_out(kernel: Callable[..., Any], owners: NDArray[np.int64], work: NDArray[np.int64], *rest: object) -> float:
     """Run a kernel on all owners (B,) by as many threads as torch uses; return the sum of what it returns.
 

@@ -41,6 +41,16 @@ def test_a_new_users_vector_solves_the_normal_equations(case) -> None:
     assert np.allclose(model.solve(histories, items).numpy(), exact, atol=1e-5)
 
 
+def test_sums_over_a_users_rows_are_those_of_a_matrix(case) -> None:
+    _, histories, items, _ = case
+    table = torch.zeros(N_USERS, N_ITEMS)
+    owner = np.repeat(np.arange(N_USERS), histories.counts)
+    table[owner, histories.other] = torch.from_numpy(histories.weight)
+    x = torch.randn(N_USERS, DIM, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(histories.sums(items), table @ items, atol=1e-5)
+    assert torch.allclose(histories.sums(items, x), (table * (x @ items.T)) @ items, atol=1e-5)
+
+
 def test_training_approaches_the_same_vectors_with_every_sweep(case) -> None:
     model, histories, items, exact = case
     vectors = torch.randn(N_USERS, DIM, generator=torch.Generator().manual_seed(0))
