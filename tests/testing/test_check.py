@@ -252,7 +252,8 @@ def test_m30_epochs_that_are_not_of_the_type_are_named(tiny: Dataset, result: ob
 def test_m30_epochs_of_the_type_are_passed_on(tiny: Dataset) -> None:
     kind, seen = reporting(EpochResult(1, 2, 0.5, 0.1)), list[EpochResult]()
     kind().fit(tiny.ratings, on_epoch=seen.append)
-    assert seen == [EpochResult(1, 2, 0.5, 0.1, examples=len(tiny.ratings))]
+    own = [result for result in seen if not result.stages]
+    assert own == [EpochResult(1, 2, 0.5, 0.1, examples=len(tiny.ratings))]
     assert [finding for finding in check(kind, tiny) if finding.error] == []
 
 
