@@ -39,7 +39,7 @@ def make_form(dataset: Dataset) -> TaskForm:
     return TaskForm(
         dataset,
         "stream",
-        "Replay for",
+        "Replay with",
         Models(
             name="replayed",
             label="Models to test (against a simple count)",

@@ -86,15 +86,18 @@ def card(
     """Draw one card in the current cell. `badge` and `note` are HTML whose data has been escaped; `bar` is a share."""
     number = f'<span class="rank">{rank}</span>' if rank is not None else ""
     badge_html = f'<span class="badge">{badge}</span>' if badge else ""
-    genres = ", ".join(part for part in it.genres.split("|") if part)
-    meta = html(" · ".join(part for part in (str(it.year or ""), genres) if part)) or "&nbsp;"
+    genres = [part for part in it.genres.split("|") if part]
+    meta, whole = (  # two genres fit on the line
+        html(" · ".join(filter(None, (str(it.year or ""), ", ".join(some))))) or "&nbsp;"
+        for some in (genres[:2], genres)
+    )
     meter = f'<div class="bar"><i style="width:{100 * min(max(bar, 0), 1):.0f}%"></i></div>' if bar is not None else ""
     note_html = f'<p class="note">{note}</p>' if note else ""
     with st.container(key=f"film-{key}", gap=None):
         st.html(
             f'<div class="{"film small" if small else "film"}"><div class="poster">{poster_html(it)}</div>'
             f'<div class="line">{number}<p class="name" title="{html(it.title)}">{html(it.title)}</p>{badge_html}</div>'
-            f'{meter}<p class="meta" title="{meta}">{meta}</p>{note_html}</div>'
+            f'{meter}<p class="meta" title="{whole}">{meta}</p>{note_html}</div>'
         )
         link("film.py", markdown(named(it)), item=it.item_id)
 

@@ -45,9 +45,10 @@ def loved_most(why: list[Reason]) -> int | None:
 
 
 def shelves(above: OwnList) -> list[Shelf]:
-    """Return the rows; no film stands in two of them, nor in the list above, and none that is rated or put aside."""
+    """Return the rows; no film stands in two of them, nor in the list or among the films to rate that the page shows,
+    and none that is rated or put aside."""
     dataset, model, mine, positive, result = above[:5]
-    gone, rows = set(above.items), []
+    gone, rows = {*above.items, *st.session_state.get("rate hand", [])}, []
     seed = loved_most(above.why)
     if seed is not None and "similar" in model.abilities:
         can_be_listed = (result.scores[0] > -np.inf).numpy()

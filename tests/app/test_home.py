@@ -262,9 +262,10 @@ def test_no_training_of_ials_waits_for_its_compiler(sample: Dataset, monkeypatch
 
 def test_every_row_has_films_of_its_own_that_can_be_listed(open_app: Open, sample: Dataset) -> None:
     app = give(open_app(PAGE), {839: 5.0, 460: 4.5, 12: 1.0})
-    top = [card["item"] for card in cards_of(app, "list")]
+    top, hand = ([card["item"] for card in cards_of(app, name)] for name in ("list", "hand"))
     rows = {name: [card["item"] for card in cards_of(app, name)] for name in ("because", "gems", "different")}
     assert [len(row) for row in rows.values()] == [shelves.LENGTH] * 3
+    assert not set(hand) & {item for row in rows.values() for item in row}
     everything = [*top, *(item for row in rows.values() for item in row)]
     assert len(set(everything)) == len(everything)
     assert not {"839", "460", "12"} & set(everything)

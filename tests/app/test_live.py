@@ -78,7 +78,7 @@ def begun(app: AppTest, worker: Worker, ran: Ran, lines: int | None = None) -> A
 def test_an_empty_page_offers_one_replay_to_start(open_app: Open, worker: Worker) -> None:
     app = open_app(PAGE, replayed="stream-blend")
     assert "Nothing replayed yet" in markup(app)
-    press(app, "Replay for Step, Stream-item-KNN, Recent-popularity")
+    press(app, "Replay with Step, Stream-item-KNN, Recent-popularity")
     command = worker.jobs.all()[0].command
     assert command[:3] == ("stream", "--dataset", "sample")
     models = [command[i + 1] for i, part in enumerate(command) if part == "--model"]
