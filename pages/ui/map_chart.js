@@ -210,18 +210,18 @@ class Chart {
   }
 
   listen() {
-    const place = (event) => {
+    const position = (event) => {
       const box = this.plane.getBoundingClientRect();
       return [event.clientX - box.left, event.clientY - box.top];
     };
     this.plane.onpointerdown = (event) => {
       if (event.target.closest(".card") || event.button > 1 || !this.view) return;
       this.plane.setPointerCapture(event.pointerId);
-      this.pointers.set(event.pointerId, place(event));
+      this.pointers.set(event.pointerId, position(event));
       this.moved = this.pointers.size > 1 ? 99 : 0;
     };
     this.plane.onpointermove = (event) => {
-      const now = place(event), before = this.pointers.get(event.pointerId);
+      const now = position(event), before = this.pointers.get(event.pointerId);
       if (!before) {
         if (event.pointerType === "mouse") this.hover(this.at(now, SPREAD));
         return;
@@ -246,7 +246,7 @@ class Chart {
       const known = this.pointers.delete(event.pointerId);
       this.plane.classList.remove("dragged");
       if (!known || event.type === "pointercancel" || this.moved > 4) return;
-      const touch = event.pointerType !== "mouse", i = this.at(place(event), touch ? FINGER : SPREAD);
+      const touch = event.pointerType !== "mouse", i = this.at(position(event), touch ? FINGER : SPREAD);
       if (touch) this.hover(i, true);
       else if (i >= 0) this.open(i, event);
     };
@@ -255,7 +255,7 @@ class Chart {
       if (!this.view) return;
       event.preventDefault();
       this.hover(-1);
-      this.zoom(Math.exp(-event.deltaY / (event.ctrlKey ? 100 : event.deltaMode ? 12 : 400)), place(event));
+      this.zoom(Math.exp(-event.deltaY / (event.ctrlKey ? 100 : event.deltaMode ? 12 : 400)), position(event));
     }, { passive: false });
     this.plane.onkeydown = (event) => {
       if (event.ctrlKey || event.altKey || event.metaKey || !this.view) return;
@@ -483,12 +483,12 @@ class Chart {
 
   drawLabels(pen, x, y, screen, radius, focus, taken) {
     const { points, ink, codes, hidden } = this;
-    const beside = (i, font, colour) => {
+    const label = (i, font, colour) => {
       const [a, b] = screen(x[i], y[i]), text = points.titles[i].length > 34 ? `${points.titles[i].slice(0, 32)}…` : points.titles[i];
       if (a < 0 || b < 0 || a > this.width || b > this.height) return false;
       return this.write(pen, taken, text, a, b - radius * 1.6 - 11, font, colour) || this.write(pen, taken, text, a, b + radius * 1.6 + 12, font, colour);
     };
-    if (focus !== undefined) beside(focus, `600 14px ${this.font}`, ink.ink);
+    if (focus !== undefined) label(focus, `600 14px ${this.font}`, ink.ink);
     if (!this.glide) {
       for (const { name, x: a, y: b } of points.islands) {
         this.write(pen, taken, name, ...screen(a, b), `700 ${this.width < 600 ? 17 : 20}px ${this.display}`, ink.ink);
@@ -501,7 +501,7 @@ class Chart {
       const [a, b] = screen(x[i], y[i]);
       if (a < 0 || b < 0 || a > this.width || b > this.height) continue;
       tried++;
-      if (beside(i, `500 12px ${this.font}`, ink.soft)) written++;
+      if (label(i, `500 12px ${this.font}`, ink.soft)) written++;
     }
   }
 

@@ -38,7 +38,7 @@ def settled(page: Page) -> None:
     expect(page.locator('ul.board:not([data-waiting="0"])')).to_have_count(0)
 
 
-def said(page: Page) -> Locator:
+def status_line(page: Page) -> Locator:
     """Return the line above the list."""
     return page.locator(".st-key-board-list .says")
 
@@ -47,7 +47,7 @@ def started(open_page: OpenPage, **options: Any) -> Page:
     """Open the page and give the first film five stars, so that there is a list."""
     page = open_page("/", **options)
     rate(board(page, "hand").locator(".card").first, 5)
-    expect(said(page)).to_contain_text("your first list")
+    expect(status_line(page)).to_contain_text("your first list")
     return page
 
 
@@ -56,7 +56,7 @@ def test_a_star_makes_a_list_and_undo_leads_back(open_page: OpenPage) -> None:
     first = board(page, "hand").locator(".card").first
     name = first.locator(".name").inner_text()
     rate(first, 5)
-    expect(said(page)).to_contain_text(f"Updated after {name} (5 ★)")
+    expect(status_line(page)).to_contain_text(f"Updated after {name} (5 ★)")
     expect(board(page, "list").locator(".note").first).to_contain_text(f"Because you loved {name}")
     assert name not in titles(board(page, "list"))
     page.get_by_role("button", name="Undo", exact=True).click()
@@ -68,9 +68,9 @@ def test_the_same_star_again_removes_the_rating(open_page: OpenPage) -> None:
     page = started(open_page)
     card = board(page, "hand").locator(".card").nth(1)
     name = card.locator(".name").inner_text()
-    for said_text in (f"Updated after {name} (3 ★)", f"Updated without {name}"):
+    for text in (f"Updated after {name} (3 ★)", f"Updated without {name}"):
         rate(card, 3)
-        expect(said(page)).to_contain_text(said_text)
+        expect(status_line(page)).to_contain_text(text)
     expect(card.get_by_role("slider")).to_have_attribute("aria-valuetext", "Not rated")
 
 
@@ -79,7 +79,7 @@ def test_a_rated_film_stays_for_a_moment_under_the_cursor_and_then_leaves(open_p
     third = board(page, "list").locator(".card").nth(2)
     name = third.locator(".name").inner_text()
     rate(third, 4.5)
-    expect(said(page)).to_contain_text(f"after {name} (4.5 ★)")
+    expect(status_line(page)).to_contain_text(f"after {name} (4.5 ★)")
     settled(page)
     assert titles(board(page, "list"))[2] == name
     page.wait_for_timeout(3_500)
@@ -99,7 +99,7 @@ def test_a_title_leads_to_its_film_and_back_to_the_list(open_page: OpenPage) -> 
     expect(page.locator("h2", has_text=name).first).to_be_visible()
     assert page.url.split("item=")[1].split("&")[0] == address.split("item=")[1]
     page.go_back()
-    expect(said(page)).to_contain_text("your first list")
+    expect(status_line(page)).to_contain_text("your first list")
 
 
 def import_and_export(page: Page) -> None:
@@ -173,7 +173,7 @@ def test_a_film_is_rated_by_keyboard_alone(open_page: OpenPage) -> None:
     control.focus()
     for key in ("4", "ArrowRight", "Enter"):
         page.keyboard.press(key)
-    expect(said(page)).to_contain_text(f"after {name} (4.5 ★)")
+    expect(status_line(page)).to_contain_text(f"after {name} (4.5 ★)")
     page.wait_for_timeout(3_500)
     expect(control).to_be_focused()  # and so the card stays
     expect(control).to_have_attribute("aria-valuetext", "4.5 stars")
@@ -192,7 +192,7 @@ def test_a_film_can_be_put_aside_and_only_the_watchlist_leaves_it_in_the_list(op
         names.append(card.locator(".name").inner_text())
         card.get_by_role("button", name=button.format(names[-1])).click()
         expect(card.locator(".done")).to_contain_text(done)
-        expect(said(page)).to_contain_text(names[-1])
+        expect(status_line(page)).to_contain_text(names[-1])
     page.mouse.move(5, 5)
     page.wait_for_timeout(3_500)
     for name, stays in zip(names, (0, 0, 1), strict=True):
@@ -207,7 +207,7 @@ def test_the_search_is_empty_again_after_a_rating(open_page: OpenPage) -> None:
     card = board(page, "hand").locator(".card").filter(has_text="Blade Runner").first
     expect(card).to_be_visible()
     rate(card, 5)
-    expect(said(page)).to_contain_text("Updated after Blade Runner")
+    expect(status_line(page)).to_contain_text("Updated after Blade Runner")
     expect(box).to_have_value("")
 
 
@@ -258,7 +258,7 @@ def test_on_a_phone_a_finger_slides_along_the_stars_and_the_top_three_stay_in_si
     expect(big).to_have_text("4.5 ★")
     assert float(big.evaluate("each => parseFloat(getComputedStyle(each).fontSize)")) >= 28
     finger("touchEnd")
-    expect(said(phone)).to_contain_text("(4.5 ★)")
+    expect(status_line(phone)).to_contain_text("(4.5 ★)")
     strip = phone.locator(".strip")
     expect(strip).to_be_visible()
     expect(strip.locator("img")).to_have_count(3)

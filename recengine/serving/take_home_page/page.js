@@ -213,17 +213,17 @@ function rate(item, value) {
 }
 
 // Where ratings are kept: another file taken home, with other ratings in it, begins with its own.
-function place() {
+function storageKey() {
   let sum = 0;
   for (const letter of JSON.stringify([head.n, head.mine])) sum = (sum * 31 + letter.codePointAt(0)) | 0;
   return `recengine ${sum}`;
 }
 function keep() {
-  try { localStorage.setItem(place(), JSON.stringify([...ratings])); } catch { /* the page keeps nothing then */ }
+  try { localStorage.setItem(storageKey(), JSON.stringify([...ratings])); } catch { /* the page keeps nothing then */ }
 }
 function kept() {
   try {
-    const known = JSON.parse(localStorage.getItem(place()));
+    const known = JSON.parse(localStorage.getItem(storageKey()));
     if (Array.isArray(known)) return known.filter(([item, value]) => head.films[item] && value > 0 && value <= 5);
   } catch { /* as it was taken home */ }
   return head.mine.stars;
