@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.server import FLAGS, Server, chromium
-from tests.browser.test_rating import board, rate, said, settled
+from tests.browser.test_rating import board, rate, settled, status_line
 
 pytestmark = pytest.mark.browser
 BASE = "/movies/of-ours"
@@ -123,7 +123,7 @@ def test_without_cookies_rating_works_and_the_page_tells_how_long(forgetful: Pag
         name = cards.nth(index).locator(".name").inner_text()  # a rated film leaves after a moment, for another
         rate(cards.nth(index), 5)
         settled(forgetful)
-    expect(said(forgetful)).to_contain_text(f"after {name} (5 ★)")
+    expect(status_line(forgetful)).to_contain_text(f"after {name} (5 ★)")
     expect(note).to_be_visible()
     forgetful.reload()
     expect(forgetful.get_by_text("Or borrow a taste")).to_be_visible()

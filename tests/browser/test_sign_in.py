@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from benchmarks.server import NO_CHROMIUM, Server, chromium
 from pages.hosting import identity
 from recengine.serving.event_log import EventLog
-from tests.browser.test_rating import board, rate, said, settled
+from tests.browser.test_rating import board, rate, settled, status_line
 
 pytestmark = pytest.mark.browser
 
@@ -84,7 +84,7 @@ def test_a_user_is_the_same_in_every_browser_and_takes_along_what_they_rated(
     expect(elsewhere.get_by_text("Or borrow a taste")).to_be_visible()
     sign_in(elsewhere, "ann")
     open_rate(elsewhere)
-    expect(said(elsewhere)).to_contain_text("from your 1 rating")
+    expect(status_line(elsewhere)).to_contain_text("from your 1 rating")
 
     other = enter(browser, guarded)
     sign_in(other, "bob")
