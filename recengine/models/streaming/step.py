@@ -201,7 +201,7 @@ class Step(Incremental[StepConfig]):
         lists = np.zeros((0, 0), np.int32) if lists is None else lists
         columns = events.user_idx, events.item_idx, self.weigh(events.rating), self.draws(len(events))
         changed = (config.passes + config.replay) * (1 + self.negatives) if learns else 0
-        size = block_size(self.n_items, config.embedding_dim, changed) if ranked and not limit else 0
+        size = block_size(self.n_items, changed) if ranked and not limit else 0
         for part, block in blocks(self.network, events.user_idx, size):
             kernel.advance(
                 *(*parts[:3], self.past, parts[3], tuple(column[part] for column in columns)),

@@ -12,17 +12,12 @@ from recengine.models.streaming.step_parameters import StepParameters
 
 Block = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]
 """What `step_kernel.advance` takes as its block."""
-MOST, FEWEST = 128, 16
-"""Most events that share one product, and the fewest for which it pays."""
-CACHED = 2**24
-"""Bytes of item vectors that the processor's cache holds: reading these for every event costs less than a block does,
-which takes 1.2 to 1.5 times as long at 3,706 x 128, and half as long at 40,000 x 128 (`benchmarks.stream`)."""
+MOST, FEWEST = 128, 32
+"""Most events that share one product, and the fewest for which it pays: 18 of 20,000 items took 1.3 times as long."""
 
 
-def block_size(n_items: int, dim: int, changed: int) -> int:
-    """Return how many events share a product if each changes that many items; 0 where none is to be shared."""
-    if 4 * n_items * dim < CACHED:
-        return 0
+def block_size(n_items: int, changed: int) -> int:
+    """Return how many events share a product if each changes that many items; 0 where too many change in between."""
     size = min(MOST, n_items // (4 * max(1, changed)))
     return size if size >= FEWEST else 0
 

@@ -82,11 +82,10 @@ def test_ranks_and_lists_are_equal_however_many_events_share_a_product(
     assert results[0] == results[1] == results[2]
 
 
-def test_events_share_a_product_where_the_cache_does_not_hold_the_items_and_few_of_them_change() -> None:
-    assert block_size(3_706, 128, 1) == 0
-    assert block_size(80_000, 128, 1) == 128
-    assert 16 <= block_size(80_000, 128, 300) < 128
-    assert block_size(80_000, 128, 20_000) == 0
+def test_events_share_a_product_where_few_items_change_in_between() -> None:
+    assert block_size(3_706, 1) == 128
+    assert block_size(20_000, 277) == 0, "so few events gain nothing"
+    assert 32 <= block_size(80_000, 277) < 128
 
 
 def test_a_score_that_is_not_a_number_ranks_last() -> None:
