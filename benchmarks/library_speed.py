@@ -1,11 +1,13 @@
-"""Time implicit's lists for all users, and the metrics of ranx and RecTools; run by `benchmarks.topk` and `.metrics`.
+"""Time implicit's lists and BPR, LightFM, and the metrics of ranx and RecTools; run by other files of this folder.
 
-python library_speed.py topk|metrics FILE.npz: prints one JSON object. It runs in the libraries' environment, and does
-not import this package. What the libraries ask for, tables and dictionaries, is made before the clock starts.
+python library_speed.py topk|bpr|warp|metrics FILE.npz: prints one JSON object. It runs in the libraries'
+environment, and does not import this package. What the libraries ask for, tables and dictionaries, is made before the
+clock starts.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import resource
 import sys
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 
 Case = dict[str, np.ndarray]
+EPOCHS = (10, 20, 40, 80)
 
 
 def best_of(times: int, work: Callable[[], Any]) -> tuple[float, Any]:
@@ -43,6 +46,72 @@ def topk(case: Case) -> dict[str, Any]:
     model.recommend(wanted[:1000], seen[:1000], N=k)
     seconds, (lists, _) = best_of(1, lambda: model.recommend(wanted, seen, N=k))
     return {"seconds": seconds, "peak": peak(), "lists": lists[:1000].tolist()}
+
+
+def bpr(case: Case) -> dict[str, Any]:
+    """Return the best validation NDCG@10 of implicit's BPR over a grid, its seconds of CPU and its settings."""
+    from implicit.bpr import BayesianPersonalizedRanking
+
+    best: dict[str, Any] = {"ndcg": 0.0}
+    table = positives(case)
+    for factors, rate, penalty, epochs in itertools.product((32, 64), (0.03, 0.05, 0.1), (0.001, 0.01), EPOCHS):
+        model = BayesianPersonalizedRanking(factors, rate, penalty, iterations=epochs, num_threads=1, random_state=0)
+        started = time.process_time()
+        model.fit(table, show_progress=False)
+        seconds, reached = time.process_time() - started, ndcg(model.user_factors, model.item_factors, case)
+        if reached > best["ndcg"]:
+            settings = {"factors": factors, "learning_rate": rate, "regularization": penalty, "epochs": epochs}
+            best = {"ndcg": reached, "seconds": seconds, "settings": settings}
+    return best
+
+
+def warp(case: Case) -> dict[str, Any]:
+    """Return the same of LightFM's WARP, stopped after three measurements without a gain."""
+    from lightfm import LightFM
+
+    best: dict[str, Any] = {"ndcg": 0.0}
+    table = positives(case).tocoo()
+    for factors, rate, sampled in itertools.product((32, 64), (0.05, 0.1), (10, 30)):
+        model = LightFM(factors, loss="warp", learning_rate=rate, max_sampled=sampled, random_state=0)
+        seconds, top, since = 0.0, 0.0, 0
+        for epochs in range(4, 61, 4):
+            started = time.process_time()
+            model.fit_partial(table, epochs=4, num_threads=1)
+            seconds += time.process_time() - started
+            (bias, items), (_, users) = model.get_item_representations(), model.get_user_representations()
+            reached = ndcg(np.c_[users, np.ones(len(users))], np.c_[items, bias], case)
+            top, since = (reached, 0) if reached > top else (top, since + 1)
+            if reached > best["ndcg"]:
+                settings = {"factors": factors, "learning_rate": rate, "max_sampled": sampled, "epochs": epochs}
+                best = {"ndcg": reached, "seconds": seconds, "settings": settings}
+            if since == 3:
+                break
+    return best
+
+
+def positives(case: Case) -> Any:
+    """Return the training rows as a sparse matrix of ones."""
+    from scipy.sparse import csr_matrix
+
+    cells = np.ones(len(case["user"]), np.float32), (case["user"], case["item"])
+    table = csr_matrix(cells, shape=tuple(case["shape"]))
+    table.data[:] = 1
+    return table
+
+
+def ndcg(users: np.ndarray, items: np.ndarray, case: Case) -> float:
+    """Return NDCG@10 of one held-out item each, the user's training rows left out, all other items ranked."""
+    seen, total = positives(case), 0.0
+    known = np.diff(seen.indptr)[case["valid_user"]] > 0
+    user, item = case["valid_user"][known], case["valid_item"][known]
+    for first in range(0, len(user), 1000):
+        some, wanted = user[first : first + 1000], item[first : first + 1000]
+        scores = users[some] @ items.T
+        own = scores[np.arange(len(some)), wanted].copy()
+        scores[seen[some].nonzero()] = -np.inf
+        ranks = (scores > own[:, None]).sum(1)
+        total += (1 / np.log2(ranks + 2))[ranks < 10].sum()
+    return total / len(user)
 
 
 def metrics(case: Case) -> dict[str, Any]:
@@ -97,4 +166,4 @@ def peak() -> int:
 
 if __name__ == "__main__":
     with np.load(Path(sys.argv[2])) as arrays:
-        print(json.dumps({"topk": topk, "metrics": metrics}[sys.argv[1]](dict(arrays))))
+        print(json.dumps({"topk": topk, "bpr": bpr, "warp": warp, "metrics": metrics}[sys.argv[1]](dict(arrays))))

@@ -1,10 +1,13 @@
 """The speed of training, compared with what most users would write or install, in one run.
 
-python -m benchmarks.training [mf] [negatives] [ials] [gru] [--datasets ml-100k ml-1m-ordered]
+python -m benchmarks.training [mf] [rivals] [negatives] [ials] [gru] [--datasets ml-100k ml-1m-ordered]
+                              [--implicit PYTHON] [--lightfm PYTHON]
 
 mf        : against a plain loop: TensorDataset, DataLoader without workers, one uniform negative for each positive of a
             batch, BPR, Adam. First the time to the best validation NDCG@10 that the loop reaches with the best of three
             step sizes, and `mf` with its preset and with twice that; then an epoch with as many negatives as it takes.
+rivals    : the seconds of CPU that `mf` takes to the best validation NDCG@10 of implicit's BPR and of LightFM's WARP,
+            each the best of a grid of settings; `--implicit` and `--lightfm` name a Python that has the library
 negatives : `mf` with exact, approximate and popularity-weighted negatives: time of an epoch, NDCG@10 and hit rate
 ials      : an iteration against `implicit`'s (pip install implicit), both with three conjugate-gradient steps
 gru       : an epoch of the softmax over all films, on every rating of films with at least five
@@ -17,9 +20,14 @@ validation ranks all films and is not timed. `mf` and the loop run on one thread
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -128,6 +136,37 @@ def mf(name: str, split: Split) -> None:
         print(f"  on CUDA an epoch of mf takes {epoch_seconds(rows, 'cuda'):.3f} s", flush=True)
 
 
+def rivals(name: str, split: Split, pythons: dict[str, str | None]) -> None:
+    rows, kind = split.train, model_class("mf")
+    runs = []
+    for seed in range(3):
+        model = kind().fit(rows, valid=split.valid, run=RunConfig(device="cpu", seed=seed))
+        runs.append([result.metrics["valid_ndcg@10"] for result in model.training_log])
+    fitted_seconds(rows, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        path, shape = Path(folder) / "case.npz", (rows.n_users, rows.n_items)
+        held_out = {"valid_user": split.valid.user_idx, "valid_item": split.valid.item_idx}
+        np.savez(path, user=rows.user_idx, item=rows.item_idx, shape=shape, **held_out)
+        for title, part, python in (("implicit", "bpr", "implicit"), ("LightFM", "warp", "lightfm")):
+            if pythons[python] is None:
+                print(f"{name}: {title} is left out; name a Python that has it by --{python}")
+                continue
+            run = [pythons[python], Path(__file__).with_name("library_speed.py"), part, path]
+            theirs = json.loads(subprocess.run(run, check=True, stdout=subprocess.PIPE).stdout)
+            reached = f"{theirs['ndcg']:.4f} after {theirs['seconds']:.3f} s of CPU, {theirs['settings']}"
+            print(f"{name}: {title}'s best validation NDCG@10 is {reached}")
+            for seed, reached_by_us in enumerate(runs):
+                epochs = next((epoch for epoch, value in enumerate(reached_by_us) if value >= theirs["ndcg"]), None)
+                if epochs is None:
+                    print(f"  mf (seed {seed}) does not reach it: its best is {max(reached_by_us):.4f}")
+                    continue
+                started = time.process_time()
+                kind().fit(rows, run=RunConfig(device="cpu", seed=seed, epochs=epochs))
+                ours = time.process_time() - started
+                text = f"{ours:.3f} s, {epochs} epochs, {theirs['seconds'] / ours:.2f} times faster"
+                print(f"  mf (seed {seed}) is there after {text}; its best is {max(reached_by_us):.4f}", flush=True)
+
+
 def negatives(name: str, split: Split) -> None:
     print(f"{name}: negatives of mf           epoch    NDCG@10   HR@10 (validation, mean of 3 seeds)")
     kind = model_class("mf")
@@ -189,10 +228,18 @@ def _timed(act: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    parts: dict[str, Callable[[str, Split], None]] = {"mf": mf, "negatives": negatives, "ials": ials, "gru": gru}
+    parts: dict[str, Callable[[str, Split], None]] = {
+        "mf": mf,
+        "rivals": lambda name, split: rivals(name, split, {"implicit": options.implicit, "lightfm": options.lightfm}),
+        "negatives": negatives,
+        "ials": ials,
+        "gru": gru,
+    }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(parts))
     parser.add_argument("--datasets", nargs="+", default=["ml-100k", "ml-1m-ordered"])
+    parser.add_argument("--implicit", metavar="PYTHON", help="a Python that has implicit, such as this one")
+    parser.add_argument("--lightfm", metavar="PYTHON", help="a Python that has lightfm (pip install lightfm-next)")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(parts):
         parser.error(f"{', '.join(unknown)} is unknown; expected one of: {', '.join(parts)}")

@@ -238,11 +238,12 @@ def _learn_one(  # type: ignore[no-untyped-def]
 
 
 def compile_loops() -> None:
-    """Compile the loops of sessions, streams, SLIM and iALS, so that no visitor waits for the compiler.
+    """Compile the loops of sessions, streams, SLIM, iALS and MF, so that no visitor waits for the compiler.
 
     They are kept on disk, where every process of this installation gets them; see `recengine.models.compiled`.
     """
     from recengine.models.factors.histories import Histories
+    from recengine.models.factors.mf import MF
     from recengine.models.item_item.slim import SLIM
     from recengine.models.streaming.step import Step
     from recengine.training.config import RunConfig
@@ -261,5 +262,10 @@ def compile_loops() -> None:
     both, eye = Histories(few.user_idx, few.item_idx, few.rating, few.n_users), torch.eye(few.n_items)
     both.solve(eye, eye, torch.ones(few.n_users, 1))
     both.refine(eye, torch.ones(few.n_items), torch.ones(few.n_users, 1), torch.zeros(few.n_users, few.n_items), 1)
+    log.info("compiling mf")
+    mf = MF().fit(few, run=RunConfig(device="cpu", epochs=1))
+    mf.network.requires_grad_(True)
+    if steps := mf.compiled_steps(few, mf.optimizers(), torch.Generator()):
+        steps()
     if folder := kernel_folder():
         (Path(folder) / COMPLETE).touch()

@@ -144,6 +144,7 @@ def train(
     schedule: str | OnEpoch = "none",
     clip: float = 0.0,
     mixed_precision: bool = False,
+    steps: Callable[..., float] | None = None,
     earlier: Sequence[EpochResult] = (),
 ) -> list[EpochResult]:
     """Train `network` in place by gradients and return its training log, as `run_epochs` does.
@@ -153,6 +154,7 @@ def train(
                takes each epoch's result and changes the learning rates
     clip     : largest norm of all gradients together; 0 leaves them
     mixed_precision : products in bfloat16, on CUDA alone
+    steps    : takes an epoch's steps without autograd and returns their mean loss; with `learn=False` measures it
     """
     weights = [weight for optimizer in optimizers for group in optimizer.param_groups for weight in group["params"]]
     mixed = mixed_precision and weights[0].is_cuda
@@ -178,8 +180,8 @@ def train(
 
     return run_epochs(
         network,
-        epoch=epoch,
-        untrained_loss=untrained_loss,
+        epoch=steps or epoch,
+        untrained_loss=(lambda: steps(learn=False)) if steps else untrained_loss,
         epochs=epochs,
         patience=patience,
         validate=validate,

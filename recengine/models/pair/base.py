@@ -18,6 +18,7 @@ from recengine.errors import BadInput
 from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.models.metadata import count_unknown, credit_table, metadata_table, parse_credit
 from recengine.models.options import shared
+from recengine.models.pair.compiled_steps import COMPILED_FROM, CompiledSteps, whole_groups
 from recengine.models.pair.loss import pair_loss
 from recengine.models.pair.networks import PairNetwork
 from recengine.models.recency import HistoryModel, RecencyOptions
@@ -219,7 +220,8 @@ class PairModel(Recommender[PairConfigT]):
     def _train(self, train: Interactions, context: FitContext, device: torch.device) -> None:
         """Run the phases one after another, each from the best weights of the one before."""
         options = context.loop_options(self, train)
-        batches = self.batches(train, device, torch.Generator(device).manual_seed(context.run.seed))
+        generator = torch.Generator(device).manual_seed(context.run.seed)
+        batches = self.batches(train, device, generator)
         phases = self.phases(options["epochs"])
         patience = options["patience"]
         self.training_log = []
@@ -229,11 +231,13 @@ class PairModel(Recommender[PairConfigT]):
             options["epochs"] = phase.epochs
             # A phase before the last has a fixed length, so that a refit without validation trains for the same.
             options["patience"] = patience if phase is phases[-1] else phase.epochs + 1
+            optimizers = self.optimizers(phase.learning_rate_factor)
             self.training_log = train_loop(
                 self.network,
                 batches=batches,
                 loss=self.loss,
-                optimizers=self.optimizers(phase.learning_rate_factor),
+                optimizers=optimizers,
+                steps=self.compiled_steps(train, optimizers, generator) if len(train) >= COMPILED_FROM else None,
                 schedule=self.config.schedule,
                 clip=self.config.clip,
                 mixed_precision=self.config.mixed_precision,
@@ -258,6 +262,36 @@ class PairModel(Recommender[PairConfigT]):
             groups.setdefault((kind, rate), []).append(weight)
         return [make_optimizer(kind, weights, factor * rate) for (kind, rate), weights in groups.items()]
 
+    def compiled_steps(
+        self, train: Interactions, optimizers: list[torch.optim.Optimizer], generator: torch.Generator
+    ) -> CompiledSteps | None:
+        """Return what takes the same steps without autograd, where the config asks for no more than it does."""
+        config, network = self.config, self.network
+        plain = type(network) is PairNetwork and network.user_bias is None and network.y_range is None
+        other = config.dropout or config.clip or self.credit is not None
+        adagrad = all(isinstance(optimizer, torch.optim.Adagrad) for optimizer in optimizers)
+        learned = all(weight.requires_grad for weight in network.parameters())
+        sampled = config.negatives and config.loss == "softmax"
+        if not (plain and adagrad and learned and sampled) or other or generator.device.type != "cpu":
+            return None
+        share = min(config.shared_by, len(train))
+        return CompiledSteps(
+            network,
+            train,
+            optimizers,
+            generator,
+            negatives=config.negatives,
+            share=share,
+            per_step=max(1, config.batch_size // share) * share,
+            l2=config.l2,
+            sampler=self.sampler(train, generator.device),
+            known=None if config.sampling == "approximate" else train,
+        )
+
+    def sampler(self, train: Interactions, device: torch.device) -> ItemSampler:
+        """Return what draws the negative samples."""
+        return ItemSampler(train, device, power=0.75 if self.config.sampling == "popularity" else 0.0)
+
     def batches(
         self, train: Interactions, device: torch.device, generator: torch.Generator
     ) -> Callable[[], Iterator[tuple[Tensor | None, ...]]]:
@@ -270,13 +304,11 @@ class PairModel(Recommender[PairConfigT]):
         whole = self.config.negatives == 0
         shared_by = min(self.config.shared_by, len(users))
         known = KnownPairs(train, device) if self.config.sampling != "approximate" else None
-        sampler = ItemSampler(train, device, power=0.75 if self.config.sampling == "popularity" else 0.0)
+        sampler = self.sampler(train, device)
         size = max(1, self.config.batch_size // shared_by) * shared_by
 
         def batches() -> Iterator[tuple[Tensor | None, ...]]:
-            order = torch.randperm(len(users), generator=generator, device=device)
-            order = torch.cat([order, order[: -len(order) % shared_by]])  # whole groups only
-            for rows in order.split(size):
+            for rows in whole_groups(len(users), shared_by, generator).split(size):
                 user, item = users[rows], items[rows]
                 if whole:
                     negative = torch.arange(train.n_items, device=device)[None]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
+from recengine.models.pair import base
 from recengine.models.registry import model_class
 from recengine.training.config import RunConfig
 
@@ -50,6 +51,45 @@ def test_a_known_positive_is_a_negative_only_in_approximate_sampling(sampling: s
     config = kind.Config.from_dict({"embedding_dim": 4, "l2": 0, "loss": "hinge", "sampling": sampling})
     one, many = (kind(config).fit(board, run=RunConfig(device="cpu", epochs=e)).score([0, 1]) for e in (1, 5))
     assert torch.equal(one, many) == (sampling == "exact")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"item_bias": False, "schedule": "cosine"},
+        {"sampling": "popularity", "batch_size": 64, "shared_by": 8},
+        {"sampling": "approximate", "bias_learning_rate": 0.02},
+        {"negatives": 2},  # so few that each is searched for among the user's positives
+    ],
+)
+def test_compiled_steps_are_those_of_autograd(
+    settings: dict[str, Any], tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = model_class("mf")
+    small = {"embedding_dim": 6, "negatives": 16, "batch_size": 32, "shared_by": 4, "learning_rate": 0.1}
+    config = kind.Config.from_dict(small | settings)
+
+    def trained(compiled_from: int) -> Any:
+        monkeypatch.setattr(base, "COMPILED_FROM", compiled_from)
+        return kind(config).fit(tiny.positives(4.0), run=RunConfig(device="cpu", epochs=3))
+
+    compiled, plain = trained(0), trained(10**9)
+    losses = [[epoch.loss for epoch in model.training_log] for model in (compiled, plain)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    expected = plain.network.state_dict()
+    for name, values in compiled.network.state_dict().items():
+        np.testing.assert_allclose(values, expected[name], atol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("settings", [{"optimizer": "adam"}, {"loss": "bpr"}, {"dropout": 0.1}, {"clip": 1.0}])
+def test_what_the_compiled_steps_do_not_do_is_left_to_autograd(
+    settings: dict[str, Any], tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "COMPILED_FROM", 0)
+    monkeypatch.setattr(base, "CompiledSteps", None)  # to make one fails
+    kind = model_class("mf")
+    kind(kind.Config.from_dict({"embedding_dim": 4, **settings})).fit(tiny.positives(4.0), run=RunConfig(epochs=1))
 
 
 @pytest.fixture(scope="module")
