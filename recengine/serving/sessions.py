@@ -238,12 +238,13 @@ def _learn_one(  # type: ignore[no-untyped-def]
 
 
 def compile_loops() -> None:
-    """Compile the loops of sessions, streams, SLIM, iALS and MF, so that no visitor waits for the compiler.
+    """Compile the loops of sessions, streams, SLIM, iALS, MF and pairs of items: no visitor waits for the compiler.
 
     They are kept on disk, where every process of this installation gets them; see `recengine.models.compiled`.
     """
     from recengine.models.factors.histories import Histories
     from recengine.models.factors.mf import MF
+    from recengine.models.item_item.linear import counted_pairs
     from recengine.models.item_item.slim import SLIM
     from recengine.models.streaming.step import Step
     from recengine.training.config import RunConfig
@@ -267,5 +268,7 @@ def compile_loops() -> None:
     mf.network.requires_grad_(True)
     if steps := mf.compiled_steps(few, mf.optimizers(), torch.Generator()):
         steps()
+    log.info("compiling the pairs of items")
+    counted_pairs(few)
     if folder := kernel_folder():
         (Path(folder) / COMPLETE).touch()

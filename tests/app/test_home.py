@@ -247,17 +247,22 @@ def test_loops_are_compiled_once_by_a_process_of_their_own(tmp_path: Path, monke
     assert caches.compile_loops() is None
 
 
-def test_no_training_of_ials_waits_for_its_compiler(sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_training_of_ials_or_ease_waits_for_its_compiler(sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     from recengine.models.factors import histories
     from recengine.models.factors.ials_kernel import refine_rows, solve_rows
+    from recengine.models.item_item import linear
+    from recengine.models.item_item.sparse_kernel import count_pairs, mirror
     from recengine.serving.sessions import compile_loops
 
     compile_loops()
-    before = [list(loop.signatures) for loop in (refine_rows, solve_rows)]
+    loops = refine_rows, solve_rows, count_pairs, mirror
+    before = [list(loop.signatures) for loop in loops]
     assert all(before)
     monkeypatch.setattr(histories, "COMPILED_FROM", 0)
     IALS().fit(sample.ratings, run=RunConfig(epochs=1))
-    assert [list(loop.signatures) for loop in (refine_rows, solve_rows)] == before
+    monkeypatch.setattr(linear, "COUNTED_FROM", 0)
+    linear.EASE().fit(sample.ratings)
+    assert [list(loop.signatures) for loop in loops] == before
 
 
 def test_every_row_has_films_of_its_own_that_can_be_listed(open_app: Open, sample: Dataset) -> None:

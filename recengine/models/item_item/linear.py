@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -34,6 +35,8 @@ from recengine.training.steps import OnStep, no_step, within
 
 PRODUCTS, LEAST_USERS, MOST_USERS = 10**11, 512, 4096
 """Users of a batch whose items are multiplied with each other: as many as make that many products, a second or so."""
+COUNTED_FROM, SPARSER = 2**35, 400
+"""Products, about a second's, from which on pairs are counted instead if each stands for that many products."""
 MEMORY_LIMIT = 8 * 2**30
 """Largest item-item matrix that is attempted, in bytes."""
 
@@ -265,7 +268,14 @@ def full_ridge(train: Interactions, l2: float, device: torch.device, on_step: On
 
 
 def gram_matrix(interactions: Interactions, device: torch.device, on_step: OnStep = no_step) -> Tensor:
-    """Return X'X (n_items, n_items) float32, users taken in batches so that X is never dense as a whole."""
+    """Return X'X (n_items, n_items) float32: its pairs counted, if they are many times fewer than a product's terms.
+
+    A product takes users in batches, so that X is never dense as a whole.
+    """
+    pairs = float((interactions.user_counts.astype(np.float64) ** 2).sum())
+    products = float(interactions.n_users) * interactions.n_items**2
+    if device.type == "cpu" and products > max(COUNTED_FROM, SPARSER * pairs):
+        return counted_pairs(interactions, on_step)
     gram = torch.zeros(interactions.n_items, interactions.n_items, device=device)
     batch = min(max(PRODUCTS // max(interactions.n_items, 1) ** 2, LEAST_USERS), MOST_USERS)
     parts = np.array_split(np.arange(interactions.n_users), max(1, -(-interactions.n_users // batch)))
@@ -275,3 +285,19 @@ def gram_matrix(interactions: Interactions, device: torch.device, on_step: OnSte
         rows[coordinates(interactions, users)] = 1.0
         gram.addmm_(rows.T, rows)
     return gram
+
+
+def counted_pairs(interactions: Interactions, on_step: OnStep = no_step) -> Tensor:
+    """Return what `gram_matrix` does, by counting the pairs of each user's items one by one."""
+    from recengine.models.item_item.sparse_kernel import count_pairs, mirror
+
+    n_users, n_items = interactions.n_users, interactions.n_items
+    cells = np.unique(interactions.user_idx.astype(np.int64) * n_items + interactions.item_idx)
+    starts, items = np.searchsorted(cells, np.arange(n_users + 1) * n_items), cells % n_items
+    counts = np.zeros((n_items, n_items), np.float32)
+    bounds = np.append(np.arange(0, n_users, MOST_USERS), n_users)
+    for n, (first, last) in enumerate(pairwise(bounds.tolist())):
+        on_step(n, len(bounds) - 1)
+        count_pairs(starts[first : last + 1], items, counts)
+    mirror(counts)
+    return torch.from_numpy(counts)

@@ -84,3 +84,27 @@ def nearest(first, user, by_user, item, items, k, shrinkage, n_users, head, neig
                     ids[position], best[position] = ids[child], best[child]
                     position = child
                 ids[position], best[position] = j, value
+
+
+@compiled
+def count_pairs(starts, items, counts):  # type: ignore[no-untyped-def]
+    """Add to `counts` (n_items, n_items) for each pair of items, the smaller first, how many users have both.
+
+    starts : (n_users + 1,) where each user's items begin in `items`, which ascend and are distinct
+    """
+    for user in range(len(starts) - 1):
+        for a in range(starts[user], starts[user + 1]):
+            row = counts[items[a]]
+            for b in range(a, starts[user + 1]):
+                row[items[b]] += np.float32(1.0)
+
+
+@compiled
+def mirror(table):  # type: ignore[no-untyped-def]
+    """Copy the upper triangle of a square table into the lower, square by square, which the cache holds."""
+    n, side = len(table), 64
+    for top in range(0, n, side):
+        for left in range(top, n, side):
+            for i in range(top, min(top + side, n)):
+                for j in range(max(left, i + 1), min(left + side, n)):
+                    table[j, i] = table[i, j]

@@ -79,6 +79,18 @@ def test_the_nearest_are_the_largest_cosines(large: None) -> None:
         assert np.allclose(kept[item][kept[item] > 0], cosine[item][kept[item] > 0], atol=1e-6)
 
 
+def test_pairs_that_are_counted_make_the_matrix_that_a_product_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = rows_of(200, 150)
+    rows = rows.concat(rows.select(slice(0, 40)))  # repeated ones count once
+    product = gram_matrix(rows, torch.device("cpu"))
+    for name in ("COUNTED_FROM", "SPARSER"):
+        monkeypatch.setattr(linear, name, 0)
+    monkeypatch.setattr(linear, "MOST_USERS", 90)
+    steps: list[tuple[int, int]] = []
+    assert torch.equal(gram_matrix(rows, torch.device("cpu"), lambda n, of: steps.append((n, of))), product)
+    assert steps == [(0, 3), (1, 3), (2, 3)]
+
+
 def test_the_head_is_solved_in_full_and_the_tail_pair_by_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sparse, "HEAD", 10)
     monkeypatch.setattr(sparse, "TAIL_LINKS", 30)
