@@ -147,9 +147,9 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
             return refined @ basis.T, torch.tensor(chosen_error, dtype=torch.float64)
         refined, error = torch.zeros_like(start), torch.zeros((), dtype=torch.float64, device=fixed.device)
         for owners, other, weight in histories.batches(dim, per_owner=0):
-            rows = torch.from_numpy(owners).to(fixed.device)
+            rows = torch.from_numpy(owners).to(fixed.device, non_blocking=True)
             v = gather(turned, other)  # (B, L, D)
-            w = weight.to(fixed.device)[:, None]  # (B, 1, L), 0 where padded
+            w = weight.to(fixed.device, non_blocking=True)[:, None]  # (B, 1, L), 0 where padded
             diagonal = (shared + self.ridge(histories.counts[owners], fixed))[:, None]  # (B, 1, D)
             x = start.index_select(0, rows)[:, None]
             right = w @ v
@@ -165,7 +165,7 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
         """
         config = self.config
         n_fixed = min(len(fixed) if n_fixed is None else n_fixed, WIDEST)
-        frequency = torch.from_numpy(counts).to(fixed)[:, None] + config.unobserved_weight * n_fixed
+        frequency = torch.from_numpy(counts).to(fixed, non_blocking=True)[:, None] + config.unobserved_weight * n_fixed
         return (config.l2 * frequency**config.frequency_scaling).clamp(min=1e-4)
 
     def _loss(self, by_user: Histories) -> Tensor:
@@ -263,7 +263,8 @@ def _products(v: Tensor, w: Tensor, x: Tensor) -> Tensor:
 
 def gather(table: Tensor, index: Tensor) -> Tensor:
     """Return the rows (B, L, D) of a table for an index (B, L)."""
-    return table.index_select(0, index.to(table.device).flatten()).view(*index.shape, -1)
+    index = index.to(table.device, non_blocking=True)  # else the host would wait for the device
+    return table.index_select(0, index.flatten()).view(*index.shape, -1)
 
 
 class Tables(nn.Module):

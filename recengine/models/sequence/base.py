@@ -273,7 +273,7 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
 
         def batches() -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
             for batch in sitting.batches(train, self.scale, longest, config.batch_size, generator):
-                items, ratings, at, targets = (part.to(device) for part in batch)
+                items, ratings, at, targets = (part.to(device, non_blocking=True) for part in batch)
                 yield items, ratings, at, targets
 
         def loss(items: Tensor, ratings: Tensor, at: Tensor, targets: Tensor) -> Tensor:
@@ -304,7 +304,11 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
                     items, ratings = items[:, :-1], ratings[:, :-1]
                     at = (following < self.n_items).nonzero()[:, 0]
                     targets = following[at]
-                yield items.to(device), ratings.to(device), at.to(device), targets.to(device)
+                # else the host would wait, batch by batch, until the device has caught up
+                items, ratings, at, targets = (
+                    part.to(device, non_blocking=True) for part in (items, ratings, at, targets)
+                )
+                yield items, ratings, at, targets
 
         return batches
 

@@ -179,7 +179,7 @@ class GRURating(ReadsSequences, RatingModel[GRURatingConfig]):
                 read = used[:, 1:]
                 items = rows.items[event].masked_fill(~read, rows.padding)
                 parts = (items, residuals[event] * read, rows.items[target], residuals[target], used)
-                yield tuple(part.to(device) for part in parts)
+                yield tuple(part.to(device, non_blocking=True) for part in parts)
 
         return batches
 
