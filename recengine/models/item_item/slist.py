@@ -59,7 +59,8 @@ class SLIST(ItemItem[SLISTConfig]):
     With `horizon` "later" a user has a row for the first 0, 1, ... `first_events` events, with a total weight of 1; the
     row of Y is all that follows, and there is an intercept: a list for users of whom little is known.
 
-    Of a large catalogue the head alone is solved like this, and the tail is EASE's: `sparse.approximate_ridge`.
+    Of a large catalogue the head alone is solved like this, and the tail is EASE's, in the head's proportion of H'H and
+    H'Y to X'X: `sparse.approximate_ridge`.
     """
 
     name = "slist"
@@ -75,30 +76,41 @@ class SLIST(ItemItem[SLISTConfig]):
 
     def weights(self, train: Interactions, context: FitContext) -> Tensor:
         whole = gram_matrix(train, context.run.torch_device(), within(context.on_step, 0, 0.2))
-        solved = self._solved(train, np.arange(self.n_items), whole, within(context.on_step, 0.2, 1))
+        solved, *_ = self._solved(train, np.arange(self.n_items), whole, within(context.on_step, 0.2, 1))
         return self._with_intercept(train, solved.cpu())
 
     def links(self, train: Interactions, on_step: OnStep) -> Links:
         top = most_liked(train)
-        among = self._solved(train, top, gram_of(train, top, within(on_step, 0, 0.2)), within(on_step, 0.2, 0.6))
-        return self._with_intercept(train, with_tail(train, self.config.l2, top, among, within(on_step, 0.6, 1)))
+        whole = gram_of(train, top, within(on_step, 0, 0.2))
+        among, read, wanted = self._solved(train, top, whole, within(on_step, 0.2, 0.6))
+        links = with_tail(train, self.config.l2 / read, top, among, within(on_step, 0.6, 1), wanted / read)
+        return self._with_intercept(train, links)
 
     def footprint(self, n_users: int, n_items: int, n_rows: int) -> dict[str, int]:
         if not is_large(n_items):
             return super().footprint(n_users, n_items, n_rows)
         return {"": footprint(n_items, n_rows, HEAD_LINKS // 10 + TAIL_LINKS, self.matrices)}
 
-    def _solved(self, train: Interactions, top: NDArray[np.int64], whole: Tensor, on_step: OnStep) -> Tensor:
-        """Return the weights (n, n) of the items `top` (n,) on each other, `whole` X'X of them, changed in place."""
+    def _solved(
+        self, train: Interactions, top: NDArray[np.int64], whole: Tensor, on_step: OnStep
+    ) -> tuple[Tensor, float, float]:
+        """Return the weights (n, n) of the items `top` (n,) on each other, and what is read and wanted for a like.
+
+        whole : X'X of these items, changed in place. H'H is as many times its diagonal as is read, and H'Y as many
+        times what is beside the diagonal as is wanted, on average.
+        """
         config, later, device = self.config, self.config.horizon == "later", whole.device
         column = np.full(self.n_items, -1)
         column[top] = np.arange(len(top))
-        read = within(on_step, 0, 0.5)
-        parts = self._starts(train, column, read) if later else self._transitions(train, column, read)
+        step = within(on_step, 0, 0.5)
+        parts = self._starts(train, column, step) if later else self._transitions(train, column, step)
         left, right = (part.to(device) * (1 - config.set_weight) for part in parts)
+        likes, both = (max(float(each), 1e-12) for each in (whole.trace(), whole.sum() - whole.trace()))
         whole *= config.set_weight
         left += whole
         right += whole
+        read = max(float(left.trace()) / likes, 1e-12)
+        wanted = float(right.sum() - right.trace()) / both
         if later:  # an intercept without a penalty: both sides are centred
             sums, n_users = self._sums(train)
             inputs, targets = (each[torch.from_numpy(top)].to(device) for each in sums)
@@ -109,7 +121,7 @@ class SLIST(ItemItem[SLISTConfig]):
         on_step(3, 4)
         weights = inverse @ right
         weights -= inverse * (weights.diagonal() / inverse.diagonal())
-        return weights.fill_diagonal_(0)
+        return weights.fill_diagonal_(0), read, wanted
 
     def _with_intercept(self, train: Interactions, weights: WeightsT) -> WeightsT:
         """Return the weights, and set the intercept (n_items,) that goes with them."""

@@ -126,8 +126,13 @@ def most_liked(train: Interactions) -> NDArray[np.int64]:
     return top[counts[top] > 0]
 
 
-def with_tail(train: Interactions, l2: float, top: NDArray[np.int64], among: Tensor, on_step: OnStep) -> Links:
-    """Return the largest weights of the head on itself, `among` (n, n) of its items `top` (n,), and the tail's."""
+def with_tail(
+    train: Interactions, l2: float, top: NDArray[np.int64], among: Tensor, on_step: OnStep, factor: float = 1.0
+) -> Links:
+    """Return the largest weights of the head on itself, `among` (n, n) of its items `top` (n,), and the tail's.
+
+    factor : what the weights of the tail are multiplied by
+    """
     best = among.abs().topk(min(HEAD_LINKS, len(top)), dim=1).indices.sort(dim=1).values
     inner = Links.of(
         np.repeat(top, best.shape[1]), top[best.numpy().ravel()], among.gather(1, best).numpy().ravel(), train.n_items
@@ -135,7 +140,7 @@ def with_tail(train: Interactions, l2: float, top: NDArray[np.int64], among: Ten
     head = np.zeros(train.n_items, bool)
     head[top] = True
     neighbours, values = _nearest(train, TAIL_LINKS, l2, train.n_users, head, on_step)
-    outer = _links(neighbours, values, train.n_items)
+    outer = _links(neighbours, values * np.float32(factor), train.n_items)
     row = np.concatenate([np.repeat(np.arange(train.n_items), np.diff(each.starts.numpy())) for each in (inner, outer)])
     column, value = (torch.cat([getattr(inner, name), getattr(outer, name)]).numpy() for name in ("columns", "values"))
     return Links.of(row, column, value, train.n_items)

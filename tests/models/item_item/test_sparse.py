@@ -118,6 +118,24 @@ def test_the_head_is_solved_in_full_and_the_tail_pair_by_pair(monkeypatch: pytes
         assert np.allclose(np.sort(fewer[:, item])[-2:], np.sort(expected[:, item])[-2:], atol=1e-6)
 
 
+@pytest.mark.parametrize("horizon", ["next", "later"])
+def test_the_tail_of_slist_is_of_the_size_of_what_is_solved_in_full(monkeypatch, large: None, horizon: str) -> None:
+    rng = np.random.default_rng(2)
+    liked = rng.random((400, 30)) < np.where(np.arange(30) % 3 == rng.integers(0, 3, (400, 1)), 0.5, 0.1)
+    rows = Interactions.from_pairs(*liked.nonzero(), n_users=400, n_items=30)
+    rows = rows.select(rng.permutation(len(rows)))
+    settings = {"horizon": horizon, "l2": 20.0}
+    full = fitted("slist", rows, **settings).item_weights.dense(torch.arange(30))
+    monkeypatch.setattr(sparse, "HEAD", 10)
+    monkeypatch.setattr(sparse, "TAIL_LINKS", 30)
+    few = fitted("slist", rows, **settings).item_weights.dense(torch.arange(30))
+    tail = torch.from_numpy(~np.isin(np.arange(30), sparse.most_liked(rows)))
+    outside = (tail[:, None] | tail) & (few > 0)
+    assert 0.4 < few[outside].sum() / full[outside].sum() < 2.5
+    alone = fitted("slist", rows, l2=20.0, set_weight=1.0).item_weights.dense(torch.arange(30))
+    assert torch.allclose(alone, fitted("ease", rows, l2=20.0).item_weights.dense(torch.arange(30)), atol=1e-6)
+
+
 @pytest.mark.parametrize("at_once", [1, 30, 2**21])
 def test_sums_of_rows_are_those_of_the_full_matrix(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     monkeypatch.setattr(sparse, "CELLS_AT_ONCE", at_once)
