@@ -24,8 +24,8 @@ from recengine.training.steps import within
 
 LIKED, DISLIKED = 0.75, 0.45
 """Parts of the rating scale from which on a rating is a like, and up to which it is a dislike: 4 and 2.5 of 5 stars."""
-LIKES_OF_L2, GROWTH = 80_000, 1.3
-"""Likes in training up to which the penalty is as set, and the power by which it grows with more."""
+LIKES_OF_L2, GROWTH, MOST = 80_000, 1.3, 150.0
+"""Likes in training up to which the penalty is as set, the power by which it then grows, and how many times at most."""
 LEAST_STRENGTH = 0.02
 """Weights between items that are smaller are not blown up to full size."""
 POWER = 2.0
@@ -161,7 +161,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         self.counts = torch.from_numpy(liked.item_counts.astype(np.float32))
         self.linked = self.counts.nonzero()[:, 0]  # an item that nobody likes has no weights
         small = replace(liked, item_idx=self._position().numpy()[liked.item_idx], n_items=len(self.linked))
-        l2 = self.config.l2 * max(1.0, len(liked) / LIKES_OF_L2) ** GROWTH
+        l2 = self.config.l2 * min(MOST, max(1.0, len(liked) / LIKES_OF_L2) ** GROWTH)
         self.weights = linear.ridge_or_links(small, l2, context.run.torch_device(), within(context.on_step, 0.3, 1))
         self.quality = quality(train, high - low)
         self.n_unknown = int(without_metadata(context.items, COLUMNS, self.n_items).sum())

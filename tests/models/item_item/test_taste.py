@@ -14,6 +14,7 @@ from recengine.data.interactions import Interactions
 from recengine.data.reading import Reading
 from recengine.data.sources import from_frame
 from recengine.data.titles import series_of
+from recengine.models.item_item import taste
 from recengine.models.item_item.likeness import Traits
 from recengine.models.item_item.taste import Taste, TasteConfig
 from recengine.models.metadata import RIDGE, metadata_table
@@ -251,3 +252,13 @@ def test_who_likes_films_from_abroad_is_listed_more_of_them() -> None:
 
 def test_numbered_names_are_no_series() -> None:
     assert (series_of([f"Film {i}" for i in range(1, 40)]) == -1).all()
+
+
+def test_the_penalty_grows_with_the_likes_up_to_a_limit(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def weights(likes: float) -> torch.Tensor:
+        monkeypatch.setattr(taste, "LIKES_OF_L2", likes)
+        return Taste().fit(tiny.ratings, items=tiny.items).weights
+
+    usual, more, most = weights(1e6), weights(100.0), weights(1.0)
+    assert usual.abs().sum() > more.abs().sum() > most.abs().sum()
+    assert torch.equal(weights(0.1), most)
