@@ -23,6 +23,8 @@ _SHORTEST_PART = 4
 """Letters from which a query may stand within a word: "kes" is no way to ask for Shakespeare."""
 _SHORTEST_TYPO = 4
 """Letters from which a word of the query has to resemble one of the title."""
+_LONGEST_WHOLE = 4
+"""Letters up to which a query has to resemble the whole title: "cars" is no misspelling of Star Wars."""
 _MOST_NEAREST = 3
 _INITIALS = (3, 4)
 """Letters from which a query may be all initials of a title, and from which only the first of them."""
@@ -143,9 +145,12 @@ def _resembles(wanted: str, key: str) -> bool:
     if not all(word in others for word in words if word.isdigit()):
         return False
     if fuzz.ratio(wanted.replace(" ", ""), key.replace(" ", "")) >= _TYPO_SCORE:
-        return True
+        return words[0][:1] == others[0][:1] or len(words[0]) > _LONGEST_WHOLE
+    if len(wanted) <= _LONGEST_WHOLE:
+        return False
     longer = [word for word in words if len(word) >= _SHORTEST_TYPO]
-    return bool(longer) and all(max(fuzz.ratio(word, other) for other in others) >= _TYPO_SCORE for word in longer)
+    alike = {word: [other for other in others if other[:1] == word[:1]] for word in longer}  # "avventura": no Ventura
+    return bool(longer) and all(any(fuzz.ratio(word, other) >= _TYPO_SCORE for other in alike[word]) for word in longer)
 
 
 class UserIndex:

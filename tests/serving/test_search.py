@@ -84,12 +84,30 @@ def test_other_titles_lead_to_the_film_once() -> None:
     assert index.find("spirited").films == [0]
 
 
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("Cidade de Deus", "City of God"),
+        ("sen to chihiro no kamikakushi", "Spirited Away"),
+        ("千と千尋", "Spirited Away"),
+        ("Les quatre cents coups", "The 400 Blows"),
+        ("sorcerer's stone", "Harry Potter and the Philosopher's Stone"),
+        ("Star Wars: Episode V", "The Empire Strikes Back"),
+        ("jeanne dielman, 23 quai du commerce", "Jeanne Dielman"),
+    ],
+)
+def test_the_sample_knows_titles_that_many_use(sample: TitleSearch, query: str, wanted: str) -> None:
+    matches = sample.find(query)
+    assert not matches.nearest
+    assert load_dataset("sample").films[matches.films[0]][1] == wanted
+
+
 def test_misspellings_are_looked_for_only_when_nothing_matches(index: TitleSearch, catalogue: list[str]) -> None:
     assert [catalogue[i] for i in index.find("shawshank").films] == ["The Shawshank Redemption"]
     assert index.find("zzzzqqqq") == ([], 0, True)
 
 
-@pytest.mark.parametrize("query", ["Cidade de Deus", "sen to chihiro no kamikakushi", "Rocky 17", "fast and furious 9"])
+@pytest.mark.parametrize("query", ["Cidade de Deus", "Cars", "Tenet", "L'Avventura", "Rocky 17", "fast and furious 9"])
 def test_a_title_that_is_not_there_is_never_taken_for_another(index: TitleSearch, query: str) -> None:
     matches = index.find(query)
     assert matches.nearest
