@@ -7,7 +7,8 @@ mf        : against a plain loop: TensorDataset, DataLoader without workers, one
             batch, BPR, Adam. First the time to the best validation NDCG@10 that the loop reaches with the best of three
             step sizes, and `mf` with its preset and with twice that; then an epoch with as many negatives as it takes.
 rivals    : the seconds of CPU that `mf` takes to the best validation NDCG@10 of implicit's BPR and of LightFM's WARP,
-            each the best of a grid of settings; `--implicit` and `--lightfm` name a Python that has the library
+            each the best of a grid of settings, the mean of three seeds where the rows are few; `--implicit` and
+            `--lightfm` name a Python that has the library
 negatives : `mf` with exact, approximate and popularity-weighted negatives: time of an epoch, NDCG@10 and hit rate
 ials      : an iteration against `implicit`'s (pip install implicit), both with three conjugate-gradient steps
 gru       : an epoch of the softmax over all films, on every rating of films with at least five
