@@ -15,7 +15,7 @@ class MFConfig(RidgeFoldInConfig):
     """Options of `mf`: with softmax, Adagrad and no dropout its steps are compiled, and only touch a batch's rows."""
 
     optimizer: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"] = preset(PairConfig, "optimizer", "adagrad")
-    learning_rate: float = preset(PairConfig, "learning_rate", 0.2, search=Range(0.05, 0.5, log=True))
+    learning_rate: float = preset(PairConfig, "learning_rate", 0.1, search=Range(0.03, 0.5, log=True))
 
 
 class MF(ExplainsToNewUsers[RidgeFoldInConfig]):
