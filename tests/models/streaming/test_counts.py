@@ -164,7 +164,8 @@ def test_counts_grow_with_new_users_and_items(name: str) -> None:
     assert scores[1, 33] > 0
     assert scores[0, 31] == 0
     if name == "stream-item-knn":
-        assert torch.equal(scores[0, :30], before)  # no other user had the new items
+        # no other user had the new items; with more columns, processors add in another order
+        torch.testing.assert_close(scores[0, :30], before, rtol=0, atol=1e-6)
 
 
 def test_a_new_user_is_scored_as_the_user_with_the_same_events() -> None:
