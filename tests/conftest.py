@@ -17,11 +17,12 @@ torch.set_num_threads(1)  # the data sets here are tiny, and threads wait for ea
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what takes long, the tests marked `slow` and of robustness, but where the real data are, or if asked."""
+    """Skip what takes long (`slow`, robustness, the browser), but where the real data are, or if it is asked for."""
     short = not os.environ.get("RECENGINE_MIRROR") and not os.environ.get("RECENGINE_LONG")
     skip = pytest.mark.skip(reason="takes long: set RECENGINE_MIRROR or RECENGINE_LONG=1")
     for item in items:
-        if short and ("harm" in item.path.parts or item.get_closest_marker("slow")):
+        marks = {mark.name for mark in item.iter_markers()}
+        if short and ("harm" in item.path.parts or marks & {"slow", "browser"}):
             item.add_marker(skip)
 
 
