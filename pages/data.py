@@ -65,7 +65,7 @@ def spread(dataset: Dataset) -> None:
             ("Genres", "Films by genre; a film may have several.", charts.genres),
             ("Years", "Films by decade.", charts.years),
         ]
-    with st.grid(2, min_column_width=300, gap="medium", key="spread"):
+    with st.grid(2, min_column_width=300, gap="small", key="spread"):
         for name, text, draw in parts:
             with st.container(border=True, height="stretch", key=f"chart-{name.lower()}"):
                 st.html(f'<div class="chart-head"><h2>{name}</h2><p>{html(text)}</p></div>')
@@ -103,7 +103,7 @@ def catalogue() -> None:
     chosen = sidebar.choice().data
     for info in sources.SOURCES.values():
         with st.container(border=True, height="stretch", key=f"set-{info.name}"):
-            size = f" · {info.size / 1e6:,.0f} MB" if info.size >= 1e6 else ""
+            size = f" · {info.size / 1e6:,.0f}\N{NO-BREAK SPACE}MB" if info.size >= 1e6 else ""
             st.html(
                 f'<div class="set"><h3>{html(info.title)} <code>{html(info.name)}</code></h3>'
                 f'<p class="meta">{info.n_ratings:,} ratings · {info.n_users:,} viewers · '

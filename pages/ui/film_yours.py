@@ -211,13 +211,18 @@ def reasons_html(dataset: Dataset, reasons: Why) -> str:
     also = f"Whatever you rate: {html(standing)}. " if standing else ""
     return (
         f'<div class="reasons">{"".join(lists)}</div>'
-        f'<p class="legend">{also}All parts add up to its score, {reasons.score:.2f}.</p>'
+        f'<p class="legend">{also}All parts add up to its score, {minus(f"{reasons.score:.2f}")}.</p>'
     )
 
 
 def signed(amount: float) -> str:
     """Return an amount with its sign."""
-    return f"{amount:+.2f}".replace("-", "−")
+    return minus(f"{amount:+.2f}")
+
+
+def minus(number: str) -> str:
+    """Return a number with the sign that is as wide as a plus."""
+    return number.replace("-", "−")
 
 
 def _list(dataset: Dataset, title: str, parts: Sequence[Contribution], largest: float, kind: str) -> str:

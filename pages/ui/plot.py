@@ -66,7 +66,7 @@ def bars(table: pd.DataFrame, key: str, *, alt: str, lying: bool = False, height
     """
     names = [html(name) for name in table.iloc[:, 0]]
     values = table.iloc[:, 1].tolist()
-    texts = [f"{value:,}" if value < 10_000 else f"{value / 1000:,.3g}k" for value in values]
+    texts = [short(value) for value in values]
     sides = {"x": values, "y": names, "orientation": "h"} if lying else {"x": names, "y": values}
     mark = go.Bar(
         **sides,
@@ -89,6 +89,14 @@ def bars(table: pd.DataFrame, key: str, *, alt: str, lying: bool = False, height
     else:
         figure.update_layout(xaxis=kept, yaxis=bare)
     draw(figure, key, alt=alt, height=height, data=table)
+
+
+def short(count: float) -> str:
+    """Return a count that is narrow enough for a bar on a phone: two digits from a thousand on, or the whole of it."""
+    for unit, sign in ((1e6, "M"), (1e3, "k")):
+        if count >= (0.9995 * unit if unit > 1e3 else unit):
+            return f"{count / unit:,.{int(count < 9.95 * unit)}f}{sign}"
+    return f"{count:,}"
 
 
 def free_sides(

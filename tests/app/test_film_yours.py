@@ -87,7 +87,7 @@ def test_expected_stars_rank_and_reasons_are_the_model_s(open_film, sample: Data
     for title, stars, amount in shown:
         assert parts[title][0] == float(stars)
         assert amount == film_yours.signed(parts[title][1])
-    assert f"All parts add up to its score, {answer.score:.2f}" in page
+    assert f"All parts add up to its score, {answer.score:.2f}".replace("-", "−") in page
 
 
 def test_what_speaks_against_a_film_is_told_apart(open_film) -> None:

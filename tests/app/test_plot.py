@@ -5,7 +5,7 @@ import json
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui.plot import free_sides
+from pages.ui.plot import free_sides, short
 
 
 def test_names_of_points_close_together_stand_apart() -> None:
@@ -39,8 +39,17 @@ def test_bars_carry_their_counts_and_hostile_names_are_text() -> None:
     assert not app.exception
     (chart,) = app.get("plotly_chart")
     (bars,) = json.loads(chart.proto.spec)["data"]
-    assert bars["text"] == ["36.9k", "7"]
+    assert bars["text"] == ["37k", "7"]
     assert bars["customdata"] == ["36,920", "7"]
     assert bars["y"] == ["&lt;b&gt;Drama&lt;/b&gt;", "=War"]
     (button,) = app.get("download_button")
     assert button.proto.label == "Download the data"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0"), (999, "999"), (1_000, "1.0k"), (9_168, "9.2k"), (9_960, "10k"), (321_400, "321k"), (999_700, "1.0M"),
+     (8_835_955, "8.8M"), (12_000_000, "12M")],
+)  # fmt: skip
+def test_counts_on_bars_are_narrow(count: int, text: str) -> None:
+    assert short(count) == text
