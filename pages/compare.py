@@ -180,7 +180,7 @@ def draw_result(form: TaskForm, task: Task, job: Job, report: EvaluationReport) 
     leaderboard.draw_policy(report, words)
     left, right = st.columns([6, 5], gap="large")
     with left:
-        caption = f"dot: mean over {words.viewers}; bar: 95 % interval"
+        caption = f"dot: mean over {words.viewers}; bar: 95% interval"
         st.html(f'<div class="chart-head"><h3>NDCG@{k}</h3><p>{caption}</p></div>')
         leaderboard.draw_intervals(report, key)
     with right:

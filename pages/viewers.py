@@ -328,8 +328,7 @@ with body, messages.catch_bad_input(messages.back_link("viewers.py", another)):
     if user_idx is None:
         with left:
             messages.error(
-                f"There is no {words_of(ready.dataset).viewer} “{st.session_state['user']}” here. "
-                + first_and_last(ready.dataset),
+                f"No {words_of(ready.dataset).viewer} {st.session_state['user']} here. {first_and_last(ready.dataset)}",
                 messages.back_link("viewers.py", another),
             )
     else:

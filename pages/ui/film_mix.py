@@ -13,6 +13,7 @@ from pages.ui.escape import html, markdown
 from pages.ui.reason_words import listed
 from pages.ui.words import words_of
 from recengine.data.dataset import Dataset
+from recengine.errors import BadInput
 
 MOST = 6
 """Films that can be mixed."""
@@ -63,7 +64,11 @@ def write(dataset: Dataset, mix: Mix) -> str:
 def current(dataset: Dataset) -> Mix:
     """Return the films in the address, else those last looked at, if any. Raises BadInput for an unknown id."""
     recall("item", "", str, of_dataset=True)
-    mix = read(dataset, st.session_state["item"])
+    try:
+        mix = read(dataset, st.session_state["item"])
+    except BadInput as unknown:  # the ids of the others, which it names, help no visitor
+        problem, remedy = "is not in this catalogue", "search by its title"
+        raise BadInput(unknown.field, unknown.value, remedy=remedy, problem=problem) from unknown
     if mix.films:
         record("item", None)
     return mix

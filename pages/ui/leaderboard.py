@@ -72,7 +72,7 @@ def against_leader(report: EvaluationReport) -> list[Paired]:
         verdict = "no difference beyond chance" if chance else "more than chance"
         p_value = "p < .001" if paired.p < 0.001 else f"p = {paired.p:.3f}"
         text = (
-            f"{paired.difference:.4f} NDCG@{k} behind {leader}, 95 % from {low:.4f} to {high:.4f} "
+            f"{paired.difference:.4f} NDCG@{k} behind {leader}, 95% from {low:.4f} to {high:.4f} "
             f"({p_value} after Holm): {verdict}"
         )
         differences.append(Paired(name, text, not chance))
@@ -144,7 +144,7 @@ def _frame(report: EvaluationReport, key: str) -> pd.DataFrame:
 
 
 def draw_intervals(report: EvaluationReport, key: str) -> None:
-    """Draw a metric with its 95 % intervals."""
+    """Draw a metric with its 95% intervals."""
     table = _frame(report, key)
     figure = go.Figure()
     for name, value, low, high in table.to_numpy().tolist():
@@ -155,7 +155,7 @@ def draw_intervals(report: EvaluationReport, key: str) -> None:
             error_x=None if math.isnan(low) else ends,
             mode="markers",
             marker={"size": 12},
-            hovertemplate=f"%{{y}}: {value:.4f}, 95 % from {low:.4f} to {high:.4f}<extra></extra>",
+            hovertemplate=f"%{{y}}: {value:.4f}, 95% from {low:.4f} to {high:.4f}<extra></extra>",
         )
         figure.add_trace(mark)
         figure.add_annotation(x=value, y=html(name), text=f"{value:.4f}", yshift=14, showarrow=False, font={"size": 11})
@@ -163,7 +163,7 @@ def draw_intervals(report: EvaluationReport, key: str) -> None:
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     first = table.iloc[0] if len(table) else None
     leader = "" if first is None else f"; {first['model']} leads with {first['value']:.4f}"
-    alt = f"{glossary.title(key)} of each model with its 95 % interval{leader}"
+    alt = f"{glossary.title(key)} of each model with its 95% interval{leader}"
     plot.draw(figure, f"intervals {key}", alt=alt, height=max(110, 44 * len(table) + 50), data=table)
 
 
@@ -290,7 +290,7 @@ def to_markdown(report: EvaluationReport, command: str, words: Words) -> str:
     sizes = f"{counted(report.users, words.viewers)}, {counted(report.items, words.items)}"
     lines = [
         f"{settings.dataset}, {settings.split['split']}, liked from {settings.positive:g}: {sizes}, "
-        f"{counted(settings.seeds, 'seeds')}; ± half a 95 % interval over {words.viewers}; {rule}",
+        f"{counted(settings.seeds, 'seeds')}; ± half a 95% interval over {words.viewers}; {rule}",
         "",
         f"`{command}`",
         "",

@@ -156,7 +156,7 @@ def explanation(trials: dict[str, Trial], has_pairs: bool) -> str:
     """Return what the columns are, and on how many films they rest."""
     m, n = next(iter(trials.values())).order.shape
     films = f"{m:,} films you liked" + (f" and {n:,} you did not" if n else "")
-    text = f"On {films}: {FOLDS} parts, each hidden once, dealt {REPEATS} times. Bars are 95 % intervals. "
+    text = f"On {films}: {FOLDS} parts, each hidden once, dealt {REPEATS} times. Bars are 95% intervals. "
     if has_pairs:
         text += "Liked first: how often the model puts a film you liked ahead of one you did not; half is chance. "
     text += "In the top ten: how many of the hidden films you liked are in its list."

@@ -41,7 +41,7 @@ Jorge & Gama 2014). Nothing is ever tested on what was learned before.
 - A **dashed** line is a copy of the model that stopped learning after the first fifth: the gap is what learning event
   by event is worth.
 - Presets were chosen on the first fifth of MovieLens streams: what comes **after the first fifth** is given apart.
-- Intervals are 95 %, by resampling whole viewers (1,000 bootstrap samples): events of one viewer are not independent.
+- Intervals are 95%, by resampling whole viewers (1,000 bootstrap samples): events of one viewer are not independent.
 """
 
 
@@ -107,7 +107,7 @@ def chart(rows: Sequence[StreamEvent], words: Words, *, height: int) -> None:
     spec["tooltip"] |= {"valueFormatter": "%.1f %%"}
     spec["xAxis"] |= {"max": rows[-1].of, "splitNumber": 4, "axisPointer": {"label": {"precision": 0}}}
     spec["xAxis"]["axisLabel"] = {"showMaxLabel": rows[-1].of % 1_000 == 0}  # else it crowds the round one before it
-    spec["yAxis"] |= {"scale": False, "min": 0, "splitNumber": 4, "axisLabel": {"formatter": "{value} %"}}
+    spec["yAxis"] |= {"scale": False, "min": 0, "splitNumber": 4, "axisLabel": {"formatter": "{value}%"}}
     ends = ", ".join(f"{name_of(model)} {_percent(rows[-1].moving[model])}" for model in models)
     alt = f"Curves of recall@{K} by event; at event {rows[-1].done}: {ends}"
     st.echarts_chart(spec, height=height, key="stream chart", alt=alt, renderer="svg")
@@ -191,7 +191,7 @@ def paired(result: StreamReport) -> list[tuple[str, bool]]:
         if math.isnan(lead.half):
             differences.append((f"{text}; too few viewers to say more.", False))
             continue
-        text += f", 95 % from {100 * low:.1f} to {100 * high:.1f}"
+        text += f", 95% from {100 * low:.1f} to {100 * high:.1f}"
         differences.append((f"{text}." if sure else f"{text}: no difference beyond chance.", sure))
     return differences
 
@@ -306,4 +306,4 @@ def _table(head: Sequence[str], body: str) -> None:
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f}%"

@@ -27,7 +27,7 @@ AMOUNTS = {0.25: "a little", 0.5: "more", 0.75: "much more", 1.0: "as far as it 
 UNMEASURED = "Nobody has measured yet what this costs here."
 ABOUT = (
     "Accuracy is NDCG@10 on viewers of whom twelve ratings are known: how well the list finds what else they liked. "
-    "Each price is that of one knob alone, with its 95 % interval."
+    "Each price is that of one knob alone, with its 95% interval."
 )
 
 

@@ -23,7 +23,7 @@ def draw_standings(dataset: Dataset) -> None:
     standings = Standings(votes)
     rows = "".join(_row(recipes.label(name), standings.chance(name)) for name in standings.models)
     st.html(
-        '<table class="votes"><thead><tr><th>Model</th><th>Wins against an average model</th><th>95 % interval</th>'
+        '<table class="votes"><thead><tr><th>Model</th><th>Wins against an average model</th><th>95% interval</th>'
         f"</tr></thead><tbody>{rows}</tbody></table>"
     )
     voters = len({vote.voter for vote in votes})

@@ -43,15 +43,15 @@ class Price(NamedTuple):
     share: Interval
 
     def sentence(self) -> str:
-        """Return it in words: "costs about 4 % of accuracy (2 to 6 %)"."""
+        """Return it in words: "costs about 4% of accuracy (2 to 6%)"."""
         lost, low, high = (100 * part for part in self.share)
         if math.isnan(low):
             return "was measured on too few users to say what it costs"
         if low <= 0 <= high:
-            return f"costs nothing that can be measured ({low:.0f} to {high:.0f} %)".replace("-0 ", "0 ")
+            return f"costs nothing that can be measured ({low:.0f} to {high:.0f}%)".replace("-0 ", "0 ")
         if high < 0:
-            return f"gains about {-lost:.0f} % of accuracy ({-high:.0f} to {-low:.0f} %)"
-        return f"costs about {lost:.0f} % of accuracy ({low:.0f} to {high:.0f} %)"
+            return f"gains about {-lost:.0f}% of accuracy ({-high:.0f} to {-low:.0f}%)"
+        return f"costs about {lost:.0f}% of accuracy ({low:.0f} to {high:.0f}%)"
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ def test_a_mix_is_read_as_it_was_written(films: list[int], split: int) -> None:
 def test_unknown_film_is_one_sentence_and_a_way_on(open_app: Open, item: str) -> None:
     app = open_app(PAGE, item=item)
     assert len(app.error) == 1
-    assert "not in" in app.error[0].value
+    assert app.error[0].value.endswith(" is not in this catalogue; search by its title\\.")
     assert "item" not in links(app)["Start from another film"]
     assert "![x](" not in app.error[0].value
 

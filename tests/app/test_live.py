@@ -129,9 +129,9 @@ def test_a_running_replay_shows_the_latest_figures_of_each_model(open_app: Open,
     for title, model in moving.items():
         strong = next(s for s in series_of(app) if s["name"] == title and s["lineStyle"]["width"] > 2)
         assert strong["data"][-1] == [300, 100 * last["moving"][model]]
-        assert rows_of(app)[title] == [f"{100 * last['moving'][model]:.1f} %", f"{100 * last['recall'][model]:.1f} %"]
+        assert rows_of(app)[title] == [f"{100 * last['moving'][model]:.1f}%", f"{100 * last['recall'][model]:.1f}%"]
     assert [s["name"] for s in series_of(app) if s["lineStyle"].get("type") == "dashed"] == ["Stream-item-KNN"]
-    values = [float(cells[0].removesuffix(" %")) for cells in rows_of(app).values()]
+    values = [float(cells[0].removesuffix("%")) for cells in rows_of(app).values()]
     assert values == sorted(values, reverse=True)
 
 
@@ -176,16 +176,16 @@ def test_figures_are_those_of_stream_to_the_last_digit(open_app: Open, worker: W
     shown = re.findall(r'<td title="([^"]*)"><b>', page)
     assert shown == [str(v) for v in sorted((m["recall@10"]["value"] for m in results.values()), reverse=True)]
     best = max(results, key=lambda name: results[name]["recall@10"]["value"])
-    assert f"<b>{replay.name_of(best)}</b> had <b>{100 * results[best]['recall@10']['value']:.1f} %</b>" in page
+    assert f"<b>{replay.name_of(best)}</b> had <b>{100 * results[best]['recall@10']['value']:.1f}%</b>" in page
     for model, cell in results.items():
         value, low, high = (100 * cell["recall@10"][key] for key in ("value", "low", "high"))
         rest = cell["recall@10_rest"]["value"]
         assert rows_of(app)[replay.name_of(model)] == [
-            f"{value:.1f} % {low:.1f} to {high:.1f}",
-            f"{100 * rest:.1f} %",
+            f"{value:.1f}% {low:.1f} to {high:.1f}",
+            f"{100 * rest:.1f}%",
         ]
         apart = [cell["groups"][group]["recall"] for group in cell["groups"]]
-        shares = ["–" if part is None else f"{100 * part:.1f} %" for part in apart]
+        shares = ["–" if part is None else f"{100 * part:.1f}%" for part in apart]
         assert rows_of(app, 1)[replay.name_of(model)][:4] == shares
     assert page.count("<li class=") == len(ran.result["ahead_of"])
     assert {button.proto.label for button in app.get("download_button")} == {"All events, CSV", "JSON"}
@@ -278,10 +278,10 @@ def test_chance_is_distinguished_from_a_real_difference(ran: Ran) -> None:
     result = replace(report, models={"step": report.models[report.first]}, ahead_of=ahead)
     assert replay.paired(result) == [
         (
-            "Step is 2.0 points ahead of Step, frozen, 95 % from -1.0 to 5.0: no difference beyond chance.",
+            "Step is 2.0 points ahead of Step, frozen, 95% from -1.0 to 5.0: no difference beyond chance.",
             False,
         ),
-        ("Step is 6.0 points behind Stream-item-KNN, 95 % from 5.0 to 7.2.", True),
+        ("Step is 6.0 points behind Stream-item-KNN, 95% from 5.0 to 7.2.", True),
     ]
 
 

@@ -55,7 +55,7 @@ def test_a_knob_names_its_price_where_that_was_measured(open_app: Open, sample: 
     try:
         app = give(open_app("home.py"), {839: 5.0})
         turn(app, sample, "new", 0.5)
-        assert "Costs about 6 % of accuracy (4 to 8 %)" in [caption.value for caption in app.caption]
+        assert "Costs about 6% of accuracy (4 to 8%)" in [caption.value for caption in app.caption]
         assert not [button for button in app.button if button.key == "steering-measure"]
     finally:
         path.unlink()

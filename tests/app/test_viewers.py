@@ -115,7 +115,7 @@ def test_nonsense_in_the_address_falls_back_to_the_default(open_app: Open, param
 def test_unknown_viewer_is_one_sentence_and_a_way_on(open_app: Open, user: str) -> None:
     app = open_app(user=user)
     assert len(app.error) == 1
-    assert app.error[0].value.startswith("There is no viewer “")
+    assert app.error[0].value.startswith("No viewer ")
     assert "Viewers run from 1 to 2,000" in app.error[0].value
     assert not cards(app, "top")
     assert app.text_input[0].label == "Find a viewer"

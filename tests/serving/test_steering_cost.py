@@ -29,11 +29,11 @@ CURVE = CostCurve(
 @pytest.mark.parametrize(
     ("knobs", "words"),
     [
-        (Knobs(obscure=0.5), ["costs about 4 % of accuracy (2 to 6 %)"]),
-        (Knobs(obscure=0.25), ["costs about 2 % of accuracy (1 to 3 %)"]),  # half way from 0
-        (Knobs(obscure=0.75), ["costs about 14 % of accuracy (11 to 17 %)"]),  # half way between
-        (Knobs(obscure=-1), ["gains about 3 % of accuracy (1 to 5 %)"]),
-        (Knobs(mood="dark"), ["costs nothing that can be measured (-1 to 3 %)"]),
+        (Knobs(obscure=0.5), ["costs about 4% of accuracy (2 to 6%)"]),
+        (Knobs(obscure=0.25), ["costs about 2% of accuracy (1 to 3%)"]),  # half way from 0
+        (Knobs(obscure=0.75), ["costs about 14% of accuracy (11 to 17%)"]),  # half way between
+        (Knobs(obscure=-1), ["gains about 3% of accuracy (1 to 5%)"]),
+        (Knobs(mood="dark"), ["costs nothing that can be measured (-1 to 3%)"]),
         (Knobs(mood="light"), []),  # not measured here
         (Knobs(), []),
     ],
