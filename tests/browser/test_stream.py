@@ -16,6 +16,12 @@ from tests.browser.test_training import running, visit
 
 pytestmark = pytest.mark.browser
 CURVES = "[role=img][aria-label^='Curves of recall']"
+COUNT_OUTSIDE_ITS_TILE = """() => {
+  const count = document.querySelector('.figures dd')
+  count.textContent = '19,999 / 20,000'
+  return count.scrollWidth - count.clientWidth
+}"""
+"""Pixels by which the widest count of events is wider than what it has."""
 
 
 @pytest.fixture
@@ -88,6 +94,7 @@ def test_on_a_phone_it_fits_and_cancelling_ends_the_process(open_page: OpenPage,
     page.locator(".figures").wait_for()  # of what runs now
     page.locator(CURVES).wait_for()
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    assert page.evaluate(COUNT_OUTSIDE_ITS_TILE) == 0
     (job,) = [job for job in jobs.all() if job.active]
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("[data-testid=stAlert]")).to_contain_text("the results so far are below")
