@@ -19,7 +19,7 @@ DIM, SWEEPS = 6, 12
 TRUST = 0.5
 """What a user's rating counts in a prediction: less than in training, since ratings of one sitting go together. Chosen
 on held-out users, of whom 5 to 20 ratings were known."""
-USERS_AT_ONCE = 256
+USERS_AT_ONCE = 8192
 """Users whose ratings are predicted at once."""
 ROWS_FOR_NOISE = 100_000
 """Ratings that the size of the noise is measured on."""
@@ -93,6 +93,12 @@ class StarPredictor:
         low, high = self.bounds.tolist()
         return Stars(*(x.clamp(low, high) for x in (rating, rating - reach, rating + reach)))
 
+    def predict_pairs(self, histories: Interactions, user_idx: Tensor, item_idx: Tensor) -> Tensor:
+        """Return (n,) the ratings that `predict` gives for aligned users of `histories` and items, and no others."""
+        users = _moments(self._solve(histories, self.items, self.prior, self.noise / TRUST), 0).mean[user_idx]
+        deviation = (users * _moments(self.items, 1).mean[item_idx]).sum(1)
+        return (self.centre + deviation).clamp(*self.bounds.tolist())
+
     def _solve(self, rows: Interactions, other: Side, prior: Tensor, noise: Tensor) -> Side:
         """Return the side of `rows`' users, given that of the items which they rated."""
         d = other.mean.shape[1]
@@ -163,8 +169,9 @@ class PredictsStarsToo:
         predicted = torch.empty(len(items))
         for start in range(0, len(users), USERS_AT_ONCE):
             inside = np.flatnonzero((position >= start) & (position < start + USERS_AT_ONCE))
-            block = self.estimates(users[start : start + USERS_AT_ONCE])
-            predicted[inside] = block[torch.from_numpy(position[inside] - start), items[inside]]
+            histories = self.past.of_users(users[start : start + USERS_AT_ONCE])
+            user = torch.from_numpy(position[inside] - start)
+            predicted[inside] = self.star_predictor.predict_pairs(histories, user, items[inside])
         return predicted
 
 
