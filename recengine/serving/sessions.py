@@ -246,6 +246,7 @@ def compile_loops() -> None:
     from recengine.models.factors.mf import MF
     from recengine.models.item_item.linear import counted_pairs
     from recengine.models.item_item.slim import SLIM
+    from recengine.models.item_item.sparse import approximate_ridge
     from recengine.models.streaming.step import Step
     from recengine.training.config import RunConfig
 
@@ -270,5 +271,7 @@ def compile_loops() -> None:
         steps()
     log.info("compiling the pairs of items")
     counted_pairs(few)
+    log.info("compiling the sparse weights of large catalogues")
+    approximate_ridge(few, 1.0).dense(torch.tensor([0]))
     if folder := kernel_folder():
         (Path(folder) / COMPLETE).touch()

@@ -18,7 +18,7 @@ from recengine.data.sources import load_dataset
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.models.compiled import COMPLETE, kernel_folder
 from recengine.models.factors.ials import IALS
-from recengine.models.registry import DEFAULT
+from recengine.models.registry import DEFAULT, model_class
 from recengine.models.streaming.step import Step
 from recengine.serving import viewers
 from recengine.serving.event_log import Event, EventLog, located, rated
@@ -247,21 +247,27 @@ def test_loops_are_compiled_once_by_a_process_of_their_own(tmp_path: Path, monke
     assert caches.compile_loops() is None
 
 
-def test_no_training_of_ials_or_ease_waits_for_its_compiler(sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_training_nor_a_list_waits_for_the_compiler_of_ials_or_of_pairs_of_items(
+    sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from recengine.models.factors import histories
     from recengine.models.factors.ials_kernel import refine_rows, solve_rows
-    from recengine.models.item_item import linear
-    from recengine.models.item_item.sparse_kernel import count_pairs, mirror
+    from recengine.models.item_item import linear, sparse
+    from recengine.models.item_item.sparse_kernel import add_rows, count_pairs, fill_gram, mirror, nearest
     from recengine.serving.sessions import compile_loops
 
     compile_loops()
-    loops = refine_rows, solve_rows, count_pairs, mirror
+    loops = refine_rows, solve_rows, count_pairs, mirror, fill_gram, nearest, add_rows
     before = [list(loop.signatures) for loop in loops]
     assert all(before)
     monkeypatch.setattr(histories, "COMPILED_FROM", 0)
     IALS().fit(sample.ratings, run=RunConfig(epochs=1))
     monkeypatch.setattr(linear, "COUNTED_FROM", 0)
     linear.EASE().fit(sample.ratings)
+    monkeypatch.setattr(sparse, "DENSE_BYTES", 0)
+    taste = model_class("taste")().fit(sample.ratings, items=sample.items)
+    taste.score(np.arange(3))
+    taste.item_similarity(torch.tensor([7]))
     assert [list(loop.signatures) for loop in loops] == before
 
 

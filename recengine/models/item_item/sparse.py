@@ -25,8 +25,8 @@ HEAD_LINKS, TAIL_LINKS = 500, 50
 """Weights that are kept: the largest of each row among the head; and of each item with those outside it."""
 PARTS = 16
 """Parts of the items for each thread."""
-CELLS_AT_ONCE = 2**21
-"""Cells that are added up at once, so that memory does not grow with the number of users."""
+ROWS_AT_ONCE = 4096
+"""Rows that a thread adds up before it takes others; twice as many are divided among threads."""
 STATE = ("link_starts", "link_columns", "link_values")
 """Names of the tensors that hold sparse weights."""
 
@@ -71,17 +71,18 @@ class Links:
 
         rows, weight : (m,); starts : (B,) where each bag begins
         """
-        bag = torch.repeat_interleave(torch.diff(starts, append=torch.tensor([len(rows)])))
-        length = self.starts[rows + 1] - self.starts[rows]
-        total = torch.zeros(len(starts) * self.n)
-        most = max(1, int(length.max())) if len(rows) else 1
-        for some in torch.arange(len(rows)).split(max(1, CELLS_AT_ONCE // most)):
-            entry = torch.repeat_interleave(length[some])
-            before = length[some].cumsum(0) - length[some]
-            at = torch.arange(len(entry)) + (self.starts[rows[some]] - before)[entry]
-            cell = (bag[some] * self.n)[entry] + self.columns[at]
-            total.index_add_(0, cell, self.values[at] * weight[some][entry])
-        return total.view(len(starts), self.n)
+        from recengine.models.item_item.sparse_kernel import add_rows
+
+        matrix = tuple(tensor.numpy() for tensor in (self.starts, self.columns, self.values))
+        bags = np.append(starts.numpy(), len(rows))
+        total = np.zeros((len(starts), self.n), np.float32)
+
+        def add(some: NDArray[np.int64]) -> None:
+            add_rows(*matrix, rows.numpy(), weight.numpy(), bags, some, total)
+
+        parts = np.array_split(np.arange(len(starts)), max(1, len(rows) // ROWS_AT_ONCE))
+        list(in_threads(add, parts)) if len(parts) > 1 else add(parts[0])
+        return torch.from_numpy(total)
 
     def dense(self, rows: Tensor) -> Tensor:
         """Return the given rows in full, (B, n)."""
@@ -201,11 +202,11 @@ def _for_all_items(task: Callable[[NDArray[np.int64]], Any], work: NDArray[np.in
     """Run a task on all items that have any work, dealt out in turn so that all parts take as long."""
     items = np.argsort(-work, kind="stable")[: int((work > 0).sum())]
     n = PARTS * torch.get_num_threads()
-    list(in_threads(task, [items[start::n] for start in range(n)], on_step))
+    list(in_threads(task, [items[start::n].copy() for start in range(n)], on_step))  # one layout, compiled once
 
 
 def in_threads(
-    task: Callable[[NDArray[np.int64]], T], parts: Sequence[NDArray[np.int64]], on_step: OnStep
+    task: Callable[[NDArray[np.int64]], T], parts: Sequence[NDArray[np.int64]], on_step: OnStep = no_step
 ) -> Iterator[T]:
     """Yield what a task makes of each part, in their order, by as many threads as torch uses.
 

@@ -87,6 +87,19 @@ def nearest(first, user, by_user, item, items, k, shrinkage, n_users, head, neig
 
 
 @compiled
+def add_rows(starts, columns, values, rows, weight, bags, some, total):  # type: ignore[no-untyped-def]
+    """Add to `total` (B, n), for some of B bags, their rows of a sparse matrix, times their weights.
+
+    starts, columns, values : the matrix, row i of which has values[starts[i]:starts[i + 1]] in those columns
+    rows, weight : (m,); bags : (B + 1,) bag b has rows[bags[b]:bags[b + 1]]
+    """
+    for bag in some:
+        for at in range(bags[bag], bags[bag + 1]):
+            for cell in range(starts[rows[at]], starts[rows[at] + 1]):
+                total[bag, columns[cell]] += values[cell] * weight[at]
+
+
+@compiled
 def count_pairs(starts, items, counts):  # type: ignore[no-untyped-def]
     """Add to `counts` (n_items, n_items) for each pair of items, the smaller first, how many users have both.
 
