@@ -30,7 +30,8 @@ NEAREST, BEST_KNOWN = 10, 3
 def choose_colours(ready: sidebar.Ready, mine: VisitorRatings) -> Colouring:
     """Draw the picker of colours, and return what is chosen."""
     dataset, model = ready.dataset, ready.trained.model
-    ways = map_colours.available(words_of(dataset), predicts=isinstance(model, PredictsStars))
+    words = words_of(dataset)
+    ways = map_colours.available(words, predicts=isinstance(model, PredictsStars) and not words.is_implicit)
     first = next(iter(ways))
     recall("colour", first, lambda text: text if text in ways else None)
     st.selectbox(

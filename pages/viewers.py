@@ -231,8 +231,8 @@ def _keep_against() -> None:
 
 
 def predicted(model: Recommender, user_idx: int, items: NDArray[np.int64], words: Words) -> dict[int, str]:
-    """Return a badge with the predicted rating per item; none where the model predicts no ratings."""
-    if not isinstance(model, PredictsRatings):
+    """Return a badge with the predicted rating per item; none where the model predicts no ratings, or from events."""
+    if words.is_implicit or not isinstance(model, PredictsRatings):
         return {}
     with torch.inference_mode():
         ratings = model.predict(np.full(len(items), user_idx), items).tolist()
@@ -244,10 +244,10 @@ def predicted(model: Recommender, user_idx: int, items: NDArray[np.int64], words
 
 def estimates(ready: sidebar.Ready) -> None:
     """Offer the predicted rating of every viewer for every film, where the model predicts ratings."""
-    dataset, model = ready.dataset, ready.trained.model
-    if not isinstance(model, PredictsRatings):
+    dataset, model, words = ready.dataset, ready.trained.model, words_of(ready.dataset)
+    if words.is_implicit or not isinstance(model, PredictsRatings):
         return
-    cells, words = dataset.n_users * dataset.n_items, words_of(dataset)
+    cells = dataset.n_users * dataset.n_items
     with st.expander("All predicted ratings", icon=":material/table_view:"):
         st.caption(
             f"Predicted ratings of all {counted(dataset.n_users, words.viewers)} "

@@ -87,6 +87,8 @@ def _check_rates(name: str) -> None:
 
 
 def _rating_model(options: argparse.Namespace, report: Reporter, data: Dataset) -> PredictsRatings:
+    if data.feedback == "implicit":
+        raise BadInput("dataset", data.name, remedy="ask for scores instead", problem="has events, and no ratings")
     model = train_or_find(options, report, data, options.model, read_settings(options.set)).model
     if not isinstance(model, PredictsRatings):
         raise TypeError(f"{options.model} is listed as predicting ratings but does not")

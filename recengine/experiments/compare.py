@@ -283,7 +283,8 @@ def measure(
         on_step=on_step,
     )
     per_user = 1e3 * (time.perf_counter() - started) / len(ranking.users)
-    errors = rating_errors(model, split) if "ratings" in model.abilities else None
+    rated = "ratings" in model.abilities and not split.test.implicit
+    errors = rating_errors(model, split) if rated else None
     return Measured(ranking, errors, [{**costs, "evaluate_ms_per_user": per_user}])
 
 

@@ -148,8 +148,8 @@ class PredictsRatings(Protocol):
 
 
 @runtime_checkable
-class PredictsStars(Protocol):
-    """Predicts the ratings of new users, and says how sure that is."""
+class PredictsStars(PredictsRatings, Protocol):
+    """Predicts the ratings of new users, too, and says how sure that is; where it learned from events, none."""
 
     def stars(self, histories: Interactions) -> Stars:
         """Return the rating of each item by each new user, (histories.n_users, n_items), and its interval."""

@@ -42,9 +42,9 @@ class Predicted(NamedTuple):
 def predicted_stars(model: Recommender, history: Interactions, items: ArrayLike) -> list[Predicted]:
     """Return what one user, known or new, would rate some items, from all that the user rated.
 
-    It is empty for a model that does not predict ratings with intervals.
+    It is empty for a model that does not predict ratings with intervals, or learned from events, which are none.
     """
-    if not isinstance(model, PredictsStars):
+    if not isinstance(model, PredictsStars) or model.scale[0] == model.scale[1]:
         return []
     wanted = as_indices(items)
     columns = (part[0, torch.from_numpy(wanted)].tolist() for part in model.stars(history))

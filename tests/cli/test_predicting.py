@@ -126,3 +126,18 @@ def test_evaluate_reports_rating_errors_and_the_ranking(folder: Path, capsys) ->
     head, _, *rows = capsys.readouterr().out.splitlines()[1:]
     assert head.split()[-3:] == ["rmse", "mae", "within_half"]
     assert next(row.split()[-1] for row in rows if row.startswith("popularity")) == "-"
+
+
+def test_nothing_is_predicted_of_events_which_are_no_ratings(tiny: Dataset, tmp_path: Path, capsys) -> None:
+    rows, out = tiny.ratings, tmp_path / "out.csv"
+    clicks = write(tmp_path / "clicks.csv", ["user", "item"], zip(rows.user_idx, rows.item_idx, strict=True))
+    data = ["--dataset", str(clicks)]
+    assert main(["evaluate", "taste", "bias", *data, "--split", "random", "--json"]) == 0
+    for metrics in json.loads(capsys.readouterr().out)["results"].values():
+        assert "ndcg@10" in metrics
+        assert "rmse" not in metrics
+    assert main(["why", "7", "--user", "3", *data, "--json"]) == 0
+    assert "stars" not in json.loads(capsys.readouterr().out)
+    assert main(["estimates", "--model", "bias", *data, "--out", str(out)]) == 2
+    assert "has events, and no ratings; ask for scores instead" in capsys.readouterr().err
+    assert not out.exists()

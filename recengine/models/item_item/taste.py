@@ -139,7 +139,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
     abilities = ("similar", "fold-in", "explain", "ratings", "stars")
     summary = "Weighs your likes against your dislikes, in any order, and reads what films are about."
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
-    version = 8
+    version = 9
     learns_from = "ratings"
     hears_dislikes = True
     scores_from_history = True
@@ -156,14 +156,15 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         low, high = (float(train.rating.min()), float(train.rating.max())) if len(train) else (0.0, 0.0)
         limits = [-np.inf] * 2 if train.implicit else [low + x * (high - low) for x in (LIKED, DISLIKED)]
         self.limits = torch.tensor(limits)
-        self.star_predictor = StarPredictor().fit(train, seed=context.run.seed, on_step=within(context.on_step, 0, 0.3))
+        rated = train.select(slice(0)) if train.implicit else train  # the weight of an event is no judgement
+        self.star_predictor = StarPredictor().fit(rated, seed=context.run.seed, on_step=within(context.on_step, 0, 0.3))
         liked = train.select(train.rating >= self.limits[0].item())
         self.counts = torch.from_numpy(liked.item_counts.astype(np.float32))
         self.linked = self.counts.nonzero()[:, 0]  # an item that nobody likes has no weights
         small = replace(liked, item_idx=self._position().numpy()[liked.item_idx], n_items=len(self.linked))
         l2 = self.config.l2 * min(MOST, max(1.0, len(liked) / LIKES_OF_L2) ** GROWTH)
         self.weights = linear.ridge_or_links(small, l2, context.run.torch_device(), within(context.on_step, 0.3, 1))
-        self.quality = quality(train, high - low)
+        self.quality = quality(rated, high - low)
         self.n_unknown = int(without_metadata(context.items, COLUMNS, self.n_items).sum())
         self.traits = Traits.of(context.items, self.n_items, ~self._is_fresh())
 
