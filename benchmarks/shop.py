@@ -10,7 +10,7 @@ ials  : the whole `fit` of `ials` with its preset, validation and early stopping
 lists : `recengine recommend --user` from the file of ratings to ten items, model by model, from the start of the
         process to its end, with the most memory that it held
 whole : `recengine train`, `recommend --user` and `evaluate` of the default model, each from the file
---large : 162,000 users x 59,000 items x 25 million rows
+--large : 162,000 users x 59,000 items x 25 million ratings, as many as MovieLens 25M holds, each of another pair
 
 The generator: popularity by Zipf, activity by Pareto, 12 tastes, two thirds of a user's events in the own one.
 """
@@ -18,6 +18,7 @@ The generator: popularity by Zipf, activity by Pareto, 12 tastes, two thirds of 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -58,6 +59,21 @@ def shop(n_users: int, n_items: int, n_rows: int, kinds: int = 12, seed: int = 1
             weight = popularity * ((kind == each) if in_taste else 1)
             item[rows] = rng.choice(n_items, rows.sum(), p=weight / weight.sum())
     return pd.DataFrame({"user_id": user, "item_id": item, "rating": 5.0, "timestamp": np.arange(n_rows)})
+
+
+def ratings(n_users: int, n_items: int, n_rows: int, seed: int = 1) -> pd.DataFrame:
+    """Return ratings in half stars of as many different pairs, drawn as the events of a shop are."""
+    pairs = np.empty(0, np.int64)
+    for each in itertools.count(seed):
+        events = shop(n_users, n_items, n_rows, seed=each)
+        pairs = np.unique(np.append(pairs, events["user_id"].to_numpy() * n_items + events["item_id"].to_numpy()))
+        if len(pairs) >= n_rows:
+            break
+    rng = np.random.default_rng(seed)
+    user, item = np.divmod(rng.permutation(pairs)[:n_rows], n_items)
+    stars = 3.5 + rng.normal(0, 0.4, n_users)[user] + rng.normal(0, 0.4, n_items)[item] + rng.normal(0, 0.9, n_rows)
+    rating = np.clip(np.round(2 * stars) / 2, 0.5, 5)
+    return pd.DataFrame({"user_id": user, "item_id": item, "rating": rating, "timestamp": np.arange(n_rows)})
 
 
 def split_of(events: pd.DataFrame) -> Split:
@@ -140,7 +156,7 @@ def lists(file: Path, user: str, models: list[str]) -> None:
 def whole(file: Path, user: str) -> None:
     measured(file, "train", "train", DEFAULT)
     measured(file, "first list", "recommend", "--user", user)
-    measured(file, "evaluate", "evaluate", DEFAULT, "popularity", "--split", "leave-last", "--positive", "0")
+    measured(file, "evaluate", "evaluate", DEFAULT, "popularity", "--split", "leave-last")
 
 
 def measured(file: Path, title: str, *words: str) -> None:
@@ -177,7 +193,7 @@ def main() -> None:
     parser.add_argument("--large", action="store_true")
     options = parser.parse_args()
     sizes = LARGE if options.large else {name: getattr(options, name) for name in LARGE}
-    events = shop(sizes["users"], sizes["items"], sizes["rows"])
+    events = (ratings if options.large else shop)(sizes["users"], sizes["items"], sizes["rows"])
     parts = options.parts or ["ials", "lists"]
     if "ials" in parts:
         ials(events, options.repeats)
