@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from recengine.errors import BadInput as BadInput
     from recengine.evaluation.policy import EvaluationPolicy as EvaluationPolicy
     from recengine.models.base import Recommender as Recommender
-    from recengine.training.loop import EpochResult as EpochResult
+    from recengine.training.progress import EpochResult as EpochResult
 
 # Before PyTorch starts its threads: on a busy machine, threads that spin while they wait take whole seconds away.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

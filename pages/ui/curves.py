@@ -17,7 +17,8 @@ from recengine.experiments.train import TrainingReport
 from recengine.jobs.job import Job, JobState
 from recengine.jobs.progress import epochs_of
 from recengine.models.registry import MODELS
-from recengine.training.loop import EpochResult, best_epoch
+from recengine.training.loop import best_epoch
+from recengine.training.progress import EpochResult
 
 MOST = 8
 """Runs in one chart: as many as there are colours."""

@@ -15,7 +15,8 @@ from recengine.export import counted
 from recengine.jobs.events import EpochEvent, TrialEvent
 from recengine.jobs.job import Job, JobKind, JobState
 from recengine.models.registry import MODELS
-from recengine.training.loop import Stage, gain
+from recengine.training.loop import gain
+from recengine.training.progress import Stage
 
 NONE = "–"
 """Stands for what is not known yet."""

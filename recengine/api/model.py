@@ -30,7 +30,7 @@ from recengine.serving.onnx_graph import write_onnx
 from recengine.serving.recommend import Listing, recommend, recommend_new, similar
 from recengine.serving.vectors import FORMATS, vectors_of, write_vectors
 from recengine.training.config import RunConfig, Setting
-from recengine.training.loop import EpochResult, OnEpoch
+from recengine.training.progress import EpochResult, OnEpoch
 
 Id: TypeAlias = str | int
 

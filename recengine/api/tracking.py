@@ -13,7 +13,7 @@ from pathlib import Path
 
 from recengine.api.errors import own_words
 from recengine.errors import BadInput
-from recengine.training.loop import EpochResult, Stage
+from recengine.training.progress import EpochResult, Stage
 
 
 class TensorBoard:
@@ -32,8 +32,8 @@ class TensorBoard:
         self.writer = SummaryWriter(str(folder))
 
     def __call__(self, result: EpochResult) -> None:
-        """Write one epoch; those of a stage that chooses nothing stand under its name, and steps have no figures."""
-        if Stage.STEPS in result.stages:
+        """Write one epoch; those of a stage that chooses nothing stand under its name. Steps and parts have none."""
+        if {Stage.STEPS, Stage.PART} & {*result.stages}:
             return
         stage = "".join(f"{stage}/" for stage in result.stages)
         for name, value in {"loss": result.loss, **result.metrics, "seconds": result.seconds}.items():

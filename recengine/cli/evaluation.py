@@ -34,7 +34,7 @@ from recengine.files import Json
 from recengine.metrics import RANKING_METRICS
 from recengine.models.registry import model_class
 from recengine.training.config import RunConfig, Settings
-from recengine.training.loop import OnEpoch
+from recengine.training.progress import OnEpoch
 
 _DEFINITIONS = (
     "Where libraries differ: map@k divides by min(k, relevant items), as LensKit does; map_by_n@k by the relevant "

@@ -21,7 +21,7 @@ from recengine.experiments.runner import ExperimentReport, missing, plan, report
 from recengine.experiments.workers import measure_all
 from recengine.export import write_json
 from recengine.files import Json, atomic_text_file
-from recengine.training.loop import OnEpoch
+from recengine.training.progress import OnEpoch
 
 _TEXT = "carry out experiments: data sets x models x settings x seeds x splits x k from a TOML file"
 _KEPT = (

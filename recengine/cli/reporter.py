@@ -25,7 +25,7 @@ from recengine.jobs.events import (
     StreamEvent,
     TrialEvent,
 )
-from recengine.training.loop import EpochResult, OnEpoch, Stage
+from recengine.training.progress import EpochResult, OnEpoch, Stage
 
 SHARE_BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
 """The form of a bar that shows a share of the work, with the time that it took and the time left."""
@@ -95,8 +95,12 @@ class Reporter:
                     bar.close()
                     bar = None
                 return
-            if bar is None or result.epoch <= bar.n:
+            if bar is None or result.done <= bar.n:
                 bar = self._bar(total=result.epochs, unit="epoch")
+            if Stage.PART in result.stages:
+                bar.n = round(result.done, 1)
+                bar.refresh()
+                return
             bar.set_description(", ".join([what, *result.stages]))
             shown = {"loss": f"{result.loss:.4f}"}
             for metric, name in (("valid_ndcg@10", "NDCG@10"), ("valid_rmse", "RMSE")):
@@ -194,9 +198,9 @@ def _json(event: ProgressEvent) -> str:
 
 def _pace(earlier: EpochResult | None, result: EpochResult) -> float | None:
     """Return the examples per second of the epochs since the earlier one of the same training."""
-    epochs, seconds = result.epoch, result.seconds
-    if earlier is not None and earlier.epoch < result.epoch:
-        epochs, seconds = epochs - earlier.epoch, seconds - earlier.seconds
+    epochs, seconds = result.done, result.seconds
+    if earlier is not None and earlier.done < result.done:
+        epochs, seconds = epochs - earlier.done, seconds - earlier.seconds
     if result.examples is None or epochs <= 0 or seconds <= 0:
         return None
     return round(result.examples * epochs / seconds, 1)

@@ -27,7 +27,7 @@ from recengine.models.registry import DEFAULT
 from recengine.serving.likeness import basis
 from recengine.serving.recommend import Listing, most_popular, recommend, recommend_new, recommend_profile, similar
 from recengine.serving.steering import Steering
-from recengine.training.steps import no_step, steps_of
+from recengine.training.progress import no_step, steps_of
 
 Listings: TypeAlias = "Iterator[tuple[Sequence[Cell], Listing, NDArray[np.int64]]]"
 AT_ONCE = 2**14

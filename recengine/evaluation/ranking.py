@@ -30,7 +30,7 @@ from recengine.metrics import (
 )
 from recengine.models.abilities import SupportsFoldIn
 from recengine.models.base import Recommender, check_k, heard, readable
-from recengine.training.steps import OnStep, no_step
+from recengine.training.progress import OnStep, no_step
 
 SCORES_AT_ONCE = 2**25
 """Scores of a batch of users that are held at once."""

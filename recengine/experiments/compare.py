@@ -25,8 +25,7 @@ from recengine.experiments.train import TrainingRequest, obtain, unknown_items
 from recengine.models.base import Recommender
 from recengine.models.registry import configure, model_class
 from recengine.training.config import RunConfig, Settings
-from recengine.training.loop import OnEpoch, Stage
-from recengine.training.steps import OnStep, no_step, steps_of
+from recengine.training.progress import OnEpoch, OnStep, Stage, no_step, steps_of
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from recengine.experiments.measured import Arrays
 from recengine.files import Json, JsonObject
 from recengine.models.registry import RUNNING_COUNT, configure, model_class
 from recengine.training.config import RunConfig, Settings
-from recengine.training.loop import OnEpoch
+from recengine.training.progress import OnEpoch
 
 
 @dataclass(frozen=True)

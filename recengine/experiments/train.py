@@ -23,7 +23,7 @@ from recengine.files import Json, JsonObject
 from recengine.models.base import Recommender
 from recengine.models.registry import configure, fit_final, model_class, what_fits
 from recengine.training.config import Config, RunConfig, Settings
-from recengine.training.loop import OnEpoch
+from recengine.training.progress import OnEpoch
 
 ALWAYS, A_ROW = 150_000_000, 400
 """Bytes that any training takes, and that each rating adds, as measured."""

@@ -21,7 +21,8 @@ from recengine.experiments.train import TrainingRequest, learning_rows
 from recengine.files import Json, JsonObject
 from recengine.models.base import Recommender
 from recengine.training.config import Config, RunConfig, Scalar, Search
-from recengine.training.loop import EpochResult, OnEpoch, best_epoch, gain
+from recengine.training.loop import best_epoch, gain
+from recengine.training.progress import EpochResult, OnEpoch
 
 if TYPE_CHECKING:
     import optuna

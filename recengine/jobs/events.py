@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 from recengine.evaluation.prequential import StreamProgress
 from recengine.experiments.tune import Trial
 from recengine.files import Json, JsonObject
-from recengine.training.loop import EpochResult
+from recengine.training.progress import EpochResult
 
 RawId = int | str
 """The id of a user or an item as the data has it."""

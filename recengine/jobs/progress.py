@@ -16,14 +16,14 @@ from recengine.jobs.events import (
     TextEvent,
     TrialEvent,
 )
-from recengine.training.loop import EpochResult, Stage
+from recengine.training.progress import EpochResult, Stage
 
 STAGES: Mapping[Stage, str] = {
     Stage.REFIT: "refit on everything",
     Stage.PRETRAINING: "pretraining",
     Stage.EVALUATION: "evaluation",
 }
-"""The stages of epochs that choose nothing, in words; steps are given as a share."""
+"""The stages of epochs that choose nothing, in words; steps and parts are given as a share."""
 CHOOSING = 0.9
 """Share of a training that chooses the epoch; the rest is the refit on everything, or the evaluation."""
 
@@ -78,11 +78,12 @@ def in_words(event: ProgressEvent) -> str:
     """Return a line as readable text."""
     match event:
         case EpochEvent(result=result):
-            stages = [STAGES[stage] for stage in result.stages if stage is not Stage.STEPS]
+            stages = [STAGES[stage] for stage in result.stages if stage in STAGES]
+            if Stage.STEPS in result.stages:
+                return ", ".join([*stages, f"{result.share:.0%}"])
             most = "" if stages else "at most "
-            steps = Stage.STEPS in result.stages
-            count = f"{result.share:.0%}" if steps else f"epoch {result.epoch} of {most}{result.epochs}"
-            return ", ".join([*stages, count])
+            part = [f"{result.part:.0%} of the next"] if result.part else []
+            return ", ".join([*stages, f"epoch {result.epoch} of {most}{result.epochs}", *part])
         case BytesEvent():
             return f"{event.done / 1e6:.1f} of {event.total / 1e6:.1f} MB"
         case StreamEvent():
@@ -104,12 +105,21 @@ def epochs_of(events: Sequence[ProgressEvent]) -> list[EpochResult]:
 def _epochs_left(events: Sequence[ProgressEvent]) -> float | None:
     """Return the seconds that the epochs left would take, each like the latest five."""
     epochs = [event.result for event in events if isinstance(event, EpochEvent)]
-    last = epochs[-1]
-    first = [result for result in epochs if result.stages == last.stages][-6:][0]
-    took, passed = last.seconds - first.seconds, last.epoch - first.epoch
+    first = last = epochs[-1]
+    for result in reversed(epochs):
+        if _phase(result) == _phase(last):
+            if not last.done - 5 <= result.done <= first.done:
+                break
+            first = result
+    took, passed = last.seconds - first.seconds, last.done - first.done
     if passed <= 0:  # the first epoch of its training
-        took, passed = last.seconds, last.epoch
-    return took / passed * (last.epochs - last.epoch) if passed > 0 else None
+        took, passed = last.seconds, last.done
+    return took / passed * (last.epochs - last.done) if passed > 0 else None
+
+
+def _phase(result: EpochResult) -> set[Stage]:
+    """Return the stages of a result, whether or not its epoch is under way."""
+    return {*result.stages} - {Stage.PART}
 
 
 def _share(event: EpochEvent | BytesEvent | StreamEvent | None) -> float:

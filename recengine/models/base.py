@@ -24,8 +24,8 @@ from recengine.models.abilities import ABILITIES
 from recengine.models.recency import training_scorer
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import RunConfig
-from recengine.training.loop import EpochResult, OnEpoch, Score, Stage, Validate, best_epoch, ranking_validator
-from recengine.training.steps import OnStep, no_step, steps_of
+from recengine.training.loop import Score, Validate, best_epoch, ranking_validator
+from recengine.training.progress import EpochResult, OnEpoch, OnStep, Stage, no_step, steps_of
 
 ConfigT = TypeVar("ConfigT", bound=BaseConfig)
 

@@ -36,7 +36,8 @@ from recengine.models.streaming.blend import StreamBlend
 from recengine.models.streaming.counts import RecentPopularity, StreamItemKNN, StreamPopularity
 from recengine.models.streaming.step import Step
 from recengine.training.config import Config, RunConfig, Settings
-from recengine.training.loop import OnEpoch, Stage, gain, mark_stage
+from recengine.training.loop import gain
+from recengine.training.progress import OnEpoch, Stage, mark_stage
 
 
 class Registry(Mapping[str, type[Recommender]]):

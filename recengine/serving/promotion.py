@@ -34,7 +34,7 @@ from recengine.models.base import Recommender
 from recengine.models.registry import FOR_EVENTS, MODELS, model_class
 from recengine.serving.event_log import Event, EventLog, located
 from recengine.training.config import RunConfig
-from recengine.training.loop import OnEpoch
+from recengine.training.progress import OnEpoch
 
 CAP = 100
 """The number of latest ratings of a visitor that count, so that none outweighs a busy user of the data set."""

@@ -249,6 +249,7 @@ def compile_loops() -> None:
     from recengine.models.item_item.sparse import approximate_ridge
     from recengine.models.streaming.step import Step
     from recengine.training.config import RunConfig
+    from recengine.training.progress import no_step
 
     few = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 1, 2], n_users=2, n_items=3, rating=[5.0] * 4)
     log.info("compiling step")
@@ -268,7 +269,7 @@ def compile_loops() -> None:
     mf = MF().fit(few, run=RunConfig(device="cpu", epochs=1))
     mf.network.requires_grad_(True)
     if steps := mf.compiled_steps(few, mf.optimizers(), torch.Generator()):
-        steps()
+        steps(no_step)
     log.info("compiling the pairs of items")
     counted_pairs(few)
     log.info("compiling the sparse weights of large catalogues")

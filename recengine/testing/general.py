@@ -18,7 +18,8 @@ from recengine.models.base import implemented
 from recengine.models.plugins import check_class
 from recengine.models.registry import fit_final
 from recengine.testing.lines import Lines, changed, check_scores, exists_for, refused, reloaded, snapshot
-from recengine.training.loop import EpochResult, gain
+from recengine.training.loop import gain
+from recengine.training.progress import EpochResult
 
 
 class Declarations(Lines):

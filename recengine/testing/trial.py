@@ -16,7 +16,7 @@ from recengine.data.interactions import Interactions
 from recengine.data.splits import leave_last
 from recengine.models.base import Recommender
 from recengine.training.config import Config, RunConfig, Settings
-from recengine.training.loop import OnEpoch
+from recengine.training.progress import OnEpoch
 
 EPOCHS = 2
 """Epochs that a model with epochs is trained for, unless the settings name a number."""

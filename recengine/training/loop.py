@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass
 from itertools import islice
-from typing import Self
 
 import numpy as np
 import torch
@@ -18,9 +16,9 @@ from torch import Tensor, nn
 
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.files import Json, JsonObject
 from recengine.metrics import RANKING_METRICS, coordinates, find_hits, mask_scores, tie_salts, top_k
 from recengine.training.optimizers import make_schedule
+from recengine.training.progress import EpochResult, OnEpoch, OnStep, no_step, parts_of
 
 EXACT_UP_TO, LEAST_RANKED = 2**25, 500
 """Scores of a validation, users x items, that is exact. Of more, it ranks all items for a fixed sample of the users: as
@@ -30,76 +28,6 @@ EVERY, EARLY, LONGER = 2, 2, 3
 before a dip, from which a sparse catalogue takes long to rise: there the patience is three times as long."""
 FIRST_BATCHES = 20
 """Batches whose mean is the untrained loss there, so that the first epoch is soon reported."""
-
-
-class Stage(StrEnum):
-    """Why an epoch chooses nothing: it trains a model that this one starts from, or the final model on everything.
-
-    STEPS: what is counted is no epoch, but a step of a model without epochs, which has no loss; EVALUATION: of ranking.
-    """
-
-    PRETRAINING = "pretraining"
-    REFIT = "refit"
-    EVALUATION = "evaluation"
-    STEPS = "steps"
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """The result of one epoch.
-
-    epoch, epochs : its number, 0 for the untrained network, and the most that there will be
-    loss     : mean over the epoch's batches
-    seconds  : since the training started, validation included
-    metrics  : of validation, such as "valid_ndcg@10"; empty without validation
-    examples : rows of an epoch, where `Recommender.fit` has set them
-    stages   : empty for the epochs that choose; a model's training log holds only those
-    """
-
-    epoch: int
-    epochs: int
-    loss: float
-    seconds: float
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    examples: int | None = None
-    stages: tuple[Stage, ...] = ()
-
-    @property
-    def share(self) -> float:
-        """Return the share of the epochs that are done, 0 to 1."""
-        return self.epoch / max(self.epochs, 1)
-
-    def to_dict(self) -> dict[str, Json]:
-        """Return one flat mapping, JSON-ready; `examples` and `stages` only where there are any."""
-        row: dict[str, Json] = {"epoch": self.epoch, "epochs": self.epochs, "loss": self.loss, **self.metrics}
-        row["seconds"] = self.seconds
-        if self.examples is not None:
-            row["examples"] = self.examples
-        return row | ({"stages": list(self.stages)} if self.stages else {})
-
-    @classmethod
-    def from_dict(cls, row: JsonObject) -> Self:
-        """Read what `to_dict` wrote; other keys are left alone."""
-        return cls(
-            epoch=int(row["epoch"]),
-            epochs=int(row["epochs"]),
-            loss=math.nan if row["loss"] is None else row["loss"],
-            seconds=row["seconds"],
-            metrics={name: value for name, value in row.items() if name.startswith("valid_")},
-            examples=row.get("examples"),
-            stages=tuple(Stage(stage) for stage in row.get("stages", ())),
-        )
-
-
-OnEpoch = Callable[[EpochResult], None]
-"""Called after each epoch; may raise to stop the training."""
-
-
-def mark_stage(on_epoch: OnEpoch | None, stage: Stage) -> OnEpoch | None:
-    """Return the callback with each epoch marked as of that stage, before the stages that it has."""
-    if on_epoch is None:
-        return None
-    return lambda result: on_epoch(replace(result, stages=(stage, *result.stages)))
 
 
 def gain(criterion: str, value: float) -> float:
@@ -114,6 +42,16 @@ def best_epoch(log: Iterable[EpochResult], criterion: str) -> EpochResult | None
 
 
 Validate = Callable[[], dict[str, float]]
+
+
+class Batches:
+    """The batches of each epoch: a call draws an epoch's, an iterator of tuples of tensors, of which there are `n`."""
+
+    def __init__(self, draw: Callable[[], Iterator[tuple[Tensor | None, ...]]], n: int) -> None:
+        self.draw, self.n = draw, n
+
+    def __call__(self) -> Iterator[tuple[Tensor | None, ...]]:
+        return self.draw()
 
 
 @dataclass(frozen=True)
@@ -133,7 +71,7 @@ Score = Callable[[Tensor], Tensor]
 def train(
     network: nn.Module,
     *,
-    batches: Callable[[], Iterable[Sequence[Tensor | None]]],
+    batches: Batches,
     loss: Callable[..., Tensor],
     optimizers: Sequence[torch.optim.Optimizer],
     epochs: int,
@@ -149,19 +87,20 @@ def train(
 ) -> list[EpochResult]:
     """Train `network` in place by gradients and return its training log, as `run_epochs` does.
 
-    batches  : draws one epoch, an iterable of tuples of tensors, each given to `loss(*batch)`
+    batches  : draws one epoch, of which each batch is given to `loss(*batch)`
     schedule : none, plateau (on the criterion, or the loss where nothing is validated) or cosine; or a function that
                takes each epoch's result and changes the learning rates
     clip     : largest norm of all gradients together; 0 leaves them
     mixed_precision : products in bfloat16, on CUDA alone
-    steps    : takes an epoch's steps without autograd and returns their mean loss; with `learn=False` measures it
+    steps    : takes an epoch's steps without autograd, as `epoch` of `run_epochs` does; without `learn` measures it
     """
     weights = [weight for optimizer in optimizers for group in optimizer.param_groups for weight in group["params"]]
     mixed = mixed_precision and weights[0].is_cuda
 
-    def epoch() -> float:
+    def epoch(on_step: OnStep) -> float:
         losses = []
-        for batch in batches():
+        for n, batch in enumerate(batches()):
+            on_step(n, batches.n)
             with torch.autocast("cuda", torch.bfloat16, enabled=mixed):
                 value = loss(*batch)
             for optimizer in optimizers:
@@ -181,7 +120,7 @@ def train(
     return run_epochs(
         network,
         epoch=steps or epoch,
-        untrained_loss=(lambda: steps(learn=False)) if steps else untrained_loss,
+        untrained_loss=(lambda: steps(no_step, learn=False)) if steps else untrained_loss,
         epochs=epochs,
         patience=patience,
         validate=validate,
@@ -205,7 +144,7 @@ def _named_schedule(name: str, optimizers: Sequence[torch.optim.Optimizer], epoc
 def run_epochs(
     network: nn.Module,
     *,
-    epoch: Callable[[], float],
+    epoch: Callable[[OnStep], float],
     untrained_loss: Callable[[], float],
     epochs: int,
     patience: int,
@@ -218,7 +157,7 @@ def run_epochs(
 ) -> list[EpochResult]:
     """Run up to `epochs` epochs, restore the best one's weights, and return the training log, one result per epoch.
 
-    epoch    : improves `network` once and returns the mean loss
+    epoch    : improves `network` once and returns the mean loss; it may report its steps as it goes
     validate : returns metrics, of which `criterion` chooses the epoch; without it all `epochs` are run
     patience : stop after this many epochs without a gain
     earlier  : the log of a phase before this one, whose best weights `network` holds: it is continued, and this
@@ -258,7 +197,7 @@ def run_epochs(
             record(0, untrained_loss())
     for number in range(first + 1, last + 1):
         network.train()
-        mean_loss = epoch()
+        mean_loss = epoch(parts_of(on_epoch, number - 1, last, before + time.perf_counter() - started))
         if not math.isfinite(mean_loss):
             network.load_state_dict(best_weights)
             raise _diverged(mean_loss, number, best_number)

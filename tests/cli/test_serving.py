@@ -22,9 +22,9 @@ from recengine.data.sources import load_dataset
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.export import csv_text, write_csv, write_json, write_table
 from recengine.serving.recommend import recommend
-from recengine.training import steps
+from recengine.training import progress
 from recengine.training.config import RunConfig
-from recengine.training.loop import EpochResult, Stage
+from recengine.training.progress import EpochResult, Stage
 from tests.cli.conftest import json_of, read, write
 
 
@@ -229,7 +229,7 @@ def test_each_phase_and_each_stage_of_a_training_has_a_bar_that_names_it(monkeyp
 
 def test_the_lists_of_many_users_report_their_steps(run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "AT_ONCE", 800)
-    monkeypatch.setattr(steps, "STEP_SECONDS", -1.0)
+    monkeypatch.setattr(progress, "STEP_SECONDS", -1.0)
     command = ("recommend", "--dataset", "sample", "--model", "popularity", "--all-users", "-k", "1", "--json")
     events = [json.loads(line) for line in run(*command, "--progress", "jsonl")[2].splitlines()]
     lists = [row for row in events if row.get("model") == "lists by popularity"]

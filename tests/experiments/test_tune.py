@@ -28,7 +28,8 @@ from recengine.experiments.tune import Trial, Tuned, TuneRequest, can_tune, load
 from recengine.models.base import FitContext, Recommender
 from recengine.models.registry import MODELS, model_class
 from recengine.training.config import Config, Range, RunConfig, option
-from recengine.training.loop import EpochResult, ranking_validator
+from recengine.training.loop import ranking_validator
+from recengine.training.progress import EpochResult
 
 CPU = RunConfig(device="cpu")
 NOTHING_TO_SEARCH = ("random", "popularity", "stream-popularity")

@@ -20,7 +20,7 @@ from recengine.jobs.events import (
     TrialEvent,
     read_event,
 )
-from recengine.training.loop import EpochResult, Stage
+from recengine.training.progress import EpochResult, Stage
 
 RESULT = EpochResult(3, 9, loss=0.5, seconds=1.5, metrics={"valid_ndcg@10": 0.1}, examples=7, stages=(Stage.REFIT,))
 EVENTS = [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from recengine.experiments.tune import Trial
 from recengine.jobs.events import BytesEvent, EpochEvent, StepEvent, TextEvent, TrialEvent
 from recengine.jobs.progress import STAGES, epochs_of, in_words, progress_of
-from recengine.training.loop import EpochResult, Stage
+from recengine.training.progress import EpochResult, Stage
 
 
 def epoch(number: int, seconds: float, *stages: Stage) -> EpochEvent:
@@ -29,7 +31,7 @@ def test_progress_counts_epochs_then_the_refit() -> None:
 
 
 def test_every_stage_of_a_training_has_words_and_stays_out_of_the_curves() -> None:
-    assert set(STAGES) == set(Stage) - {Stage.STEPS}
+    assert set(STAGES) == set(Stage) - {Stage.STEPS, Stage.PART}
     event = EpochEvent("mf", EpochResult(2, 4, loss=1.0, seconds=1.0, stages=(Stage.REFIT, Stage.PRETRAINING)))
     assert progress_of([event]) == (pytest.approx(0.9), "refit on everything, pretraining, epoch 2 of 4", 1.0)
     assert epochs_of([event]) == []
@@ -46,6 +48,19 @@ def test_steps_are_a_share_with_the_time_left_and_no_epochs() -> None:
         pytest.approx((1 + 0.95) / 2),
         "ease, seed 1 (2 of 2) · evaluation, 50%",
     )
+
+
+def test_an_epoch_under_way_counts_as_far_as_it_is_done() -> None:
+    half, later = (
+        EpochEvent("mf", EpochResult(n, 10, loss=math.nan, seconds=s, stages=(Stage.PART,), part=0.5))
+        for n, s in ((0, 4.0), (2, 20.0))
+    )
+    assert progress_of([half]) == (pytest.approx(0.045), "epoch 0 of at most 10, 50% of the next", pytest.approx(76.0))
+    progress = progress_of([epoch(0, 1.0), half, epoch(1, 8.0), epoch(2, 16.0), later])
+    assert progress == (pytest.approx(0.225), "epoch 2 of at most 10, 50% of the next", pytest.approx(19 * 7.5 / 2.5))
+    assert epochs_of([epoch(0, 1.0), half]) == [epoch(0, 1.0).result]
+    again = progress_of([epoch(0, 1.0), epoch(9, 50.0), epoch(0, 1.0), epoch(1, 3.0)])  # of another training
+    assert again.seconds_left == pytest.approx(18.0)
 
 
 def test_progress_of_a_search_counts_its_trials() -> None:

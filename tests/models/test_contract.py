@@ -18,7 +18,7 @@ from recengine.models.registry import MODELS, configure, fit_final, model_class
 from recengine.testing import ModelContract
 from recengine.testing.lines import exists_for, requires
 from recengine.training.config import RunConfig
-from recengine.training.loop import EpochResult, Stage
+from recengine.training.progress import EpochResult, Stage
 
 CHECKERBOARD: dict[str, dict[str, Any]] = {
     "gru": {

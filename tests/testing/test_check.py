@@ -30,7 +30,7 @@ from recengine.models.streaming.step import Step
 from recengine.testing import ModelContract, check
 from recengine.testing.contract import lines
 from recengine.training.config import Config, option
-from recengine.training.loop import EpochResult
+from recengine.training.progress import EpochResult
 
 
 def after(method: Callable[..., Any], change: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,14 +12,8 @@ import torch
 from torch import nn
 
 from recengine.errors import BadInput
-from recengine.training.loop import (
-    EpochResult,
-    Stage,
-    best_epoch,
-    mark_stage,
-    one_thread,
-    train,
-)
+from recengine.training.loop import Batches, best_epoch, one_thread, train
+from recengine.training.progress import EpochResult, Stage, mark_stage
 
 
 class Walk(nn.Module):
@@ -35,7 +29,7 @@ def walk(scores: list[float], *, patience: int = 10, on_epoch: Callable | None =
     network = Walk()
     log = train(
         network,
-        batches=lambda: [()],
+        batches=Batches(lambda: iter([()]), 1),
         loss=lambda: -network.weight,
         optimizers=[torch.optim.SGD(network.parameters(), lr=1.0)],
         epochs=len(scores) - 1,
@@ -91,7 +85,7 @@ def test_a_loss_that_is_not_a_number_is_bad_input_and_the_best_weights_are_resto
     with pytest.raises(BadInput, match=r"loss=nan came out in epoch 2.*lower learning_rate \(epoch 1's weights"):
         train(
             network,
-            batches=lambda: [()],
+            batches=Batches(lambda: iter([()]), 1),
             loss=lambda: -network.weight * next(losses),
             optimizers=[torch.optim.SGD(network.parameters(), lr=1.0)],
             epochs=5,
@@ -107,7 +101,7 @@ def test_a_second_phase_continues_the_training_log_and_is_kept_only_if_it_beats_
         again = copy.deepcopy(network)
         both = train(
             again,
-            batches=lambda: [()],
+            batches=Batches(lambda: iter([()]), 1),
             loss=lambda again=again: -again.weight,
             optimizers=[torch.optim.SGD(again.parameters(), lr=1.0)],
             epochs=2,
@@ -154,7 +148,7 @@ def test_clipping_limits_the_length_of_a_step() -> None:
     network = Walk()
     train(
         network,
-        batches=lambda: [()],
+        batches=Batches(lambda: iter([()]), 1),
         loss=lambda: -100 * network.weight,
         optimizers=[torch.optim.SGD(network.parameters(), lr=1.0)],
         epochs=3,
@@ -173,7 +167,7 @@ def test_a_schedule_lowers_the_learning_rate(schedule: str, steps: list[float]) 
     network, reached = Walk(), [0.0]
     train(
         network,
-        batches=lambda: [()],
+        batches=Batches(lambda: iter([()]), 1),
         loss=lambda: -network.weight,
         optimizers=[torch.optim.SGD(network.parameters(), lr=1.0)],
         epochs=4,

@@ -10,12 +10,8 @@ from torch import Tensor, nn
 from recengine.data.interactions import Interactions
 from recengine.metrics import tie_salts
 from recengine.training import loop
-from recengine.training.loop import (
-    EpochResult,
-    OnSample,
-    best_epoch,
-    ranking_validator,
-)
+from recengine.training.loop import OnSample, best_epoch, ranking_validator
+from recengine.training.progress import EpochResult
 from tests.support.ranking import in_order
 
 
@@ -101,7 +97,7 @@ def test_m37_where_validation_samples_an_early_dip_does_not_end_training() -> No
         done = iter(range(100))
         return loop.run_epochs(
             network,
-            epoch=lambda: float(next(done)),
+            epoch=lambda _: float(next(done)),
             untrained_loss=lambda: 1.0,
             epochs=epochs,
             patience=3,

@@ -19,7 +19,8 @@ from torch import Tensor
 from recengine.errors import BadInput
 from recengine.experiments.parallel.world import World
 from recengine.files import Json, JsonObject, sha256_of, sync
-from recengine.training.loop import EpochResult, best_epoch
+from recengine.training.loop import best_epoch
+from recengine.training.progress import EpochResult
 
 State = dict[str, Tensor]
 

@@ -20,7 +20,7 @@ from recengine.experiments.parallel.world import World
 from recengine.models.base import FitContext, Recommender
 from recengine.models.pair.base import PairConfig, PairModel
 from recengine.models.sequence.base import SequenceModel
-from recengine.training.loop import seeded
+from recengine.training.loop import Batches, seeded
 
 Batch = tuple[Tensor | None, ...]
 ModelT = TypeVar("ModelT", PairModel[PairConfig], SequenceModel)
@@ -111,7 +111,7 @@ class PairLearner(Learner[PairModel[PairConfig]]):
     def _of_users(self) -> list[str]:
         return [name for name, _ in self.model.network.named_parameters() if name in self.of_users]
 
-    def _shifted(self, batches: Callable[[], Iterator[Batch]], first: int) -> Callable[[], Iterator[Batch]]:
+    def _shifted(self, batches: Batches, first: int) -> Callable[[], Iterator[Batch]]:
         """Return the batches with the users counted from `first`."""
 
         def shifted() -> Iterator[Batch]:

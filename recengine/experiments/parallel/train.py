@@ -21,16 +21,9 @@ from recengine.experiments.train import TrainingRequest, learning_rows
 from recengine.files import Json
 from recengine.models.base import FitContext, Recommender
 from recengine.models.factors.ials import IALS
-from recengine.training.loop import (
-    EpochResult,
-    OnEpoch,
-    Validate,
-    best_epoch,
-    one_thread,
-    ranking_validator,
-    run_epochs,
-)
+from recengine.training.loop import Validate, best_epoch, one_thread, ranking_validator, run_epochs
 from recengine.training.optimizers import make_schedule
+from recengine.training.progress import EpochResult, OnEpoch, OnStep
 
 
 def train_in_parallel(
@@ -122,7 +115,7 @@ def _run(
                 for kept, tensor in zip(part.network.state_dict().values(), last, strict=True):
                     kept.copy_(tensor)
 
-    def epoch() -> float:
+    def epoch(_: OnStep) -> float:
         nonlocal going_on
         if going_on is not None:
             going_on()

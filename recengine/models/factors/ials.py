@@ -19,6 +19,7 @@ from recengine.models.options import shared
 from recengine.models.recency import TwoSidedConfig, TwoSidedModel
 from recengine.training.config import Range, option
 from recengine.training.loop import most_ranked, run_epochs
+from recengine.training.progress import OnStep
 
 WIDEST = 10_000
 """Rows of the other side that count in a penalty at most: in a longer catalogue the unseen items, of which there are a
@@ -85,9 +86,10 @@ class IALS(TwoSidedModel[IALSConfig], Recommender[IALSConfig]):
         by_item = Histories(train.item_idx, train.user_idx, even, self.n_items)
 
         @torch.no_grad()
-        def epoch() -> float:
+        def epoch(on_step: OnStep) -> float:
             tables = self.network
             tables.items.copy_(self.refine(by_item, tables.users, tables.items)[0])
+            on_step(1, 2)
             users, error = self.refine(by_user, tables.items, tables.users)
             tables.users.copy_(users)
             return float(self._mean_loss(error, by_user))

@@ -31,7 +31,7 @@ from recengine.models.item_item.sparse import (
 from recengine.models.options import shared
 from recengine.models.recency import TwoSidedConfig, TwoSidedConfigT, TwoSidedModel
 from recengine.training.config import Range, option
-from recengine.training.steps import OnStep, no_step, within
+from recengine.training.progress import OnStep, no_step, within
 
 PRODUCTS, LEAST_USERS, MOST_USERS = 10**11, 512, 4096
 """Users of a batch whose items are multiplied with each other: as many as make that many products, a second or so."""

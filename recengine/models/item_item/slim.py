@@ -16,7 +16,7 @@ from recengine.models.item_item.sparse import Links, footprint, in_threads, is_l
 from recengine.models.options import shared
 from recengine.models.recency import TwoSidedConfig
 from recengine.training.config import Range, option
-from recengine.training.steps import OnStep
+from recengine.training.progress import OnStep
 
 CHUNK = 2**18
 """Room for the weights of the columns that a thread fits in one call, so that no column depends on the chunk."""

@@ -25,7 +25,7 @@ from recengine.models.item_item.sparse import (
 )
 from recengine.models.options import shared
 from recengine.training.config import option, preset
-from recengine.training.steps import OnStep, within
+from recengine.training.progress import OnStep, within
 
 LONGEST = 4096
 """Latest events of a user that are learned from: bounds the weights between any two of them, (LONGEST, LONGEST)."""

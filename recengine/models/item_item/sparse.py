@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recengine.data.interactions import Interactions
-from recengine.training.steps import OnStep, no_step, within
+from recengine.training.progress import OnStep, no_step, within
 
 T = TypeVar("T")
 DENSE_BYTES = 2**30

@@ -20,7 +20,7 @@ from recengine.models.metadata import COLUMNS, without_metadata
 from recengine.models.ratings.stars import STATE, PredictsStarsToo, StarPredictor, quality
 from recengine.models.recency import TwoSidedConfig
 from recengine.training.config import Config, Range, option, preset
-from recengine.training.steps import within
+from recengine.training.progress import within
 
 LIKED, DISLIKED = 0.75, 0.45
 """Parts of the rating scale from which on a rating is a like, and up to which it is a dislike: 4 and 2.5 of 5 stars."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
@@ -24,7 +24,7 @@ from recengine.models.pair.networks import PairNetwork
 from recengine.models.recency import HistoryModel, RecencyOptions
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import Range, option
-from recengine.training.loop import most_ranked, one_thread, seeded
+from recengine.training.loop import Batches, most_ranked, one_thread, seeded
 from recengine.training.loop import train as train_loop
 from recengine.training.optimizers import make_optimizer
 
@@ -292,10 +292,8 @@ class PairModel(Recommender[PairConfigT]):
         """Return what draws the negative samples."""
         return ItemSampler(train, device, power=0.75 if self.config.sampling == "popularity" else 0.0)
 
-    def batches(
-        self, train: Interactions, device: torch.device, generator: torch.Generator
-    ) -> Callable[[], Iterator[tuple[Tensor | None, ...]]]:
-        """Return a function that draws one epoch: users (B,), items (B,), negatives (B / S, K), taken (B, K).
+    def batches(self, train: Interactions, device: torch.device, generator: torch.Generator) -> Batches:
+        """Return the batches of an epoch: users (B,), items (B,), negatives (B / S, K), taken (B, K).
 
         `taken` marks the negatives that are positives of the user; it is None for approximate sampling.
         """
@@ -321,7 +319,7 @@ class PairModel(Recommender[PairConfigT]):
                     taken = negative == item[:, None]
                 yield user, item, negative, taken
 
-        return batches
+        return Batches(batches, -(-len(users) // size))  # the few rows that stand there twice aside
 
     def loss(self, user: Tensor, item: Tensor, negative: Tensor, taken: Tensor | None) -> Tensor:
         return pair_loss(self.network, self.config, user, item, negative, taken, credit=self.credit)

@@ -9,6 +9,7 @@ from torch import Tensor
 from recengine.data.interactions import Interactions
 from recengine.data.sampling import ItemSampler
 from recengine.models.pair.networks import PairNetwork
+from recengine.training.progress import OnStep
 
 COMPILED_FROM = 20_000
 """Rows from which on the steps are compiled: for fewer, compiling them would cost more than they save."""
@@ -57,7 +58,7 @@ class CompiledSteps:
         self.starts = np.concatenate([[0], np.bincount(user, minlength=train.n_users).cumsum()])
         self.known = item.astype(np.int32)
 
-    def __call__(self, *, learn: bool = True) -> float:
+    def __call__(self, on_step: OnStep, *, learn: bool = True) -> float:
         """Take one epoch's steps and return the mean of their losses; or measure that of some of them."""
         from recengine.models.pair.softmax_kernel import take_steps
 
@@ -66,7 +67,8 @@ class CompiledSteps:
         if not learn:
             order = order[: self.at_once]
         total = 0.0
-        for rows in order.split(self.at_once):
+        for n, rows in enumerate(order.split(self.at_once)):
+            on_step(n * self.at_once, len(order))
             negative = self.sampler.draw((len(rows) // self.share, self.negatives), self.generator)
             user, item = self.train.user_idx[rows.numpy()], self.train.item_idx[rows.numpy()]
             of_users = (user, item, negative.numpy(), self.starts, self.known)

@@ -19,7 +19,7 @@ from recengine.models.pair.networks import HybridNetwork
 from recengine.models.pair.neural import LayeredConfig
 from recengine.models.pair.new_items import expect_new_items
 from recengine.training.config import Range, option
-from recengine.training.loop import Stage, mark_stage
+from recengine.training.progress import Stage, mark_stage
 
 FACTORISATION = ("user_embedding", "item_embedding", "item_bias", "user_bias")
 """Parameters that come from the matrix factorisation."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from recengine.data.interactions import Interactions
 from recengine.models.abilities import PredictsRatings
 from recengine.models.base import ConfigT, Recommender, as_indices
-from recengine.training.loop import Score, Validate
+from recengine.training.loop import Batches, Score, Validate
 
 PAIRS_AT_ONCE = 4096
 """Pairs of a user and an item that are predicted at once."""
@@ -82,14 +82,12 @@ def rows_of(train: Interactions, device: torch.device) -> tuple[Tensor, Tensor, 
     return user, item, torch.from_numpy(train.rating.copy()).to(device)
 
 
-def shuffled(
-    rows: tuple[Tensor, ...], batch_size: int, generator: torch.Generator
-) -> Callable[[], Iterator[tuple[Tensor, ...]]]:
-    """Return a function that yields all rows once, in shuffled batches."""
+def shuffled(rows: tuple[Tensor, ...], batch_size: int, generator: torch.Generator) -> Batches:
+    """Return batches of all rows once, shuffled."""
 
     def batches() -> Iterator[tuple[Tensor, ...]]:
         order = torch.randperm(len(rows[0]), generator=generator, device=generator.device)
         for batch in order.split(batch_size):
             yield tuple(column[batch] for column in rows)
 
-    return batches
+    return Batches(batches, -(-len(rows[0]) // batch_size))

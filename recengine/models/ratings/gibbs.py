@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recengine.data.interactions import Interactions
 from recengine.models.factors.ials import Histories
+from recengine.training.progress import OnStep, no_step
 
 
 class Prior(NamedTuple):
@@ -114,13 +115,14 @@ class Chain:
         self.users = side("user_idx", "item_idx", self.user, self.item, rows.n_users, rows.n_items)
         self.items = side("item_idx", "user_idx", self.item, self.user, rows.n_items, rows.n_users)
 
-    def sweep(self) -> float:
+    def sweep(self, on_step: OnStep = no_step) -> float:
         """Draw everything once and return the mean squared error of this one sample.
 
         A sample predicts best by `users.means` times `items.vectors`: the sampling noise of the users is averaged out.
         """
         self.noise = self.next_noise
         self.items.sweep(self.users.vectors, self.noise, self.draws, self.rng)
+        on_step(1, 2)
         self.users.sweep(self.items.vectors, self.noise, self.draws, self.rng)
         n, total = len(self.target), self.squared_error()
         self.next_noise = float(self.rng.gamma(1 + n / 2, 1 / (1 + total / 2)))

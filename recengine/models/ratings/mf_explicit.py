@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,8 +21,9 @@ from recengine.models.ratings.base import RatingModel, rating_range, rows_of, sh
 from recengine.models.ratings.gibbs import Chain, posterior
 from recengine.models.recency import HistoryConfig, HistoryModel, recency_weights
 from recengine.training.config import Range, option
-from recengine.training.loop import EpochResult, one_thread, run_epochs
+from recengine.training.loop import Batches, one_thread, run_epochs
 from recengine.training.loop import train as train_loop
+from recengine.training.progress import EpochResult, OnStep
 
 DENSE_LIMIT = 2**28
 """Most cells of the dense solver's matrix."""
@@ -183,9 +184,9 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
         sweeps = 0
 
         @torch.no_grad()
-        def epoch() -> float:
+        def epoch(on_step: OnStep) -> float:
             nonlocal sweeps
-            loss = chain.sweep()
+            loss = chain.sweep(on_step)
             slot = sweeps % config.averaged_sweeps
             sweeps += 1
             network.filled.fill_(min(sweeps, config.averaged_sweeps))
@@ -214,11 +215,11 @@ class MFExplicit(HistoryModel[MFExplicitConfig], RatingModel[MFExplicitConfig]):
             network.precision.mul_(config.l2)
             network.mean.fill_(float(self._targets(train.rating).mean()) if len(train) else 0.0)
         rows = rows_of(train, device)
-        batches: Callable[[], Iterator[tuple[Tensor, ...]]] = shuffled(rows, config.batch_size, generator)
+        batches = shuffled(rows, config.batch_size, generator)
         loss: Callable[..., Tensor] = self.loss
         if config.solver == "dense":
             loss, dense = self.dense_loss, self._dense(train, device)
-            batches = lambda: iter([dense])  # noqa: E731 - one batch, which is everything
+            batches = Batches(lambda: iter([dense]), 1)
         return train_loop(
             network,
             batches=batches,

@@ -12,7 +12,7 @@ from torch.nn.functional import embedding_bag
 
 from recengine.data.interactions import Interactions
 from recengine.models.base import as_indices
-from recengine.training.steps import OnStep, no_step
+from recengine.training.progress import OnStep, no_step
 
 DIM, SWEEPS = 6, 12
 """Size of the vectors, and how often both sides are solved in turn."""

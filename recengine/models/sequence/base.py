@@ -27,14 +27,13 @@ from recengine.models.options import shared
 from recengine.models.sequence import sitting
 from recengine.training.catalogue_softmax import BLOCK_LOGITS, catalogue_softmax_loss
 from recengine.training.config import Config, Range
-from recengine.training.loop import Score, Validate, one_thread, seeded
+from recengine.training.loop import Batches, Score, Validate, one_thread, seeded
 from recengine.training.loop import train as train_loop
 
 USERS_AT_ONCE = 512
 """Users whose events are read at once when they are scored."""
 SHARE_EPOCHS = 10
 """Epochs of targets that are sampled to count how often each item follows others."""
-Batches = Callable[[], Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]]
 
 
 class ReadsSequences(ABC):
@@ -251,6 +250,7 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
         """Set the network to predict the share of each item among the targets, whatever the history."""
         counts = torch.ones(self.n_items)
         for *_, targets in itertools.chain(*(batches() for _ in range(SHARE_EPOCHS))):
+            assert targets is not None
             counts += torch.bincount(targets.cpu(), minlength=self.n_items)
         self.network.item_bias.copy_((counts / counts.mean()).log())
         for weight in self.network.project.parameters():
@@ -276,14 +276,16 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
                 items, ratings, at, targets = (part.to(device, non_blocking=True) for part in batch)
                 yield items, ratings, at, targets
 
+        users = int((train.user_counts > 1).sum())
+
         def loss(items: Tensor, ratings: Tensor, at: Tensor, targets: Tensor) -> Tensor:
             states = sitting.states(network, items, ratings, self.scale).flatten(0, 1)[at]  # (T, D)
             return sitting.loss(network, start, states, targets, config.negatives)
 
-        return batches, loss
+        return Batches(batches, -(-users // config.batch_size)), loss
 
     def batches(self, device: torch.device, generator: torch.Generator) -> Batches:
-        """Return a function that draws one epoch of the arguments of `_loss`, sequences of like length together."""
+        """Return the arguments of `_loss` for each batch of an epoch, sequences of like length together."""
         config, sequences = self.config, self.sequences
         later = config.horizon == "later"
         ends, lengths = (sequences.starts if later else sequences.pieces)(config.max_length)
@@ -310,7 +312,7 @@ class SequenceModel(ReadsSequences, Recommender[SequenceConfig]):
                 )
                 yield items, ratings, at, targets
 
-        return batches
+        return Batches(batches, -(-len(ends) // config.batch_size))
 
     def loss(self, items: Tensor, ratings: Tensor, at: Tensor, targets: Tensor) -> Tensor:
         """Return the mean cross entropy of the targets (T,), each from the state after event `at` (T,) of B x L."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +20,7 @@ from recengine.models.ratings.base import RatingModel, rating_range
 from recengine.models.ratings.bias import Bias, BiasConfig
 from recengine.models.sequence.base import ReadsSequences, adamw
 from recengine.training.config import Config, Range, option, preset
-from recengine.training.loop import one_thread, seeded
+from recengine.training.loop import Batches, one_thread, seeded
 from recengine.training.loop import train as train_loop
 
 HIDDEN_CELLS = 2**24
@@ -155,10 +155,8 @@ class GRURating(ReadsSequences, RatingModel[GRURatingConfig]):
             "": 4 * (4 * n_rows + 3 * HIDDEN_CELLS),
         }
 
-    def _batches(
-        self, residuals: Tensor, device: torch.device, generator: torch.Generator
-    ) -> Callable[[], Iterator[tuple[Tensor, ...]]]:
-        """Return a function that draws one epoch of the arguments of `_loss`, one sequence of each user."""
+    def _batches(self, residuals: Tensor, device: torch.device, generator: torch.Generator) -> Batches:
+        """Return the arguments of `_loss` for each batch of an epoch, one sequence of each user."""
         config, rows = self.config, self.sequences
         counts, ends = torch.from_numpy(rows.counts), torch.from_numpy(rows.ends)
         users = (counts > 1).nonzero()[:, 0]
@@ -181,7 +179,7 @@ class GRURating(ReadsSequences, RatingModel[GRURatingConfig]):
                 parts = (items, residuals[event] * read, rows.items[target], residuals[target], used)
                 yield tuple(part.to(device, non_blocking=True) for part in parts)
 
-        return batches
+        return Batches(batches, -(-len(users) // config.batch_size))
 
     def _loss(self, items: Tensor, residuals: Tensor, targets: Tensor, wanted: Tensor, used: Tensor) -> Tensor:
         """Return the mean over the sequences of each one's mean error over its events' targets.

@@ -28,6 +28,10 @@ from recengine.models.streaming.step_parameters import StepParameters, moments_o
 from recengine.training.config import Config as BaseConfig
 from recengine.training.config import Range, option, preset
 from recengine.training.loop import one_thread, run_epochs, seeded
+from recengine.training.progress import OnStep, no_step
+
+STEPS_AT_ONCE = 2**16
+"""Steps of an epoch between which its progress can be reported."""
 
 
 @dataclass(frozen=True)
@@ -144,16 +148,23 @@ class Step(Incremental[StepConfig]):
         with seeded(torch.device("cpu"), context.run.seed), one_thread(torch.device("cpu")):
             self.kinds = item_vectors(train, context.items, self.config.embedding_dim)
 
-        def epoch(update: bool = True) -> float:
+        def epoch(on_step: OnStep = no_step, update: bool = True) -> float:
             self._forget_served()
             kernel, config = _kernel(), self.config
             tables, rule, sampler, scratch = self.arrays()
             if not update:
                 sampler = sampler._replace(state=sampler.state.copy())
             parts = tables, rule, sampler, self.past, scratch, self.negatives, update
-            if config.batch_size == 1:
-                return float(kernel.train_epoch(*parts))
-            return float(kernel.train_epoch_in_batches(*parts, config.batch_size))
+            n, at_once = len(rows), STEPS_AT_ONCE * config.batch_size
+            total = 0.0
+            for first in range(0, n, at_once):
+                on_step(first, n)
+                some = first, min(first + at_once, n)
+                if config.batch_size == 1:
+                    total += kernel.train_in_order(*parts, *some)
+                else:
+                    total += kernel.train_in_batches(*parts, *some, config.batch_size)
+            return total / max(n, 1)
 
         self.training_log = run_epochs(
             self.network,

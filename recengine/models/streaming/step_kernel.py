@@ -276,27 +276,27 @@ def advance(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def train_epoch(tables, rule, sampler, past, scratch, negatives, update):  # type: ignore[no-untyped-def]
-    """Train on all past events in order, one in a step; return the mean loss."""
-    n, total = past.size[0], 0.0
-    for event in range(n):
+def train_in_order(tables, rule, sampler, past, scratch, negatives, update, first, last):  # type: ignore[no-untyped-def]
+    """Train on the past events from first to last in order, one in a step; return the sum of their losses."""
+    total = 0.0
+    for event in range(first, last):
         fill_example(sampler, past, scratch, event, 0, negatives, update)
         total += train_on_one(tables, rule, scratch, update)
-    return total / max(n, 1)
+    return total
 
 
 @compiled
-def train_epoch_in_batches(  # type: ignore[no-untyped-def]
-    tables, rule, sampler, past, scratch, negatives, update, batch_size
+def train_in_batches(  # type: ignore[no-untyped-def]
+    tables, rule, sampler, past, scratch, negatives, update, first, last, batch_size
 ):
-    """Train as `train_epoch` does, `batch_size` events in a step; apart, so that a step on one compiles sooner."""
-    n, total = past.size[0], 0.0
-    for start in range(0, n, batch_size):
-        size = min(batch_size, n - start)
+    """Train as `train_in_order` does, `batch_size` events in a step; apart, so that a step on one compiles sooner."""
+    total = 0.0
+    for start in range(first, last, batch_size):
+        size = min(batch_size, last - start)
         for b in range(size):
             fill_example(sampler, past, scratch, start + b, b, negatives, update)
         total += size * train_on_batch(tables, rule, scratch, size, update)
-    return total / max(n, 1)
+    return total
 
 
 @compiled

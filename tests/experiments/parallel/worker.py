@@ -14,7 +14,7 @@ from recengine.experiments.parallel.world import joined
 from recengine.experiments.train import TrainingRequest
 from recengine.testing import small_dataset
 from recengine.training.config import RunConfig
-from recengine.training.loop import EpochResult
+from recengine.training.progress import EpochResult
 
 CASES = {
     "mf": ("mf", {"epochs": 3, "batch_size": 64, "shared_by": 4, "dropout": 0.1, "clip": 0.05}, False),

@@ -27,7 +27,8 @@ from recengine.models.pair.base import PairModel
 from recengine.models.pair.networks import INITIALISERS, Table
 from recengine.models.registry import MODELS, configure, fit_final, model_class
 from recengine.training.config import RunConfig
-from recengine.training.loop import EpochResult, Stage, ranking_validator
+from recengine.training.loop import ranking_validator
+from recengine.training.progress import EpochResult, Stage
 
 PAIR = [name for name, kind in MODELS.items() if issubclass(kind, PairModel)]
 SMALL = {"embedding_dim": 6, "epochs": 3, "learning_rate": 0.05, "negatives": 8}

@@ -10,16 +10,19 @@ from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.experiments.compare import ComparisonRequest, Observer, compare
 from recengine.models.item_item import linear, slim, sparse
-from recengine.models.registry import model_class
-from recengine.training import steps
-from recengine.training.loop import EpochResult, OnEpoch, Stage
-from recengine.training.steps import steps_of, within
+from recengine.models.pair import base as pair
+from recengine.models.pair import compiled_steps
+from recengine.models.registry import configure, model_class
+from recengine.models.streaming import step
+from recengine.training import progress
+from recengine.training.config import RunConfig
+from recengine.training.progress import EpochResult, OnEpoch, Stage, steps_of, within
 
 
 @pytest.fixture
 def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Report each step, and let there be several on little data."""
-    monkeypatch.setattr(steps, "STEP_SECONDS", -1.0)
+    monkeypatch.setattr(progress, "STEP_SECONDS", -1.0)
     monkeypatch.setattr(linear, "LEAST_USERS", 10)
     monkeypatch.setattr(linear, "PRODUCTS", 0)
     monkeypatch.setattr(slim, "CHUNK", 100)
@@ -54,6 +57,46 @@ def test_a_model_without_epochs_reports_its_steps_and_stops_between_them(
 
     with pytest.raises(KeyboardInterrupt):
         model_class(name)().fit(rows(), on_epoch=stop)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("mf", {"batch_size": 16, "shared_by": 4}),
+        ("ials", {}),
+        ("step", {"batch_size": 2}),
+        ("gru", {"batch_size": 4}),
+        ("gru-rating", {"batch_size": 4}),
+        ("mf-explicit", {"batch_size": 16, "solver": "adam"}),
+        ("mf-explicit", {}),
+    ],
+)
+def test_a_long_epoch_reports_the_part_that_is_done_and_can_be_stopped(
+    name: str, settings: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PART_SECONDS", -1.0)
+    monkeypatch.setattr(step, "STEPS_AT_ONCE", 30)
+    monkeypatch.setattr(pair, "COMPILED_FROM", 0)
+    monkeypatch.setattr(compiled_steps, "AT_ONCE", 100)
+    kind, results = model_class(name), list[EpochResult]()
+    config, run = configure(name, settings, RunConfig(epochs=2))
+    kind(config).fit(rows(), on_epoch=results.append, run=run)
+    done = [result.done for result in results]
+    assert done == sorted(set(done))
+    parts = [result for result in results if result.part]
+    assert {result.epoch for result in parts} == {0, 1}
+    assert {result.stages for result in parts} == {(Stage.PART,)}
+    assert len(parts) >= (6 if settings else 2)
+    assert [result.epoch for result in results if not result.stages] == [1, 2]
+    assert EpochResult.from_dict({**parts[0].to_dict(), "loss": None}) == parts[0]
+
+    def stop(result: EpochResult) -> None:
+        assert result.epoch == 0
+        if result.part:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kind(config).fit(rows(), on_epoch=stop, run=run)
 
 
 def test_steps_are_reported_a_few_times_a_second_and_only_forwards() -> None:
