@@ -110,14 +110,14 @@ def recency_flags(task: Task) -> list[str]:
     return recipes.set_flags({f"{m}.{option}": value for m in models for option, value in recipes.presets(m).items()})
 
 
-def draw_form(form: TaskForm, task: Task) -> None:
-    """Draw the form, its errors, and the button that starts the comparison."""
+def draw_form(form: TaskForm, task: Task, *, is_running: bool) -> None:
+    """Draw the form, its errors, and the button that starts the comparison, unless it runs."""
     with st.container(border=True, key="form"):
         form.draw(columns=4, width=170)
         errors = find_errors(form.dataset, task)
         for error in errors:
             messages.field_error(error)
-        form.draw_start(task, "Compare", ":material/leaderboard:", start, disabled=bool(errors))
+        form.draw_start(task, "Compare", ":material/leaderboard:", start, disabled=bool(errors) or is_running)
 
 
 def find_errors(dataset: Dataset, task: Task) -> list[str]:
@@ -293,8 +293,8 @@ with messages.catch_bad_input(messages.start_again_link):
     with st.skeleton(height=420):
         form = make_form(sidebar.dataset())
     task = form.recall(sidebar.choice().device)
-    draw_form(form, task)
     job = form.find(task)
+    draw_form(form, task, is_running=job is not None and job.active)
     result = None
     if job is not None and job.state is JobState.DONE:
         result = jobs.jobs().result(job.id, EvaluationReport.from_dict)

@@ -26,13 +26,16 @@ class BadInput(ValueError):  # noqa: N818 - it names what the user gave, not a f
         super().__init__(field, value, expected, remedy, problem)
         self.field, self.value, self.expected, self.remedy, self.problem = field, value, expected, remedy, problem
 
-    def sentence(self, name_of: Callable[[str], str] = str) -> str:
-        """Return one sentence: the value, what was expected, what to do. `name_of` renames the fields."""
+    def sentence(self, name_of: Callable[[str], str] = str, *, equals: str = "=") -> str:
+        """Return one sentence: the value, what was expected, what to do.
+
+        name_of : renames the fields; equals : stands between a field and a value that is no text
+        """
         subject = name_of(self.field)
         if isinstance(self.value, str):
             subject += f" {self.value!r}"
         elif self.value is not None:
-            subject += f"={self.value}"
+            subject += f"{equals}{self.value}"
 
         parts = [
             " ".join(part for part in (subject, self.problem) if part),

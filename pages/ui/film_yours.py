@@ -166,7 +166,7 @@ def _draw_yours(model: Recommender, ready: sidebar.Ready, mine: VisitorRatings, 
         st.caption("Nothing that you rated says anything of it yet, so what is popular stands in.")
     elif reasons is not None:
         st.html(reasons_html(dataset, reasons))
-    if rank > SHOWN and stands is None:
+    if rank > SHOWN and stands is None and model.is_personalised:
         draw_why_not(model, ready, mine, rest, seed, rank)
     if chosen_steering(dataset, ready.positive) is not None:
         st.caption("The knobs that you have turned on Home are not counted here.")

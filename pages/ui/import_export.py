@@ -105,9 +105,9 @@ def confirmed(dataset: Dataset, report: MatchReport, key: str) -> list[Match]:
         )
         wanted += report.by_number if sure else []
     if report.to_confirm:
-        st.markdown(
-            f"**Is this the film?** {len(report.to_confirm):,} titles differ slightly from ours. Tick the right ones."
-        )
+        one = len(report.to_confirm) == 1
+        differ = f"{counted(len(report.to_confirm), 'titles')} {'differs' if one else 'differ'} slightly from ours."
+        st.markdown(f"**Is this the film?** {differ} Tick {'it if so' if one else 'the right ones'}.")
     for match in report.to_confirm[:ASKED]:
         year = f" ({match.row.year})" if match.row.year else ""
         label = f"{markdown(match.row.title)}{year} is {_film(dataset, match)}: {match.reason}"

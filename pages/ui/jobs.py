@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import streamlit as st
@@ -16,6 +17,7 @@ from recengine.jobs.events import EpochEvent
 from recengine.jobs.job import Job, JobKind, JobState
 from recengine.jobs.jobs import Jobs
 from recengine.jobs.progress import Progress, progress_of
+from recengine.models.registry import MODELS
 
 TICK = 0.7
 """Seconds after which a page looks at a running job again."""
@@ -40,10 +42,16 @@ def progress(job: Job) -> Progress:
     """Return the progress of a job, or how many others it waits for."""
     if job.state is not JobState.QUEUED:
         now = progress_of(jobs().events(job.id), job.spent)
+        now = now._replace(text=_with_titles(now.text))
         paused = job.state is JobState.PAUSED
         return now._replace(text=f"paused · {now.text}", seconds_left=None) if paused else now
     ahead = jobs().ahead(job)
     return Progress(0.0, f"waiting for {ahead} other {nouns(ahead, 'jobs')}" if ahead else "starting", None)
+
+
+def _with_titles(text: str) -> str:
+    """Return the progress of a job with the usual names of its models."""
+    return re.sub(r"[\w-]+", lambda word: MODELS[word[0]].title if word[0] in MODELS else word[0], text)
 
 
 def _heading(job: Job, now: Progress) -> tuple[str, ...]:
@@ -106,5 +114,5 @@ def reason(job: Job) -> str:
     """Return why a job failed: the last message of its process."""
     if job.error:
         return job.error
-    last = f"; its last message was “{job.last_line}”" if job.last_line else " without a message"
+    last = f"; its last message was “{_with_titles(job.last_line)}”" if job.last_line else " without a message"
     return f"its process ended{last}"

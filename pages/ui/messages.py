@@ -37,7 +37,7 @@ LABELS = {
 
 def bad_input_message(error: BadInput) -> str:
     """Return the error as a sentence that speaks of the app's controls."""
-    return as_sentence(error.sentence(_label))
+    return as_sentence(error.sentence(_label, equals=": "))
 
 
 def _label(field: str) -> str:
@@ -128,6 +128,7 @@ def back_link(page: str, label: str) -> Action:
 
 
 def as_sentence(message: str) -> str:
-    """Return the message with a capital and a full stop."""
+    """Return the message with a capital, unless it begins with the name of a file, and a full stop."""
     message = message.strip()
-    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")
+    capital = message[:1] if re.match(r"\S+\.\w", message) else message[:1].upper()
+    return capital + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")

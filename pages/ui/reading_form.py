@@ -97,15 +97,16 @@ def draw(draft: Draft, use: Callable[[], None]) -> None:
     with st.container(border=True, key="preview"):
         st.html(f'<div class="chart-head"><h3>{html(draft.name)}</h3><p>{html(_summary(shown.dataset))}</p></div>')
         _draw_rows(shown)
-        if problem is not None and _position(problem) not in LABELS:
-            messages.error(problem.sentence(label_of), example_button)
+        is_asked = problem is None or _position(problem) in LABELS
+        if problem is not None and not is_asked:
+            messages.error(problem.sentence(label_of, equals=": "), example_button)
         _draw_controls(draft, problem)
         ready = problem is None and shown.dataset is not None
         if ready and shown.dataset is not None:
             _draw_report(shown.dataset)
             _draw_liked(draft, shown.dataset)
         st.button(
-            "Use it" if ready else "Use it: answer the question above first",
+            "Use it" if ready else f"Use it: {'answer the question above' if is_asked else 'correct the file'} first",
             type="primary",
             on_click=use,
             disabled=not ready,
@@ -193,21 +194,19 @@ def _draw_controls(draft: Draft, problem: BadInput | None) -> None:
                 continue
             with st.container(gap="xxsmall"):
                 if field == "scale":
-                    st.text_input(
-                        LABELS[field], key=_key(draft, field), placeholder=_scale_text(texts.get(field)) or "1,5"
-                    )
+                    st.text_input(LABELS[field], key=_key(draft, field), placeholder=_scale_text(texts.get(field)))
                 else:
                     _picker(draft, field, CHOICES[field], texts.get(field))
                 _note(problem if position == field else None)
 
-    with st.grid(3, min_column_width=220, gap="small", key="reading"):
+    with st.grid(3, min_column_width=250, gap="small", key="reading"):
         for role in ("user",) if wide else ROLES:
             _picker(draft, role, {name: name for name in shown.names}, texts.get(role))
         controls("feedback", "aggregate", "time_unit", "scale")
     asked = position in WRITTEN or any(st.session_state.get(_key(draft, field)) for field in WRITTEN)
     with (
         st.expander("How the file is written", icon=":material/tune:", expanded=asked),
-        st.grid(3, min_column_width=220, gap="small", key="written"),
+        st.grid(3, min_column_width=250, gap="small", key="written"),
     ):
         controls(*WRITTEN)
     if position in ("columns", "weights"):
@@ -234,7 +233,9 @@ def _named(sentence: str) -> str:
 def _picker(draft: Draft, field: str, shown: Mapping[str, str], inferred: str | None) -> None:
     """Draw a picker whose first option is what was understood of the file."""
     known = shown.get(inferred, inferred) if inferred is not None else None
-    unknown = "not clear yet" if draft.shown.dataset is None else "none" if field in ROLES[2:] else "not needed"
+    shown_as = draft.shown.reading
+    is_clear = draft.shown.dataset is not None or (field in ROLES and shown_as.user and shown_as.item)
+    unknown = "not clear yet" if not is_clear else "none" if field in ROLES[2:] else "not needed"
     first = f"{known} (from the file)" if known is not None else unknown
     stated = st.session_state.get(_key(draft, field))
 
@@ -246,13 +247,16 @@ def _picker(draft: Draft, field: str, shown: Mapping[str, str], inferred: str | 
 
 
 def _scale_text(text: str | None) -> str:
-    """Return a scale without digits that it does not need."""
-    return ",".join(f"{float(end):g}" for end in text.split(",")) if text else ""
+    """Return the scale that was understood, without digits that it does not need, or an example."""
+    if not text:
+        return "such as 1 to 5"
+    low, high = map(float, text.split(","))
+    return f"{low:g} to {high:g} (from the file)"
 
 
 def _note(problem: BadInput | None) -> None:
     if problem is not None:
-        messages.field_error(problem.sentence(label_of))
+        messages.field_error(problem.sentence(label_of, equals=": "))
 
 
 def _draw_report(dataset: Dataset) -> None:

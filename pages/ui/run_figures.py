@@ -31,7 +31,9 @@ class Figure(NamedTuple):
 
 
 def draw(figures: Sequence[Figure]) -> None:
-    """Draw figures side by side."""
+    """Draw figures side by side, if there are any."""
+    if not figures:
+        return
     cells = "".join(
         f'<div title="{html(meaning)}"><dt>{html(name)}</dt><dd>{html(value)}</dd></div>'
         for name, value, meaning in figures
@@ -50,7 +52,9 @@ def _running_figures(job: Job) -> list[Figure]:
     epochs = [event for event in jobs.jobs().events(job.id) if isinstance(event, EpochEvent)]
     last = epochs[-1] if epochs else None
     pace, memory = (last.examples_per_second, last.memory_mb) if last else (None, None)
-    if last and Stage.STEPS in last.result.stages:
+    if last and Stage.REFIT in last.result.stages:
+        work = Figure("Refit", f"{last.result.share:.0%}", "On everything, for the epochs that validation chose")
+    elif last and Stage.STEPS in last.result.stages:
         work = Figure("Done", f"{last.result.share:.0%}", "Share of its work")
     else:
         epoch = f"{last.result.epoch} / {last.result.epochs}" if last else NONE

@@ -7,6 +7,7 @@ from itertools import islice
 
 from recengine.data.dataset import Dataset
 from recengine.data.readers.archive import GZIP, UPLOAD_LIMIT, Files, Gunzipped, Upload, Zip, is_zip, read, upload_label
+from recengine.data.readers.columns import candidates
 from recengine.data.readers.delimited import Rows
 from recengine.data.readers.typed import first_rows, is_typed
 from recengine.data.reading import Inference, Reading
@@ -32,8 +33,11 @@ class Preview:
 
     @property
     def reading(self) -> Reading:
-        """Return how it was read, what was inferred included; all open where it was not read."""
-        return self.dataset.reading if self.dataset else Reading()
+        """Return how it was read, what was inferred included; where it was not read, the columns that names tell."""
+        if self.dataset:
+            return self.dataset.reading
+        sure = {role: self.names[at[0]] for role, at in candidates(self.names).items() if len(at) == 1}
+        return Reading(**sure)
 
     @property
     def inferences(self) -> tuple[Inference, ...]:

@@ -20,7 +20,7 @@ TIME_UNITS = ("s", "ms", "us", "ns", "iso", "compact")
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space": " ", "double colon": "::"}
 
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-_SCALE = re.compile(rf"\s*({_NUMBER})\s*,\s*({_NUMBER})\s*")
+_SCALE = re.compile(rf"\s*({_NUMBER})\s*(?:,|to)\s*({_NUMBER})\s*")
 _WEIGHT = re.compile(rf"(.+?)=({_NUMBER})(?:,|$)", re.DOTALL)
 _COLUMN = re.compile(rf",(?=(?:{'|'.join(ROLES)})=)")
 
@@ -92,7 +92,12 @@ class Reading:
         if repeated := sorted({column for column in named if named.count(column) > 1}):
             raise BadInput("columns", repeated[0], problem="has two meanings", remedy="give each column one")
         if self.scale is not None and not -1e30 < self.scale[0] < self.scale[1] < 1e30:
-            raise BadInput("scale", "{:g},{:g}".format(*self.scale), "LOW,HIGH such as 1,5", problem="is no scale")
+            raise BadInput(
+                "scale",
+                "{:g},{:g}".format(*self.scale),
+                "the lowest and the highest rating, such as 1,5",
+                problem="is no scale",
+            )
         if bad := next((pair for pair in self.weights if not -1e30 < pair[1] < 1e30), None):
             raise BadInput("weights", f"{bad[0]}={bad[1]}", "a finite number", problem="is no weight")
         self._check_combination()
@@ -155,7 +160,9 @@ class Reading:
             stated["header"] = given["header"] == "yes"
         if "scale" in given:
             if not (pair := _SCALE.fullmatch(given["scale"])):
-                raise BadInput("scale", given["scale"], "LOW,HIGH such as 1,5", problem="is no scale")
+                raise BadInput(
+                    "scale", given["scale"], "the lowest and the highest rating, such as 1,5", problem="is no scale"
+                )
             stated["scale"] = (float(pair[1]), float(pair[2]))
         if "weights" in given:
             stated["weights"] = _weights(given["weights"])

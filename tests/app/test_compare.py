@@ -105,8 +105,11 @@ def test_what_runs_shows_what_is_known_so_far_and_what_fails_gives_its_reason(op
     worker.after(2)
     app.run()
     assert "<b>Popularity</b> NDCG@5 0.0123" in markup(app)
+    assert app.get("progress")[0].proto.text.startswith("Compare Popularity, EASE · Popularity, seed 0")
+    assert app.button(key="compare").disabled
     worker.ends()
     app.run()
+    assert not app.button(key="compare").disabled
     assert any("MemoryError" in error.value for error in app.error)
     press(app, "Run it again")
     assert len(worker.jobs.all()) == 2

@@ -136,9 +136,14 @@ def test_good_upload_is_reported_and_used_from_then_on(open_app: Open) -> None:
 def test_the_repaired_file_is_read_after_a_bad_one(open_app: Open) -> None:
     app = upload(open_app(PAGE), "bad.csv", b"userId,movieId,rating\n1,2,good\n")
     assert app.error
+    shown = {box.label: box.proto.options[0] for box in app.selectbox}
+    assert (shown["Who"], shown["Rating or amount"]) == ("userId (from the file)", "rating (from the file)")
+    assert (shown["When"], shown["The rows are"]) == ("none", "not clear yet")
+    assert app.button(key="use upload").label == "Use it: correct the file first"
     app.file_uploader[0].clear()
     app = upload(app, "good.csv", ratings_csv().encode())
     assert not app.error
+    assert app.text_input[0].placeholder == "2 to 5 (from the file)"
     assert not app.button(key="use upload").disabled
 
 

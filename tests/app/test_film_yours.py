@@ -166,6 +166,7 @@ def test_a_model_that_explains_nothing_ranks_and_one_that_reads_no_ratings_leave
     app = open_film("Blade Runner", model="popularity")
     assert re.search(r"at rank <b>[\d,]+</b> of 1,229", markup(app))
     assert "Speaks for it" not in markup(app)
+    assert not [button for button in app.button if "into my ten" in button.label], "no rating moves it"
     app = open_film("Blade Runner", model="demographic")
     assert any("cannot read new ratings, so Taste answers here" in caption.value for caption in app.caption)
     assert "Speaks for it" in markup(app)

@@ -62,6 +62,7 @@ def test_an_export_is_reviewed_confirmed_and_imported_once(app: AppTest) -> None
     assert "line 6: <b>Heat</b>, it has no rating" in markup(app)
     assert app.button(key="import-keep").label == "Import 2 ratings"
     assert "Rocky IV" in app.checkbox[-1].label
+    assert "**Is this the film?** 1 title differs slightly from ours. Tick it if so." in [m.value for m in app.markdown]
     app.checkbox[-1].check().run()
     press(app, "Import 3 ratings")
     assert [success.value for success in app.success] == ["3 ratings imported from Letterboxd."]
@@ -85,7 +86,7 @@ def test_films_newer_than_the_catalogue_are_counted_with_its_last_year(app: AppT
 def test_an_unknown_format_is_explained_with_an_example_that_works(app: AppTest) -> None:
     upload(app, "colour,size\nred,3\n")
     assert "Choose a file" in app.file_uploader[0].label
-    assert "has the columns" in app.error[0].value
+    assert app.error[0].value.startswith("ratings\\.csv has the columns"), "a file keeps its name"
     upload(app, "title,year,rating\nThe Matrix,1999,★★★★½\nAlien,1979,8\n", "mine.csv")
     assert counts(app) == {"Matched": "1", "To confirm": "0", "Not in this catalogue": "0", "Not usable": "1"}
     app.segmented_control(key="rate out of").set_value(10).run()

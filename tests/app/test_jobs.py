@@ -23,6 +23,7 @@ def test_the_reason_for_a_failure_is_its_error_or_else_the_last_line() -> None:
     bad = job(last_line="epoch 3 of 9", error="epochs=0 is out of range; expected at least 1", returncode=2)
     assert reason(bad) == "epochs=0 is out of range; expected at least 1"
     assert reason(job(last_line="epoch 3 of 9")) == "its process ended; its last message was “epoch 3 of 9”"
+    assert reason(job(last_line="training mf")) == "its process ended; its last message was “training MF”"
     assert reason(job()) == "its process ended without a message"
 
 

@@ -128,9 +128,9 @@ def test_errors_are_shown_next_to_their_fields_and_nothing_starts(open_app: Open
     app.number_input(key="mf.seed").set_value(-1)
     app.run()
     errors = " ".join(field_errors(app))
-    assert "Embedding dim=0 is out of range; expected at least 1 and at most 4096." in errors
+    assert "Embedding dim: 0 is out of range; expected at least 1 and at most 4096." in errors
     assert "Learning rate is empty; expected more than 0 and at most 1000." in errors
-    assert "Seed=-1 is out of range; expected at least 0" in errors
+    assert "Seed: -1 is out of range; expected at least 0" in errors
     assert app.button(key="train").disabled
     app.number_input(key="mf.seed").set_value(0).run()
     assert "is not item metadata" in " ".join(field_errors(app))  # checked once the rest is valid
@@ -149,7 +149,7 @@ def test_valid_fields_are_in_the_address_and_others_are_not(open_app: Open, work
     app.number_input(key="gru.epochs").set_value(8).run()
     assert app.query_params["gru.epochs"] == "8"
     app.number_input(key="gru.epochs").set_value(0).run()
-    assert "Epochs=0 is out of range" in field_errors(app)[0]
+    assert "Epochs: 0 is out of range" in field_errors(app)[0]
     assert "gru.epochs" not in app.query_params
     press(app, "Tuned")
     assert field_errors(app) == []
@@ -216,6 +216,20 @@ def test_a_running_training_shows_its_figures_and_both_curves_from_epoch_0(open_
     other = open_app()  # another browser sees it too
     other.switch_page(PAGE).run()
     assert "3 / 20" in markup(other)
+
+
+def test_a_refit_is_no_epoch_and_what_is_validated_has_its_usual_name(open_app: Open, worker: Worker) -> None:
+    app = open_app(PAGE)
+    refit = epoch(1, epochs=4, stages=["refit"])
+    worker.does(epoch(1), refit, {"event": "step", "text": "validating mf"})
+    train(app)
+    worker.after(2)
+    app.run()
+    assert "<dt>Refit</dt><dd>25%</dd>" in markup(app)
+    assert "<dt>Epoch</dt>" not in markup(app)
+    worker.after(3)
+    app.run()
+    assert app.get("progress")[0].proto.text == "validating MF"
 
 
 def test_a_finished_run_is_used_renamed_compared_and_deleted(open_app: Open, worker: Worker, run_of_ease: Job) -> None:

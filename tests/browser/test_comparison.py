@@ -21,6 +21,7 @@ def test_three_models_are_compared_and_one_of_them_is_custom(open_page: OpenPage
     expect(page.locator(".verdict")).to_contain_text("EASE leads with NDCG@10")
     expect(table.locator("tbody tr th")).to_have_text(["1EASE", "2Custom-function", "3Popularity"])
     expect(page.locator(".paired li")).to_have_count(2)
+    assert page.locator(".board-scroll").first.evaluate("board => board.scrollWidth - board.clientWidth") == 0
     expect(page.locator(".st-key-through .column")).to_have_count(3)
     page.get_by_role("radio", name="Cost").or_(page.get_by_role("button", name="Cost")).first.click()
     expect(table.locator("thead")).to_contain_text("Training, s")

@@ -24,6 +24,15 @@ def test_what_is_unclear_is_shown_with_its_rows_until_it_is_stated() -> None:
     assert clear.inferences == clear.dataset.inferences != ()
 
 
+def test_a_bad_row_leaves_the_columns_that_their_names_tell() -> None:
+    shown = preview("x.csv", b"userId,movieId,rating\n1,2,good\n")
+    assert "good" in str(shown.problem)
+    assert shown.reading == Reading(user="userId", item="movieId", rating="rating")
+    two = preview("x.csv", b"timestamp,time,userId,movieId\n1,2,3\n")
+    assert two.reading == Reading(user="userId", item="movieId", time="timestamp")
+    assert preview("x.csv", b"date,datetime,userId,movieId\n1,2,3\n").reading.time is None
+
+
 def test_columns_without_a_header_have_numbers() -> None:
     first = preview("x.csv", b"1,3,5\n2,4,4\n")
     assert str(first.problem).startswith("header is missing")

@@ -45,6 +45,11 @@ def test_a_reading_comes_back_from_its_texts(reading: Reading) -> None:
     assert (again, hash(again)) == (reading, hash(reading))
 
 
+def test_a_scale_is_written_with_a_comma_or_in_words() -> None:
+    for text in ("2,5", "2 to 5", " 2.0 , 5e0 "):
+        assert Reading.of_texts({"scale": text}).scale == (2.0, 5.0), text
+
+
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
@@ -55,7 +60,7 @@ def test_a_reading_comes_back_from_its_texts(reading: Reading) -> None:
         ({"header": "maybe"}, "header 'maybe' is not known; expected yes, none"),
         ({"separator": "#"}, "separator '#' is not known"),
         ({"layout": "broad"}, "expected long, wide"),
-        ({"scale": "5"}, "scale '5' is no scale; expected LOW,HIGH such as 1,5"),
+        ({"scale": "5"}, "scale '5' is no scale; expected the lowest and the highest rating, such as 1,5"),
         ({"scale": "5,1"}, "scale '5,1' is no scale"),
         ({"scale": "1,1"}, "is no scale"),
         ({"scale": "0,inf"}, "is no scale"),
