@@ -276,7 +276,7 @@ def draw_export(dataset: Dataset, mine: VisitorRatings, films: Sequence[cards.Fi
                 "Deletes all your ratings on every data set, your watchlist, votes, links, uploads and runs. This "
                 "cannot be undone. We keep only a note that a deletion happened."
             )
-            st.button("Erase", type="primary", on_click=erase, key="rate-erase")
+            st.button("Erase", on_click=erase, icon=":material/delete_forever:", key="rate-erase")
 
 
 def recommendations_csv(films: Sequence[cards.Film]) -> str:

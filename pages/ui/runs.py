@@ -164,6 +164,6 @@ def rename(id: str) -> None:
     title = st.text_input("Title", value=job.title, max_chars=80)
     if not title.strip():
         messages.field_error("a run needs a title")
-    elif st.button("Rename", type="primary"):
+    elif st.button("Rename"):
         jobs.jobs().rename(id, plain(title))
         st.rerun()

@@ -10,7 +10,7 @@ from recengine.data.readers.archive import GZIP, UPLOAD_LIMIT, Files, Gunzipped,
 from recengine.data.readers.columns import candidates
 from recengine.data.readers.delimited import Rows
 from recengine.data.readers.typed import first_rows, is_typed
-from recengine.data.reading import Inference, Reading
+from recengine.data.reading import ROLES, Inference, Reading
 from recengine.data.sources import load_upload
 from recengine.errors import BadInput
 
@@ -37,7 +37,8 @@ class Preview:
         if self.dataset:
             return self.dataset.reading
         sure = {role: self.names[at[0]] for role, at in candidates(self.names).items() if len(at) == 1}
-        return Reading(**sure)
+        user, item, rating, time, event = (sure.get(role) for role in ROLES)
+        return Reading(user, item, rating, time, event)
 
     @property
     def inferences(self) -> tuple[Inference, ...]:

@@ -39,7 +39,8 @@ def recommend_group(
 
     rankings : (M, n) int64, each user's own list, best first, padded with -1; what is missing in one is not listed
     strategy : `average`: the largest mean worth; `misery`: the largest worth to whom it is worth least; `turns`: the
-        user with the largest debt gets that item of the first 20 of their own list which is worth most to the others
+        user with the largest debt, of equals the one with the fewest turns, gets that item of the first 20 of their own
+        list which is worth most to the others
     owed : (M,) at least 0: how often each user gave way before (see `debts`); 1 + owed is the user's weight
 
     Raises BadInput for an unknown strategy, for k below 1, and for debts that do not fit.
@@ -100,7 +101,8 @@ def _in_turns(
     chosen: list[int] = []
     turns: list[int] = []
     while len(chosen) < k and left.any():
-        user = int(debt.argmax())
+        had = np.bincount(np.array(turns, np.int64), minlength=len(debt))
+        user = int(np.lexsort((had, -debt))[0])
         open_items = np.flatnonzero(left)
         shortlist = open_items[np.argsort(ranks[open_items, user], kind="stable")[:SHORTLIST]]
         best = int(shortlist[np.delete(worth[shortlist], user, axis=1).sum(1).argmax()])

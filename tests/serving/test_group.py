@@ -59,6 +59,13 @@ def test_turns_alternate_between_opposite_tastes_and_mind_the_others() -> None:
     assert listing.ranks[0].tolist() == [SHORTLIST, n - SHORTLIST + 1]
 
 
+def test_turns_alternate_where_what_one_gets_suits_the_other_more() -> None:
+    n = 3 * SHORTLIST
+    mine, yours = list(range(n)), [*range(SHORTLIST - 1, -1, -1), *range(SHORTLIST, n)]
+    listing = recommend_group(lists(mine, yours), strategy="turns", k=4)
+    assert listing.chosen_for.tolist() == [0, 1, 0, 1], "a turn with nothing owed afterwards is a turn all the same"
+
+
 def test_debts_by_hand() -> None:
     owed = debts([0, 0, 0], [1, 3, 7])
     assert owed.tolist() == [0, 0.5, pytest.approx(2 / 3)]
