@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -301,7 +302,8 @@ class PairModel(Recommender[PairConfigT]):
         items = torch.from_numpy(train.item_idx.astype(np.int64)).to(device)
         whole = self.config.negatives == 0
         shared_by = min(self.config.shared_by, len(users))
-        known = KnownPairs(train, device) if self.config.sampling != "approximate" else None
+        exact = self.config.sampling != "approximate"
+        known = cache(lambda: KnownPairs(train, device))  # compiled steps need none
         sampler = self.sampler(train, device)
         size = max(1, self.config.batch_size // shared_by) * shared_by
 
@@ -313,8 +315,8 @@ class PairModel(Recommender[PairConfigT]):
                 else:
                     negative = sampler.draw((len(rows) // shared_by, self.config.negatives), generator)
                 taken = None
-                if known is not None:
-                    taken = known(user, negative)  # (B, K)
+                if exact:
+                    taken = known()(user, negative)  # (B, K)
                 elif whole:
                     taken = negative == item[:, None]
                 yield user, item, negative, taken

@@ -38,6 +38,8 @@ class CompiledSteps:
         sampler: ItemSampler,
         known: Interactions | None,
     ) -> None:
+        from recengine.models.pair.softmax_kernel import mark_known
+
         self.train, self.optimizers, self.generator, self.sampler = train, optimizers, generator, sampler
         self.negatives, self.share, self.per_step, self.l2 = negatives, share, per_step, np.float32(l2)
         self.at_once = max(1, AT_ONCE // per_step) * per_step
@@ -53,10 +55,10 @@ class CompiledSteps:
             tables = [*tables, network.item_bias[:, None]]
             sums = [*sums, optimizer.state[network.item_bias]["sum"][:, None]]
         self.tables, self.sums = (tuple(each.detach().numpy() for each in side) for side in (tables, sums))
-        pairs = np.empty(0, np.int64) if known is None else np.unique(known.pairs)
+        pairs = np.empty(0, np.int64) if known is None else np.sort(known.pairs)
         user, item = np.divmod(pairs, train.n_items)
-        self.starts = np.concatenate([[0], np.bincount(user, minlength=train.n_users).cumsum()])
-        self.known = item.astype(np.int32)
+        starts = np.concatenate([[0], np.bincount(user, minlength=train.n_users).cumsum()])
+        self.known = mark_known(starts, item.astype(np.int32), train.n_items)
 
     def __call__(self, on_step: OnStep, *, learn: bool = True) -> float:
         """Take one epoch's steps and return the mean of their losses; or measure that of some of them."""
@@ -71,7 +73,7 @@ class CompiledSteps:
             on_step(n * self.at_once, len(order))
             negative = self.sampler.draw((len(rows) // self.share, self.negatives), self.generator)
             user, item = self.train.user_idx[rows.numpy()], self.train.item_idx[rows.numpy()]
-            of_users = (user, item, negative.numpy(), self.starts, self.known)
+            of_users = (user, item, negative.numpy(), self.known)
             total += take_steps(*of_users, self.tables, self.sums, tuple(rates), self.l2, self.per_step)
         for optimizer in self.optimizers:
             optimizer.step()  # without gradients it does nothing, but a schedule looks for it

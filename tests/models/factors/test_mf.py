@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.models.pair import base
+from recengine.models.pair.softmax_kernel import leave_out, mark_known
 from recengine.models.registry import model_class
 from recengine.training.config import RunConfig
 
@@ -60,7 +61,7 @@ def test_a_known_positive_is_a_negative_only_in_approximate_sampling(sampling: s
         {"item_bias": False, "schedule": "cosine"},
         {"sampling": "popularity", "batch_size": 64, "shared_by": 8},
         {"sampling": "approximate", "bias_learning_rate": 0.02},
-        {"negatives": 2},  # so few that each is searched for among the user's positives
+        {"embedding_dim": 40, "negatives": 33, "shared_by": 20},  # matrices of several tiles, the last ones not full
     ],
 )
 def test_compiled_steps_are_those_of_autograd(
@@ -80,6 +81,18 @@ def test_compiled_steps_are_those_of_autograd(
     expected = plain.network.state_dict()
     for name, values in compiled.network.state_dict().items():
         np.testing.assert_allclose(values, expected[name], atol=1e-3, err_msg=name)
+
+
+def test_a_known_item_is_left_out_although_others_share_its_bit() -> None:
+    liked = [[3, 35, 60], [], [28]]
+    starts, items = np.array([0, 3, 3, 4]), np.array([3, 35, 60, 28], np.int32)
+    for most, width in ((2**30, 64), (64, 32)):  # 3 and 35, 28 and 60 are one bit in 32
+        known = mark_known(starts, items, 64, most)
+        assert known[2].shape == (3, width // 32)
+        for item in (3, 28, 35, 60, 61):
+            row = np.zeros(3, np.float32)
+            leave_out(np.arange(3), item, 64, known, row)
+            assert (row == -np.inf).tolist() == [item in each for each in liked]
 
 
 @pytest.mark.parametrize("settings", [{"optimizer": "adam"}, {"loss": "bpr"}, {"dropout": 0.1}, {"clip": 1.0}])
