@@ -100,17 +100,17 @@ def short(count: float) -> str:
 
 
 def free_sides(
-    x: Sequence[float], y: Sequence[float], names: Sequence[str], *, width: float = 300, height: float = 150
+    x: Sequence[float], y: Sequence[float], names: Sequence[str], *, width: float = 230, height: float = 150
 ) -> list[str]:
     """Return on which side of its point each name stands, so that names cross neither points nor each other.
 
-    x, y : positions from 0 to 1 within a chart of `width` by `height` pixels
+    x, y : positions from 0 to 1 within a chart of `width` by `height` pixels, by default that of a phone
     """
     points = [(a * width, (1 - b) * height) for a, b in zip(x, y, strict=True)]
     taken = [(a - 7, b - 7, a + 7, b + 7) for a, b in points]
     sides: list[str] = []
     for (a, b), name in zip(points, names, strict=True):
-        wide, high = LABEL * 0.6 * len(name), LABEL * 1.2
+        wide, high = LABEL * 0.68 * len(name), LABEL * 1.2
         best = (float("inf"), "", (0.0, 0.0, 0.0, 0.0))
         for order, (level, side) in enumerate(product(("top", "bottom", "middle"), ("center", "right", "left"))):
             if (level, side) == ("middle", "center"):

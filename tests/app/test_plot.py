@@ -12,6 +12,7 @@ def test_names_of_points_close_together_stand_apart() -> None:
     assert free_sides([0.5], [0.5], ["MF"]) == ["top center"]
     one, other = free_sides([0.50, 0.53], [0.5, 0.5], ["EASE", "MF"])
     assert one != other
+    assert set(free_sides([0.77, 0.86], [0.86, 0.87], ["EASE", "MF"])) != {"bottom center"}, "one word on a phone"
     low, high = free_sides([0.5, 0.5], [0.50, 0.58], ["EASE", "MF"])
     assert low != "top center"  # where the other point is
     assert high == "top center"

@@ -56,6 +56,11 @@ def test_picking_a_viewer_by_typing_changes_page_and_address(open_page: OpenPage
     expect(page.get_by_label("Find a viewer")).to_have_value("")
     page.reload()
     expect(page.locator(".ticket .stub b")).to_have_text(wanted)
+    page.set_viewport_size({"width": 768, "height": 1024})
+    page.wait_for_function(
+        "document.querySelector('.ticket').getBoundingClientRect().bottom"
+        " < document.querySelector('.st-key-find').getBoundingClientRect().top"
+    )
 
 
 def test_walking_similar_films_and_stepping_back(open_page: OpenPage) -> None:

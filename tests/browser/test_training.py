@@ -86,6 +86,11 @@ def test_train_watch_leave_come_back_reload_and_use_the_model(open_page: OpenPag
     assert page.locator(BAR).count() == 1, "three points had come only when it was over"
     assert page.locator(".st-key-form [data-stale=true], .head [data-stale=true]").count() == 0
     expect(page.locator(".figures")).to_contain_text("/ 8")
+    page.set_viewport_size({"width": 768, "height": 1024})  # four figures in two rows, not three and one
+    page.wait_for_function(
+        "getComputedStyle(document.querySelector('.figures')).gridTemplateColumns.split(' ').length === 2"
+    )
+    page.set_viewport_size({"width": 1440, "height": 900})
     before = page.evaluate(POINTS)
 
     visit(page, "Viewers", ".st-key-top .film")
