@@ -32,15 +32,31 @@ def metadata_table(items: pd.DataFrame | None, columns: Sequence[str], n_items: 
 
 
 def term_matrix(items: pd.DataFrame) -> Tensor:
-    """Return (n_items, n_terms) float32: log(n_items / items with the term) where an item has it, else 0."""
-    lists = [items[c].fillna("").str.split(" & " if c == "director" else "|") for c in TERM_COLUMNS if c in items]
-    named = [(item, (i, term)) for i, column in enumerate(lists) for item, row in enumerate(column) for term in row]
-    pairs = [(item, term) for item, term in named if term[1]]
-    item_idx = np.array([item for item, _ in pairs], dtype=np.int64)
-    codes, unique = pd.factorize(pd.Series([term for _, term in pairs], dtype=object))
-    matrix = torch.zeros(len(items), len(unique))
-    matrix[torch.from_numpy(item_idx), torch.from_numpy(codes.astype(np.int64))] = 1.0
-    return matrix * torch.log(len(items) / matrix.sum(0).clamp(min=1))
+    """Return (n_items, n_terms), sparse: log(n_items / items with the term) where an item has it.
+
+    Items have few of the tens of thousands of tags that a large data set holds.
+    """
+    columns = [column for column in TERM_COLUMNS if column in items]
+    lists = [_values(items[column].fillna(""), " & " if column == "director" else "|") for column in columns]
+    parts = [pd.factorize(values) for values in lists]
+    width = np.cumsum([0, *(len(unique) for _, unique in parts)])
+    item = np.concatenate([np.empty(0, np.int64), *(values.index.to_numpy(np.int64) for values in lists)])
+    code = np.concatenate([np.empty(0, np.int64), *(codes + w for (codes, _), w in zip(parts, width, strict=False))])
+    at = torch.from_numpy(np.stack([item, code]))
+    rarity = torch.log(len(items) / torch.bincount(at[1], minlength=1).float())
+    return sparse_rows(at, rarity[at[1]], (len(items), int(width[-1])))
+
+
+def sparse_rows(indices: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return the matrix that holds the values (m,) at the indices (2, m), and zeros elsewhere."""
+    return torch.sparse_coo_tensor(indices, values, shape, check_invariants=True).coalesce()
+
+
+def shortened(matrix: Tensor, added: float = 1e-24) -> Tensor:
+    """Return a sparse matrix with each row divided by the root of its squared length and what is added to it."""
+    row, values = matrix.indices()[0], matrix.values()
+    squares = torch.zeros(len(matrix)).index_add_(0, row, values.square())
+    return sparse_rows(matrix.indices(), values / (squares + added).sqrt()[row], tuple(matrix.shape))
 
 
 def regressed(features: Tensor, rated: Tensor) -> Tensor:
@@ -118,14 +134,26 @@ def credit_table(items: pd.DataFrame | None, weights: dict[str, float], n_items:
 
 def _one_column(items: pd.DataFrame, column: str, least: int) -> Tensor:
     if column == "year":
-        decade = (items["year"] // 10 * 10).astype("string")
-        rows = pd.get_dummies(decade)
+        cells = (items["year"] // 10 * 10).astype("string").fillna("")
     else:
-        joined = items[column].fillna("").astype(str)
-        rows = joined.str.replace(" & ", "|", regex=False).str.get_dummies("|")
-    counts = rows.drop(columns="", errors="ignore").sum()
-    kept = counts[counts >= least].sort_values(ascending=False, kind="stable").index[:MOST_VALUES]
-    return torch.from_numpy(rows[kept].to_numpy(dtype="float32", copy=True))
+        cells = items[column].fillna("").astype(str).str.replace(" & ", "|", regex=False)
+    values = _values(cells, "|")
+    codes, unique = pd.factorize(values, sort=True)
+    counts = np.bincount(codes, minlength=len(unique))
+    kept = np.argsort(-counts, kind="stable")[: min(MOST_VALUES, int((counts >= least).sum()))]
+    place = np.full(len(unique), -1)
+    place[kept] = np.arange(len(kept))
+    table = np.zeros((len(items), len(kept)), np.float32)
+    is_kept = place[codes] >= 0
+    table[values.index[is_kept], place[codes[is_kept]]] = 1
+    return torch.from_numpy(table)
+
+
+def _values(cells: pd.Series, separator: str) -> pd.Series:
+    """Return each value of the items' lists once, under the item's position: no item has an empty one."""
+    values = cells.reset_index(drop=True).astype(object).str.split(separator).explode()
+    values = values[values.notna() & (values != "")]
+    return values[~pd.MultiIndex.from_arrays([values.index, values]).duplicated()]
 
 
 def _check(field: str, name: str, text: str) -> None:

@@ -25,7 +25,8 @@ from torch import Tensor
 from recengine.data.dataset import Dataset
 from recengine.errors import BadInput
 from recengine.models.base import Recommender
-from recengine.models.item_item.taste import FOCUS, LEAST_STRENGTH, POWER, SERIES_STEP, Taste
+from recengine.models.item_item.nearness import LEAST_STRENGTH, POWER
+from recengine.models.item_item.taste import FOCUS, SERIES_STEP, Taste
 from recengine.serving.event_log import STARS
 from recengine.serving.explain import SECOND
 from recengine.serving.recommend import PASSED_WEIGHT

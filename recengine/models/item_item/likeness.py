@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize, one_hot
+from torch.nn.functional import normalize
 
 from recengine.data.interactions import Interactions
 from recengine.data.titles import foreign, series_of
-from recengine.models.metadata import COLUMNS, metadata_table, regressed, term_matrix
+from recengine.models.metadata import COLUMNS, metadata_table, regressed, shortened, sparse_rows, term_matrix
 
 SHARES = {"genres": 0.25, "keywords": 0.7, "tags": 0.3, "director": 0.3}
 """What the cosine of a column counts, before all are divided by their sum: keywords are chosen, tags happen."""
@@ -35,7 +35,7 @@ class Traits(NamedTuple):
     genres  : (n_items, G) unit vectors of the genres
     content : (n_items, F): the product of h and i is what a ridge regression of a user's likes on what the items are
               says of i where only h is liked, and 0 for an average item
-    shared  : (n_items, D): what two items share but for their years, from 0 to 1
+    shared  : (n_items, D), sparse: what two items share but for their years and series, from 0 to 1
     year    : (n_items,), NaN where unknown; year_weight : () what the same year counts
     series  : (n_items,) its number, -1 where an item stands alone
     abroad  : (n_items, 1 + G) unit vectors of items whose titles show that they come from abroad: half of it that they
@@ -60,13 +60,14 @@ class Traits(NamedTuple):
         terms = {name: term_matrix(items[[name]]) for name in SHARES if name in items}
         total = sum(SHARES[name] for name in terms) + YEARS
         blocks = [_shortened(name, vectors) * (SHARES[name] / total) ** 0.5 for name, vectors in terms.items()]
-        genres = normalize(terms.get("genres", torch.zeros(n_items, 1)), dim=1, eps=1e-12)
+        none = sparse_rows(torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0), (n_items, 1))
+        genres = normalize(terms.get("genres", none).to_dense(), dim=1, eps=1e-12)
         abroad = torch.from_numpy(foreign(titles, others))[:, None].float()
         year = np.full(n_items, np.nan) if "year" not in items else items["year"].to_numpy(np.float64, na_value=np.nan)
         return cls(
             genres=genres,
             content=regressed(metadata_table(items, COLUMNS, n_items), rated),
-            shared=torch.cat([*blocks, one_hot(series + 1)[:, 1:] * SERIES**0.5, torch.zeros(n_items, 1)], dim=1),
+            shared=torch.cat([*blocks, none], dim=1).coalesce(),
             year=torch.from_numpy(year.astype(np.float32)),
             year_weight=torch.tensor(YEARS / total),
             series=series,
@@ -77,15 +78,30 @@ class Traits(NamedTuple):
         """Return (B, n_items) from 0 to 1: how much of what is known of the given items each other one shares."""
         apart = (self.year[item_idx][:, None] - self.year).abs()
         near = torch.exp(-apart / YEARS_APART).nan_to_num(0.0)
-        return (self.shared[item_idx] @ self.shared.T + self.year_weight * near).clamp(0, 1)
+        series = self.series[item_idx][:, None]
+        of_series = SERIES * ((series == self.series) & (series >= 0))
+        shared = torch.sparse.mm(self.shared, self.shared.index_select(0, item_idx).to_dense().T).T
+        return (shared + of_series + self.year_weight * near).clamp(0, 1)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the tensors by name, of which none is sparse."""
+        dense = {name: table for name, table in self._asdict().items() if name != "shared"}
+        return dense | {"shared_at": self.shared.indices(), "shared": self.shared.values()}
+
+    @classmethod
+    def restore(cls, state: dict[str, Tensor]) -> Traits:
+        """Take the tensors of `state` back."""
+        at, values = state["shared_at"], state["shared"]
+        shape = len(state["series"]), int(at[1].max()) + 1 if len(values) else 1
+        tables = {name: state[name] for name in cls._fields}
+        return cls(**tables | {"shared": sparse_rows(at, values, shape)})
 
 
 def _shortened(name: str, terms: Tensor) -> Tensor:
     """Return the terms (n_items, D) of a column as vectors of at most unit length; of genres all weigh the same."""
     if name == "genres":
-        return normalize((terms > 0).float(), dim=1)
-    few = FEW_TERMS if name == "tags" else 1e-9
-    return terms / (terms.square().sum(1, keepdim=True) + few).sqrt()
+        return shortened(sparse_rows(terms.indices(), (terms.values() > 0).float(), tuple(terms.shape)))
+    return shortened(terms, FEW_TERMS if name == "tags" else 1e-9)
 
 
 def together(ratings: Interactions, item_idx: Tensor) -> Tensor:

@@ -60,11 +60,15 @@ class Links:
         """Return the number of rows, which is that of the columns."""
         return len(self.starts) - 1
 
+    @property
+    def row(self) -> Tensor:
+        """Return (m,) the row of each value."""
+        return torch.repeat_interleave(torch.diff(self.starts))
+
     @cached_property
     def transposed(self) -> Links:
         """Return the matrix with rows and columns exchanged."""
-        row = np.repeat(np.arange(self.n), np.diff(self.starts.numpy()))
-        return Links.of(self.columns.numpy(), row, self.values.numpy(), self.n)
+        return Links.of(self.columns.numpy(), self.row.numpy(), self.values.numpy(), self.n)
 
     def sums(self, rows: Tensor, starts: Tensor, weight: Tensor) -> Tensor:
         """Return (B, n): for each of B bags the sum of its rows, times their weights, as `embedding_bag` does.
@@ -142,8 +146,8 @@ def with_tail(
     head[top] = True
     neighbours, values = _nearest(train, TAIL_LINKS, l2, train.n_users, head, on_step)
     outer = _links(neighbours, values * np.float32(factor), train.n_items)
-    row = np.concatenate([np.repeat(np.arange(train.n_items), np.diff(each.starts.numpy())) for each in (inner, outer)])
-    column, value = (torch.cat([getattr(inner, name), getattr(outer, name)]).numpy() for name in ("columns", "values"))
+    names = ("row", "columns", "values")
+    row, column, value = (torch.cat([getattr(inner, name), getattr(outer, name)]).numpy() for name in names)
     return Links.of(row, column, value, train.n_items)
 
 

@@ -95,6 +95,8 @@ def add_rows(starts, columns, values, rows, weight, bags, some, total):  # type:
     """
     for bag in some:
         for at in range(bags[bag], bags[bag + 1]):
+            if weight[at] == 0:
+                continue
             for cell in range(starts[rows[at]], starts[rows[at] + 1]):
                 total[bag, columns[cell]] += values[cell] * weight[at]
 

@@ -16,6 +16,7 @@ from recengine.data.interactions import Interactions
 from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.models.item_item import linear
 from recengine.models.item_item.likeness import SPREAD, Traits, together, trust
+from recengine.models.item_item.nearness import LEAST_STRENGTH, Nearness
 from recengine.models.metadata import COLUMNS, without_metadata
 from recengine.models.ratings.stars import STATE, PredictsStarsToo, StarPredictor, quality
 from recengine.models.recency import TwoSidedConfig
@@ -26,12 +27,6 @@ LIKED, DISLIKED = 0.75, 0.45
 """Parts of the rating scale from which on a rating is a like, and up to which it is a dislike: 4 and 2.5 of 5 stars."""
 LIKES_OF_L2, GROWTH, MOST = 80_000, 1.3, 150.0
 """Likes in training up to which the penalty is as set, the power by which it then grows, and how many times at most."""
-LEAST_STRENGTH = 0.02
-"""Weights between items that are smaller are not blown up to full size."""
-POWER = 2.0
-"""Of the nearness to a dislike: what is only a little like it hardly loses."""
-NUMBERS_AT_ONCE = 2**25
-"""Numbers of the nearness of dislikes to all items that are held at once."""
 SERIES_STEP = 1.0
 """What an item beyond the cap of its series loses: as much as the best item's collaborative score."""
 FOCUS = 2.0
@@ -139,7 +134,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
     abilities = ("similar", "fold-in", "explain", "ratings", "stars")
     summary = "Weighs your likes against your dislikes, in any order, and reads what films are about."
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
-    version = 9
+    version = 10
     learns_from = "ratings"
     hears_dislikes = True
     scores_from_history = True
@@ -167,6 +162,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         self.quality = quality(rated, high - low)
         self.n_unknown = int(without_metadata(context.items, COLUMNS, self.n_items).sum())
         self.traits = Traits.of(context.items, self.n_items, ~self._is_fresh())
+        self.nearness = Nearness(self.weights, self.traits.series[self.linked])
 
     def _position(self) -> Tensor:
         """Return (n_items,) where each item stands in the weights, -1 where it does not."""
@@ -194,7 +190,8 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         liked, largest = self._liked(evidence)
         scores += liked.div_(largest)
         if evidence.dislike.any():
-            scores -= self._spread(self._taken(evidence))
+            row, _, dislike = self._links(evidence)
+            scores -= self._spread(self.nearness.sums(row, evidence.starts, dislike))
         for table, weight, power in self._tables():
             shared, size = self._shared(evidence, table)
             scores += shared.mul_(weight).mul_(size**power)
@@ -220,13 +217,6 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         position = self._position()[evidence.item]
         known = (position >= 0).float()
         return position.clamp(min=0), evidence.like * known, self.config.dislike_weight * evidence.dislike * known
-
-    def _nearness(self, row: Tensor) -> Tensor:
-        """Return (n, n_linked): how near each item is to those of some rows of the weights, 1 for its whole series."""
-        weights = linear.rows_of(self.weights, row).clamp(min=0)
-        near = (weights / weights.amax(1, keepdim=True).clamp(min=LEAST_STRENGTH)) ** POWER
-        series = self.traits.series[self.linked]
-        return torch.where((series[row][:, None] == series) & (series >= 0), 1.0, near)
 
     def _damped(self) -> Tensor:
         return (self.counts[self.linked] + 1) ** -self.config.damping
@@ -259,14 +249,6 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         """Return (n_items,) bool: which items nobody has rated."""
         return torch.from_numpy(self.past.item_counts == 0)
 
-    def _taken(self, evidence: Evidence) -> Tensor:
-        """Return (n_users, n_linked): what the dislikes take."""
-        row, _, dislike = self._links(evidence)
-        taken, user = torch.zeros(len(evidence.starts), len(self.linked)), evidence.users()
-        for some in dislike.nonzero()[:, 0].split(max(1, NUMBERS_AT_ONCE // len(self.linked))):
-            taken.index_add_(0, user[some], self._nearness(row[some]) * dislike[some, None])
-        return taken
-
     def _shared(self, evidence: Evidence, table: Tensor) -> tuple[Tensor, Tensor]:
         """Return (n_users, n_items) what is shared with likes less dislikes, and its largest size (n_users, 1)."""
         shared = evidence.total(table, evidence.item, self._signed(evidence)) @ table.T
@@ -286,7 +268,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         if known.any():
             (row, like, dislike), at = self._links(evidence), column[known]
             given[known] = linear.rows_of(self.weights, row)[:, at].T * like * self._damped()[at][:, None]
-            taken[known] = self._nearness(row)[:, at].T * dislike
+            taken[known] = self.nearness.rows(row)[:, at].T * dislike
         parts = given / self._liked(evidence)[1] - taken
         for table, weight, power in self._tables():
             size = self._shared(evidence, table)[1]
@@ -331,7 +313,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
             **linear.state_of("weights", self.weights),
             **{name: getattr(self, name) for name in _LEARNED},
             **{f"past_{name}": torch.from_numpy(getattr(self.past, name).copy()) for name in _PAST},
-            **{f"trait_{name}": table for name, table in self.traits._asdict().items()},
+            **{f"trait_{name}": tensor for name, tensor in self.traits.state().items()},
             **{f"stars_{name}": tensor for name, tensor in self.star_predictor.state().items()},
         }
 
@@ -339,7 +321,8 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         self.weights = linear.restored("weights", state)
         for name in _LEARNED:
             setattr(self, name, state[name])
-        self.traits = Traits(*(state[f"trait_{name}"] for name in Traits._fields))
+        self.traits = Traits.restore({name.removeprefix("trait_"): state[name] for name in state if "trait_" in name})
+        self.nearness = Nearness(self.weights, self.traits.series[self.linked])
         self.star_predictor = StarPredictor()
         self.star_predictor.restore({name: state[f"stars_{name}"] for name in STATE})
         past = {name: state[f"past_{name}"].numpy() for name in _PAST}

@@ -21,7 +21,7 @@ from torch.nn.functional import normalize
 from recengine.data.interactions import Interactions
 from recengine.data.sequences import Sequences
 from recengine.models.item_item.taste import DISLIKED, LIKED
-from recengine.models.metadata import TERM_COLUMNS, term_matrix
+from recengine.models.metadata import TERM_COLUMNS, shortened, term_matrix
 from recengine.models.ratings.stars import quality
 from recengine.training.catalogue_softmax import catalogue_softmax_loss
 
@@ -102,7 +102,7 @@ def item_vectors(likes: Interactions, items: pd.DataFrame | None, dim: int) -> T
     columns = [column for column in TERM_COLUMNS if items is not None and column in items]
     for weight, table in ((GENRE_WEIGHT, [c for c in columns if c == "genres"]), (TERM_WEIGHT, columns)):
         if items is not None and table:
-            parts.append((weight * normalize(term_matrix(items[table]), dim=1, eps=1e-12).T).to_sparse())
+            parts.append(weight * shortened(term_matrix(items[table])).T)
     matrix = torch.cat(parts).coalesce()
     rank = min(dim, *matrix.shape)
     _, size, right = torch.svd_lowrank(matrix, rank, niter=3)

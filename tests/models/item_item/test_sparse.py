@@ -13,6 +13,7 @@ from recengine.errors import BadInput
 from recengine.models.base import Recommender
 from recengine.models.item_item import linear, sparse
 from recengine.models.item_item.linear import gram_matrix, ridge_weights
+from recengine.models.item_item.nearness import Nearness
 from recengine.models.item_item.sparse import Links, approximate_ridge
 from recengine.models.registry import model_class
 from recengine.testing import check
@@ -149,6 +150,26 @@ def test_sums_of_rows_are_those_of_the_full_matrix(monkeypatch: pytest.MonkeyPat
     expected = embedding_bag(rows, torch.from_numpy(full), starts, mode="sum", per_sample_weights=weight)
     assert torch.allclose(links.sums(rows, starts, weight), expected, atol=1e-6)
     assert np.array_equal(links.transposed.dense(torch.arange(20)).numpy(), full.T)
+
+
+def test_what_is_near_a_dislike_is_the_same_from_sparse_weights() -> None:
+    rng = np.random.default_rng(1)
+    full = np.where(rng.random((20, 20)) < 0.3, rng.normal(size=(20, 20)), 0).astype(np.float32)
+    full[4] = 0
+    row, column = full.nonzero()
+    series = torch.from_numpy(rng.integers(-1, 6, 20))
+    dense = Nearness(torch.from_numpy(full), series)
+    sparse_ones = Nearness(Links.of(row, column, full[row, column], 20), series)
+    assert torch.allclose(sparse_ones.rows(torch.arange(20)), dense.rows(torch.arange(20)), atol=1e-6)
+    near = dense.rows(torch.arange(20))
+    assert (near[(series[:, None] == series) & (series >= 0)] == 1).all()
+    rows, starts, weight = torch.tensor([3, 3, 0, 19, 4]), torch.tensor([0, 2, 2]), torch.tensor([1.0, 0, 0.5, 1, 3])
+    expected = embedding_bag(rows, near, starts, mode="sum", per_sample_weights=weight)
+    for each in (dense, sparse_ones):
+        assert torch.allclose(each.sums(rows, starts, weight), expected, atol=1e-6)
+    alone = Nearness(Links.of(row, column, full[row, column], 20), torch.full((20,), -1))
+    assert torch.allclose(alone.rows(torch.tensor([0]))[0].max(), torch.tensor(1.0))
+    assert alone.rows(torch.tensor([4])).abs().sum() == 0
 
 
 @pytest.mark.parametrize("name", ["item-knn", "ease", "slim", "slist", "taste"])
