@@ -252,7 +252,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
     def _shared(self, evidence: Evidence, table: Tensor) -> tuple[Tensor, Tensor]:
         """Return (n_users, n_items) what is shared with likes less dislikes, and its largest size (n_users, 1)."""
         shared = evidence.total(table, evidence.item, self._signed(evidence)) @ table.T
-        return shared, shared.abs().amax(1, keepdim=True).clamp(min=1e-9)
+        return shared, torch.maximum(shared.amax(1), -shared.amin(1))[:, None].clamp(min=1e-9)
 
     def _signed(self, evidence: Evidence) -> Tensor:
         disliked = self.config.shared_dislike * evidence.shares(evidence.dislike)
@@ -277,14 +277,16 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
 
     def arrange(self, scores: Tensor) -> Tensor:
         """Lower, in place, the scores (B, n_items) of all but the best `series_cap` items of each series."""
-        sizes = torch.bincount(self.traits.series + 1)[1:]
-        if not self.config.series_cap or not len(sizes) or int(sizes.max()) <= self.config.series_cap:
+        series, cap = self.traits.series, self.config.series_cap
+        sizes = torch.bincount(series + 1)[1:]
+        sizes[sizes <= cap] = 0
+        if not cap or not sizes.any():
             return scores
-        member = (self.traits.series >= 0).nonzero()[:, 0]
+        member = ((series >= 0) & (sizes[series] > 0)).nonzero()[:, 0]
         order = scores[:, member].argsort(dim=1, descending=True, stable=True)
-        order = order.gather(1, self.traits.series[member][order].argsort(dim=1, stable=True))  # by series, best first
+        order = order.gather(1, series[member][order].argsort(dim=1, stable=True))  # by series, best first
         rank = torch.arange(len(member)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
-        excess = (rank >= self.config.series_cap).nonzero()[:, 0]
+        excess = (rank >= cap).nonzero()[:, 0]
         lowered = member[order[:, excess]]
         return scores.scatter_add_(1, lowered, torch.full(lowered.shape, -SERIES_STEP))
 
