@@ -36,6 +36,7 @@ THEME = {
     "line": Colour("#ddd7ca", "#2a2e3a"),
     "ink": Colour("#1a1c22", "#eceae4"),
     "soft": Colour("#5c5a55", "#a3a6b0"),
+    "label": Colour("#5c5a55", "#eceae4"),
     "accent": Colour("#97500a", "#f2b544"),
     "on-accent": Colour("#ffffff", "#17120a"),
     "rule": Colour("rgb(40 60 120 / 7%)", "rgb(150 170 255 / 5%)"),

@@ -81,7 +81,7 @@ def draw_picture(dataset: Dataset, mine: VisitorRatings, listed: Sequence[int]) 
     st.html('<h3 class="part-title">A picture</h3>')
     titles = ", ".join(plain(film.title) for film in films)
     st.image(svg, width=640, alt=f"Your list as a picture: {titles}")
-    with st.container(horizontal=True, key="picture-actions"):
+    with st.container(horizontal=True, vertical_alignment="center", key="picture-actions"):
         _as_png(
             key="picture-png",
             width="content",

@@ -47,7 +47,7 @@ def test_streamlit_s_theme_has_the_colours_of_the_palette(mode: str) -> None:
 def test_text_is_readable_on_its_background(mode: str) -> None:
     named = {name: getattr(colour, mode) for name, colour in palette.THEME.items()}
     for under in ("paper", "surface", "raised"):
-        for text in ("ink", "soft", "accent", "error"):
+        for text in ("ink", "soft", "label", "accent", "error"):
             assert contrast(named[text], named[under]) >= 4.5, (text, under)
     for text, under in (("on-accent", "accent"), ("on-middle", "middle"), ("on-low", "low")):
         assert contrast(named[text], named[under]) >= 4.5, (text, under)

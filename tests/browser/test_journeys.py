@@ -140,6 +140,22 @@ def test_text_stands_out_from_its_background(open_page: OpenPage) -> None:
             assert contrast >= 4.5, f"{selector} has a contrast of {contrast:.1f} in {scheme}"
 
 
+def test_labels_of_charts_stand_out_from_their_background(open_page: OpenPage) -> None:
+    page = open_page("/data")
+    labels = (
+        ".st-key-chart-popularity .xtick text",
+        ".st-key-chart-popularity .xtitle",
+        ".st-key-chart-ratings .bartext",
+    )
+    for label in labels:
+        expect(page.locator(label).first).to_be_visible()
+    for scheme in SCHEMES:
+        turn(page, scheme)
+        for label in labels:
+            contrast = page.evaluate(CONTRAST, label)
+            assert contrast >= 4.5, f"{label} has a contrast of {contrast:.1f} in {scheme}"
+
+
 def test_cards_are_reached_and_opened_by_keyboard(open_page: OpenPage) -> None:
     page = open_page("/viewers?user=12")
     expect(page.locator(".st-key-top .film")).to_have_count(10)
@@ -179,7 +195,9 @@ CONTRAST = """selector => {
   const element = document.querySelector(selector);
   let ground = element;
   while (ground && rgb(getComputedStyle(ground).backgroundColor)[3] < 255) ground = ground.parentElement;
-  const [a, b] = [rgb(getComputedStyle(element).color), rgb(getComputedStyle(ground).backgroundColor)].map(light);
+  const {color, fill} = getComputedStyle(element);
+  const text = element instanceof SVGElement ? fill : color;
+  const [a, b] = [text, getComputedStyle(ground).backgroundColor].map(each => light(rgb(each)));
   return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) }"""
 
 

@@ -77,6 +77,11 @@ def test_a_link_opens_in_another_browser_until_it_is_taken_back(
     page.get_by_role("button", name="Create a link").click()
     address = page.locator(".stCode").inner_text().strip()
     assert address.startswith(f"{server.url}/shared?link=")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function(
+        "(([open, back]) => open.top === back.top)([...document.querySelectorAll("
+        "'.st-key-shared-0 a, [class*=st-key-revoke-]')].map(each => each.getBoundingClientRect()))"
+    )  # its two buttons, in one row
 
     other = browser.new_context().new_page()
     asked: list[Request] = []
