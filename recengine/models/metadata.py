@@ -52,6 +52,18 @@ def sparse_rows(indices: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tens
     return torch.sparse_coo_tensor(indices, values, shape, check_invariants=True).coalesce()
 
 
+def dense_rows(matrix: Tensor, rows: Tensor) -> Tensor:
+    """Return some rows (B,) of a sparse matrix in full, (B, n), which `index_select` fails to do in inference mode."""
+    row, column = matrix.indices()
+    start, end = (torch.searchsorted(row, rows, right=right) for right in (False, True))
+    length = end - start
+    bag = torch.repeat_interleave(length)
+    at = torch.arange(len(bag)) + (start - length.cumsum(0) + length)[bag]
+    dense = torch.zeros(len(rows), matrix.shape[1])
+    dense[bag, column[at]] = matrix.values()[at]
+    return dense
+
+
 def shortened(matrix: Tensor, added: float = 1e-24) -> Tensor:
     """Return a sparse matrix with each row divided by the root of its squared length and what is added to it."""
     row, values = matrix.indices()[0], matrix.values()

@@ -12,7 +12,15 @@ from torch.nn.functional import normalize
 
 from recengine.data.interactions import Interactions
 from recengine.data.titles import foreign, series_of
-from recengine.models.metadata import COLUMNS, metadata_table, regressed, shortened, sparse_rows, term_matrix
+from recengine.models.metadata import (
+    COLUMNS,
+    dense_rows,
+    metadata_table,
+    regressed,
+    shortened,
+    sparse_rows,
+    term_matrix,
+)
 
 SHARES = {"genres": 0.25, "keywords": 0.7, "tags": 0.3, "director": 0.3}
 """What the cosine of a column counts, before all are divided by their sum: keywords are chosen, tags happen."""
@@ -80,7 +88,7 @@ class Traits(NamedTuple):
         near = torch.exp(-apart / YEARS_APART).nan_to_num(0.0)
         series = self.series[item_idx][:, None]
         of_series = SERIES * ((series == self.series) & (series >= 0))
-        shared = torch.sparse.mm(self.shared, self.shared.index_select(0, item_idx).to_dense().T).T
+        shared = torch.sparse.mm(self.shared, dense_rows(self.shared, item_idx).T).T
         return (shared + of_series + self.year_weight * near).clamp(0, 1)
 
     def state(self) -> dict[str, Tensor]:

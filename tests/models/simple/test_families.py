@@ -11,7 +11,7 @@ import torch
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.metadata import RIDGE, metadata_table, term_matrix
+from recengine.models.metadata import RIDGE, dense_rows, metadata_table, term_matrix
 from recengine.models.registry import model_class
 from recengine.models.simple.contextual import daypart
 from recengine.models.simple.demographic import Demographic
@@ -39,6 +39,15 @@ def test_the_rare_tags_of_a_large_catalogue_take_hardly_any_memory() -> None:
     assert table.sum(0).tolist() == [10_000, 3_334, 3_333, 3_333]
     assert terms.shape == (10_000, 20_004)
     assert terms.is_sparse
+
+
+def test_rows_of_sparse_terms_are_read_in_inference_mode_too() -> None:
+    tags = pd.DataFrame({"tags": [f"all|{i % 3}|{i % 7}|rare {i}" if i % 5 else "" for i in range(20_000)]})
+    with torch.inference_mode():
+        terms = term_matrix(tags)
+        rows = dense_rows(terms, torch.tensor([10, 7, 19_999, 7]))
+    assert torch.equal(rows, terms.to_dense()[[10, 7, 19_999, 7]])
+    assert rows[0].sum() == 0
 
 
 def test_content_recommends_items_of_similar_metadata_that_no_user_has_seen() -> None:
