@@ -81,6 +81,33 @@ def implicit_als(case: Case) -> Work:
     return work
 
 
+def implicit_bpr(case: Case) -> Work:
+    from implicit.cpu.bpr import BayesianPersonalizedRanking
+
+    rows, factors, rate, epochs = table(case), int(case["factors"]), float(case["rate"]), int(case["epochs"])
+
+    def work() -> Case:
+        model = BayesianPersonalizedRanking(factors, rate, 0.001, iterations=epochs, num_threads=1, random_state=0)
+        model.fit(rows, show_progress=False)
+        return {"users": model.user_factors, "items": model.item_factors}
+
+    return work
+
+
+def lightfm_warp(case: Case) -> Work:
+    from lightfm import LightFM
+
+    rows, factors, rate, epochs = table(case).tocoo(), int(case["factors"]), float(case["rate"]), int(case["epochs"])
+
+    def work() -> Case:
+        model = LightFM(factors, loss="warp", learning_rate=rate, max_sampled=10, random_state=0)
+        model.fit(rows, epochs=epochs, num_threads=1)
+        (bias, items), (_, users) = model.get_item_representations(), model.get_user_representations()
+        return {"users": np.c_[users, np.ones(len(users), np.float32)], "items": np.c_[items, bias]}
+
+    return work
+
+
 def implicit_cosine(case: Case) -> Work:
     from implicit.nearest_neighbours import CosineRecommender
 

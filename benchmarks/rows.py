@@ -139,6 +139,28 @@ def alternating(rival: str, full: str) -> Callable[[bool], Pair]:
     return make
 
 
+def sampled(rival: str, full: str, epochs: int, settings: Mapping[str, float]) -> Callable[[bool], Pair]:
+    """Return what pairs `mf` with a rival that learns from sampled negatives, too, with its best settings of a grid.
+
+    epochs : the first that are above the rival's best NDCG; the grid is that of `benchmarks.training rivals`
+    """
+
+    def make(quick: bool) -> Pair:
+        split = split_of(quick, full)
+
+        def ours() -> Case:
+            product = fitted("mf", split.train, epochs).product()  # type: ignore[attr-defined]
+            ones = torch.ones(len(product.users), 1)
+            return {
+                "users": torch.cat([product.users, ones], 1),
+                "items": torch.cat([product.items, product.item_bias[:, None]], 1),
+            }
+
+        return Pair(ours, rival, ndcg_of_vectors(split), case_of(split.train, **settings))
+
+    return make
+
+
 def listed(model: Recommender, rows: Interactions) -> Case:
     """Return everybody's lists."""
     with torch.inference_mode():
@@ -238,6 +260,18 @@ ROWS: Mapping[str, Row] = {
     "slim": Row("fastslim", "objective, less is better", slim, "fastslim"),
     "ials": Row("implicit's ALS", NDCG, alternating("implicit_als", "ml-1m-ordered"), "implicit"),
     "ials, small": Row("LensKit's ImplicitMF", NDCG, alternating("lenskit_als", "ml-100k"), "lenskit"),
+    "mf": Row(
+        "implicit's BPR",
+        NDCG,
+        sampled("implicit_bpr", "ml-100k", 4, {"factors": 64, "rate": 0.03, "epochs": 20}),
+        "implicit",
+    ),
+    "mf, further": Row(
+        "LightFM's WARP",
+        NDCG,
+        sampled("lightfm_warp", "ml-100k", 6, {"factors": 32, "rate": 0.05, "epochs": 24}),
+        "lightfm-next",
+    ),
     "item-knn": Row(
         "implicit's cosine", NDCG, item_item("item-knn", "implicit_cosine", "ml-1m-ordered", neighbours=50), "implicit"
     ),
