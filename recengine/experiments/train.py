@@ -25,7 +25,7 @@ from recengine.models.registry import configure, fit_final, model_class, what_fi
 from recengine.training.config import Config, RunConfig, Settings
 from recengine.training.progress import OnEpoch
 
-ALWAYS, A_ROW = 150_000_000, 400
+ALWAYS, A_ROW = 150_000_000, 200
 """Bytes that any training takes, and that each rating adds, as measured."""
 CONTAINER = Path("/sys/fs/cgroup")
 """Where Linux gives a container's memory."""

@@ -35,6 +35,8 @@ HALF_EVIDENCE, MOST_EVIDENCE = 8.0, 0.5
 SHRINK, CHANCE, SPREAD = 2.0, 0.3, 0.8
 """Users: what is added to the denominator of a cosine; the part of what chance would give that is taken off; and the
 power that spreads what is left over the scale."""
+MOST_USERS = 4096
+"""Users of an item whose ratings are counted: a film that 80,000 have rated is as like another by these."""
 
 
 class Traits(NamedTuple):
@@ -112,15 +114,25 @@ def _shortened(name: str, terms: Tensor) -> Tensor:
     return shortened(terms, FEW_TERMS if name == "tags" else 1e-9)
 
 
-def together(ratings: Interactions, item_idx: Tensor) -> Tensor:
-    """Return (B, n_items) from 0 to 1: the cosine of who rated both, less part of what chance would give it."""
-    counts = torch.from_numpy(ratings.item_counts.astype(np.float32))
-    both = torch.zeros(len(item_idx), ratings.n_items)
+def likeness_by_users(ratings: Interactions, like: float, liked: Tensor, item_idx: Tensor) -> Tensor:
+    """Return (B, n_items) from 0 to 1, by who rated and who liked both: by how much of a cosine is no chance.
+
+    like : least rating of a like; liked : (n_items,) how many like each item. Of the users of an item, `MOST_USERS`
+    spread over all of them stand for the others.
+    """
+    rated = torch.from_numpy(ratings.item_counts.astype(np.float32))
+    alike = torch.zeros(len(item_idx), ratings.n_items)
     for row, item in enumerate(item_idx.tolist()):
-        theirs = ratings.of_users(ratings.user_idx[ratings.item_idx == item])
-        both[row] = torch.from_numpy(theirs.item_counts.astype(np.float32))
-    product = counts[item_idx][:, None] * counts
-    return ((both - CHANCE * product / max(1, ratings.n_users)) / (product.sqrt() + SHRINK)).clamp(min=0)
+        rows = np.flatnonzero(ratings.item_idx == item)
+        rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_USERS)).astype(np.int64)]
+        theirs, likes = ratings.of_users(ratings.user_idx[rows]), ratings.rating[rows] >= like
+        both_like = theirs.select(likes[theirs.user_idx] & (theirs.rating >= like))
+        for both, counts, n in ((theirs, rated, len(rows)), (both_like, liked, int(likes.sum()))):
+            common = torch.from_numpy(both.item_counts.astype(np.float32)) * (counts[item] / max(1, n))
+            product = counts[item] * counts
+            beyond_chance = common - CHANCE * product / max(1, ratings.n_users)
+            alike[row] += (beyond_chance / (product.sqrt() + SHRINK)).clamp(min=0)
+    return (alike / 2) ** SPREAD
 
 
 def trust(n_ratings: Tensor) -> Tensor:

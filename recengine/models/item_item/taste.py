@@ -15,7 +15,7 @@ from torch.nn.functional import embedding_bag
 from recengine.data.interactions import Interactions
 from recengine.models.base import FitContext, Recommender, as_indices
 from recengine.models.item_item import linear
-from recengine.models.item_item.likeness import SPREAD, Traits, together, trust
+from recengine.models.item_item.likeness import Traits, likeness_by_users, trust
 from recengine.models.item_item.nearness import LEAST_STRENGTH, Nearness
 from recengine.models.metadata import COLUMNS, without_metadata
 from recengine.models.ratings.stars import STATE, PredictsStarsToo, StarPredictor, quality
@@ -299,8 +299,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
 
     def likeness_by_users(self, item_idx: Tensor) -> Tensor:
         """Return (B, n_items) from 0 to 1, by who rated and who liked both."""
-        liked = self.past.select(self.past.rating >= self.limits[0].item())
-        return ((together(self.past, item_idx) + together(liked, item_idx)) / 2) ** SPREAD
+        return likeness_by_users(self.past, self.limits[0].item(), self.counts, item_idx)
 
     def likeness_by_content(self, item_idx: Tensor) -> Tensor:
         """Return (B, n_items) from 0 to 1, by what both are."""

@@ -14,8 +14,8 @@ from recengine.data.interactions import Interactions
 from recengine.data.reading import Reading
 from recengine.data.sources import from_frame
 from recengine.data.titles import series_of
-from recengine.models.item_item import taste
-from recengine.models.item_item.likeness import Traits
+from recengine.models.item_item import likeness, taste
+from recengine.models.item_item.likeness import CHANCE, SHRINK, SPREAD, Traits, likeness_by_users
 from recengine.models.item_item.taste import Taste, TasteConfig
 from recengine.models.metadata import RIDGE, metadata_table
 from recengine.serving.explain import contributions
@@ -262,3 +262,27 @@ def test_the_penalty_grows_with_the_likes_up_to_a_limit(tiny: Dataset, monkeypat
     usual, more, most = weights(1e6), weights(100.0), weights(1.0)
     assert usual.abs().sum() > more.abs().sum() > most.abs().sum()
     assert torch.equal(weights(0.1), most)
+
+
+def test_some_users_of_a_popular_item_stand_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    fond = rng.random((3000, 1)) < 0.5
+    rated = rng.random((3000, 12)) < np.where(fond == (np.arange(12) < 6), 0.8, 0.2)
+    users, items = rated.nonzero()
+    rating = rng.integers(1, 6, len(users))
+    rows = Interactions.from_pairs(users, items, rating=rating, n_users=3000, n_items=12)
+    liked = torch.from_numpy(rows.at_least(4).item_counts.astype(np.float32))
+    seeds = torch.arange(12)
+    table = np.zeros((3000, 12))
+    table[users, items] = rating
+    cosines = []
+    for chosen in (table > 0, table >= 4):
+        both, n = chosen.T.astype(float) @ chosen, chosen.sum(0)
+        expected = (both - CHANCE * np.outer(n, n) / 3000) / (np.sqrt(np.outer(n, n)) + SHRINK)
+        cosines.append(np.clip(expected, 0, None))
+    exact = (sum(cosines) / 2) ** SPREAD
+    assert np.allclose(likeness_by_users(rows, 4, liked, seeds), exact, atol=1e-5)
+    monkeypatch.setattr(likeness, "MOST_USERS", 400)
+    some = likeness_by_users(rows, 4, liked, seeds).numpy()
+    assert not np.allclose(some, exact, atol=1e-5)
+    assert np.abs(some - exact).max() < 0.1
