@@ -12,7 +12,8 @@ mf    : the seconds of CPU that `mf` takes to the best recall@20 of implicit's B
 lists : `recengine recommend --user` from the file of ratings to ten items, model by model, from the start of the
         process to its end, with the most memory that it held
 whole : `recengine train`, `recommend --user` and `evaluate` of the default model, each from the file
---large : 162,000 users x 59,000 items x 25 million ratings, as many as MovieLens 25M holds, each of another pair
+--large : 162,000 users x 59,000 items x 25 million ratings, as many as MovieLens 25M holds, each of another pair, with
+          as many tags, and with titles, some of them of one series, years and genres
 
 The generator: popularity by Zipf, activity by Pareto, 12 tastes, two thirds of a user's events in the own one.
 """
@@ -50,6 +51,8 @@ BPR_SETTINGS, BPR_TURNS, BPR_EPOCHS = [(0.03, l2) for l2 in (0.001, 0.01, 0.03)]
 """Learning rates and penalties of implicit's BPR, and in how many turns of how many epochs it learns at most."""
 MF_EPOCHS = 10
 LARGE = {"users": 162_000, "items": 59_000, "rows": 25_000_000}
+TAGGED, TAGS = 1_093_360, 73_050
+GENRES = ("Action", "Adventure", "Comedy", "Crime", "Documentary", "Drama", "Fantasy", "Horror", "Musical", "Mystery")
 
 
 def shop(n_users: int, n_items: int, n_rows: int, kinds: int = 12, seed: int = 1) -> pd.DataFrame:
@@ -80,6 +83,24 @@ def ratings(n_users: int, n_items: int, n_rows: int, seed: int = 1) -> pd.DataFr
     stars = 3.5 + rng.normal(0, 0.4, n_users)[user] + rng.normal(0, 0.4, n_items)[item] + rng.normal(0, 0.9, n_rows)
     rating = np.clip(np.round(2 * stars) / 2, 0.5, 5)
     return pd.DataFrame({"user_id": user, "item_id": item, "rating": rating, "timestamp": np.arange(n_rows)})
+
+
+def describe(folder: Path, n_items: int, seed: int = 1) -> None:
+    """Write movies.csv and tags.csv of made-up films, with as many tags and different ones as MovieLens 25M holds."""
+    rng = np.random.default_rng(seed)
+    syllables = np.array([a + b for a in "bdfgklmnprstvw" for b in "aeiou"])
+    words = ["".join(rng.choice(syllables, rng.integers(1, 4))).capitalize() for _ in range(9_000)]
+    names = [" ".join(rng.choice(words, rng.integers(1, 4))) for _ in range(n_items)]
+    for sequel in rng.choice(n_items, n_items // 12, replace=False):
+        names[sequel] = f"{names[rng.integers(n_items)]} {rng.choice(['II', 'III', '2', '3'])}"
+    titles = [f"{name} ({year})" for name, year in zip(names, rng.integers(1920, 2020, n_items), strict=True)]
+    genres = ["|".join(rng.choice(GENRES, rng.integers(1, 4), replace=False)) for _ in range(n_items)]
+    table = pd.DataFrame({"movieId": np.arange(n_items), "title": titles, "genres": genres})
+    table.to_csv(folder / "movies.csv", index=False)
+    weights = [1 / np.arange(1, n + 1) ** power for n, power in ((n_items, 0.7), (TAGS, 0.8))]
+    item, tag = (rng.choice(len(weight), TAGGED, p=weight / weight.sum()) for weight in weights)
+    tagged = pd.DataFrame({"userId": 0, "movieId": item, "tag": [f"tag {n}" for n in tag], "timestamp": 0})
+    tagged.to_csv(folder / "tags.csv", index=False)
 
 
 def split_of(events: pd.DataFrame) -> Split:
@@ -217,7 +238,7 @@ def measured(file: Path, title: str, *words: str) -> None:
     with tempfile.TemporaryFile("w+") as written, tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "recengine", *words, "--dataset", str(file), "--json", "--quiet"],
-            env=os.environ | {"RECENGINE_HOME": str(file.parent)},
+            env=os.environ | {"RECENGINE_HOME": str(file.parent / "home")},
             stdout=written,
             stderr=errors,
         )
@@ -253,10 +274,13 @@ def main() -> None:
         mf(events, 4.0 if options.large else 0.0)
     user = str(events["user_id"].iloc[0])
     with tempfile.TemporaryDirectory() as home:
-        file = Path(home) / "shop.csv"
+        file = Path(home) / "ratings.csv"
         names = {"user_id": "userId", "item_id": "movieId"}
         events.rename(columns=names).to_csv(file, index=False)
         del events
+        if options.large:
+            describe(file.parent, sizes["items"])
+            file = file.parent
         if "lists" in parts:
             lists(file, user, options.models)
         if "whole" in parts:
