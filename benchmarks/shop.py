@@ -274,7 +274,8 @@ def main() -> None:
         mf(events, 4.0 if options.large else 0.0)
     user = str(events["user_id"].iloc[0])
     with tempfile.TemporaryDirectory() as home:
-        file = Path(home) / "ratings.csv"
+        file = Path(home) / "data" / "ratings.csv"
+        file.parent.mkdir()
         names = {"user_id": "userId", "item_id": "movieId"}
         events.rename(columns=names).to_csv(file, index=False)
         del events
