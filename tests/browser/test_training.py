@@ -77,9 +77,9 @@ def visit(page: Page, name: str, selector: str) -> None:
 
 def test_train_watch_leave_come_back_reload_and_use_the_model(open_page: OpenPage, jobs: Jobs) -> None:
     page = open_page("/train")
-    fill(page, embedding_dim=96, negatives=128, epochs=8)
+    fill(page, embedding_dim=128, negatives=2500, epochs=8)
     job = start(page, jobs)
-    assert job.task.settings == {"embedding_dim": "96", "negatives": "128", "epochs": "8"}
+    assert job.task.settings == {"embedding_dim": "128", "negatives": "2500", "epochs": "8"}
     page.wait_for_function(
         f"() => {{ const n = ({POINTS})(); return n.length >= 2 && n[0] >= 3 && n[1] >= 3 }}", timeout=120_000
     )
@@ -98,7 +98,7 @@ def test_train_watch_leave_come_back_reload_and_use_the_model(open_page: OpenPag
     visit(page, "Train", BAR)
     page.reload()
     page.locator(f"{BAR}, .st-key-watch [data-testid=stAlert]").first.wait_for()
-    expect(page.locator(".st-key-watch .run-title")).to_contain_text("embedding dim 96")
+    expect(page.locator(".st-key-watch .run-title")).to_contain_text("embedding dim 128")
     page.wait_for_function(f"before => ({POINTS})().every((n, i) => n >= before[i])", arg=before)
 
     expect(page.locator(".st-key-watch [data-testid=stAlert]")).to_contain_text("every page", timeout=180_000)
@@ -106,7 +106,7 @@ def test_train_watch_leave_come_back_reload_and_use_the_model(open_page: OpenPag
     assert not running(job.pid or 0)
     page.get_by_role("link", name="See what it recommends").click()
     expect(page.locator(".st-key-top .film")).to_have_count(10)
-    expect(page.locator(".status")).to_contain_text("MF · embedding dim 96")
+    expect(page.locator(".status")).to_contain_text("MF · embedding dim 128")
     assert f"model={job.id}" in page.url
 
 
