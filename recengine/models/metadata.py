@@ -153,11 +153,11 @@ def _one_column(items: pd.DataFrame, column: str, least: int) -> Tensor:
     codes, unique = pd.factorize(values, sort=True)
     counts = np.bincount(codes, minlength=len(unique))
     kept = np.argsort(-counts, kind="stable")[: min(MOST_VALUES, int((counts >= least).sum()))]
-    place = np.full(len(unique), -1)
-    place[kept] = np.arange(len(kept))
+    position = np.full(len(unique), -1)
+    position[kept] = np.arange(len(kept))
     table = np.zeros((len(items), len(kept)), np.float32)
-    is_kept = place[codes] >= 0
-    table[values.index[is_kept], place[codes[is_kept]]] = 1
+    is_kept = position[codes] >= 0
+    table[values.index[is_kept], position[codes[is_kept]]] = 1
     return torch.from_numpy(table)
 
 

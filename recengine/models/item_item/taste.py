@@ -322,7 +322,9 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         self.weights = linear.restored("weights", state)
         for name in _LEARNED:
             setattr(self, name, state[name])
-        self.traits = Traits.restore({name.removeprefix("trait_"): state[name] for name in state if "trait_" in name})
+        self.traits = Traits.restore(
+            {name.removeprefix("trait_"): state[name] for name in state if name.startswith("trait_")}
+        )
         self.nearness = Nearness(self.weights, self.traits.series[self.linked])
         self.star_predictor = StarPredictor()
         self.star_predictor.restore({name: state[f"stars_{name}"] for name in STATE})

@@ -102,7 +102,9 @@ def test_what_the_compiled_steps_do_not_do_is_left_to_autograd(
     monkeypatch.setattr(base, "COMPILED_FROM", 0)
     monkeypatch.setattr(base, "CompiledSteps", None)  # to make one fails
     kind = model_class("mf")
-    kind(kind.Config.from_dict({"embedding_dim": 4, **settings})).fit(tiny.positives(4.0), run=RunConfig(epochs=1))
+    model = kind(kind.Config.from_dict({"embedding_dim": 4, **settings}))
+    model.fit(tiny.positives(4.0), run=RunConfig(epochs=1))
+    assert [result.epoch for result in model.training_log] == [1]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from recengine.data.sources import load_dataset
 from recengine.data.splits import leave_last
 from recengine.errors import BadInput
 from recengine.models.base import Recommender
-from recengine.models.metadata import credit_table, metadata_table, parse_columns, parse_credit
+from recengine.models.metadata import credit_table, parse_columns, parse_credit
 from recengine.models.pair import parts
 from recengine.models.pair.base import PairModel
 from recengine.models.pair.networks import INITIALISERS, Table
@@ -32,13 +32,6 @@ from recengine.training.progress import EpochResult, Stage
 
 PAIR = [name for name, kind in MODELS.items() if issubclass(kind, PairModel)]
 SMALL = {"embedding_dim": 6, "epochs": 3, "learning_rate": 0.05, "negatives": 8}
-FILMS = pd.DataFrame(
-    {
-        "genres": ["Action|Drama", "Drama", "", "Action|Comedy|Drama"],
-        "year": pd.array([1994, 1999, None, 2001], dtype="Int64"),
-        "director": ["A & B", "B", "", "A"],
-    }
-)
 
 
 def fitted(name: str, data: Dataset, items: pd.DataFrame | None = None, **settings: Any) -> Any:
@@ -221,24 +214,7 @@ def test_a_column_that_the_item_table_lacks_is_bad_input_even_with_one_that_it_h
     assert fitted("hybrid-joint", tiny, items=years).n_unknown == 0  # every item table has years, here empty ones
 
 
-def test_metadata_is_a_table_of_the_values_of_at_least_two_items() -> None:
-    genres = metadata_table(FILMS, ["genres"], 4)
-    assert genres.tolist() == [[1, 1], [1, 0], [0, 0], [1, 1]]  # Drama, Action; only one film is a Comedy
-    years = metadata_table(FILMS, ["year"], 4)
-    assert years.tolist() == [[1], [1], [0], [0]]  # the nineties; the only other decade has one film
-    assert metadata_table(None, ["genres"], 4).tolist() == [[0]] * 4
-    assert metadata_table(FILMS, ["tags"], 4).tolist() == [[0]] * 4
-
-
 # Partial credit, sampling, optimisers ---------------------------------------------------------------------------
-
-
-def test_credit_is_the_weight_of_each_shared_value() -> None:
-    table = credit_table(FILMS, parse_credit("genres:0.4,director:0.1"), 4)
-    shared = table @ table.T
-    assert shared[0, 1].item() == pytest.approx(0.4 + 0.1)  # Drama, and B
-    assert shared[0, 3].item() == pytest.approx(0.8 + 0.1)  # Action and Drama, and A
-    assert shared[0, 2].item() == 0.0
 
 
 def test_partial_credit_lowers_the_loss_of_negatives_of_the_same_genre_alone(tiny: Dataset) -> None:

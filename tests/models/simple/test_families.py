@@ -1,8 +1,5 @@
 """Content-based, demographic and contextual models, each by what only it can do."""
 
-import math
-import tracemalloc
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,43 +8,13 @@ import torch
 from recengine.data.dataset import Dataset
 from recengine.data.interactions import Interactions
 from recengine.errors import BadInput
-from recengine.models.metadata import RIDGE, dense_rows, metadata_table, term_matrix
+from recengine.models.metadata import RIDGE
 from recengine.models.registry import model_class
 from recengine.models.simple.contextual import daypart
 from recengine.models.simple.demographic import Demographic
 from recengine.serving.recommend import recommend, recommend_profile
 
 FILMS = pd.DataFrame({"genres": ["Drama|War", "Drama", "", "Comedy"], "director": ["A & B", "B", "", "C"]})
-
-
-def test_a_term_weighs_the_logarithm_of_its_rarity() -> None:
-    terms = term_matrix(FILMS).to_dense()
-    assert terms.sum(1)[2] == 0  # nothing is known of it
-    shared, rare = math.log(4 / 2), math.log(4 / 1)
-    assert terms[0].sum() == pytest.approx(2 * shared + 2 * rare)  # Drama and B are shared, War and A are not
-    assert terms[1].sum() == pytest.approx(2 * shared)
-
-
-def test_the_rare_tags_of_a_large_catalogue_take_hardly_any_memory() -> None:
-    tags = pd.DataFrame({"tags": [f"all|{i % 3}|rare {i}|rarer {i}" for i in range(10_000)]})
-    tracemalloc.start()
-    table, terms = metadata_table(tags, ("tags",), len(tags)), term_matrix(tags)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 1e8  # a number for each item and tag would take 8e8 bytes
-    assert table.shape == (10_000, 4)  # those that two items share, at least
-    assert table.sum(0).tolist() == [10_000, 3_334, 3_333, 3_333]
-    assert terms.shape == (10_000, 20_004)
-    assert terms.is_sparse
-
-
-def test_rows_of_sparse_terms_are_read_in_inference_mode_too() -> None:
-    tags = pd.DataFrame({"tags": [f"all|{i % 3}|{i % 7}|rare {i}" if i % 5 else "" for i in range(20_000)]})
-    with torch.inference_mode():
-        terms = term_matrix(tags)
-        rows = dense_rows(terms, torch.tensor([10, 7, 19_999, 7]))
-    assert torch.equal(rows, terms.to_dense()[[10, 7, 19_999, 7]])
-    assert rows[0].sum() == 0
 
 
 def test_content_recommends_items_of_similar_metadata_that_no_user_has_seen() -> None:
