@@ -89,7 +89,7 @@ def test_the_first_paint_has_the_colour_of_the_theme(server: Server, browser: Br
     other = {"light": "dark", "dark": "light"}[scheme]  # chosen by hand, as Streamlit keeps it
     page.evaluate("name => localStorage.setItem('stActiveTheme-/-v2', JSON.stringify(name))", other.capitalize())
     page.reload(wait_until="commit")
-    page.wait_for_function("document.documentElement.style.colorScheme !== ''")
+    page.wait_for_function("document.documentElement?.style.colorScheme")  # none before the page's first bytes
     assert page.evaluate(colour) != paper
     page.close()
 
