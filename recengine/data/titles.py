@@ -40,6 +40,9 @@ _NAMES = (
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _MOST_PARTS = 20
 """Numbers at the end of a title up to this one count the parts of a series; larger ones are years and names."""
+_YEARS = range(1900, 2100)
+"""Numbers that may be years: "Blade Runner 2049" goes on from "Blade Runner" where that one is there, too."""
+_SHORT_NUMBER = re.compile("[0-9]{1,4}")
 _LONGEST_SERIES = 15
 """More titles than these that share a beginning are no series: their names are numbered."""
 _COUNTERS = frozenset(("part", "episode", "chapter", "vol", "volume", "the"))
@@ -106,8 +109,9 @@ def series_of(titles: Sequence[str], others: Sequence[str] = ()) -> NDArray[np.i
     A series is what titles share before a colon, " and the " or the number of a part: "Star Wars: Episode V",
     "Rocky III", "Shrek 2" and "Shrek the Third" each find theirs, and a remake its original. A number is that of a part
     after "Part" and its like, where a part near it is there too, or where two words or more name the first one: not in
-    "Apollo 11" and "Apollo 13". Where no part has a number, all or none begin with an article: "The Mission" is no part
-    of "Mission: Impossible". Of several, the largest series is that of a title.
+    "Apollo 11" and "Apollo 13". A year is one where the first one is there: "Fantasia 2000". Where no part has a
+    number, all or none begin with an article: "The Mission" is no part of "Mission: Impossible". Of several, the
+    largest series is that of a title.
     """
     keys = [
         [_series_key(text) for text in dict.fromkeys((title, *other.split("|"))) if text or text == title]
@@ -179,9 +183,7 @@ def _series_key(raw: str) -> _SeriesKey:
     words = with_numbers(normalise(head if colon and head.strip() else title)).split(" ")
     if "and" in words[2:-2] and words[words.index("and", 2) + 1] == "the":  # "Harry Potter and the ..."
         words = words[: words.index("and", 2)]
-    part = None
-    if len(words) > 1 and (words[-1] in _ORDINALS or (words[-1].isdigit() and int(words[-1]) <= _MOST_PARTS)):
-        part = _ORDINALS.index(words[-1]) + 1 if words[-1] in _ORDINALS else int(words[-1])
+    part = _number(words[-1]) if len(words) > 1 else None
     stem = words if part is None else words[:-1]
     counted = part is not None and len(stem) > 1 and stem[-1] in _COUNTERS
     while counted and len(stem) > 1 and stem[-1] in _COUNTERS:
@@ -189,11 +191,20 @@ def _series_key(raw: str) -> _SeriesKey:
     return _SeriesKey(" ".join(stem), " ".join(words), part, counted, title.partition(" ")[0].casefold() in _LEADING)
 
 
+def _number(word: str) -> int | None:
+    """Return the number of a part that a word may be."""
+    if word in _ORDINALS:
+        return _ORDINALS.index(word) + 1
+    number = int(word) if _SHORT_NUMBER.fullmatch(word) else -1
+    return number if 0 <= number <= _MOST_PARTS or number in _YEARS else None
+
+
 def _is_part(key: _SeriesKey, there: Container[tuple[str, int]]) -> bool:
     """Return whether a title's number is that of a part, as (stem, number) of all titles tell; no number is 1."""
     if key.part is None:
         return False
-    near = (key.part - 1, key.part + 1, key.part - 2 if key.part < 10 else 0, 1 if " " in key.stem else 0)
+    first = 1 if " " in key.stem or key.part in _YEARS else 0
+    near = (key.part - 1, key.part + 1, key.part - 2 if key.part < 10 else 0, first)
     return key.counted or any((key.stem, part) in there for part in near if part != key.part)
 
 

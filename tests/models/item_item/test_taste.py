@@ -173,6 +173,8 @@ def test_an_item_that_few_like_is_similar_to_what_it_shares_and_one_that_many_li
         ["Fast & Furious (2009)", "Fast & Furious 6 (2013)"],
         ["Ringu (1998)", "Ringu 0: Bâsudei (2000)"],
         ["District 13 (2004)", "District 13: Ultimatum (2009)"],
+        ["Blade Runner (1982)", "Blade Runner 2049 (2017)"],
+        ["Fantasia (1940)", "Fantasia 2000 (1999)"],
     ],
 )
 def test_films_of_a_series_have_one_number(series: list[str]) -> None:
@@ -214,6 +216,8 @@ def test_other_titles_tell_of_a_series_too() -> None:
         ["K-9 (1989)", "K-19: The Widowmaker (2002)"],
         ["Super 8 (2011)", "Super (2010)"],
         ["Henry V (1989)", "Henry: Portrait of a Serial Killer (1986)"],
+        ["Class of 1984 (1982)", "Class of 1999 (1990)", "1984 (1956)"],
+        ["Film " + "9" * 5_000, "Film " + "²" * 600, "Film"],  # more digits than Python reads
     ],
 )
 def test_a_number_in_a_name_counts_no_parts(titles: list[str]) -> None:
