@@ -53,7 +53,7 @@ _MODULES = {
     "errors": ("BadInput",),
     "evaluation.policy": ("EvaluationPolicy",),
     "models.base": ("Recommender",),
-    "training.loop": ("EpochResult",),
+    "training.progress": ("EpochResult",),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}
 """The module in which each name is."""

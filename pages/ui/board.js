@@ -80,7 +80,8 @@ function build(board) {
   card.root = make(
     "li",
     { class: "card", "aria-labelledby": card.name.id },
-    make("div", { class: "poster" }, card.photo, card.moved),
+    make("div", { class: "poster" }, card.photo),
+    card.moved,
     make("div", { class: "line" }, card.rank, card.name),
     card.meta,
     make("div", { class: "act" }, card.control, card.tools),
