@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -139,7 +140,7 @@ class Number(Field):
     most: int
 
     def read(self, text: str) -> int | None:
-        return int(text) if text.isascii() and text.isdigit() and 1 <= int(text) <= self.most else None
+        return int(text) if re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= self.most else None
 
     def draw(self) -> None:
         st.number_input(self.label, 1, self.most, key=self.name, on_change=self.record, help=self.help)

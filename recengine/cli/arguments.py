@@ -200,7 +200,7 @@ def whole_number(least: int) -> Callable[[str], int]:
     """Return a reader of whole numbers from `least` up, for argparse."""
 
     def read(text: str) -> int:
-        if not text.lstrip("-").isdigit() or int(text) < least:
+        if not re.fullmatch("-?[0-9]{1,18}", text) or int(text) < least:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
         return int(text)
 

@@ -132,7 +132,7 @@ def test_what_cannot_be_compared_is_explained_at_the_form(open_app: Open, params
 
 
 def test_an_address_with_nonsense_is_the_default(open_app: Open) -> None:
-    app = open_app(PAGE, models="<script>,nope", split="x", at="9999", seeds="-1", sampled="maybe")
+    app = open_app(PAGE, models="<script>,nope", split="x", at="9" * 5_000, seeds="²", sampled="maybe")
     assert not app.exception
     assert app.multiselect(key="models").value == ["popularity", "ease", "mf"]
     assert app.number_input(key="at").value == 10

@@ -35,6 +35,10 @@ BAD = {
     "k beyond the catalogue": (["recommend", "--dataset", "D", *EASE, "--user", "1", "-k", "42"], "k=42"),
     "k beyond the similar": (["similar", "--dataset", "D", *EASE, "--item", "101", "-k", "41"], "k=41"),
     "k beyond the candidates": (["evaluate", "ease", "--dataset", "D", "--split", "random", "-k", "999"], "k=999"),
+    "seeds beyond all": (
+        ["evaluate", "ease", "--dataset", "D", "--seeds", "9" * 5_000],
+        "not a whole number",
+    ),
     "k that is no number": (["recommend", "--dataset", "D", *EASE, "--user", "1", "-k", "ten"], "ten"),
     "no similarity": (["similar", "--dataset", "D", "--model", "popularity", "--item", "101"], "popularity"),
     "no fold-in": (["recommend", "--dataset", "D", "--model", "random", "--ratings", "GOOD"], "random"),

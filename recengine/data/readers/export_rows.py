@@ -16,7 +16,7 @@ _SERIES = frozenset(
 """Types of title that are not films, as IMDb, TMDB and Trakt call them."""
 _NUMBER = re.compile(r"(?=[.,]?[0-9])[0-9]{0,3}(?:[.,][0-9]{0,20})?")
 _STARS = re.compile(r"(★*)(½?)")
-_NUMBERED = re.compile(r"(?:tt)?(0*[1-9][0-9]{0,11})")
+_NUMBERED = re.compile(r"(?:tt)?(0{0,9}[1-9][0-9]{0,11})")
 _ROLES = {
     **dict.fromkeys(("title", "name", "film", "movie", "movietitle", "filmtitle"), "title"),
     **dict.fromkeys(("imdbid", "const"), "imdb"),

@@ -17,7 +17,7 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _CALLED = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _LARGEST = {"s": 10**11, "ms": 10**14, "us": 10**17}
 """Numbers below these are in that unit: in seconds they go up to the year 5138, in milliseconds they begin in 1973."""
-_WHOLE = re.compile(r"[+-]?[0-9]+")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,99}")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?")
 _ISO = re.compile(r"[0-9]{4}-[0-9]")
 _COMPACT = {8: "%Y%m%d", 14: "%Y%m%d%H%M%S"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,6 +27,8 @@ MOST_CELLS = 200_000_000
 BATCH = 1 << 16
 """Rows of a parquet file that are decoded at once."""
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+_JSON = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) < 1_000 else digits)
+"""Whole numbers of more digits than Python reads stay text."""
 _INTEGERS = {
     getattr(pa, f"{sign}int{bits}")(): getattr(pd, f"{sign.upper()}Int{bits}Dtype")()
     for sign in ("", "u")
@@ -172,6 +174,8 @@ def read_frame(label: str, frame: pd.DataFrame, interpretation: Interpretation, 
 
 def _table(label: str, frame: pd.DataFrame, at: dict[str, int], interpretation: Interpretation) -> Table:
     """Return the ratings of a frame with one rating in a row, whose column of each role is known."""
+    for index in at.values():
+        _refuse_nested(label, frame.iloc[:, index])
     users, items = (frame.iloc[:, at[role]] for role in ("user", "item"))
     missing = blank(users) | blank(items)
     kept = np.flatnonzero(~missing) if missing.any() else None
@@ -210,10 +214,10 @@ def json_frame(label: str, content: bytes) -> pd.DataFrame:
     line = count = 0
     try:
         is_list = content.lstrip()[:1] == b"["
-        for line, record in enumerate(json.load(text) if is_list else text, 1):  # noqa: B007 - an error names it
+        for line, record in enumerate(_JSON.decode(text.read()) if is_list else text, 1):  # noqa: B007 - an error names it
             if not is_list and not record.strip():
                 continue
-            record = record if is_list else json.loads(record)
+            record = record if is_list else _JSON.decode(record)
             if not isinstance(record, dict):
                 raise BadInput(f"row {count + 1:,} of {label}", expected="a JSON object", problem="is something else")
             for name in record:
@@ -241,6 +245,16 @@ def _melted(label: str, frame: pd.DataFrame, interpretation: Interpretation) -> 
     long = frame.rename(columns={user: "user"}).melt(id_vars=["user"], var_name="item", value_name="rating")
     long["item"] = long["item"].map(item_of)
     return long.dropna(subset=["rating"])
+
+
+def _refuse_nested(label: str, column: pd.Series) -> None:
+    """Raise BadInput for a column of ids, ratings, times or events in which a list or an object stands."""
+    if not pd.api.types.infer_dtype(column).startswith("mixed"):
+        return
+    for row, value in enumerate(column):
+        if isinstance(value, Mapping | list | np.ndarray):
+            problem = f"has {str(value)[:40]!r} in the column {column.name!r}"
+            raise BadInput(f"row {row + 1:,} of {label}", None, "a number or a text there", problem=problem)
 
 
 def _texts(column: pd.Series) -> pd.Series:

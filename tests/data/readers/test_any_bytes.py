@@ -11,8 +11,10 @@ from recengine.errors import BadInput
 from tests.data.readers.test_tabular import LONG, WIDE, layout
 from tests.support.archives import zipped
 
-SEEDS = [LONG, WIDE, zipped(layout()), LONG.decode().encode("utf-16")]
+LINES = b"".join(b'{"user": %d, "item": "i%d", "rating": %d, "time": 9}\n' % (n % 3, n, n % 5 + 1) for n in range(6))
+SEEDS = [LONG, WIDE, zipped(layout()), LONG.decode().encode("utf-16"), LINES]
 PIECES = [b",", b";", b"\n", b"\r", b'"', b"\0", b"nan", b"1e400", b"-1", b"\xff", b"\xe9", b".0", b" ", b"9" * 19]
+PIECES += [b"9" * 5_000, b"[", b"{}", b"NaN", b"null", b": [1],", b": {},"]
 
 
 @st.composite
@@ -34,7 +36,7 @@ def spoiled(draw: st.DrawFn) -> bytes:
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(content=spoiled(), name=st.sampled_from(["a.csv", "a.zip", "", "../../x\\y\n.CSV"]))
+@given(content=spoiled(), name=st.sampled_from(["a.csv", "a.zip", "a.jsonl", "", "../../x\\y\n.CSV"]))
 def test_any_upload_is_a_data_set_or_one_sentence_and_a_path_agrees(content: bytes, name: str, tmp_path: Path) -> None:
     def outcome(load: Any) -> str:
         try:
@@ -45,6 +47,6 @@ def test_any_upload_is_a_data_set_or_one_sentence_and_a_path_agrees(content: byt
     by_upload = outcome(lambda: load_upload(name, content))
     assert by_upload != "refused in several lines"
     if not name.endswith(".zip"):
-        path = tmp_path / "a.csv"
+        path = tmp_path / ("a.jsonl" if name == "a.jsonl" else "a.csv")
         path.write_bytes(content)
         assert outcome(lambda: load_dataset(path)) == by_upload

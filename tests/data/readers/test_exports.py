@@ -168,6 +168,11 @@ def test_a_row_that_cannot_be_used_is_refused_by_itself_with_its_line() -> None:
     ]
 
 
+def test_an_id_of_more_digits_than_python_reads_is_none() -> None:
+    (film,) = read(f"title,year,rating,tmdb_id,imdb_id\nHeat,1995,4,{'0' * 5_000}1,tt{'9' * 5_000}\n").rows
+    assert (film.title, film.tmdb_id, film.imdb_id) == ("Heat", 0, 0)
+
+
 def test_a_title_na_is_a_title() -> None:
     assert [row.title for row in read("title,rating\nNA,4\nnull,4\nNaN,4\n").rows] == ["NA", "null", "NaN"]
 

@@ -65,6 +65,7 @@ def test_m12_days_are_dates_in_either_form() -> None:
         (["1577836800", "soon"], "line 3 of x.csv has the timestamp 'soon'"),
         (["2020-01-01", ""], "line 3 of x.csv has the timestamp ''"),
         (["31/12/2020 10:00"], "or state time_unit, such as %d/%m/%Y %H:%M"),
+        (["1577836800", "9" * 5_000], "line 3 of x.csv has the timestamp '9999"),
         (["2020-13-01"], "line 2 of x.csv has the timestamp '2020-13-01'"),
     ],
 )
