@@ -11,9 +11,10 @@ remedy, message}}`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -23,6 +24,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,6 +40,13 @@ WATCH_SECONDS = 1.0
 """How often the folder is looked at."""
 AT_ONCE = 16
 """Users of a request beyond which it is answered in a thread, so that others need not wait for it."""
+
+
+LONGEST_TEXT = 1_000
+"""Letters of a text in a refusal, which may quote what was sent."""
+
+
+_NOT_JSON = BadInput("body", None, "a JSON object", problem="could not be read")
 
 
 class BodyLimit:
@@ -92,6 +101,7 @@ def create_app(opened: ModelFolder, *, watch: float = WATCH_SECONDS) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_exception_handler(BadInput, _bad_input)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _unread)
     _add_routes(app, service, refusals)
     _add_docs(app)
     return app
@@ -195,18 +205,30 @@ def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path")) or "body"
-    value = first.get("input")
-    return _refusal(BadInput(where, _short(value), problem=str(first["msg"])), 422)
+    if first["type"] == "json_invalid":
+        return _refusal(_NOT_JSON, 422)
+    message = str(first["msg"])
+    problem = f"is not accepted ({message[:1].lower()}{message[1:]})"
+    return _refusal(BadInput(where, _short(first.get("input")), problem=problem), 422)
 
 
-def _refusal(error: BadInput, status: int) -> JSONResponse:
-    parts = {"field": error.field, "value": _short(error.value), "expected": error.expected, "remedy": error.remedy}
-    return JSONResponse({"error": {**parts, "message": error.sentence()}}, status)
+def _unread(request: Request, error: Exception) -> JSONResponse:
+    """Return why a request found no route, or why its body could not be read."""
+    assert isinstance(error, HTTPException)
+    problem = {404: "is no address of this service", 405: f"takes no {request.method}"}.get(error.status_code)
+    told = BadInput("address", request.url.path, remedy="see /docs", problem=problem) if problem else _NOT_JSON
+    return _refusal(told, error.status_code, error.headers)
+
+
+def _refusal(error: BadInput, status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    parts = {"field": error.field, "value": error.value, "expected": error.expected, "remedy": error.remedy}
+    parts["message"] = error.sentence()
+    return JSONResponse({"error": {name: _short(part) for name, part in parts.items()}}, status, headers)
 
 
 def _short(value: Any) -> Any:
-    """Return a value as it may stand in an answer."""
-    if value is None or isinstance(value, bool | int | float):
+    """Return a value as it may stand in an answer: no number that JSON lacks, and no letter that UTF-8 does."""
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and isfinite(value)):
         return value
-    text = str(value)
-    return text if len(text) <= 200 else text[:199] + "…"
+    text = str(value).encode(errors="backslashreplace").decode()
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"

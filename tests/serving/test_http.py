@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 import time
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 pytest.importorskip("fastapi")
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from recengine.data import dataset
@@ -22,6 +25,7 @@ from recengine.errors import BadInput
 from recengine.experiments.model_folder import open_folder, save_folder
 from recengine.experiments.train import TrainingRequest, obtain
 from recengine.serving.http import MOST_BYTES, create_app
+from recengine.serving.http_schema import Batch, NewUser
 from recengine.serving.item_filter import matching_items
 from recengine.serving.recommend import recommend, recommend_new
 from recengine.training.config import RunConfig
@@ -121,6 +125,9 @@ def test_filters_allow_deny_and_look_at_attributes(client: TestClient, saved: Pa
         ("/items/99999/similar", 404, "item"),
         ("/users/7/recommendations?k=0", 422, "k"),
         ("/users/7/recommendations?k=1001", 422, "k"),
+        ("/users/7/recommendations?k=" + "9" * 5_000, 422, "k"),
+        ("/users/%ED%A0%80/recommendations", 404, "user"),
+        ("/nothing", 404, "address"),
     ],
 )
 def test_errors_name_field_value_and_remedy(client: TestClient, address: str, status: int, field: str) -> None:
@@ -147,6 +154,26 @@ def test_a_request_that_cannot_be_meant_is_refused(client: TestClient, body: dic
     answer = client.post("/recommendations", json=body)
     assert answer.status_code == 422
     assert named in str(answer.json()["error"])
+
+
+WORDS = st.sampled_from([*NewUser.model_fields, *Batch.model_fields, "839", "7", "\ud800", "\0", "9" * 5_000, "year"])
+NUMBERS = st.sampled_from([7, 839, 4.5, -1, 10**30, 10**4_000, True, None, float("inf"), float("nan")])
+BODIES = st.dictionaries(
+    WORDS,
+    st.recursive(WORDS | NUMBERS, lambda part: st.lists(part, max_size=3) | st.dictionaries(WORDS, part, max_size=3)),
+    max_size=4,
+)
+
+
+@given(body=BODIES.map(json.dumps) | st.sampled_from(["", "{", "[" * 100_000, '{"k": ' + "9" * 5_000 + "}"]))
+def test_any_body_gets_lists_or_a_refusal_in_the_one_form(client: TestClient, body: str) -> None:
+    answer = client.post("/recommendations", content=body, headers={"Content-Type": "application/json"})
+    if answer.status_code == 200:
+        assert set(answer.json()) == {"model", "lists"}
+    else:
+        assert answer.status_code in (400, 422)
+        assert set(answer.json()["error"]) == {"field", "value", "expected", "remedy", "message"}
+        assert len(answer.content) < 10_000
 
 
 def test_a_body_that_is_too_large_is_refused_unread(client: TestClient) -> None:
