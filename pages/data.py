@@ -186,14 +186,13 @@ def in_use(dataset: Dataset) -> None:
 
 def liked(dataset: Dataset) -> None:
     """Draw what counts as liked on this data set, for all pages."""
-    low, high = dataset.rating_range
     positive = datasets.liked_from(dataset)
     with st.container(border=True, key="liked from"):
         left, right = st.columns([1, 3], vertical_alignment="bottom")
         with left:
             key = f"liked from {dataset.fingerprint} {positive:g}"
             st.number_input(
-                "Liked from", min(0.0, low), max(high, 0.0), value=positive, step=0.5, format="%g", key=key,
+                "Liked from", *datasets.limits(dataset), value=positive, step=0.5, format="%g", key=key,
                 on_change=lambda: datasets.set_liked(st.session_state[key]),
                 help="What models learn from and are tested on, on every page. 0: every row counts.",
             )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,12 +132,19 @@ def erase() -> None:
 
 
 def _threshold(text: str, dataset: Dataset) -> float | None:
-    """Return the number that a text of the address stands for, if any rating reaches it."""
+    """Return the number that a text of the address stands for, if the page lets one choose it."""
+    low, high = limits(dataset)
     try:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) and value <= dataset.rating_range[1] else None
+    return value if low <= value <= high else None
+
+
+def limits(dataset: Dataset) -> tuple[float, float]:
+    """Return the least and the largest number from which an item may count as liked."""
+    low, high = dataset.rating_range
+    return min(0.0, low), max(high, 0.0)
 
 
 def liked_text(dataset: Dataset, positive: float) -> str:

@@ -141,3 +141,11 @@ def test_words_follow_the_data() -> None:
     assert films.say("A film that viewers love") == "A film that viewers love"
     assert shop.say("A film that viewers love. Films, a viewer") == "An item that users love. Items, a user"
     assert (films.at_least(4), shop.at_least(0), shop.at_least(2)) == ("4 ★ or more", "every event", "2 or more")
+
+
+@pytest.mark.parametrize("text", ["-1", "1e400", "nan", "9" * 5_000, "²", "6"])
+def test_an_address_that_asks_for_no_rating_of_the_scale_counts_for_nothing(open_app: Open, text: str) -> None:
+    app = open_app("data.py", liked=text)
+    assert not app.exception
+    (liked,) = [box for box in app.number_input if box.label == "Liked from"]
+    assert liked.value == 4.0

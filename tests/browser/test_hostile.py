@@ -32,7 +32,7 @@ FOREIGN = """() => {
   return active }"""
 """Returns elements made from text: scripts, frames, event handlers, and addresses of other machines."""
 NAMED = "user item model data genres years k unseen popularity trail runs models split at seeds sampled recent replayed"
-NAMED += " near colour projection"
+NAMED += " near colour projection liked show sort strategy against by group kind"
 NAMED += " ratings events speed device visitor train_model trials mf.epochs mf.seed mf.loss mf.partial_credit"
 """Parameters of addresses, and one that must not be any."""
 ADDRESSES = '"><script>alert(1)</script><img src=http://192.0.2.9/ onerror=alert(1)>\u202e' + "![](//192.0.2.9/a)" * 40
