@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import json
 import os
 import re
 import sys
@@ -126,12 +127,12 @@ def _ids(table: pd.DataFrame | None, column: str, n: int) -> NDArray[Any]:
 
 
 def _packed(ids: NDArray[Any]) -> NDArray[Any]:
-    """Return ids as numbers: integers as they are, text as the bytes of its UTF-8."""
-    return ids.astype(np.int64) if ids.dtype.kind == "i" else np.frombuffer("\0".join(ids).encode(), np.uint8)
+    """Return ids as numbers: integers as they are, texts as the bytes of a list in JSON."""
+    return ids.astype(np.int64) if ids.dtype.kind == "i" else np.frombuffer(json.dumps(ids.tolist()).encode(), np.uint8)
 
 
 def _unpacked(packed: NDArray[Any]) -> NDArray[Any]:
-    return packed if packed.dtype == np.int64 else np.array(packed.tobytes().decode().split("\0"), dtype=object)
+    return packed if packed.dtype == np.int64 else np.array(json.loads(packed.tobytes()), dtype=object)
 
 
 def find_plugins(taken: Sequence[str]) -> tuple[list[type[Recommender]], list[str]]:

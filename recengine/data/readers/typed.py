@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +30,7 @@ BATCH = 1 << 16
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 _JSON = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) < 1_000 else digits)
 """Whole numbers of more digits than Python reads stay text."""
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _INTEGERS = {
     getattr(pa, f"{sign}int{bits}")(): getattr(pd, f"{sign.upper()}Int{bits}Dtype")()
     for sign in ("", "u")
@@ -214,10 +216,10 @@ def json_frame(label: str, content: bytes) -> pd.DataFrame:
     line = count = 0
     try:
         is_list = content.lstrip()[:1] == b"["
-        for line, record in enumerate(_JSON.decode(text.read()) if is_list else text, 1):  # noqa: B007 - an error names it
+        for line, record in enumerate(_loaded(text.read()) if is_list else text, 1):  # noqa: B007 - an error names it
             if not is_list and not record.strip():
                 continue
-            record = record if is_list else _JSON.decode(record)
+            record = record if is_list else _loaded(record)
             if not isinstance(record, dict):
                 raise BadInput(f"row {count + 1:,} of {label}", expected="a JSON object", problem="is something else")
             for name in record:
@@ -232,6 +234,14 @@ def json_frame(label: str, content: bytes) -> pd.DataFrame:
     if not count:
         raise BadInput(label, problem="is empty", expected="one JSON object in each line")
     return pd.DataFrame({name: pd.Series(column, dtype=object) for name, column in columns.items()})
+
+
+def _loaded(text: str) -> Any:
+    """Return what a text of JSON says; half of a letter of UTF-16, which no other encoding has, becomes "?"."""
+    value = _JSON.decode(text)
+    if _SURROGATE.search(text):
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    return value
 
 
 def _melted(label: str, frame: pd.DataFrame, interpretation: Interpretation) -> pd.DataFrame:

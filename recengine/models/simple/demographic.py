@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -44,7 +46,7 @@ class Demographic(Recommender[DemographicConfig]):
     summary = "What viewers of the same age, gender and occupation like. Works before the first rating."
     reference = "Pazzani, A framework for collaborative, content-based and demographic filtering, AI Review 1999"
     Config = DemographicConfig
-    version = 2
+    version = 3
 
     def check(self, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
         if users is None or not any(column in users for column in ATTRIBUTES):
@@ -100,26 +102,27 @@ class Demographic(Recommender[DemographicConfig]):
                 "profile", attribute, f"one of: {', '.join(known)}", problem="is not an attribute of this data"
             )
         matches = {word.casefold(): i for word, i in groups.items()}
-        group = matches.get(value.strip().casefold(), matches.get(_age_word(value)))
+        age = float(value) if re.fullmatch(r"\s*[0-9]{1,3}\s*", value) else -1.0
+        group = matches.get(value.strip().casefold(), matches.get(_decade(age)))
         if group is None:
             raise BadInput(attribute, value, f"one of: {', '.join(groups)}", problem="is not a group of this data")
         return group
 
     def state(self) -> dict[str, Tensor]:
-        names = torch.tensor(list("\n".join(self.groups).encode()), dtype=torch.uint8)
+        names = torch.tensor(list(json.dumps(self.groups).encode()), dtype=torch.uint8)
         return {"base": self.base, "log_lift": self.log_lift, "member": self.member, "groups": names}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         self.base, self.log_lift, self.member = state["base"], state["log_lift"], state["member"]
-        self.groups = bytes(state["groups"].tolist()).decode().split("\n")
+        self.groups = json.loads(bytes(state["groups"].tolist()))
 
 
 def group_words(column: pd.Series) -> np.ndarray:
     """Return each user's group as text, "" where unknown; ages in numbers become decades such as "20-29"."""
     if pd.api.types.is_numeric_dtype(column):
-        return np.array(["" if pd.isna(age) else _age_word(str(int(age))) for age in column], dtype=object)
+        return np.array([_decade(age) for age in column.to_numpy(np.float64, na_value=np.nan)], dtype=object)
     return column.fillna("").astype(str).to_numpy(dtype=object)
 
 
-def _age_word(text: str) -> str:
-    return f"{int(text) // 10 * 10}-{int(text) // 10 * 10 + 9}" if text.strip().isdigit() else ""
+def _decade(age: float) -> str:
+    return f"{age // 10 * 10:.0f}-{age // 10 * 10 + 9:.0f}" if 0 <= age < float("inf") else ""

@@ -14,7 +14,7 @@ from tests.support.archives import zipped
 LINES = b"".join(b'{"user": %d, "item": "i%d", "rating": %d, "time": 9}\n' % (n % 3, n, n % 5 + 1) for n in range(6))
 SEEDS = [LONG, WIDE, zipped(layout()), LONG.decode().encode("utf-16"), LINES]
 PIECES = [b",", b";", b"\n", b"\r", b'"', b"\0", b"nan", b"1e400", b"-1", b"\xff", b"\xe9", b".0", b" ", b"9" * 19]
-PIECES += [b"9" * 5_000, b"[", b"{}", b"NaN", b"null", b": [1],", b": {},"]
+PIECES += [b"9" * 5_000, b"[", b"{}", b"NaN", b"null", b": [1],", b": {},", b"\\ud800", b'"\\u0000"']
 
 
 @st.composite

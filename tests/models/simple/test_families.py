@@ -1,5 +1,7 @@
 """Content-based, demographic and contextual models, each by what only it can do."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,6 +67,21 @@ def test_a_profile_gets_what_its_group_likes(tiny: Dataset) -> None:
 def test_an_age_in_years_counts_as_its_decade(tiny: Dataset) -> None:
     model = Demographic().fit(tiny.positives(4.0), users=tiny.users)
     assert torch.equal(model.score_profiles([{"age": "23"}]), model.score_profiles([{"age": "20-29"}]))
+    for text in ("²", "9" * 5_000, "-23"):
+        with pytest.raises(BadInput, match="is not a group of this data"):
+            model.score_profiles([{"age": text}])
+
+
+def test_groups_of_any_name_and_ages_that_are_none_are_kept(tiny: Dataset, tmp_path: Path) -> None:
+    assert tiny.users is not None
+    odd = tiny.users.assign(age=np.resize([25.0, np.inf, -np.inf, np.nan, -3.0], tiny.n_users))
+    odd["occupation"] = np.resize(np.array(["a\nb", "=", "é"], dtype=object), tiny.n_users)
+    model = Demographic().fit(tiny.positives(4.0), users=odd)
+    model.save(tmp_path)
+    again = Demographic.load(tmp_path)
+    for profile in ({"occupation": "A\nB"}, {"occupation": "="}, {"age": "25"}):
+        assert torch.equal(again.score_profiles([profile]), model.score_profiles([profile]))
+    assert [group for group in model.groups if group.startswith("age=")] == ["age=20-29"]
 
 
 def test_popularity_does_not_replace_a_model_that_needs_no_ratings(tiny: Dataset) -> None:
