@@ -31,6 +31,9 @@ SERIES_STEP = 1.0
 """What an item beyond the cap of its series loses: as much as the best item's collaborative score."""
 FOCUS = 2.0
 """Power of how much the likes are of one genre, or from abroad, by which that counts."""
+LEAST_SHARED = 3e-3
+"""What the content of ratings has in common counts in full down to this part of the most that one rating gives: where
+likes and dislikes cancel out, all that is left are errors of rounding."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
     abilities = ("similar", "fold-in", "explain", "ratings", "stars")
     summary = "Weighs your likes against your dislikes, in any order, and reads what films are about."
     reference = "Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019"
-    version = 11
+    version = 12
     learns_from = "ratings"
     hears_dislikes = True
     scores_from_history = True
@@ -162,6 +165,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         self.quality = quality(rated, high - low)
         self.n_unknown = int(without_metadata(context.items, COLUMNS, self.n_items).sum())
         self.traits = Traits.of(context.items, self.n_items, ~self._is_fresh())
+        self.least_shared = LEAST_SHARED * self.traits.content.square().sum(1).amax().clamp(min=1e-6)
         self.nearness = Nearness(self.weights, self.traits.series[self.linked])
 
     def _position(self) -> Tensor:
@@ -192,8 +196,8 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         if evidence.dislike.any():
             row, _, dislike = self._links(evidence)
             scores -= self._spread(self.nearness.sums(row, evidence.starts, dislike))
-        for table, weight, power in self._tables():
-            shared, size = self._shared(evidence, table)
+        for table, weight, power, least in self._tables():
+            shared, size = self._shared(evidence, table, least)
             scores += shared.mul_(weight).mul_(size**power)
         return scores
 
@@ -205,11 +209,16 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         """Return (n_items,) from 0 to 1: the logarithm of how many like an item."""
         return torch.log1p(self.counts) / torch.log1p(self.counts.max()).clamp(min=1e-12)
 
-    def _tables(self) -> tuple[tuple[Tensor, float, float], ...]:
-        """Return vectors that are compared, their weight, and the power of the largest size by which they count."""
+    def _tables(self) -> tuple[tuple[Tensor, float, float, float], ...]:
+        """Return vectors that are compared, their weight, the power of the largest size by which they count, and what
+        that size is taken for at least.
+        """
         traits, config = self.traits, self.config
-        focused = ((traits.genres, config.genre_weight, FOCUS), (traits.abroad, config.abroad_weight, FOCUS))
-        tables = *focused, (traits.content, config.content_weight, -1.0)
+        tables = (
+            (traits.genres, config.genre_weight, FOCUS, 0.0),
+            (traits.abroad, config.abroad_weight, FOCUS, 0.0),
+            (traits.content, config.content_weight, -1.0, self.least_shared.item()),
+        )
         return tuple(each for each in tables if each[0].shape[1] > 2 or each[0].any())  # without metadata all are 0
 
     def _links(self, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor]:
@@ -249,10 +258,10 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         """Return (n_items,) bool: which items nobody has rated."""
         return torch.from_numpy(self.past.item_counts == 0)
 
-    def _shared(self, evidence: Evidence, table: Tensor) -> tuple[Tensor, Tensor]:
+    def _shared(self, evidence: Evidence, table: Tensor, least: float) -> tuple[Tensor, Tensor]:
         """Return (n_users, n_items) what is shared with likes less dislikes, and its largest size (n_users, 1)."""
         shared = evidence.total(table, evidence.item, self._signed(evidence)) @ table.T
-        return shared, torch.maximum(shared.amax(1), -shared.amin(1))[:, None].clamp(min=1e-9)
+        return shared, torch.maximum(shared.amax(1), -shared.amin(1))[:, None].clamp(min=least)
 
     def _signed(self, evidence: Evidence) -> Tensor:
         disliked = self.config.shared_dislike * evidence.shares(evidence.dislike)
@@ -270,8 +279,8 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
             given[known] = linear.rows_of(self.weights, row)[:, at].T * like * self._damped()[at][:, None]
             taken[known] = self.nearness.rows(row)[:, at].T * dislike
         parts = given / self._liked(evidence)[1] - taken
-        for table, weight, power in self._tables():
-            size = self._shared(evidence, table)[1]
+        for table, weight, power, least in self._tables():
+            size = self._shared(evidence, table, least)[1]
             parts += (table[target] @ table[evidence.item].T) * self._signed(evidence) * (weight * size**power)
         return parts
 
@@ -332,5 +341,5 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
         self.past = Interactions.from_pairs(**past, n_users=self.n_users, n_items=self.n_items)
 
 
-_LEARNED = ("linked", "counts", "quality", "limits")
+_LEARNED = ("linked", "counts", "quality", "limits", "least_shared")
 _PAST = ("user_idx", "item_idx", "rating")

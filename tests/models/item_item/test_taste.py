@@ -49,6 +49,15 @@ def test_reasons_add_up_and_the_order_of_the_ratings_does_not_matter(model, rati
     assert torch.allclose(model.score_history(shuffled)[0], scores, atol=1e-6)
 
 
+@pytest.mark.parametrize("stars", [1.0, 5.0])
+def test_reasons_add_up_where_what_the_ratings_share_cancels_out(model, stars: float) -> None:
+    """One film of each of the four genres: what they have in common is nothing but errors of rounding."""
+    rows = history((1, stars), (15, stars), (28, stars), (34, stars))
+    parts, none = model.explain(rows, np.arange(40)), model.score_history(history())[0]
+    assert parts.sum(1).numpy() == pytest.approx((model.score_history(rows)[0] - none).numpy(), abs=1e-5)
+    assert parts.abs().max() < 100
+
+
 def test_what_speaks_against_an_item_is_negative(model, tiny: Dataset) -> None:
     rows = history((0, 5.0), (4, 1.0))
     target = 8  # of the same genre as both
