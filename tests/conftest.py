@@ -10,7 +10,8 @@ from hypothesis import settings
 from recengine.data.dataset import Dataset
 from recengine.testing import small_dataset
 
-settings.register_profile("tests", deadline=None)  # a busy machine must not fail a test
+# A busy machine must not fail a test, and chance not a second run of the same code; the long form seeks new examples.
+settings.register_profile("tests", deadline=None, derandomize=not os.environ.get("RECENGINE_LONG"))
 settings.load_profile("tests")
 torch.set_num_threads(1)  # the data sets here are tiny, and threads wait for each other on a busy machine
 

@@ -89,6 +89,7 @@ def test_similar_items_are_of_the_same_kind(ease: rec.Model) -> None:
     assert not (table["item_id"] == table["seed_id"]).any()
 
 
+@pytest.mark.slow
 def test_a_saved_model_serves_without_its_data(ease: rec.Model, split: rec.Split, tmp_path: Path) -> None:
     ease.save(tmp_path / "ease")
     code = f"import recengine as rec; m = rec.load_model({str(tmp_path / 'ease')!r})"

@@ -226,6 +226,7 @@ def test_while_a_model_trains_there_are_popular_films_and_how_long_it_takes(samp
     worker.ends()
 
 
+@pytest.mark.slow
 def test_no_visitor_waits_for_the_compiler_of_sessions(sample: Dataset) -> None:
     from recengine.serving.sessions import OnlineSession, _learn_one, compile_loops
 
@@ -237,6 +238,7 @@ def test_no_visitor_waits_for_the_compiler_of_sessions(sample: Dataset) -> None:
     assert list(_learn_one.signatures) == compiled
 
 
+@pytest.mark.slow
 def test_loops_are_compiled_once_by_a_process_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(caches, "kernel_folder", lambda: str(tmp_path))
     child = caches.compile_loops()
@@ -247,6 +249,7 @@ def test_loops_are_compiled_once_by_a_process_of_their_own(tmp_path: Path, monke
     assert caches.compile_loops() is None
 
 
+@pytest.mark.slow
 def test_neither_training_nor_a_list_waits_for_the_compiler_of_ials_or_of_pairs_of_items(
     sample: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

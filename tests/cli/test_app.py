@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_without_streamlit_the_extra_is_named() -> None:
     code = "import sys; sys.modules['streamlit'] = None; from recengine.cli import main; sys.exit(main(['app']))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)

@@ -99,5 +99,5 @@ def test_the_threshold_of_likes_lies_three_quarters_up_a_scale_without_stars(
     stars = (low >= 0 and 4 < high <= 5) or (low * factor >= 0 and 4 < high * factor <= 5)
     if not stars:
         assert like_from(low * factor, high * factor) == pytest.approx(like_from(low, high) * factor, abs=1e-6)
-    assert low < like_from(low, high) <= high
+    assert low < like_from(low, high) <= high or (low, high) == (4, 5)  # stars, though no film had fewer
     assert like_from(low, high) != 0  # 0 stands for every rating
