@@ -10,20 +10,22 @@ from hypothesis import settings
 from recengine.data.dataset import Dataset
 from recengine.testing import small_dataset
 
+SHORT = not os.environ.get("RECENGINE_MIRROR") and not os.environ.get("RECENGINE_LONG")
+"""Whether what takes long is left out: it runs where the real data are, or if it is asked for."""
 # A busy machine must not fail a test, and chance not a second run of the same code; the long form seeks new examples.
-settings.register_profile("tests", deadline=None, derandomize=not os.environ.get("RECENGINE_LONG"))
+derandomize = not os.environ.get("RECENGINE_LONG")
+settings.register_profile("tests", deadline=None, max_examples=50 if SHORT else 100, derandomize=derandomize)
 settings.load_profile("tests")
 torch.set_num_threads(1)  # the data sets here are tiny, and threads wait for each other on a busy machine
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what takes long (`slow`, robustness, the browser), but where the real data are, or if it is asked for."""
-    short = not os.environ.get("RECENGINE_MIRROR") and not os.environ.get("RECENGINE_LONG")
+    """Skip what takes long (`slow`, robustness, the browser) in the short form."""
     skip = pytest.mark.skip(reason="takes long: set RECENGINE_MIRROR or RECENGINE_LONG=1")
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
-        if short and ("harm" in item.path.parts or marks & {"slow", "browser"}):
+        if SHORT and ("harm" in item.path.parts or marks & {"slow", "browser"}):
             item.add_marker(skip)
 
 
