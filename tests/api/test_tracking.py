@@ -7,6 +7,7 @@ import pytest
 import recengine as rec
 
 
+@pytest.mark.slow
 def test_tensorboard_gets_every_epoch(split: rec.Split, tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     model = rec.MF(epochs=3, embedding_dim=4).fit(split, on_epoch=rec.TensorBoard(tmp_path))

@@ -89,6 +89,7 @@ def test_a_file_without_tastes_is_bad_input(content: str, tmp_path: Path) -> Non
         read_tastes([path])
 
 
+@pytest.mark.slow
 def test_the_command_scores_tastes_of_a_file_with_the_default_model(
     tmp_path: Path, fresh_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

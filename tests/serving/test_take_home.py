@@ -95,6 +95,7 @@ def test_of_a_large_catalogue_the_largest_weights_stay_and_all_of_what_was_rated
     assert whole[some][kept[some]].min() >= np.sort(whole[some])[n - int(arrays["sizes"][some])]
 
 
+@pytest.mark.slow
 def test_a_page_that_would_be_too_large_holds_fewer_weights_and_in_the_end_is_refused(
     sample: Dataset, taste: Taste, monkeypatch: pytest.MonkeyPatch
 ) -> None:
