@@ -46,7 +46,7 @@ def popularity(dataset: Dataset) -> None:
         hovertemplate=f"%{{x:.0%}} of {words.items}: %{{y:.0%}} of {words.ratings}<extra></extra>",
     )
     figure = go.Figure(curve)
-    figure.add_vline(x=0.2, line_dash="dot", line_width=1)
+    figure.add_vline(x=0.2, line_dash="dot", line_width=2, line_color=plot.COLOURS[1])
     title = words.say("share of films, most rated first")
     figure.update_xaxes(title=title, tickformat=".0%", range=[0, 1], nticks=5, showgrid=False)
     figure.update_yaxes(tickformat=".0%", range=[0, 1.02], nticks=4)

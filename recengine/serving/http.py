@@ -216,8 +216,8 @@ def _unread(request: Request, error: Exception) -> JSONResponse:
     """Return why a request found no route, or why its body could not be read."""
     assert isinstance(error, HTTPException)
     problem = {404: "is no address of this service", 405: f"takes no {request.method}"}.get(error.status_code)
-    told = BadInput("address", request.url.path, remedy="see /docs", problem=problem) if problem else _NOT_JSON
-    return _refusal(told, error.status_code, error.headers)
+    refused = BadInput("address", request.url.path, remedy="see /docs", problem=problem) if problem else _NOT_JSON
+    return _refusal(refused, error.status_code, error.headers)
 
 
 def _refusal(error: BadInput, status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -83,9 +83,9 @@ def test_a_hostile_catalogue_is_text_on_every_page(open_page: OpenPage) -> None:
         label = film.locator("a").get_attribute("aria-label") or film.locator("a").text_content() or ""
         assert title in label.replace("\u2060", "")
     page.get_by_label("Find a film").press_sequentially("script", delay=20)
-    found = page.locator(".st-key-matches a").first
-    expect(found).to_contain_text("script")  # not what half of the word found
-    found.click()
+    match = page.locator(".st-key-matches a").first
+    expect(match).to_contain_text("script")  # what half of the word matches is not meant
+    match.click()
     expect(page.locator(".seed h2")).to_have_text(HOSTILE[0])
     wait_for_script(page)
 

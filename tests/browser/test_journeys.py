@@ -86,9 +86,9 @@ def test_search_for_a_film_forgives_a_typo(open_page: OpenPage) -> None:
     page = open_page("/film")
     expect(page.locator(".st-key-start .film")).to_have_count(10)
     page.get_by_label("Find a film").press_sequentially("godfahter", delay=20)
-    found = page.locator(".st-key-matches a").first
-    expect(found).to_contain_text(re.compile("The Godfather(?! Part)"))  # not what half of the word found
-    found.click()
+    match = page.locator(".st-key-matches a").first
+    expect(match).to_contain_text(re.compile("The Godfather(?! Part)"))  # what half of the word matches is not meant
+    match.click()
     expect(page.locator(".seed h2")).to_have_text("The Godfather")
 
 

@@ -124,7 +124,7 @@ class Taste(PredictsStarsToo, Recommender[TasteConfig]):
                 + genre_weight * s^2 * (mean over likes of cos(h, i) - shared_dislike * mean over dislikes of it)
                   of genres, with s its largest size for any item: genres count where the likes are of one kind
                 + abroad_weight * s^2 * (the same of items from abroad and of their genres)
-                + content_weight * (the same mean of f_h A f_i), divided by its largest size
+                + content_weight * (the same mean of f_h A f_i), divided by its largest size, if that is not next to 0
                 + quality_weight * the stars of i above its raters' own means + fame_weight * fame of i
     with B of EASE (Steck, WWW 2019), and A the inverse of F'F + l2 I of the items' traits F: f_h A f_i is what a
     regression of the likes on traits says of i, and stands in for B[h, i] where nobody has rated i. All are sums over a
